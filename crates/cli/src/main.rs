@@ -31,6 +31,7 @@ mod stdout;
 mod target;
 mod text;
 mod tls;
+mod watch;
 mod websocket_echo;
 mod writer;
 

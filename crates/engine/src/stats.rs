@@ -25,7 +25,8 @@ pub struct Stats {
     pub handshakes: HandshakeStats,
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
-    /// Faults that ended a stream, and not its connection ([`Turn::report`]), by their codes.
+    /// Faults of this program that ended a stream, and not its connection ([`Turn::report`]), by
+    /// their codes.
     ///
     /// [`Turn::report`]: sockeye_proto::Turn::report
     pub failed_streams: BTreeMap<&'static str, u64>,

@@ -111,11 +111,12 @@ impl<H: ClientHandler> Client<H> {
             }
             ConnectionMode::Single => self.exhausted = true,
         }
-        if frame::write(&header, message.content, turn.out).is_none() {
+        let Some(head) = frame::head(&header) else {
             let what = "could not send a message whose header has more than 65,535 bytes";
             let fault = Fault::ours("header_too_long", what);
             return Err(self.fail(ClientEnd::Failed(fault.to_string()), fault, turn));
-        }
+        };
+        frame::write(&head, message.content, turn.out);
         if self.in_flight.is_empty() {
             self.progress = turn.now();
         }

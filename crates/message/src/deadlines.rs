@@ -48,7 +48,7 @@ impl<H: Handler> Server<H> {
     fn expire(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let idle_until = self.idle_until(turn);
         for request in &mut self.pending {
-            if request.expired || !request.is_late(turn) {
+            if request.expired || !request.is_late(turn.now()) {
                 continue;
             }
             request.expired = true;
@@ -60,7 +60,7 @@ impl<H: Handler> Server<H> {
             }
         }
         let Some(incoming) =
-            self.state.unanswered().filter(|incoming| incoming.request.is_late(turn))
+            self.state.unanswered().filter(|incoming| incoming.request.is_late(turn.now()))
         else {
             return Ok(());
         };

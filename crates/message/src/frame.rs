@@ -67,19 +67,14 @@ pub fn head(header: &Header) -> Option<Vec<u8>> {
     Some(head)
 }
 
-/// Writes a frame. `header.content_length` must be the length of the content. `None` if the header
-/// is too long.
-#[must_use]
-pub(super) fn write(header: &Header, content: bytes::Bytes, out: &mut Output) -> Option<()> {
-    debug_assert_eq!(header.content_length, content.len() as u64);
-    let head = head(header)?;
+/// Writes a frame: what [`head`] returned, and the content.
+pub(super) fn write(head: &[u8], content: bytes::Bytes, out: &mut Output) {
     if content.len() <= MAX_COPIED {
-        out.write_all(&[&head, &content]);
+        out.write_all(&[head, &content]);
     } else {
-        out.write(&head);
+        out.write(head);
         out.write_shared(content);
     }
-    Some(())
 }
 
 /// Content as it arrives.

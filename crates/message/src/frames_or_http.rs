@@ -1,4 +1,5 @@
 //! One port for frames and HTTP. The first bytes of a connection show which of the two it carries.
+//! A WebSocket begins as HTTP.
 //!
 //! A [`FramesOrHttp`] consumes no input. As soon as the bytes can only be frames or only HTTP, it
 //! switches the connection to a [`Server`] or an [`http_core::Server`], which reads from the first
@@ -9,10 +10,10 @@ use std::fmt;
 use std::mem;
 use std::rc::Rc;
 
-use sockeye_http::{self as http_core, AllowedOrigins};
+use sockeye_http::{self as http_core, AllowedOrigins, ws};
 use sockeye_proto::{Consumed, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Turn};
 
-use super::http::HttpRules;
+use super::connection_state::HttpRules;
 use super::peer_protocol::PeerProtocol;
 use super::refusal::{Refusal, idle};
 use super::request::PendingRequest;
@@ -31,7 +32,8 @@ impl ServerConfig {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let http = http_core::ServerConfig::new(limits.http());
-        let rules = HttpRules { limits: Rc::new(limits), origins: AllowedOrigins::default() };
+        let websocket = limits.websocket();
+        let rules = HttpRules::new(Rc::new(limits), AllowedOrigins::default(), websocket);
         Self { rules: Rc::new(rules), http: Rc::new(http), frames_only: false }
     }
 
@@ -63,12 +65,25 @@ impl ServerConfig {
         self
     }
 
-    /// Allows pages of these origins to send messages over HTTP. Default: only pages of the
-    /// server's own origin.
+    /// Allows pages of these origins to send messages over HTTP and WebSocket. Default: only pages
+    /// of the server's own origin.
     #[must_use]
-    pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
+    pub fn allowing_origins(self, origins: AllowedOrigins) -> Self {
+        let websocket = self.rules.websocket.limits().clone();
+        self.with_rules(origins, websocket)
+    }
+
+    /// Applies these limits to WebSockets. The size of a message is not one of them: it follows from
+    /// [`Limits::content`]. Default: [`Limits::websocket`].
+    #[must_use]
+    pub fn websocket(self, limits: ws::Limits) -> Self {
+        let origins = self.rules.origins.clone();
+        self.with_rules(origins, limits)
+    }
+
+    fn with_rules(mut self, origins: AllowedOrigins, websocket: ws::Limits) -> Self {
         let limits = Rc::clone(&self.rules.limits);
-        self.rules = Rc::new(HttpRules { limits, origins });
+        self.rules = Rc::new(HttpRules::new(limits, origins, websocket));
         self
     }
 

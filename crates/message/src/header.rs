@@ -106,10 +106,7 @@ impl Header {
         let members = json::members(text, KEYS).map_err(|error| {
             Refusal::bad_header(format!("the header is not a JSON object: {error}"))
         })?;
-        if let Some(key) = members.repeated {
-            let key = KEYS[key];
-            return Err(Refusal::bad_header(format!("the header has the key {key:?} twice")));
-        }
+        members.check_unique()?;
         let [byteorder, content_type, content_encoding, content_length, id, connection, deadline] =
             members.values;
         required("byteorder", byteorder)?;
@@ -118,10 +115,7 @@ impl Header {
         let keep_alive = id.is_some() && connection.is_some_and(is_keep_alive);
         let id = id.and_then(Id::read);
         if keep_alive && id.is_none() {
-            let max = Id::MAX_LEN;
-            return Err(Refusal::bad_header(format!(
-                "\"id\" in the header must be a string or an integer of at most {max} bytes"
-            )));
+            return Err(invalid_id());
         }
         Ok(Self {
             content_type: string("content-type", content_type)?,
@@ -131,6 +125,48 @@ impl Header {
             keep_alive,
             deadline_ms: deadline.map(|raw| natural("deadline-ms", raw)).transpose()?,
         })
+    }
+
+    /// Reads a text message of a WebSocket. Returns its header and its content, which is JSON.
+    ///
+    /// The header is the first line, if that is a JSON object of at most `limits.header` bytes and
+    /// more than white space follows. Such a text can't be one JSON value, so content without a
+    /// header is never taken for one.
+    pub(super) fn read_text<'t>(
+        text: &'t str,
+        limits: &Limits,
+    ) -> Result<(Self, &'t str), Refusal> {
+        let mut header = Self {
+            content_type: Cow::Borrowed(JSON),
+            content_encoding: Cow::Borrowed("utf-8"),
+            content_length: text.len() as u64,
+            id: None,
+            keep_alive: false,
+            deadline_ms: None,
+        };
+        let Some((line, content)) = first_line(text, limits.header) else {
+            return Ok((header, text));
+        };
+        let Ok(members) = json::members(line, KEYS) else { return Ok((header, text)) };
+        members.check_unique()?;
+        let [_, content_type, content_encoding, _, id, _, deadline] = members.values;
+        let is_json = |raw| string("content-type", Some(raw)).is_ok_and(|name| name == JSON);
+        let is_utf8 = |raw| {
+            let name = string("content-encoding", Some(raw));
+            name.is_ok_and(|name| Encoding::of(&name) == Some(Encoding::Utf8))
+        };
+        if !content_type.is_none_or(is_json) || !content_encoding.is_none_or(is_utf8) {
+            let what =
+                "a text message is text/json in utf-8; send other content in a binary message";
+            return Err(Refusal::bad_header(what));
+        }
+        if let Some(raw) = id {
+            header.id = Some(Id::read(raw).ok_or_else(invalid_id)?);
+            header.keep_alive = true;
+        }
+        header.deadline_ms = deadline.map(|raw| natural("deadline-ms", raw)).transpose()?;
+        header.content_length = content.len() as u64;
+        Ok((header, content))
     }
 
     /// Checks the length of the content against its limit.
@@ -189,6 +225,30 @@ const KEYS: [&str; 7] = [
     "connection",
     "deadline-ms",
 ];
+
+impl json::Members<'_, { KEYS.len() }> {
+    fn check_unique(&self) -> Result<(), Refusal> {
+        let Some(key) = self.repeated.map(|key| KEYS[key]) else { return Ok(()) };
+        Err(Refusal::bad_header(format!("the header has the key {key:?} twice")))
+    }
+}
+
+fn invalid_id() -> Refusal {
+    let max = Id::MAX_LEN;
+    Refusal::bad_header(format!(
+        "\"id\" in the header must be a string or an integer of at most {max} bytes"
+    ))
+}
+
+/// The first line of `text`, if it could be an object of at most `max` bytes, and what follows, if
+/// that is more than white space.
+fn first_line(text: &str, max: u16) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    let end = memchr::memchr(b'\n', &bytes[..bytes.len().min(usize::from(max) + 1)])?;
+    let (line, content) = (text[..end].trim_ascii(), &text[end + 1..]);
+    let is_object = line.starts_with('{') && line.ends_with('}');
+    (is_object && !content.trim_ascii_start().is_empty()).then_some((line, content))
+}
 
 fn required<'a>(key: &str, raw: Option<&'a str>) -> Result<&'a str, Refusal> {
     raw.ok_or_else(|| Refusal::bad_header(format!("the header lacks the key {key:?}")))

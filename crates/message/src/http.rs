@@ -1,4 +1,4 @@
-//! Messages over HTTP: a [`Handler`] of messages answers HTTP requests.
+//! Messages over HTTP: a [`Handler`] of messages answers HTTP requests, and opens WebSockets.
 //!
 //! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its
 //! body is the content. The status of the response shows whether it is an error. `application/json`
@@ -6,71 +6,35 @@
 //! messages have neither an id nor a deadline.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use sockeye_http::{
     self as http_core, AllowedOrigins, Answer as HttpAnswer, BadField, Body, Content, Fields,
-    Method, Request, Responder as HttpResponder, Status, Trailers, Version,
+    Method, Request, Responder as HttpResponder, Status, Trailers, Version, ws,
 };
 use sockeye_proto::{Peer, Ticket};
 
 use super::answer::Response;
+use super::connection_state::{ConnectionState, HttpRules};
 use super::media::{self, JsonName, Media};
+use super::page;
 use super::receive::Receiver;
 use super::request::PendingRequest;
 use super::responder::Call;
+use super::websocket::WebSocket;
 use super::{
     Answer, ErrorResponse, Flow, Handler, Header, LARGE_CONTENT, Limits, Message, Refusal,
     Responder, Settled, error_response,
 };
 
-macro_rules! help {
-    ($scheme:literal) => {
-        concat!(
-            "\
-This port answers messages, over HTTP and in frames.
-
-Over HTTP, POST a message to /. Its Content-Type is the message's type (for JSON,
-application/json or text/json), and the body is its content:
-
-    curl -H 'content-type: application/json' -d '{\"some\": \"JSON\"}' ",
-            $scheme,
-            "://HOST:PORT/
-
-An invalid message gets a status of 400 or above and a JSON object:
-\"result\" is a sentence for people, \"error\".\"code\" a code for programs.
-"
-        )
-    };
-}
-
-/// The response to `GET /`, without and with TLS.
-const HELP: [&str; 2] = [help!("http"), help!("https")];
-
 /// The methods that are answered.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
-
-/// The limits and rules that the connections of one server share.
-#[derive(Debug)]
-pub(super) struct HttpRules {
-    pub(super) limits: Rc<Limits>,
-    pub(super) origins: AllowedOrigins,
-}
 
 /// Answers the requests of one HTTP connection with a [`Handler`] of messages.
 pub struct Http<H> {
     shared: Rc<ConnectionState<H>>,
-}
-
-/// The state that the requests of one connection share.
-struct ConnectionState<H> {
-    rules: Rc<HttpRules>,
-    /// The number of the next message.
-    next_number: Cell<u64>,
-    handler: RefCell<H>,
 }
 
 /// Answers one HTTP request with the connection's [`Handler`] of messages.
@@ -134,20 +98,21 @@ impl HttpError {
     }
 }
 
-impl<H: Handler> Http<H> {
+impl<H: Handler + 'static> Http<H> {
     /// A connection whose requests `handler` answers. Only the limits on content apply here; the
     /// HTTP server enforces the others ([`Limits::http`]). Pages of other origins are refused.
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
-        Self::with(Rc::new(HttpRules { limits, origins: AllowedOrigins::default() }), handler)
+        let websocket = limits.websocket();
+        let rules = HttpRules::new(limits, AllowedOrigins::default(), websocket);
+        Self::with(Rc::new(rules), handler)
     }
 
     pub(super) fn with(rules: Rc<HttpRules>, handler: H) -> Self {
-        let handler = RefCell::new(handler);
-        Self { shared: Rc::new(ConnectionState { rules, next_number: Cell::new(0), handler }) }
+        Self { shared: Rc::new(ConnectionState::new(rules, handler)) }
     }
 }
 
-impl<H: Handler> http_core::Handlers for Http<H> {
+impl<H: Handler + 'static> http_core::Handlers for Http<H> {
     type Handler = HttpRequest<H>;
 
     fn handler(&self, peer: &Peer) -> HttpRequest<H> {
@@ -155,7 +120,7 @@ impl<H: Handler> http_core::Handlers for Http<H> {
     }
 }
 
-impl<H: Handler> HttpRequest<H> {
+impl<H: Handler + 'static> HttpRequest<H> {
     /// Reads `request` as a message. Returns its header, and the name of JSON for its response.
     fn header(&self, request: &Request<'_>) -> Result<(Header, JsonName), HttpError> {
         let mut types = request.fields_named("content-type");
@@ -206,11 +171,40 @@ impl<H: Handler> HttpRequest<H> {
         let is_shared = request.version() == Version::Http2;
         let receiver = Receiver::new(mode, header, &self.shared.rules.limits, client, is_shared);
         let has_length = request.content() != Content::Chunked;
-        let number = self.shared.next_number.replace(self.shared.next_number.get() + 1);
-        let request = PendingRequest::new(number, len);
+        let request = PendingRequest::new(self.shared.take_number(), len);
         let content = Some(IncomingContent { receiver, has_length, paused: false });
         self.pending = Some(Box::new(PendingMessage { request, json, content }));
         read_more(responder)
+    }
+
+    /// Opens a WebSocket, whose messages the connection's handler answers.
+    fn open_websocket(
+        &self,
+        request: &Request<'_>,
+        is_tls: bool,
+        responder: HttpResponder<'_, '_>,
+    ) -> HttpAnswer {
+        let config = &self.shared.rules.websocket;
+        let handshake = match ws::Handshake::read(request, is_tls, config) {
+            Ok(handshake) => handshake,
+            Err(refused) => {
+                let code = message_code(refused.status(), "bad_header");
+                let what = refused.text().trim_end_matches('.').to_owned();
+                let fields = refused.fields();
+                return HttpError { fields, ..HttpError::new(code, what) }.send(responder);
+            }
+        };
+        let is_shared = request.version() == Version::Http2;
+        let client = responder.client(request);
+        let handler = WebSocket::new(Rc::clone(&self.shared), client, is_shared);
+        let connection = Box::new(ws::Connection::server(Rc::clone(config), handler));
+        match responder.upgrade("websocket", &handshake.fields(None), connection) {
+            Ok(answer) => answer,
+            Err(responder) => {
+                let error = HttpError::new("busy", "the server is stopping");
+                error.with("Retry-After", "1").send(responder)
+            }
+        }
     }
 
     /// Sends the handler's answer, or reads on or waits until there is one.
@@ -323,16 +317,18 @@ fn message_code(status: Status, code: &'static str) -> &'static str {
     }
 }
 
-impl<H: Handler> http_core::Handler for HttpRequest<H> {
+impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
     fn on_request(
         &mut self,
         request: &Request<'_>,
         responder: HttpResponder<'_, '_>,
     ) -> HttpAnswer {
-        if let Some(what) =
-            self.shared.rules.origins.refusal(request, responder.peer().tls.is_some())
-        {
+        let is_tls = responder.peer().tls.is_some();
+        if let Some(what) = self.shared.rules.origins.refusal(request, is_tls) {
             return HttpError::new("forbidden_origin", what).send(responder);
+        }
+        if ws::is_asked_for(request) && request.path() == b"/" {
+            return self.open_websocket(request, is_tls, responder);
         }
         match (request.method(), request.path()) {
             (Method::Extension(name), _) => {
@@ -340,13 +336,10 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
                 HttpError::new("unknown_method", what).send(responder)
             }
             (Method::Post, b"/") => self.begin(request, responder),
-            (Method::Get | Method::Head, b"/") => match fields("text/plain; charset=utf-8") {
-                Ok(fields) => {
-                    let help = HELP[usize::from(responder.peer().tls.is_some())];
-                    responder.send(Status::OK, &fields, Body::Static(help.as_bytes()))
-                }
-                Err(_) => unexpected(responder),
-            },
+            (Method::Get | Method::Head, b"/") => {
+                let (fields, body) = page::description(request, is_tls);
+                responder.send(Status::OK, &fields, body)
+            }
             (Method::Options, b"/" | b"*") => {
                 let allow = Fields::new().with("Allow", METHODS.as_bytes()).unwrap_or_default();
                 responder.send(Status::NO_CONTENT, &allow, Body::Empty)

@@ -1,5 +1,5 @@
-//! A request–response protocol of messages: content with a type and an encoding, in frames or over
-//! HTTP.
+//! A request–response protocol of messages: content with a type and an encoding, in frames, over
+//! HTTP or over WebSocket.
 //!
 //! Use this crate for a [`Handler`] of your own. If a closure that answers whole messages is
 //! enough, use `sockeye::message`.
@@ -9,8 +9,9 @@
 //! default a connection carries one request and one response. Requests with an `id` and
 //! `"connection": "keep-alive"` can be pipelined; their responses carry the same ids, in any order.
 //!
-//! The same handlers answer HTTP: [`Http`] turns HTTP requests into messages, and a
-//! [`FramesOrHttp`] detects by the first bytes of a connection whether it carries frames or HTTP.
+//! The same handlers answer HTTP and WebSocket: [`Http`] turns HTTP requests into messages, and opens
+//! WebSockets. A [`FramesOrHttp`] detects by the first bytes of a connection whether it carries
+//! frames or HTTP.
 //!
 //! ```text
 //!  input ─▶ server ─▶ frame ─▶ header ─▶ Message ─▶ Handler ─▶ Responder ─▶ output
@@ -56,6 +57,7 @@
 mod answer;
 mod client;
 mod client_handler;
+mod connection_state;
 mod deadlines;
 mod error;
 pub mod frame;
@@ -68,6 +70,7 @@ mod json_nodes;
 mod limits;
 mod media;
 mod message;
+mod page;
 mod peer_protocol;
 mod receive;
 #[cfg(feature = "reference")]
@@ -80,6 +83,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod websocket;
 
 pub use answer::Answer;
 pub use client::{Client, other_protocol};
@@ -96,3 +100,4 @@ pub use refusal::Refusal;
 pub use responder::Responder;
 pub use server::Server;
 pub use sockeye_http::AllowedOrigins;
+pub use sockeye_http::ws::Limits as WebSocketLimits;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_http as http_core;
+use sockeye_http::{self as http_core, ws};
 use sockeye_proto::Budget;
 
 /// Larger content, in bytes, takes too long to parse on the event loop. The services that come with
@@ -73,5 +73,15 @@ impl Limits {
             body_timeout: self.content_timeout,
             ..http_core::Limits::default()
         }
+    }
+
+    /// The limits of WebSockets for these limits of messages: a message may have a header and
+    /// content. The others are the defaults.
+    #[must_use]
+    pub fn websocket(&self) -> ws::Limits {
+        let content = usize::try_from(self.content).unwrap_or(usize::MAX);
+        // In front of a header, there are two bytes with its length.
+        let message = content.saturating_add(usize::from(self.header) + 2);
+        ws::Limits { message, ..ws::Limits::default() }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sockeye_proto::{Fault, Permit, Ticket, Time, Turn};
 
-use super::{Header, Id, Message, Refusal, error_response, frame};
+use super::{Header, Id, Limits, Message, Refusal, error_response, frame};
 
 /// A request that has no response yet.
 #[derive(Debug)]
@@ -51,8 +52,8 @@ impl PendingRequest {
         self.id.is_some()
     }
 
-    pub(super) fn is_late(&self, turn: &Turn<'_>) -> bool {
-        self.deadline <= turn.now()
+    pub(super) fn is_late(&self, now: Time) -> bool {
+        self.deadline <= now
     }
 
     /// Removes `ticket`. Returns whether it was a promise of this request.
@@ -70,18 +71,37 @@ impl PendingRequest {
     /// Writes the response in a frame, unless it is late. `keep_alive`: the
     /// connection may stay open.
     pub(super) fn write(&self, response: Message, keep_alive: bool, turn: &mut Turn<'_>) {
-        if self.is_late(turn) {
-            return;
-        }
-        let header = |message: &Message| {
-            let id = self.id.clone();
-            Header { keep_alive: keep_alive && id.is_some(), id, ..Header::of(message) }
-        };
-        if frame::write(&header(&response), response.content, turn.out).is_none() {
-            let what = "the response's content-type or encoding is too long";
-            let error = error_response("internal", what);
-            // This header fits: the length of an id is limited.
-            let _ = frame::write(&header(&error), error.content, turn.out);
+        if !self.is_late(turn.now()) {
+            let (head, content) = self.frame(response, keep_alive);
+            frame::write(&head, content, turn.out);
         }
     }
+
+    /// The response as a frame: the bytes before its content, and the content.
+    pub(super) fn frame(&self, response: Message, keep_alive: bool) -> (Vec<u8>, Bytes) {
+        let head = |message: &Message| {
+            let id = self.id.clone();
+            let keep_alive = keep_alive && id.is_some();
+            frame::head(&Header { keep_alive, id, ..Header::of(message) })
+        };
+        match head(&response) {
+            Some(head) => (head, response.content),
+            None => {
+                let what = "the response's content-type or encoding is too long";
+                let error = error_response("internal", what);
+                // This header fits: the length of an id is limited.
+                (head(&error).unwrap_or_default(), error.content)
+            }
+        }
+    }
+}
+
+/// Whether requests in flight, or their contents together, have reached their limit.
+pub(super) fn is_at_limit<'r>(
+    pending: impl ExactSizeIterator<Item = &'r PendingRequest>,
+    limits: &Limits,
+) -> bool {
+    let count = pending.len();
+    let held = pending.map(|request| request.content_len).fold(0, u64::saturating_add);
+    count > 0 && (count >= limits.in_flight || held >= limits.content)
 }

@@ -1,16 +1,18 @@
 //! Responders, with which handlers answer requests.
 
-use sockeye_http as http_core;
+use sockeye_http::{self as http_core, ws};
 use sockeye_proto::{Job, Peer, Promise, Ticket, Time, Turn};
 
 use super::request::PendingRequest;
 use super::{Answer, Message, Refusal, error_response};
 
-/// The call in which a request is answered: a turn of a connection of frames, or a request of HTTP.
+/// The call in which a request is answered: a turn of a connection of frames, a request of HTTP, or
+/// a call of a WebSocket's handler.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call<'r, 't> {
     Frames(&'r Turn<'t>),
     Http(&'r http_core::Responder<'r, 't>),
+    WebSocket(&'r ws::Socket<'r, 't>),
 }
 
 /// Answers one request. Each request must be answered.
@@ -84,6 +86,7 @@ impl<'r, 't> Responder<'r, 't> {
         match self.call {
             Call::Frames(turn) => turn.now(),
             Call::Http(responder) => responder.now(),
+            Call::WebSocket(socket) => socket.now(),
         }
     }
 
@@ -93,6 +96,7 @@ impl<'r, 't> Responder<'r, 't> {
         let promise = match self.call {
             Call::Frames(turn) => turn.promise(),
             Call::Http(responder) => responder.promise(),
+            Call::WebSocket(socket) => socket.promise(),
         };
         self.request.tickets.push(promise.ticket());
         promise
@@ -103,6 +107,7 @@ impl<'r, 't> Responder<'r, 't> {
         let ticket = match self.call {
             Call::Frames(turn) => turn.run(work),
             Call::Http(responder) => responder.run(work),
+            Call::WebSocket(socket) => socket.run(work),
         };
         self.request.tickets.push(ticket);
         ticket
@@ -118,6 +123,7 @@ impl<'r, 't> Responder<'r, 't> {
         match self.call {
             Call::Frames(turn) => turn.spawn(job),
             Call::Http(responder) => responder.spawn(job),
+            Call::WebSocket(socket) => socket.spawn(job),
         }
     }
 }

@@ -14,7 +14,7 @@ use sockeye_proto::{
 use super::answer::Response;
 use super::frame;
 use super::receive::{IncomingRequest, Receiver};
-use super::request::PendingRequest;
+use super::request::{self, PendingRequest};
 use super::state::State;
 use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Refusal, Responder};
 
@@ -78,10 +78,7 @@ impl<H: Handler> Server<H> {
 
     /// Whether the requests in flight, or their contents together, have reached their limit.
     pub(super) fn is_at_limit(&self) -> bool {
-        let lens = self.pending.iter().map(|request| request.content_len);
-        let held = lens.fold(0, u64::saturating_add);
-        let full = self.pending.len() >= self.limits.in_flight || held >= self.limits.content;
-        full && !self.pending.is_empty()
+        request::is_at_limit(self.pending.iter(), &self.limits)
     }
 
     /// Reads a header and, if its content came with it, the content. Returns the bytes consumed.
@@ -175,7 +172,7 @@ impl<H: Handler> Server<H> {
         answer: impl FnOnce(&mut H, Responder<'_, '_>) -> Answer,
     ) -> Result<(), Fault> {
         let keeps_connection = request.keeps_connection();
-        if request.is_late(turn) {
+        if request.is_late(turn.now()) {
             self.handler.on_cancelled(request.number);
             return match keeps_connection {
                 true => self.next_frame(true, has_more, turn),

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use sockeye_http as http_core;
+use sockeye_http::{self as http_core, ws};
 use sockeye_message::reference::Reference;
 use sockeye_message::{FramesOrHttp, Id, Limits, PeerProtocol, Server, ServerConfig};
 use sockeye_proto::harness::Harness;
@@ -98,6 +98,35 @@ fn exchanges_over_http_are_those_on_the_page() {
     }
 }
 
+/// Sends a text message in a frame of WebSocket, and returns what is in the frame of the response.
+fn exchange_text(request: &str) -> String {
+    let shared = Rc::new(ServerConfig::new(Limits::default()));
+    let mut client = Harness::new(FramesOrHttp::new(shared, Reference::default()));
+    client.input(
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    client.output();
+    // A mask of zeros changes nothing.
+    let header = ws::FrameHeader::whole(ws::Opcode::Text, request.len(), Some([0; 4]));
+    let (header, len) = header.encode();
+    client.input(&[&header[..len], request.as_bytes()].concat());
+    let output = client.output();
+    let (header, len) = ws::FrameHeader::read(&output).unwrap().unwrap();
+    assert_eq!(header.opcode, ws::Opcode::Text);
+    String::from_utf8(output[len..].to_vec()).unwrap()
+}
+
+#[test]
+fn exchanges_over_websocket_are_those_on_the_page() {
+    let (requests, responses) = (blocks("text request"), blocks("text response"));
+    assert_eq!((requests.len(), responses.len()), (2, 2));
+    for (request, response) in requests.iter().zip(&responses) {
+        let response = response.trim_end();
+        assert_eq!(exchange_text(request.trim_end()), response);
+    }
+}
+
 #[test]
 fn the_page_lists_the_characters_of_a_token() {
     let begin = "three characters of a token: letters, digits, ``";
@@ -115,6 +144,7 @@ fn the_page_lists_the_characters_of_a_token() {
 #[test]
 fn the_limits_on_the_page_are_the_defaults() {
     let (limits, http) = (Limits::default(), http_core::Limits::default());
+    let websocket = limits.websocket();
     for line in [
         format!("| header | {},{:03} bytes |", limits.header / 1000, limits.header % 1000),
         format!("| content | {} MiB |", limits.content >> 20),
@@ -123,6 +153,10 @@ fn the_limits_on_the_page_are_the_defaults() {
         format!("| content without progress | {} s |", limits.content_timeout.as_secs()),
         format!("| the first byte of a frame | {} s |", limits.idle_timeout.as_secs()),
         format!("at most {}\nbytes as written", Id::MAX_LEN),
+        format!("| fragments of a message | {},024 |", websocket.fragments / 1000),
+        format!("| silence | {} s |", websocket.ping_after.unwrap().as_secs()),
+        format!("while the server reads | {} s |", websocket.pong_timeout.as_secs()),
+        format!("| the answer to a close frame | {} s |", websocket.close_timeout.as_secs()),
         format!(
             "{} KiB for the request line, {} KiB and {} fields for the headers",
             http.request_line >> 10,

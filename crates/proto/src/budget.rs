@@ -5,12 +5,14 @@
 //! response (uncompressed, or a 503), or wait for a permit of another ([`Budget::wait`]).
 //!
 //! A resource that clients share, such as a compressed file, is counted once in total while it
-//! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]).
+//! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]). One that
+//! several requests of a client use counts once for them: [`Budget::take_once`].
 //!
 //! All event loops and job threads share a budget, so it has a mutex. It is locked only when
 //! something large is held or released, and never while waiting.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,6 +35,8 @@ struct State {
     total: u64,
     used: u64,
     by_client: Counts<Client>,
+    /// The permits of [`Budget::take_once`].
+    uses: Counts<(Client, NonZeroU32)>,
     /// Those that wait for 1, in the order of their arrival.
     waiting: VecDeque<(Client, Promise)>,
 }
@@ -49,6 +53,8 @@ pub struct Permit {
     client: Option<Client>,
     /// Whether it counts in the total.
     in_total: bool,
+    /// The number of what the client's permits with the same number count once for.
+    resource: Option<NonZeroU32>,
     amount: u64,
 }
 
@@ -57,8 +63,8 @@ impl Budget {
     /// bytes".
     #[must_use]
     pub fn new(name: &'static str, total: u64) -> Arc<Self> {
-        let (by_client, waiting) = (Counts::default(), VecDeque::new());
-        let state = Mutex::new(State { total, used: 0, by_client, waiting });
+        let (by_client, uses, waiting) = Default::default();
+        let state = Mutex::new(State { total, used: 0, by_client, uses, waiting });
         Arc::new(Self { name, state, used: AtomicU64::new(0), reports: ReportLimiter::default() })
     }
 
@@ -91,6 +97,37 @@ impl Budget {
         self.permit(Some(client), true, amount)
     }
 
+    /// Takes 1 for the resource with this number, if the budget allows it. While `client` has such a
+    /// permit, further ones for the same resource cost nothing. `granted` is a permit for 1 that
+    /// the client has; it is used, or returned if another one counts already.
+    pub fn take_once(
+        self: &Arc<Self>,
+        client: Client,
+        resource: NonZeroU32,
+        granted: Option<Permit>,
+    ) -> Option<Permit> {
+        let (is_allowed, counts_already) = self.change(|state| {
+            let counts_already = state.uses.get((client, resource)) > 0;
+            let is_allowed =
+                counts_already || granted.is_some() || state.add(Some(client), true, 1);
+            state.uses.add((client, resource), u64::from(is_allowed));
+            (is_allowed, counts_already)
+        });
+        if !is_allowed {
+            return None;
+        }
+        let granted = granted.filter(|_| !counts_already);
+        let mut permit = granted.unwrap_or_else(|| self.permit_for_1(client));
+        permit.resource = Some(resource);
+        Some(permit)
+    }
+
+    /// A permit for 1 that is counted already.
+    fn permit_for_1(self: &Arc<Self>, client: Client) -> Permit {
+        let (budget, client) = (Arc::clone(self), Some(client));
+        Permit { budget, client, in_total: true, resource: None, amount: 1 }
+    }
+
     /// Waits until `client` may take 1. The promise is fulfilled with the [`Permit`]. Returns its
     /// ticket, or `None` if too many wait already, or there will never be any.
     pub fn wait(
@@ -116,17 +153,23 @@ impl Budget {
     /// Gives permits to those that wait, as long as the budget allows it.
     fn serve_waiting(self: &Arc<Self>) {
         while let Some((client, promise)) = self.change(State::next_waiting) {
-            let budget = Arc::clone(self);
             // Should nobody want it any more, the next one gets it.
-            let permit = Permit { budget, client: Some(client), in_total: true, amount: 1 };
-            promise.fulfill(Box::new(permit));
+            promise.fulfill(Box::new(self.permit_for_1(client)));
         }
     }
 
-    /// Returns part of the budget.
-    fn give_back(self: &Arc<Self>, client: Option<Client>, in_total: bool, less: u64) {
+    /// Returns part of the budget. `resource`: that of a permit that is dropped.
+    fn give_back(
+        self: &Arc<Self>,
+        client: Option<Client>,
+        in_total: bool,
+        resource: Option<NonZeroU32>,
+        less: u64,
+    ) {
         let is_waited_for = self.change(|state| {
-            state.give_back(client, in_total, less);
+            if !state.is_used_after(client, resource) {
+                state.give_back(client, in_total, less);
+            }
             !state.waiting.is_empty()
         });
         if is_waited_for {
@@ -147,7 +190,8 @@ impl Budget {
 
     /// A permit for 0, for `client`, to be changed by [`Permit::set`].
     pub fn empty_permit(self: &Arc<Self>, client: Client) -> Permit {
-        Permit { budget: Arc::clone(self), client: Some(client), in_total: true, amount: 0 }
+        let (budget, client) = (Arc::clone(self), Some(client));
+        Permit { budget, client, in_total: true, resource: None, amount: 0 }
     }
 
     /// Whether `client` may take no more.
@@ -164,7 +208,8 @@ impl Budget {
         in_total: bool,
         amount: u64,
     ) -> Option<Permit> {
-        let mut permit = Permit { budget: Arc::clone(self), client, in_total, amount: 0 };
+        let budget = Arc::clone(self);
+        let mut permit = Permit { budget, client, in_total, resource: None, amount: 0 };
         permit.resize(amount).then_some(permit)
     }
 
@@ -233,6 +278,13 @@ impl State {
         }
     }
 
+    /// A permit is dropped. Returns whether another one counts for the same resource.
+    fn is_used_after(&mut self, client: Option<Client>, resource: Option<NonZeroU32>) -> bool {
+        let Some(key) = client.zip(resource) else { return false };
+        self.uses.subtract(key, 1);
+        self.uses.get(key) > 0
+    }
+
     fn give_back(&mut self, client: Option<Client>, in_total: bool, less: u64) {
         if in_total {
             self.used -= less;
@@ -252,20 +304,20 @@ impl Permit {
 
     /// Changes it to `amount`, even if the budget is exceeded: for resources that are held already.
     pub fn set(&mut self, amount: u64) {
-        let Self { ref budget, client, in_total, amount: has } = *self;
+        let Self { ref budget, client, in_total, amount: has, .. } = *self;
         budget.change(|state| state.count(client, in_total, amount));
-        budget.give_back(client, in_total, has);
+        budget.give_back(client, in_total, None, has);
         self.amount = amount;
     }
 
     /// Changes it to `amount` if the budget allows it. Returns whether it did.
     #[must_use]
     pub fn resize(&mut self, amount: u64) -> bool {
-        let Self { ref budget, client, in_total, amount: has } = *self;
+        let Self { ref budget, client, in_total, amount: has, .. } = *self;
         let resized = match amount.checked_sub(has) {
             Some(more) => budget.change(|state| state.add(client, in_total, more)),
             None => {
-                budget.give_back(client, in_total, has - amount);
+                budget.give_back(client, in_total, None, has - amount);
                 true
             }
         };
@@ -278,192 +330,13 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Self { ref budget, client, in_total, amount } = *self;
+        let Self { ref budget, client, in_total, resource, amount } = *self;
         // Most hold nothing: skip the lock.
         if amount > 0 {
-            budget.give_back(client, in_total, amount);
+            budget.give_back(client, in_total, resource, amount);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::remote::{Delivery, Envelope, Key, MailboxSender};
-
-    const ALICE: Client = Client::V4([192, 0, 2, 1]);
-    const BOB: Client = Client::V4([192, 0, 2, 2]);
-
-    #[test]
-    fn each_client_has_a_share_of_its_own() {
-        let budget = Budget::new("things", 100);
-        let alice = budget.take(ALICE, 25).unwrap();
-        assert!(budget.take(ALICE, 1).is_none());
-        let bob = budget.take(BOB, 25).unwrap();
-        let local = budget.take(Client::Unix, 50).unwrap();
-        assert!(budget.take_shared(1).is_none(), "all of it is taken");
-        drop(alice);
-        let mut held = budget.take_shared(20).unwrap();
-        assert!(!held.resize(26) && held.resize(25) && held.resize(3));
-        drop((bob, local, held));
-        let state = budget.lock();
-        assert_eq!((state.used, state.by_client.is_empty()), (0, true));
-    }
-
-    #[test]
-    fn the_total_can_be_changed_and_permits_stay_valid() {
-        let budget = Budget::new("things", 10);
-        assert_eq!((budget.name(), budget.total()), ("things", 10));
-        let held = budget.take_shared(8).unwrap();
-        budget.set_total(4);
-        assert_eq!((budget.total(), budget.used(), held.amount()), (4, 8, 8));
-        assert!(budget.take_shared(1).is_none());
-        drop(held);
-        assert!(budget.take_shared(4).is_some());
-    }
-
-    #[test]
-    fn a_shared_resource_counts_once_in_total_and_for_each_client_that_uses_it() {
-        let budget = Budget::new("things", 100);
-        let shared = budget.take_shared(20).unwrap();
-        let readers = [ALICE, BOB].map(|client| budget.charge(client, 20).unwrap());
-        assert_eq!(budget.used(), 20);
-        assert!(budget.charge(ALICE, 6).is_none());
-        drop(readers);
-        assert!(budget.charge(ALICE, 25).is_some());
-        drop(shared);
-        assert_eq!(budget.used(), 0);
-    }
-
-    #[test]
-    fn a_permit_can_be_set_beyond_the_total() {
-        let budget = Budget::new("things", 100);
-        let mut permit = budget.empty_permit(ALICE);
-        assert!(!budget.is_exhausted(ALICE));
-        permit.set(500);
-        assert_eq!(
-            (budget.used(), budget.is_exhausted(ALICE), budget.is_exhausted(BOB)),
-            (500, true, true)
-        );
-        permit.set(25);
-        assert_eq!((budget.is_exhausted(ALICE), budget.is_exhausted(BOB)), (true, false));
-        permit.set(24);
-        assert!(!budget.is_exhausted(ALICE));
-        drop(permit);
-        assert_eq!(budget.used(), 0);
-    }
-
-    #[test]
-    fn exhaustion_is_reported_once_a_minute_with_the_number_of_requests() {
-        let budget = Budget::new("things", 0);
-        let at = |secs: u64| Time::ZERO + Duration::from_secs(secs);
-        assert_eq!(budget.report(at(5)), Some(1));
-        assert_eq!((budget.report(at(6)), budget.report(at(64))), (None, None));
-        assert_eq!(budget.report(at(65)), Some(3));
-    }
-
-    /// Keeps the permits that are sent to those who wait.
-    #[derive(Default)]
-    struct Granted(Mutex<Vec<(Ticket, Permit)>>);
-
-    impl MailboxSender for Granted {
-        fn send(&self, envelope: Envelope) {
-            let Delivery::Settled(ticket, Ok(message)) = envelope.content else { return };
-            self.0.lock().unwrap().push((ticket, *message.downcast().unwrap()));
-        }
-
-        fn is_on_event_loop(&self) -> bool {
-            true
-        }
-    }
-
-    impl Granted {
-        fn wait(self: &Arc<Self>, budget: &Arc<Budget>, client: Client, id: u64) -> bool {
-            let promise = || Promise::new(Arc::clone(self) as _, (Key(1), 0), Ticket(id));
-            budget.wait(client, promise).is_some()
-        }
-
-        /// The tickets and clients of the permits that were granted since the last call.
-        fn take(&self) -> Vec<(u64, Permit)> {
-            let granted = std::mem::take(&mut *self.0.lock().unwrap());
-            granted.into_iter().map(|(ticket, permit)| (ticket.0, permit)).collect()
-        }
-    }
-
-    #[test]
-    fn what_is_returned_goes_to_the_waiting_client_that_holds_least() {
-        let (budget, granted) = (Budget::new("things", 8), Arc::<Granted>::default());
-        let mut alice: Vec<_> = (0..2).map(|_| budget.take(ALICE, 1).unwrap()).collect();
-        let local = budget.take(Client::Unix, 4).unwrap();
-        let shared = budget.take_shared(2).unwrap();
-        for (client, id) in [(ALICE, 0), (ALICE, 1), (BOB, 2), (ALICE, 3)] {
-            assert!(granted.wait(&budget, client, id));
-        }
-        assert!(granted.take().is_empty());
-        // Alice has less of what others return than her share.
-        drop(shared);
-        let to_bob = granted.take();
-        assert_eq!(to_bob.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
-        assert_eq!(budget.used(), 7);
-        // Alice's own permit goes to her next request, and each that is returned again to another.
-        for id in [0, 1, 3] {
-            drop(alice.remove(0));
-            let mut next = granted.take();
-            assert_eq!(next.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id]);
-            alice.extend(next.pop().map(|(_, permit)| permit));
-        }
-        drop((alice, to_bob, local));
-        assert!(granted.take().is_empty());
-        let state = budget.lock();
-        assert_eq!((state.used, state.by_client.is_empty()), (0, true));
-    }
-
-    #[test]
-    fn those_that_wait_are_limited_and_get_what_is_there() {
-        let (budget, granted) = (Budget::new("things", 0), Arc::<Granted>::default());
-        assert!(!granted.wait(&budget, ALICE, 0), "there will never be any");
-        budget.set_total(4);
-        assert!(granted.wait(&budget, ALICE, 0));
-        assert_eq!(granted.0.lock().unwrap().len(), 1, "returned before it waited");
-        let of_alice = (1..).take_while(|id| granted.wait(&budget, ALICE, *id)).count() as u64;
-        assert_eq!(of_alice, MAX_WAITING / 4);
-        // A larger budget serves more.
-        budget.set_total(8);
-        assert_eq!(granted.take().len(), 2);
-    }
-
-    proptest! {
-        #[test]
-        fn the_counts_are_the_sums_of_the_existing_permits(
-            steps in proptest::collection::vec((0..3u8, 0..2u8, 0..40u64, any::<bool>()), 0..60),
-        ) {
-            let budget = Budget::new("things", 100);
-            let mut permits = Vec::new();
-            for (kind, client, amount, drops) in steps {
-                let client = [ALICE, Client::Unix][usize::from(client)];
-                permits.extend(match kind {
-                    0 => budget.take(client, amount),
-                    1 => budget.take_shared(amount),
-                    _ => budget.charge(client, amount),
-                });
-                if drops && !permits.is_empty() {
-                    drop(permits.swap_remove(amount as usize % permits.len()));
-                }
-                let sum = |filter: &dyn Fn(&&Permit) -> bool| -> u64 {
-                    permits.iter().filter(filter).map(|permit| permit.amount).sum()
-                };
-                prop_assert_eq!(budget.used(), sum(&|permit| permit.in_total));
-                prop_assert!(budget.used() <= 100);
-                for client in [ALICE, Client::Unix] {
-                    let has = budget.lock().by_client.get(client);
-                    prop_assert_eq!(has, sum(&|permit| permit.client == Some(client)));
-                    prop_assert!(has <= client.share(100));
-                }
-            }
-        }
-    }
-}
+mod tests;

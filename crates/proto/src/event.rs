@@ -12,9 +12,10 @@ pub enum Event<'a> {
     /// protocol switched to.
     Open(&'a Peer),
     /// The input ended without close_notify, the end that TLS authenticates: someone on the way may
-    /// have cut it. Comes just before [`Event::Eof`], and only with TLS. It matters to protocols
-    /// whose messages may end where the input ends, as the body of an HTTP response without a
-    /// length does: such a message is incomplete. Many clients close without close_notify.
+    /// have cut it. Or the protocol runs in a stream of HTTP/2, and the connection has ended before
+    /// the stream. Comes just before [`Event::Eof`]. It matters to protocols whose messages may end
+    /// where the input ends, as the body of an HTTP response without a length does: such a message
+    /// is incomplete. Many clients of TLS close without close_notify.
     Truncated,
     /// The peer closed its sending side: no more input comes. Output is still sent.
     Eof {

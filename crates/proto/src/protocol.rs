@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::job::{Job, JobKind, Spawn};
 use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
-use crate::{Address, Blame, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
+use crate::{Address, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 
 /// One connection with one peer.
 ///
@@ -163,10 +163,6 @@ impl Effects {
         let Self { resume, want_room, end, mark, rare } = self;
         *resume || *want_room || end.is_some() || mark.is_some() || rare.is_some()
     }
-
-    fn rare(&mut self) -> &mut RareEffects {
-        self.rare.get_or_insert_default()
-    }
 }
 
 /// A shard's mailbox and job threads, for its sessions.
@@ -177,6 +173,8 @@ pub struct ShardHandles {
     /// See [`Turn::report`].
     reported: RefCell<Vec<(Address, Fault)>>,
     has_reported: Cell<bool>,
+    /// Memory for the rare effects of one call at a time.
+    spare_effects: Cell<Option<Box<RareEffects>>>,
 }
 
 impl ShardHandles {
@@ -189,7 +187,13 @@ impl ShardHandles {
             next_ticket,
             reported: RefCell::default(),
             has_reported: Cell::new(false),
+            spare_effects: Cell::default(),
         }
+    }
+
+    /// Keeps memory of rare effects, which have been taken.
+    pub(crate) fn keep_spare(&self, effects: Box<RareEffects>) {
+        self.spare_effects.set(Some(effects));
     }
 
     /// Whether [`Turn::report`] was called since the last [`ShardHandles::take_reported`].
@@ -232,8 +236,10 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// The stream that this turn is about: 0 is the connection itself. Only protocols that have
-    /// streams ([`driver::Stream`](crate::driver::Stream)) get turns about other ones.
+    /// The stream that this turn is about: 0 is the connection itself. Protocols that have streams
+    /// ([`driver::Stream`](crate::driver::Stream)) get turns about other ones. If the protocol runs
+    /// in a stream of another one ([`driver::NestedSession`](crate::driver::NestedSession)), all of
+    /// its turns are about that stream, and it can't have streams itself.
     #[must_use]
     pub fn stream(&self) -> u32 {
         self.stream
@@ -317,9 +323,10 @@ impl<'a> Turn<'a> {
     /// Replaces this protocol by another one when this call returns. The other one gets
     /// [`Event::Open`] and then the unused input; this one gets no further call.
     ///
-    /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
+    /// In a turn of a [`driver::Stream`](crate::driver::Stream), the other protocol takes over the
+    /// stream, if the protocol that has the stream supports that.
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
-        self.effects.rare().switch = Some(protocol);
+        self.rare_effects().switch = Some(protocol);
     }
 
     /// From now on, the kernel holds at most about `bytes` bytes of this connection that it has not
@@ -330,7 +337,12 @@ impl<'a> Turn<'a> {
     /// Call this once, while the connection is new. No effect on Unix sockets, and in a turn of a
     /// [`driver::Stream`](crate::driver::Stream).
     pub fn limit_unsent(&mut self, bytes: u32) {
-        self.effects.rare().unsent_limit = Some(bytes);
+        self.rare_effects().unsent_limit = Some(bytes);
+    }
+
+    fn rare_effects(&mut self) -> &mut RareEffects {
+        let spare = &self.context.handles.spare_effects;
+        self.effects.rare.get_or_insert_with(|| spare.take().unwrap_or_default())
     }
 
     /// Sets how many bytes the protocol holds for this connection outside of its output, such as the
@@ -339,7 +351,7 @@ impl<'a> Turn<'a> {
     ///
     /// No effect in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn set_held(&mut self, bytes: usize) {
-        self.effects.rare().held = Some(bytes);
+        self.rare_effects().held = Some(bytes);
     }
 
     /// Whether the budget for output, or the share of this connection's client, is spent. Then a
@@ -350,10 +362,8 @@ impl<'a> Turn<'a> {
     }
 
     /// Reports a fault that ends one of several streams, and not the connection: the engine logs
-    /// and counts it. Only for faults of this program, since a peer could fill the log with its
-    /// own.
+    /// it, and counts those of this program.
     pub fn report(&self, fault: Fault) {
-        debug_assert_eq!(fault.blame, Blame::Ours);
         self.context.handles.has_reported.set(true);
         self.context.handles.reported.borrow_mut().push((self.peer.address, fault));
     }

@@ -59,9 +59,8 @@ pub struct Envelope {
 pub(crate) enum Delivery {
     /// A promise was fulfilled or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
-    /// A remote sent a message, which took the credit of one message. The session gives the credit
-    /// back.
-    Sent(Message, Arc<Credit>),
+    /// A remote sent a message, which took credit. The session gives the credit back.
+    Sent(Message),
     /// A remote woke the connection.
     Wake(Arc<Credit>),
 }
@@ -76,7 +75,7 @@ impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settled(ticket, _) => f.debug_tuple("Settled").field(ticket).finish(),
-            Self::Sent(..) => f.write_str("Sent"),
+            Self::Sent(_) => f.write_str("Sent"),
             Self::Wake(_) => f.write_str("Wake"),
         }
     }
@@ -165,9 +164,11 @@ impl Credit {
         Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
-    /// Gives back the credit of `count` messages.
+    /// Gives back the credit of `count` messages. Never more than all: a protocol that runs another
+    /// one in its own turns gets the messages of both.
     pub(crate) fn give_back(&self, count: u32) {
-        self.lock().available += count;
+        let available = &mut self.lock().available;
+        *available = (*available + count).min(Remote::MESSAGES);
         self.changed.notify_all();
     }
 
@@ -365,7 +366,7 @@ impl Remote {
         }
         state.available -= 1;
         drop(state);
-        let content = Delivery::Sent(message, Arc::clone(&self.credit));
+        let content = Delivery::Sent(message);
         self.mailbox.send(Envelope { to: self.to, stream: self.stream, content });
         Ok(())
     }

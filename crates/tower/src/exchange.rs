@@ -23,6 +23,8 @@ use crate::RequestBody;
 use crate::body::{self, BodyWriter, HasRoom, Written};
 use crate::ending::{AbortOnDrop, EndingTasks};
 use crate::task::{self, Batch, BodyEnd, ResponseStart};
+#[cfg(feature = "upgrade")]
+use crate::upgrade::PendingUpgrade;
 use crate::watch::Watchdog;
 
 /// What the connections of a shard share.
@@ -59,6 +61,9 @@ struct ActiveRequest {
     output_full: bool,
     /// Whether the response is an event stream, which the server ends when it drains.
     is_event_stream: bool,
+    /// If the client asks for an upgrade, until the response starts.
+    #[cfg(feature = "upgrade")]
+    upgrade: Option<Box<PendingUpgrade>>,
     task: AbortOnDrop,
 }
 
@@ -88,6 +93,8 @@ where
         let (request_body, body) = body::body(request.content(), permit);
         let mut service_request = head.map(|()| body);
         service_request.extensions_mut().insert(self.peer.clone());
+        #[cfg(feature = "upgrade")]
+        let upgrade = PendingUpgrade::new(request, service_request.extensions_mut());
 
         // A client that expects `100 Continue` gets it when the service first polls the body.
         let has_body = request.content() != Content::None;
@@ -114,6 +121,8 @@ where
             reads_body: has_body && !expects_continue,
             output_full: false,
             is_event_stream: false,
+            #[cfg(feature = "upgrade")]
+            upgrade,
             task: AbortOnDrop(task.abort_handle()),
         });
         self.wait(responder)
@@ -194,6 +203,12 @@ where
     fn allow(&self) -> &'static str {
         convert::ALLOW
     }
+
+    /// The service decides, as over HTTP/1.1.
+    #[cfg(feature = "upgrade")]
+    fn can_upgrade(&self, _: &[u8]) -> bool {
+        true
+    }
 }
 
 impl ActiveRequest {
@@ -233,6 +248,15 @@ impl<S> Exchange<S> {
     /// was ready.
     fn start_response(&mut self, start: ResponseStart, responder: Responder<'_, '_>) -> Answer {
         let ResponseStart { mut head, length, mut first_batch } = start;
+        #[cfg(feature = "upgrade")]
+        if let Some(pending) = self.active.as_mut().and_then(|active| active.upgrade.take())
+            && pending.is_accepted_by(&head)
+        {
+            return match pending.accept(&head, responder) {
+                Ok(answer) => self.finish(answer),
+                Err((what, responder)) => self.fail(&what, responder),
+            };
+        }
         // The server sets Transfer-Encoding itself, and sends chunks if the length is unknown.
         if is_chunked(&head.headers) {
             head.headers.remove(TRANSFER_ENCODING);

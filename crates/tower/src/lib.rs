@@ -124,10 +124,75 @@
 //! Clients that speak it get it: see [`Options::http2`]. Where this page says that a connection is
 //! closed or reset, in HTTP/2 it is the request's stream.
 //!
+//! # Upgrades
+//!
+//! With the feature `upgrade`, axum's `WebSocketUpgrade` works as on hyper, and so does any other
+//! code that uses `hyper::upgrade`:
+//!
+//! ```toml
+//! [dependencies]
+//! axum = { version = "0.8", features = ["ws"] }
+//! sockeye-tower = { version = "0.2", features = ["upgrade"] }
+//! ```
+//!
+//! ```no_run
+//! # #[cfg(feature = "upgrade")]
+//! # fn app() -> axum::Router {
+//! use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+//! use axum::{Router, routing::any};
+//!
+//! async fn echo(mut socket: WebSocket) {
+//!     while let Some(Ok(message)) = socket.recv().await {
+//!         if socket.send(message).await.is_err() {
+//!             break;
+//!         }
+//!     }
+//! }
+//!
+//! let app = Router::new()
+//!     .route("/echo", any(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }));
+//! # app
+//! # }
+//! ```
+//!
+//! - The extensions of a request that asks for an upgrade contain hyper's `OnUpgrade`. In HTTP/1.1
+//!   that is a request with `Connection: upgrade` and no content. The service accepts by a 101 with
+//!   an `Upgrade` field that names one of the protocols that the client asked for. In every other
+//!   case the `OnUpgrade` fails, as in hyper.
+//! - In HTTP/2, it is an extended CONNECT (RFC 8441). The extensions contain hyper's `Protocol`, too,
+//!   and any 2xx accepts; the client gets a 200. The protocol has one stream, and what this page says
+//!   about its connection applies to that stream. In axum, route both by `any(…)`, and enable axum's
+//!   feature `http2`, so that it checks the name of the protocol.
+//! - What the peer sends waits until the task reads it, and what the task writes waits until the
+//!   peer does. Up to 64 KiB per direction are buffered here, beyond what
+//!   [`Config::max_buffered_output`](sockeye::Config::max_buffered_output) and axum allow. By
+//!   default, axum buffers 128 KiB per socket (`read_buffer_size`), and messages of up to 64 MiB
+//!   (`max_message_size`): set lower limits if clients aren't trusted.
+//! - `shutdown` closes our sending side. When the task drops the connection, it is closed after the
+//!   last byte.
+//! - When the connection ends, the task can read what arrived before, and then gets the end, or an
+//!   error that says why. Nothing aborts the task: it is one of the service's own. If it neither
+//!   reads nor writes, it doesn't notice.
+//! - A peer that doesn't read what was sent is disconnected after
+//!   [`Config::write_timeout`](sockeye::Config::write_timeout). There is no timeout for silence:
+//!   send pings if you need one. An upgraded connection counts as one of
+//!   [`Config::max_connections`](sockeye::Config::max_connections), and is never closed as idle.
+//! - On shutdown, upgraded connections live until they end, or are cut at the drain deadline
+//!   ([`Config::drain_timeout`](sockeye::Config::drain_timeout), default: 30 s). To stop earlier,
+//!   tell your tasks when you call `drain`; the example `axum_websocket` does that. A request that
+//!   arrives after `drain` has no `OnUpgrade`, and axum answers 426.
+//!
+//! # Features
+//!
+//! | feature | enables | adds |
+//! |---|---|---|
+//! | `upgrade` | [upgrades](#upgrades); default: off | the crate `hyper` |
+//!
 //! # Limitations
 //!
-//! `hyper::upgrade` (axum's WebSockets), CONNECT and interim responses other than `100 Continue`
-//! are not supported. If the service returns a 101, the client gets a 500.
+//! CONNECT without `:protocol` (a proxy's) and interim responses other than `100 Continue` are not
+//! supported. If the service returns a 101 to a request that asks for no upgrade, or without the
+//! feature `upgrade`, the client gets a 500. `Upgraded::downcast` finds no socket.
 
 #![forbid(unsafe_code)]
 
@@ -136,6 +201,8 @@ mod ending;
 mod exchange;
 mod spawn;
 mod task;
+#[cfg(feature = "upgrade")]
+mod upgrade;
 mod watch;
 
 use std::fmt;

@@ -4,20 +4,23 @@
 #[path = "../../sockeye/tests/http/h2_client.rs"]
 mod h2_client;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use axum::http::header::UPGRADE;
 use axum::http::{Request, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Extension, Router};
+use hyper_util::rt::TokioIo;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use sockeye::http::Options;
 use sockeye::{Peer, TlsAcceptor, tls};
+use tokio::io::AsyncReadExt;
 
 /// Timeout of each read: far longer than any should take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -91,6 +94,59 @@ fn a_handler_reads_version_alpn_name_and_client_certificate() {
     }
     let expected = "TLSv1.3 h2 localhost nobody true https://localhost/a?b";
     assert_eq!(runtime.block_on(content_over_http2(over_http2, address)), expected);
+    serving.handle().drain();
+    serving.join().unwrap();
+    runtime.shutdown_background();
+}
+
+/// Over TLS, only close_notify says that a peer has sent everything.
+#[test]
+fn an_upgraded_task_sees_whether_its_input_was_cut() {
+    let server = pair("localhost");
+    let provider = tls::provider();
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![server.0.clone()], server.1)
+        .unwrap();
+    config.alpn_protocols = tls::HTTP_ALPN.map(<[u8]>::to_vec).into();
+    let (to_test, ends) = mpsc::channel();
+    let handler = |mut request: axum::extract::Request| async move {
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut io = TokioIo::new(upgraded.await.unwrap());
+            let mut received = Vec::new();
+            let end = io.read_to_end(&mut received).await.map_err(|error| error.kind());
+            to_test.send((received, end)).unwrap();
+        });
+        (StatusCode::SWITCHING_PROTOCOLS, [(UPGRADE, "raw")])
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let app = Router::new().route("/", get(handler));
+    let addresses = ["127.0.0.1:0".parse().unwrap()];
+    let options = Options::default().with_tls(TlsAcceptor::new(&config));
+    let serving = sockeye_tower::serve(&addresses, options, runtime.handle(), app).unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots(&server.0))
+        .with_no_client_auth();
+    for (is_cut, end) in [(false, Ok(3)), (true, Err(ErrorKind::UnexpectedEof))] {
+        let mut stream = connect(client.clone(), address);
+        let fields = "Host: localhost\r\nConnection: upgrade\r\nUpgrade: raw\r\n";
+        write!(stream, "GET / HTTP/1.1\r\n{fields}\r\nabc").unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 101");
+        if !is_cut {
+            stream.conn.send_close_notify();
+        }
+        stream.flush().unwrap();
+        stream.sock.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(ends.recv_timeout(TIMEOUT).unwrap(), (b"abc".to_vec(), end), "{is_cut}");
+    }
     serving.handle().drain();
     serving.join().unwrap();
     runtime.shutdown_background();

@@ -61,10 +61,10 @@ Examples:
 
 const MESSAGE_EXAMPLES: &str = "\
 Examples:
-  # Answer messages at 127.0.0.1:65432, and try it.
+  # Answer messages at 127.0.0.1:65432, and try it. Or open http://127.0.0.1:65432 in a browser.
   sockeye message
   sockeye send message://127.0.0.1:65432 '{\"action\": \"search\", \"value\": \"ring\"}'
-  # Use a dictionary of your own, and allow pages of one site to search over HTTP.
+  # Use a dictionary of your own, and allow pages of one site to search.
   sockeye message --answers answers.json --origin https://example.org";
 
 /// Parses a limit on how many of something there may be.
@@ -252,17 +252,18 @@ pub(crate) struct WebSocket {
     pub(crate) origin: Vec<String>,
 }
 
-/// Answer messages: frames of a JSON header and content, or HTTP requests.
+/// Answer messages: frames of a JSON header and content, HTTP requests, or over WebSocket.
 ///
 /// A JSON search is looked up in a dictionary; for any other message, the response is its first ten
 /// bytes. Over HTTP, POST / sends a message: the Content-Type header is the message's type and
-/// encoding, and the body its content.
+/// encoding, and the body its content. Over WebSocket, text is JSON, and a binary message is a frame.
+/// In a browser, GET / is a page that sends messages.
 #[derive(Args, Debug)]
 #[command(after_help = MESSAGE_EXAMPLES)]
 pub(crate) struct Message {
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
-    #[arg(value_parser = |text: &str| listen::parse(text, &["message", "http"], ECHO_PORT))]
+    #[arg(value_parser = |text: &str| listen::parse(text, &["message", "http", "ws"], ECHO_PORT))]
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
@@ -277,6 +278,8 @@ pub(crate) struct Message {
     pub(crate) answers: Option<PathBuf>,
 
     /// Accept only frames. Otherwise a connection's first bytes select frames or HTTP.
+    ///
+    /// A WebSocket begins as HTTP.
     #[arg(long)]
     pub(crate) frames_only: bool,
 
@@ -286,9 +289,9 @@ pub(crate) struct Message {
     #[command(flatten)]
     pub(crate) hosts: Hosts,
 
-    /// Allow web pages of this origin, such as https://example.org, to send messages over HTTP.
+    /// Allow web pages of this origin, such as https://example.org, to send messages.
     ///
-    /// Requests that a browser sends for a page of another origin get 403. Pages of this server's
+    /// Requests and WebSockets that a browser opens for a page of another origin get 403. Pages of this server's
     /// own origin are always allowed, and so are programs that send no Origin header, such as curl.
     /// Can be given several times, or as a list with commas. Default: none.
     #[arg(long, value_name = "URL", help_heading = "Browsers", value_delimiter = ',')]
@@ -306,6 +309,12 @@ pub(crate) struct Message {
     #[arg(default_value_t = message::Limits::default().content.into())]
     pub(crate) max_content: Size,
 
+    /// Maximum number of fragments of a WebSocket's message. More close the WebSocket with 1008.
+    #[arg(long, value_name = "N", help_heading = "Limits", conflicts_with = "frames_only")]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    #[arg(default_value_t = ws::Limits::default().fragments)]
+    pub(crate) max_fragments: u32,
+
     /// Maximum time to receive a message's header, from its first byte.
     #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(message::Limits::default().header_timeout))]
@@ -317,9 +326,18 @@ pub(crate) struct Message {
     pub(crate) content_timeout: Span,
 
     /// Close connections that have no message for this long.
+    ///
+    /// A WebSocket may be idle: see --ping-after.
     #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(message::Limits::default().idle_timeout))]
     pub(crate) idle_timeout: Span,
+
+    /// Ping WebSockets that send nothing for this long. Without an answer, they are closed.
+    ///
+    /// They have 20s to answer.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts", conflicts_with = "frames_only")]
+    #[arg(default_value_t = Span(ws::Limits::default().ping_after.unwrap_or_default()))]
+    pub(crate) ping_after: Span,
 }
 
 /// The versions of HTTP.

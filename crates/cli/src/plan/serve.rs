@@ -60,6 +60,7 @@ pub(crate) struct Message {
     pub(crate) answers: Answers,
     pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) limits: protocol::Limits,
+    pub(crate) websocket: ws::Limits,
     pub(crate) frames_only: bool,
     pub(crate) http2: bool,
     pub(crate) hosts: AllowedHosts,
@@ -167,6 +168,11 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
         idle_timeout: flags.idle_timeout.0,
         ..protocol::Limits::default()
     };
+    let websocket = ws::Limits {
+        fragments: flags.max_fragments,
+        ping_after: Some(flags.ping_after.0),
+        ..limits.websocket()
+    };
     let frames_only = flags.frames_only;
     if frames_only && !(flags.hosts.host.is_empty() && flags.origin.is_empty()) {
         return Err(Error::usage(
@@ -183,7 +189,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
     let access = request_lines(stdout, flags.serve.log);
     let http2 = flags.http2.is_on();
-    Ok(Message { serve, answers, access, limits, frames_only, http2, hosts, origins })
+    Ok(Message { serve, answers, access, limits, websocket, frames_only, http2, hosts, origins })
 }
 
 pub(crate) fn echo(flags: args::Echo) -> Result<Echo, Error> {

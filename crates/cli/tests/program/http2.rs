@@ -46,13 +46,13 @@ async fn post(client: &mut SendRequest<Bytes>, url: &str, content: &'static str)
     receive(response.await.unwrap()).await.unwrap()
 }
 
-/// Stops the server. Returns the lines of its access log, which is its standard error.
-fn access_log(mut server: Running) -> Vec<String> {
+/// Stops the server. Returns the lines of its access log, which is its standard error, and what else
+/// there is.
+fn access_log(mut server: Running) -> (Vec<String>, Vec<String>) {
     server.signal(Signal::TERM);
     let (code, stderr) = server.end();
     assert_eq!(code, Some(0), "{stderr}");
-    let is_line = |line: &&str| line.contains("HTTP/2.0");
-    stderr.lines().filter(is_line).map(str::to_owned).collect()
+    stderr.lines().map(str::to_owned).partition(|line| line.contains("HTTP/2.0"))
 }
 
 /// A server of a folder with TLS, the address that redirects to it, and the folder.
@@ -113,7 +113,7 @@ fn plain_http2_is_redirected_to_https() {
         assert_eq!(response.status(), 400);
         assert!(response.text().contains("This port speaks HTTPS; "), "{response:?}");
     });
-    let log = access_log(server);
+    let (log, _) = access_log(server);
     assert_eq!(log.iter().filter(|line| line.contains("\"GET /a?b=c HTTP/2.0\" 308 ")).count(), 2);
 }
 
@@ -153,7 +153,7 @@ fn unix_sockets_and_their_proxies_speak_http2() {
     stream.write_all(&[PREFACE, &head].concat()).unwrap();
     read_until_stream_ends(&mut stream);
     drop(stream);
-    let log = access_log(server);
+    let (log, _) = access_log(server);
     assert_eq!(log.len(), 1, "{log:?}");
     assert!(log[0].starts_with("198.51.100.9 - - "), "{log:?}");
 }
@@ -191,7 +191,10 @@ fn the_access_log_says_the_version_and_why_a_request_was_refused() {
     read_until_stream_ends(&mut stream);
     drop(stream);
 
-    let log = access_log(server);
+    let (log, others) = access_log(server);
+    let fault = " INFO stream failed peer=127.0.0.1:";
+    let text = "code=http2_protocol_error reason=the peer sent ";
+    assert!(others.iter().any(|line| line.contains(fault) && line.contains(text)), "{others:?}");
     let of = |line: &String| {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["version"], "HTTP/2.0", "{line}");

@@ -103,7 +103,8 @@ fn a_drain_under_load_loses_no_request() {
         old.signal(Signal::TERM);
         let (code, log) = old.end();
         assert_eq!(code, Some(0), "{log}");
-        assert!(log.ends_with("Stopped: 0 connections cut.\n"), "{log}");
+        // Pipelined requests behind the last response are not read: they are sent again.
+        assert!(log.contains("\nStopped: 0 connections cut."), "{flags:?}: {log}");
         let output = child.wait_with_output().unwrap();
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{flags:?}: {report:#}");

@@ -84,8 +84,12 @@ impl<D: Driver> Shard<D> {
     #[cold]
     pub(super) fn log_failed_streams(&mut self) {
         for (peer, fault) in self.resources.handles.take_reported() {
+            if fault.blame == Blame::Peer {
+                info!(target: "sockeye", %peer, code = %fault.code, reason = %fault, "stream failed");
+                continue;
+            }
             self.resources.stats.count_failed_stream(&fault);
-            error!(target: "sockeye", %peer, code = fault.code, reason = %fault, "stream failed");
+            error!(target: "sockeye", %peer, code = %fault.code, reason = %fault, "stream failed");
         }
     }
 

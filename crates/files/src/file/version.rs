@@ -10,7 +10,9 @@
 //! - Otherwise size and modification time decide: [`Identity::is_kept_by`].
 
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -28,6 +30,8 @@ const APPEND_PAUSE: Duration = Duration::from_millis(10);
 /// An open file, and what was promised to be its content.
 #[derive(Debug)]
 pub(crate) struct FileVersion {
+    /// The number of the open file.
+    number: NonZeroU32,
     file: Arc<dyn OpenFile>,
     /// The identity when the content was promised. Its size is the length of the content.
     identity: Identity,
@@ -39,7 +43,15 @@ pub(crate) struct FileVersion {
 
 impl FileVersion {
     pub(crate) fn new(file: Arc<dyn OpenFile>, identity: Identity, digest: Option<Digest>) -> Self {
-        Self { file, identity, digest, verified: Mutex::default() }
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let number = NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self { number, file, identity, digest, verified: Mutex::default() }
+    }
+
+    /// A number that no other open file has, until four billion more were opened.
+    pub(crate) fn number(&self) -> NonZeroU32 {
+        self.number
     }
 
     pub(crate) fn file(&self) -> &dyn OpenFile {

@@ -20,9 +20,10 @@ const NO_MORE_FILES: &str = "too many files are being sent: some requests get 50
 /// gets a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
-    /// Open files that are being sent or wait to be read, each with a descriptor. Beyond it,
-    /// requests for files that are not kept in memory get a 503; those over HTTP/2 wait instead,
-    /// up to 256 of a client and 1,024 in all. Default: 512.
+    /// Open files that are being sent or wait to be read, each with a descriptor. Responses to one
+    /// client over HTTP/2 that send the same open file count once. Beyond it, requests for files
+    /// that are not kept in memory get a 503; those over HTTP/2 wait instead, up to 256 of a client
+    /// and 1,024 in all. Default: 512.
     pub open_files: u64,
     /// Bytes of compressed contents that are cached or being sent. Beyond it, files are sent
     /// uncompressed. Default: 32 MiB.

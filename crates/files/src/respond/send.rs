@@ -151,10 +151,17 @@ fn charge(
         (None, Content::Memory(content)) => {
             (listings, listings.charge(client, content.len() as u64))
         }
-        (None, _) => {
+        (None, Content::Open(file)) => {
             let granted = context.granted.take();
-            (open_files, granted.or_else(|| open_files.take(client, 1)))
+            let permit = match view.request().version() {
+                // Streams that send the same open file hold one descriptor.
+                Version::Http2 => open_files.take_once(client, file.number(), granted),
+                _ => granted.or_else(|| open_files.take(client, 1)),
+            };
+            (open_files, permit)
         }
+        // Only the selected representation is compressed.
+        (None, Content::Compressed(_)) => return Ok(None),
     };
     if permit.is_none() {
         context.budgets.log_spent(budget, client, responder.now());

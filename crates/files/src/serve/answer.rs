@@ -72,6 +72,10 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
+        let responder = match self.answer_live(view, responder) {
+            Ok(answer) => return Progress::Answered(answer),
+            Err(responder) => responder,
+        };
         let (merged, mut scratch) = (merge_slashes(view.path()), Vec::new());
         if let Ok(path) = RequestPath::parse(&merged, &mut scratch) {
             let purpose = Purpose::MergedSlashes { why: Absent::Refused(refusal) };
@@ -204,7 +208,8 @@ impl Site {
             }
         };
         let now = responder.now();
-        let error = ErrorResponse { status, fields: &fields, text: "", options };
+        let live = self.inner.live.as_ref().map(|pages| &*pages.live);
+        let error = ErrorResponse { status, fields: &fields, text: "", options, live };
         error.send(view, responder, || match status {
             Status::NOT_FOUND => self.nearest_folder(view, now),
             _ => (view.path() != b"/").then_some(1),

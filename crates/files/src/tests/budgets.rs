@@ -25,7 +25,7 @@ impl Clients for ClientField {
     }
 }
 
-const ALICE: &str = "X-Client: A\r\n";
+pub(super) const ALICE: &str = "X-Client: A\r\n";
 const BOB: &str = "X-Client: B\r\n";
 
 /// A connection that has sent a request and read nothing.
@@ -293,12 +293,12 @@ fn unsettled_large_files_are_not_compressed() {
 }
 
 /// A frame of HTTP/2.
-fn h2_frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn h2_frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
 /// The HEADERS frame of a GET, of the client that `fields` names.
-fn h2_get(stream: u8, path: &str, client: &str) -> Vec<u8> {
+pub(super) fn h2_get(stream: u8, path: &str, client: &str) -> Vec<u8> {
     let fields = [
         (":method", "GET"),
         (":scheme", "http"),
@@ -316,7 +316,7 @@ fn h2_get(stream: u8, path: &str, client: &str) -> Vec<u8> {
 }
 
 /// The streams that end in `output`, with their statuses and lengths so far.
-fn h2_read(output: &[u8], lens: &mut [(u16, usize); 20]) -> Vec<u8> {
+fn h2_read(output: &[u8], lens: &mut [(u16, usize)]) -> Vec<u8> {
     let (mut rest, mut ended) = (output, Vec::new());
     while let [0, high, low, kind, flags, 0, 0, 0, stream, next @ ..] = rest {
         let (payload, next) = next.split_at(usize::from(*high) << 8 | usize::from(*low));
@@ -380,6 +380,41 @@ fn streams_beyond_a_clients_share_of_open_files_wait() {
         assert_eq!(lens[stream], (200, large.len()), "stream {stream}");
     }
     assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn streams_of_one_file_share_a_permit() {
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
+    let (store, _) = memory(&[("a", &large), ("b", &large)]);
+    store.pass(3_000_000_000);
+    let budgets = Budgets::new(BudgetLimits { open_files: 4, ..BudgetLimits::default() });
+    let site = Folder::new(store).with_budgets(&budgets).site(CacheLimits::default());
+    let shared = Rc::new(ServerConfig::default().clients(Rc::new(ClientField)));
+    let mut client = Harness::new(Server::new(shared, site.clone()));
+    client.input(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    // A window that lets nothing through.
+    client.input(&h2_frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    for stream in (1..200).step_by(2) {
+        client.input(&h2_get(stream, "/a", ALICE));
+    }
+    while client.run_jobs() > 0 {}
+    assert_eq!(budgets.open_files.used(), 1);
+    let (mut lens, output) = ([(0, 0); 202], client.output());
+    assert!(h2_read(&output, &mut lens).is_empty());
+    assert_eq!(lens.iter().filter(|(status, _)| *status == 200).count(), 100, "none waits");
+    // Another file waits until the last stream of the first one has ended.
+    let reset = |stream| h2_frame(3, 0, stream, &[0, 0, 0, 8]);
+    (1..197).step_by(2).for_each(|stream| client.input(&reset(stream)));
+    client.input(&h2_get(201, "/b", ALICE));
+    while client.run_jobs() > 0 {}
+    client.input(&reset(197));
+    h2_read(&client.output(), &mut lens);
+    assert_eq!((lens[201].0, budgets.open_files.used()), (0, 1));
+    client.input(&reset(199));
+    client.deliver();
+    while client.run_jobs() > 0 {}
+    h2_read(&client.output(), &mut lens);
+    assert_eq!((lens[201].0, budgets.open_files.used()), (200, 1));
 }
 
 /// Otherwise the results of lookups, of which a client of HTTP/2 starts any number, would hold more

@@ -2,7 +2,8 @@
 
 use allocation_counter::measure;
 
-use super::{Client, debug_number, memory};
+use super::budgets::{ALICE, h2_frame, h2_get};
+use super::{Client, Harness, Rc, Server, debug_number, memory};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, FileHandler, Folder, MAX_SMALL_FILE};
 
@@ -38,6 +39,41 @@ fn cached_files_are_sent_without_an_allocation() {
     // the missing name: none, none.html and 404.html. Three names of precompressed files for each
     // of the two larger files.
     assert_eq!(store.opens(), 4 + 1 + 3 + 2 * 3);
+}
+
+/// The same, over HTTP/2, for files that are sent in parts and in turns.
+#[test]
+fn cached_files_of_a_page_are_sent_over_http2_without_an_allocation() {
+    const REQUESTS: u64 = 32;
+    let files: Vec<_> = (0..20).map(|at: usize| (format!("{at}"), "x".repeat(1500 * at))).collect();
+    let files: Vec<_> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let (_, site) = memory(&files);
+    let mut client = Harness::new(Server::new(Rc::default(), site));
+    client.input(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    client.input(&h2_frame(4, 0, 0, &[0, 4, 0, 16, 0, 0]));
+    client.input(&h2_frame(8, 0, 0, &[0x40, 0, 0, 0]));
+    let mut stream = 1_u32;
+    let mut round = || {
+        let mut input = Vec::new();
+        for _ in 0..REQUESTS {
+            let mut request = h2_get(0, &format!("/{}", stream / 2 % 20), ALICE);
+            request[5..9].copy_from_slice(&stream.to_be_bytes());
+            input.extend(request);
+            stream += 2;
+        }
+        let info = measure(|| {
+            client.input(&input);
+            assert!(!client.output().is_empty());
+        });
+        while client.run_jobs() > 0 {}
+        client.output();
+        info.count_total
+    };
+    // The first rounds look them up, and grow the buffers.
+    (0..5).for_each(|_| _ = round());
+    let counts = [round(), round(), round(), round(), round()];
+    // The test's own buffer for the output grows some times.
+    assert!(counts.iter().all(|count| *count < REQUESTS / 2), "{counts:?}");
 }
 
 /// The same, for compressed files.

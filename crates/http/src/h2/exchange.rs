@@ -16,6 +16,9 @@ use crate::semantics::status::Status;
 /// response, then the content, then the header block of the trailers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct H2Exchange {
+    /// The request is an extended CONNECT (RFC 8441), and the server may switch the stream to
+    /// another protocol.
+    pub(crate) upgrade: bool,
     /// 100 (Continue) has to be sent.
     pub(crate) sends_continue: bool,
     /// How many bytes at the front of the output are the header block; 0 when it has been moved.

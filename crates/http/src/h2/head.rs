@@ -2,8 +2,12 @@
 
 use std::cell::Cell;
 
+use super::checks::{
+    check_protocol, common_name, is_valid_name, is_valid_value, without_default_port,
+};
 use super::hpack::Field;
 use super::priority::Priority;
+use super::trailers::OwnedTrailers;
 use crate::semantics::chars;
 use crate::semantics::content::{content_length, expects_continue};
 use crate::semantics::control::{ControlData, Target};
@@ -11,7 +15,7 @@ use crate::semantics::method::MethodKind;
 use crate::semantics::names::Index;
 use crate::semantics::refusal::Refusal;
 use crate::semantics::span::{Range, Span, fields};
-use crate::{Content, FieldName, Limits, Method, Request, Trailers, Version};
+use crate::{Content, FieldName, Limits, Method, Request, Version};
 
 /// Why a header block is no request that a handler gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,24 +33,6 @@ impl From<Refusal<'static>> for HeadError {
     }
 }
 
-/// Trailers that wait until a handler has read the content before them.
-#[derive(Debug, Default)]
-pub(crate) struct OwnedTrailers {
-    bytes: Box<[u8]>,
-    spans: Box<[Span]>,
-}
-
-impl OwnedTrailers {
-    /// Their length in memory, in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len() + size_of_val(&*self.spans)
-    }
-
-    pub(crate) fn view(&self) -> Trailers<'_> {
-        Trailers { section: &self.bytes, spans: &self.spans }
-    }
-}
-
 /// A request, as [`HeadBuffer`] has read it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
@@ -54,6 +40,8 @@ pub(crate) struct Head {
     pub(crate) content: Content,
     /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
     pub(crate) expects_continue: bool,
+    /// It is an extended CONNECT (RFC 8441, 4).
+    pub(crate) is_extended_connect: bool,
     pub(crate) priority: Priority,
 }
 
@@ -72,6 +60,7 @@ pub(crate) struct HeadBuffer {
     scheme: Option<Range>,
     authority: Option<Range>,
     path: Option<Range>,
+    protocol: Option<Range>,
     priority: Priority,
     /// A field that is not a pseudo-header field has come.
     has_fields: bool,
@@ -92,6 +81,8 @@ const PATH: u8 = 4;
 const SCHEME: u8 = 6;
 /// The last pseudo-header field of the static table, `:status`.
 const STATUS: u8 = 8;
+/// `:protocol` (RFC 8441, 4), which is not in the table.
+const PROTOCOL: u8 = 0;
 const COOKIE: u8 = 32;
 
 /// A request whose fields exceed the limit is refused. If they exceed it by this factor, the
@@ -109,6 +100,7 @@ impl HeadBuffer {
         self.index.clear();
         self.cookie.clear();
         (self.method, self.scheme, self.authority, self.path) = (None, None, None, None);
+        self.protocol = None;
         self.priority = Priority::default();
         self.has_fields = false;
         self.size = 0;
@@ -227,6 +219,7 @@ impl HeadBuffer {
             (METHOD, _) | (0, b":method") => METHOD,
             (PATH, _) | (0, b":path") => PATH,
             (SCHEME, _) | (0, b":scheme") => SCHEME,
+            (0, b":protocol") => PROTOCOL,
             _ => STATUS,
         };
         let range = if kind == AUTHORITY {
@@ -244,6 +237,11 @@ impl HeadBuffer {
             METHOD => self.method.replace(range),
             PATH => self.path.replace(range),
             SCHEME => self.scheme.replace(range),
+            PROTOCOL => {
+                // Handlers find it as HTTP/1.1's Upgrade, which HTTP/2 doesn't have.
+                self.index.add(FieldName::Upgrade, range);
+                self.protocol.replace(range)
+            }
             _ => return Err(HeadError::Malformed("sent an unknown pseudo-header field")),
         };
         match before {
@@ -291,7 +289,14 @@ impl HeadBuffer {
         let expects_continue = has_expect
             && expects_continue(&self.view(&control, content))?
             && content != Content::None;
-        Ok(Head { control, content, expects_continue, priority: self.priority })
+        let is_extended_connect = self.protocol.is_some();
+        Ok(Head {
+            control,
+            content,
+            expects_continue,
+            is_extended_connect,
+            priority: self.priority,
+        })
     }
 
     /// The control data (RFC 9113, 8.3.1).
@@ -306,8 +311,12 @@ impl HeadBuffer {
             return Err(HeadError::Malformed("sent a :method that is no token"));
         }
         let kind = MethodKind::from_token(token);
-        if kind == MethodKind::Connect {
-            return self.connect_control();
+        match self.protocol {
+            None if kind == MethodKind::Connect => return self.connect_control(),
+            None => {}
+            Some(protocol) => {
+                check_protocol(protocol.of(&self.bytes), kind).map_err(HeadError::Malformed)?;
+            }
         }
         let scheme = self.scheme.ok_or(missing("sent a request without :scheme"))?;
         let mut path = self.path.ok_or(missing("sent a request without :path"))?;
@@ -373,9 +382,15 @@ impl HeadBuffer {
 
     /// What the request says about its content.
     fn content(&self, ends: bool) -> Result<Content, HeadError> {
+        let is_extended_connect = self.protocol.is_some();
         let Some(length) = self.index.first(FieldName::ContentLength) else {
-            return Ok(if ends { Content::None } else { Content::Chunked });
+            let has_content = !ends && !is_extended_connect;
+            return Ok(if has_content { Content::Chunked } else { Content::None });
         };
+        if is_extended_connect {
+            // RFC 9110, 9.3.6.
+            return Err(HeadError::Malformed("announced content of a CONNECT request"));
+        }
         if self.index.repeated.contains(FieldName::ContentLength) {
             return Err(HeadError::Malformed("sent more than one Content-Length field"));
         }
@@ -416,7 +431,8 @@ impl HeadBuffer {
     }
 
     fn has_pseudo(&self) -> bool {
-        [self.method, self.scheme, self.authority, self.path].iter().any(Option::is_some)
+        let Self { method, scheme, authority, path, protocol, .. } = self;
+        [method, scheme, authority, path, protocol].into_iter().any(Option::is_some)
     }
 
     /// For a request that is refused: its method, as far as it is known.
@@ -428,6 +444,7 @@ impl HeadBuffer {
             control: ControlData { method, version: Version::Http2, target },
             content: Content::Chunked,
             expects_continue: false,
+            is_extended_connect: false,
             priority: self.priority,
         }
     }
@@ -448,41 +465,4 @@ impl HeadBuffer {
     pub(crate) fn has_unchecked_fields(&self) -> bool {
         self.error.is_some()
     }
-}
-
-/// A host without the port that is the default of a scheme.
-fn without_default_port(host: &[u8]) -> &[u8] {
-    host.strip_suffix(b":80").or_else(|| host.strip_suffix(b":443")).unwrap_or(host)
-}
-
-/// Whether a value can be sent (RFC 9113, 8.2.1).
-fn is_valid_value(value: &[u8]) -> bool {
-    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    !is_blank(value.first()) && !is_blank(value.last()) && chars::is_field_value(value)
-}
-
-/// Whether a name can be sent: a token without upper-case letters (RFC 9113, 8.2.1).
-fn is_valid_name(name: &[u8]) -> bool {
-    chars::is_token(name) && !name.iter().any(u8::is_ascii_uppercase)
-}
-
-/// The common name with this index in HPACK's static table.
-fn common_name(static_name: u8) -> Option<FieldName> {
-    Some(match static_name {
-        16 => FieldName::AcceptEncoding,
-        19 => FieldName::Accept,
-        28 => FieldName::ContentLength,
-        35 => FieldName::Expect,
-        38 => FieldName::Host,
-        39 => FieldName::IfMatch,
-        40 => FieldName::IfModifiedSince,
-        41 => FieldName::IfNoneMatch,
-        42 => FieldName::IfRange,
-        43 => FieldName::IfUnmodifiedSince,
-        50 => FieldName::Range,
-        51 => FieldName::Referer,
-        57 => FieldName::TransferEncoding,
-        58 => FieldName::UserAgent,
-        _ => return None,
-    })
 }

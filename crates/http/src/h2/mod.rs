@@ -1,5 +1,6 @@
 //! HTTP/2 as bytes (RFC 9113, RFC 7541).
 
+mod checks;
 pub mod client;
 pub(crate) mod exchange;
 pub(crate) mod frame;
@@ -7,4 +8,5 @@ pub(crate) mod head;
 pub(crate) mod head_memory;
 pub(crate) mod hpack;
 pub(crate) mod priority;
+pub(crate) mod trailers;
 pub(crate) mod window;

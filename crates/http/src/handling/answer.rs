@@ -16,7 +16,7 @@ pub(crate) enum AnswerKind {
     Done,
     /// The handler waits.
     Wait(WaitFor),
-    /// The connection switches to another protocol.
+    /// The connection, or the stream, switches to another protocol.
     Switched,
     /// The response has started, and can't be completed.
     Abort(&'static Fault),

@@ -36,9 +36,20 @@ impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
 pub trait Handler {
     /// Answers a request, asks for its content, or waits for a message to answer later. If the
     /// handler doesn't ask for the content, the server discards it; if there is too much, it closes
-    /// the connection, or resets the stream in HTTP/2. The server itself refuses CONNECT and TRACE. A
-    /// handler should answer 501 to a method that it doesn't know (RFC 9110, 9.1).
+    /// the connection, or resets the stream in HTTP/2. The server itself refuses TRACE, and CONNECT
+    /// unless [`Handler::can_upgrade`] agrees. A handler should answer 501 to a method that it doesn't know (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
+
+    /// Whether it may answer an HTTP/2 request by [`Responder::upgrade`] to the protocol `name`, such
+    /// as `websocket`. If so, it gets the client's request for that, which has the method CONNECT
+    /// (RFC 8441). It must not answer it by another success (2xx): the client would take the content
+    /// for the protocol's bytes.
+    ///
+    /// Default: false. Then the server answers 501.
+    fn can_upgrade(&self, name: &[u8]) -> bool {
+        let _ = name;
+        false
+    }
 
     /// Receives the message of a promise or of a [`Remote`](sockeye_proto::Remote), before the
     /// response has started. In HTTP/1.1 the message may be meant for an earlier request of the

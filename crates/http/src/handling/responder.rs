@@ -173,14 +173,19 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Wait(self.exchange.wait_for))
     }
 
-    /// Switches the connection to another protocol (RFC 9110, 7.8): sends 101 with `name`.
-    /// `protocol` receives [`Event::Open`](sockeye_proto::Event::Open) and the bytes after the
-    /// request. `name` must be one of those in [`Request::upgrade`](crate::Request::upgrade).
+    /// Switches to another protocol: in HTTP/1.1 the connection, by a 101 with `name` (RFC 9110,
+    /// 7.8); in HTTP/2 this request's stream, by a 200 (RFC 8441). `protocol` receives
+    /// [`Event::Open`](sockeye_proto::Event::Open) and the bytes after the request. `name` must be
+    /// one of those in [`Request::upgrade`](crate::Request::upgrade).
+    ///
+    /// On a stream, the protocol has the stream's flow control, and [`Turn::end`] ends the stream
+    /// only. Its fault or panic resets the stream, unless its output has something to send, which is
+    /// sent first; then the stream ends.
     ///
     /// # Errors
     ///
-    /// Returns the responder if the client did not ask for an upgrade, as in HTTP/2, the server is
-    /// stopping, or `name` is malformed.
+    /// Returns the responder if the client did not ask for an upgrade, the server is stopping, or
+    /// `name` is malformed.
     pub fn upgrade(
         mut self,
         name: &str,
@@ -188,10 +193,13 @@ impl<'r, 't> Responder<'r, 't> {
         protocol: Box<dyn Protocol>,
     ) -> Result<Answer, Self> {
         let is_name = name.split('/').all(|part| chars::is_token(part.as_bytes()));
-        if !is_name || !self.wire.write_upgrade(self.config, self.turn, name, fields) {
+        if !is_name {
             return Err(self);
         }
-        self.record_head(Status::SWITCHING_PROTOCOLS, 0);
+        let Some(status) = self.wire.write_upgrade(self.config, self.turn, name, fields) else {
+            return Err(self);
+        };
+        self.record_head(status, 0);
         self.turn.switch_to(protocol);
         Ok(Answer(AnswerKind::Switched))
     }

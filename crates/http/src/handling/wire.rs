@@ -180,31 +180,39 @@ impl Wire<'_> {
         }
     }
 
-    /// Sends the response that switches to the protocol `name`, if the connection may switch.
-    /// Returns whether it may.
+    /// Sends the response that switches to the protocol `name`, if the connection or the stream may
+    /// switch. Returns its status then.
     pub(crate) fn write_upgrade(
         &mut self,
         config: &ServerConfig,
         turn: &mut Turn<'_>,
         name: &str,
         fields: &Fields,
-    ) -> bool {
+    ) -> Option<Status> {
         match self {
             Self::H1(h1) if h1.upgrade => {
+                let status = Status::SWITCHING_PROTOCOLS;
                 // With these values, `write_head` adds no Connection field. It is written below.
                 (h1.version, h1.persistent) = (Version::Http11, true);
-                h1.write_head(&config.preamble, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
+                h1.write_head(&config.preamble, status, turn, |bytes| {
                     bytes.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
                     bytes.extend_from_slice(name.as_bytes());
                     bytes.extend_from_slice(b"\r\n");
                     bytes.extend_from_slice(fields.as_bytes());
                     bytes.extend_from_slice(b"\r\n");
                 });
-                true
+                Some(status)
             }
-            Self::H1(_) | Self::H2(_) => false,
+            // RFC 8441, 5. The client knows the name: its request has it.
+            Self::H2(h2) if h2.upgrade => {
+                h2.write_head(config.cached_block(), Status::OK, turn, |block| {
+                    encode_fields(fields.iter(), false, block);
+                });
+                Some(Status::OK)
+            }
+            Self::H1(_) | Self::H2(_) => None,
             #[cfg(feature = "test-wire")]
-            Self::JsonLines(_) => false,
+            Self::JsonLines(_) => None,
         }
     }
 

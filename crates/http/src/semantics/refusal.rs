@@ -38,6 +38,8 @@ refusals! {
     METHOD_TOO_LONG NOT_IMPLEMENTED "unknown_method" "sent a method of more than 64 bytes";
     REFUSED_METHOD METHOD_NOT_ALLOWED "refused_method"
         "sent a request with a method that is not allowed here";
+    UNKNOWN_PROTOCOL NOT_IMPLEMENTED "unknown_protocol"
+        "asked by CONNECT for a protocol that is not spoken here";
     UNKNOWN_CODING NOT_IMPLEMENTED "unknown_coding" "sent a transfer coding other than chunked";
     VERSION HTTP_VERSION_NOT_SUPPORTED "unsupported_version"
         "sent a request in a version other than HTTP/1.1 and HTTP/1.0";

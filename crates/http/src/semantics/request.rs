@@ -89,8 +89,9 @@ impl<'a> Request<'a> {
         self.content
     }
 
-    /// The `Upgrade` field, if [`Responder::upgrade`](crate::Responder::upgrade) can switch to one
-    /// of its protocols: only in HTTP/1.1, for a request without content.
+    /// The protocols that the client asks for, if [`Responder::upgrade`](crate::Responder::upgrade)
+    /// can switch to one of them: in HTTP/1.1 the `Upgrade` field of a request without content. In
+    /// HTTP/2 `:protocol`, the only one, whose request has the method CONNECT (RFC 8441, 4).
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
         if self.upgrade { self.common_field(FieldName::Upgrade) } else { None }

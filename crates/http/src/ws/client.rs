@@ -1,7 +1,11 @@
 //! The opening handshake of the client's side over HTTP/1.1 (RFC 6455, 4.1).
 
+use std::rc::Rc;
+
 use data_encoding::BASE64;
 
+use super::config::Config;
+use super::extension::Extension;
 use super::handshake::{accept_value, has_token};
 use crate::Fields;
 use crate::client::BadResponse;
@@ -10,12 +14,13 @@ use crate::h1::client::head;
 /// A request to open a WebSocket, and the check of its response.
 #[derive(Clone, Debug)]
 pub struct ClientHandshake {
+    config: Rc<Config>,
     key: String,
     protocols: Vec<String>,
 }
 
 /// What a server has answered to a request to open a WebSocket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Opening {
     /// The response is incomplete.
     NeedMore,
@@ -25,6 +30,8 @@ pub enum Opening {
         len: usize,
         /// The subprotocol that the server has chosen.
         protocol: Option<String>,
+        /// For [`Connection::with_extension`](super::Connection::with_extension).
+        extension: Extension,
     },
     /// The server has answered with another status than 101. A
     /// [`ResponseReader`](crate::client::ResponseReader) reads the response from its start.
@@ -35,10 +42,12 @@ pub enum Opening {
 }
 
 impl ClientHandshake {
-    /// A handshake whose key is made of `nonce`, which is random.
+    /// A handshake whose key is made of `nonce`, which is random. It offers compression if `config`
+    /// says so.
     #[must_use]
-    pub fn new(nonce: [u8; 16]) -> Self {
-        Self { key: BASE64.encode(&nonce), protocols: Vec::new() }
+    pub fn new(nonce: [u8; 16], config: &Rc<Config>) -> Self {
+        let (config, key) = (Rc::clone(config), BASE64.encode(&nonce));
+        Self { config, key, protocols: Vec::new() }
     }
 
     /// Offers a subprotocol.
@@ -61,6 +70,9 @@ impl ClientHandshake {
             request.push_str("Sec-WebSocket-Protocol: ");
             request.push_str(&self.protocols.join(", "));
             request.push_str("\r\n");
+        }
+        if let Some(offer) = Extension::offer(&self.config) {
+            request.push_str(&format!("Sec-WebSocket-Extensions: {offer}\r\n"));
         }
         [request.as_bytes(), fields.as_bytes(), b"\r\n"].concat()
     }
@@ -96,9 +108,8 @@ impl ClientHandshake {
         if accept != Some(accept_value(self.key.as_bytes()).as_bytes()) {
             return Err(BadResponse("sent a Sec-WebSocket-Accept that does not fit the key"));
         }
-        if values("sec-websocket-extensions").next().is_some() {
-            return Err(BadResponse("uses an extension of WebSocket that was not offered"));
-        }
+        let extension = Extension::confirm(values("sec-websocket-extensions"), &self.config)
+            .map_err(BadResponse)?;
         let protocol = match values("sec-websocket-protocol").next() {
             None => None,
             Some(name) => {
@@ -107,7 +118,7 @@ impl ClientHandshake {
                 Some(offered.ok_or(BadResponse(what))?.clone())
             }
         };
-        Ok(Opening::Open { len, protocol })
+        Ok(Opening::Open { len, protocol, extension })
     }
 }
 

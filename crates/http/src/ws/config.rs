@@ -1,9 +1,14 @@
 //! The configuration of WebSockets.
 
 use std::cell::Cell;
+#[cfg(feature = "deflate")]
+use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(feature = "deflate")]
+use super::deflate::{DeflateMemory, DeflateOptions};
+use super::scratch::Scratch;
 use crate::AllowedOrigins;
 
 /// Limits on WebSockets, and timeouts.
@@ -41,8 +46,14 @@ impl Default for Limits {
 pub struct Config {
     limits: Limits,
     origins: AllowedOrigins,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateOptions>,
     /// Memory for one message during a call.
-    scratch: Cell<Vec<u8>>,
+    scratch: Cell<Scratch>,
+    /// Memory for a compressed message that is sent.
+    compressed: Cell<Vec<u8>>,
+    #[cfg(feature = "deflate")]
+    deflate_memory: RefCell<DeflateMemory>,
 }
 
 /// The most memory that is kept for the next message.
@@ -72,14 +83,42 @@ impl Config {
         &self.origins
     }
 
-    pub(super) fn take_scratch(&self) -> Vec<u8> {
+    /// Compresses messages with peers that can (permessage-deflate, RFC 7692). Default: off, since it
+    /// costs time and memory, and compressed secrets can be guessed by their length.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflating(self, options: DeflateOptions) -> Self {
+        Self { deflate: Some(options), ..self }
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(super) fn deflate(&self) -> Option<&DeflateOptions> {
+        self.deflate.as_ref()
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(super) fn deflate_memory(&self) -> RefMut<'_, DeflateMemory> {
+        self.deflate_memory.borrow_mut()
+    }
+
+    pub(super) fn take_scratch(&self) -> Scratch {
         self.scratch.take()
     }
 
-    pub(super) fn put_back_scratch(&self, scratch: Vec<u8>) {
-        if scratch.capacity() <= KEPT_SCRATCH {
-            self.scratch.set(scratch);
+    pub(super) fn put_back_scratch(&self, mut scratch: Scratch) {
+        scratch.shrink(KEPT_SCRATCH);
+        self.scratch.set(scratch);
+    }
+
+    /// Calls `write` with empty memory.
+    pub(super) fn with_compressed<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let mut memory = self.compressed.take();
+        memory.clear();
+        let written = write(&mut memory);
+        if memory.capacity() <= KEPT_SCRATCH {
+            self.compressed.set(memory);
         }
+        written
     }
 }
 

@@ -1,12 +1,13 @@
 //! What answers the messages of a WebSocket.
 
-use sockeye_proto::{Abandoned, Message as Delivery, Ticket};
+use sockeye_proto::{Abandoned, Message as Delivery, Ticket, Time};
 
 use super::close::{CloseCode, Closed};
 use super::message::Message;
 use super::socket::Socket;
 
-/// Answers the messages of one WebSocket, on the event loop: don't block.
+/// Answers the messages of one WebSocket, on the event loop: don't block. Closures
+/// `FnMut(Message<'_>, &mut Socket<'_, '_>)` implement it.
 ///
 /// After [`Handler::on_close`] it gets no further call. It is dropped with the connection.
 pub trait Handler {
@@ -40,7 +41,19 @@ pub trait Handler {
     }
 
     /// The output has room: [`Socket::want_room`] has asked for this.
+    ///
+    /// Default: calls [`Handler::on_woken`], because what was interrupted there goes on.
     fn on_room(&mut self, socket: &mut Socket<'_, '_>) {
+        self.on_woken(socket);
+    }
+
+    /// When [`Handler::on_deadline`] is called. Asked for after each call of the handler.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// The time of [`Handler::deadline`] has come.
+    fn on_deadline(&mut self, socket: &mut Socket<'_, '_>) {
         let _ = socket;
     }
 
@@ -54,5 +67,11 @@ pub trait Handler {
     /// The WebSocket is closed, by either side, or the connection has ended.
     fn on_close(&mut self, closed: Closed<'_>) {
         let _ = closed;
+    }
+}
+
+impl<F: FnMut(Message<'_>, &mut Socket<'_, '_>)> Handler for F {
+    fn on_message(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>) {
+        self(message, socket);
     }
 }

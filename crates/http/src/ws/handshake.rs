@@ -8,16 +8,20 @@ use sha1::{Digest, Sha1};
 
 use super::config::Config;
 use super::connection::Connection;
+use super::extension::Extension;
 use super::handler::Handler;
 use crate::{Answer, Content, Fields, Method, Request, Responder, Status, Version};
 
 /// A client's request to open a WebSocket, which may be accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Handshake {
     /// `Sec-WebSocket-Accept`. `None` over HTTP/2, which needs no proof that the server has
     /// understood the request.
     accept: Option<String>,
     protocols: Vec<String>,
+    extension: Extension,
+    /// `Sec-WebSocket-Extensions`.
+    extension_answer: Option<String>,
 }
 
 /// Why a request to open a WebSocket is refused.
@@ -30,6 +34,13 @@ pub struct Refused {
 impl Refused {
     fn new(status: Status, text: impl Into<Cow<'static, str>>) -> Self {
         Self { status, text: text.into() }
+    }
+
+    /// Because it asks for no WebSocket.
+    #[must_use]
+    pub fn not_asked_for() -> Self {
+        let text = "Only WebSockets are answered here: ask for one with Upgrade: websocket.";
+        Self::new(Status::BAD_REQUEST, text)
     }
 
     /// The status of the response.
@@ -107,8 +118,7 @@ impl Handshake {
     /// (403).
     pub fn read(request: &Request<'_>, tls: bool, config: &Config) -> Result<Self, Refused> {
         if !names_websocket(request) {
-            let text = "Only WebSockets are answered here: ask for one with Upgrade: websocket.";
-            return Err(Refused::new(Status::BAD_REQUEST, text));
+            return Err(Refused::not_asked_for());
         }
         if request.content() != Content::None && request.version() != Version::Http2 {
             let text = "A request for a WebSocket has no content.";
@@ -137,7 +147,12 @@ impl Handshake {
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
             .collect();
-        Ok(Self { accept, protocols })
+        let offers = request.fields_named("sec-websocket-extensions");
+        let (extension, extension_answer) = Extension::accept(offers, config).map_err(|_| {
+            let text = "The value of Sec-WebSocket-Extensions is malformed.";
+            Refused::new(Status::BAD_REQUEST, text)
+        })?;
+        Ok(Self { accept, protocols, extension, extension_answer })
     }
 
     /// The subprotocols that the client offers, those that it prefers first.
@@ -152,6 +167,7 @@ impl Handshake {
         let mut fields = Fields::new();
         let values = [
             ("Sec-WebSocket-Accept", self.accept.as_deref()),
+            ("Sec-WebSocket-Extensions", self.extension_answer.as_deref()),
             (
                 "Sec-WebSocket-Protocol",
                 protocol.filter(|name| self.protocols().any(|p| p == *name)),
@@ -159,7 +175,7 @@ impl Handshake {
         ];
         for (name, value) in values {
             if let Some(value) = value {
-                // It is a token, or base64.
+                // It is made of tokens, or base64.
                 let _ = fields.push(name, value.as_bytes());
             }
         }
@@ -175,8 +191,10 @@ impl Handshake {
         handler: H,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        let connection = Box::new(Connection::server(Rc::clone(config), handler));
-        match responder.upgrade("websocket", &self.fields(protocol), connection) {
+        let fields = self.fields(protocol);
+        let connection = Connection::server(Rc::clone(config), handler);
+        let connection = Box::new(connection.with_extension(self.extension));
+        match responder.upgrade("websocket", &fields, connection) {
             Ok(answer) => answer,
             Err(responder) => {
                 let text = "The server is stopping.";

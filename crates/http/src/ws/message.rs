@@ -23,6 +23,15 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Its text, unless it is binary.
+    #[must_use]
+    pub fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+
     pub(super) fn opcode(self) -> Opcode {
         match self {
             Self::Text(_) => Opcode::Text,
@@ -39,6 +48,18 @@ impl<'a> From<&'a str> for Message<'a> {
 
 impl<'a> From<&'a [u8]> for Message<'a> {
     fn from(bytes: &'a [u8]) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl<'a> From<&'a String> for Message<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Message<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
         Self::Binary(bytes)
     }
 }
@@ -85,6 +106,12 @@ impl SharedMessage {
     /// The message as a frame without a mask.
     pub(super) fn frame(&self) -> &Bytes {
         &self.frame
+    }
+}
+
+impl From<Message<'_>> for SharedMessage {
+    fn from(message: Message<'_>) -> Self {
+        Self::new(message)
     }
 }
 

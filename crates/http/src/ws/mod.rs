@@ -56,6 +56,9 @@ mod client;
 mod close;
 mod config;
 mod connection;
+#[cfg(feature = "deflate")]
+mod deflate;
+mod extension;
 mod frame;
 mod handler;
 mod handshake;
@@ -63,16 +66,21 @@ mod mask;
 mod message;
 mod receive;
 mod role;
+mod scratch;
 mod sender;
 mod socket;
 mod state;
 #[cfg(test)]
 mod tests;
+mod violation;
 
 pub use self::client::{ClientHandshake, Opening};
 pub use self::close::{CloseCode, Closed, MAX_REASON};
 pub use self::config::{Config, Limits};
 pub use self::connection::Connection;
+#[cfg(feature = "deflate")]
+pub use self::deflate::DeflateOptions;
+pub use self::extension::Extension;
 pub use self::frame::{FrameHeader, Opcode};
 pub use self::handler::Handler;
 pub use self::handshake::{Handshake, Refused, accept_value, is_asked_for};

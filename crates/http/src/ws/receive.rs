@@ -2,10 +2,14 @@
 
 use std::mem;
 
-use super::close::{self, CloseCode, Closed};
+use super::close::{self, Closed};
+use super::config::Config;
+use super::extension::Extension;
 use super::frame::{FrameHeader, Opcode};
 use super::mask::{self, MaskKey};
 use super::role::Role;
+use super::scratch::Scratch;
+use super::violation::Violation;
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,37 +25,11 @@ pub(super) enum Received<'a> {
     Close(Closed<'a>),
 }
 
-/// Why the peer's bytes can't be read any further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Violation {
-    /// The code to close with.
-    pub(super) code: CloseCode,
-    /// The end of a sentence that begins with "the peer".
-    pub(super) what: &'static str,
-}
-
-impl From<(CloseCode, &'static str)> for Violation {
-    fn from((code, what): (CloseCode, &'static str)) -> Self {
-        Self { code, what }
-    }
-}
-
-impl Violation {
-    fn protocol(what: &'static str) -> Self {
-        Self { code: CloseCode::PROTOCOL_ERROR, what }
-    }
-
-    const NOT_UTF8: Self =
-        Self { code: CloseCode::INVALID_DATA, what: "sent text that is not UTF-8" };
-    const TOO_LARGE: Self =
-        Self { code: CloseCode::TOO_LARGE, what: "sent a message that is too large" };
-}
-
-/// The limits on one message.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct MessageLimits {
-    pub(super) message: usize,
-    pub(super) fragments: u32,
+/// What reading depends on.
+pub(super) struct Context<'c> {
+    pub(super) role: Role,
+    pub(super) config: &'c Config,
+    pub(super) extension: &'c mut Extension,
 }
 
 /// Reads frames, and puts messages together.
@@ -76,6 +54,7 @@ struct PartialFrame {
 #[derive(Debug)]
 struct PartialMessage {
     is_text: bool,
+    is_compressed: bool,
     content: Vec<u8>,
     /// Whole characters at the start of a text: these bytes are valid.
     checked: usize,
@@ -112,17 +91,16 @@ impl Receiver {
     pub(super) fn read<'a>(
         &mut self,
         input: &mut &[u8],
-        role: Role,
-        limits: MessageLimits,
-        scratch: &'a mut Vec<u8>,
+        context: &mut Context<'_>,
+        scratch: &'a mut Scratch,
     ) -> Result<Received<'a>, Violation> {
         if self.frame.is_some() {
-            return self.read_payload(input, scratch);
+            return self.read_payload(input, context, scratch);
         }
         let Some((header, len)) = FrameHeader::read(input).map_err(Violation::protocol)? else {
             return Ok(Received::NeedMore);
         };
-        self.check_header(&header, role, limits)?;
+        self.check_header(&header, context)?;
         let key = header.mask.unwrap_or_default();
         let payload = &input[len..];
         let is_whole = payload.len() as u64 >= header.len;
@@ -134,18 +112,21 @@ impl Receiver {
         if is_whole && header.is_final && header.opcode != Opcode::Continuation {
             let (payload, rest) = payload.split_at(header.len as usize);
             *input = rest;
-            scratch.clear();
-            scratch.extend_from_slice(payload);
-            mask::mask(scratch, key);
+            scratch.unmask(payload, key);
+            let Scratch { payload, message } = scratch;
+            let content = if header.is_compressed {
+                message.clear();
+                context.extension.inflate(context.config, payload, true, message)?;
+                message
+            } else {
+                payload
+            };
             return match header.opcode {
-                Opcode::Text => match str::from_utf8(scratch) {
-                    Ok(text) => Ok(Received::Text(text)),
-                    Err(_) => Err(Violation::NOT_UTF8),
-                },
-                Opcode::Binary | Opcode::Continuation => Ok(Received::Binary(scratch)),
-                Opcode::Ping => Ok(Received::Ping(scratch)),
+                Opcode::Text => text(content),
+                Opcode::Binary | Opcode::Continuation => Ok(Received::Binary(content)),
+                Opcode::Ping => Ok(Received::Ping(content)),
                 Opcode::Pong => Ok(Received::Pong),
-                Opcode::Close => Ok(Received::Close(close::read_payload(scratch)?)),
+                Opcode::Close => Ok(Received::Close(close::read_payload(content)?)),
             };
         }
         *input = payload;
@@ -157,30 +138,29 @@ impl Receiver {
         } else {
             self.message = Some(Box::new(PartialMessage {
                 is_text: header.opcode == Opcode::Text,
+                is_compressed: header.is_compressed,
                 content: Vec::new(),
                 checked: 0,
                 fragments: 1,
             }));
         }
-        self.read_payload(input, scratch)
+        self.read_payload(input, context, scratch)
     }
 
     /// Whether a frame with this header may come now.
-    fn check_header(
-        &self,
-        header: &FrameHeader,
-        role: Role,
-        limits: MessageLimits,
-    ) -> Result<(), Violation> {
-        match (role, header.mask) {
+    fn check_header(&self, header: &FrameHeader, context: &Context<'_>) -> Result<(), Violation> {
+        let limits = context.config.limits();
+        match (context.role, header.mask) {
             (Role::Server, None) => {
                 return Err(Violation::protocol("sent a frame without a mask"));
             }
             (Role::Client, Some(_)) => return Err(Violation::protocol("sent a frame with a mask")),
             _ => {}
         }
-        if header.is_compressed {
-            return Err(Violation::protocol("sent a compressed frame without having agreed on it"));
+        // RFC 7692, 6.1: only the first frame of a message says so.
+        let is_first = matches!(header.opcode, Opcode::Text | Opcode::Binary);
+        if header.is_compressed && !(is_first && context.extension.may_compress()) {
+            return Err(Violation::protocol("sent a frame with a reserved bit"));
         }
         if header.opcode.is_control() {
             return Ok(());
@@ -188,8 +168,7 @@ impl Receiver {
         let before = match (&self.message, header.opcode) {
             (Some(message), Opcode::Continuation) => {
                 if message.fragments >= limits.fragments {
-                    let what = "sent a message in too many fragments";
-                    return Err(Violation { code: CloseCode::POLICY_VIOLATION, what });
+                    return Err(Violation::TOO_MANY_FRAGMENTS);
                 }
                 message.content.len()
             }
@@ -212,7 +191,8 @@ impl Receiver {
     fn read_payload<'a>(
         &mut self,
         input: &mut &[u8],
-        scratch: &'a mut Vec<u8>,
+        context: &mut Context<'_>,
+        scratch: &'a mut Scratch,
     ) -> Result<Received<'a>, Violation> {
         let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else {
             return Ok(Received::NeedMore);
@@ -220,13 +200,20 @@ impl Receiver {
         let len = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(input.len());
         let (payload, rest) = input.split_at(len);
         *input = rest;
-        let start = message.content.len();
-        message.content.extend_from_slice(payload);
-        mask::mask(&mut message.content[start..], frame.key);
+        let is_end = frame.remaining == len as u64;
+        if message.is_compressed {
+            scratch.unmask(payload, frame.key);
+            let (is_last, content) = (is_end && frame.is_final, &mut message.content);
+            context.extension.inflate(context.config, &scratch.payload, is_last, content)?;
+        } else {
+            let start = message.content.len();
+            message.content.extend_from_slice(payload);
+            mask::mask(&mut message.content[start..], frame.key);
+        }
         frame.key = mask::advance(frame.key, len);
         frame.remaining -= len as u64;
         message.check()?;
-        if frame.remaining > 0 {
+        if !is_end {
             return Ok(Received::NeedMore);
         }
         let is_final = frame.is_final;
@@ -234,15 +221,14 @@ impl Receiver {
         if !is_final {
             return Ok(Received::Part);
         }
-        if message.is_text && message.checked < message.content.len() {
-            return Err(Violation::NOT_UTF8);
-        }
         let is_text = message.is_text;
-        *scratch = mem::take(&mut message.content);
+        scratch.message = mem::take(&mut message.content);
         self.message = None;
-        if !is_text {
-            return Ok(Received::Binary(scratch));
-        }
-        str::from_utf8(scratch).map(Received::Text).map_err(|_| Violation::NOT_UTF8)
+        if is_text { text(&scratch.message) } else { Ok(Received::Binary(&scratch.message)) }
     }
+}
+
+/// A message of text.
+fn text(content: &[u8]) -> Result<Received<'_>, Violation> {
+    str::from_utf8(content).map(Received::Text).map_err(|_| Violation::NOT_UTF8)
 }

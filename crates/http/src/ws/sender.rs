@@ -1,8 +1,9 @@
 //! Messages from other threads.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sockeye_proto::{Message, Remote, SendError};
+use sockeye_proto::{Message, Promise, Remote, SendError};
 
 use super::close::CloseCode;
 use super::message::SharedMessage;
@@ -14,6 +15,17 @@ use super::message::SharedMessage;
 #[derive(Clone, Debug)]
 pub struct Sender {
     remote: Remote,
+    closer: Arc<Closer>,
+}
+
+/// A promise for the close of a WebSocket, which all its senders share: a promise waits for nothing.
+#[derive(Debug)]
+pub(super) struct Closer(Mutex<Option<Promise>>);
+
+impl Closer {
+    pub(super) fn new(promise: Promise) -> Self {
+        Self(Mutex::new(Some(promise)))
+    }
 }
 
 /// What a [`Sender`] has sent.
@@ -23,8 +35,8 @@ pub(super) enum Sent {
 }
 
 impl Sender {
-    pub(super) fn new(remote: Remote) -> Self {
-        Self { remote }
+    pub(super) fn new(remote: Remote, closer: Arc<Closer>) -> Self {
+        Self { remote, closer }
     }
 
     /// Sends a message. Blocks while 16 wait.
@@ -57,25 +69,21 @@ impl Sender {
     ///
     /// [`TrySendError`]: 16 messages wait, or the connection has ended.
     pub fn try_send(&self, message: impl Into<SharedMessage>) -> Result<(), TrySendError> {
-        self.try_to_send(Sent::Message(message.into()))
-    }
-
-    /// Closes the WebSocket, if 16 messages don't wait already: see
-    /// [`Socket::close`](super::Socket::close).
-    ///
-    /// # Errors
-    ///
-    /// As for [`Sender::try_send`].
-    pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), TrySendError> {
-        self.try_to_send(Sent::Close(code, reason.to_owned()))
-    }
-
-    fn try_to_send(&self, sent: Sent) -> Result<(), TrySendError> {
-        let message: Message = Box::new(sent);
+        let message: Message = Box::new(Sent::Message(message.into()));
         self.remote.try_send(message).map_err(|error| match error {
             SendError::Full(_) => TrySendError::Full,
             SendError::Gone(_) | SendError::OnEventLoop(_) => TrySendError::Gone,
         })
+    }
+
+    /// Closes the WebSocket, after what was sent before: see
+    /// [`Socket::close`](super::Socket::close). Never blocks, however many messages wait. The first
+    /// call counts, of all senders of the WebSocket.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        let promise = self.closer.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(promise) = promise {
+            promise.fulfill(Box::new(Sent::Close(code, reason.to_owned())));
+        }
     }
 
     /// Whether the connection has ended.

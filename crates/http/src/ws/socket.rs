@@ -3,7 +3,7 @@
 use sockeye_proto::{Job, Peer, Promise, Remote, Ticket, Time, Turn, WallTime};
 
 use super::close::CloseCode;
-use super::config::Limits;
+use super::config::Config;
 use super::message::{Message, SharedMessage};
 use super::sender::Sender;
 use super::state::State;
@@ -15,26 +15,26 @@ use super::state::State;
 pub struct Socket<'s, 't> {
     pub(super) turn: &'s mut Turn<'t>,
     pub(super) state: &'s mut State,
-    pub(super) limits: &'s Limits,
+    pub(super) config: &'s Config,
 }
 
 impl Socket<'_, '_> {
     /// Sends a message, text or bytes, in one frame.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) {
         let message = message.into();
-        self.state.send_message(message, self.turn);
+        self.state.send_message(message, self.config, self.turn);
     }
 
     /// Sends a message that others may send, too. A long one isn't copied.
     pub fn send_shared(&mut self, message: &SharedMessage) {
-        self.state.send_shared(message, self.turn);
+        self.state.send_shared(message, self.config, self.turn);
     }
 
     /// Closes the WebSocket: sends a close frame, and drops what the peer sends until it answers,
-    /// which it has [`Limits::close_timeout`] for. A code that may not be sent is replaced by 1011,
+    /// which it has [`Limits::close_timeout`](super::Limits::close_timeout) for. A code that may not be sent is replaced by 1011,
     /// and a reason of more than 123 bytes is cut.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
-        self.state.close(code, reason, self.limits, self.turn);
+        self.state.close(code, reason, self.config.limits(), self.turn);
     }
 
     /// Whether no message is sent any more, because a close frame was sent or received.
@@ -71,7 +71,7 @@ impl Socket<'_, '_> {
     /// Ends a pause.
     pub fn resume(&mut self) {
         if std::mem::take(&mut self.state.is_paused) {
-            self.state.reads_again(self.turn.now(), self.limits);
+            self.state.reads_again(self.turn.now(), self.config.limits());
             self.turn.resume();
         }
     }
@@ -79,7 +79,7 @@ impl Socket<'_, '_> {
     /// Sends messages from any thread.
     #[must_use]
     pub fn sender(&mut self) -> Sender {
-        Sender::new(self.turn.remote())
+        Sender::new(self.turn.remote(), self.state.closer(self.turn))
     }
 
     /// Notifies the handler from any thread: see [`Handler::on_woken`](super::Handler::on_woken) and

@@ -1,13 +1,17 @@
 //! The state of a WebSocket besides what it receives: what it may send, and what it waits for.
 
-use sockeye_proto::{Time, Turn};
+use std::sync::Arc;
+
+use sockeye_proto::{Ticket, Time, Turn};
 
 use super::close::{self, CloseCode, Closed};
-use super::config::Limits;
+use super::config::{Config, Limits};
+use super::extension::Extension;
 use super::frame::{FrameHeader, Opcode};
 use super::mask::{self, MaskKeys};
 use super::message::{Message, SharedMessage};
 use super::role::Role;
+use super::sender::Closer;
 
 /// The longest message that is copied into the output, rather than shared with it.
 const MAX_COPIED: usize = 1024;
@@ -17,8 +21,9 @@ const MAX_COPIED: usize = 1024;
 pub(super) struct State {
     /// A client's masking keys.
     masks: Option<Box<MaskKeys>>,
-    /// The last ping that was not answered, while there is no room for a pong.
-    unanswered_ping: Option<Box<[u8]>>,
+    pub(super) extension: Extension,
+    /// What the senders of other threads share, and the ticket of its promise.
+    closer: Option<(Ticket, Arc<Closer>)>,
     pub(super) expects: Expects,
     /// When what is expected is late.
     pub(super) deadline: Time,
@@ -47,7 +52,8 @@ impl State {
     pub(super) fn new(masks: Option<MaskKeys>) -> Self {
         Self {
             masks: masks.map(Box::new),
-            unanswered_ping: None,
+            extension: Extension::default(),
+            closer: None,
             expects: Expects::Frame,
             deadline: Time::NEVER,
             is_paused: false,
@@ -58,6 +64,20 @@ impl State {
 
     pub(super) fn role(&self) -> Role {
         if self.masks.is_some() { Role::Client } else { Role::Server }
+    }
+
+    /// What the senders of other threads share.
+    pub(super) fn closer(&mut self, turn: &Turn<'_>) -> Arc<Closer> {
+        let (_, closer) = self.closer.get_or_insert_with(|| {
+            let promise = turn.promise();
+            (promise.ticket(), Arc::new(Closer::new(promise)))
+        });
+        Arc::clone(closer)
+    }
+
+    /// Whether a message with this ticket is of a sender.
+    pub(super) fn is_of_sender(&self, ticket: Ticket) -> bool {
+        ticket == Ticket::REMOTE || self.closer.as_ref().is_some_and(|(own, _)| *own == ticket)
     }
 
     /// Whether messages may be sent.
@@ -82,12 +102,16 @@ impl State {
 
     /// Writes a frame.
     fn write(&mut self, opcode: Opcode, payload: &[u8], turn: &mut Turn<'_>) {
-        let key = self.masks.as_mut().map(|masks| masks.next_key());
-        let (header, len) = FrameHeader::whole(opcode, payload.len(), key).encode();
-        match key {
-            None => turn.out.write_all(&[&header[..len], payload]),
+        self.write_frame(FrameHeader::whole(opcode, payload.len(), None), payload, turn);
+    }
+
+    fn write_frame(&mut self, header: FrameHeader, payload: &[u8], turn: &mut Turn<'_>) {
+        let mask = self.masks.as_mut().map(|masks| masks.next_key());
+        let (bytes, len) = FrameHeader { mask, ..header }.encode();
+        match mask {
+            None => turn.out.write_all(&[&bytes[..len], payload]),
             Some(key) => turn.out.write_with(|out| {
-                out.extend_from_slice(&header[..len]);
+                out.extend_from_slice(&bytes[..len]);
                 let start = out.len();
                 out.extend_from_slice(payload);
                 mask::mask(&mut out[start..], key);
@@ -95,21 +119,54 @@ impl State {
         }
     }
 
-    pub(super) fn send_message(&mut self, message: Message<'_>, turn: &mut Turn<'_>) {
-        if self.is_open() {
-            self.write(message.opcode(), message.bytes(), turn);
+    pub(super) fn send_message(
+        &mut self,
+        message: Message<'_>,
+        config: &Config,
+        turn: &mut Turn<'_>,
+    ) {
+        let (opcode, payload) = (message.opcode(), message.bytes());
+        if self.is_open() && !self.send_compressed(opcode, payload, config, turn) {
+            self.write(opcode, payload, turn);
         }
     }
 
-    pub(super) fn send_shared(&mut self, message: &SharedMessage, turn: &mut Turn<'_>) {
-        if !self.is_open() {
+    pub(super) fn send_shared(
+        &mut self,
+        message: &SharedMessage,
+        config: &Config,
+        turn: &mut Turn<'_>,
+    ) {
+        let payload = message.bytes();
+        if !self.is_open() || self.send_compressed(message.opcode, payload, config, turn) {
             return;
         }
         match self.role() {
-            Role::Client => self.write(message.opcode, message.bytes(), turn),
+            Role::Client => self.write(message.opcode, payload, turn),
             Role::Server if message.frame().len() <= MAX_COPIED => turn.out.write(message.frame()),
             Role::Server => turn.out.write_shared(message.frame().clone()),
         }
+    }
+
+    /// Sends a message compressed, if that was agreed on and makes it smaller. Returns whether it
+    /// did.
+    fn send_compressed(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        config: &Config,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        self.extension.may_compress()
+            && config.with_compressed(|compressed| {
+                let is_smaller = self.extension.deflate(config, payload, compressed);
+                if is_smaller {
+                    let header = FrameHeader::whole(opcode, compressed.len(), None);
+                    let header = FrameHeader { is_compressed: true, ..header };
+                    self.write_frame(header, compressed, turn);
+                }
+                is_smaller
+            })
     }
 
     /// Sends a ping.
@@ -118,18 +175,10 @@ impl State {
         (self.expects, self.deadline) = (Expects::Pong, turn.now() + limits.pong_timeout);
     }
 
-    /// Keeps a ping. Only the last one is answered (RFC 6455, 5.5.3).
-    pub(super) fn keep_ping(&mut self, payload: &[u8]) {
+    /// Answers a ping. Nothing is read while the output is full, so a flood of pings ends there.
+    pub(super) fn on_ping(&mut self, payload: &[u8], turn: &mut Turn<'_>) {
         if self.is_open() {
-            self.unanswered_ping = Some(payload.into());
-        }
-    }
-
-    /// Answers the last ping, if there is one, and room.
-    pub(super) fn answer_ping(&mut self, turn: &mut Turn<'_>) {
-        if self.unanswered_ping.is_some() && self.is_open() && !turn.is_full() {
-            let payload = self.unanswered_ping.take().unwrap_or_default();
-            self.write(Opcode::Pong, &payload, turn);
+            self.write(Opcode::Pong, payload, turn);
         }
     }
 

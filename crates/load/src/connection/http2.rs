@@ -12,11 +12,20 @@ use crate::state::WorkerState;
 
 const PROTOCOL: &str = "HTTP/2";
 
+/// How often in a row a server may refuse a request while no other one is in flight. After that, a
+/// refused request is a failure.
+const MAX_REFUSALS: u32 = 10;
+
 #[derive(Debug)]
 pub(super) struct Http2Connection {
     base: ConnectionBase,
     /// `None` until the connection is established.
     client: Option<Box<h2_client::Connection<PendingStream>>>,
+    /// The server has refused a request since the last response: until the next one, no second
+    /// request is in flight.
+    is_refusing: bool,
+    /// Refusals since the last response that left no request in flight.
+    refusals: u32,
 }
 
 /// A request that has no response yet, and what has arrived of that.
@@ -30,7 +39,8 @@ struct PendingStream {
 
 impl Http2Connection {
     pub(super) fn new(worker: Rc<WorkerState>, number: usize) -> Self {
-        Self { base: ConnectionBase::new(worker, number), client: None }
+        let base = ConnectionBase::new(worker, number);
+        Self { base, client: None, is_refusing: false, refusals: 0 }
     }
 
     fn in_flight(&self) -> usize {
@@ -38,8 +48,9 @@ impl Http2Connection {
     }
 
     fn can_send(&self) -> bool {
-        let can_send = self.client.as_ref().is_some_and(|client| client.can_send());
-        can_send && self.base.can_send(self.in_flight())
+        let Some(client) = &self.client else { return false };
+        let waits = self.is_refusing && client.in_flight() > 0;
+        !waits && client.can_send() && self.base.can_send(client.in_flight())
     }
 
     /// Sends the requests that are due, and ends the connection if none is left.
@@ -48,7 +59,10 @@ impl Http2Connection {
         let Some(client) = &mut self.client else { return };
         let worker = Rc::clone(&self.base.worker);
         let heads = worker.request_heads();
-        while client.can_send() && self.base.can_send(client.in_flight()) {
+        while client.can_send()
+            && self.base.can_send(client.in_flight())
+            && !(self.is_refusing && client.in_flight() > 0)
+        {
             let next = self.base.next_request(client.in_flight(), turn.now());
             let Some(request) = next else { break };
             let content = worker.plan.requests[request.index].http2_content();
@@ -91,7 +105,9 @@ impl Http2Connection {
 
     /// Reads responses. Returns the bytes consumed.
     fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
-        let Self { base, client: Some(client) } = self else { return Ok(input.len()) };
+        let Self { base, client: Some(client), is_refusing, refusals } = self else {
+            return Ok(input.len());
+        };
         if base.state != ConnectionState::Open {
             return Ok(input.len());
         }
@@ -116,6 +132,7 @@ impl Http2Connection {
                 StreamEvent::End(PendingStream { request, response, .. }) => {
                     let response = response.end(&request.context(&worker));
                     base.count(request, response, &mut stats, turn.now());
+                    (*is_refusing, *refusals) = (false, 0);
                     Ok(())
                 }
                 StreamEvent::Reset(code, _) => {
@@ -124,7 +141,14 @@ impl Http2Connection {
                     Ok(())
                 }
                 StreamEvent::Unprocessed(_) => {
-                    worker.return_requests(1);
+                    *is_refusing = true;
+                    *refusals += u32::from(client.in_flight() == 0);
+                    if *refusals > MAX_REFUSALS {
+                        let text = "the peer refused a request again and again (REFUSED_STREAM)";
+                        base.fail_request(Failure::Reset, text.into(), &mut stats, turn);
+                    } else {
+                        worker.return_requests(1);
+                    }
                     Ok(())
                 }
             };

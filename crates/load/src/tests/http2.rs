@@ -136,6 +136,45 @@ fn requests_that_a_server_that_goes_away_has_not_processed_are_sent_again() {
 }
 
 #[test]
+fn refused_requests_are_sent_again_when_another_one_is_answered() {
+    let refuse = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 7]);
+    let (mut server, state) = open(http2(), 4);
+    assert_eq!(requests(&mut server), [1, 3, 5]);
+    server.drip(&[settings(), refuse(3), refuse(5)].concat());
+    assert_eq!((requests(&mut server), state.remaining.get()), (vec![], 3), "one is in flight");
+    server.input(&ok(1, b"hi"));
+    assert_eq!((requests(&mut server), state.remaining.get()), (vec![7, 9, 11], 0));
+    // With none in flight, one is sent at once.
+    server.input(&[refuse(9), refuse(7), refuse(11)].concat());
+    assert_eq!((requests(&mut server), state.remaining.get()), (vec![13], 2));
+    server.input(&ok(13, b"hi"));
+    assert_eq!(requests(&mut server), [15, 17]);
+    server.input(&[ok(15, b"hi"), ok(17, b"hi")].concat());
+    assert!(finished(&mut server));
+    assert_eq!((responses(&state), failures(&state)), (4, vec![]));
+    assert_eq!(state.stats.borrow().latencies.count(), 4, "none is counted twice");
+}
+
+#[test]
+fn a_server_that_refuses_every_request_is_a_failure() {
+    let (mut server, state) = open(http2(), 2);
+    server.input(&settings());
+    let mut sent = Vec::new();
+    loop {
+        let requests = requests(&mut server);
+        if requests.is_empty() {
+            break;
+        }
+        let refused = requests.iter().map(|stream| frame(RST_STREAM, 0, *stream, &[0, 0, 0, 7]));
+        server.input(&refused.collect::<Vec<_>>().concat());
+        sent.push(requests.len());
+    }
+    assert_eq!(sent, [&[2][..], &[1; 11]].concat());
+    assert!(finished(&mut server));
+    assert_eq!((responses(&state), failures(&state)), (0, vec![(Failure::Reset, 2)]));
+}
+
+#[test]
 fn a_connection_with_all_its_requests_announces_its_end() {
     let mut plan = http2();
     plan.per_connection = NonZeroU64::new(2);
@@ -167,7 +206,14 @@ fn each_failure_has_its_kind_and_text() {
         (cut.clone(), Ending::Eof, Failure::TruncatedContent, 3, content),
         (cut.clone(), Ending::Reset, Failure::Reset, 3, content),
         (cut, Ending::Silence, Failure::Timeout, 3, content),
-        (reset(7), Ending::None, Failure::Reset, 1, "reset a stream with REFUSED_STREAM"),
+        (reset(8), Ending::None, Failure::Reset, 1, "reset a stream with CANCEL"),
+        (
+            [head.clone(), reset(7)].concat(),
+            Ending::None,
+            Failure::Reset,
+            1,
+            "reset a stream with REFUSED_STREAM",
+        ),
         (
             [ok(1, b"hi"), ok(3, b"hi"), ok(5, b"hi"), goaway(5, 11)].concat(),
             Ending::None,

@@ -76,6 +76,11 @@ impl HttpResponse {
     pub(super) fn has(&self, field: &str) -> bool {
         self.fields.lines().any(|line| line == field)
     }
+
+    /// Whether a field begins with `start`.
+    pub(super) fn contains(&self, start: &str) -> bool {
+        self.fields.lines().any(|line| line.starts_with(start))
+    }
 }
 
 /// Sends `input` at once to `client`, and byte by byte to `dripped`. Returns the one response,
@@ -399,7 +404,7 @@ fn refused_origins_and_hosts_get_a_hint() {
 
 proptest! {
     #[test]
-    fn http_and_frames_have_the_same_responses(
+    fn frames_http_and_websocket_have_the_same_responses(
         content in prop_oneof![
             Just(b"{\"action\": \"search\", \"value\": \"ring\"}".to_vec()),
             proptest::collection::vec(any::<u8>(), 0..40),
@@ -420,6 +425,13 @@ proptest! {
         let fields = format!("Content-Type: {content_type}; charset={encoding}\r\n");
         let response = respond(&post(&fields, &content));
         prop_assert_eq!(&response.content, &framed.content);
+        let frame = super::framed(&header, &content);
+        prop_assert_eq!(&websocket::respond_in_binary(&frame), &framed);
+        if let Ok(text) = str::from_utf8(&content)
+            && (content_type, encoding) == ("text/json", "utf-8")
+        {
+            prop_assert_eq!(&websocket::respond_in_text(text), &framed);
+        }
         let is_error = super::super::ErrorResponse::of(&framed).is_some_and(|e| e.code.is_some());
         prop_assert_eq!(response.status >= 400, is_error);
     }

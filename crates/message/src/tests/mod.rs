@@ -14,6 +14,7 @@ mod raw;
 mod splits;
 mod timing;
 mod vectors;
+mod websocket;
 
 use std::rc::Rc;
 use std::time::Duration;

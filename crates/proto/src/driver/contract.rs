@@ -42,9 +42,14 @@ impl Session {
             self.offer_unused(owner);
         }
         if self.unused.len() > owner.max_unused_input() && self.is_open() {
-            let what = "left more input unused than a connection may hold";
-            self.fail(Fault::ours("unused_input_limit", what));
+            self.fail_for_unused();
         }
+    }
+
+    #[cold]
+    pub(super) fn fail_for_unused(&mut self) {
+        let what = "left more input unused than a connection may hold";
+        self.fail(Fault::ours("unused_input_limit", what));
     }
 
     /// The input has ended. Sends [`Event::Eof`], now or when the protocol ends its pause.
@@ -70,24 +75,29 @@ impl Session {
 
     /// Delivers what a promise or a remote has sent.
     pub fn deliver<O: Owner>(&mut self, envelope: Envelope, owner: &mut O) {
-        let stream = envelope.stream;
-        let (event, credit) = match envelope.content {
-            Delivery::Settled(ticket, body) => (Event::Message(ticket, body), None),
-            Delivery::Sent(message, credit) => {
-                (Event::Message(Ticket::REMOTE, Ok(message)), Some(credit))
-            }
+        let event = match envelope.content {
+            Delivery::Settled(ticket, body) => Event::Message(ticket, body),
+            Delivery::Sent(message) => Event::Message(Ticket::REMOTE, Ok(message)),
             Delivery::Wake(credit) => {
                 credit.take_wake();
-                (Event::Woken, None)
+                Event::Woken
             }
         };
+        self.deliver_event(event, envelope.stream, owner);
+    }
+
+    /// Delivers a message or a wake-up to the protocol, or to one of its streams.
+    pub(super) fn deliver_event<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
+        // A stream gives back its own credit.
+        let takes_credit =
+            matches!(event, Event::Message(Ticket::REMOTE, _)) && stream == owner.stream();
         self.send_stream_event(event, stream, owner);
-        // Gives the message's credit back now, or when the output has room. A stream gives back its
-        // own.
-        match credit.filter(|_| stream == 0) {
-            Some(credit) if self.held() < owner.high_water() => credit.give_back(1),
-            Some(_) => self.unreturned_credit += 1,
-            None => {}
+        if let Some(credit) = self.credit.as_ref().filter(|_| takes_credit) {
+            // Now, or when the output has room.
+            match self.held() < owner.high_water() {
+                true => credit.give_back(1),
+                false => self.unreturned_credit += 1,
+            }
         }
     }
 
@@ -126,16 +136,27 @@ impl Session {
                 self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
             }
         }
-        // Only if something was sent, or nothing is left to send. Otherwise, a protocol that needs
-        // more room than there is would get the event again and again.
-        if self.wants_room
-            && self.held() <= owner.high_water() / 4
-            && self.file_ranges() < Output::MAX_FILE_RANGES
-            && (sent_some || self.is_flushed())
-        {
+        if self.wants_room && self.has_room(sent_some, owner.high_water()) {
             self.wants_room = false;
             self.send_event(Event::Room, owner);
         }
+    }
+
+    /// Whether [`Event::Room`] is due, if the protocol wants it.
+    #[inline]
+    fn has_room(&self, sent_some: bool, high_water: usize) -> bool {
+        // Only if something was sent, or nothing is left to send. Otherwise, a protocol that needs
+        // more room than there is would get the event again and again.
+        self.held() <= high_water / 4
+            && self.file_ranges() < Output::MAX_FILE_RANGES
+            && (sent_some || self.is_flushed())
+    }
+
+    /// Whether [`Session::progress`] would send an event.
+    pub(super) fn is_progress_due(&self, high_water: usize) -> bool {
+        let is_marked = self.reason.is_none()
+            && self.mark.is_some_and(|mark| self.sent_some || Mark(self.sent) >= mark);
+        is_marked || (self.wants_room && self.has_room(self.sent_some, high_water))
     }
 
     /// Sends [`Event::Drain`]: the server is stopping. `unread`: input has arrived that was not
@@ -189,10 +210,11 @@ impl Session {
     /// Sends an event, if the session is open. Owners call this for events that have no method
     /// here, such as [`Event::LameDuck`].
     pub fn send_event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
-        self.send_stream_event(event, 0, owner);
+        self.send_stream_event(event, owner.stream(), owner);
     }
 
-    /// Sends an event to one of the protocol's streams, or to the protocol itself if `stream` is 0.
+    /// Sends an event to one of the protocol's streams, or to the protocol itself if `stream` is
+    /// [`Owner::stream`].
     fn send_stream_event<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
         if !self.is_open() {
             return;
@@ -210,7 +232,7 @@ impl Session {
         }
     }
 
-    fn offer_unused<O: Owner>(&mut self, owner: &mut O) {
+    pub(super) fn offer_unused<O: Owner>(&mut self, owner: &mut O) {
         if self.unused.is_empty() {
             return;
         }
@@ -267,7 +289,7 @@ impl Session {
             out,
             context,
             key: self.key,
-            stream: 0,
+            stream: owner.stream(),
             peer: &self.peer,
             effects: &mut effects,
             credit: &mut self.credit,
@@ -313,15 +335,7 @@ impl Session {
             }
             self.is_changed = true;
         }
-        let RareEffects { switch, unsent_limit, held } = rare.map(|rare| *rare).unwrap_or_default();
-        if let Some(held) = held {
-            self.held_outside = u32::try_from(held).unwrap_or(u32::MAX);
-            owner.charge(self.key);
-        }
-        if let Some(bytes) = unsent_limit {
-            owner.limit_unsent(self.key, bytes);
-        }
-        let Some(protocol) = switch else {
+        let Some(protocol) = rare.and_then(|rare| self.apply_rare(rare, owner)) else {
             return if resume { Reoffer::AfterResume } else { Reoffer::No };
         };
         self.protocol = Some(protocol);
@@ -331,6 +345,24 @@ impl Session {
         }
         self.notify_open(owner);
         Reoffer::AfterSwitch
+    }
+
+    /// Applies the effects of few calls. Returns the protocol to switch to.
+    fn apply_rare<O: Owner>(
+        &mut self,
+        mut rare: Box<RareEffects>,
+        owner: &mut O,
+    ) -> Option<Box<dyn Protocol>> {
+        let RareEffects { switch, unsent_limit, held } = mem::take(&mut *rare);
+        owner.context(&self.peer).handles.keep_spare(rare);
+        if let Some(held) = held {
+            self.held_outside = u32::try_from(held).unwrap_or(u32::MAX);
+            owner.charge(self.key);
+        }
+        if let Some(bytes) = unsent_limit {
+            owner.limit_unsent(self.key, bytes);
+        }
+        switch
     }
 
     /// Ends the session because of a fault.

@@ -4,7 +4,8 @@
 //! A [`Session`] is a protocol instance with its unused input and unsent output. It keeps the
 //! guarantees that [`Protocol`](crate::Protocol) lists, such as the order of events. Its owner
 //! provides the connection, the clocks and the limits, and implements [`Owner`]. Owners are the
-//! engine, the harness for tests, and protocols that run another protocol on each of their streams.
+//! engine and the harness for tests. Protocols that run another protocol inside of theirs, such as
+//! one on each of their streams, use a [`NestedSession`].
 //!
 //! ```text
 //!   owner                                          session
@@ -16,6 +17,7 @@
 //! ```
 
 mod contract;
+mod nested;
 mod owner;
 mod session;
 mod stream;
@@ -26,6 +28,7 @@ mod unused;
 pub use crate::counts::Counts;
 pub use crate::protocol::{Context, ShardHandles};
 pub use crate::remote::{Envelope, Key, MailboxSender};
+pub use nested::NestedSession;
 pub use owner::Owner;
 pub use session::{InFlight, Session};
 pub use stream::Stream;

@@ -16,6 +16,12 @@ pub trait Owner {
     /// How many bytes of unused input a session may hold. A session with more fails.
     fn max_unused_input(&self) -> usize;
 
+    /// The stream of another session that the session runs in: its turns carry this number, and so
+    /// do the messages to it. 0 if it has a connection of its own.
+    fn stream(&self) -> u32 {
+        0
+    }
+
     /// Lends an empty output. A session has one only while it has something to send.
     fn lend_output(&mut self) -> Box<Output>;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::protocol::Effects;
 use crate::remote::Credit;
-use crate::{Mark, Output, Turn};
+use crate::{Mark, Output, Protocol, Turn};
 
 /// One of several streams of a session. It has an output of its own.
 ///
@@ -14,9 +14,10 @@ use crate::{Mark, Output, Turn};
 /// made in a stream's turn, the protocol gets its messages in a turn with the stream's number:
 /// [`Turn::stream`].
 ///
-/// [`Turn::end`], [`Turn::resume`] and [`Turn::switch_to`] do nothing in a stream's turn, and
-/// [`Turn::mark`] causes no [`Event::Sent`](crate::Event::Sent). [`Turn::want_room`] works: the
-/// protocol calls [`Stream::take_room`].
+/// [`Turn::end`] and [`Turn::resume`] do nothing in a stream's turn, and [`Turn::mark`] causes no
+/// [`Event::Sent`](crate::Event::Sent). [`Turn::want_room`] works: the protocol calls
+/// [`Stream::take_room`]. So does [`Turn::switch_to`]: it calls
+/// [`NestedSession::in_stream`](super::NestedSession::in_stream).
 #[derive(Debug)]
 pub struct Stream {
     id: NonZeroU32,
@@ -159,6 +160,40 @@ impl Stream {
         is_due
     }
 
+    /// The protocol that [`Turn::switch_to`] was called with.
+    pub(super) fn take_switch(&mut self) -> Option<Box<dyn Protocol>> {
+        self.effects.rare.as_mut()?.switch.take()
+    }
+
+    /// The credit that remotes of the stream have, and how much of it is to be given back.
+    pub(super) fn take_credit(&mut self) -> (Option<Arc<Credit>>, u32) {
+        (self.credit.take(), std::mem::take(&mut self.unreturned_credit))
+    }
+
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Appends all of `newer`.
+    pub(super) fn append(&mut self, mut newer: Box<Output>) {
+        if self.out.is_empty() {
+            std::mem::swap(&mut self.out, &mut *newer);
+        } else {
+            self.out.append(&mut newer);
+        }
+    }
+
+    /// Frees the memory of the output, if that is empty. An idle stream is small.
+    pub(super) fn free_output(&mut self) {
+        if self.out.is_empty() {
+            self.out = Output::new();
+        }
+    }
+
+    pub(super) fn output(&self) -> &Output {
+        &self.out
+    }
+
     /// Call this when a message of a [`Remote`](crate::Remote) of this stream has been handled. The
     /// remote may send another one in its place, now or when the output has room.
     pub fn delivered(&mut self) {
@@ -184,7 +219,7 @@ mod tests {
 
     use super::*;
     use crate::harness::Harness;
-    use crate::{Consumed, Event, Fault, Protocol, Remote, Time};
+    use crate::{Consumed, Event, Fault, Remote, Time};
 
     /// Opens a stream for each byte of input, with the byte as its number. Writes to the stream
     /// when its promise is fulfilled.

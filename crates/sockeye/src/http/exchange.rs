@@ -26,6 +26,8 @@ use super::reply::{
 };
 use super::sender::{Sender, SourceWaker};
 use super::source::BodySource;
+use super::upgrade::Upgrade;
+use super::websockets::WebSocketConfigs;
 
 /// Answers requests. All shards of a server share it.
 pub(super) type RequestFn = dyn Fn(Request<Body>) -> Reply + Send + Sync;
@@ -39,6 +41,7 @@ pub(super) struct ShardState {
     pub(super) fields: RefCell<Fields>,
     /// The number of the next request.
     pub(super) next_number: Cell<u64>,
+    pub(super) websockets: WebSocketConfigs,
 }
 
 /// A request that is being answered.
@@ -128,8 +131,12 @@ impl Handler for Exchange {
         let Ok(head) = convert::request(request, &self.peer) else {
             return convert::refuse_unsupported(responder);
         };
+        let upgrade = Upgrade::of(request, self.peer.tls.is_some());
         let mut request = head.map(|()| Body { content: request.content() });
         request.extensions_mut().insert(self.peer.clone());
+        if let Some(upgrade) = upgrade {
+            request.extensions_mut().insert(upgrade);
+        }
         let reply = (self.shard.request_fn)(request);
         self.carry_out(reply, responder)
     }
@@ -291,6 +298,7 @@ impl Exchange {
             ReplyKind::Upgrade { name, fields, make } => {
                 self.upgrade(&name, &fields, make, responder)
             }
+            ReplyKind::Respond(respond) => respond(&self.shard.websockets, responder),
         }
     }
 

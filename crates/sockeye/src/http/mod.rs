@@ -92,12 +92,15 @@ mod reply;
 mod sender;
 mod service;
 mod source;
+mod upgrade;
+mod websockets;
+pub mod ws;
 
 pub use ::http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
 };
 pub use bytes::Bytes;
-pub use sockeye_http::{AllowedHosts, BadHostName, Limits};
+pub use sockeye_http::{AllowedHosts, AllowedOrigins, BadHostName, Limits};
 pub use sockeye_proto::Budget;
 
 pub use self::body::Body;
@@ -109,4 +112,5 @@ pub use self::reply::{BodyReceiver, Incomplete, PendingReply, Reply};
 pub use self::sender::{ClientGone, Sender, SourceWaker, TrySendError};
 pub use self::service::{HttpService, serve};
 pub use self::source::{BodySource, SourceNext};
+pub use self::upgrade::Upgrade;
 pub use crate::serving::{ServeError, Serving};

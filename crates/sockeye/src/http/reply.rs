@@ -8,12 +8,14 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
+use sockeye_http::{Answer, Responder};
 use sockeye_proto::{Permit, Promise, Protocol};
 use tracing::error;
 
 use super::link::{Gone, ResponseLink};
 use super::sender::{Sender, SourceWaker};
 use super::source::{BodySource, Pieces};
+use super::websockets::WebSocketConfigs;
 
 /// What a handler returns: a response, or how it will be made.
 ///
@@ -27,6 +29,7 @@ use super::source::{BodySource, Pieces};
 /// | a thread sends piece by piece | [`Reply::stream`]; without an end: [`Reply::endless`], [`Reply::events`] |
 /// | is sent as there is room | [`Reply::pull`], [`Reply::pieces`] |
 /// | sends the same news to many clients | [`Reply::follow`], [`Reply::follow_events`] |
+/// | opens a WebSocket | [`ws::on_message`](super::ws::on_message), [`ws::upgrade`](super::ws::upgrade()) |
 /// | switches to another protocol | [`Reply::upgrade`] |
 ///
 /// They can be combined: work may find that the body has to be read, and the body may lead to a
@@ -55,6 +58,9 @@ pub(super) type Work = Box<dyn FnOnce() -> Reply + Send>;
 /// Makes a [`Reply`] from a collected body.
 pub(super) type CollectFn = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply + Send>;
 
+/// Answers a request.
+pub(super) type RespondFn = Box<dyn FnOnce(&WebSocketConfigs, Responder<'_, '_>) -> Answer + Send>;
+
 pub(super) enum ReplyKind {
     Response(Response<Bytes>),
     /// 200 with a Content-Type and no other field. A [`Response`] would allocate twice for its map.
@@ -78,6 +84,8 @@ pub(super) enum ReplyKind {
         fields: HeaderMap,
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
     },
+    /// Something that only a responder can do.
+    Respond(RespondFn),
 }
 
 /// The source of content that is sent piece by piece.

@@ -14,6 +14,7 @@ use super::body::Body;
 use super::exchange::{Exchange, RequestFn, ShardState};
 use super::options::{Options, default_budget};
 use super::reply::Reply;
+use super::websockets::WebSocketConfigs;
 use crate::serving::{ServeError, Serving};
 
 /// Adapts a closure to [`http_core::Handlers`](Handlers), for a service that runs without
@@ -42,8 +43,14 @@ impl HttpService {
     }
 
     fn of_shard(request_fn: Arc<RequestFn>, collected: Arc<Budget>) -> Self {
-        let (fields, next_number) = (RefCell::default(), Cell::default());
-        Self { shard: Rc::new(ShardState { request_fn, collected, fields, next_number }) }
+        let shard = ShardState {
+            request_fn,
+            collected,
+            fields: RefCell::default(),
+            next_number: Cell::default(),
+            websockets: WebSocketConfigs::default(),
+        };
+        Self { shard: Rc::new(shard) }
     }
 
     /// Makes the handlers of a connection's requests.

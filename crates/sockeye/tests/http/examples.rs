@@ -1,6 +1,7 @@
 //! The examples work. `chat` and `http_core` have files of their own.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use sockeye::Serving;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::client::{Client, TIMEOUT, stop, until};
+use crate::websockets::{Socket, closed, open, text};
 
 #[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/async_handlers.rs"]
@@ -39,6 +41,15 @@ mod line_protocol;
 #[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/upload.rs"]
 mod upload;
+#[expect(dead_code, reason = "its main is unused here")]
+#[path = "../../examples/websocket_chat.rs"]
+mod websocket_chat;
+#[expect(dead_code, reason = "its main is unused here")]
+#[path = "../../examples/websocket_counter.rs"]
+mod websocket_counter;
+#[expect(dead_code, reason = "its main is unused here")]
+#[path = "../../examples/websocket_echo.rs"]
+mod websocket_echo;
 
 fn any_port() -> sockeye::ListenAddr {
     "127.0.0.1:0".parse().unwrap()
@@ -256,4 +267,125 @@ fn a_line_protocol_has_limits() {
     peer.input(b"1");
     peer.pass(Duration::from_secs(30));
     assert_eq!(peer.fault().map(|fault| fault.code), Some("idle_timeout"));
+}
+
+#[test]
+fn a_page_gets_its_messages_back() {
+    let serving = websocket_echo::serve(any_port()).unwrap();
+    let address = serving.addresses()[0].to_string();
+    let page = client(&serving).request("GET /");
+    assert_eq!((page.status, page.field("content-type")), (200, Some("text/html")));
+    let mut socket = open(&address, "/echo");
+    socket.send("hello".into()).unwrap();
+    assert_eq!(text(&mut socket), "hello");
+    drop(socket);
+    stop(serving);
+}
+
+#[test]
+fn members_of_a_chat_room_hear_each_other() {
+    let serving = websocket_chat::serve(any_port(), false).unwrap();
+    let address = serving.addresses()[0].to_string();
+    assert_eq!(client(&serving).request("GET /").status, 200);
+    let mut one = open(&address, "/chat");
+    assert_eq!(text(&mut one), "* guest 1 has joined");
+    let mut other = open(&address, "/chat");
+    for member in [&mut one, &mut other] {
+        assert_eq!(text(member), "* guest 2 has joined");
+    }
+    // Many at once are not lost.
+    for number in 0..100 {
+        one.write(format!("line {number}").into()).unwrap();
+    }
+    one.flush().unwrap();
+    for number in 0..100 {
+        for member in [&mut one, &mut other] {
+            assert_eq!(text(member), format!("<guest 1> line {number}"));
+        }
+    }
+    drop(one);
+    assert_eq!(text(&mut other), "* guest 1 has left");
+    other.send(vec![0].into()).unwrap();
+    assert_eq!(closed(&mut other), (1003, "text only".into()));
+    stop(serving);
+}
+
+/// Sends what a slow member doesn't read, until it has missed some.
+fn outrun_a_slow_member(close_if_slow: bool) -> (Serving, Socket) {
+    let serving = websocket_chat::serve(any_port(), close_if_slow).unwrap();
+    let address = serving.addresses()[0].to_string();
+    let mut slow = open(&address, "/chat");
+    assert_eq!(text(&mut slow), "* guest 1 has joined");
+    let mut fast = open(&address, "/chat");
+    assert_eq!(text(&mut fast), "* guest 2 has joined");
+    let said = "x".repeat(4000);
+    // More than the log and all buffers of the kernel.
+    for number in 0..20_000 {
+        let line = format!("{number} {said}");
+        fast.send(line.clone().into()).unwrap();
+        assert_eq!(text(&mut fast), format!("<guest 2> {line}"));
+    }
+    (serving, slow)
+}
+
+#[test]
+fn a_slow_member_of_a_chat_room_misses_some() {
+    let (serving, mut slow) = outrun_a_slow_member(false);
+    assert_eq!(text(&mut slow), "* guest 2 has joined");
+    let mut next = 0;
+    let mut missed = 0;
+    while next < 20_000 {
+        let line = text(&mut slow);
+        match line.strip_prefix("* you missed ").and_then(|line| line.strip_suffix(" messages")) {
+            Some(count) => {
+                missed += 1;
+                next += count.parse::<u32>().unwrap();
+            }
+            None if line.starts_with("<guest 2>") => {
+                assert!(line.starts_with(&format!("<guest 2> {next} x")), "{}", &line[..20]);
+                next += 1;
+            }
+            None => assert_eq!(line, "* guest 2 has left"),
+        }
+    }
+    assert!(missed > 0);
+    drop(slow);
+    stop(serving);
+}
+
+#[test]
+fn a_slow_member_of_a_chat_room_is_closed() {
+    let (serving, mut slow) = outrun_a_slow_member(true);
+    let error = loop {
+        match slow.read() {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    // The close frame is behind what it didn't read, and 5 s may be over.
+    assert!(!matches!(error, tungstenite::Error::Io(ref e) if e.kind() == ErrorKind::WouldBlock));
+    stop(serving);
+}
+
+#[test]
+fn pages_follow_a_counter() {
+    let serving = websocket_counter::serve(any_port(), Duration::from_millis(1)).unwrap();
+    let address = serving.addresses()[0].to_string();
+    assert_eq!(client(&serving).request("GET /").status, 200);
+    let mut page = open(&address, "/count");
+    let number = |page: &mut Socket| text(page).parse::<u64>().unwrap();
+    let first = number(&mut page);
+    let mut last = first;
+    while last < first + 10 {
+        last = number(&mut page);
+    }
+    page.send("reset".into()).unwrap();
+    loop {
+        match number(&mut page) {
+            next if next < last => break,
+            next => last = next,
+        }
+    }
+    drop(page);
+    stop(serving);
 }

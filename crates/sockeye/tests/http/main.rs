@@ -9,3 +9,5 @@ mod examples;
 mod response_timeouts;
 mod simulated_network;
 mod streams;
+mod websocket_backpressure;
+mod websockets;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
@@ -39,9 +39,19 @@ impl Client {
         versions: &[&'static SupportedProtocolVersion],
         schemes: Option<&[SignatureScheme]>,
     ) -> Self {
-        let all = provider().signature_verification_algorithms.supported_schemes();
+        Self::of(provider(), certificate, versions, schemes)
+    }
+
+    /// The same, with this cryptography.
+    pub(super) fn of(
+        provider: Arc<CryptoProvider>,
+        certificate: Option<&Pair>,
+        versions: &[&'static SupportedProtocolVersion],
+        schemes: Option<&[SignatureScheme]>,
+    ) -> Self {
+        let all = provider.signature_verification_algorithms.supported_schemes();
         let trusting = Trusting(schemes.map_or(all, <[SignatureScheme]>::to_vec));
-        let builder = ClientConfig::builder_with_provider(provider())
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
             .dangerous()

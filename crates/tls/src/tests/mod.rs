@@ -11,6 +11,7 @@ mod pem;
 mod random;
 mod self_signed;
 mod store;
+mod suites;
 mod tickets;
 mod warnings;
 

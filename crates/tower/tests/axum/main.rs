@@ -7,11 +7,17 @@ mod client;
 mod h2_client;
 
 mod app;
+#[expect(dead_code, reason = "its `main` is for its users")]
+#[path = "../../examples/axum_websocket.rs"]
+mod example;
 mod flow;
 mod framing;
 mod http2;
 mod leaving;
 mod spawn;
+mod upgrades;
+mod websocket_client;
+mod websockets;
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
@@ -60,7 +66,7 @@ impl RunningApp {
         let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
         // Draining waits only briefly for connected clients.
         let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
-        let config = Config { linger, ..Config::default() };
+        let config = Config { linger, ..options.config };
         let options = Options { workers: NonZeroUsize::MIN, config, ..options };
         let addresses = ["127.0.0.1:0".parse().unwrap()];
         let serving = sockeye_tower::serve(&addresses, options, runtime.handle(), app).unwrap();

@@ -173,6 +173,51 @@ pub(super) fn search_one(run: &Run<'_>) -> String {
     exchange(&run.start(), &search("one", None))
 }
 
+/// Opens a WebSocket.
+const WEBSOCKET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A frame of a client's WebSocket, with a mask of zeros. `first` is its first byte.
+fn websocket_frame(first: u8, payload: &str) -> Vec<u8> {
+    let len = u8::try_from(payload.len()).unwrap();
+    assert!(len < 126, "the length takes one byte");
+    [&[first, 0x80 | len, 0, 0, 0, 0], payload.as_bytes()].concat()
+}
+
+/// The response of a message server to a search over WebSocket, whose message has two fragments.
+pub(super) fn search_over_websocket(run: &Run<'_>) -> String {
+    let (start, end) = (r#"{"action": "search", "#, r#""value": "one"}"#);
+    let [first, last] = [websocket_frame(0x01, start), websocket_frame(0x80, end)];
+    let close = websocket_frame(0x88, "");
+    exchange(&run.start(), &[WEBSOCKET.as_bytes(), &first, &last, &close].concat())
+}
+
+/// Waits for a ping over WebSocket. Another server with the default timeout, where a WebSocket was
+/// opened before, sends none until then.
+pub(super) fn pings_before_default(run: &Run<'_>) -> String {
+    let open = |run: &Run<'_>| {
+        let server = run.start();
+        let mut stream = server.connect();
+        stream.write_all(WEBSOCKET.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
+        (server, stream)
+    };
+    let (_server, with_default) = open(&run.plain());
+    let (_other, mut with_flag) = open(run);
+    let mut frame = [0; 2];
+    with_flag.read_exact(&mut frame).unwrap();
+    assert_eq!(frame, [0x89, 0], "a ping");
+    with_default.set_nonblocking(true).unwrap();
+    if with_default.peek(&mut [0]).is_ok() { NOT_BEFORE_DEFAULT } else { BEFORE_DEFAULT }.into()
+}
+
 /// The log of one connection.
 pub(super) fn log_of_one_connection(run: &Run<'_>) -> String {
     let server = run.start();

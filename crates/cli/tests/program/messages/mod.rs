@@ -5,6 +5,7 @@ mod http;
 mod send;
 mod send_faults;
 mod serve;
+mod websocket;
 
 use std::net::{TcpListener, TcpStream};
 use std::process::Output;

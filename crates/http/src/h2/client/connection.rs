@@ -57,8 +57,9 @@ pub enum Event<'a, T> {
     /// The server has ended its stream with this error code (see [`code_name`](super::code_name))
     /// before the response was complete.
     Reset(u32, T),
-    /// The server is ending the connection, and has not processed the request: it can be sent again
-    /// on another connection (RFC 9113, 6.8).
+    /// The server has not processed the request, so it can be sent again (RFC 9113, 8.7): on another
+    /// connection if the server is ending this one, or else later, since the server has refused the
+    /// stream.
     Unprocessed(T),
 }
 

@@ -6,7 +6,8 @@ use super::connection::{Connection, GoAway, Step};
 use super::error::Error;
 use super::limits::MAX_OTHER_FRAMES;
 use super::settings::Change;
-use crate::h2::frame::{self, FrameHeader, flags, kind};
+use super::stream::Expects;
+use crate::h2::frame::{self, ErrorCode, FrameHeader, flags, kind};
 
 const TOO_LARGE: Error = Error::flow_control("enlarged a window above 2^31-1");
 
@@ -139,7 +140,11 @@ impl<T> Connection<T> {
         let Some(stream) = self.streams.remove(at) else { return Ok(Step::Continue) };
         self.other_frames = 0;
         self.unsent_contents -= usize::from(!stream.unsent.is_empty());
-        Ok(Step::Reset(code, stream))
+        let has_response = stream.interim > 0 || stream.expects != Expects::Head;
+        Ok(match code == ErrorCode::RefusedStream as u32 && !has_response {
+            true => Step::Unprocessed(stream),
+            false => Step::Reset(code, stream),
+        })
     }
 
     /// Frames about a stream that has not begun are an error (RFC 9113, 5.1).

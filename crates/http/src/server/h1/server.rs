@@ -274,7 +274,8 @@ impl<S: Handlers + 'static> Server<S> {
     }
 
     /// Whether the client may begin to speak HTTP/2 with its preface: on a connection without TLS,
-    /// as the first thing that it sends (RFC 9113, 3.3).
+    /// as the first thing that it sends (RFC 9113, 3.3). Not in a stream of HTTP/2: see
+    /// [`Turn::stream`].
     #[cold]
     fn may_switch_to_http2(&self, turn: &Turn<'_>) -> bool {
         let has_blank = matches!(
@@ -282,7 +283,8 @@ impl<S: Handlers + 'static> Server<S> {
             State::ExpectRequest { blank: true, .. } | State::ExpectHead { blank: true, .. }
         );
         let is_first = turn.written() == Mark::default() && !has_blank;
-        is_first && turn.peer().tls.is_none() && !self.connection.config.is_http1_only
+        let is_own = turn.stream() == 0 && turn.peer().tls.is_none();
+        is_first && is_own && !self.connection.config.is_http1_only
     }
 
     /// The rest of the connection is HTTP/2. The other side of the server gets all input.
@@ -296,7 +298,8 @@ impl<S: Handlers + 'static> Server<S> {
 
     fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) {
         let alpn = peer.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
-        if alpn == Some(b"h2") && !self.connection.config.is_http1_only {
+        // In a stream, `alpn` is that of the connection.
+        if alpn == Some(b"h2") && turn.stream() == 0 && !self.connection.config.is_http1_only {
             return self.switch_to_http2(turn);
         }
         self.connection.open(peer);

@@ -147,6 +147,7 @@ impl<S: Handlers> H2Connection<S> {
         let all = [
             (settings::MAX_CONCURRENT_STREAMS, MAX_STREAMS as u32),
             (settings::MAX_HEADER_LIST_SIZE, head),
+            (settings::ENABLE_CONNECT_PROTOCOL, 1),
             (settings::NO_RFC7540_PRIORITIES, 1),
         ];
         let increment = CONNECTION_WINDOW - 65_535;
@@ -250,7 +251,7 @@ impl<S: Handlers> H2Connection<S> {
             }
             return Ok(());
         }
-        self.timers.streams = Time::NEVER;
+        self.timers.streams = self.streams.keep_for().map_or(Time::NEVER, |time| now + time);
         self.timers.silence = Time::NEVER;
         self.pings.is_unanswered = false;
         if self.timers.idle == Time::NEVER {

@@ -8,7 +8,7 @@ use super::limits::{CONNECTION_WINDOW, MAX_UNREAD_CONTENT, UNCHARGED};
 use super::stream::State;
 use crate::Handlers;
 use crate::h2::frame::{self, FrameHeader, flags};
-use crate::h2::head::OwnedTrailers;
+use crate::h2::trailers::OwnedTrailers;
 
 impl<S: Handlers> H2Connection<S> {
     /// Reads the start of a DATA frame. `rest` is the input after its header. Returns whether it
@@ -148,6 +148,7 @@ impl<S: Handlers> H2Connection<S> {
         error: H2Error,
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
+        turn.report(error.fault());
         if let Some(active) = self.streams.get_mut(id) {
             active.abort(error.code, &Reason::Fault(error.fault()), turn);
         }

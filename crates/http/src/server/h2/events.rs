@@ -71,10 +71,13 @@ impl<S: Handlers> H2Connection<S> {
             return Err(Fault::idle(self.config.limits.idle_timeout));
         }
         if self.timers.silence <= now {
+            self.streams.shrink();
             self.check_silence(turn)?;
         }
         if self.timers.streams <= now {
             self.timers.streams = Time::NEVER;
+            self.streams.forget();
+            self.scheduler.shrink();
             self.for_each_stream(turn, ActiveStream::on_deadline);
         }
         Ok(())
@@ -106,6 +109,10 @@ impl<S: Handlers> H2Connection<S> {
             active.connection.half_closed = true;
             active.stop_discarding();
             if !active.receive.has_ended {
+                active.change_tunnel(0, turn, |session| {
+                    session.truncate();
+                    session.end_of_input(turn);
+                });
                 active.refuse_content(Refusal::EOF_IN_BODY, turn);
             }
             active.keep_waiting(true, turn);
@@ -117,7 +124,17 @@ impl<S: Handlers> H2Connection<S> {
         self.start_drain(turn);
         self.for_each_stream(turn, |active, turn| {
             active.connection.stop = Stop::Drain;
+            active.change_tunnel(0, turn, |session| session.drain(turn));
             active.keep_waiting(true, turn);
+        });
+    }
+
+    fn on_lame_duck(&mut self, turn: &mut Turn<'_>) {
+        self.connection.stop = Stop::LameDuck;
+        self.warn(turn);
+        self.for_each_stream(turn, |active, turn| {
+            active.connection.stop = Stop::LameDuck;
+            active.deliver_to_tunnel(Event::LameDuck, turn);
         });
     }
 
@@ -130,19 +147,23 @@ impl<S: Handlers> H2Connection<S> {
         match event {
             Event::Open(_) => self.open(turn),
             Event::Message(ticket, body) => {
-                if let Some(active) = self.streams.get_mut(id) {
+                let Some(active) = self.streams.get_mut(id) else { return Ok(()) };
+                if active.is_tunnel() {
+                    active.deliver_to_tunnel(Event::Message(ticket, body), turn);
+                } else {
                     active.deliver(StreamEvent::Message(ticket, body), turn);
                     if ticket == Ticket::REMOTE {
                         active.stream.delivered();
                     }
-                    self.settle(id, turn);
                 }
+                self.settle(id, turn);
             }
             Event::Woken => {
-                if let Some(active) = self.streams.get_mut(id)
-                    && active.has_started()
-                {
-                    active.deliver(StreamEvent::Woken, turn);
+                if let Some(active) = self.streams.get_mut(id) {
+                    if active.has_started() {
+                        active.deliver(StreamEvent::Woken, turn);
+                    }
+                    active.deliver_to_tunnel(Event::Woken, turn);
                     self.settle(id, turn);
                 }
             }
@@ -151,10 +172,7 @@ impl<S: Handlers> H2Connection<S> {
             }
             Event::Deadline => self.on_deadline(turn)?,
             Event::Eof { .. } => self.on_eof(turn),
-            Event::LameDuck => {
-                self.connection.stop = Stop::LameDuck;
-                self.warn(turn);
-            }
+            Event::LameDuck => self.on_lame_duck(turn),
             Event::Drain { .. } => self.on_drain(turn),
             Event::Sent(mark) => {
                 if let Some(log) = &mut self.connection.log {

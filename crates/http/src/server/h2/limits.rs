@@ -47,6 +47,13 @@ pub(super) const REPORTED_CHANGE: usize = 16 * 1024;
 /// others.
 pub(super) const UNCHARGED: usize = 40 * 1024;
 
+/// The memory of streams that have ended is freed when the connection had none for this long.
+pub(super) const KEEP_SPARE: Duration = Duration::from_secs(1);
+
+/// The streams that this side has reset are forgotten when the connection had none for this long:
+/// their frames have arrived by then.
+pub(super) const KEEP_RESETS: Duration = Duration::from_secs(30);
+
 /// Maximum number of settings in one frame.
 pub(super) const MAX_SETTINGS: usize = 32;
 

@@ -7,7 +7,8 @@ use sockeye_proto::{Fault, Reason, Time, Turn};
 use super::connection::{Going, H2Connection, PartialBlock};
 use super::error::H2Error;
 use super::limits::{MAX_CONTINUATIONS, MAX_STREAM_OUTPUT, MAX_STREAMS, QUANTUM, UNCHARGED};
-use super::stream::{ActiveStream, Receive, State, follow};
+use super::receive::Receive;
+use super::stream::{ActiveStream, Followed, State, follow};
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::{self, FrameHeader, flags};
 use crate::h2::head::{Head, HeadBuffer, HeadError};
@@ -159,6 +160,11 @@ impl<S: Handlers> H2Connection<S> {
             return Ok(());
         }
         match request {
+            Ok(request) if request.is_extended_connect && self.connection.is_stopping() => {
+                // The client may connect again elsewhere.
+                self.reset(id, H2Error::REFUSED.code, turn);
+                Ok(())
+            }
             Ok(request) => self.start_request(id, ends, head, &request, turn),
             Err(HeadError::Malformed(what)) => {
                 let error = H2Error::protocol(what);
@@ -199,14 +205,15 @@ impl<S: Handlers> H2Connection<S> {
         head: &Head,
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
-        let request = buffer.view(&head.control, head.content);
+        let mut request = buffer.view(&head.control, head.content);
         if let Some(log) = &mut self.connection.log {
             log.add_request(RequestHead::Parsed(&request), turn);
         }
         let (content, expects_continue) = (head.content, head.expects_continue);
         let incoming = Incoming::NotRequested { content, expects_continue };
         self.answer(id, ends, (incoming, head), turn, |in_flight, connection, turn| {
-            if matches!(head.control.method, MethodKind::Connect | MethodKind::Trace) {
+            let is_special = matches!(head.control.method, MethodKind::Connect | MethodKind::Trace);
+            if is_special && !head.is_extended_connect {
                 in_flight.refuse(Refusal::REFUSED_METHOD, connection, turn);
                 return Ok(AnswerKind::Done);
             }
@@ -217,6 +224,13 @@ impl<S: Handlers> H2Connection<S> {
                 let what = check.report_refusal(&request);
                 in_flight.refuse(Refusal::host_not_allowed(&what), connection, turn);
                 return Ok(AnswerKind::Done);
+            }
+            if is_special {
+                (request.upgrade, in_flight.wire.upgrade) = (true, true);
+                if !in_flight.handler.can_upgrade(request.upgrade().unwrap_or_default()) {
+                    in_flight.refuse(Refusal::UNKNOWN_PROTOCOL, connection, turn);
+                    return Ok(AnswerKind::Done);
+                }
             }
             in_flight.call(connection, turn, |handler, responder| {
                 handler.on_request(&request, responder)
@@ -253,13 +267,13 @@ impl<S: Handlers> H2Connection<S> {
         let answer = call(&mut in_flight, connection, &mut own);
         let answer = match answer {
             // Most requests are answered at once.
-            Ok(AnswerKind::Done) => Ok(true),
+            Ok(AnswerKind::Done) => Ok(Followed::Complete),
             answer => {
-                let receive = receive.insert(Receive::new(head.content, ends));
+                let receive = receive.insert(Receive::new(head, ends));
                 follow(&mut in_flight, receive, answer, connection, &mut own)
             }
         };
-        let is_answered = matches!(answer, Ok(true));
+        let is_answered = matches!(answer, Ok(Followed::Complete));
         if is_answered && let Some(log) = &mut connection.log {
             log.set_response_end(own.written());
         }
@@ -288,7 +302,7 @@ impl<S: Handlers> H2Connection<S> {
             },
             priority,
             send_window,
-            receive: receive.unwrap_or_else(|| Receive::new(head.content, ends)),
+            receive: receive.unwrap_or_else(|| Receive::new(head, ends)),
             waits_for_connection: false,
             counted: 0,
             is_queued: false,
@@ -296,11 +310,13 @@ impl<S: Handlers> H2Connection<S> {
             small_deadline: Time::NEVER,
             reset_deadline: Time::NEVER,
         };
-        self.streams.push(Box::new(active));
-        if let Err(fault) = answer
-            && let Some(active) = self.streams.get_mut(id)
-        {
-            active.on_fault(fault, turn);
+        self.streams.push(active);
+        if !is_answered && let Some(active) = self.streams.get_mut(id) {
+            match answer {
+                Ok(Followed::Switched) => active.start_tunnel(turn),
+                Ok(_) => {}
+                Err(fault) => active.on_fault(fault, turn),
+            }
         }
         match is_moved {
             true => self.complete(id, turn),
@@ -324,6 +340,11 @@ impl<S: Handlers> H2Connection<S> {
             }
             return Err(H2Error::stream_closed("sent a header block on a stream that has ended"));
         };
+        if active.receive.is_connect {
+            // RFC 9113, 8.5.
+            let error = H2Error::protocol("sent a header block after CONNECT");
+            return self.fail_stream(id, error, turn);
+        }
         if active.receive.has_ended {
             let error = H2Error::stream_closed("sent a header block after the end of a request");
             return self.fail_stream(id, error, turn);

@@ -22,7 +22,6 @@ impl<S: Handlers> H2Connection<S> {
             let Some(id) = self.scheduler.pop() else { break };
             self.send_stream(id, turn)?;
         }
-        self.scheduler.shrink();
         Ok(())
     }
 
@@ -35,6 +34,10 @@ impl<S: Handlers> H2Connection<S> {
         let (wire, is_whole) = match state {
             State::InFlight(InFlight { wire, .. }) => (wire, false),
             State::Sending(wire) => (wire, true),
+            State::Tunnel(tunnel) => {
+                let is_ending = tunnel.is_ending();
+                (&mut tunnel.wire, is_ending)
+            }
             State::Discarding { .. } | State::Failed(_) => return Ok(()),
         };
         let window = (send_window, is_whole, *sends_small);
@@ -43,13 +46,15 @@ impl<S: Handlers> H2Connection<S> {
             self.complete(id, turn);
             return Ok(());
         }
-        if active.stream.take_room() {
+        if active.is_tunnel() {
+            active.continue_tunnel(turn);
+        } else if active.stream.take_room() {
             active.on_room(turn);
         }
         if active.is_sendable(sender) {
             active.is_queued = true;
             scheduler.push_again(id, active.priority);
-        } else if active.stream.is_room_due() {
+        } else if active.is_room_due() {
             // The handler has written nothing: perhaps it waits until the connection has sent what
             // it wrote before.
             active.waits_for_connection = true;
@@ -64,6 +69,10 @@ impl<S: Handlers> H2Connection<S> {
     pub(super) fn complete(&mut self, id: u32, turn: &mut Turn<'_>) {
         self.budgets.on_response();
         let Some(active) = self.streams.get_mut(id) else { return };
+        if active.is_tunnel() {
+            active.end_tunnel(turn);
+            return self.settle(id, turn);
+        }
         if let Some(log) = &mut active.connection.log
             && let Some(all) = &mut self.connection.log
         {
@@ -82,22 +91,27 @@ impl<S: Handlers> H2Connection<S> {
     pub(super) fn settle(&mut self, id: u32, turn: &mut Turn<'_>) {
         let Self { streams, scheduler, sender, timers, unread, held, .. } = self;
         let Some(active) = streams.get_mut(id) else { return };
-        *unread = (*unread + active.receive.unread_len()) - active.receive.count_unread();
+        let (counted_before, counts) = active.count_unread();
+        *unread = *unread + counts - counted_before;
         if let State::Failed(code) = active.state {
             return self.reset(id, code, turn);
+        }
+        if active.is_closed_tunnel() {
+            return self.drop_stream(id);
         }
         let increment = match &active.state {
             State::InFlight(in_flight) => {
                 let is_read = matches!(in_flight.exchange.incoming, Incoming::Reading { .. });
                 active.receive.take_increment(is_read)
             }
+            State::Tunnel(_) => active.receive.take_increment(true),
             State::Discarding { .. } => active.receive.take_increment(false),
             _ => 0,
         };
         if increment > 0 {
             turn.out.write_with(|bytes| frame::write_window_update(id, increment, bytes));
         }
-        let needs_room = active.stream.is_room_due() && !active.waits_for_connection;
+        let needs_room = active.is_room_due() && !active.waits_for_connection;
         if !active.is_queued && (needs_room || active.is_sendable(sender)) {
             active.is_queued = true;
             scheduler.push(id, active.priority);
@@ -124,7 +138,7 @@ impl<S: Handlers> H2Connection<S> {
     /// Forgets a stream, whose request and response are aborted already.
     pub(super) fn drop_stream(&mut self, id: u32) {
         if let Some(active) = self.streams.remove(id) {
-            let ActiveStream { stream, receive, is_queued, counted, .. } = *active;
+            let ActiveStream { stream, receive, is_queued, counted, .. } = active;
             self.held -= counted;
             self.unread -= receive.counted();
             if is_queued {
@@ -140,11 +154,13 @@ impl<S: Handlers> H2Connection<S> {
         turn: &mut Turn<'_>,
         act: impl Fn(&mut ActiveStream<S::Handler>, &Turn<'_>),
     ) {
-        for id in self.streams.ids() {
+        let mut from = 0;
+        while let Some(id) = self.streams.next_from(from) {
             if let Some(active) = self.streams.get_mut(id) {
                 act(active, turn);
             }
             self.settle(id, turn);
+            from = id + 1;
         }
         if self.streams.is_empty() {
             self.timers.streams = Time::NEVER;

@@ -6,21 +6,21 @@ use sockeye_proto::driver;
 use sockeye_proto::{Blame, Fault, Reason, Time, Turn};
 
 use super::error::H2Error;
-use super::limits::{
-    DISCARD_FACTOR, DISCARD_TIMEOUT, READ_STREAM_WINDOW, SMALL_DELAY, STREAM_WINDOW,
-};
+use super::limits::{DISCARD_FACTOR, DISCARD_TIMEOUT, SMALL_DELAY};
+use super::receive::Receive;
 use super::sender::Sender;
+use super::tunnel::Tunnel;
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::ErrorCode;
-use crate::h2::head::OwnedTrailers;
 use crate::h2::priority::Priority;
+use crate::h2::trailers::OwnedTrailers;
 use crate::h2::window::Window;
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::{InFlight, NextStep};
 use crate::semantics::exchange::{Incoming, WaitFor};
 use crate::semantics::refusal::Refusal;
-use crate::{Content, Handler, StreamEvent};
+use crate::{Handler, StreamEvent};
 
 /// A stream whose request was not answered at once, or whose response is not completely moved to
 /// the connection's output.
@@ -52,110 +52,31 @@ pub(super) enum State<H> {
     InFlight(InFlight<H, H2Exchange>),
     /// The response is complete, and not all of it has been moved.
     Sending(H2Exchange),
+    /// The stream has switched to another protocol.
+    Tunnel(Box<Tunnel>),
     /// The response is sent. The rest of the request is discarded, up to this many bytes.
     Discarding { left: usize },
     /// The response can't be completed: the stream has to be reset.
     Failed(ErrorCode),
 }
 
-/// The content of a request on its way to the handler.
-pub(super) struct Receive {
-    /// How many bytes the peer may send.
-    window: Window,
-    /// How many bytes were consumed since the window was last enlarged.
-    consumed: u32,
-    /// The handler reads: the window was enlarged to [`READ_STREAM_WINDOW`].
-    is_enlarged: bool,
-    /// Content that has arrived and waits for the handler.
-    unread: Vec<u8>,
-    /// How many of these the connection has counted.
-    counted: usize,
-    /// Number of bytes of content that have not arrived; `None` if no length was announced.
-    remaining: Option<u64>,
-    /// The trailers, if the peer has ended its side of the stream.
-    end: Option<OwnedTrailers>,
-    /// The peer has ended its side of the stream.
-    pub(super) has_ended: bool,
-}
-
 const WRONG_LENGTH: H2Error =
     H2Error::protocol("sent content that is longer or shorter than announced");
-
-impl Receive {
-    pub(super) fn new(content: Content, has_ended: bool) -> Self {
-        Self {
-            window: Window::DEFAULT,
-            consumed: 0,
-            is_enlarged: false,
-            unread: Vec::new(),
-            counted: 0,
-            remaining: match content {
-                // An empty DATA frame may still follow.
-                Content::None => Some(0),
-                Content::Length(length) => Some(length),
-                Content::Chunked => None,
-            },
-            end: has_ended.then(OwnedTrailers::default),
-            has_ended,
-        }
-    }
-
-    /// How many bytes wait for the handler.
-    pub(super) fn unread_len(&self) -> usize {
-        self.unread.len()
-    }
-
-    /// The length of the trailers that wait for the handler.
-    fn trailers_len(&self) -> usize {
-        self.end.as_ref().map_or(0, OwnedTrailers::len)
-    }
-
-    /// What the peer may still send.
-    pub(super) fn window(&self) -> u32 {
-        self.window.available() as u32
-    }
-
-    /// How many bytes that wait for the handler the connection has counted.
-    pub(super) fn counted(&self) -> usize {
-        self.counted
-    }
-
-    /// The connection counts the bytes that wait now. Returns how many it had counted before.
-    pub(super) fn count_unread(&mut self) -> usize {
-        mem::replace(&mut self.counted, self.unread.len())
-    }
-
-    /// Takes the payload of a DATA frame out of the window. Returns whether it was large enough.
-    pub(super) fn take_window(&mut self, len: usize) -> bool {
-        self.window.take(len)
-    }
-
-    /// Bytes of content or padding have been used, or will never be.
-    pub(super) fn consume(&mut self, len: usize) {
-        self.consumed += len as u32;
-    }
-
-    /// By how much to enlarge the peer's window now. 0: not now. `is_read`: a handler reads the
-    /// content.
-    pub(super) fn take_increment(&mut self, is_read: bool) -> u32 {
-        let window = if self.is_enlarged { READ_STREAM_WINDOW } else { STREAM_WINDOW };
-        if self.has_ended || self.consumed < window / 4 {
-            return 0;
-        }
-        let mut increment = mem::take(&mut self.consumed);
-        if is_read && !mem::replace(&mut self.is_enlarged, true) {
-            increment += READ_STREAM_WINDOW - STREAM_WINDOW;
-        }
-        // Never more than the largest window, since the sum of all is at most that.
-        let _ = self.window.add(increment);
-        increment
-    }
-}
 
 impl<H: Handler> ActiveStream<H> {
     /// The stream's number.
     pub(super) fn id(&self) -> u32 {
         self.stream.id().get()
+    }
+
+    /// The connection counts the bytes that wait for the handler, or for another protocol. Returns
+    /// how many it had counted before, and how many these are.
+    pub(super) fn count_unread(&mut self) -> (usize, usize) {
+        let unread = match &self.state {
+            State::Tunnel(tunnel) => tunnel.session.unused(),
+            _ => self.receive.unread.len(),
+        };
+        (mem::replace(&mut self.receive.counted, unread), unread)
     }
 
     /// Whether the response has started, and is not complete.
@@ -175,10 +96,12 @@ impl<H: Handler> ActiveStream<H> {
     ) {
         let State::InFlight(in_flight) = &mut self.state else { return };
         let (turn, connection) = (&mut self.stream.turn(outer), &mut self.connection);
+        in_flight.wire.upgrade &= !connection.is_stopping();
         let answer = call(in_flight, connection, turn);
         match follow(in_flight, &mut self.receive, answer, connection, turn) {
-            Ok(true) => self.start_sending(outer),
-            Ok(false) => {}
+            Ok(Followed::Complete) => self.start_sending(outer),
+            Ok(Followed::Switched) => self.start_tunnel(outer),
+            Ok(Followed::Waits) => {}
             Err(fault) => self.on_fault(fault, outer),
         }
     }
@@ -269,6 +192,9 @@ impl<H: Handler> ActiveStream<H> {
             }
             log.on_closed(reason, &self.stream.turn(outer));
         }
+        if let State::Tunnel(tunnel) = &mut self.state {
+            tunnel.close(Some(reason), outer);
+        }
         self.state = State::Failed(code);
         self.drop_unread();
     }
@@ -280,6 +206,10 @@ impl<H: Handler> ActiveStream<H> {
 
     /// Content has arrived, at least one byte.
     pub(super) fn on_content(&mut self, piece: &[u8], outer: &Turn<'_>) -> Result<(), H2Error> {
+        if self.is_tunnel() {
+            self.change_tunnel(piece.len(), outer, |session| session.input(piece, outer));
+            return Ok(());
+        }
         if let Some(remaining) = &mut self.receive.remaining {
             *remaining = remaining.checked_sub(piece.len() as u64).ok_or(WRONG_LENGTH)?;
         }
@@ -317,12 +247,21 @@ impl<H: Handler> ActiveStream<H> {
         }
         self.receive.remaining = Some(0);
         (self.receive.end, self.receive.has_ended) = (Some(trailers), true);
+        self.change_tunnel(0, outer, |session| session.end_of_input(outer));
         if let State::InFlight(in_flight) = &self.state
             && in_flight.exchange.wait_for.reads_content()
         {
             self.keep_waiting(false, outer);
         }
         Ok(())
+    }
+
+    /// Whether the handler, or another protocol, waits for room and gets it.
+    pub(super) fn is_room_due(&self) -> bool {
+        match &self.state {
+            State::Tunnel(tunnel) => tunnel.session.is_progress_due(),
+            _ => self.stream.is_room_due(),
+        }
     }
 
     /// The output has room.
@@ -337,7 +276,10 @@ impl<H: Handler> ActiveStream<H> {
 
     /// Memory that it holds, in bytes: content in both directions.
     pub(super) fn held(&self) -> usize {
-        self.stream.held() + self.receive.unread.capacity() + self.receive.trailers_len()
+        match &self.state {
+            State::Tunnel(tunnel) => tunnel.session.held(),
+            _ => self.stream.held() + self.receive.unread.capacity() + self.receive.trailers_len(),
+        }
     }
 
     /// Whether a frame can be written now.
@@ -347,6 +289,7 @@ impl<H: Handler> ActiveStream<H> {
             State::InFlight(InFlight { wire, .. }) | State::Sending(wire) => {
                 (wire.head_len, wire.trailers_len)
             }
+            State::Tunnel(tunnel) => (tunnel.wire.head_len, 0),
             State::Discarding { .. } | State::Failed(_) => return false,
         };
         let content = unsent - (head + trailers) as u64;
@@ -355,6 +298,7 @@ impl<H: Handler> ActiveStream<H> {
             State::InFlight(InFlight { wire, .. }) => {
                 wire.sends_continue || head > 0 || (content > 0 && window > 0)
             }
+            State::Tunnel(tunnel) if !tunnel.is_ending() => head > 0 || (content > 0 && window > 0),
             _ => head > 0 || content == 0 || window > 0,
         }
     }
@@ -384,6 +328,7 @@ impl<H: Handler> ActiveStream<H> {
     pub(super) fn deadline(&self) -> Time {
         let exchange = match &self.state {
             State::InFlight(in_flight) => in_flight.exchange.deadline(),
+            State::Tunnel(tunnel) => tunnel.session.deadline(),
             _ => Time::NEVER,
         };
         exchange.min(self.reset_deadline).min(self.small_deadline)
@@ -400,8 +345,10 @@ impl<H: Handler> ActiveStream<H> {
                 return self.stop_discarding();
             }
             let stalled = H2Error::STALLED;
+            outer.report(stalled.fault());
             return self.abort(stalled.code, &Reason::Fault(stalled.fault()), outer);
         }
+        self.change_tunnel(0, outer, |session| session.check_deadline(outer));
         let unsent = self.stream.unsent();
         let State::InFlight(in_flight) = &mut self.state else { return };
         let exchange = &mut in_flight.exchange;
@@ -423,8 +370,19 @@ impl<H: Handler> ActiveStream<H> {
     }
 }
 
+/// What has become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Followed {
+    /// Its response is complete.
+    Complete,
+    /// The stream switches to another protocol.
+    Switched,
+    /// The handler waits.
+    Waits,
+}
+
 /// Acts on an answer and on those that follow, until the response is complete or the handler has to
-/// wait. Returns whether the response is complete.
+/// wait.
 ///
 /// # Errors
 ///
@@ -435,11 +393,12 @@ pub(super) fn follow<H: Handler>(
     mut answer: Result<AnswerKind, Fault>,
     connection: &mut Connection,
     turn: &mut Turn<'_>,
-) -> Result<bool, Fault> {
+) -> Result<Followed, Fault> {
     loop {
         answer = match in_flight.next_step(answer?, connection, turn)? {
-            NextStep::Done | NextStep::Switched => return Ok(true),
-            NextStep::Read if !receive.unread.is_empty() => {
+            NextStep::Done => return Ok(Followed::Complete),
+            NextStep::Switched => return Ok(Followed::Switched),
+            NextStep::Read if !receive.unread.is_empty() && !receive.is_connect => {
                 let piece = mem::take(&mut receive.unread);
                 receive.consume(piece.len());
                 in_flight.deliver_piece(&piece, connection, turn)
@@ -453,7 +412,7 @@ pub(super) fn follow<H: Handler>(
             NextStep::Wait | NextStep::Read => {
                 let exchange = &mut in_flight.exchange;
                 exchange.send_deadline = connection.send_deadline(exchange, turn.now());
-                return Ok(false);
+                return Ok(Followed::Waits);
             }
         };
     }

@@ -1,14 +1,18 @@
 //! The streams of a connection that are in flight.
 
-use super::limits::MAX_RESETS;
+use std::time::Duration;
+
+use super::limits::{KEEP_RESETS, KEEP_SPARE, MAX_RESETS};
 use super::stream::ActiveStream;
 use crate::Handler;
 
 /// The streams of a connection that are in flight, and the numbers of those that this side has
 /// reset.
 pub(super) struct Streams<H> {
-    /// In ascending order of their numbers.
-    all: Vec<Box<ActiveStream<H>>>,
+    /// The streams, in ascending order of their numbers, and behind them memory for further ones.
+    all: Vec<Box<Option<ActiveStream<H>>>>,
+    /// How many of them are streams.
+    len: usize,
     /// Streams that this side has reset, and how much content the peer may still have sent on each.
     /// A ring: the oldest is replaced first.
     resets: Vec<(u32, u32)>,
@@ -17,53 +21,81 @@ pub(super) struct Streams<H> {
 
 impl<H> Default for Streams<H> {
     fn default() -> Self {
-        Self { all: Vec::new(), resets: Vec::new(), oldest: 0 }
+        Self { all: Vec::new(), len: 0, resets: Vec::new(), oldest: 0 }
     }
 }
 
 impl<H: Handler> Streams<H> {
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.all.len()
+        self.len
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.len == 0
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ActiveStream<H>> {
-        self.all.iter_mut().map(|active| &mut **active)
+        self.all[..self.len].iter_mut().filter_map(|active| active.as_mut().as_mut())
     }
 
-    /// The numbers of all streams.
-    pub(super) fn ids(&self) -> Vec<u32> {
-        self.all.iter().map(|active| active.id()).collect()
+    /// The lowest number of a stream from `id` on.
+    pub(super) fn next_from(&self, id: u32) -> Option<u32> {
+        let at = self.position(id).unwrap_or_else(|at| at);
+        self.all[..self.len].get(at)?.as_ref().as_ref().map(ActiveStream::id)
     }
 
     pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut ActiveStream<H>> {
-        let at = self.position(id)?;
-        Some(&mut *self.all[at])
+        let at = self.position(id).ok()?;
+        self.all[at].as_mut().as_mut()
     }
 
-    fn position(&self, id: u32) -> Option<usize> {
-        self.all.binary_search_by_key(&id, |active| active.id()).ok()
+    fn position(&self, id: u32) -> Result<usize, usize> {
+        let all = &self.all[..self.len];
+        all.binary_search_by_key(&id, |active| active.as_ref().as_ref().map_or(0, ActiveStream::id))
     }
 
     /// Adds a stream, whose number is higher than all others.
-    pub(super) fn push(&mut self, active: Box<ActiveStream<H>>) {
-        self.all.push(active);
+    pub(super) fn push(&mut self, active: ActiveStream<H>) {
+        match self.all.get_mut(self.len) {
+            Some(spare) => **spare = Some(active),
+            None => self.all.push(Box::new(Some(active))),
+        }
+        self.len += 1;
     }
 
-    /// Removes a stream.
-    pub(super) fn remove(&mut self, id: u32) -> Option<Box<ActiveStream<H>>> {
-        let at = self.position(id)?;
-        let removed = self.all.remove(at);
-        if self.all.is_empty() {
-            // Idle connections are small.
-            self.all = Vec::new();
+    /// Removes a stream. Its memory is for the next one.
+    pub(super) fn remove(&mut self, id: u32) -> Option<ActiveStream<H>> {
+        let at = self.position(id).ok()?;
+        let removed = self.all[at].take();
+        self.all[at..self.len].rotate_left(1);
+        self.len -= 1;
+        removed
+    }
+
+    /// When there are no streams: for how long to keep what is left of them, if something is.
+    #[inline]
+    pub(super) fn keep_for(&self) -> Option<Duration> {
+        match self.all.capacity() {
+            0 if self.resets.capacity() > 0 => Some(KEEP_RESETS),
+            0 => None,
+            _ => Some(KEEP_SPARE),
         }
-        Some(removed)
+    }
+
+    /// Frees the memory that no stream uses.
+    pub(super) fn shrink(&mut self) {
+        self.all.truncate(self.len);
+        self.all.shrink_to_fit();
+    }
+
+    /// The time of [`Self::keep_for`] is over.
+    pub(super) fn forget(&mut self) {
+        if self.all.capacity() == 0 {
+            (self.resets, self.oldest) = (Vec::new(), 0);
+        }
+        self.shrink();
     }
 
     /// This side has reset a stream. `window` is what the peer may still have sent on it.

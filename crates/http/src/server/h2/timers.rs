@@ -9,7 +9,8 @@ pub(super) struct Timers {
     pub(super) partial: Time,
     /// The next request, if there are no streams.
     pub(super) idle: Time,
-    /// The earliest deadline of a stream, or an earlier time.
+    /// The earliest deadline of a stream, or an earlier time. Without streams, when their memory is
+    /// freed.
     pub(super) streams: Time,
     /// The end of a pause in which nothing is read.
     pub(super) pause: Time,

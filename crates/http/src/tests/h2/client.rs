@@ -135,7 +135,7 @@ impl Client {
         client.settings(settings);
         assert_eq!(
             client.read(),
-            ["SETTINGS 3=100 6=32768 9=1", "0 WINDOW_UPDATE 983041", "SETTINGS ACK"]
+            ["SETTINGS 3=100 6=32768 8=1 9=1", "0 WINDOW_UPDATE 983041", "SETTINGS ACK"]
         );
         client
     }

@@ -1,13 +1,14 @@
 //! What requests and idle connections cost.
 
+use std::time::Duration;
+
 use allocation_counter::measure;
 
 use super::*;
 use crate::PreparedResponse;
 use crate::h2::frame::{flags, kind};
 
-/// Answers `/prepared` with a prepared response, `/later` when a job has run, and other paths at
-/// once.
+/// Answers `/prepared` with a prepared response, `/none` with a 304, and other paths at once.
 struct Fast(Rc<PreparedResponse>);
 
 impl Handler for Fast {
@@ -53,6 +54,39 @@ fn a_request_that_is_answered_at_once_allocates_nothing() {
             assert!(count(path, requests) <= baseline, "{path}, {requests}");
         }
     }
+}
+
+/// Their streams wait for each other, and for the connection.
+#[test]
+fn requests_whose_responses_are_sent_in_parts_allocate_nothing_while_they_go_on() {
+    const REQUESTS: u64 = 32;
+    let fields = Fields::new();
+    let response = Rc::new(PreparedResponse::new(Status::OK, &fields, Body::Static(&LARGE)));
+    let server = Server::new(Rc::default(), move |_: &Peer| Fast(Rc::clone(&response)));
+    let mut client = Client::with_settings(Harness::new(server), &[(4, 1 << 20)]);
+    client.frame(kind::WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes());
+    let mut harness = client.harness;
+    let mut stream = 1;
+    let mut count = || {
+        let mut input = Vec::new();
+        for _ in 0..REQUESTS {
+            input.extend(raw(kind::HEADERS, END, stream, &block(&head("GET", "/prepared", &[]))));
+            stream += 2;
+        }
+        let info = measure(|| {
+            harness.input(&input);
+            assert!(harness.output().len() > REQUESTS as usize * LARGE.len());
+        });
+        assert_eq!(harness.fault(), None);
+        info.count_total
+    };
+    count();
+    // The test's own buffer for the output grows some times.
+    let counts = [count(), count()];
+    assert!(counts.iter().all(|count| *count < REQUESTS / 2), "{counts:?}");
+    // The memory is freed when the connection is idle.
+    let info = measure(|| harness.pass(Duration::from_millis(1000)));
+    assert!(info.bytes_current < -10_000, "{info:?}");
 }
 
 /// Its buffers are those of the shard.
@@ -103,4 +137,22 @@ fn priorities_that_came_early_are_forgotten_with_their_memory() {
         info.bytes_current
     };
     assert_eq!(kept(100), kept(0));
+}
+
+#[test]
+fn streams_that_were_reset_are_forgotten_when_the_connection_is_idle() {
+    let mut client = Client::with_settings(server(Limits::default()).0, &[]);
+    for stream in (1..100).step_by(2) {
+        client.headers(stream, flags::END_STREAM, &[(":method", "GET")]);
+        assert_eq!(client.read(), [format!("{stream} RST_STREAM PROTOCOL_ERROR")]);
+    }
+    let mut harness = client.harness;
+    assert_eq!(measure(|| harness.pass(Duration::from_secs(29))).bytes_current, 0);
+    // It may have been on its way.
+    harness.input(&raw(kind::DATA, 0, 1, b"x"));
+    assert_eq!(measure(|| harness.pass(Duration::from_secs(29))).bytes_current, 0);
+    let info = measure(|| harness.pass(Duration::from_secs(1)));
+    assert!(info.bytes_current <= -50 * 8, "{info:?}");
+    harness.input(&raw(kind::DATA, 0, 1, b"x"));
+    assert!(harness.fault().is_some_and(|fault| fault.code == "http2_stream_closed"));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye_proto::{DRAIN_GRACE, End, Stop};
+use sockeye_proto::{DRAIN_GRACE, End, Reason, Stop};
 
 use super::*;
 use crate::h2::frame::{flags, kind};
@@ -141,4 +141,15 @@ fn a_client_that_goes_away_gets_what_it_asked_for() {
     scene.fulfill("done");
     scene.client.read();
     assert!(scene.client.streams[&1].has_ended);
+}
+
+#[test]
+fn debug_data_of_a_goaway_is_not_logged() {
+    let mut scene = Scene::new();
+    scene.client.get(1, "/never");
+    let payload = [&[0, 0, 0, 0, 0, 0, 0, 2][..], b"a secret"].concat();
+    scene.client.frame(kind::GOAWAY, 0, 0, &payload);
+    scene.client.harness.end_for(&Reason::Reset);
+    let ended = format!("{:?} {:?}", scene.client.harness.fault(), scene.ends.0.borrow());
+    assert!(ended.contains("/never") && !ended.contains("secret"), "{ended}");
 }

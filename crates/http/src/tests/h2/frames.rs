@@ -335,9 +335,10 @@ fn header_blocks_have_a_limit() {
 #[test]
 fn padding_is_no_content_and_is_given_back() {
     let mut scene = Scene::new();
-    let padded = [&[7][..], &block(&head("POST", "/collect", &[])), &[0; 7]].concat();
+    let padded = [&[7][..], &block(&head("POST", "/collect", &[])), &[7; 7]].concat();
     scene.client.frame(kind::HEADERS, flags::END_HEADERS | flags::PADDED, 1, &padded);
-    let frame = [&[255][..], b"ab", &[0; 255]].concat();
+    // Bytes other than 0 are no error.
+    let frame = [&[255][..], b"ab", &[7; 255]].concat();
     let mut sent = 0;
     let mut given = 0;
     for _ in 0..1000 {
@@ -361,7 +362,7 @@ fn the_preface_comes_first() {
     let mut client = Client::before_preface(harness);
     // Its first bytes decide that the connection is HTTP/2.
     client.input(PREFACE);
-    assert_eq!(client.read(), ["SETTINGS 3=100 6=32768 9=1", "0 WINDOW_UPDATE 983041"]);
+    assert_eq!(client.read(), ["SETTINGS 3=100 6=32768 8=1 9=1", "0 WINDOW_UPDATE 983041"]);
     client.settings(&[]);
     assert_eq!(client.read(), ["SETTINGS ACK"]);
 

@@ -1,6 +1,7 @@
 //! Tests of HTTP/2: RFC 9113 frame by frame, and several requests in flight.
 
 pub(super) mod client;
+mod connect;
 mod costs;
 mod endings;
 mod floods;
@@ -9,7 +10,9 @@ mod priorities;
 mod properties;
 mod requests;
 mod streams;
+mod switch;
 mod timing;
+mod tunnels;
 mod windows;
 
 use std::cell::{Cell, RefCell};
@@ -28,7 +31,7 @@ static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 
 /// `/later` answers when a test fulfills its promise, `/never` not at all. `/endless` streams while
 /// there is room, `/echo` streams what it reads, `/stop` streams until the server drains. `/large`
-/// has a large response, `/collect` answers after the request's content, `/early` at its first
+/// has a large response, `/late` too, which says that it isn't urgent; `/collect` answers after the request's content, `/early` at its first
 /// piece, `/tiny` accepts four bytes. `/hold` reads when a job has run. `/panic` panics,
 /// `/panic-started` after its head. `/fields` answers with what the request says, `/head` with a
 /// large head, `/trailers` with large trailers. `/none` is a 304. Other paths answer at once.
@@ -87,6 +90,10 @@ impl Handler for Site {
             b"/echo" => responder.stream(Status::OK, &none, None).read(),
             b"/stop" => responder.stream(Status::OK, &none, None).later(),
             b"/large" => responder.send(Status::OK, &none, Body::Static(&LARGE)),
+            b"/late" => {
+                let fields = Fields::new().with("Priority", b"u=7").unwrap();
+                responder.send(Status::OK, &fields, Body::Static(&LARGE))
+            }
             b"/collect" | b"/early" => responder.read(),
             b"/tiny" => responder.read_up_to(4),
             b"/hold" => {

@@ -150,3 +150,25 @@ fn no_response_starves() {
     let last = |stream: &str| frames.iter().rposition(|frame| frame.starts_with(stream)).unwrap();
     assert!(frames[last("1 ")].ends_with(" END") && last("1 ") < last("3 "));
 }
+
+#[test]
+fn the_setting_of_a_client_about_priorities_changes_nothing() {
+    let mut scene = Scene::new();
+    for value in [1, 0, 1] {
+        scene.client.settings(&[(settings::NO_RFC7540_PRIORITIES, value)]);
+        assert_eq!(scene.client.read(), ["SETTINGS ACK"]);
+    }
+    scene.client.get(1, "/x");
+    assert_eq!(scene.client.read(), ["1 HEADERS 200", "1 DATA 2 END"]);
+}
+
+#[test]
+fn the_priority_of_a_response_is_sent_and_changes_no_order() {
+    let mut scene = blocked();
+    for (stream, path) in [(3, "/late"), (5, "/large")] {
+        let fields = [("priority", "u=3")];
+        scene.client.headers(stream, flags::END_STREAM, &head("GET", path, &fields));
+    }
+    assert_eq!(ends(open(&mut scene)), [3, 5]);
+    assert_eq!(scene.client.streams[&3].field("priority"), Some("u=7"));
+}

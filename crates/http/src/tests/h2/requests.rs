@@ -376,3 +376,15 @@ fn refused_requests_are_logged_with_their_method_and_path() {
         assert!(end.starts_with(&format!("{entry} ")), "{fields:?}: {end}");
     }
 }
+
+#[test]
+fn responses_of_handlers_are_never_compressed() {
+    let mut scene = Scene::with(Limits::default(), &[(4, 1 << 20)]);
+    scene.client.window_update(0, 1 << 20);
+    let fields = [("accept-encoding", "gzip, br, zstd")];
+    scene.client.headers(1, flags::END_STREAM, &head("GET", "/large", &fields));
+    scene.client.read();
+    let response = &scene.client.streams[&1];
+    assert_eq!(response.field("content-encoding"), None);
+    assert_eq!(response.content, LARGE);
+}

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use sockeye_proto::Reason;
 
 use super::*;
-use crate::h2::frame::{flags, settings};
+use crate::h2::frame::{flags, kind, settings};
+use crate::h2::hpack::encode;
 
 #[test]
 fn responses_and_log_entries_appear_when_they_are_ready() {
@@ -294,4 +295,42 @@ fn a_handler_that_waits_until_its_pieces_are_sent_gets_room_then() {
     }
     assert_eq!(client.streams[&1].content.len(), 6 * 20_000);
     assert!(client.streams[&1].has_ended);
+}
+
+#[test]
+fn a_ping_is_answered_before_queued_content() {
+    let max = i32::MAX as u32;
+    let mut scene = Scene::with(Limits::default(), &[(settings::INITIAL_WINDOW_SIZE, max)]);
+    scene.client.window_update(0, max - 65_535);
+    for stream in [1, 3, 5] {
+        scene.client.get(stream, "/large");
+    }
+    scene.client.frame(kind::PING, 0, 0, b"a b c d ");
+    let frames = scene.client.read();
+    let answer = frames.iter().position(|frame| frame == "PING ACK a b c d ").unwrap();
+    let content = |frames: &[String]| frames.iter().filter(|it| it.contains(" DATA ")).count();
+    let before = content(&frames[..answer]);
+    assert_eq!(content(&frames), 3 * LARGE.len().div_ceil(16_384));
+    assert!(before * 16_384 <= 128 * 1024 + 16_384, "{before} frames");
+}
+
+#[test]
+fn connections_share_no_table() {
+    let config = Rc::new(ServerConfig::default());
+    let client = || {
+        let site = |_: &Peer| Site { shared: Rc::default(), path: Vec::new(), content: 0 };
+        Client::with_settings(Harness::new(Server::new(Rc::clone(&config), site)), &[])
+    };
+    let (mut first, mut second) = (client(), client());
+    let mut inserts = block(&head("GET", "/fields", &[]));
+    encode::field_indexed(b"x-secret", b"1", &mut inserts);
+    let mut refers = block(&head("GET", "/fields", &[]));
+    encode::indexed(62, &mut refers);
+    for (stream, block) in [(1, &inserts), (3, &refers), (5, &refers)] {
+        first.frame(kind::HEADERS, END, stream, block);
+        first.read();
+        assert!(first.streams[&stream].text().ends_with("|x-secret=1"));
+    }
+    second.frame(kind::HEADERS, END, 1, &refers);
+    assert_eq!(second.read(), ["GOAWAY 0 COMPRESSION_ERROR"]);
 }

@@ -69,7 +69,7 @@ fn a_close_ends_a_pause() {
     let mut client = Client::new();
     client.text("job");
     let sender = client.seen.sender.borrow().clone().unwrap();
-    sender.close(CloseCode::NORMAL, "").unwrap();
+    sender.close(CloseCode::NORMAL, "");
     client.harness.deliver();
     client.send(Opcode::Close, &1000_u16.to_be_bytes());
     assert_eq!(client.events(), ["text job", "closed 1000 "]);

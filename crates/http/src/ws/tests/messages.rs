@@ -93,17 +93,20 @@ fn what_is_sent_is_one_frame_without_a_mask() {
 }
 
 #[test]
-fn only_the_last_ping_of_several_is_answered() {
+fn pings_are_answered_in_order_and_wait_while_the_output_is_full() {
     let mut client = Client::new();
-    let pings: Vec<u8> = (0..100).flat_map(|n: u8| frame(Opcode::Ping, true, &[b'a', n])).collect();
-    client.harness.input(&pings);
-    assert_eq!(client.frames(), ["Pong ac"]);
-    // Not while there is no room.
-    client.text("fill 30000");
-    client.harness.input(&pings);
-    let frames = client.frames();
-    assert_eq!(frames.len(), 30_001);
-    assert_eq!(frames.last().unwrap(), "Pong ac");
+    let stream = [
+        frame(Opcode::Ping, true, b"1"),
+        frame(Opcode::Text, true, b"echo 2"),
+        frame(Opcode::Ping, true, b"3"),
+    ];
+    client.harness.input(&stream.concat());
+    assert_eq!(client.frames(), ["Pong 1", "Text echo 2", "Pong 3"]);
+    let flood = frame(Opcode::Ping, true, &[7; 125]).repeat(5000);
+    client.harness.input(&flood);
+    assert!(client.harness.held() < Harness::ROOM + 1000, "{}", client.harness.held());
+    assert!(client.harness.unused() > flood.len() / 2, "the rest is not read");
+    assert_eq!(client.frames().len(), 5000);
 }
 
 #[test]
@@ -156,7 +159,7 @@ fn any_thread_can_send_and_close() {
     sender.try_send(long.clone()).unwrap();
     client.harness.deliver();
     assert_eq!(client.frames(), [format!("Text {}", "x".repeat(5000))]);
-    sender.close(CloseCode(3000), "enough").unwrap();
+    sender.close(CloseCode(3000), "enough");
     client.harness.deliver();
     assert_eq!(client.frames(), ["Close 3000 enough"]);
     sender.try_send("dropped").unwrap();
@@ -183,7 +186,11 @@ fn senders_wait_while_the_output_is_full() {
     }
     assert_eq!(sent, 16, "as many as may wait");
     assert_eq!(sender.try_send("more"), Err(TrySendError::Full));
-    assert_eq!(client.frames().len(), 30_016);
+    // A close needs no room.
+    sender.close(CloseCode::TRY_AGAIN_LATER, "too slow");
+    client.harness.deliver();
+    let frames = client.frames();
+    assert_eq!((frames.len(), &*frames[30_016]), (30_017, "Close 1013 too slow"));
     sender.try_send("more").unwrap();
 }
 

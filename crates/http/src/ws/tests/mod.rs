@@ -2,6 +2,7 @@
 
 mod client;
 mod closing;
+mod compressed;
 mod handshake;
 mod messages;
 mod timing;

@@ -201,3 +201,15 @@ fn requests_above_the_last_stream_of_a_goaway_were_not_processed() {
     assert_eq!(client.connection.in_flight(), 0);
     assert_eq!(client.connection.going_away().map(|going_away| going_away.code), Some(0));
 }
+
+#[test]
+fn a_refused_stream_was_not_processed_unless_its_response_has_begun() {
+    let refuse = |id| frame(kind::RST_STREAM, NONE, id, b"\0\0\0\x07");
+    let mut client = Client::new();
+    (0..3).for_each(|_| client.request(GET, None));
+    let interim = frame(kind::HEADERS, flags::END_HEADERS, 3, &block(103, &[]));
+    let head = frame(kind::HEADERS, flags::END_HEADERS, 5, &block(200, &[]));
+    client.read_all(&[settings(&[]), refuse(1), interim, refuse(3), head, refuse(5)].concat());
+    let expected = ["1: unprocessed", "2: REFUSED_STREAM", "3: 200", "3: REFUSED_STREAM"];
+    assert_eq!(client.events(), expected);
+}

@@ -1,0 +1,101 @@
+//! The content of a request on its way to the handler.
+
+use std::mem;
+
+use super::limits::{READ_STREAM_WINDOW, STREAM_WINDOW};
+use crate::Content;
+use crate::h2::head::Head;
+use crate::h2::trailers::OwnedTrailers;
+use crate::h2::window::Window;
+
+/// The content of a request on its way to the handler.
+pub(super) struct Receive {
+    /// How many bytes the peer may send.
+    window: Window,
+    /// How many bytes were consumed since the window was last enlarged.
+    consumed: u32,
+    /// The handler reads: the window was enlarged to [`READ_STREAM_WINDOW`].
+    is_enlarged: bool,
+    /// Content that has arrived and waits for the handler.
+    pub(super) unread: Vec<u8>,
+    /// How many of these the connection has counted.
+    pub(super) counted: usize,
+    /// Number of bytes of content that have not arrived; `None` if no length was announced.
+    pub(super) remaining: Option<u64>,
+    /// The request is an extended CONNECT: what comes is not content of a request.
+    pub(super) is_connect: bool,
+    /// The trailers, if the peer has ended its side of the stream.
+    pub(super) end: Option<OwnedTrailers>,
+    /// The peer has ended its side of the stream.
+    pub(super) has_ended: bool,
+}
+
+impl Receive {
+    pub(super) fn new(head: &Head, has_ended: bool) -> Self {
+        let is_connect = head.is_extended_connect;
+        Self {
+            window: Window::DEFAULT,
+            consumed: 0,
+            is_enlarged: false,
+            unread: Vec::new(),
+            counted: 0,
+            remaining: match head.content {
+                Content::None if is_connect => None,
+                // An empty DATA frame may still follow.
+                Content::None => Some(0),
+                Content::Length(length) => Some(length),
+                Content::Chunked => None,
+            },
+            is_connect,
+            // A handler that reads such a request gets no content.
+            end: (has_ended || is_connect).then(OwnedTrailers::default),
+            has_ended,
+        }
+    }
+
+    /// Takes the bytes that wait for the handler.
+    pub(super) fn take_unread(&mut self) -> Vec<u8> {
+        mem::take(&mut self.unread)
+    }
+
+    /// The length of the trailers that wait for the handler.
+    pub(super) fn trailers_len(&self) -> usize {
+        self.end.as_ref().map_or(0, OwnedTrailers::len)
+    }
+
+    /// What the peer may still send.
+    pub(super) fn window(&self) -> u32 {
+        self.window.available() as u32
+    }
+
+    /// How many bytes that wait for the handler the connection has counted.
+    pub(super) fn counted(&self) -> usize {
+        self.counted
+    }
+
+    /// Takes the payload of a DATA frame out of the window. Returns whether it was large enough.
+    pub(super) fn take_window(&mut self, len: usize) -> bool {
+        self.window.take(len)
+    }
+
+    /// Bytes of content or padding have been used, or will never be.
+    pub(super) fn consume(&mut self, len: usize) {
+        self.consumed += len as u32;
+    }
+
+    /// By how much to enlarge the peer's window now. 0: not now. `is_read`: a handler reads the
+    /// content.
+    pub(super) fn take_increment(&mut self, is_read: bool) -> u32 {
+        let window = if self.is_enlarged { READ_STREAM_WINDOW } else { STREAM_WINDOW };
+        if self.has_ended || self.consumed < window / 4 {
+            return 0;
+        }
+        let mut increment = mem::take(&mut self.consumed);
+        if is_read && !mem::replace(&mut self.is_enlarged, true) {
+            increment += READ_STREAM_WINDOW - STREAM_WINDOW;
+        }
+        // Never more than the largest window, since the sum of all is at most that.
+        let _ = self.window.add(increment);
+        increment
+    }
+}

@@ -1,0 +1,85 @@
+//! Streams that switch to another protocol (RFC 8441): calls of it.
+
+use std::mem;
+
+use sockeye_proto::driver::NestedSession;
+use sockeye_proto::{Event, Turn};
+
+use super::stream::{ActiveStream, State};
+use super::tunnel::Tunnel;
+use crate::Handler;
+use crate::h2::exchange::H2Exchange;
+use crate::h2::frame::ErrorCode;
+use crate::handling::in_flight::InFlight;
+
+impl<H: Handler> ActiveStream<H> {
+    /// The handler has answered by an upgrade: opens the session of the other protocol.
+    pub(super) fn start_tunnel(&mut self, outer: &Turn<'_>) {
+        let Some(session) = NestedSession::in_stream(&mut self.stream, outer) else { return };
+        if let Some(log) = &mut self.connection.log {
+            log.on_protocol_switch(&self.stream.turn(outer));
+        }
+        let wire = match mem::replace(&mut self.state, State::Failed(ErrorCode::InternalError)) {
+            State::InFlight(InFlight { wire, .. }) => wire,
+            _ => H2Exchange::default(),
+        };
+        self.state = State::Tunnel(Box::new(Tunnel::new(session, wire)));
+        let (unread, has_ended) = (self.receive.take_unread(), self.receive.has_ended);
+        self.change_tunnel(unread.len(), outer, |session| {
+            session.open(outer);
+            session.input(&unread, outer);
+            if has_ended {
+                session.end_of_input(outer);
+            }
+        });
+    }
+
+    /// Whether it has switched to another protocol.
+    pub(super) fn is_tunnel(&self) -> bool {
+        matches!(self.state, State::Tunnel(_))
+    }
+
+    /// Whether both sides of a tunnel have ended.
+    pub(super) fn is_closed_tunnel(&self) -> bool {
+        matches!(&self.state, State::Tunnel(tunnel) if tunnel.is_closed())
+    }
+
+    /// Calls the session of the tunnel, if it is one: see [`Tunnel::change`].
+    pub(super) fn change_tunnel(
+        &mut self,
+        received: usize,
+        outer: &Turn<'_>,
+        call: impl FnOnce(&mut NestedSession),
+    ) {
+        let State::Tunnel(tunnel) = &mut self.state else { return };
+        let parts = (&mut *self.stream, &mut self.receive);
+        if let Some(code) = tunnel.change(parts, received, outer, call) {
+            self.state = State::Failed(code);
+        }
+    }
+
+    /// Output of the tunnel has been moved to the connection.
+    pub(super) fn continue_tunnel(&mut self, outer: &Turn<'_>) {
+        let Self { stream, state: State::Tunnel(tunnel), .. } = self else { return };
+        tunnel.session.move_to_stream(stream);
+        self.change_tunnel(0, outer, |session| session.progress(outer));
+    }
+
+    /// Passes an event to the tunnel, if it is one.
+    pub(super) fn deliver_to_tunnel(&mut self, event: Event<'_>, outer: &Turn<'_>) {
+        self.change_tunnel(0, outer, |session| session.deliver(event, outer));
+    }
+
+    /// This side of the tunnel has ended, and everything is moved to the connection.
+    pub(super) fn end_tunnel(&mut self, outer: &Turn<'_>) {
+        let State::Tunnel(tunnel) = &mut self.state else { return };
+        tunnel.note_end();
+        self.continue_tunnel(outer);
+        let State::Tunnel(tunnel) = &mut self.state else { return };
+        if !tunnel.is_closed() && !tunnel.reads_on() {
+            tunnel.close(None, outer);
+            tunnel.discard_unused(&mut self.receive);
+            self.discard_request(outer.now());
+        }
+    }
+}

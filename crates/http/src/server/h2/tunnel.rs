@@ -1,0 +1,103 @@
+//! The protocol that a stream has switched to, after an extended CONNECT (RFC 8441).
+
+use sockeye_proto::driver::{NestedSession, Stream};
+use sockeye_proto::{Blame, End, Fault, Reason, Turn};
+
+use super::limits::STREAM_WINDOW;
+use super::receive::Receive;
+use crate::h2::exchange::H2Exchange;
+use crate::h2::frame::ErrorCode;
+
+/// The protocol that a stream has switched to. DATA frames are its input and its output.
+pub(super) struct Tunnel {
+    pub(super) session: NestedSession,
+    pub(super) wire: H2Exchange,
+    /// Bytes that have come, and that the client's window has not got back.
+    kept: usize,
+    /// The end of this side of the stream is moved to the connection.
+    has_sent_end: bool,
+}
+
+impl Tunnel {
+    pub(super) fn new(session: NestedSession, wire: H2Exchange) -> Self {
+        Self { session, wire, kept: 0, has_sent_end: false }
+    }
+
+    /// Whether the output of the stream holds all that this side will send, and its end has to
+    /// follow.
+    pub(super) fn is_ending(&self) -> bool {
+        self.session.end().is_some() && !self.has_sent_end
+    }
+
+    /// Whether both sides of the stream have ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.has_sent_end && self.session.has_input_ended()
+    }
+
+    /// Calls the session, which gets `received` bytes of input, and acts on what has changed.
+    /// Returns how to reset the stream, if the session has failed.
+    pub(super) fn change(
+        &mut self,
+        (stream, receive): (&mut Stream, &mut Receive),
+        received: usize,
+        outer: &Turn<'_>,
+        call: impl FnOnce(&mut NestedSession),
+    ) -> Option<ErrorCode> {
+        let Self { session, wire, kept, has_sent_end } = self;
+        call(session);
+        // A protocol that needs more than the window lets through gets more.
+        let may_keep = if session.wants_input() { STREAM_WINDOW as usize } else { 0 };
+        let (has, keeps) = (*kept + received, session.unused().saturating_sub(may_keep));
+        let consumed = has.saturating_sub(keeps);
+        *kept = has - consumed;
+        receive.consume(consumed);
+        match *has_sent_end {
+            true => session.drop_output(),
+            false => session.move_to_stream(stream),
+        }
+        // What was written before a fault is sent, and then the end of the stream.
+        let ends_later = *has_sent_end || stream.unsent() > wire.head_len as u64;
+        let code = match session.reason() {
+            Some(Reason::Fault(fault)) if !ends_later => match fault.blame {
+                Blame::Ours => Some(ErrorCode::InternalError),
+                Blame::Peer => Some(ErrorCode::Cancel),
+            },
+            Some(Reason::Panicked) => Some(ErrorCode::InternalError),
+            _ => None,
+        };
+        if code.is_some() || self.is_closed() {
+            self.close(None, outer);
+        }
+        code
+    }
+
+    /// The end of this side of the stream is moved to the connection.
+    pub(super) fn note_end(&mut self) {
+        self.has_sent_end = true;
+    }
+
+    /// Whether the session goes on to read after that.
+    pub(super) fn reads_on(&self) -> bool {
+        self.session.end() == Some(End::Finish)
+    }
+
+    /// Ends the session for its own reason, if it has failed, or else for `reason`.
+    pub(super) fn close(&mut self, reason: Option<&Reason>, outer: &Turn<'_>) {
+        let own = self.session.take_reason();
+        match &own {
+            Reason::Fault(fault) if fault.blame == Blame::Ours => outer.report(fault.clone()),
+            Reason::Panicked => {
+                let what = "panicked while it spoke another protocol on a stream";
+                outer.report(Fault::ours("protocol_panicked", what));
+            }
+            _ => {}
+        }
+        let has_failed = matches!(own, Reason::Fault(_) | Reason::Panicked);
+        self.session.close(reason.filter(|_| !has_failed).unwrap_or(&own), outer);
+    }
+
+    /// Gives back the window of what is unused, since nothing more is read.
+    pub(super) fn discard_unused(&mut self, receive: &mut Receive) {
+        receive.consume(std::mem::take(&mut self.kept));
+    }
+}

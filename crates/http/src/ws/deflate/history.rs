@@ -1,0 +1,36 @@
+//! The end of what was sent or received, for context takeover.
+
+/// The last bytes of the messages in one direction.
+#[derive(Debug)]
+pub(super) struct History {
+    bytes: Vec<u8>,
+    max: usize,
+}
+
+impl History {
+    /// Keeps at most `max` bytes.
+    pub(super) fn new(max: usize) -> Self {
+        Self { bytes: Vec::new(), max }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes of memory.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[bytes.len().saturating_sub(self.max)..];
+        let len = self.bytes.len() + bytes.len();
+        self.bytes.drain(..len.saturating_sub(self.max));
+        // Grows as a `Vec` does, but not beyond the maximum.
+        if len > self.bytes.capacity() && self.bytes.capacity() < self.max {
+            let capacity = len.max(2 * self.bytes.capacity()).min(self.max);
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+}

@@ -1,0 +1,272 @@
+//! Messages over WebSocket: a [`Handler`] of messages answers those of a WebSocket.
+//!
+//! A text message is JSON, which may have a line with a header in front of it. A binary message is a
+//! frame: its header's length, its header, its content. Responses are of the same kind, except that
+//! what isn't JSON in UTF-8 is always binary.
+//!
+//! Requests with an id are answered as their responses become ready. After one without an id,
+//! nothing is read until it is answered, so that its response is the next one without an id.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use sockeye_http::ws::{self, CloseCode, Closed, Socket};
+use sockeye_proto::{Client, Ticket, Time};
+
+use super::connection_state::ConnectionState;
+use super::receive::Receiver;
+use super::request::{self, PendingRequest};
+use super::responder::Call;
+use super::text::Encoding;
+use super::{
+    Answer, Handler, Header, Limits, Message, Refusal, Responder, Settled, error_response, frame,
+};
+
+/// Answers the messages of one WebSocket with the connection's [`Handler`].
+pub(super) struct WebSocket<H: Handler> {
+    shared: Rc<ConnectionState<H>>,
+    /// Who is charged for content.
+    client: Client,
+    /// The connection may have any number of WebSockets, so that all content is charged.
+    is_shared: bool,
+    /// Requests whose responses follow later, the oldest first.
+    pending: Vec<WaitingRequest>,
+    is_draining: bool,
+}
+
+/// A request that has no response yet.
+struct WaitingRequest {
+    request: PendingRequest,
+    /// It was a text message.
+    is_text: bool,
+}
+
+impl WaitingRequest {
+    /// Whether the client waits for the response.
+    fn is_pending(&self) -> bool {
+        !self.request.expired
+    }
+}
+
+impl<H: Handler> WebSocket<H> {
+    pub(super) fn new(shared: Rc<ConnectionState<H>>, client: Client, is_shared: bool) -> Self {
+        Self { shared, client, is_shared, pending: Vec::new(), is_draining: false }
+    }
+
+    /// Starts a request, or refuses it.
+    fn begin(&mut self, message: ws::Message<'_>, socket: &mut Socket<'_, '_>) {
+        let rules = Rc::clone(&self.shared.rules);
+        let (read, is_text) = match message {
+            ws::Message::Text(text) => {
+                let read = Header::read_text(text, &rules.limits);
+                (read.map(|(header, content)| (header, content.as_bytes())), true)
+            }
+            ws::Message::Binary(bytes) => (read_binary(bytes, &rules.limits), false),
+        };
+        let number = self.shared.take_number();
+        let (mut header, content) = match read {
+            Ok(read) => read,
+            Err(refusal) => {
+                let waiting = WaitingRequest { request: PendingRequest::new(number, 0), is_text };
+                return self.refuse(&refusal, &waiting, socket);
+            }
+        };
+        // A WebSocket stays open.
+        header.keep_alive = header.id.is_some();
+        let request = PendingRequest::of(&header, number, socket.now());
+        let mut waiting = WaitingRequest { request, is_text };
+        if let Err(refusal) = header.check(&rules.limits) {
+            return self.refuse(&refusal, &waiting, socket);
+        }
+        if waiting.request.is_late(socket.now()) {
+            return self.expire(&waiting, socket);
+        }
+        let answer = {
+            let handler = &mut *self.shared.handler.borrow_mut();
+            let mode = handler.content_mode(&header);
+            let mut receiver =
+                Receiver::new(mode, header, &rules.limits, self.client, self.is_shared);
+            // A pause has no effect after the last piece, which this is.
+            receiver.take(content, handler, responder(socket, &mut waiting));
+            receiver.finish(handler, responder(socket, &mut waiting))
+        };
+        if let Some(waiting) = self.answer(answer, waiting, socket) {
+            self.pending.push(waiting);
+        }
+    }
+
+    /// Sends the response, or returns the request if it follows later.
+    fn answer(
+        &self,
+        answer: Answer,
+        waiting: WaitingRequest,
+        socket: &mut Socket<'_, '_>,
+    ) -> Option<WaitingRequest> {
+        match answer.into_response(!waiting.request.tickets.is_empty()) {
+            Some(response) => self.send(response.message, &waiting, socket),
+            None => return Some(waiting),
+        }
+        None
+    }
+
+    fn refuse(&self, refusal: &Refusal, waiting: &WaitingRequest, socket: &mut Socket<'_, '_>) {
+        self.send(error_response(refusal.code, &refusal.reason), waiting, socket);
+    }
+
+    /// The deadline has passed. A response with an id is left out. Those without one are matched by
+    /// their order, so none may be missing.
+    fn expire(&self, waiting: &WaitingRequest, socket: &mut Socket<'_, '_>) {
+        self.shared.handler.borrow_mut().on_cancelled(waiting.request.number);
+        if waiting.request.id.is_none() {
+            let what = "the response was not ready when the deadline passed";
+            self.send(error_response("timeout", what), waiting, socket);
+        }
+    }
+
+    fn send(&self, response: Message, waiting: &WaitingRequest, socket: &mut Socket<'_, '_>) {
+        let request = &waiting.request;
+        match text_of(&response).filter(|_| waiting.is_text) {
+            Some(text) => {
+                let text = match &request.id {
+                    None => Cow::Borrowed(text),
+                    Some(id) => format!("{{\"id\": {}}}\n{text}", id.as_json()).into(),
+                };
+                socket.send(&*text);
+            }
+            None => {
+                let (mut frame, content) = request.frame(response, !self.is_draining);
+                frame.extend_from_slice(&content);
+                socket.send(&*frame);
+            }
+        }
+    }
+
+    /// Whether the next message must wait for a response.
+    fn must_wait(&self) -> bool {
+        let in_order = |one: &WaitingRequest| one.is_pending() && one.request.id.is_none();
+        let requests = self.pending.iter().map(|waiting| &waiting.request);
+        self.is_draining
+            || self.pending.iter().any(in_order)
+            || request::is_at_limit(requests, &self.shared.rules.limits)
+    }
+
+    /// Reads the next message or doesn't, or closes the WebSocket.
+    fn proceed(&self, socket: &mut Socket<'_, '_>) {
+        if self.is_draining && !self.pending.iter().any(WaitingRequest::is_pending) {
+            socket.close(CloseCode::GOING_AWAY, "");
+        } else if self.must_wait() {
+            socket.pause();
+        } else {
+            socket.resume();
+        }
+    }
+
+    fn cancel_all(&mut self) {
+        for waiting in self.pending.drain(..).filter(WaitingRequest::is_pending) {
+            self.shared.handler.borrow_mut().on_cancelled(waiting.request.number);
+        }
+    }
+}
+
+fn responder<'r, 't>(
+    socket: &'r Socket<'r, 't>,
+    waiting: &'r mut WaitingRequest,
+) -> Responder<'r, 't> {
+    let call = Call::WebSocket(socket);
+    Responder { call, peer: socket.peer(), request: &mut waiting.request }
+}
+
+/// Reads a binary message, which is one frame. Returns its header and its content.
+fn read_binary<'m>(bytes: &'m [u8], limits: &Limits) -> Result<(Header, &'m [u8]), Refusal> {
+    let Some((header, len)) = frame::read(bytes, limits)? else {
+        return Err(Refusal::new("incomplete", "the message ended in the middle of its header"));
+    };
+    let content = &bytes[len..];
+    let (announced, len) = (header.content_length, content.len() as u64);
+    if len < announced {
+        let missing = announced - len;
+        let what = format!("the message ended {missing} bytes before its content did");
+        return Err(Refusal::new("incomplete", what));
+    }
+    if len > announced {
+        let what = format!(
+            "the content has {len} bytes, but \"content-length\" in the header is {announced}"
+        );
+        return Err(Refusal::bad_header(what));
+    }
+    Ok((header, content))
+}
+
+/// The content that a text message can have: JSON in UTF-8.
+fn text_of(message: &Message) -> Option<&str> {
+    let is_utf8 = Encoding::of(&message.content_encoding) == Some(Encoding::Utf8);
+    (message.is_json() && is_utf8).then(|| str::from_utf8(&message.content).ok())?
+}
+
+impl<H: Handler> ws::Handler for WebSocket<H> {
+    fn on_message(&mut self, message: ws::Message<'_>, socket: &mut Socket<'_, '_>) {
+        self.begin(message, socket);
+        if self.must_wait() {
+            socket.pause();
+        }
+    }
+
+    fn on_delivery(&mut self, ticket: Ticket, body: Settled, socket: &mut Socket<'_, '_>) {
+        // A promise of a request that was already answered has no effect.
+        let Some(at) = self.pending.iter_mut().position(|one| one.request.take_ticket(ticket))
+        else {
+            return;
+        };
+        // A deadline may have passed at the same time.
+        self.on_deadline(socket);
+        let mut waiting = self.pending.remove(at);
+        let waiting = if waiting.is_pending() {
+            let answer = {
+                let handler = &mut *self.shared.handler.borrow_mut();
+                handler.on_settled(ticket, body, responder(socket, &mut waiting))
+            };
+            self.answer(answer, waiting, socket)
+        } else {
+            Some(waiting).filter(|waiting| !waiting.request.tickets.is_empty())
+        };
+        if let Some(waiting) = waiting {
+            self.pending.insert(at, waiting);
+        }
+        self.proceed(socket);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let pending = self.pending.iter().filter(|waiting| waiting.is_pending());
+        pending.map(|waiting| waiting.request.deadline).min()
+    }
+
+    /// Cancels the requests whose deadlines have passed.
+    fn on_deadline(&mut self, socket: &mut Socket<'_, '_>) {
+        let mut pending = std::mem::take(&mut self.pending);
+        for waiting in &mut pending {
+            if waiting.is_pending() && waiting.request.is_late(socket.now()) {
+                self.expire(waiting, socket);
+                waiting.request.expired = true;
+            }
+        }
+        self.pending = pending;
+        self.proceed(socket);
+    }
+
+    /// Answers what is in flight before it closes.
+    fn on_drain(&mut self, socket: &mut Socket<'_, '_>) {
+        self.is_draining = true;
+        self.proceed(socket);
+    }
+
+    fn on_close(&mut self, _: Closed<'_>) {
+        self.cancel_all();
+    }
+}
+
+/// Tells the handler that its requests are cancelled, because the client has left.
+impl<H: Handler> Drop for WebSocket<H> {
+    fn drop(&mut self) {
+        self.cancel_all();
+    }
+}

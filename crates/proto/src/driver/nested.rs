@@ -1,0 +1,306 @@
+//! A session that runs inside another one.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::owner::Owner;
+use super::session::{InFlight, Session};
+use super::stream::Stream;
+use crate::protocol::Context;
+use crate::remote::Key;
+use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
+
+/// A session that runs inside another one: in one of its [`Stream`]s, or in messages that it frames.
+/// The outer session's protocol owns it, and makes all calls during its own turns, which provide the
+/// clocks and the context.
+///
+/// ```text
+///   outer protocol                              nested session
+///   receives        ── input, end_of_input ───▶ calls its protocol
+///   gets an event   ── deliver, drain, close ─▶
+///   has room        ◀─ move_to ───────────────  output
+///                   ── progress ──────────────▶ sends Event::Room, Event::Sent
+///   at deadline()   ── check_deadline ────────▶ sends Event::Deadline
+///   ends it         ◀─ end, take_reason ──────
+/// ```
+///
+/// The outer protocol limits the input: it stops reading while [`NestedSession::wants_input`] is
+/// false. A panic ends the nested session only.
+///
+/// Promises and remotes that were made in its turns send to the outer session, with the number of
+/// the stream that it runs in ([`Turn::stream`]). The outer protocol passes these events on by
+/// [`NestedSession::deliver`]. Its turns carry this number, too. So a protocol that has streams
+/// itself, such as HTTP/2, can't run in a stream, since the numbers would be ambiguous.
+pub struct NestedSession {
+    session: Session,
+    /// Its output is full at this many bytes.
+    room: usize,
+    /// See [`Owner::stream`].
+    stream: u32,
+    /// Its output was full when input came: some of its unused input was not offered.
+    is_withheld: bool,
+    /// The input has ended.
+    has_ended: bool,
+}
+
+/// Its owner, during one of the outer session's turns.
+struct NestedOwner<'a> {
+    context: Context<'a>,
+    room: usize,
+    stream: u32,
+}
+
+impl Owner for NestedOwner<'_> {
+    fn context(&self, _: &Peer) -> Context<'_> {
+        self.context
+    }
+
+    fn high_water(&self) -> usize {
+        self.room
+    }
+
+    fn max_unused_input(&self) -> usize {
+        NestedSession::MAX_UNUSED_INPUT
+    }
+
+    fn stream(&self) -> u32 {
+        self.stream
+    }
+
+    // Most sessions are idle, and hold none then.
+    fn lend_output(&mut self) -> Box<Output> {
+        Box::default()
+    }
+
+    fn take_back_output(&mut self, _: Box<Output>) {}
+
+    // The outer protocol charges what it holds: `NestedSession::held`.
+    fn charge(&mut self, _: Key) {}
+
+    // The connection is not its own.
+    fn limit_unsent(&mut self, _: Key, _: u32) {}
+
+    fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(call)).ok()
+    }
+}
+
+impl NestedSession {
+    /// How many bytes of unused input it may hold. With more, it fails.
+    pub const MAX_UNUSED_INPUT: usize = 1024 * 1024;
+
+    /// A session of `protocol`, whose output is full at `room` bytes. `outer`: a turn of the outer
+    /// session, in the stream that it runs in. Call [`NestedSession::open`] next.
+    #[must_use]
+    pub fn new(protocol: Box<dyn Protocol>, room: usize, outer: &Turn<'_>) -> Self {
+        let session = Session::new(protocol, outer.key, outer.peer.clone());
+        Self { session, room, stream: outer.stream, is_withheld: false, has_ended: false }
+    }
+
+    /// As [`NestedSession::new`], in `stream`, if [`Turn::switch_to`] was called in a turn of it.
+    /// Remotes that were made in the stream send to this session from now on. `outer`: a turn of the
+    /// outer session. Its output goes to the stream, by [`NestedSession::move_to_stream`].
+    pub fn in_stream(stream: &mut Stream, outer: &Turn<'_>) -> Option<Self> {
+        let (protocol, room) = (stream.take_switch()?, stream.room());
+        let mut nested = Self::new(protocol, room, &stream.turn(outer));
+        (nested.session.credit, nested.session.unreturned_credit) = stream.take_credit();
+        Some(nested)
+    }
+
+    fn owner<'a>(&self, outer: &Turn<'a>) -> NestedOwner<'a> {
+        let Self { room, stream, .. } = *self;
+        let context_room = if outer.context.is_over_budget { 1 } else { room };
+        NestedOwner { context: Context { room: context_room, ..outer.context }, room, stream }
+    }
+
+    /// Sends [`Event::Open`]. Call this first.
+    pub fn open(&mut self, outer: &Turn<'_>) {
+        self.session.open(&mut self.owner(outer));
+    }
+
+    /// Offers input, and keeps what isn't used. While the output is full, all of it is kept. After
+    /// the session has failed or asked to be closed, it is dropped.
+    pub fn input(&mut self, bytes: &[u8], outer: &Turn<'_>) {
+        if bytes.is_empty() || !self.session.is_open() {
+            return;
+        }
+        let owner = &mut self.owner(outer);
+        self.is_withheld |= self.session.held() >= owner.room;
+        if !self.is_withheld {
+            return self.session.input(bytes, owner);
+        }
+        self.session.unused.push(bytes);
+        if self.session.unused() > Self::MAX_UNUSED_INPUT {
+            self.session.fail_for_unused();
+        }
+    }
+
+    /// The input has ended. Sends [`Event::Eof`] when all input was offered, and
+    /// [`Event::HalfClosed`] if that is not now.
+    pub fn end_of_input(&mut self, outer: &Turn<'_>) {
+        self.has_ended = true;
+        self.session.half_close();
+        let owner = &mut self.owner(outer);
+        match self.is_withheld {
+            true => self.session.notify_half_close(owner),
+            false => self.session.end_of_input(owner),
+        }
+    }
+
+    /// The input ends without the sign that it is complete. Call this before
+    /// [`NestedSession::end_of_input`]: [`Event::Truncated`] comes before [`Event::Eof`].
+    pub fn truncate(&mut self) {
+        self.session.truncate();
+    }
+
+    /// Passes on an event that the outer session got in its turn `outer`: [`Event::Message`],
+    /// [`Event::Woken`] or [`Event::LameDuck`].
+    pub fn deliver(&mut self, event: Event<'_>, outer: &Turn<'_>) {
+        // A connection's own protocol may have streams.
+        let stream = if self.stream == 0 { outer.stream } else { self.stream };
+        self.session.deliver_event(event, stream, &mut self.owner(outer));
+    }
+
+    /// When [`NestedSession::check_deadline`] is due. [`Time::NEVER`]: not at all.
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        if self.session.is_open() { self.session.deadline() } else { Time::NEVER }
+    }
+
+    /// Sends [`Event::Deadline`] if it is due.
+    pub fn check_deadline(&mut self, outer: &Turn<'_>) {
+        if self.deadline() <= outer.now() {
+            self.session.expire(&mut self.owner(outer));
+        }
+    }
+
+    /// Sends [`Event::Drain`]: the server is stopping. Only the first call has an effect.
+    pub fn drain(&mut self, outer: &Turn<'_>) {
+        self.session.drain(false, &mut self.owner(outer));
+    }
+
+    /// Ends the session for `reason`: sends [`Event::Closed`] and drops its output. Only the first
+    /// call has an effect.
+    pub fn close(&mut self, reason: &Reason, outer: &Turn<'_>) {
+        self.session.close(reason, &mut self.owner(outer));
+    }
+
+    /// Moves up to `max` bytes of output to the end of `out`. They count as sent. Returns how many.
+    /// Call [`NestedSession::progress`] next.
+    pub fn move_to(&mut self, out: &mut Output, max: u64) -> u64 {
+        let Some(mut output) = self.session.take_output() else { return 0 };
+        let moved = output.move_front(out, max);
+        self.session.sent += moved;
+        self.session.sent_some |= moved > 0;
+        if !output.is_empty() {
+            self.session.output = Some(output);
+        }
+        moved
+    }
+
+    /// Moves all output to the output of `stream`, where it is in flight until it is moved from
+    /// there. Notes what was moved from there. Call this after each other call, and when the stream
+    /// has moved some; in that case [`NestedSession::progress`] next.
+    pub fn move_to_stream(&mut self, stream: &mut Stream) {
+        match self.session.take_output() {
+            Some(output) => stream.append(output),
+            None => stream.free_output(),
+        }
+        let moved = stream.moved().0;
+        self.session.sent_some |= moved > self.session.sent;
+        self.session.sent = moved;
+        self.session.set_in_flight(InFlight::of(stream.output()));
+    }
+
+    /// Drops unsent output: nothing more can be sent.
+    pub fn drop_output(&mut self) {
+        self.session.output = None;
+    }
+
+    /// Sends [`Event::Room`] and [`Event::Sent`] if they are due. Offers input that was kept because
+    /// the output was full.
+    pub fn progress(&mut self, outer: &Turn<'_>) {
+        let owner = &mut self.owner(outer);
+        self.session.progress(owner);
+        if self.is_withheld && self.session.held() < owner.room {
+            self.is_withheld = false;
+            self.session.offer_unused(owner);
+            if self.has_ended {
+                self.session.end_of_input(owner);
+            }
+        }
+    }
+
+    /// Whether [`NestedSession::progress`] would do something.
+    #[must_use]
+    pub fn is_progress_due(&self) -> bool {
+        self.session.is_progress_due(self.room)
+            || (self.is_withheld && self.session.held() < self.room)
+    }
+
+    /// Whether it uses more input now: it is open and not paused, and its output is not full.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        !self.is_withheld && self.session.wants_input(self.room)
+    }
+
+    /// Whether no more input comes: see [`NestedSession::end_of_input`].
+    #[must_use]
+    pub fn has_input_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// How many bytes of input are unused.
+    #[must_use]
+    pub fn unused(&self) -> usize {
+        self.session.unused()
+    }
+
+    /// How many bytes of output were not moved.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.session.output().map_or(0, Output::unsent)
+    }
+
+    /// Bytes in memory: unused input, output, and what the protocol holds outside of it
+    /// ([`Turn::set_held`]). Output that is in flight in a [`Stream`] counts.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.session.charged() + self.session.unused()
+    }
+
+    /// Whether it was opened, and has neither failed nor asked to be closed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.session.is_open()
+    }
+
+    /// How to end it when everything is sent, if its protocol asked for that or failed.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.session.end()
+    }
+
+    /// The fault or panic that ends it.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Reason> {
+        self.session.reason()
+    }
+
+    /// Why it ends: takes its fault or panic, if that ends it.
+    pub fn take_reason(&mut self) -> Reason {
+        self.session.take_reason().unwrap_or_else(|| self.session.orderly_reason())
+    }
+
+    /// Whether its protocol panicked: close it now.
+    #[must_use]
+    pub fn has_panicked(&self) -> bool {
+        self.session.has_panicked()
+    }
+}
+
+impl fmt::Debug for NestedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NestedSession").field("session", &self.session).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,66 @@
+//! A request to switch to another protocol.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sockeye_http::{self as http_core, FieldName, OwnedRequest};
+
+/// In the extensions of a request that asks to switch to another protocol: in HTTP/1.1 with its
+/// `Upgrade` field, in HTTP/2 with CONNECT and `:protocol` (RFC 8441). [`ws`](super::ws) and
+/// [`Reply::upgrade`](super::Reply::upgrade) switch, in the same way for both.
+///
+/// ```
+/// use sockeye::http::{Body, Request, Upgrade};
+///
+/// fn wants_a_websocket(request: &Request<Body>) -> bool {
+///     request.extensions().get::<Upgrade>().is_some_and(|upgrade| upgrade.offers("websocket"))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Upgrade {
+    request: Arc<OwnedRequest>,
+    tls: bool,
+}
+
+impl Upgrade {
+    /// `tls`: the request's connection has TLS.
+    pub(super) fn of(request: &http_core::Request<'_>, tls: bool) -> Option<Self> {
+        names(request)?;
+        Some(Self { request: Arc::new(request.to_owned_request()), tls })
+    }
+
+    /// The names of the protocols that the client asks for, in its order.
+    pub fn protocols(&self) -> impl Iterator<Item = &str> {
+        names(&self.request.view())
+            .unwrap_or_default()
+            .split(|byte| *byte == b',')
+            .filter_map(|name| str::from_utf8(name.trim_ascii()).ok())
+            .filter(|name| !name.is_empty())
+    }
+
+    /// Whether the client asks for the protocol `name`, in any case.
+    #[must_use]
+    pub fn offers(&self, name: &str) -> bool {
+        self.protocols().any(|this| this.eq_ignore_ascii_case(name))
+    }
+
+    pub(super) fn request(&self) -> http_core::Request<'_> {
+        self.request.view()
+    }
+
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls
+    }
+}
+
+/// What the client asks for, even if the server can't switch to any protocol, because it is
+/// stopping.
+fn names<'a>(request: &http_core::Request<'a>) -> Option<&'a [u8]> {
+    request.upgrade().or_else(|| request.common_field(FieldName::Upgrade))
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.protocols()).finish()
+    }
+}

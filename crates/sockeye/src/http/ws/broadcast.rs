@@ -1,0 +1,203 @@
+//! The same messages to many WebSockets.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sockeye_http::ws::{SharedMessage, Socket};
+use sockeye_proto::Remote;
+
+/// Sends messages to all WebSockets that subscribe, from any thread and without waiting.
+///
+/// The newest messages are in a log, which has a limit. Each WebSocket reads it at its own pace, as
+/// far as its output has room: a slow peer costs a full output and a position in the log, and delays
+/// nobody. A subscriber that is behind the log skips what it missed, or is closed: its handler
+/// chooses.
+///
+/// ```
+/// use sockeye::http::ws::{Broadcast, Handler, Message, Missed, Socket, Subscription};
+///
+/// struct Member { room: Broadcast, news: Option<Subscription> }
+///
+/// impl Handler for Member {
+///     fn on_open(&mut self, socket: &mut Socket<'_, '_>) {
+///         self.news = Some(self.room.subscribe(socket));
+///     }
+///
+///     fn on_message(&mut self, message: Message<'_>, _: &mut Socket<'_, '_>) {
+///         self.room.send(message);
+///     }
+///
+///     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
+///         let Some(news) = &mut self.news else { return };
+///         // To close it instead:
+///         // if news.missed() > 0 {
+///         //     return socket.close(CloseCode::TRY_AGAIN_LATER, "too slow");
+///         // }
+///         while let Err(Missed(count)) = news.forward(socket) {
+///             socket.send(&format!("You missed {count} messages."));
+///         }
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Broadcast(Arc<Mutex<Log>>);
+
+struct Log {
+    messages: VecDeque<SharedMessage>,
+    /// The number of the next message.
+    end: u64,
+    /// What `messages` cost.
+    cost: usize,
+    max_cost: usize,
+    subscribers: BTreeMap<u64, Remote>,
+    /// The number of the next subscriber.
+    next_subscriber: u64,
+}
+
+/// What a message costs besides its bytes.
+const MESSAGE_COST: usize = 64;
+
+fn cost(message: &SharedMessage) -> usize {
+    MESSAGE_COST + message.bytes().len()
+}
+
+impl Log {
+    /// The number of the oldest message.
+    fn start(&self) -> u64 {
+        self.end - self.messages.len() as u64
+    }
+}
+
+impl Default for Broadcast {
+    /// Keeps 1 MiB.
+    fn default() -> Self {
+        Self::new(1024 * 1024)
+    }
+}
+
+impl Broadcast {
+    /// Keeps messages of up to `max_bytes` together, each of which counts 64 bytes more than it
+    /// has. The newest is kept, however large.
+    #[must_use]
+    pub fn new(max_bytes: usize) -> Self {
+        Self(Arc::new(Mutex::new(Log {
+            messages: VecDeque::new(),
+            end: 0,
+            cost: 0,
+            max_cost: max_bytes,
+            subscribers: BTreeMap::new(),
+            next_subscriber: 0,
+        })))
+    }
+
+    /// Keeps the newest message only: for a state that changes, such as a counter. A subscriber may
+    /// ignore that it missed others.
+    #[must_use]
+    pub fn latest() -> Self {
+        Self::new(0)
+    }
+
+    /// Sends a message to all subscribers.
+    pub fn send(&self, message: impl Into<SharedMessage>) {
+        let message = message.into();
+        let mut log = self.log();
+        log.cost += cost(&message);
+        log.messages.push_back(message);
+        log.end += 1;
+        while log.cost > log.max_cost && log.messages.len() > 1 {
+            log.cost -= log.messages.pop_front().as_ref().map_or(0, cost);
+        }
+        log.subscribers.values().for_each(Remote::wake);
+    }
+
+    /// Subscribes to the messages that are sent from now on. They are sent by
+    /// [`Subscription::forward`]: call it in [`Handler::on_woken`](super::Handler::on_woken).
+    #[must_use = "dropping the subscription ends it"]
+    pub fn subscribe(&self, socket: &mut Socket<'_, '_>) -> Subscription {
+        let remote = socket.remote();
+        let mut log = self.log();
+        let number = log.next_subscriber;
+        log.next_subscriber += 1;
+        log.subscribers.insert(number, remote);
+        Subscription { broadcast: self.clone(), number, position: log.end }
+    }
+
+    /// How many subscribers there are.
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        self.log().subscribers.len()
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Broadcast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broadcast").field("subscribers", &self.subscribers()).finish()
+    }
+}
+
+/// One WebSocket's place in a [`Broadcast`]. Dropping it ends the subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    broadcast: Broadcast,
+    number: u64,
+    /// The number of the next message to send.
+    position: u64,
+}
+
+/// A subscriber was too slow: so many messages that it has not sent are not kept any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed(pub u64);
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} messages were missed", self.0)
+    }
+}
+
+impl std::error::Error for Missed {}
+
+impl Subscription {
+    /// Sends the messages that were not sent yet, while the output of `socket` has room. If there
+    /// are more, it asks for [`Handler::on_room`](super::Handler::on_room), which calls
+    /// [`Handler::on_woken`](super::Handler::on_woken) if the handler doesn't implement it.
+    ///
+    /// # Errors
+    ///
+    /// [`Missed`], once, when there is room: the next call goes on with the oldest message that is
+    /// kept.
+    pub fn forward(&mut self, socket: &mut Socket<'_, '_>) -> Result<(), Missed> {
+        let log = self.broadcast.log();
+        let start = log.start();
+        while self.position < log.end && !socket.is_closing() {
+            if socket.is_full() {
+                socket.want_room();
+                break;
+            }
+            if self.position < start {
+                let missed = Missed(start - self.position);
+                self.position = start;
+                return Err(missed);
+            }
+            socket.send_shared(&log.messages[(self.position - start) as usize]);
+            self.position += 1;
+        }
+        Ok(())
+    }
+
+    /// How many messages it has missed: they were not sent, and are not kept any more.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.broadcast.log().start().saturating_sub(self.position)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.broadcast.log().subscribers.remove(&self.number);
+    }
+}

@@ -1,0 +1,136 @@
+//! Opens WebSockets.
+
+use std::sync::{Arc, LazyLock};
+
+use http::Request;
+use sockeye_http::AllowedOrigins;
+use sockeye_http::ws::{Handler, Handshake, Limits, Message, Refused, Socket};
+
+use crate::http::reply::{Reply, ReplyKind};
+use crate::http::upgrade::Upgrade;
+use crate::http::websockets::Settings;
+
+/// How WebSockets are opened: limits, origins and subprotocols. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options(Arc<Settings>);
+
+impl Default for Options {
+    /// The default limits, pages of the server's own origin, and no subprotocol.
+    fn default() -> Self {
+        static DEFAULT: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
+        Self(Arc::clone(&DEFAULT))
+    }
+}
+
+impl Options {
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        Arc::make_mut(&mut self.0).limits = limits;
+        self
+    }
+
+    /// Allows pages of these origins to open WebSockets, besides those of the server's own origin.
+    /// Programs that are no browsers send no origin, and are allowed.
+    #[must_use]
+    pub fn allowed_origins(mut self, origins: AllowedOrigins) -> Self {
+        Arc::make_mut(&mut self.0).origins = origins;
+        self
+    }
+
+    /// Sets the subprotocols (`Sec-WebSocket-Protocol`), the preferred one first. The first that
+    /// the client offers is selected. If it offers none of them, the WebSocket has none.
+    #[must_use]
+    pub fn protocols<P: Into<String>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+        let protocols = protocols.into_iter().map(Into::into).collect();
+        Arc::make_mut(&mut self.0).protocols = protocols;
+        self
+    }
+
+    /// The subprotocol that is selected for a request.
+    #[must_use]
+    pub fn protocol<B>(&self, request: &Request<B>) -> Option<&str> {
+        let lists = request.headers().get_all("sec-websocket-protocol").iter();
+        let offered: Vec<&str> = lists
+            .filter_map(|list| list.to_str().ok())
+            .flat_map(|list| list.split(','))
+            .map(str::trim)
+            .collect();
+        self.0.protocols.iter().map(String::as_str).find(|name| offered.contains(name))
+    }
+
+    /// As [`upgrade`](fn@upgrade), with these options.
+    pub fn upgrade<B>(
+        &self,
+        request: &Request<B>,
+        handler: impl Handler + Send + 'static,
+    ) -> Reply {
+        let settings = Arc::clone(&self.0);
+        let config = settings.config();
+        let handshake = match request.extensions().get::<Upgrade>() {
+            Some(upgrade) => Handshake::read(&upgrade.request(), upgrade.has_tls(), &config),
+            None => Err(Refused::not_asked_for()),
+        };
+        let handshake = match handshake {
+            Ok(handshake) => handshake,
+            Err(refused) => {
+                return Reply(ReplyKind::Respond(Box::new(move |_, responder| {
+                    refused.answer(responder)
+                })));
+            }
+        };
+        let protocol = self.protocol(request).map(str::to_owned);
+        Reply(ReplyKind::Respond(Box::new(move |configs, responder| {
+            let config = configs.get(&settings);
+            handshake.accept(protocol.as_deref(), &config, handler, responder)
+        })))
+    }
+
+    /// As [`on_message`](fn@on_message), with these options.
+    pub fn on_message<B>(
+        &self,
+        request: &Request<B>,
+        answer: impl FnMut(Message<'_>, &mut Socket<'_, '_>) + Send + 'static,
+    ) -> Reply {
+        self.upgrade(request, answer)
+    }
+}
+
+/// Switches to a WebSocket, whose messages `handler` answers, on the event loop.
+///
+/// A request that asks for no WebSocket, or is malformed, gets 400, another method than GET 405, a
+/// page of another origin 403, and all of them get 503 while the server stops. Over HTTP/2, the
+/// request is an extended CONNECT (RFC 8441).
+///
+/// ```
+/// # use sockeye::http::{Body, Reply, Request, StatusCode, ws};
+/// struct Greeter { name: String }
+///
+/// impl ws::Handler for Greeter {
+///     fn on_open(&mut self, socket: &mut ws::Socket<'_, '_>) {
+///         socket.send(&format!("Hello, {}!", self.name));
+///     }
+///
+///     fn on_message(&mut self, _: ws::Message<'_>, socket: &mut ws::Socket<'_, '_>) {
+///         socket.close(ws::CloseCode::NORMAL, "that's all");
+///     }
+/// }
+///
+/// fn answer(request: Request<Body>) -> Reply {
+///     match request.uri().path().strip_prefix("/greet/") {
+///         Some(name) => ws::upgrade(&request, Greeter { name: name.into() }),
+///         None => StatusCode::NOT_FOUND.into(),
+///     }
+/// }
+/// ```
+pub fn upgrade<B>(request: &Request<B>, handler: impl Handler + Send + 'static) -> Reply {
+    Options::default().upgrade(request, handler)
+}
+
+/// Switches to a WebSocket, whose messages `answer` answers: [`upgrade`](fn@upgrade) with a closure.
+pub fn on_message<B>(
+    request: &Request<B>,
+    answer: impl FnMut(Message<'_>, &mut Socket<'_, '_>) + Send + 'static,
+) -> Reply {
+    upgrade(request, answer)
+}

@@ -1,0 +1,113 @@
+//! The protocol of an upgraded connection: it copies bytes between the connection and the task.
+
+use std::io;
+use std::sync::Arc;
+
+use sockeye::{Consumed, End, Event, Fault, Protocol, Reason, Time, Turn};
+
+use super::pipe::{LOW_INPUT, OutputEnd, Pipe, Taken};
+use super::task_end::TaskEnd;
+
+/// Output of at most this length is copied, because sending it separately costs more.
+const MAX_COPIED: usize = 1024;
+
+/// The event loop's end of a pipe.
+///
+/// It has no timeouts: the task decides how long a peer may be silent. It ignores
+/// [`Event::Drain`], so that the task may go on until the drain deadline.
+pub(super) struct ConnectionEnd {
+    pipe: Arc<Pipe>,
+    /// Whether input waits until the task has read.
+    is_paused: bool,
+    /// How many bytes of the pipe the client is charged for, a multiple of [`LOW_INPUT`].
+    charged: usize,
+}
+
+impl ConnectionEnd {
+    /// Makes a pipe, and returns both ends.
+    pub(super) fn new() -> (Self, TaskEnd) {
+        let pipe = Arc::<Pipe>::default();
+        let task_end = TaskEnd::new(Arc::clone(&pipe));
+        (Self { pipe, is_paused: false, charged: 0 }, task_end)
+    }
+
+    /// Writes the task's output, and reads on if the task has read.
+    fn copy_output(&mut self, turn: &mut Turn<'_>) {
+        let Taken { output, has_more, end, held, unread } = self.pipe.take_output(!turn.is_full());
+        if output.len() <= MAX_COPIED {
+            turn.out.write(&output);
+        } else {
+            turn.out.write_shared(output.into());
+        }
+        match end {
+            _ if has_more => turn.want_room(),
+            OutputEnd::Open => {}
+            OutputEnd::ShutDown => turn.end(End::Finish),
+            // The peer may still be sending.
+            OutputEnd::Dropped => turn.end(End::Linger),
+        }
+        if self.is_paused && unread < LOW_INPUT {
+            self.is_paused = false;
+            turn.resume();
+        }
+        self.charge(held, turn);
+    }
+
+    /// Charges the client for `held` bytes.
+    fn charge(&mut self, held: usize, turn: &mut Turn<'_>) {
+        let charged = held / LOW_INPUT * LOW_INPUT;
+        if charged != self.charged {
+            self.charged = charged;
+            turn.set_held(charged);
+        }
+    }
+}
+
+impl Protocol for ConnectionEnd {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        let (used, held) = self.pipe.write_input(input);
+        self.charge(held, turn);
+        // Then the task has so much to read that the event loop is woken when it has.
+        self.is_paused = used < input.len();
+        Ok(if self.is_paused { Consumed::pause(used) } else { Consumed::more(used) })
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(_) => {
+                self.pipe.open(turn.remote());
+                self.copy_output(turn);
+            }
+            Event::Woken | Event::Room => self.copy_output(turn),
+            Event::Truncated => {
+                let what = "the peer closed the connection without close_notify";
+                self.pipe.end_input(Err(io::Error::new(io::ErrorKind::UnexpectedEof, what)));
+            }
+            Event::Eof { .. } => self.pipe.end_input(Ok(())),
+            Event::Closed(reason) => self.pipe.end_connection(error(reason)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+impl Drop for ConnectionEnd {
+    /// If the connection never switched, or the event loop has ended.
+    fn drop(&mut self) {
+        self.pipe.end_connection(io::ErrorKind::ConnectionAborted.into());
+    }
+}
+
+/// What the task gets when the connection ends for this reason.
+fn error(reason: &Reason) -> io::Error {
+    let kind = match reason {
+        Reason::Reset => io::ErrorKind::ConnectionReset,
+        Reason::WriteStalled => io::ErrorKind::TimedOut,
+        _ => io::ErrorKind::ConnectionAborted,
+    };
+    io::Error::new(kind, reason.to_string())
+}

@@ -1,0 +1,265 @@
+//! An upgrade that a client asked for and the service has not accepted yet.
+//!
+//! Only a connection of hyper can make an `OnUpgrade`. So this has such a connection, without a
+//! socket: its client is [`Handshake`], which asks for an upgrade, and its service accepts when ours
+//! does. It needs no task, because it never waits for input.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use http::header::UPGRADE;
+use http::{Extensions, Request, Response, StatusCode, response};
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use sockeye::http::convert;
+use sockeye::http_core::{self, Answer, Fields, Responder, Status, Version};
+
+use super::connection_end::ConnectionEnd;
+use super::task_end::TaskEnd;
+
+/// An upgrade that a client asked for. If this is dropped, the `OnUpgrade` fails.
+pub(crate) struct PendingUpgrade {
+    /// The protocols that the client asked for.
+    asked: Box<[u8]>,
+    is_http2: bool,
+    hyper: HyperConnection,
+    connection_end: ConnectionEnd,
+}
+
+impl PendingUpgrade {
+    /// If the client asks for an upgrade, adds what the service needs to the request's extensions.
+    pub(crate) fn new(
+        request: &http_core::Request<'_>,
+        extensions: &mut Extensions,
+    ) -> Option<Box<Self>> {
+        let asked = request.upgrade()?;
+        let is_http2 = request.version() == Version::Http2;
+        if is_http2 {
+            extensions.insert(Protocol::from(str::from_utf8(asked).ok()?));
+        }
+        let (connection_end, task_end) = ConnectionEnd::new();
+        let mut hyper = HyperConnection::new(task_end);
+        extensions.insert(hyper.on_upgrade()?);
+        Some(Box::new(Self { asked: asked.into(), is_http2, hyper, connection_end }))
+    }
+
+    /// Whether a response with this head accepts the upgrade: a 101 (RFC 9110, 7.8), or in HTTP/2
+    /// any 2xx (RFC 8441, 4).
+    pub(crate) fn is_accepted_by(&self, head: &response::Parts) -> bool {
+        if self.is_http2 {
+            head.status.is_success()
+        } else {
+            head.status == StatusCode::SWITCHING_PROTOCOLS
+        }
+    }
+
+    /// Sends the response that accepts the upgrade, and connects the service's task with the
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the response.
+    pub(crate) fn accept<'r, 't>(
+        self,
+        head: &response::Parts,
+        responder: Responder<'r, 't>,
+    ) -> Result<Answer, (String, Responder<'r, 't>)> {
+        let Some(name) = self.accepted(head) else {
+            let asked = String::from_utf8_lossy(&self.asked);
+            let what = format!("a 101 needs a field Upgrade with one of these protocols: {asked}");
+            return Err((what, responder));
+        };
+        let mut fields = Fields::new();
+        // The same fields are left out as of a final response. `Responder::upgrade` adds its own.
+        if let Err(invalid) = convert::response(StatusCode::OK, &head.headers, &mut fields) {
+            return Err((invalid.to_string(), responder));
+        }
+        match responder.upgrade(&name, &fields, Box::new(self.connection_end)) {
+            Ok(answer) => {
+                self.hyper.upgrade();
+                Ok(answer)
+            }
+            // What it requires is checked above, except that the server may be stopping.
+            Err(responder) => {
+                let text = "The server is stopping.";
+                Ok(responder.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text))
+            }
+        }
+    }
+
+    /// The protocol that the service has chosen, if it is one that the client asked for.
+    fn accepted(&self, head: &response::Parts) -> Option<String> {
+        let asked = str::from_utf8(&self.asked).ok()?;
+        if self.is_http2 {
+            return Some(asked.to_owned());
+        }
+        let chosen = head.headers.get(UPGRADE)?.to_str().ok()?.trim();
+        let mut names = asked.split(',').map(str::trim);
+        names.any(|name| name.eq_ignore_ascii_case(chosen)).then(|| chosen.to_owned())
+    }
+}
+
+/// A connection of hyper that only makes an [`OnUpgrade`] and fulfills it.
+struct HyperConnection {
+    connection: Pin<Box<dyn Future<Output = hyper::Result<()>>>>,
+    state: Rc<ServiceState>,
+}
+
+/// The state of the service of that connection.
+#[derive(Default)]
+struct ServiceState {
+    /// Of the request.
+    on_upgrade: RefCell<Option<OnUpgrade>>,
+    /// Whether the service responds.
+    accepts: Cell<bool>,
+}
+
+impl HyperConnection {
+    fn new(task_end: TaskEnd) -> Self {
+        let state = Rc::<ServiceState>::default();
+        let service = service_fn({
+            let state = Rc::clone(&state);
+            move |request: Request<Incoming>| {
+                state.on_upgrade.replace(Some(hyper::upgrade::on(request)));
+                let state = Rc::clone(&state);
+                async move {
+                    poll_fn(|_| if state.accepts.get() { Poll::Ready(()) } else { Poll::Pending })
+                        .await;
+                    // Nobody reads this response: `Responder::upgrade` sends the one of our service.
+                    let mut response = Response::new(String::new());
+                    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                    Ok::<_, Infallible>(response)
+                }
+            }
+        });
+        let io = Handshake::new(task_end);
+        let connection = http1::Builder::new().serve_connection(io, service).with_upgrades();
+        Self { connection: Box::pin(connection), state }
+    }
+
+    /// The `OnUpgrade`. It is pending until [`HyperConnection::upgrade`].
+    fn on_upgrade(&mut self) -> Option<OnUpgrade> {
+        self.poll();
+        self.state.on_upgrade.take()
+    }
+
+    /// Fulfills the `OnUpgrade`.
+    fn upgrade(mut self) {
+        self.state.accepts.set(true);
+        let is_done = self.poll();
+        debug_assert!(is_done, "hyper waits for nothing");
+    }
+
+    /// Returns whether the connection is done.
+    fn poll(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.connection.as_mut().poll(&mut cx).is_ready()
+    }
+}
+
+/// What hyper sees as its client: a request for an upgrade, whose response is discarded; then the
+/// task's end of a pipe.
+struct Handshake {
+    /// What hyper has not read of the request.
+    request: &'static [u8],
+    /// How many bytes of [`END_OF_HEAD`] hyper has written last.
+    matched: usize,
+    task_end: TaskEnd,
+}
+
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+
+impl Handshake {
+    fn new(task_end: TaskEnd) -> Self {
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+        Self { request, matched: 0, task_end }
+    }
+
+    fn is_done(&self) -> bool {
+        self.matched == END_OF_HEAD.len()
+    }
+
+    /// Discards the part of `bytes` that belongs to the response. Returns its length.
+    fn discard(&mut self, bytes: &[u8]) -> usize {
+        for (index, byte) in bytes.iter().enumerate() {
+            if self.is_done() {
+                return index;
+            }
+            self.matched = match END_OF_HEAD[self.matched] == *byte {
+                true => self.matched + 1,
+                false => usize::from(*byte == END_OF_HEAD[0]),
+            };
+        }
+        bytes.len()
+    }
+}
+
+impl Read for Handshake {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_done() {
+            return Pin::new(&mut self.task_end).poll_read(cx, buffer);
+        }
+        if self.request.is_empty() {
+            return Poll::Pending;
+        }
+        let (first, rest) = self.request.split_at(self.request.len().min(buffer.remaining()));
+        buffer.put_slice(first);
+        self.request = rest;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Handshake {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_done() {
+            return Pin::new(&mut self.task_end).poll_write(cx, bytes);
+        }
+        Poll::Ready(Ok(self.discard(bytes)))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.task_end).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.task_end).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever follows hyper's response is the task's, however hyper cuts its writes.
+    #[test]
+    fn the_response_is_discarded_and_nothing_else() {
+        let head = b"HTTP/1.1 101 x\r\na: b\r\n\r\r\n\r\n";
+        let written = [&head[..], b"\r\n\r\nmessage"].concat();
+        for len in 1..=written.len() {
+            let (_connection_end, task_end) = ConnectionEnd::new();
+            let mut handshake = Handshake::new(task_end);
+            let discarded: usize = written
+                .chunks(len)
+                .map_while(|chunk| (!handshake.is_done()).then(|| handshake.discard(chunk)))
+                .sum();
+            assert_eq!(discarded, head.len(), "chunks of {len}");
+        }
+    }
+}

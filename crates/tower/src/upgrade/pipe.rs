@@ -1,0 +1,229 @@
+//! Two bounded buffers between the event loop and the task of an upgraded connection.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Poll, Waker};
+
+use bytes::{Buf, BytesMut};
+use sockeye::Remote;
+
+/// Maximum number of bytes from the peer that wait for the task: what the event loop reads at once.
+const MAX_INPUT: usize = 64 * 1024;
+
+/// When the task has read, and fewer bytes than this are left, the event loop is woken.
+pub(super) const LOW_INPUT: usize = 16 * 1024;
+
+/// Maximum number of bytes from the task that wait for the event loop.
+const MAX_OUTPUT: usize = 64 * 1024;
+
+/// What both ends share.
+#[derive(Default)]
+pub(super) struct Pipe {
+    state: Mutex<PipeState>,
+    /// Wakes the event loop. Set when the connection has switched.
+    remote: OnceLock<Remote>,
+}
+
+#[derive(Default)]
+struct PipeState {
+    /// From the peer.
+    input: BytesMut,
+    /// What follows `input`. An error is returned once, and then the end.
+    input_end: Option<io::Result<()>>,
+    /// The task that waits for input.
+    reader: Option<Waker>,
+    /// Whether to wake the event loop when fewer than [`LOW_INPUT`] bytes of input are left.
+    wakes_when_read: bool,
+    /// From the task.
+    output: Vec<u8>,
+    /// The task that waits for room in `output`.
+    writer: Option<Waker>,
+    /// Whether the task writes no more.
+    output_ended: bool,
+    /// Whether the task has dropped its end.
+    task_dropped: bool,
+    /// Whether the connection has ended.
+    connection_ended: bool,
+}
+
+/// What the task has left for the event loop.
+pub(super) struct Taken {
+    /// Everything that the task has written, unless there is no room for it.
+    pub(super) output: Vec<u8>,
+    /// Whether output is left.
+    pub(super) has_more: bool,
+    /// What follows the output.
+    pub(super) end: OutputEnd,
+    /// How many bytes the pipe holds.
+    pub(super) held: usize,
+    /// How many of these are input.
+    pub(super) unread: usize,
+}
+
+/// What follows the output of the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OutputEnd {
+    /// More output.
+    Open,
+    /// The task has shut down its output, and may still read.
+    ShutDown,
+    /// The task has dropped its end.
+    Dropped,
+}
+
+impl Pipe {
+    fn lock(&self) -> MutexGuard<'_, PipeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the event loop. Before the connection has switched, this does nothing: the event loop
+    /// looks when it switches.
+    fn wake_event_loop(&self) {
+        if let Some(remote) = self.remote.get() {
+            remote.wake();
+        }
+    }
+}
+
+/// For the event loop.
+impl Pipe {
+    /// The connection has switched: from now on, `remote` wakes the event loop.
+    pub(super) fn open(&self, remote: Remote) {
+        let _ = self.remote.set(remote);
+    }
+
+    /// Passes bytes of the peer to the task. Returns how many there was room for, and how many bytes
+    /// the pipe holds then. If that is much, the event loop is woken when the task has read. If the
+    /// task has dropped its end, this discards the bytes.
+    pub(super) fn write_input(&self, bytes: &[u8]) -> (usize, usize) {
+        let mut state = self.lock();
+        if state.task_dropped {
+            return (bytes.len(), state.output.len());
+        }
+        let count = bytes.len().min(MAX_INPUT - state.input.len());
+        state.input.extend_from_slice(&bytes[..count]);
+        state.wakes_when_read = state.input.len() >= LOW_INPUT;
+        let held = state.input.len() + state.output.len();
+        let reader = state.reader.take();
+        drop(state);
+        wake([reader]);
+        (count, held)
+    }
+
+    /// Ends the input, unless it has ended. An error follows what the task has not read.
+    pub(super) fn end_input(&self, end: io::Result<()>) {
+        let mut state = self.lock();
+        state.input_end.get_or_insert(end);
+        let reader = state.reader.take();
+        drop(state);
+        wake([reader]);
+    }
+
+    /// Takes the task's output if `has_room`.
+    pub(super) fn take_output(&self, has_room: bool) -> Taken {
+        let mut state = self.lock();
+        let (output, writer) = if has_room {
+            (std::mem::take(&mut state.output), state.writer.take())
+        } else {
+            (Vec::new(), None)
+        };
+        let end = match &*state {
+            PipeState { task_dropped: true, .. } => OutputEnd::Dropped,
+            PipeState { output_ended: true, .. } => OutputEnd::ShutDown,
+            _ => OutputEnd::Open,
+        };
+        let unread = state.input.len();
+        let has_more = !state.output.is_empty();
+        let held = unread + state.output.len();
+        drop(state);
+        wake([writer]);
+        Taken { output, has_more, end, held, unread }
+    }
+
+    /// The connection has ended, because of `error`. The task may still read what arrived before.
+    pub(super) fn end_connection(&self, error: io::Error) {
+        let mut state = self.lock();
+        state.connection_ended = true;
+        state.input_end.get_or_insert(Err(error));
+        state.output = Vec::new();
+        let wakers = [state.reader.take(), state.writer.take()];
+        drop(state);
+        wake(wakers);
+    }
+}
+
+/// For the task.
+impl Pipe {
+    /// Passes up to `max` bytes of input to `read`, in one piece. There is none at the end.
+    pub(super) fn poll_read(
+        &self,
+        waker: &Waker,
+        max: usize,
+        read: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<()>> {
+        let mut state = self.lock();
+        if state.input.is_empty() {
+            return match &mut state.input_end {
+                Some(end) => Poll::Ready(std::mem::replace(end, Ok(()))),
+                None => {
+                    state.reader = Some(waker.clone());
+                    Poll::Pending
+                }
+            };
+        }
+        let count = max.min(state.input.len());
+        read(&state.input[..count]);
+        state.input.advance(count);
+        if state.input.is_empty() {
+            // An idle connection holds no memory here.
+            state.input = BytesMut::new();
+        }
+        let wakes = state.wakes_when_read && state.input.len() < LOW_INPUT;
+        state.wakes_when_read &= !wakes;
+        drop(state);
+        if wakes {
+            self.wake_event_loop();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes as many of `bytes` as there is room for.
+    pub(super) fn poll_write(&self, waker: &Waker, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.lock();
+        if state.connection_ended || state.output_ended {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let count = bytes.len().min(MAX_OUTPUT - state.output.len());
+        if count == 0 && !bytes.is_empty() {
+            state.writer = Some(waker.clone());
+            return Poll::Pending;
+        }
+        // If the output is not empty, the event loop knows.
+        let is_first = state.output.is_empty() && count > 0;
+        state.output.extend_from_slice(&bytes[..count]);
+        drop(state);
+        if is_first {
+            self.wake_event_loop();
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    /// Ends the output.
+    pub(super) fn shut_down(&self) {
+        self.lock().output_ended = true;
+        self.wake_event_loop();
+    }
+
+    /// The task has dropped its end.
+    pub(super) fn drop_task_end(&self) {
+        let mut state = self.lock();
+        state.task_dropped = true;
+        state.input = BytesMut::new();
+        drop(state);
+        self.wake_event_loop();
+    }
+}
+
+fn wake<const N: usize>(wakers: [Option<Waker>; N]) {
+    wakers.into_iter().flatten().for_each(Waker::wake);
+}
