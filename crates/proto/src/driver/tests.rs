@@ -1,5 +1,7 @@
 //! A protocol that runs others inside of it, with flow control.
 
+mod wrapped;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
