@@ -135,6 +135,10 @@ class Browser:
         """Presses a key that opens another page, and waits for the page."""
         self._loaded(lambda: self.press(key))
 
+    def await_load(self, action):
+        """Does something outside the browser that makes it load a page, and waits for the page."""
+        self._loaded(action)
+
     def run(self, script):
         """Evaluates an expression on the page."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True,

@@ -6,11 +6,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::bail;
+use sockeye::engine::ListenAddr;
 use sockeye::files::Absent;
 use sockeye::http_core::Status;
 
 use self::tls::{Origin, Outcome};
 use crate::error::{Error, OrUsage};
+use crate::plan::tls::check_private;
 use crate::plan::{Folders, Listing};
 use crate::proxies::TrustedProxy;
 use crate::stdout::Stdout;
@@ -25,7 +27,9 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     // The server may run elsewhere than on this terminal.
     let listing = Listing::of(&flags.http, Stdout::Other);
     let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
-    let mounts = Folders::of(flags.http.folders, listing)?.mounts;
+    let folders = Folders::of(flags.http.folders, listing)?;
+    check_private(&flags.http.tls, &flags.http.acme, &folders)?;
+    let mounts = folders.mounts;
     // A reader may stop early (`| head`).
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "GET {}", text::escape_controls(&target));
@@ -68,24 +72,26 @@ struct RefusedHost {
 /// Whether a server with these flags refuses the host of `url`.
 fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedHost>> {
     let Some(host) = host(url) else { return Ok(None) };
-    let loopback: Vec<String> = flags
-        .listen
-        .iter()
-        .filter(|address| hosts::is_loopback(address))
-        .map(ToString::to_string)
-        .collect();
+    let is_live = flags.folders.live;
+    let is_checked = |address: &&ListenAddr| match is_live {
+        true => !matches!(address, ListenAddr::Unix(_)),
+        false => hosts::is_loopback(address),
+    };
+    let checked: Vec<String> =
+        flags.listen.iter().filter(is_checked).map(ToString::to_string).collect();
     let allowed = hosts::and(hosts::allowed(&flags.hosts.host)?, &tls::hosts(flags));
-    if loopback.is_empty() || allowed.allows(host.as_bytes()) {
+    if checked.is_empty() || allowed.allows(host.as_bytes()) {
         return Ok(None);
     }
-    let always = loopback.len() == flags.listen.len()
+    let always = checked.len() == flags.listen.len()
         && !flags.trusted_proxy.iter().any(|trusted| matches!(trusted, TrustedProxy::Network(_)));
     let text = format!(
-        "{}: the host {} is not allowed at a loopback address\n  at: {}\n  \
+        "{}: the host {} is not allowed {}\n  at: {}\n  \
          fix: allow it with --host, or give explain the --listen and --trusted-proxy of the server\n",
         Status::MISDIRECTED_REQUEST,
         text::escape_controls(host),
-        text::escape_controls(&loopback.join(", "))
+        if is_live { "with --live" } else { "at a loopback address" },
+        text::escape_controls(&checked.join(", "))
     );
     Ok(Some(RefusedHost { text, always }))
 }

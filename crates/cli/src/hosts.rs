@@ -1,7 +1,8 @@
 //! Checks the host names of requests at loopback addresses, against DNS rebinding
 //! ([`sockeye::http_core::AllowedHosts`]).
 //!
-//! Other addresses are not checked, since this program can't know their names. Connections from
+//! Other addresses are not checked, since this program can't know their names; with `--live`, they
+//! are. Connections from
 //! Unix sockets and trusted proxies are not checked, since they don't come from browsers.
 
 use std::net::IpAddr;
@@ -35,22 +36,43 @@ pub(crate) fn is_loopback(address: &ListenAddr) -> bool {
     }
 }
 
-/// Allows only `hosts` on connections to loopback listeners, except from `proxies`, and logs
-/// refused names. `proxies` is `None` for a command without `--trusted-proxy`.
-pub(crate) fn check(hosts: AllowedHosts, bound: &[Bound], proxies: Option<Proxies>) -> HostCheck {
+/// Where hosts are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckedAt {
+    Loopback,
+    /// At all addresses, for `--live`.
+    All,
+}
+
+/// Allows only `hosts` on connections to these listeners, except Unix sockets, and except from
+/// `proxies`, and logs refused names. `proxies` is `None` for a command without `--trusted-proxy`.
+pub(crate) fn check(
+    hosts: AllowedHosts,
+    bound: &[Bound],
+    checked_at: CheckedAt,
+    proxies: Option<Proxies>,
+) -> HostCheck {
+    let place = match checked_at {
+        CheckedAt::Loopback => "at a loopback address",
+        CheckedAt::All => "with --live",
+    };
     let how = match proxies {
         Some(_) => "allow it with --host NAME, or --trusted-proxy if a proxy forwards it",
         None => "allow it with --host NAME",
     };
     let proxies = proxies.unwrap_or_default();
-    let listens_on_loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
+    let is_checked = |bound: &Bound| match checked_at {
+        CheckedAt::Loopback => bound.is_loopback(),
+        CheckedAt::All => matches!(bound, Bound::Ip(_)),
+    };
+    let is_checked: Vec<bool> = bound.iter().map(is_checked).collect();
     HostCheck::new(hosts, move |peer| {
         let listener = peer.via as usize;
-        listens_on_loopback.get(listener) == Some(&true) && !proxies.is_trusted(peer.address)
+        is_checked.get(listener) == Some(&true) && !proxies.is_trusted(peer.address)
     })
     .on_refused(move |name| {
         let host = name.unwrap_or("(not a name)");
-        warn!(target: "sockeye", host, "host not allowed at a loopback address; {how}");
+        warn!(target: "sockeye", host, "host not allowed {place}; {how}");
     })
 }
 

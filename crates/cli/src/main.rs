@@ -20,6 +20,7 @@ mod log;
 mod plan;
 mod proxies;
 mod quantity;
+mod random;
 mod readiness;
 mod send;
 mod serve;
@@ -30,6 +31,7 @@ mod stdout;
 mod target;
 mod text;
 mod tls;
+mod watch;
 mod websocket_echo;
 mod writer;
 
@@ -75,6 +77,7 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
         Command::Load(flags) => Ok(load::run(plan::load(*flags)?, log)?),
         Command::Send(flags) => Ok(match flags.target {
             Target::Message(..) => send::messages::run(plan::send_messages(flags)?, log)?,
+            Target::WebSocket { .. } => send::websocket::run(plan::send_websocket(flags)?, log)?,
             _ => send::bytes::run(&plan::send_bytes(flags)?, log)?,
         }),
     }

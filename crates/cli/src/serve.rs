@@ -17,6 +17,7 @@ use sockeye_acme::Challenges;
 use crate::access::{self, AccessLog, Sink};
 use crate::acme::Acme;
 use crate::error::Error;
+use crate::hosts::CheckedAt;
 use crate::log::Log;
 use crate::plan::{self, Folders, Listing, MountedFolder};
 use crate::proxies::Proxies;
@@ -39,9 +40,8 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
         let limits = http_core::Limits { idle_timeout: idle, ..http_core::Limits::default() };
         http_core::ServerConfig::new(limits)
     };
-    let config = http.clone();
     let open = move |_: usize, _: &ServerInfo| {
-        let (config, echo) = (Rc::new(config()), WebSocketEcho::new(&websocket));
+        let (config, echo) = (Rc::new(http()), WebSocketEcho::new(&websocket));
         move |_: &Peer| http_core::Server::new(Rc::clone(&config), echo.clone())
     };
     if !is_tls {
@@ -73,7 +73,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     let (redirect_limits, checked_hosts) = (limits.http(), own_hosts.clone());
     let on_hangup = answers.on_hangup();
     let open = move |shard: usize, info: &ServerInfo| {
-        let check = hosts::check(checked_hosts.clone(), &info.bound, None);
+        let check = hosts::check(checked_hosts.clone(), &info.bound, CheckedAt::Loopback, None);
         let mut config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
             .websocket(websocket.clone())
@@ -124,12 +124,14 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let screen = Screen {
         heading: heading(&folders, scheme),
         scheme,
-        notes: notes(&folders),
+        notes: notes(&folders, &serve.listen),
         ..Screen::default()
     };
     if let (Some(certificates), Some(1..)) = (&serve.certificates, hsts.map(|age| age.as_secs())) {
         certificates.warn_of_hsts();
     }
+    folders.watch()?;
+    let checked_at = if folders.live.is_some() { CheckedAt::All } else { CheckedAt::Loopback };
     let (mounts, budgets) = (folders.mounts, folders.budgets);
     let access = start_access_log(access, &proxies, &serve)?;
     let worker_log = access.clone();
@@ -150,8 +152,8 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let redirect_config = config.clone();
     let open = move |shard: usize, info: &ServerInfo| {
         let config = || {
-            let check =
-                hosts::check(checked_hosts.clone(), &info.bound, Some(checked_proxies.clone()));
+            let (hosts, proxies) = (checked_hosts.clone(), checked_proxies.clone());
+            let check = hosts::check(hosts, &info.bound, checked_at, Some(proxies));
             let log = worker_log.as_ref().map(|log| log.worker(shard));
             config(log).checking_hosts(check)
         };
@@ -202,7 +204,7 @@ fn heading(folders: &Folders, scheme: &str) -> Vec<String> {
 }
 
 /// What the start screen says about the folders.
-fn notes(folders: &Folders) -> Vec<String> {
+fn notes(folders: &Folders, listen: &[ListenAddr]) -> Vec<String> {
     let has_folder = folders.mounted.iter().any(|mounted| !mounted.folder.is_file());
     let (root, mut notes) = (folders.root(), Vec::new());
     if root.is_none() {
@@ -224,6 +226,15 @@ fn notes(folders: &Folders) -> Vec<String> {
              them.",
         ),
         _ => {}
+    }
+    if folders.live.is_some() {
+        notes.push("Pages reload in the browser when their files change (--live).");
+        if !listen.iter().all(hosts::is_loopback) {
+            notes.push(
+                "Everyone who can connect learns the names of files as they change: --live is for \
+                 editing, not for a public site.",
+            );
+        }
     }
     notes.into_iter().map(Into::into).collect()
 }

@@ -19,6 +19,8 @@ pub(crate) enum Target {
     Message(Server),
     /// A URL's server, and its path with query.
     Http { server: Server, path: String },
+    /// A WebSocket: its server, and the path of its URL with the query.
+    WebSocket { server: Server, path: String },
 }
 
 /// Where a server is.
@@ -30,21 +32,22 @@ pub(crate) struct Server {
     pub(crate) has_tls: bool,
 }
 
-const SEND_FORMS: &str = "a target is tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS, \
-                          tls://HOST:PORT or message+tls://HOST:PORT";
-const LOAD_FORMS: &str = "a target is http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, \
-                          tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS, \
-                          tls://HOST:PORT or message+tls://HOST:PORT";
+const SEND_FORMS: &str = "a target is tcp://HOST:PORT, unix:PATH, message://HOST:PORT or \
+                          ws://HOST[:PORT]/PATH; with TLS, tls://HOST:PORT, message+tls://HOST:PORT \
+                          or wss://HOST[:PORT]/PATH";
+const LOAD_FORMS: &str = "a target is http://HOST[:PORT]/PATH, ws://HOST[:PORT]/PATH, \
+                          tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS, https://, \
+                          wss://, tls:// or message+tls://";
 
-/// The port of `http://` URLs without a port.
+/// The port of `http://` and `ws://` URLs without a port.
 pub(crate) const HTTP_PORT: u16 = 80;
-/// The port of `https://` URLs without a port.
+/// The port of `https://` and `wss://` URLs without a port.
 pub(crate) const HTTPS_PORT: u16 = 443;
 
 /// The default ports of URLs, without and with TLS.
 const PORTS: [u16; 2] = [HTTP_PORT, HTTPS_PORT];
 
-/// Parses a target of `sockeye send`: everything except a URL.
+/// Parses a target of `sockeye send`: everything except a URL of HTTP.
 pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
     parse(text, false)
 }
@@ -80,7 +83,7 @@ fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
                 let http = if server.port == HTTPS_PORT { "https" } else { "http" };
                 format!("did you mean {http}://{text}/, tcp://{text} or message://{text}?")
             }
-            Ok(_) => format!("did you mean tcp://{text} or message://{text}?"),
+            Ok(_) => format!("did you mean tcp://{text}, message://{text} or ws://{text}/?"),
             Err(_) => forms.into(),
         });
     };
@@ -90,14 +93,38 @@ fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
         "tls" => server(true).map(Target::Tcp),
         "message" => server(false).map(Target::Message),
         "message+tls" => server(true).map(Target::Message),
-        "http" if allows_http => url(rest, false),
-        "https" if allows_http => url(rest, true),
+        "http" if allows_http => {
+            url(rest, false).map(|(server, path)| Target::Http { server, path })
+        }
+        "https" if allows_http => {
+            url(rest, true).map(|(server, path)| Target::Http { server, path })
+        }
+        "ws" => websocket(rest, false),
+        "wss" => websocket(rest, true),
+        "http" | "https" => {
+            let ws = scheme.to_ascii_lowercase().replace("http", "ws");
+            Err(format!(
+                "'{scheme}' is not supported: for a WebSocket, write {ws}://{rest}; {forms}"
+            ))
+        }
         _ => Err(format!("'{scheme}' is not supported; {forms}")),
     }
 }
 
-/// Parses what follows `http://` or `https://`.
-fn url(rest: &str, has_tls: bool) -> Result<Target, String> {
+/// Parses what follows `ws://` or `wss://` (RFC 6455, 3).
+fn websocket(rest: &str, has_tls: bool) -> Result<Target, String> {
+    if let Some((before, fragment)) = rest.split_once('#') {
+        let scheme = if has_tls { "wss" } else { "ws" };
+        return Err(format!(
+            "the URL of a WebSocket has no fragment: leave #{fragment} out, or write %23 for #: \
+             {scheme}://{before}"
+        ));
+    }
+    url(rest, has_tls).map(|(server, path)| Target::WebSocket { server, path })
+}
+
+/// Parses what follows the scheme of a URL with a path: the server, and the path with the query.
+fn url(rest: &str, has_tls: bool) -> Result<(Server, String), String> {
     let (server, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let path = path.split('#').next().unwrap_or_default();
     let slash = if path.starts_with('/') { "" } else { "/" };
@@ -110,7 +137,7 @@ fn url(rest: &str, has_tls: bool) -> Result<Target, String> {
     let port = PORTS[usize::from(has_tls)];
     let server = if has_port { server.into() } else { format!("{server}:{port}") };
     let server = authority(&server, has_tls)?;
-    Ok(Target::Http { server, path: format!("{slash}{path}") })
+    Ok((server, format!("{slash}{path}")))
 }
 
 /// Parses the host and the port, in the form of an address to listen on.
@@ -131,7 +158,10 @@ impl Target {
     pub(crate) fn look_up(&self) -> io::Result<Vec<driver::Target>> {
         let Server { host, port, .. } = match self {
             Self::Unix(path) => return Ok(vec![driver::Target::Unix(path.clone())]),
-            Self::Tcp(server) | Self::Message(server) | Self::Http { server, .. } => server,
+            Self::Tcp(server)
+            | Self::Message(server)
+            | Self::Http { server, .. }
+            | Self::WebSocket { server, .. } => server,
         };
         let mut found: Vec<driver::Target> = Vec::new();
         for address in (host.as_str(), *port).to_socket_addrs()? {
@@ -157,7 +187,7 @@ impl Target {
         let host = self.host_of_url().unwrap_or_default();
         let default = PORTS[usize::from(*has_tls)];
         match self {
-            Self::Http { .. } if *port == default => host,
+            Self::Http { .. } | Self::WebSocket { .. } if *port == default => host,
             _ => format!("{host}:{port}"),
         }
     }
@@ -172,7 +202,10 @@ impl Target {
     fn server(&self) -> Option<&Server> {
         match self {
             Self::Unix(_) => None,
-            Self::Tcp(server) | Self::Message(server) | Self::Http { server, .. } => Some(server),
+            Self::Tcp(server)
+            | Self::Message(server)
+            | Self::Http { server, .. }
+            | Self::WebSocket { server, .. } => Some(server),
         }
     }
 
@@ -192,7 +225,7 @@ impl Target {
         match &mut target {
             Self::Unix(_) => return None,
             Self::Tcp(server) | Self::Message(server) => server.has_tls = true,
-            Self::Http { server, .. } => {
+            Self::Http { server, .. } | Self::WebSocket { server, .. } => {
                 server.has_tls = true;
                 if server.port == HTTP_PORT {
                     server.port = HTTPS_PORT;
@@ -206,7 +239,9 @@ impl Target {
     /// speaks TLS. `location` is the URL of the redirect.
     pub(crate) fn with_tls_by(&self, location: &str) -> Option<Self> {
         let mut target = self.clone();
-        let Self::Http { server, .. } = &mut target else { return None };
+        let (Self::Http { server, .. } | Self::WebSocket { server, .. }) = &mut target else {
+            return None;
+        };
         if std::mem::replace(&mut server.has_tls, true) {
             return None;
         }
@@ -224,9 +259,10 @@ impl Target {
         let mut target = self.clone();
         match &mut target {
             Self::Unix(_) => {}
-            Self::Tcp(server) | Self::Message(server) | Self::Http { server, .. } => {
-                server.has_tls = false;
-            }
+            Self::Tcp(server)
+            | Self::Message(server)
+            | Self::Http { server, .. }
+            | Self::WebSocket { server, .. } => server.has_tls = false,
         }
         target
     }
@@ -242,6 +278,7 @@ impl fmt::Display for Target {
             Self::Tcp(_) => write!(f, "{}://{authority}", of("tcp", "tls")),
             Self::Message(_) => write!(f, "{}://{authority}", of("message", "message+tls")),
             Self::Http { path, .. } => write!(f, "{}://{authority}{path}", of("http", "https")),
+            Self::WebSocket { path, .. } => write!(f, "{}://{authority}{path}", of("ws", "wss")),
         }
     }
 }
@@ -292,6 +329,10 @@ mod tests {
             ("https://h:80/a", "https://h:80/a"),
             ("http://h:443/a", "http://h:443/a"),
             ("HTTPS://[::1]?b", "https://[::1]/?b"),
+            ("ws://localhost", "ws://localhost/"),
+            ("WS://[::1]:80?a", "ws://[::1]/?a"),
+            ("wss://h:443/chat", "wss://h/chat"),
+            ("wss://h:80/", "wss://h:80/"),
         ] {
             assert_eq!(target_of_load(text).map(|target| target.to_string()), Ok(back.into()));
         }
@@ -302,12 +343,19 @@ mod tests {
         let either = [target_of_send, target_of_load];
         let (send, load) = (&either[..1], &either[1..]);
         let table = [
-            (send, "", "tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS, tls://HOST"),
-            (send, "localhost", "tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS"),
-            (send, "localhost:80", "did you mean tcp://localhost:80 or message://localhost:80?"),
+            (send, "", "tcp://HOST:PORT, unix:PATH, message://HOST:PORT or ws://HOST[:PORT]/PATH;"),
+            (send, "localhost", "tcp://HOST:PORT, unix:PATH, message://HOST:PORT or ws://HOST"),
+            (
+                send,
+                "localhost:80",
+                "did you mean tcp://localhost:80, message://localhost:80 or ws://localhost:80/?",
+            ),
             (load, "localhost:80", "did you mean http://localhost:80/, tcp://localhost:80 or"),
             (load, "localhost:443", "did you mean https://localhost:443/, tcp://localhost:443 or"),
-            (send, "http://localhost:80", "'http' is not supported"),
+            (send, "http://localhost:80", "'http' is not supported: for a WebSocket, write ws://"),
+            (&either, "ws://localhost/a#b", "leave #b out"),
+            (&either, "ws://", "host is missing"),
+            (&either, "ws://a:b@c/", "a user and password"),
             (send, "HTTP://localhost:80", "'HTTP' is not supported"),
             (send, "https://localhost/", "'https' is not supported"),
             (load, "ssl://localhost:1", "'ssl' is not supported"),
@@ -361,6 +409,7 @@ mod tests {
         assert_eq!(with_tls("http://h/a").unwrap(), "https://h/a");
         assert_eq!(with_tls("http://h:81/a").unwrap(), "https://h:81/a");
         assert_eq!(with_tls("tcp://h:1").unwrap(), "tls://h:1");
+        assert_eq!(with_tls("ws://h/a").unwrap(), "wss://h/a");
         assert_eq!(with_tls("unix:/s"), None);
         assert_eq!(
             target_of_load("https://h/").unwrap().without_tls().to_string(),

@@ -34,9 +34,7 @@ impl Handlers for WebSocketEcho {
 impl Handler for WebSocketEcho {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         if !ws::is_asked_for(request) {
-            // RFC 9110, 15.5.22.
-            let fields = Fields::new().with("Upgrade", b"websocket").unwrap_or_default();
-            return responder.error(Status::UPGRADE_REQUIRED, &fields, HELP);
+            return responder.error(Status::BAD_REQUEST, &Fields::new(), HELP);
         }
         let has_tls = responder.peer().tls.is_some();
         match Handshake::read(request, has_tls, &self.0) {

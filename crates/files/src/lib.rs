@@ -66,6 +66,7 @@ mod coding;
 mod file;
 mod limits;
 mod listing;
+mod live;
 mod lookup;
 mod naming;
 mod options;
@@ -81,6 +82,7 @@ mod tests;
 compile_error!("the tests need the feature `compression`");
 
 pub use file::content::MAX_SMALL_FILE;
+pub use live::changes::Live;
 pub use lookup::cache::CacheLimits;
 pub use lookup::folder::Folder;
 pub use lookup::mounts::{BadMount, Mounts};

@@ -99,7 +99,7 @@ impl HttpRequest {
         };
         let (keep_alive, last) = (wire(""), wire("Connection: close\r\n"));
         let http2 = self.for_http2(&fields).map(Arc::new);
-        Ok(PreparedRequest { keep_alive, last, is_head: method == "HEAD", http2 })
+        Ok(PreparedRequest { keep_alive, last, is_head: method == "HEAD", http2, websocket: None })
     }
 
     /// The request for HTTP/2, with the checked `fields`. `None` if it has features of HTTP/1.1:

@@ -58,6 +58,7 @@ mod state;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod websocket_request;
 mod worker;
 
 pub use expected::Probe;
@@ -67,4 +68,5 @@ pub use plan::{Explain, LoadKind, Plan, PreparedRequest, Tls, Until};
 pub use probe::{ProbeError, probe};
 pub use run::{Outcome, Progress, StopHandle, run};
 pub use stats::{Stats, Times};
+pub use websocket_request::WebSocketOpening;
 pub use worker::{Share, Worker};

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye_engine::TlsConnector;
+use sockeye_http::ws;
 use sockeye_message::{Header, Id, Message, frame};
 use sockeye_proto::Reason;
+
+use crate::websocket_request::{WebSocketOpening, WebSocketRequest};
 
 /// A load. It always ends, even with [`Until::Requests`] and a server that has stopped.
 #[derive(Clone, Debug)]
@@ -117,6 +120,8 @@ pub enum LoadKind {
     Echo,
     /// Messages in frames.
     Messages,
+    /// Messages that the server sends back on WebSockets.
+    WebSocket,
 }
 
 impl LoadKind {
@@ -125,7 +130,7 @@ impl LoadKind {
         match self {
             Self::Http => Some("HTTP/1.1"),
             Self::Http2 => Some("HTTP/2"),
-            Self::Echo | Self::Messages => None,
+            Self::Echo | Self::Messages | Self::WebSocket => None,
         }
     }
 }
@@ -151,6 +156,8 @@ pub struct PreparedRequest {
     pub(crate) is_head: bool,
     /// The request for HTTP/2; `None` if it has another protocol, or features of HTTP/1.1.
     pub(crate) http2: Option<Arc<Http2Request>>,
+    /// The message for a WebSocket; `None` if it has another protocol.
+    pub(crate) websocket: Option<Arc<WebSocketRequest>>,
 }
 
 /// A request of HTTP/2. Its head becomes bytes on each connection.
@@ -168,7 +175,13 @@ impl PreparedRequest {
     /// Bytes for an echo.
     #[must_use]
     pub fn bytes(bytes: Bytes) -> Self {
-        Self { keep_alive: bytes.clone(), last: bytes, is_head: false, http2: None }
+        Self {
+            keep_alive: bytes.clone(),
+            last: bytes,
+            is_head: false,
+            http2: None,
+            websocket: None,
+        }
     }
 
     /// A message, with an id and `"connection": "keep-alive"` unless it is the last one on a
@@ -180,13 +193,33 @@ impl PreparedRequest {
         header.id = Some(Id::number(1));
         header.keep_alive = true;
         let keep_alive = [frame::head(&header)?, message.content.to_vec()].concat();
-        Some(Self { keep_alive: keep_alive.into(), last: last.into(), is_head: false, http2: None })
+        Some(Self {
+            keep_alive: keep_alive.into(),
+            last: last.into(),
+            is_head: false,
+            http2: None,
+            websocket: None,
+        })
+    }
+
+    /// A message for an echo server, on WebSockets that are opened so.
+    #[must_use]
+    pub fn websocket(opening: WebSocketOpening, message: ws::Message<'_>) -> Self {
+        let request = WebSocketRequest::new(opening, message);
+        let (keep_alive, last) = (request.sent.clone(), request.sent.clone());
+        let websocket = Some(Arc::new(request));
+        Self { keep_alive, last, is_head: false, http2: None, websocket }
     }
 
     /// Whether the request can be sent by HTTP/2.
     #[must_use]
     pub fn fits_http2(&self) -> bool {
         self.http2.is_some()
+    }
+
+    /// The message, for a WebSocket.
+    pub(crate) fn websocket_request(&self) -> Option<&WebSocketRequest> {
+        self.websocket.as_deref()
     }
 
     /// The content, for HTTP/2.

@@ -10,7 +10,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sockeye::message::{
     self, AllowedHosts, AllowedOrigins, Encoding, Error, Message, Options, Reply, Request, Serving,
+    WebSocketLimits,
 };
+use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::{HandshakeError, WebSocket};
 
 #[expect(dead_code, reason = "its main is unused here")]
 #[path = "../examples/messages.rs"]
@@ -384,5 +389,63 @@ fn an_address_that_is_taken_is_an_error() {
     let again = message::serve(&taken, Options::default(), |request: Request| request.message);
     let error = again.unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
+    stop(serving);
+}
+
+/// Opens a WebSocket, from a page of `origin`. Returns the status if it is refused.
+fn open(address: SocketAddr, origin: &str) -> Result<WebSocket<TcpStream>, u16> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut request = format!("ws://{address}/").into_client_request().unwrap();
+    request.headers_mut().insert("origin", origin.parse().unwrap());
+    match tungstenite::client(request, stream) {
+        Ok((socket, _)) => Ok(socket),
+        Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+            Err(response.status().as_u16())
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn the_same_closure_answers_websockets() {
+    let options = Options {
+        workers: NonZeroUsize::MIN,
+        allowed_origins: AllowedOrigins::default().allow("https://app.example"),
+        websocket: WebSocketLimits { fragments: 2, ..WebSocketLimits::default() },
+        ..Options::default()
+    };
+    let serving = message::serve(&["127.0.0.1:0".parse().unwrap()], options, |request| {
+        let value = request.message.to_json()?;
+        match value["wait"] == json!(true) {
+            true => Ok(Reply::run(move || json_message(&json!({ "late": value["name"] })))),
+            false => Ok::<_, Error>(json_message(&json!({ "got": value["name"] })).into()),
+        }
+    });
+    let serving = serving.unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    assert_eq!(response_to(address, r#"{"name": "frame"}"#), json!({ "got": "frame" }));
+
+    assert_eq!(open(address, "http://evil.example").unwrap_err(), 403);
+    open(address, "https://app.example").unwrap();
+    let mut socket = open(address, &format!("http://{address}")).unwrap();
+    let mut ask = |text: &str| {
+        socket.send(text.into()).unwrap();
+        socket.read().unwrap().into_text().unwrap().to_string()
+    };
+    assert_eq!(ask(r#"{"name": "text"}"#), r#"{"got": "text"}"#);
+    assert_eq!(ask("{\"id\": 7}\n{\"wait\": true, \"name\": 1}"), "{\"id\": 7}\n{\"late\": 1}");
+    assert!(ask("no JSON").contains("Error: "));
+
+    // The limits of WebSockets are those of the options.
+    let part = |opcode, is_last| Frame::message("{", OpCode::Data(opcode), is_last);
+    for opcode in [Data::Text, Data::Continue, Data::Continue] {
+        socket.send(tungstenite::Message::Frame(part(opcode, false))).unwrap();
+    }
+    match socket.read().unwrap() {
+        tungstenite::Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1008),
+        other => panic!("{other:?}"),
+    }
+    drop(socket);
     stop(serving);
 }

@@ -55,6 +55,16 @@ pub(crate) struct FolderArgs {
     #[arg(long, help_heading = "Content")]
     pub(crate) fresh: bool,
 
+    /// While you edit: reload pages in the browser when their files change.
+    ///
+    /// A style sheet is replaced without a reload. Each HTML page gets a script, which follows the
+    /// changes of the files that the page has loaded; a page whose Content-Security-Policy forbids
+    /// that is named in the log. HTML is sent uncompressed, and browsers don't store it. Includes
+    /// --fresh. At every address, requests must be for localhost, an IP address, a name of --host,
+    /// or a name of a certificate.
+    #[arg(long, help_heading = "Content")]
+    pub(crate) live: bool,
+
     /// Follow symbolic links into FOLDER, too. Default: only into the served folder.
     ///
     /// Can be given several times. Whoever can create links in a served folder can publish

@@ -25,8 +25,8 @@ Examples:
 ///
 /// Sends one GET request to http:// or https://HOST[:PORT]/PATH, or to the path / at unix:PATH. A
 /// status below 400 is healthy, also a redirect, which isn't followed. message:// and
-/// message+tls://HOST:PORT are sent a message, and tcp:// and tls://HOST:PORT, echo servers, 64
-/// bytes. Prints one line: to standard output if the server is healthy, otherwise to standard error.
+/// message+tls://HOST:PORT are sent a message, and echo servers, at tcp:// and tls://HOST:PORT and at
+/// ws:// and wss://HOST[:PORT]/PATH, 64 bytes. Prints one line: to standard output if the server is healthy, otherwise to standard error.
 ///
 /// With TLS, the certificate is verified, unless the URL's host is localhost or a loopback address:
 /// certificates are for other names, and nobody is on the way. With --ca it is always verified.

@@ -21,15 +21,16 @@ Examples:
   sockeye load http://127.0.0.1:8000/ --rate 20k --duration 30s
   # HTTP/2 without TLS, with 32 requests in flight on each connection.
   sockeye load http://127.0.0.1:8000/ --http2 --streams 32
-  # An echo server, checking every byte.
-  sockeye load tcp://127.0.0.1:65432 --verify";
+  # An echo server, by WebSocket.
+  sockeye load ws://127.0.0.1:65432/ --body hello";
 
 /// Send requests to a server over and over, and report how fast it responds.
 ///
 /// http:// is requested by HTTP/1.1, https://HOST[:PORT]/PATH by HTTP/2 if the server chooses it
 /// (ALPN), else by HTTP/1.1. With several paths of one server, each connection requests them in turn.
 /// Servers at tcp:// and tls://HOST:PORT and unix:PATH must be echo servers. message:// and
-/// message+tls://HOST:PORT are sent messages.
+/// message+tls://HOST:PORT are sent messages. Servers at ws:// and wss://HOST[:PORT]/PATH must send
+/// back each message: every byte is compared.
 ///
 /// First, each request is sent once to learn its response; this isn't counted. A status of 400 or
 /// above, an error message, and a connection that ends before its response are errors. Only
@@ -51,7 +52,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Load {
-    /// http[s]://HOST[:PORT]/PATH, tcp|tls|message|message+tls://HOST:PORT or unix:PATH.
+    /// http[s]|ws[s]://HOST[:PORT]/PATH, tcp|tls|message[+tls]://HOST:PORT or unix:PATH.
     #[arg(required = true, value_name = "TARGET", value_parser = target_of_load)]
     pub(crate) targets: Vec<Target>,
 
@@ -74,7 +75,7 @@ pub(crate) struct Load {
 
     /// Maximum number of requests in flight per connection, in order.
     ///
-    /// For HTTP/1.1, echo servers and messages. On https://, only HTTP/1.1 is offered with it.
+    /// For HTTP/1.1, echo servers, WebSockets and messages. On https://, only HTTP/1.1 is offered with it.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     pub(crate) pipeline: NonZeroUsize,
 
@@ -154,12 +155,15 @@ pub(crate) struct RequestFlags {
     pub(crate) method: Option<String>,
 
     /// HTTP header, as 'Name: value'. Can be given several times.
+    ///
+    /// On ws:// and wss://, of the request for the WebSocket.
     #[arg(short = 'H', long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
 
     /// Content of the request or message, or the bytes for an echo server.
     ///
-    /// Default: no content for HTTP, a search message for message://, 64 bytes for an echo server.
+    /// On a WebSocket, it is text if it is UTF-8. Default: no content for HTTP, a search message for
+    /// message://, 64 bytes for an echo server and a WebSocket.
     #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
     pub(crate) body: Option<String>,
 
@@ -196,6 +200,11 @@ impl Load {
     /// Refuses flags that don't apply to the targets, and targets of several servers.
     pub(super) fn check(&self) -> Result<(), String> {
         let Some((first, others)) = self.targets.split_first() else { return Ok(()) };
+        if let (Target::WebSocket { .. }, Some(other)) = (first, others.first()) {
+            return Err(format!(
+                "a WebSocket has one path: give {first} or {other}, and run sockeye load twice for both"
+            ));
+        }
         if let Some(other) = others.iter().find(|other| !other.has_server_of(first)) {
             return Err(format!("{first} and {other} are two servers; give paths of one server"));
         }
@@ -211,7 +220,12 @@ impl Load {
             ("--streams", self.streams > NonZeroUsize::MIN),
         ];
         for (flag, given) in given {
-            if given && !matches!(first, Target::Http { .. }) {
+            let is_fit = match first {
+                Target::Http { .. } => true,
+                Target::WebSocket { .. } => flag == "--header",
+                _ => false,
+            };
+            if given && !is_fit {
                 return Err(format!("{flag} is for http[s]://HOST[:PORT]/PATH, not {first}"));
             }
         }

@@ -173,7 +173,10 @@ impl Command {
             }
             Self::Echo(echo) => (&mut echo.listen, echo.port),
             Self::Message(message) => (&mut message.listen, message.port),
-            Self::Send(send) => return send.check(&typed_flags(command, matches, send::MESSAGES)),
+            Self::Send(send) => {
+                let typed = |heading| typed_flags(command, matches, heading);
+                return send.check([typed(send::MESSAGES), typed(send::WEBSOCKETS)]);
+            }
             Self::Load(load) => return load.check(),
             Self::Health(health) => return health.check(),
             Self::Completions(_) | Self::Man(_) => return Ok(()),

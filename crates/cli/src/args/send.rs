@@ -14,8 +14,12 @@ use crate::log::level;
 use crate::quantity::{Size, Span};
 use crate::target::{Target, address, target_of_send};
 
-/// The help heading of the flags that are only for message://.
+/// The help heading of the flags that are for message://, and some of them for ws://.
 pub(super) const MESSAGES: &str = "Messages";
+/// The help heading of the flags that are only for ws:// and wss://.
+pub(super) const WEBSOCKETS: &str = "WebSocket";
+/// Flags of messages that are for WebSockets, too.
+const OF_BOTH: [&str; 4] = ["--file", "--count", "--output", "--max-content"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +29,8 @@ Examples:
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | sockeye send tcp://127.0.0.1:8000 --half-close
   # The same over TLS, with a request from a file.
   sockeye send tls://example.org:443 --half-close < request
+  # Send lines that you type to a WebSocket, and see what comes in. Ctrl-D closes it.
+  sockeye send wss://example.org/chat
   # Send a message, and print its response.
   sockeye send message://127.0.0.1:65432 '{\"action\": \"search\", \"value\": \"ring\"}'";
 
@@ -43,10 +49,17 @@ Examples:
 /// is escaped on a terminal and unchanged elsewhere. These responses are failures: an error,
 /// invalid JSON, or the message itself, as from an echo server. Without contents and files, all of
 /// standard input is one message.
+///
+/// To ws://HOST[:PORT]/PATH and wss://HOST[:PORT]/PATH, each content, each --file and, without these,
+/// each line of standard input is a message of text. Messages that come in are printed: text with a line
+/// break, bytes escaped on a terminal and unchanged elsewhere. Of the flags for messages, --file, --count,
+/// --output and --max-content are for these, too. The WebSocket is closed when as many
+/// messages have come in as were sent. On a terminal it stays open until Ctrl-D, or until the server
+/// closes it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Send {
-    /// tcp:// or tls://HOST:PORT, unix:PATH, message:// or message+tls://HOST:PORT.
+    /// tcp|tls|message[+tls]://HOST:PORT, ws[s]://HOST[:PORT]/PATH or unix:PATH.
     #[arg(value_parser = target_of_send)]
     pub(crate) target: Target,
 
@@ -86,7 +99,26 @@ pub(crate) struct Send {
     pub(crate) tls: ClientTls,
 
     #[command(flatten)]
+    pub(crate) websocket: WebSocketFlags,
+
+    #[command(flatten)]
     pub(crate) message: MessageFlags,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = WEBSOCKETS)]
+pub(crate) struct WebSocketFlags {
+    /// Send messages of bytes, not of text.
+    ///
+    /// Without contents and files, all of standard input is one message.
+    #[arg(long)]
+    pub(crate) binary: bool,
+
+    /// HTTP header of the request, as 'Name: value'. Can be given several times.
+    ///
+    /// 'Sec-WebSocket-Protocol: NAME' offers a subprotocol.
+    #[arg(short = 'H', long, value_name = "HEADER")]
+    pub(crate) header: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -127,21 +159,38 @@ pub(crate) struct MessageFlags {
 }
 
 impl Send {
-    /// Refuses flags that don't apply to the target. `given` are the typed flags for messages.
-    pub(super) fn check(&self, given: &[String]) -> Result<(), String> {
+    /// Refuses flags that don't apply to the target. `given` are the typed flags for messages, and
+    /// those for WebSockets.
+    pub(super) fn check(&self, given: [Vec<String>; 2]) -> Result<(), String> {
         let target = &self.target;
         self.tls.check(target)?;
         let is_message = matches!(target, Target::Message(..));
-        if self.half_close && is_message {
+        let is_websocket = matches!(target, Target::WebSocket { .. });
+        if self.half_close && (is_message || is_websocket) {
             return Err(format!(
                 "--half-close is for tcp:// and tls://HOST:PORT and unix:PATH; {target} takes messages, and \
-                 their responses have a length"
+                 they have a length"
             ));
         }
-        if is_message || given.is_empty() {
+        let [mut for_messages, for_websockets] = given;
+        if is_websocket {
+            for_messages.retain(|flag| !OF_BOTH.contains(&&**flag));
+        }
+        let (given, forms) = match (is_message, is_websocket) {
+            (true, _) => (for_websockets, "ws[s]://HOST[:PORT]/PATH"),
+            (_, true) => (for_messages, "message://HOST:PORT"),
+            _ if for_messages.is_empty() => (for_websockets, "ws[s]://HOST[:PORT]/PATH"),
+            _ => (for_messages, "message://HOST:PORT"),
+        };
+        if given.is_empty() {
             return Ok(());
         }
         let verb = if given.len() == 1 { "is" } else { "are" };
-        Err(format!("{} {verb} for message://HOST:PORT; {target} takes bytes", given.join(" and ")))
+        let takes = match (is_message, is_websocket) {
+            (true, _) => "messages in frames",
+            (_, true) => "messages of WebSocket",
+            _ => "bytes",
+        };
+        Err(format!("{} {verb} for {forms}; {target} takes {takes}", given.join(" and ")))
     }
 }

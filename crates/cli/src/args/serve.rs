@@ -218,28 +218,27 @@ pub(crate) struct Echo {
 
 /// The WebSockets of an echo server.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "WebSocket")]
 pub(crate) struct WebSocket {
-    /// Echo the messages of WebSockets (ws://, with --tls wss://), at every path.
+    /// Echo the messages of WebSockets, at every path.
     ///
-    /// Text comes back as text, and bytes as bytes. Other HTTP requests get 426.
+    /// Text comes back as text, and bytes as bytes. Other HTTP requests get 400.
     #[arg(id = "websocket", long = "websocket")]
     pub(crate) is_on: bool,
 
     /// Maximum size of a message. A larger one closes the WebSocket with 1009.
-    #[arg(long, value_name = "BYTES", requires = "websocket")]
+    #[arg(long, value_name = "BYTES", requires = "websocket", help_heading = "Limits")]
     #[arg(default_value_t = ws::Limits::default().message.into())]
     pub(crate) max_message: Size,
 
-    /// Maximum number of fragments of a message. More close the WebSocket with 1008.
-    #[arg(long, value_name = "N", requires = "websocket", value_parser = value_parser!(u32).range(1..))]
-    #[arg(default_value_t = ws::Limits::default().fragments)]
+    /// Maximum fragments of a message. More close the WebSocket with 1008.
+    #[arg(long, value_name = "N", requires = "websocket", help_heading = "Limits")]
+    #[arg(value_parser = value_parser!(u32).range(1..), default_value_t = ws::Limits::default().fragments)]
     pub(crate) max_fragments: u32,
 
     /// Ping clients that send nothing for this long. Without an answer, the connection is closed.
     ///
     /// They have 20s to answer.
-    #[arg(long, value_name = "TIME", requires = "websocket")]
+    #[arg(long, value_name = "TIME", requires = "websocket", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(ws::Limits::default().ping_after.unwrap_or_default()))]
     pub(crate) ping_after: Span,
 
@@ -248,8 +247,8 @@ pub(crate) struct WebSocket {
     /// Requests that a browser sends for a page of another origin get 403. Pages of this server's
     /// own origin are always allowed, and so are programs that send no Origin header. Can be given
     /// several times, or as a list with commas. Default: none.
-    #[arg(long, value_name = "URL", requires = "websocket", value_delimiter = ',')]
-    #[arg(value_parser = origin)]
+    #[arg(long, value_name = "URL", requires = "websocket", help_heading = "Browsers")]
+    #[arg(value_delimiter = ',', value_parser = origin)]
     pub(crate) origin: Vec<String>,
 }
 

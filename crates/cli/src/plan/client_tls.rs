@@ -44,8 +44,13 @@ fn with_trust(
     (versions, resume): (HttpVersions, bool),
 ) -> Result<Option<ClientTls>, Error> {
     let Some(host) = target.tls_host() else { return Ok(None) };
+    let versions = match target {
+        // The only version that opens WebSockets here.
+        Target::WebSocket { .. } => HttpVersions::Http1,
+        _ => versions,
+    };
     let alpn = match target {
-        Target::Http { .. } => versions.alpn(),
+        Target::Http { .. } | Target::WebSocket { .. } => versions.alpn(),
         _ => Vec::new(),
     };
     let certificate = match &flags.cert {

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use sockeye::files::{
-    BadMount, BudgetLimits, Budgets, Cors, Disk, Folder, Headers, Mounts, OpenError, Options,
+    BadMount, BudgetLimits, Budgets, Cors, Disk, Folder, Headers, Live, Mounts, OpenError, Options,
 };
 
 use super::Listing;
-use crate::args;
 use crate::error::{Error, OrUsage, is_wrong_path};
-use crate::text;
+use crate::{args, text, watch};
 
 #[derive(Debug)]
 pub(crate) struct Folders {
@@ -24,6 +23,9 @@ pub(crate) struct Folders {
     pub(crate) mounted: Vec<MountedFolder>,
     pub(crate) listing: Listing,
     pub(crate) archives: bool,
+    links_into: Vec<PathBuf>,
+    /// The changes that pages follow, with `--live`.
+    pub(crate) live: Option<Arc<Live>>,
 }
 
 /// A folder, or a single file, with its URL prefix.
@@ -47,11 +49,15 @@ impl Folders {
         let compressed = flags.compress_memory.bytes();
         let budgets = Budgets::new(BudgetLimits { compressed, ..BudgetLimits::default() });
         let archives = listing.is_on() && !flags.no_archives;
+        let live = flags.live.then(Live::new);
         let (mut mounts, mut mounted) = (Mounts::new(), Vec::<MountedFolder>::new());
         for argument in flags.folders {
             let (prefix, path) = split(argument).or_usage()?;
             let folder = Folder::new(open(&path, &flags.links_into)?);
-            let folder = folder.with_options(options.clone()).with_budgets(&budgets);
+            let mut folder = folder.with_options(options.clone()).with_budgets(&budgets);
+            if let Some(live) = &live {
+                folder = folder.with_live(live);
+            }
             let path = std::path::absolute(&path).context("cannot find the current folder")?;
             // Without a slash at the end.
             let path: PathBuf = path.components().collect();
@@ -59,7 +65,24 @@ impl Folders {
             mounts = result.map_err(|error| bad_mount(error, &path)).or_usage()?;
             mounted.push(MountedFolder { prefix, path, folder });
         }
-        Ok(Self { mounts, budgets, mounted, listing, archives })
+        let links_into = flags.links_into;
+        Ok(Self { mounts, budgets, mounted, listing, archives, links_into, live })
+    }
+
+    /// Watches the folders for the pages that reload when they change, if they do.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`watch::start`].
+    pub(crate) fn watch(&self) -> anyhow::Result<()> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let root = |mounted: &MountedFolder| watch::Root {
+            path: mounted.path.clone(),
+            prefix: mounted.prefix.clone(),
+            is_file: mounted.folder.is_file(),
+            links_into: self.links_into.clone(),
+        };
+        watch::start(self.mounted.iter().map(root).collect(), Arc::clone(live))
     }
 
     /// The folder at `/`.
@@ -114,7 +137,7 @@ fn options(flags: &args::FolderArgs, listing: Listing) -> anyhow::Result<Options
         spa: flags.spa,
         listing: listing.is_on(),
         archives: !flags.no_archives,
-        fresh: flags.fresh,
+        fresh: flags.fresh || flags.live,
         cors: Cors::origins(flags.cors.iter().map(String::as_str))?,
         hashed_up_to: flags.hash_up_to.bytes(),
         ..Options::default()

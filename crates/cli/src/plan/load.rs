@@ -5,11 +5,12 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use anyhow::Context;
 use bytes::Bytes;
 use sockeye::engine::driver;
-use sockeye_load::{HttpRequest, LoadKind, PreparedRequest, Until};
+use sockeye_load::{HttpRequest, LoadKind, PreparedRequest, Until, WebSocketOpening};
 
 use super::client_tls::{client_tls, health_tls, of_load};
 use super::messages::{self, TypeFlags};
 use super::send::{addresses, reserve_descriptors};
+use super::websocket::{OwnedMessage, UpgradeRequest};
 use crate::args;
 use crate::client_tls::HttpVersions;
 use crate::error::{Error, OrUsage};
@@ -51,7 +52,7 @@ pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
         Target::Http { path, .. } => (target.authority(), path.as_str()),
         _ => ("localhost".into(), "/"),
     };
-    let (kind, request) = match target {
+    let (kind, request) = match &target {
         Target::Http { .. } | Target::Unix(_) => {
             let mut request = HttpRequest::get(&host, path);
             let agent = concat!("sockeye-health/", env!("CARGO_PKG_VERSION"));
@@ -62,6 +63,10 @@ pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
         }
         Target::Message(..) => (LoadKind::Messages, prepared_message(SEARCH.into())?),
         Target::Tcp(..) => (LoadKind::Echo, PreparedRequest::bytes(Bytes::from_static(&ECHO))),
+        Target::WebSocket { .. } => {
+            let message = Bytes::from_static(&ECHO);
+            (LoadKind::WebSocket, websocket(&target, &[], message)?)
+        }
     };
     let addresses = addresses(unix_socket.as_ref().or(connect_to.as_ref()).unwrap_or(&target))?;
     let mut plan = sockeye_load::Plan::new(kind, vec![request]);
@@ -79,6 +84,11 @@ pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
     let mut versions = flags.http_versions();
     let (kind, requests) = match first {
         Target::Http { .. } => http(&flags, &mut versions)?,
+        Target::WebSocket { .. } => {
+            let message = body(&flags.request)?.unwrap_or(Bytes::from_static(&ECHO));
+            let request = websocket(first, &flags.request.header, message)?;
+            (LoadKind::WebSocket, vec![request])
+        }
         Target::Message(..) => (LoadKind::Messages, vec![message(&flags)?]),
         Target::Tcp(..) | Target::Unix(_) => (LoadKind::Echo, vec![echo(&flags)?]),
     };
@@ -167,6 +177,19 @@ fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {
         return Err(Error::usage("an echo server needs at least one byte: --body or --body-file"));
     }
     Ok(PreparedRequest::bytes(bytes))
+}
+
+/// A message of text if it is UTF-8, else of bytes.
+fn websocket(
+    target: &Target,
+    headers: &[String],
+    content: Bytes,
+) -> Result<PreparedRequest, Error> {
+    let UpgradeRequest { host, path, fields, protocols } = UpgradeRequest::new(target, headers)?;
+    let opening = WebSocketOpening { host, target: path, fields, protocols };
+    let is_text = str::from_utf8(&content).is_ok();
+    let message = OwnedMessage::new(content, !is_text)?;
+    Ok(PreparedRequest::websocket(opening, message.message()))
 }
 
 fn message(flags: &args::Load) -> Result<PreparedRequest, Error> {

@@ -21,7 +21,7 @@ use crate::text;
 const BINARY: &str = "binary/custom-client-binary-type";
 
 /// Maximum size of a content. All connections share one copy in memory.
-const MAX_CONTENT: u64 = 1 << 30;
+pub(super) const MAX_CONTENT: u64 = 1 << 30;
 
 /// The values of `--type` and `--encoding`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,7 +61,7 @@ fn is_json(text: &str) -> bool {
 }
 
 /// The start of a content, in quotes.
-fn excerpt(content: &[u8]) -> String {
+pub(super) fn excerpt(content: &[u8]) -> String {
     match content.get(..40) {
         None => text::quote(content),
         Some(start) => format!("{}...", text::quote(start)),

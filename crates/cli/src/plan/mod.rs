@@ -11,9 +11,13 @@ mod serve;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
+mod websocket;
 
 pub(crate) use self::folders::{Folders, MountedFolder};
 pub(crate) use self::listing::Listing;
 pub(crate) use self::load::{Health, Load, health, load};
-pub(crate) use self::send::{Send, SendMessages, send_bytes, send_messages};
+pub(crate) use self::send::{
+    Send, SendMessages, SendWebSocket, send_bytes, send_messages, send_websocket,
+};
 pub(crate) use self::serve::{Echo, Http, Message, Serve, WebSocket, echo, http, message};
+pub(crate) use self::websocket::{OwnedMessage, UpgradeRequest};

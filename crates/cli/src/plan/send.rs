@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -12,6 +13,7 @@ use sockeye::message::protocol::Message;
 
 use super::client_tls::client_tls;
 use super::messages::{self, TypeFlags};
+use super::websocket::{self, OwnedMessage, UpgradeRequest};
 use crate::args;
 use crate::client_tls::{ClientTls, HttpVersions};
 use crate::error::{Error, OrUsage};
@@ -57,6 +59,21 @@ pub(crate) struct SendMessages {
     pub(crate) output: Option<(PathBuf, File)>,
 }
 
+/// Messages to send on WebSockets.
+#[derive(Debug)]
+pub(crate) struct SendWebSocket {
+    pub(crate) client: Client,
+    pub(crate) target: Target,
+    pub(crate) request: UpgradeRequest,
+    /// Each connection sends all of them, `count` times. `None` for the lines of standard input.
+    pub(crate) messages: Option<Rc<[OwnedMessage]>>,
+    pub(crate) count: usize,
+    /// Maximum size of a message that comes in.
+    pub(crate) max_content: usize,
+    /// The file for messages that come in; `None` for standard output.
+    pub(crate) output: Option<(PathBuf, File)>,
+}
+
 pub(crate) fn send_bytes(flags: args::Send) -> Result<Send, Error> {
     let client = client(&flags)?;
     let contents: Vec<Bytes> =
@@ -71,12 +88,6 @@ pub(crate) fn send_messages(flags: args::Send) -> Result<SendMessages, Error> {
     let messages =
         messages::read(&flags.contents, &typed.file, TypeFlags { content_type, encoding })?;
     let client = client(&flags)?;
-    let create = |path: &PathBuf| {
-        let doing = || format!("cannot write to {}", path.display());
-        File::create(path)
-            .map(|file| (path.clone(), file))
-            .map_err(|error| Error::of_path(error, doing()))
-    };
     Ok(SendMessages {
         client,
         messages,
@@ -85,6 +96,30 @@ pub(crate) fn send_messages(flags: args::Send) -> Result<SendMessages, Error> {
         max_content: typed.max_content.bytes(),
         output: typed.output.as_ref().map(create).transpose()?,
     })
+}
+
+pub(crate) fn send_websocket(mut flags: args::Send) -> Result<SendWebSocket, Error> {
+    let contents = std::mem::take(&mut flags.contents);
+    let request = UpgradeRequest::new(&flags.target, &flags.websocket.header)?;
+    let messages = websocket::read(contents, &flags.message.file, flags.websocket.binary)?;
+    let client = client(&flags)?;
+    let typed = &flags.message;
+    Ok(SendWebSocket {
+        client,
+        request,
+        messages: messages.map(Into::into),
+        count: usize::try_from(typed.count.get()).or_usage()?,
+        max_content: typed.max_content.0,
+        output: typed.output.as_ref().map(create).transpose()?,
+        target: flags.target,
+    })
+}
+
+/// Creates the file of `--output`.
+fn create(path: &PathBuf) -> Result<(PathBuf, File), Error> {
+    let doing = || format!("cannot write to {}", path.display());
+    let created = File::create(path).map(|file| (path.clone(), file));
+    created.map_err(|error| Error::of_path(error, doing()))
 }
 
 /// The addresses of a server, at least one.

@@ -1,11 +1,14 @@
 //! `sockeye send`: opens connections, sends bytes or messages on each, and prints what comes back.
 //!
 //! All connections run on this thread. Standard input and output, which block, have a thread each:
-//! [`bytes`] reads the one, [`printer`] writes the other.
+//! [`input`] reads the one, [`printer`] writes the other.
 
 pub(crate) mod bytes;
+mod input;
 pub(crate) mod messages;
 mod printer;
+mod report;
+pub(crate) mod websocket;
 
 use std::io::ErrorKind;
 use std::path::Path;

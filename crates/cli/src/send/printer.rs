@@ -10,7 +10,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use sockeye::proto::{Promise, Ticket, Turn};
+use sockeye::proto::{Promise, Ticket};
 
 use crate::writer::{self, Queue, lock};
 
@@ -81,15 +81,20 @@ impl Printer {
         Ok(printer)
     }
 
-    /// Calls `write` to append to the queue, if there is room.
-    pub(super) fn print(&self, turn: &Turn<'_>, write: impl FnOnce(&mut Vec<u8>)) -> PrintResult {
+    /// Calls `write` to append to the queue, if there is room. Otherwise `promise` makes the promise
+    /// of a message that says when there is.
+    pub(super) fn print(
+        &self,
+        promise: impl FnOnce() -> Promise,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> PrintResult {
         if self.state().failed {
             return PrintResult::Closed;
         }
         if self.queue.put(MAX_QUEUED - 1, write) {
             return PrintResult::Queued;
         }
-        let promise = turn.promise();
+        let promise = promise();
         let ticket = promise.ticket();
         self.state().waiting.push(promise);
         // The thread may have made room before the promise was stored.

@@ -8,6 +8,7 @@ mod habits;
 mod health;
 mod hosts;
 mod http2;
+mod live;
 mod load;
 mod load_http2;
 mod log;

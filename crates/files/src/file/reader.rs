@@ -47,11 +47,13 @@ pub(crate) struct Reader<'a> {
     /// Whether a file may grow while it is read. Then only as many bytes are sent as it had when it
     /// was opened.
     pub(crate) may_grow: bool,
-    /// The budget for the contents of files whose size is not that of their content.
+    /// The budget for the contents of files whose size is not that of their content, and for
+    /// contents that are made.
     pub(crate) unsized_memory: &'a Arc<Budget>,
 }
 
-/// The bytes of a file whose size is not that of its content, and the permit for them.
+/// The bytes of a file whose size is not that of its content, or of content that was made, and the
+/// permit for them.
 struct UnsizedContent(Vec<u8>, #[expect(dead_code, reason = "it is held with the bytes")] Permit);
 
 impl AsRef<[u8]> for UnsizedContent {
@@ -156,6 +158,28 @@ impl Reader<'_> {
             (Content::Open(_), ReadScope::Cached) if count > 0 => Err(LoadError::WouldBlock),
             _ => Ok(content.start(count)?),
         }
+    }
+
+    /// All of a content, to be changed. Reads an open file, which must be unchanged afterwards.
+    pub(crate) fn whole(&self, content: &Content, len: u64) -> Result<Bytes, LoadError> {
+        match (content, self.scope) {
+            (Content::Open(_), ReadScope::Cached | ReadScope::SmallFiles) => {
+                Err(LoadError::NeedsFullRead)
+            }
+            (Content::Open(file), ReadScope::WholeFiles(_)) => {
+                let bytes = content.start(len as usize)?;
+                let is_whole = bytes.len() as u64 == len && file.is_current();
+                if is_whole { Ok(bytes) } else { Err(LoadError::Changed) }
+            }
+            _ => Ok(content.start(usize::MAX)?),
+        }
+    }
+
+    /// Content that was made for a response, with a permit for its memory.
+    pub(crate) fn made(&self, bytes: Vec<u8>) -> Result<Content, Absent> {
+        let permit = self.unsized_memory.take_shared(bytes.len() as u64);
+        let permit = permit.ok_or(Absent::Exhausted)?;
+        Ok(Content::Memory(Bytes::from_owner(UnsizedContent(bytes, permit))))
     }
 
     /// Whether a file that had the first identity before it was read, and the second one after, is

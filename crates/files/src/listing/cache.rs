@@ -51,6 +51,8 @@ pub(crate) struct ListingRequest {
     pub(crate) archives: bool,
     /// Whether the folder is read again, even if that was just done.
     pub(crate) always_read: bool,
+    /// The script tag of a page that reloads, or nothing.
+    pub(crate) script: Box<[u8]>,
     /// The coding that the client prefers.
     pub(crate) coding: Option<Coding>,
     /// The client that is charged.
@@ -137,7 +139,7 @@ impl ListingCache {
         encoder: &Encoder,
         request: &ListingRequest,
     ) -> Result<PageContent, Absent> {
-        let ListingRequest { folder, path, query, archives, client, cancel, .. } = request;
+        let ListingRequest { folder, path, query, archives, client, cancel, script, .. } = request;
         // Neither names nor paths contain a NUL, so keys are unambiguous. The path is decoded,
         // since the same path can be encoded in several ways.
         let mut key =
@@ -154,7 +156,9 @@ impl ListingCache {
                 false => (None, false),
             };
             let (query, path) = (query.clone(), path.clone());
-            let view = View::new(listing, query, Format::Html, *archives, path, readme, lease()?)?;
+            let format = Format::Html;
+            let mut view = View::new(listing, query, format, *archives, path, readme, lease()?)?;
+            view.script.clone_from(script);
             let page = Page::render(view, lease()?, cancel)?;
             if lacks_memory {
                 return Err(Unshared::WithoutReadme(Arc::new(page)));

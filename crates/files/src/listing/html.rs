@@ -81,6 +81,7 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
     put!(out, "\">JSON</a> and as <a href=\"");
     view.query.link_format(Format::Text, out);
     put!(out, "\">plain text</a>.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
+    out.extend_from_slice(&view.script);
 }
 
 /// Whether this page has any entries.

@@ -30,6 +30,8 @@ pub(crate) struct View {
     /// What can't be listed.
     pub(crate) omitted: Omitted,
     pub(crate) readme: Option<Readme>,
+    /// What is put at the end of a page.
+    pub(crate) script: Box<[u8]>,
     rows: ViewRows,
     /// The client is charged for the rows, even if they are shared.
     _lease: Lease,
@@ -120,6 +122,7 @@ impl View {
             truncated,
             omitted,
             readme,
+            script: Box::default(),
             rows,
             cut: None,
             _lease: lease,

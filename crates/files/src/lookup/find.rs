@@ -10,12 +10,15 @@ use sockeye_proto::{CancelToken, Permit};
 
 use super::entry::{Entry, Target};
 use super::folder::Folder;
-use super::mounts::{MountedPath, Mounts};
+use super::mounts::{Mount, MountedPath, Mounts};
 use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
+use crate::file::content::Content;
 use crate::file::content_type::ContentType;
 use crate::file::reader::{LoadError, Loaded, ReadScope, Reader};
 use crate::file::representation::{OpenedFile, Representation};
+use crate::live::problems::{MAX_LEN, Problem};
+use crate::naming::mime;
 use crate::naming::path::RequestPath;
 use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
@@ -81,7 +84,8 @@ pub(crate) fn look_up(
         let target = Target::Absent(Absent::Unmounted);
         return Ok(Arc::new(Entry { mount: None, target }));
     };
-    let folder = &mounts.get(mount).folder;
+    let mount_at = mounts.get(mount);
+    let folder = &mount_at.folder;
     let known_file = match known.as_deref() {
         Some(Entry { mount: Some(at), target: Target::File(rule, file) }) if *at == mount => {
             Some((*rule, file))
@@ -100,7 +104,7 @@ pub(crate) fn look_up(
         let store = opened_store.as_deref().unwrap_or(&*folder.store);
         let reader = Reader { store, ..folder.reader(scope) };
         let opened = RefCell::new(opened.take());
-        let lookup = Lookup { folder, known: known_file, reader, opened };
+        let lookup = Lookup { mount: mount_at, folder, known: known_file, reader, opened };
         let found = lookup.find(path);
         // Checked first: a call that would have blocked looks like a missing file to the rules.
         if store.would_block() {
@@ -142,6 +146,7 @@ pub(crate) fn look_up_fully(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
 
 /// One lookup in one folder.
 struct Lookup<'a> {
+    mount: &'a Mount,
     folder: &'a Folder,
     /// The file that an earlier lookup found.
     known: Option<(Rule, &'a Arc<FileEntry>)>,
@@ -241,6 +246,8 @@ impl Lookup<'_> {
         reader: &Reader<'_>,
     ) -> Result<Option<Target>, LoadError> {
         let folder = self.folder;
+        // Before the file is read, so that no change between the two is missed.
+        let tag = folder.live.as_ref().map(|live| live.tag(&self.mount.path_of(name)));
         let earlier = self.opened.take().filter(|opened| *opened.name == *name);
         let (now, file, identity, permit) = match earlier {
             Some(OpenedEarlier { file, identity, now, permit, .. }) => {
@@ -269,10 +276,43 @@ impl Lookup<'_> {
             }
             let Loaded { content, digest, utf8 } = loaded?;
             let kind = ContentType::of(name, &content, utf8, &folder.options, reader)?;
+            let content = match &tag {
+                Some(tag) => self.add_script(tag, name, content, &kind, &identity)?,
+                None => content,
+            };
             let opened = OpenedFile { name, kind, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);
             Arc::new(folder.encoder.entry(&self.reader, file)?)
         };
         Ok(Some(Target::File(rule, file)))
+    }
+
+    /// A content with the script that reloads pages, if it is HTML.
+    fn add_script(
+        &self,
+        tag: &str,
+        name: &[u8],
+        content: Content,
+        kind: &ContentType,
+        identity: &Identity,
+    ) -> Result<Content, LoadError> {
+        let Some(live) = self.folder.live.as_ref().filter(|_| mime::is_html(&kind.kind)) else {
+            return Ok(content);
+        };
+        let path = self.mount.path_of(name);
+        let problem = match kind.coding {
+            Some(_) => Some(Problem::Compressed),
+            None if identity.size > MAX_LEN as u64 => Some(Problem::TooLarge),
+            None => None,
+        };
+        if problem.is_some() {
+            live.report(&path, problem);
+            return Ok(content);
+        }
+        let html = self.reader.whole(&content, identity.size)?;
+        match live.insert(tag, &html, &path, self.folder.options.headers.policy()) {
+            Some(html) => Ok(self.reader.made(html)?),
+            None => Ok(content),
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::coding::encoder::Encoder;
 use crate::file::reader::{ReadScope, Reader};
 use crate::listing::cache::ListingCache;
+use crate::live::changes::Live;
 use crate::options::folder_options::Options;
 use crate::respond::budgets::{BudgetLimits, Budgets};
 use crate::store::digest::Digests;
@@ -21,6 +22,8 @@ pub struct Folder {
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) encoder: Arc<Encoder>,
     pub(crate) listings: Arc<ListingCache>,
+    /// The changes that its pages follow.
+    pub(crate) live: Option<Arc<Live>>,
 }
 
 impl Folder {
@@ -45,6 +48,7 @@ impl Folder {
             options: Arc::new(options),
             digests: Arc::default(),
             budgets,
+            live: None,
         }
     }
 
@@ -61,6 +65,19 @@ impl Folder {
         let encoder = Arc::new(Encoder::new(&self.options.codings, &budgets.cache));
         let listings = Arc::new(ListingCache::new(Arc::clone(&budgets.listings)));
         Self { budgets: Arc::clone(budgets), encoder, listings, ..self }
+    }
+
+    /// The same folder, whose pages reload in the browser after changes. Its files should be
+    /// [`fresh`](Options::fresh), too.
+    ///
+    /// A script is put into HTML, also into listings and error pages. It is at
+    /// `/.sockeye/live.js`, and gets the changes over a WebSocket at `/.sockeye/live`. HTML is then
+    /// sent whole, uncompressed, without ETag and Last-Modified, and with `Cache-Control: no-store`.
+    /// HTML in UTF-16, of more than 4 MiB, or stored compressed is sent as it is. All folders of a
+    /// server share one [`Live`].
+    #[must_use]
+    pub fn with_live(self, live: &Arc<Live>) -> Self {
+        Self { live: Some(Arc::clone(live)), ..self }
     }
 
     /// A reader for a lookup in this folder.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sockeye_proto::JobGroup;
 
 use super::folder::Folder;
+use crate::live::changes::Live;
 use crate::naming::path::{Refusal, RequestPath};
 use crate::respond::budgets::Budgets;
 
@@ -41,6 +42,14 @@ pub(crate) struct Mount {
     pub(crate) index: Box<[u8]>,
     /// The key of its `404.html`.
     pub(crate) error_page: Box<[u8]>,
+}
+
+impl Mount {
+    /// The path of a name in the folder, not percent-encoded.
+    pub(crate) fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        let slash = if self.prefix.is_empty() { &b""[..] } else { b"/" };
+        [b"/", &*self.prefix, slash, name].concat()
+    }
 }
 
 /// The rest of a path after the prefix of a folder.
@@ -119,6 +128,11 @@ impl Mounts {
     /// The budgets of each folder; folders may share them.
     pub(crate) fn budgets(&self) -> Vec<Arc<Budgets>> {
         self.mounts.iter().map(|mount| Arc::clone(&mount.folder.budgets)).collect()
+    }
+
+    /// The changes that pages follow: those of any folder, which share them.
+    pub(crate) fn live(&self) -> Option<&Arc<Live>> {
+        self.mounts.iter().find_map(|mount| mount.folder.live.as_ref())
     }
 
     pub(crate) fn get(&self, index: usize) -> &Mount {

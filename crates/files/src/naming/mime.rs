@@ -142,6 +142,10 @@ pub(crate) fn is_text(kind: &str) -> bool {
         || has_charset(kind)
 }
 
+pub(crate) fn is_html(kind: &str) -> bool {
+    essence(kind) == "text/html"
+}
+
 /// Whether a browser shows this type as a page, with links or scripts.
 pub(crate) fn is_page(kind: &str) -> bool {
     let essence = &*essence(kind);

@@ -105,6 +105,12 @@ impl Headers {
         self.headers.retain(|header| !header.name.eq_ignore_ascii_case(name));
     }
 
+    /// The Content-Security-Policy of pages.
+    pub(crate) fn policy(&self) -> Option<&str> {
+        let name = "Content-Security-Policy";
+        self.of(true).find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
     /// The headers of a file. `is_page`: whether a browser shows it as a page.
     pub(crate) fn of(&self, is_page: bool) -> impl Iterator<Item = (&str, &str)> {
         let sent = self.headers.iter().filter(move |header| is_page || !header.pages_only);

@@ -72,6 +72,10 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
+        let responder = match self.answer_live(view.request(), responder) {
+            Ok(answer) => return Progress::Answered(answer),
+            Err(responder) => responder,
+        };
         let (merged, mut scratch) = (merge_slashes(view.path()), Vec::new());
         if let Ok(path) = RequestPath::parse(&merged, &mut scratch) {
             let purpose = Purpose::MergedSlashes { why: Absent::Refused(refusal) };
@@ -81,6 +85,27 @@ impl Site {
         let target = Target::Absent(Absent::Refused(refusal));
         let entry = Arc::new(Entry { mount: self.inner.mounts.root(), target });
         self.respond(LookupRequest::requested(b"", view), &entry, responder)
+    }
+
+    /// Answers a request of a page that reloads. Returns the responder if it is no such request.
+    fn answer_live<'r, 't>(
+        &self,
+        request: &Request<'_>,
+        responder: Responder<'r, 't>,
+    ) -> Result<Answer, Responder<'r, 't>> {
+        match &self.inner.live {
+            Some(pages) => pages.answer(request, responder),
+            None => Err(responder),
+        }
+    }
+
+    /// Answers CONNECT, with which a page opens its WebSocket over HTTP/2 (RFC 8441).
+    #[cold]
+    pub(crate) fn connect(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        match self.answer_live(request, responder) {
+            Ok(answer) => answer,
+            Err(responder) => self.allow(Status::METHOD_NOT_ALLOWED, responder),
+        }
     }
 
     /// Answers with the cached entry, if it is fresh; otherwise waits for a lookup.
@@ -204,7 +229,8 @@ impl Site {
             }
         };
         let now = responder.now();
-        let error = ErrorResponse { status, fields: &fields, text: "", options };
+        let live = self.inner.live.as_ref().map(|pages| &*pages.live);
+        let error = ErrorResponse { status, fields: &fields, text: "", options, live };
         error.send(view, responder, || match status {
             Status::NOT_FOUND => self.nearest_folder(view, now),
             _ => (view.path() != b"/").then_some(1),

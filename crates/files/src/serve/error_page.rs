@@ -5,10 +5,12 @@
 
 use sockeye_http::{Answer, Body, Fields, Responder, Status};
 
-use crate::file::head::REVALIDATE;
+use crate::file::head::{NO_STORE, REVALIDATE};
 use crate::listing::assets;
 use crate::listing::query::prefers_html;
 use crate::listing::text::{self, put};
+use crate::live::changes::Live;
+use crate::live::page::allowing_script;
 use crate::naming::path::hex_digit;
 use crate::options::fields::with;
 use crate::options::folder_options::Options;
@@ -73,6 +75,8 @@ pub(super) struct ErrorResponse<'a> {
     pub(super) text: &'a str,
     /// The options of the folder that the path is in, if it is in one.
     pub(super) options: Option<&'a Options>,
+    /// The changes that pages follow.
+    pub(super) live: Option<&'a Live>,
 }
 
 impl<'a> ErrorResponse<'a> {
@@ -87,9 +91,12 @@ impl<'a> ErrorResponse<'a> {
         if !prefers_html(view.accept().as_deref()) {
             return responder.error(self.status, self.fields, self.text);
         }
-        let fields = page_fields(self.fields.clone(), self.options);
+        let fields = page_fields(self.fields.clone(), self.options, self.live.is_some());
         let mut page = Vec::with_capacity(4096);
         self.write_page(view.path(), nearest_folder(), &mut page);
+        if let Some(live) = self.live {
+            page.extend_from_slice(live.tag(b"").as_bytes());
+        }
         responder.send(self.status, &fields, Body::Copied(&page))
     }
 
@@ -140,15 +147,16 @@ impl<'a> ErrorResponse<'a> {
     }
 }
 
-/// `fields` and those of a page.
-fn page_fields(fields: Fields, options: Option<&Options>) -> Fields {
+/// `fields` and those of a page. `is_live`: whether it reloads by a script.
+fn page_fields(fields: Fields, options: Option<&Options>, is_live: bool) -> Fields {
     let default = Headers::default();
     let headers = options.map_or(&default, |options| &options.headers);
+    let live_policy = is_live.then(|| allowing_script(POLICY));
     let own = [
         ("Content-Type", "text/html; charset=utf-8"),
         ("X-Content-Type-Options", "nosniff"),
-        ("Content-Security-Policy", POLICY),
-        ("Cache-Control", REVALIDATE),
+        ("Content-Security-Policy", live_policy.as_deref().unwrap_or(POLICY)),
+        ("Cache-Control", if is_live { NO_STORE } else { REVALIDATE }),
     ];
     // A Content-Security-Policy of the operator, for example, could forbid the style of this page.
     let is_own = |name: &str| own.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));

@@ -201,6 +201,7 @@ impl Handler for FileHandler {
                 self.progress(progress, arrived, || request.to_owned_request())
             }
             Method::Options => self.site.options(request, responder),
+            Method::Connect => self.site.connect(request, responder),
             // HTTP does not define this method (RFC 9110, 9.1).
             Method::Extension(name) => {
                 let text = format!(

@@ -15,6 +15,7 @@ use crate::listing::cache::{ListingRequest, ListingResult};
 use crate::listing::document::Document;
 use crate::listing::page::PageContent;
 use crate::listing::query::{Format, ListingQuery, preferred_format};
+use crate::live::changes::Live;
 use crate::lookup::folder::Folder;
 use crate::lookup::mounts::{MountedPath, Mounts};
 use crate::naming::path::RequestPath;
@@ -78,7 +79,9 @@ impl PendingListing {
         let mut scratch = Vec::new();
         let target = match ListingTarget::of(mounts, view, &mut scratch) {
             Ok(target) => target,
-            Err((status, text)) => return (send_error(status, text, view, responder), None),
+            Err((status, text)) => {
+                return (send_error(status, text, mounts.live(), view, responder), None);
+            }
         };
         let ListingTarget { mount, path, query, format, title, job_group } = target;
         let client = responder.client(&http);
@@ -93,6 +96,8 @@ impl PendingListing {
             }
         }
         let (waiter, cancel) = Waiter::new();
+        let script = folder.live.as_ref().filter(|_| format == Format::Html);
+        let script = script.map(|live| live.tag(&mounts.get(mount).path_of(path.key())));
         let listing_request = ListingRequest {
             folder: path.name().into(),
             path: view.path().into(),
@@ -101,7 +106,11 @@ impl PendingListing {
             format,
             archives: folder.options.archives,
             always_read: folder.options.fresh,
-            coding: folder.encoder.preferred(view.accept_encoding().finish()),
+            coding: match &script {
+                None => folder.encoder.preferred(view.accept_encoding().finish()),
+                Some(_) => None,
+            },
+            script: script.unwrap_or_default().into_bytes().into(),
             client,
             arrived: responder.now(),
             cancel: cancel.clone(),
@@ -155,7 +164,8 @@ impl PendingListing {
                 let text = format!("This folder can't be sent as an archive: {error}.");
                 let http = self.request.view();
                 let view = RequestView::of(&http);
-                (send_error(Status::FORBIDDEN, &text, view, responder), None)
+                let live = self.folder.live.as_ref();
+                (send_error(Status::FORBIDDEN, &text, live, view, responder), None)
             }
         };
         ListingAnswer::Answered(answer, body)
@@ -245,7 +255,10 @@ impl PendingListing {
         let http = self.request.view();
         let view = RequestView::of(&http);
         let options = &self.folder.options;
-        let head = head(options, view.origin(), self.format, &self.title, Some(etag));
+        let is_live = self.folder.live.is_some() && self.format == Format::Html;
+        let etag = if is_live { "" } else { etag };
+        let known = (!is_live).then_some(etag);
+        let head = head(options, view.origin(), self.format, &self.title, known, is_live);
         let validators = Validators { noun, etag, modified: None, len };
         let not_modified = || Cow::Borrowed(&head.not_modified);
         let (ranges, responder) =
@@ -263,11 +276,12 @@ pub(crate) fn answer_head(
 ) -> Answer {
     match ListingTarget::of(mounts, view, &mut Vec::new()) {
         Ok(ListingTarget { mount, format, title, .. }) => {
-            let options = &mounts.get(mount).folder.options;
-            let head = head(options, view.origin(), format, &title, None);
+            let folder = &mounts.get(mount).folder;
+            let is_live = folder.live.is_some() && format == Format::Html;
+            let head = head(&folder.options, view.origin(), format, &title, None, is_live);
             responder.send_head(Status::OK, &head.fields, None)
         }
-        Err((status, text)) => send_error(status, text, view, responder),
+        Err((status, text)) => send_error(status, text, mounts.live(), view, responder),
     }
 }
 
@@ -312,12 +326,14 @@ impl<'s> ListingTarget<'s> {
 fn send_error(
     status: Status,
     text: &str,
+    live: Option<&Arc<Live>>,
     view: RequestView<'_>,
     responder: Responder<'_, '_>,
 ) -> Answer {
     let this_folder = view.path().iter().filter(|byte| **byte == b'/').count();
     let fields = with(Fields::new(), "Vary", "Accept");
-    let error = ErrorResponse { status, fields: &fields, text, options: None };
+    let live = live.map(|live| &**live);
+    let error = ErrorResponse { status, fields: &fields, text, options: None, live };
     error.send(view, responder, || Some(this_folder))
 }
 

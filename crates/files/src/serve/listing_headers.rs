@@ -2,30 +2,33 @@
 
 use sockeye_http::Fields;
 
-use crate::file::head::{Head, REVALIDATE};
+use crate::file::head::{Head, NO_STORE, REVALIDATE};
 use crate::listing::assets::POLICY;
 use crate::listing::query::Format;
 use crate::listing::text;
+use crate::live::page::allowing_script;
 use crate::options::fields::with;
 use crate::options::folder_options::Options;
 
 /// The headers of a listing or archive. An archive is named `title`. `etag` is known once the
-/// folder was read.
+/// folder was read. `is_live`: whether it is a page that reloads by a script.
 pub(super) fn head(
     options: &Options,
     origin: Option<&[u8]>,
     format: Format,
     title: &[u8],
     etag: Option<&str>,
+    is_live: bool,
 ) -> Head {
+    let caching = if is_live { NO_STORE } else { REVALIDATE };
     let mut not_modified =
-        with(Fields::new(), "Cache-Control", REVALIDATE).and(&options.cors.constant_fields());
+        with(Fields::new(), "Cache-Control", caching).and(&options.cors.constant_fields());
     if let Some(etag) = etag {
         not_modified = with(not_modified, "ETag", etag);
     }
     // The same URL has several formats. A page is compressed.
     not_modified = match format {
-        Format::Html if !options.codings.on_demand.is_empty() => {
+        Format::Html if !options.codings.on_demand.is_empty() && !is_live => {
             with(not_modified, "Vary", "Accept, Accept-Encoding")
         }
         Format::Html | Format::Json | Format::Text => with(not_modified, "Vary", "Accept"),
@@ -46,6 +49,9 @@ pub(super) fn head(
     };
     let fields = with(fields, "Content-Type", kind);
     let fields = match format {
+        Format::Html if is_live => {
+            with(fields, "Content-Security-Policy", &allowing_script(POLICY))
+        }
         Format::Html => with(fields, "Content-Security-Policy", POLICY),
         Format::Json | Format::Text => fields,
         Format::Tar => {
@@ -103,7 +109,7 @@ mod tests {
         options.cors = Cors::origins(["https://example.org"]).unwrap();
         let head = |format| {
             let origin = Some(&b"https://example.org"[..]);
-            head(&options, origin, format, b"title", Some("\"tag\"")).fields
+            head(&options, origin, format, b"title", Some("\"tag\""), false).fields
         };
         let fields = head(Format::Html);
         let fields = String::from_utf8_lossy(fields.as_bytes());

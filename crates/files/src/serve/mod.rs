@@ -6,6 +6,7 @@
 //! - `error_page`: errors as pages for browsers.
 //! - `listing`: a request for a folder as a listing or an archive, with its headers
 //!   (`listing_headers`) and its body (`listing_body`).
+//! - `live`: the script of pages that reload, and its WebSocket.
 //! - `explain`: why a URL is answered as it is.
 
 mod answer;
@@ -16,4 +17,5 @@ mod jobs;
 mod listing;
 mod listing_body;
 mod listing_headers;
+mod live;
 pub(crate) mod site;

@@ -10,6 +10,7 @@ use sockeye_http::{Fields, Responder};
 use sockeye_proto::{Permit, Time, Timed};
 
 use super::error_page::ErrorFields;
+use super::live::LivePages;
 use crate::lookup::cache::{CacheLimits, LookupCache};
 use crate::lookup::entry::Entry;
 use crate::lookup::folder::Folder;
@@ -56,6 +57,8 @@ pub(super) struct Inner {
     pub(super) granted: RefCell<Option<Permit>>,
     /// The budgets for paths outside all folders.
     pub(super) budgets: Arc<Budgets>,
+    /// The changes that pages follow.
+    pub(super) live: Option<LivePages>,
     /// The budgets of the folders, without duplicates.
     folder_budgets: Vec<Arc<Budgets>>,
 }
@@ -92,6 +95,7 @@ impl Site {
         folder_budgets.sort_by_key(Arc::as_ptr);
         folder_budgets.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let inner = Inner {
+            live: mounts.live().map(LivePages::new),
             mounts,
             folder_budgets,
             cache: RefCell::new(LookupCache::new(limits)),

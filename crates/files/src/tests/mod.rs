@@ -20,6 +20,7 @@ mod idle;
 mod json_lines;
 mod links;
 mod links_elsewhere;
+mod live;
 mod mounts;
 mod pages;
 mod precompressed;

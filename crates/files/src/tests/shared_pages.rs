@@ -39,6 +39,7 @@ fn make(
         format: Format::Html,
         archives: true,
         always_read: false,
+        script: Box::default(),
         coding,
         client,
         arrived: Time::ZERO,

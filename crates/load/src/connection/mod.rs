@@ -3,5 +3,6 @@
 mod base;
 mod http2;
 mod ordered;
+mod websocket;
 
 pub(crate) use self::ordered::Connection;

@@ -1,5 +1,5 @@
 //! A connection whose responses come in the order of its requests: HTTP/1.1, messages, echo. A
-//! connection that speaks HTTP/2 is passed on.
+//! connection that speaks HTTP/2 or WebSocket is passed on.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -8,6 +8,7 @@ use sockeye_proto::{Consumed, Event, Fault, Peer, Protocol, Reason, Time, Turn};
 
 use super::base::{ConnectionBase, ConnectionState, PendingRequest};
 use super::http2::Http2Connection;
+use super::websocket::WebSocketConnection;
 use crate::failure::Failure;
 use crate::plan::LoadKind;
 use crate::response::{Extent, Response, ResponseReader, reader};
@@ -132,6 +133,10 @@ impl Connection {
 
     fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) {
         let kind = self.base.worker.plan.kind;
+        if kind == LoadKind::WebSocket {
+            let (worker, number) = (Rc::clone(&self.base.worker), self.base.number);
+            return turn.switch_to(Box::new(WebSocketConnection::new(worker, number)));
+        }
         let alpn = peer.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
         if kind == LoadKind::Http2 || (kind == LoadKind::Http && alpn == Some(b"h2")) {
             let (worker, number) = (Rc::clone(&self.base.worker), self.base.number);

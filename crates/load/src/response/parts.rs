@@ -68,7 +68,11 @@ pub(crate) struct BadResponse(pub(crate) String);
 impl BadResponse {
     #[cold]
     pub(super) fn too_large(context: &RequestContext<'_>) -> Self {
-        let max = context.plan.max_content;
+        Self::larger_than(context.plan.max_content)
+    }
+
+    #[cold]
+    pub(super) fn larger_than(max: u64) -> Self {
         Self(format!("sent a response with content of more than {max} B (max-content)"))
     }
 }

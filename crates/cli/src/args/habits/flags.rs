@@ -59,9 +59,7 @@ const HIDDEN: Meaning = Advice(
      be served",
 );
 const NO_BROWSER: Meaning = Advice("no browser is opened; open the URL that is printed");
-const NO_RELOAD: Meaning = Advice(
-    "a change is visible after a second, and with --fresh at once; reload the page in the browser",
-);
+const RELOAD: Meaning = Advice("write --live");
 const NO_PROGRAMS: Meaning = Advice("files are sent as they are; no program or template is run");
 const NO_PROXY: Meaning = Advice("requests are answered from folders, and forwarded to no server");
 const NAMES: Meaning = Advice(
@@ -299,7 +297,7 @@ const FOLDERS: Table = &[
         Advice("every file has an ETag; --hash-up-to says for which it is a content hash"),
     ),
     (&["--open", "-o", "--open-browser", "--browser"], NO_BROWSER),
-    (&["--watch", "--live", "--reload", "--live-reload", "--hot"], NO_RELOAD),
+    (&["--watch", "--reload", "--live-reload", "--livereload", "--hot"], RELOAD),
     (
         &[
             "--prefix",

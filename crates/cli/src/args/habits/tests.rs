@@ -161,6 +161,7 @@ fn other_habits_are_answered_with_what_to_type() {
         ("sockeye http --log access.log", "with --access-log access.log"),
         ("sockeye http --gzip", "text is compressed by default"),
         ("sockeye http --no-cache", "write --fresh"),
+        ("sockeye http --watch", "write --live"),
         ("sockeye http --open", "open the URL that is printed"),
         ("sockeye http --auth a:b", "there are no users and passwords"),
         ("sockeye http --upload", "read-only"),

@@ -16,10 +16,10 @@ use sockeye::proto::{
     Abandoned, Blame, Consumed, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Turn,
 };
 
-use super::input::{Input, PIECE, Piece};
-use super::report::{Ending, Report};
 use crate::quantity::Span;
+use crate::send::input::{Input, PIECE, Piece};
 use crate::send::printer::{PrintResult, Printer};
+use crate::send::report::{Ending, Report, Traffic};
 use crate::text::{self, TerminalText};
 
 /// What a connection sends.
@@ -339,8 +339,8 @@ impl Connection {
             State::Done => self.written,
             _ => self.sent,
         };
-        let (bytes, hint) = ([sent, self.received], self.hint(reason));
-        self.settings.report.borrow_mut().record(self.number, bytes, ending, hint.as_deref());
+        let (traffic, hint) = (Traffic::bytes([sent, self.received]), self.hint(reason));
+        self.settings.report.borrow_mut().record(self.number, traffic, ending, hint.as_deref());
     }
 }
 
@@ -368,15 +368,18 @@ impl Protocol for Connection {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (number, text) = (self.number, &mut self.text);
         let Settings { style, printer, .. } = &self.settings;
-        let printed = printer.print(turn, |queue| match style {
-            Style::Labelled => {
-                let quoted = text::quote(input);
-                // Writing to memory doesn't fail.
-                let _ = writeln!(queue, "connection {number}: received {quoted}");
-            }
-            Style::Terminal => text.push(input, queue),
-            Style::Unchanged => queue.extend_from_slice(input),
-        });
+        let printed = printer.print(
+            || turn.promise(),
+            |queue| match style {
+                Style::Labelled => {
+                    let quoted = text::quote(input);
+                    // Writing to memory doesn't fail.
+                    let _ = writeln!(queue, "connection {number}: received {quoted}");
+                }
+                Style::Terminal => text.push(input, queue),
+                Style::Unchanged => queue.extend_from_slice(input),
+            },
+        );
         match printed {
             PrintResult::Queued => {
                 append_first(&mut self.first_received, input);

@@ -2,8 +2,6 @@
 //! with `--half-close` for any server.
 
 mod connection;
-mod input;
-mod report;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +17,10 @@ use bytes::Bytes;
 use sockeye::engine::driver;
 
 use self::connection::{Connection, Settings, Source, Style};
-use self::input::PIECE;
-use self::report::{Report, Summary};
 use super::finish;
+use super::input::{self, PIECE};
 use super::printer::Printer;
+use super::report::{Report, Summary};
 use crate::log::Log;
 use crate::plan::Send;
 

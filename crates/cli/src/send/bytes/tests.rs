@@ -5,9 +5,9 @@ use std::time::Duration;
 use sockeye::proto::harness::Harness;
 
 use super::connection::INPUT_END;
-use super::input::Piece;
-use super::input::tests::input_alone;
 use super::*;
+use crate::send::input::Piece;
+use crate::send::input::tests::input_alone;
 use crate::send::printer::tests::FULL_QUEUE;
 use sockeye::proto::End;
 

@@ -172,7 +172,7 @@ impl Connection {
     fn print(&mut self, number: u64, response: Message, turn: &Turn<'_>) -> ClientAction {
         let Run { printer, style, .. } = &*self.run;
         let label = self.run.labelled.then_some(self.sender.borrow().number);
-        match printer.print(turn, |queue| show(&response, *style, label, queue)) {
+        match printer.print(|| turn.promise(), |queue| show(&response, *style, label, queue)) {
             PrintResult::Queued => {
                 self.record(number, &response);
                 ClientAction::Continue

@@ -56,6 +56,7 @@ pub(super) const HTTP: &[Row] = &[
         .base("--listing"),
     row("--no-clean-urls", SWITCH, |run| get(run, "/about"), "200 OK", "404 Not Found"),
     row("--fresh", SWITCH, |run| get(run, "/a.foo"), ": max-age=600", ": no-cache"),
+    row("--live", SWITCH, |run| get(run, "/about"), "200 OK", "/.sockeye/live.js"),
     row("--links-into", "{dir}/.kept", |run| get(run, "/kept.txt"), "404 Not Found", "200 OK"),
     row("--content-type", "*.foo: text/x-foo", |run| get(run, "/a.foo"), "octet-stream", "x-foo"),
     row("--content-encoding", "*.gz: gzip", |run| get(run, "/xs.txt.gz"), "/gzip", "ng: gzip"),
@@ -147,6 +148,7 @@ pub(super) const EXPLAIN: &[Row] = &[
         .base("--listing"),
     row("--no-clean-urls", SWITCH, |run| explain(run, "/about"), "200 OK", "404 Not Found"),
     row("--fresh", SWITCH, |run| explain(run, "/a.foo"), ": max-age=600", ": no-cache"),
+    row("--live", SWITCH, |run| explain(run, "/about"), ": no-cache", ": no-store"),
     row("--links-into", "{dir}/.kept", |run| explain(run, "/kept.txt"), "404 Not Found", "200 OK"),
     row(
         "--content-type",

@@ -87,6 +87,10 @@ fn a_protocol_writes_as_there_is_room() {
     assert_eq!(tunnels.text(1).len(), 100_000);
     let events = tunnels.events();
     assert!(!events.is_empty() && events.iter().all(|event| event == "Room"), "{events:?}");
+    // It gets room at once if it has written nothing.
+    tunnels.client.data(1, b"N");
+    tunnels.client.read();
+    assert_eq!(tunnels.events(), ["Room"]);
 }
 
 /// Input waits while the output is full.
@@ -137,6 +141,36 @@ fn a_paused_protocol_holds_at_most_its_window_and_stalls_nobody() {
     }
     assert_eq!(tunnels.client.read(), ["1 RST_STREAM FLOW_CONTROL_ERROR"]);
     assert_eq!(tunnels.events(), ["closed: http2_flow_control_error"]);
+}
+
+/// Sends as much as the windows let through, up to `max` bytes. Returns how much that is.
+fn send_all(tunnels: &mut Tunnels, max: usize) -> usize {
+    let (mut window, mut sent) = (65_535, 0);
+    while sent < max && window > 0 {
+        let len = window.min(16_000).min(max - sent);
+        tunnels.client.data(1, &vec![b'y'; len]);
+        (window, sent) = (window - len, sent + len);
+        for frame in tunnels.client.read() {
+            if let Some(increment) = frame.strip_prefix("1 WINDOW_UPDATE ") {
+                window += increment.parse::<usize>().unwrap();
+            }
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_protocol_may_need_more_at_once_than_the_window_lets_through() {
+    let mut tunnels = Tunnels::open();
+    tunnels.client.data(1, b"W");
+    assert_eq!(send_all(&mut tunnels, 99_999), 99_999);
+    tunnels.client.data(1, b"z");
+    assert_eq!((tunnels.client.read(), tunnels.text(1)), (vec!["1 DATA 1".into()], "z"));
+    // There is a limit.
+    let mut tunnels = Tunnels::open();
+    tunnels.client.data(1, b"V");
+    let sent = send_all(&mut tunnels, 10_000_000);
+    assert!((100_000..700_000).contains(&sent), "{sent}");
 }
 
 #[test]
@@ -197,6 +231,11 @@ fn each_side_may_end_first() {
     tunnels.client.data(1, b"R");
     assert_eq!(tunnels.seen.remotes.borrow().len(), 1);
     assert_eq!(tunnels.events(), [""; 0]);
+    // And writes to nobody.
+    tunnels.client.data(1, &[b'y'; 16_000]);
+    tunnels.client.data(1, &[b'y'; 16_000]);
+    assert_eq!(tunnels.client.read(), ["1 WINDOW_UPDATE 490758"]);
+    assert!(tunnels.client.harness.charged() < 16_000);
     tunnels.client.end(1, b"");
     assert_eq!(tunnels.events(), ["Eof { clean: true }", "closed: finished"]);
     // The others discard what still comes, and then ask the client to stop.
@@ -267,6 +306,16 @@ fn what_is_written_before_a_fault_is_sent() {
     assert_eq!(tunnels.client.harness.take_reported().len(), 1);
     tunnels.client.end(1, b"ignored");
     assert_eq!((tunnels.client.read(), tunnels.seen.alive.get()), (vec![], 0));
+    // What comes after it is thrown away, and the windows are given back.
+    for window in [0, 10] {
+        let mut tunnels = Tunnels::with(&[(settings::INITIAL_WINDOW_SIZE, window)]);
+        tunnels.connect(1, "/");
+        tunnels.client.data(1, &[&b"last wordsX"[..], &[b'y'; 16_000]].concat());
+        assert_eq!(send_all(&mut tunnels, 49_000), 49_000);
+        tunnels.client.data(1, &[b'y'; 300]);
+        assert_eq!(tunnels.client.read(), [""; 0]);
+        assert!(tunnels.client.harness.charged() < 17_000);
+    }
 }
 
 #[test]

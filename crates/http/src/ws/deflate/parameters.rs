@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::semantics::chars::{is_token, is_token_byte, is_value_byte, prefix_len};
+use crate::semantics::chars::{is_token, is_token_byte, prefix_len};
 
 pub(super) const NAME: &str = "permessage-deflate";
 
@@ -131,9 +131,6 @@ impl<'a> Extensions<'a> {
                 b'\\' => *bytes.next().ok_or(SYNTAX)?,
                 byte => byte,
             };
-            if !is_value_byte(byte) {
-                return Err(SYNTAX);
-            }
             value.push(byte);
         }
         self.rest = bytes.as_slice();

@@ -36,6 +36,11 @@ fn messages_of_the_rfc() {
             for _ in 0..2 {
                 let result = side.decompress(data);
                 assert_eq!(result.as_deref(), Ok(message.as_bytes()), "{name}, {takeover}");
+                // Output that just fits.
+                let mut out = Vec::with_capacity(message.len());
+                let Side { memory, codec } = &mut side;
+                codec.inflate(memory, data, true, &mut out, message.len()).unwrap();
+                assert_eq!(out, message.as_bytes(), "{name}, {takeover}");
                 for at in 0..=data.len() {
                     let (first, second) = data.split_at(at);
                     let result = side.parts([first, &[], second], NO_LIMIT);

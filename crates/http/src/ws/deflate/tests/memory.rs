@@ -48,6 +48,15 @@ fn connections_share_states() {
 }
 
 #[test]
+fn a_higher_level_makes_messages_smaller() {
+    let len = |level| {
+        let options = DeflateOptions::new().level(level);
+        Side::server("permessage-deflate", &options).compress(&text(5000, 1)).unwrap().len()
+    };
+    assert!(len(1) > len(9), "{}, {}", len(1), len(9));
+}
+
+#[test]
 fn a_compressor_that_still_has_output_is_discarded() {
     let (mut sender, mut receiver) = Side::pair(&DeflateOptions::new(), &DeflateOptions::new());
     for level in 1..=9 {

@@ -4,6 +4,7 @@ mod limits;
 mod memory;
 mod negotiation;
 mod properties;
+mod reference;
 
 use super::*;
 

@@ -7,7 +7,7 @@ use crate::text;
 
 /// How one connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(in crate::send) enum Ending {
     Done,
     /// Aborted, since standard output has no reader.
     OutputClosed,
@@ -18,7 +18,7 @@ pub(super) enum Ending {
 }
 
 /// Collects the outcomes of connections to one address.
-pub(super) struct Report {
+pub(in crate::send) struct Report {
     summary: Summary,
     /// Warnings about connections that were not established. The next address may work.
     unconnected: Vec<String>,
@@ -27,21 +27,19 @@ pub(super) struct Report {
 
 impl Report {
     /// Warns about failures at once, but about failures to connect only at the end.
-    pub(super) fn new(warn: impl FnMut(String) + 'static) -> Self {
+    pub(in crate::send) fn new(warn: impl FnMut(String) + 'static) -> Self {
         Self { summary: Summary::default(), unconnected: Vec::new(), warn: Box::new(warn) }
     }
 
-    /// Records how connection `number` ended, how many bytes it sent and received, and a hint for
-    /// the user.
-    pub(super) fn record(
+    /// Records how connection `number` ended, what it sent and received, and a hint for the user.
+    pub(in crate::send) fn record(
         &mut self,
         number: usize,
-        [sent, received]: [u64; 2],
+        traffic: Traffic,
         ending: Ending,
         hint: Option<&str>,
     ) {
-        self.summary.sent += sent;
-        self.summary.received += received;
+        self.summary.traffic.add(&traffic);
         match ending {
             Ending::Done => {
                 self.summary.done += 1;
@@ -62,12 +60,12 @@ impl Report {
     }
 
     /// Whether no connection was established.
-    pub(super) fn is_unconnected(&self) -> bool {
+    pub(in crate::send) fn is_unconnected(&self) -> bool {
         !self.unconnected.is_empty() && self.summary.all() == 0
     }
 
     /// Warns about failures to connect, and sums everything up.
-    pub(super) fn finish(&mut self, time: Duration) -> Summary {
+    pub(in crate::send) fn finish(&mut self, time: Duration) -> Summary {
         self.summary.failed += self.unconnected.len();
         self.unconnected.drain(..).for_each(&mut self.warn);
         Summary { time, ..self.summary.clone() }
@@ -80,14 +78,48 @@ impl fmt::Debug for Report {
     }
 }
 
+/// What was sent and received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Summary {
-    pub(super) done: usize,
-    pub(super) output_closed: usize,
-    pub(super) failed: usize,
-    pub(super) sent: u64,
-    pub(super) received: u64,
-    pub(super) time: Duration,
+pub(in crate::send) struct Traffic {
+    /// Bytes that were sent, and that were received.
+    pub(in crate::send) bytes: [u64; 2],
+    /// The same in messages, if the bytes are those of messages.
+    pub(in crate::send) messages: Option<[u64; 2]>,
+}
+
+impl Traffic {
+    /// Bytes without messages.
+    pub(in crate::send) fn bytes(bytes: [u64; 2]) -> Self {
+        Self { bytes, messages: None }
+    }
+
+    fn add(&mut self, other: &Self) {
+        let sum = |[a, b]: [u64; 2], [c, d]: [u64; 2]| [a + c, b + d];
+        self.bytes = sum(self.bytes, other.bytes);
+        if let Some(messages) = other.messages {
+            self.messages = Some(sum(self.messages.unwrap_or_default(), messages));
+        }
+    }
+
+    /// What was sent (0) or received (1), for people.
+    fn text(&self, direction: usize) -> String {
+        let bytes = text::bytes(self.bytes[direction]);
+        match self.messages {
+            None => bytes,
+            Some(messages) => {
+                format!("{} ({bytes})", text::count(messages[direction], "message"))
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::send) struct Summary {
+    pub(in crate::send) done: usize,
+    pub(in crate::send) output_closed: usize,
+    pub(in crate::send) failed: usize,
+    pub(in crate::send) traffic: Traffic,
+    pub(in crate::send) time: Duration,
 }
 
 impl Summary {
@@ -105,7 +137,7 @@ impl fmt::Display for Summary {
         if self.output_closed > 0 {
             write!(f, ", {} aborted, since standard output has no reader", self.output_closed)?;
         }
-        let (sent, received) = (text::bytes(self.sent), text::bytes(self.received));
+        let [sent, received] = [0, 1].map(|direction| self.traffic.text(direction));
         write!(f, "; sent {sent}, received {received} in {}", text::time(self.time))
     }
 }
@@ -127,7 +159,7 @@ mod tests {
         });
         for (at, ending) in endings.iter().enumerate() {
             let bytes = if *ending == refused() { [0, 0] } else { [44, 22] };
-            report.record(at + 1, bytes, ending.clone(), None);
+            report.record(at + 1, Traffic::bytes(bytes), ending.clone(), None);
         }
         let unconnected = report.is_unconnected();
         let summary = report.finish(Duration::from_micros(1234)).to_string();

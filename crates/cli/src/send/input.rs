@@ -17,11 +17,11 @@ use sockeye::proto::Promise;
 use crate::writer::lock;
 
 /// Maximum size of a piece.
-pub(super) const PIECE: usize = 64 * 1024;
+pub(in crate::send) const PIECE: usize = 64 * 1024;
 
 /// The value of a connection's promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(in crate::send) enum Piece {
     /// At least one byte.
     Bytes(Bytes),
     End,
@@ -44,14 +44,14 @@ struct State {
 }
 
 /// The input of one connection. The others don't wait for it after it is dropped.
-pub(super) struct Input {
+pub(in crate::send) struct Input {
     shared: Arc<Shared>,
     number: usize,
 }
 
 impl Input {
     /// Requests the next piece, which comes as a message when all inputs have requested it.
-    pub(super) fn request(&self, promise: Promise) {
+    pub(in crate::send) fn request(&self, promise: Promise) {
         lock(&self.shared.state).requests.push((self.number, promise));
         self.shared.changed.notify_all();
     }
@@ -78,7 +78,10 @@ impl fmt::Debug for Input {
 
 /// Starts the thread that reads `source` for `count` connections. The thread ends with the source,
 /// or when all inputs are dropped and no read blocks it.
-pub(super) fn share(source: impl Read + Send + 'static, count: usize) -> io::Result<Vec<Input>> {
+pub(in crate::send) fn share(
+    source: impl Read + Send + 'static,
+    count: usize,
+) -> io::Result<Vec<Input>> {
     let (shared, inputs) = inputs(count);
     thread::Builder::new().name("input".into()).spawn(move || serve(&shared, source))?;
     Ok(inputs)
@@ -125,7 +128,7 @@ fn read(source: &mut impl Read, buffer: &mut [u8]) -> Piece {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::send) mod tests {
     use super::*;
 
     /// An input, and a function that answers its requests.

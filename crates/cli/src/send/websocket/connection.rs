@@ -1,0 +1,374 @@
+//! One connection: opens a WebSocket, and ends when it is closed or makes no progress.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use sockeye::http_core::ws::{self, ClientHandshake, CloseCode, Config, MaskKeys, Opening};
+use sockeye::proto::{Blame, Consumed, End, Event, Fault, Protocol, Reason, Time, Turn};
+
+use super::handler::{Handler, Progress, Settings};
+use super::refusal::Refusal;
+use super::source::Source;
+use crate::quantity::Span;
+use crate::random;
+use crate::send::report::Ending;
+use crate::text;
+
+/// How long a server may take to close the connection after the WebSocket is closed (RFC 6455,
+/// 7.1.1).
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The most bytes of a control frame. Pings and pongs are no progress.
+const CONTROL_FRAME: usize = 2 + 4 + 125;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    state: State,
+    number: usize,
+    settings: Rc<Settings>,
+    config: Rc<Config>,
+    progress: Rc<Progress>,
+    /// Start of the timeout: when the server last read or sent anything.
+    since: Time,
+    was_due: bool,
+    unsent: u64,
+    /// The first bytes that the server has sent.
+    first: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not connected yet.
+    Connecting(Source),
+    /// The response to the request for a WebSocket comes.
+    Opening(ClientHandshake, Source),
+    /// It opens none.
+    Refused(Refusal),
+    Open(Box<ws::Connection<Handler>>),
+    /// The WebSocket is closed. The server closes the connection until then.
+    Closed(Time),
+    Failed,
+}
+
+impl Connection {
+    pub(super) fn new(
+        number: usize,
+        source: Source,
+        settings: Rc<Settings>,
+        config: Rc<Config>,
+    ) -> Self {
+        Self {
+            state: State::Connecting(source),
+            number,
+            settings,
+            config,
+            progress: Rc::default(),
+            since: Time::ZERO,
+            was_due: false,
+            unsent: 0,
+            first: Vec::new(),
+        }
+    }
+
+    fn on_open(&mut self, turn: &mut Turn<'_>) {
+        self.since = turn.now();
+        let State::Connecting(source) = std::mem::replace(&mut self.state, State::Failed) else {
+            return;
+        };
+        let request = &self.settings.request;
+        let nonce = ClientHandshake::new(random::bytes(), &self.config);
+        let handshake = request.protocols.iter().fold(nonce, ClientHandshake::offering);
+        turn.out.write(&handshake.request(&request.host, &request.path, &request.fields));
+        self.state = State::Opening(handshake, source);
+    }
+
+    /// Reads the response to the request for a WebSocket. Returns how many bytes were used.
+    fn read_opening(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
+        let State::Opening(handshake, _) = &self.state else { return Ok(0) };
+        let opening = handshake.read(input);
+        let opening = opening.map_err(|bad| Fault::peer("bad_response", bad.0))?;
+        let (len, extension) = match opening {
+            Opening::NeedMore => return Ok(0),
+            Opening::Open { len, extension, .. } => (len, extension),
+            Opening::Refused { .. } => {
+                self.state = State::Refused(Refusal::default());
+                return Ok(0);
+            }
+        };
+        if let State::Opening(_, source) = std::mem::replace(&mut self.state, State::Failed) {
+            let handler = Handler {
+                number: self.number,
+                source,
+                settings: Rc::clone(&self.settings),
+                progress: Rc::clone(&self.progress),
+                is_all_sent: false,
+                unprinted: None,
+            };
+            let (config, masks) = (Rc::clone(&self.config), MaskKeys::new(random::bytes()));
+            let websocket = ws::Connection::client(config, masks, handler);
+            let mut websocket = Box::new(websocket.with_extension(extension));
+            let peer = turn.peer().clone();
+            websocket.on_event(Event::Open(&peer), turn)?;
+            self.state = State::Open(websocket);
+        }
+        Ok(len)
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Fault {
+        Fault::peer("refused", refusal.text(&self.settings.target))
+    }
+
+    /// After a call of the WebSocket: ends the connection if that is due.
+    fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Some(what) = self.progress.failure.take() {
+            self.state = State::Failed;
+            return Err(Fault::ours("input_failed", what));
+        }
+        if self.progress.is_output_closed.get() {
+            turn.end(End::Close);
+        }
+        let is_closed = self.progress.closed.borrow().is_some();
+        if is_closed && matches!(self.state, State::Open(_)) {
+            self.state = State::Closed(turn.now() + CLOSE_TIMEOUT);
+        }
+        // The timeout starts when an answer becomes due.
+        let is_due = self.is_due();
+        let was_due = std::mem::replace(&mut self.was_due, is_due);
+        if is_due && !was_due {
+            self.since = turn.now();
+        }
+        if turn.unsent() != self.unsent {
+            if self.unsent > turn.unsent() + CONTROL_FRAME as u64 {
+                self.since = turn.now();
+            }
+            self.unsent = turn.unsent();
+            turn.mark();
+        }
+        Ok(())
+    }
+
+    /// Whether an answer is due.
+    fn is_due(&self) -> bool {
+        match self.state {
+            State::Opening(..) | State::Refused(_) => true,
+            State::Open(_) => {
+                let Progress { is_done, is_printing, .. } = &*self.progress;
+                let is_waiting = !is_done.get() && !is_printing.get();
+                is_waiting && !self.settings.is_interactive && self.progress.unanswered() > 0
+            }
+            _ => false,
+        }
+    }
+
+    fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let State::Closed(until) = self.state
+            && until <= turn.now()
+        {
+            turn.end(End::Close);
+        }
+        if !self.is_due() || turn.now() < self.since + self.settings.timeout {
+            return Ok(());
+        }
+        let timeout = Span(self.settings.timeout);
+        Err(match &self.state {
+            State::Refused(refusal) => self.refused(refusal),
+            State::Opening(..) => {
+                let what =
+                    format!("was silent for {timeout:#} when the WebSocket was to be opened");
+                Fault::peer("silent", what)
+            }
+            _ => {
+                let what = self.unanswered();
+                Fault::peer("silent", format!("was silent for {timeout:#} when {what}"))
+            }
+        })
+    }
+
+    fn unanswered(&self) -> String {
+        let count = text::count(self.progress.unanswered(), "message");
+        format!("{count} of {} had no answer", self.progress.sent.get().messages)
+    }
+
+    fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match &self.state {
+            State::Opening(..) => {
+                let what = "closed the connection before the WebSocket was open";
+                Err(Fault::peer("closed_early", what))
+            }
+            State::Refused(refusal) => Err(self.refused(refusal)),
+            _ => {
+                turn.end(End::Close);
+                Ok(())
+            }
+        }
+    }
+
+    /// How the connection has ended.
+    fn ending(&self, reason: &Reason) -> Ending {
+        let Progress { is_done, is_output_closed, closed, .. } = &*self.progress;
+        if let State::Connecting(_) = self.state {
+            return Ending::NotConnected(reason.to_string());
+        }
+        if is_output_closed.get() {
+            return Ending::OutputClosed;
+        }
+        if is_done.get() {
+            return Ending::Done;
+        }
+        let closed = closed.borrow();
+        let (Some((code, text)), false) = (&*closed, matches!(reason, Reason::Fault(_))) else {
+            return Ending::Failed(reason.to_string());
+        };
+        let is_normal = matches!(*code, CloseCode::NORMAL | CloseCode::NO_STATUS);
+        if self.settings.is_interactive && is_normal && text.is_empty() {
+            return Ending::Done;
+        }
+        let how = match *code {
+            CloseCode::ABNORMAL if matches!(reason, Reason::Reset) => {
+                "reset the connection".to_owned()
+            }
+            CloseCode::ABNORMAL => "ended the connection without closing the WebSocket".to_owned(),
+            CloseCode::NO_STATUS => "closed the WebSocket without a code".to_owned(),
+            code => {
+                let name = code_name(code).map(|name| format!(" ({name})")).unwrap_or_default();
+                format!("closed the WebSocket with {code}{name}")
+            }
+        };
+        let why = match &**text {
+            "" => String::new(),
+            _ if *code == CloseCode::ABNORMAL => String::new(),
+            text => format!(": {}", text::quote(text.as_bytes())),
+        };
+        let when = match self.progress.unanswered() {
+            _ if self.settings.is_interactive => String::new(),
+            0 => " before everything was sent".to_owned(),
+            _ => format!(" when {}", self.unanswered()),
+        };
+        Ending::Failed(format!("the peer {how}{why}{when}"))
+    }
+
+    /// A hint for the user, if the port speaks something else.
+    fn hint(&self, reason: &Reason) -> Option<String> {
+        if !matches!(self.state, State::Opening(..)) {
+            return None;
+        }
+        let is_ours = matches!(reason, Reason::Fault(fault) if fault.blame == Blame::Ours);
+        match &self.first[..] {
+            // The start of a TLS alert (RFC 8446, 5.1).
+            [21, 3, ..] => {
+                Some(format!("the peer speaks TLS: write {}", self.settings.with_tls.as_ref()?))
+            }
+            [] if !is_ours => {
+                Some(format!("if the port speaks TLS, write {}", self.settings.with_tls.as_ref()?))
+            }
+            first if first.starts_with(b"GET ") => Some(
+                "the peer sends back what it receives, as sockeye echo does; with --websocket that \
+                 speaks WebSocket"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+
+    fn report(&self, reason: &Reason) {
+        let (ending, hint) = (self.ending(reason), self.hint(reason));
+        let traffic = self.progress.traffic();
+        self.settings.report.borrow_mut().record(self.number, traffic, ending, hint.as_deref());
+    }
+}
+
+/// What a close code means.
+fn code_name(code: CloseCode) -> Option<&'static str> {
+    Some(match code {
+        CloseCode::NORMAL => "normal",
+        CloseCode::GOING_AWAY => "going away",
+        CloseCode::PROTOCOL_ERROR => "protocol error",
+        CloseCode::UNSUPPORTED_DATA => "unsupported data",
+        CloseCode::INVALID_DATA => "invalid data",
+        CloseCode::POLICY_VIOLATION => "policy violation",
+        CloseCode::TOO_LARGE => "message too large",
+        CloseCode::INTERNAL_ERROR => "internal error",
+        CloseCode::TRY_AGAIN_LATER => "try again later",
+        _ => return None,
+    })
+}
+
+impl Protocol for Connection {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        let mut used = 0;
+        if let State::Opening(..) = self.state {
+            self.since = turn.now();
+            self.first = input[..input.len().min(8)].to_vec();
+            used = self.read_opening(input, turn)?;
+        }
+        let rest = &input[used..];
+        let consumed = match &mut self.state {
+            State::Open(websocket) => {
+                if rest.len() > CONTROL_FRAME {
+                    self.since = turn.now();
+                }
+                let received = self.progress.received.get();
+                let consumed = websocket.on_bytes(rest, turn)?;
+                if self.progress.received.get() != received {
+                    self.since = turn.now();
+                }
+                consumed
+            }
+            State::Refused(refusal) => {
+                let read = refusal.read(rest);
+                let (count, is_complete) =
+                    read.map_err(|bad| Fault::peer("bad_response", bad.0))?;
+                if is_complete {
+                    return Err(Fault::peer("refused", refusal.text(&self.settings.target)));
+                }
+                Consumed::more(count)
+            }
+            State::Opening(..) => Consumed::more(0),
+            _ => Consumed::more(rest.len()),
+        };
+        self.after_call(turn)?;
+        Ok(Consumed { used: used + consumed.used, ..consumed })
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match (event, &mut self.state) {
+            (Event::Closed(reason), state) => {
+                if let State::Open(websocket) = state {
+                    // The handler prints what waits for room.
+                    websocket.on_event(Event::Closed(reason), turn)?;
+                }
+                self.report(reason);
+                return Ok(());
+            }
+            (Event::Open(_), State::Connecting(_)) => self.on_open(turn),
+            (Event::Deadline, _) => {
+                self.on_deadline(turn)?;
+                if let State::Open(websocket) = &mut self.state {
+                    websocket.on_event(Event::Deadline, turn)?;
+                }
+            }
+            (event, State::Open(websocket)) => {
+                let was_printing = self.progress.is_printing.get();
+                websocket.on_event(event, turn)?;
+                if was_printing && !self.progress.is_printing.get() {
+                    // While printing waited, the server's bytes were not read.
+                    self.since = turn.now();
+                }
+            }
+            (Event::Eof { .. }, _) => self.on_end_of_input(turn)?,
+            (Event::Drain { .. }, _) => turn.end(End::Close),
+            _ => {}
+        }
+        self.after_call(turn)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let websocket = match &self.state {
+            State::Open(websocket) => websocket.deadline(),
+            State::Closed(until) => Some(*until),
+            _ => None,
+        };
+        let due = self.is_due().then(|| self.since + self.settings.timeout);
+        [websocket, due].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,105 @@
+//! Lines of a stream that comes in pieces.
+
+/// Maximum length of a line. A longer one is refused before all of it was read.
+const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// Cuts bytes into lines, which end with LF or CRLF. The last one may have no end.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    bytes: Vec<u8>,
+    /// Where the next line begins.
+    start: usize,
+    /// There is no end of a line before this.
+    searched: usize,
+    is_ended: bool,
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NextLine<'a> {
+    Line(&'a [u8]),
+    /// More bytes are needed.
+    NeedMore,
+    End,
+    TooLong,
+}
+
+impl Lines {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.start);
+        self.searched -= self.start;
+        self.start = 0;
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// No more bytes come.
+    pub(super) fn end(&mut self) {
+        self.is_ended = true;
+    }
+
+    pub(super) fn next(&mut self) -> NextLine<'_> {
+        let rest = &self.bytes[self.searched..];
+        let Some(len) = rest.iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.bytes.len();
+            let line = &self.bytes[self.start..];
+            return match (line, self.is_ended) {
+                (line, false) if line.len() > MAX_LINE => NextLine::TooLong,
+                (_, false) => NextLine::NeedMore,
+                ([], true) => NextLine::End,
+                (line, true) => {
+                    self.start = self.bytes.len();
+                    NextLine::Line(line)
+                }
+            };
+        };
+        let (start, end) = (self.start, self.searched + len);
+        (self.start, self.searched) = (end + 1, end + 1);
+        let line = &self.bytes[start..end];
+        NextLine::Line(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_the_same_for_any_split_of_the_bytes() {
+        for (bytes, expected) in [
+            (&b"one\ntwo\n"[..], &["one", "two"][..]),
+            (b"one\r\n\n two", &["one", "", " two"]),
+            (b"\r\n", &[""]),
+            (b"", &[]),
+            (b"a\rb", &["a\rb"]),
+        ] {
+            for size in 1..=bytes.len().max(1) {
+                let mut lines = Lines::default();
+                let mut found = Vec::new();
+                let mut pieces = bytes.chunks(size);
+                loop {
+                    match lines.next() {
+                        NextLine::Line(line) => {
+                            found.push(String::from_utf8_lossy(line).into_owned());
+                        }
+                        NextLine::NeedMore => match pieces.next() {
+                            Some(piece) => lines.push(piece),
+                            None => lines.end(),
+                        },
+                        NextLine::End => break,
+                        NextLine::TooLong => panic!("too long"),
+                    }
+                }
+                assert_eq!(found, expected, "in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused() {
+        let mut lines = Lines::default();
+        lines.push(&vec![b'x'; MAX_LINE]);
+        assert_eq!(lines.next(), NextLine::NeedMore);
+        lines.push(b"x");
+        assert_eq!(lines.next(), NextLine::TooLong);
+    }
+}

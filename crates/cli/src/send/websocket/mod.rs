@@ -1,0 +1,118 @@
+//! `sockeye send ws://…` and `wss://…`: opens WebSockets, sends messages on each, and prints those
+//! that come in.
+//!
+//! Contents, and lines of standard input, are messages of text. A connection closes its WebSocket
+//! when it has received as many messages as it has sent. If standard input is a terminal, it stays
+//! open until the end of the input (Ctrl-D) or the server's close.
+
+mod connection;
+mod handler;
+mod lines;
+mod refusal;
+mod show;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::Context;
+use sockeye::engine::{Config, driver};
+use sockeye::http_core::ws;
+
+use self::connection::Connection;
+use self::handler::Settings;
+use self::show::Style;
+use self::source::Source;
+use super::input;
+use super::printer::Printer;
+use super::report::{Report, Summary};
+use crate::log::Log;
+use crate::plan::SendWebSocket;
+
+/// Fragments of a message. Servers send long messages in small ones, and each takes at least two
+/// bytes.
+const MAX_FRAGMENTS: u32 = 1 << 20;
+
+/// Runs until all connections have ended.
+///
+/// # Errors
+///
+/// The event loop could not start, or the output failed. Failed connections are reported one by one,
+/// and in the exit code.
+pub(crate) fn run(plan: SendWebSocket, log: &Log) -> anyhow::Result<ExitCode> {
+    let (path, file) = plan.output.as_ref().map(|(path, file)| (path, file.try_clone())).unzip();
+    let is_labelled = plan.client.connections > 1;
+    let (printer, style) = match file.transpose().context("cannot write the output")? {
+        Some(file) => (Printer::start(file, false), Style::Unchanged),
+        None if is_labelled => (Printer::start(io::stdout(), false), Style::Labelled),
+        None if io::stdout().is_terminal() => {
+            (Printer::start(io::stdout(), false), Style::Terminal)
+        }
+        None => (Printer::start(io::stdout(), false), Style::Text),
+    };
+    let printer = printer.context("cannot start a thread")?;
+    let started = Instant::now();
+    let mut summary = Summary::default();
+    for (at, address) in plan.client.addresses.iter().enumerate() {
+        let warn = {
+            let log = log.clone();
+            move |warning: String| log.print(warning)
+        };
+        let report = Rc::new(RefCell::new(Report::new(warn)));
+        let settings = Settings {
+            style,
+            is_interactive: plan.messages.is_none() && io::stdin().is_terminal(),
+            with_tls: plan.client.with_tls.as_ref().map(ToString::to_string),
+            target: plan.target.clone(),
+            request: plan.request.clone(),
+            timeout: plan.client.timeout,
+            printer: printer.clone(),
+            report: Rc::clone(&report),
+        };
+        run_connections(&plan, address, &Rc::new(settings))?;
+        let mut report = report.borrow_mut();
+        let is_last = at + 1 == plan.client.addresses.len();
+        if report.is_unconnected() && !is_last {
+            tracing::info!(?address, "could not connect; trying the next address");
+            continue;
+        }
+        summary = report.finish(started.elapsed());
+        break;
+    }
+    super::finish(&printer, path.map(std::path::PathBuf::as_path))?;
+    log.print(summary.to_string());
+    Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_connections(
+    plan: &SendWebSocket,
+    address: &driver::Target,
+    settings: &Rc<Settings>,
+) -> anyhow::Result<()> {
+    let count = plan.client.connections;
+    let sources: Vec<Source> = match &plan.messages {
+        Some(messages) => (0..count).map(|_| Source::of(messages, plan.count)).collect(),
+        None => {
+            let inputs = input::share(io::stdin(), count).context("cannot start a thread")?;
+            inputs.into_iter().map(Source::lines).collect()
+        }
+    };
+    let config = Rc::new(ws::Config::new(ws::Limits {
+        message: plan.max_content,
+        fragments: MAX_FRAGMENTS,
+        ..ws::Limits::default()
+    }));
+    let connections = sources.into_iter().enumerate().map(|(at, source)| {
+        Connection::new(at + 1, source, Rc::clone(settings), Rc::clone(&config))
+    });
+    let client = &plan.client;
+    // No limit: at a limit, the client would stop reading, and an echo server with it. What is sent
+    // is in memory anyway, or read when the output is almost empty.
+    let engine = Config { max_buffered_output: usize::MAX, ..client.config.clone() };
+    super::run_connections(engine, client.tls.as_ref(), address, connections)
+}

@@ -1,0 +1,96 @@
+//! The response of a server that opens no WebSocket.
+
+use sockeye::http_core::Status;
+use sockeye::http_core::client::{BadResponse, Piece, RequestKind, ResponseReader};
+
+use crate::target::Target;
+use crate::text;
+
+/// Maximum number of bytes of the response's text that are shown.
+const MAX_TEXT: usize = 300;
+
+/// Reads the response, as far as it is shown.
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    reader: ResponseReader,
+    status: u16,
+    location: Option<String>,
+    is_text: bool,
+    content: Vec<u8>,
+}
+
+impl Refusal {
+    /// Reads more. Returns how many bytes were used, and whether the response is complete.
+    pub(super) fn read(&mut self, input: &[u8]) -> Result<(usize, bool), BadResponse> {
+        let mut used = 0;
+        loop {
+            let (count, piece) = self.reader.read(&input[used..], RequestKind::Other, None)?;
+            used += count;
+            match piece {
+                Piece::NeedMore => return Ok((used, false)),
+                Piece::Head(head) => {
+                    self.status = head.status;
+                    let value = |name| value(head.bytes, name);
+                    self.location = value("location");
+                    self.is_text =
+                        value("content-type").is_some_and(|is| is.starts_with("text/plain"));
+                }
+                Piece::Content(bytes) => {
+                    self.content.extend_from_slice(bytes);
+                    if self.content.len() > MAX_TEXT {
+                        return Ok((used, true));
+                    }
+                }
+                Piece::End { .. } => return Ok((used, true)),
+            }
+        }
+    }
+
+    /// What the server has done instead, and what to do: the end of a sentence that begins with "the
+    /// peer".
+    pub(super) fn text(&self, target: &Target) -> String {
+        let Self { status, .. } = self;
+        let reason = Status::from_code(*status).map_or("", Status::reason);
+        let mut what = format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
+        let content = String::from_utf8_lossy(&self.content);
+        // Our servers repeat the status on the first line.
+        let own = format!("{status} {reason}\n");
+        let content = content.strip_prefix(&own).unwrap_or(&content).trim();
+        let line = content.lines().next().unwrap_or_default();
+        // A redirect says more by its Location.
+        if self.is_text && !line.is_empty() && self.location.is_none() {
+            let end = line.floor_char_boundary(MAX_TEXT);
+            what += &format!(" ({})", text::escape_controls(&line[..end]));
+        }
+        what + &self.hint(target)
+    }
+
+    fn hint(&self, target: &Target) -> String {
+        match (self.status, &self.location) {
+            (300..=399, Some(location)) => match target.with_tls_by(location) {
+                Some(with_tls) => format!("; this port speaks TLS: write {with_tls}"),
+                None => {
+                    let location = text::escape_controls(location).replacen("http", "ws", 1);
+                    format!("; it redirects to {location}")
+                }
+            },
+            (200..=299, _) => {
+                let path = "; there is something else at this path: write that of a WebSocket";
+                path.into()
+            }
+            (401, _) => "; -H 'Authorization: …' sends credentials".into(),
+            (404, _) => "; write the path of a WebSocket".into(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// The value of the first field with this name in a head.
+fn value(head: &[u8], name: &str) -> Option<String> {
+    let line = head.split(|byte| *byte == b'\n').find_map(|line| {
+        let (this, value) = line.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":")?;
+        this.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+    })?;
+    Some(String::from_utf8_lossy(line.trim_ascii()).into_owned())
+}

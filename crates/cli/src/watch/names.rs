@@ -1,0 +1,52 @@
+//! Names whose changes mean nothing to a page.
+
+/// Whether a name in a folder is hidden, as the server hides it. `is_root`: whether the folder is a
+/// served one itself, where `.well-known` is shown.
+fn is_hidden(name: &[u8], is_root: bool) -> bool {
+    name.starts_with(b".") && !(is_root && name == b".well-known")
+}
+
+/// Whether a file with this name is one that editors and other programs write for a moment, to
+/// rename it or to keep an old version.
+fn is_temporary(name: &[u8]) -> bool {
+    // Emacs, Vim (a probe of the folder), and JetBrains' programs.
+    let is_between = |edge| name.len() > 1 && name.starts_with(edge) && name.ends_with(edge);
+    [&b"~"[..], b".tmp", b".swp", b"___jb_tmp___", b"___jb_old___"]
+        .iter()
+        .any(|end| name.ends_with(end))
+        || is_between(b"#")
+        || name == b"4913"
+}
+
+/// Whether changes of this name are ignored.
+pub(super) fn is_ignored(name: &[u8], is_root: bool) -> bool {
+    is_hidden(name, is_root) || is_temporary(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_and_temporary_names_are_ignored() {
+        for (name, expected) in [
+            ("index.html", false),
+            ("a~b", false),
+            ("#", false),
+            ("#1", false),
+            ("4913.html", false),
+            (".git", true),
+            (".index.html.swp", true),
+            ("index.html~", true),
+            ("#index.html#", true),
+            ("4913", true),
+            ("index.html___jb_tmp___", true),
+            ("index.html.tmp", true),
+        ] {
+            assert_eq!(is_ignored(name.as_bytes(), true), expected, "{name}");
+            assert_eq!(is_ignored(name.as_bytes(), false), expected, "{name}");
+        }
+        assert!(!is_ignored(b".well-known", true));
+        assert!(is_ignored(b".well-known", false));
+    }
+}

@@ -1,0 +1,361 @@
+//! The watched folders: all that are below the served ones, by inotify.
+//!
+//! A folder that appears later is watched, too. Symbolic links are followed where the server
+//! follows them: for one to a folder, that folder is watched under the link's name; for one to a
+//! file, the folder of that file. The folder that a served one is in is watched for its name only,
+//! because a build may replace the whole served folder, or the link that leads to it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::mem::{MaybeUninit, replace, take};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::inotify::{
+    CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
+};
+use rustix::io::Errno;
+use tracing::warn;
+
+use super::names::is_ignored;
+
+/// The most folders and links that are watched. Each takes about 1 KiB of the kernel's memory.
+const MAX_WATCHED: usize = 32 * 1024;
+
+/// The most changed paths that are collected. More are "everything".
+const MAX_PATHS: usize = 4096;
+
+/// The most events that are read at a time, and how often.
+const MAX_EVENTS: usize = 1024;
+const MAX_READS: usize = 64;
+
+/// Everything in the root.
+const EVERYTHING: &[u8] = b"/";
+
+/// A served folder or file.
+#[derive(Clone, Debug)]
+pub(crate) struct Root {
+    /// Absolute.
+    pub(crate) path: PathBuf,
+    /// Where it is served, with a slash in front.
+    pub(crate) prefix: String,
+    pub(crate) is_file: bool,
+    /// The other folders that links may lead into.
+    pub(crate) links_into: Vec<PathBuf>,
+}
+
+impl Root {
+    /// The path in the URL of a served folder, with a final slash; or of the folder that a served
+    /// file seems to be in.
+    fn url(&self) -> Vec<u8> {
+        let prefix = self.prefix.trim_matches('/');
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        format!("/{prefix}{slash}").into_bytes()
+    }
+}
+
+/// What a watched folder is watched for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Watched {
+    /// The folder, or the link that leads to it or to a file in it; of a served folder, its path.
+    path: PathBuf,
+    /// Its path in a URL, with a final slash if it is a folder.
+    url: Vec<u8>,
+    scope: Scope,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Scope {
+    /// All names in it. Whether it is a served folder itself.
+    Folder { is_root: bool },
+    /// Only this name: the target of a link, or a served file.
+    File(OsString),
+    /// Only this name, which is that of a served folder.
+    Root(OsString),
+}
+
+/// An event of inotify.
+struct Event {
+    watch: i32,
+    flags: ReadFlags,
+    name: Option<OsString>,
+}
+
+#[derive(Debug)]
+pub(super) struct Tree {
+    inotify: OwnedFd,
+    roots: Vec<Root>,
+    /// By the number of the watch. A folder that is seen at several paths has one watch.
+    watched: HashMap<i32, Vec<Watched>>,
+    count: usize,
+    /// The links that are followed, besides those of roots.
+    links: HashSet<PathBuf>,
+    max: usize,
+    /// Whether a limit was reached and logged.
+    is_full: bool,
+}
+
+impl AsFd for Tree {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+impl Tree {
+    /// Watches all that is there now.
+    pub(super) fn open(roots: Vec<Root>) -> Result<Self, Errno> {
+        Self::with_max(roots, MAX_WATCHED)
+    }
+
+    fn with_max(roots: Vec<Root>, max: usize) -> Result<Self, Errno> {
+        let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        let (watched, links) = (HashMap::new(), HashSet::new());
+        let mut tree = Self { inotify, roots, watched, count: 0, links, max, is_full: false };
+        tree.add_roots();
+        Ok(tree)
+    }
+
+    /// The changes since the last call, as paths of URLs. One with a final slash is a folder, in
+    /// which everything may have changed.
+    pub(super) fn read(&mut self) -> Result<BTreeSet<Vec<u8>>, Errno> {
+        let mut changed = BTreeSet::new();
+        for _ in 0..MAX_READS {
+            let events = self.read_events()?;
+            if events.is_empty() {
+                break;
+            }
+            for event in events {
+                self.on_event(&event, &mut changed);
+                if changed.len() > MAX_PATHS {
+                    changed = BTreeSet::from([EVERYTHING.to_vec()]);
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    fn read_events(&self) -> Result<Vec<Event>, Errno> {
+        let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
+        let (mut reader, mut events) = (Reader::new(&self.inotify, &mut buffer), Vec::new());
+        while events.len() < MAX_EVENTS || !reader.is_buffer_empty() {
+            match reader.next() {
+                Ok(event) => events.push(Event {
+                    watch: event.wd(),
+                    flags: event.events(),
+                    name: event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).into()),
+                }),
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(events)
+    }
+
+    fn on_event(&mut self, event: &Event, changed: &mut BTreeSet<Vec<u8>>) {
+        if event.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+            self.watch_again();
+            changed.insert(EVERYTHING.to_vec());
+        } else if event.flags.contains(ReadFlags::IGNORED) {
+            // The folder is gone.
+            let gone = self.watched.remove(&event.watch).unwrap_or_default();
+            self.count -= gone.len();
+        } else if let Some(name) = &event.name {
+            for watched in self.watched.get(&event.watch).cloned().unwrap_or_default() {
+                match watched.scope {
+                    Scope::Folder { is_root } if !is_ignored(name.as_bytes(), is_root) => {
+                        let child = watched.path.join(name);
+                        let url = [&watched.url, name.as_bytes()].concat();
+                        self.on_child(child, url, event.flags, changed);
+                    }
+                    Scope::File(only) if only == *name => drop(changed.insert(watched.url)),
+                    Scope::Root(only) if only == *name => {
+                        self.watch_again();
+                        changed.insert(watched.url);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// A name in a folder has changed, appeared or gone.
+    fn on_child(
+        &mut self,
+        path: PathBuf,
+        mut url: Vec<u8>,
+        flags: ReadFlags,
+        changed: &mut BTreeSet<Vec<u8>>,
+    ) {
+        let is_gone = flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM);
+        let is_new = flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+        let is_folder = flags.contains(ReadFlags::ISDIR);
+        // The watch of a folder that was deleted ends by itself.
+        let was_link = self.links.contains(&path);
+        if was_link || is_folder && flags.contains(ReadFlags::MOVED_FROM) {
+            self.remove_below(&path);
+        }
+        let is_link = is_new && path.is_symlink();
+        changed.insert(url.clone());
+        url.push(b'/');
+        // A link to a folder looks like a file here.
+        if is_folder || was_link || is_link {
+            changed.insert(url.clone());
+        }
+        // With a new mode, a folder may be readable now.
+        if is_folder && !is_gone || is_link || was_link && !is_gone {
+            self.add(path, url, false);
+        }
+    }
+
+    /// Watches everything from the beginning: a served folder was replaced, or events were lost.
+    fn watch_again(&mut self) {
+        for watch in take(&mut self.watched).into_keys() {
+            // Fails if the folder is gone.
+            let _ = remove_watch(&self.inotify, watch);
+        }
+        self.count = 0;
+        self.links.clear();
+        self.add_roots();
+    }
+
+    fn add_roots(&mut self) {
+        for root in self.roots.clone() {
+            let Root { path, is_file, .. } = &root;
+            if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
+                let (url, scope) = match is_file {
+                    true => ([&root.url(), name.as_bytes()].concat(), Scope::File(name.to_owned())),
+                    false => (root.url(), Scope::Root(name.to_owned())),
+                };
+                self.add_target(path, &url);
+                self.watch(parent, Watched { path: path.clone(), url, scope });
+            }
+            if !is_file {
+                self.add(path.clone(), root.url(), true);
+            }
+        }
+    }
+
+    /// Watches a folder with all that is in it, or the target of a link. `url` has a final slash.
+    fn add(&mut self, path: PathBuf, url: Vec<u8>, is_root: bool) {
+        let mut folders = vec![(path, url, is_root)];
+        while let Some((path, url, is_root)) = folders.pop() {
+            if !is_root && path.is_symlink() {
+                if !self.may_follow(&path) {
+                    continue;
+                }
+                self.links.insert(path.clone());
+                if !path.is_dir() {
+                    self.add_target(&path, url.strip_suffix(b"/").unwrap_or(&url));
+                    continue;
+                }
+            }
+            let scope = Scope::Folder { is_root };
+            if !self.watch(&path, Watched { path: path.clone(), url: url.clone(), scope }) {
+                continue;
+            }
+            // Read after the folder is watched, so that no name is missed.
+            let Ok(entries) = fs::read_dir(&path) else { continue };
+            for entry in entries.flatten() {
+                let name = entry.file_name().into_vec();
+                let kind = entry.file_type().ok();
+                let is_followed = kind.is_some_and(|kind| kind.is_dir() || kind.is_symlink());
+                if is_followed && !is_ignored(&name, is_root) {
+                    folders.push((entry.path(), [&url, &name[..], b"/"].concat(), false));
+                }
+            }
+        }
+    }
+
+    /// If `link` is a link to a file, watches that file.
+    fn add_target(&mut self, link: &Path, url: &[u8]) {
+        let Ok(target) = fs::canonicalize(link).map_err(drop) else { return };
+        if let (true, Some(parent), Some(name)) =
+            (target != link && target.is_file(), target.parent(), target.file_name())
+        {
+            let scope = Scope::File(name.to_owned());
+            self.watch(parent, Watched { path: link.to_owned(), url: url.to_owned(), scope });
+        }
+    }
+
+    /// Whether the server follows a link: into a served folder, or another one that was named.
+    fn may_follow(&self, link: &Path) -> bool {
+        let Ok(target) = fs::canonicalize(link) else { return false };
+        let folders = self.roots.iter().flat_map(|root| root.links_into.iter().chain([&root.path]));
+        let mut folders = folders.filter_map(|folder| fs::canonicalize(folder).ok());
+        folders.any(|folder| target.starts_with(folder))
+    }
+
+    /// Watches `folder`. Returns false if that is impossible, or if what is in it was watched
+    /// before: a link may lead to a folder above it.
+    fn watch(&mut self, folder: &Path, watched: Watched) -> bool {
+        const FLAGS: WatchFlags = WatchFlags::CREATE
+            .union(WatchFlags::DELETE)
+            .union(WatchFlags::MOVED_FROM)
+            .union(WatchFlags::MOVED_TO)
+            .union(WatchFlags::CLOSE_WRITE)
+            .union(WatchFlags::ATTRIB)
+            .union(WatchFlags::ONLYDIR);
+        if self.count >= self.max {
+            self.report_full("serve a smaller folder");
+            return false;
+        }
+        let watch = match add_watch(&self.inotify, folder, FLAGS) {
+            Ok(watch) => watch,
+            Err(Errno::NOSPC) => {
+                self.report_full(
+                    "raise the system's limit: sysctl fs.inotify.max_user_watches=524288",
+                );
+                return false;
+            }
+            // It is gone, or may not be read.
+            Err(_) => return false,
+        };
+        let known = self.watched.entry(watch).or_default();
+        let leads_back = |other: &Watched| {
+            watched.path != other.path
+                && watched.path.starts_with(&other.path)
+                && matches!(other.scope, Scope::Folder { .. })
+                && matches!(watched.scope, Scope::Folder { .. })
+        };
+        if known.contains(&watched) || known.iter().any(leads_back) {
+            return false;
+        }
+        known.push(watched);
+        self.count += 1;
+        true
+    }
+
+    /// Watches a folder or link no more, nor what is below it.
+    fn remove_below(&mut self, path: &Path) {
+        let (inotify, count) = (&self.inotify, &mut self.count);
+        self.links.retain(|link| !link.starts_with(path));
+        self.watched.retain(|watch, all| {
+            let len = all.len();
+            all.retain(|watched| {
+                matches!(watched.scope, Scope::Root(_)) || !watched.path.starts_with(path)
+            });
+            *count -= len - all.len();
+            if all.is_empty() {
+                let _ = remove_watch(inotify, *watch);
+            }
+            !all.is_empty()
+        });
+    }
+
+    fn report_full(&mut self, advice: &str) {
+        if !replace(&mut self.is_full, true) {
+            let watched = self.count;
+            warn!(
+                target: "sockeye",
+                watched,
+                "--live: too many folders: pages don't reload after changes in the others; {advice}"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

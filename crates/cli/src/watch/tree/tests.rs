@@ -1,0 +1,276 @@
+//! Changes in real folders. The kernel queues an event before the call that causes it returns.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::*;
+
+/// A served folder in a temporary one, deleted on drop.
+struct Site {
+    folder: PathBuf,
+    tree: Tree,
+}
+
+impl Site {
+    /// `fill` gets the path of the served folder.
+    fn new(name: &str, fill: impl FnOnce(&Path)) -> Self {
+        Self::of(name, fill, |root| vec![root])
+    }
+
+    fn of(name: &str, fill: impl FnOnce(&Path), roots: impl FnOnce(Root) -> Vec<Root>) -> Self {
+        let folder = format!("sockeye-watch-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        let path = folder.join("site");
+        fs::create_dir_all(&path).unwrap();
+        fill(&path);
+        let root = Root { path, prefix: "/".into(), is_file: false, links_into: Vec::new() };
+        Self { tree: Tree::open(roots(root)).unwrap(), folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join("site").join(name)
+    }
+
+    fn write(&self, name: &str) {
+        fs::write(self.path(name), name).unwrap();
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    fn link(&self, target: &str, name: &str) {
+        symlink(target, self.path(name)).unwrap();
+    }
+
+    #[track_caller]
+    fn expect(&mut self, expected: &[&str]) {
+        let changed = self.tree.read().unwrap().into_iter();
+        let changed: Vec<_> = changed.map(|path| String::from_utf8(path).unwrap()).collect();
+        assert_eq!(changed, expected);
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn dir(path: PathBuf) {
+    fs::create_dir_all(path).unwrap();
+}
+
+#[test]
+fn files_that_change_appear_and_go() {
+    let mut site = Site::new("files", |path| {
+        dir(path.join("a/b"));
+        fs::write(path.join("a/b/old.css"), "").unwrap();
+    });
+    site.expect(&[]);
+    site.write("a/b/old.css");
+    site.expect(&["/a/b/old.css"]);
+    site.write("index.html");
+    site.write("a/b/old.css");
+    site.expect(&["/a/b/old.css", "/index.html"]);
+    fs::remove_file(site.path("index.html")).unwrap();
+    site.expect(&["/index.html"]);
+    fs::set_permissions(site.path("a/b/old.css"), fs::Permissions::from_mode(0o600)).unwrap();
+    site.expect(&["/a/b/old.css"]);
+    fs::read(site.path("a/b/old.css")).unwrap();
+    site.expect(&[]);
+}
+
+/// As editors save: a new file replaces the old one, and what is written on the way is ignored.
+#[test]
+fn a_save_that_renames_is_one_change() {
+    let mut site = Site::new("save", |path| fs::write(path.join("a.html"), "").unwrap());
+    for (temporary, old) in [
+        (".a.html.swp", None),
+        ("a.html.tmp", Some("a.html~")),
+        ("a.html___jb_tmp___", Some("a.html___jb_old___")),
+        ("4913", None),
+    ] {
+        site.write(temporary);
+        old.into_iter().for_each(|old| site.rename("a.html", old));
+        site.rename(temporary, "a.html");
+        old.into_iter().for_each(|old| fs::remove_file(site.path(old)).unwrap());
+        site.expect(&["/a.html"]);
+    }
+    site.write("#a.html#");
+    fs::create_dir(site.path(".git")).unwrap();
+    site.write(".git/index");
+    site.expect(&[]);
+}
+
+#[test]
+fn folders_that_appear_are_watched_with_all_that_is_in_them() {
+    let mut site = Site::new("folders", |_| {});
+    dir(site.path("a/b/c"));
+    site.write("a/b/c/x");
+    site.expect(&["/a", "/a/"]);
+    site.write("a/b/c/x");
+    site.expect(&["/a/b/c/x"]);
+    dir(site.path(".hidden/a"));
+    site.rename(".hidden/a", "a/moved");
+    site.expect(&["/a/moved", "/a/moved/"]);
+    site.write("a/moved/y");
+    site.expect(&["/a/moved/y"]);
+    dir(site.path(".well-known"));
+    site.expect(&["/.well-known", "/.well-known/"]);
+    site.write(".well-known/x");
+    site.expect(&["/.well-known/x"]);
+}
+
+#[test]
+fn a_folder_that_is_renamed_has_its_new_path_and_one_that_is_gone_has_none() {
+    let mut site = Site::new("renamed", |path| dir(path.join("a/b")));
+    site.rename("a", "z");
+    site.expect(&["/a", "/a/", "/z", "/z/"]);
+    site.write("z/b/x");
+    site.expect(&["/z/b/x"]);
+    let watched = site.tree.count;
+    site.rename("z/b", ".hidden");
+    site.write(".hidden/x");
+    site.expect(&["/z/b", "/z/b/"]);
+    fs::remove_dir_all(site.path("z")).unwrap();
+    site.expect(&["/z", "/z/"]);
+    assert_eq!(site.tree.count, watched - 2);
+    dir(site.path("z"));
+    site.write("z/x");
+    site.expect(&["/z", "/z/"]);
+    site.write("z/x");
+    site.expect(&["/z/x"]);
+}
+
+#[test]
+fn links_are_followed_where_the_server_follows_them() {
+    let mut site = Site::new("links", |path| {
+        dir(path.join("real/sub"));
+        dir(path.join("../outside"));
+        fs::write(path.join("real/file"), "").unwrap();
+        symlink("real", path.join("folder")).unwrap();
+        symlink("real/file", path.join("file")).unwrap();
+        symlink("../outside", path.join("out")).unwrap();
+        symlink("..", path.join("real/loop")).unwrap();
+        symlink("nowhere", path.join("broken")).unwrap();
+    });
+    site.write("real/file");
+    site.expect(&["/file", "/folder/file", "/real/file"]);
+    site.write("real/sub/x");
+    site.expect(&["/folder/sub/x", "/real/sub/x"]);
+    site.write("out/x");
+    site.expect(&[]);
+    // An atomic save of a link's target.
+    site.write("real/file.tmp");
+    site.rename("real/file.tmp", "real/file");
+    site.expect(&["/file", "/folder/file", "/real/file"]);
+    // A link is switched to another folder, and one is removed.
+    dir(site.path("other"));
+    site.expect(&["/other", "/other/"]);
+    site.link("other", "new");
+    site.rename("new", "folder");
+    site.expect(&["/folder", "/folder/", "/new"]);
+    site.write("real/sub/x");
+    site.write("other/y");
+    site.expect(&["/folder/y", "/other/y", "/real/sub/x"]);
+    fs::remove_file(site.path("file")).unwrap();
+    site.expect(&["/file", "/file/"]);
+    site.write("real/file");
+    site.expect(&["/real/file"]);
+}
+
+#[test]
+fn links_lead_into_the_folders_that_are_named() {
+    let mut site = Site::of(
+        "links-into",
+        |path| {
+            dir(path.join("../outside"));
+            symlink("../outside", path.join("out")).unwrap();
+        },
+        |root| vec![Root { links_into: vec![root.path.join("../outside")], ..root }],
+    );
+    site.write("out/x");
+    site.expect(&["/out/x"]);
+}
+
+#[test]
+fn a_served_folder_that_is_replaced_is_watched_again() {
+    let mut site = Site::new("replaced", |path| dir(path.join("a")));
+    fs::remove_dir_all(site.path("")).unwrap();
+    site.expect(&["/", "/a", "/a/"]);
+    dir(site.path("b"));
+    site.expect(&["/"]);
+    site.write("b/x");
+    site.expect(&["/b/x"]);
+    // A link that is switched to the next release.
+    let current = site.folder.join("current");
+    symlink("site", &current).unwrap();
+    let root = Root { path: current.clone(), ..site.tree.roots[0].clone() };
+    site.tree = Tree::open(vec![root]).unwrap();
+    site.write("b/x");
+    site.expect(&["/b/x"]);
+    dir(site.folder.join("next/c"));
+    symlink("next", site.folder.join("new")).unwrap();
+    fs::rename(site.folder.join("new"), &current).unwrap();
+    site.expect(&["/"]);
+    fs::write(current.join("c/y"), "").unwrap();
+    site.expect(&["/c/y"]);
+    fs::write(site.folder.join("other"), "").unwrap();
+    site.expect(&[]);
+}
+
+#[test]
+fn several_folders_and_files_have_their_prefixes() {
+    let mut site = Site::of(
+        "prefixes",
+        |path| {
+            dir(path.join("docs"));
+            fs::write(path.join("page.html"), "").unwrap();
+        },
+        |root| {
+            let docs =
+                Root { path: root.path.join("docs"), prefix: "/manual".into(), ..root.clone() };
+            let path = root.path.join("page.html");
+            let file = Root { path, prefix: "/one".into(), is_file: true, ..root.clone() };
+            vec![root, docs, file]
+        },
+    );
+    site.write("docs/x");
+    site.expect(&["/docs/x", "/manual/x"]);
+    site.write("page.html");
+    site.expect(&["/one/page.html", "/page.html"]);
+    fs::remove_dir_all(site.path("docs")).unwrap();
+    dir(site.path("docs"));
+    site.expect(&["/docs", "/docs/", "/docs/x", "/manual/", "/manual/x"]);
+    site.write("docs/y");
+    site.expect(&["/docs/y", "/manual/y"]);
+}
+
+#[test]
+fn the_number_of_watched_folders_and_of_paths_is_limited() {
+    let mut site = Site::new("limits", |path| (0..50).for_each(|n| dir(path.join(n.to_string()))));
+    site.tree = Tree::with_max(site.tree.roots.clone(), 20).unwrap();
+    assert_eq!((site.tree.count, site.tree.is_full), (20, true));
+    site.write("x");
+    site.expect(&["/x"]);
+    for n in 0..=MAX_PATHS {
+        fs::write(site.path(&format!("{n}.txt")), "").unwrap();
+    }
+    let changed = site.tree.read().unwrap();
+    assert!(changed.contains(EVERYTHING) && changed.len() <= MAX_PATHS, "{}", changed.len());
+}
+
+/// The kernel's queue is limited.
+#[test]
+fn after_lost_events_everything_may_have_changed_and_all_is_watched() {
+    let mut site = Site::new("overflow", |_| {});
+    let flags = ReadFlags::QUEUE_OVERFLOW;
+    dir(site.path("a"));
+    // As if the event of the new folder were lost.
+    site.tree.read_events().unwrap();
+    let mut changed = BTreeSet::new();
+    site.tree.on_event(&Event { watch: -1, flags, name: None }, &mut changed);
+    assert_eq!(changed, BTreeSet::from([EVERYTHING.to_vec()]));
+    site.write("a/x");
+    site.expect(&["/a/x"]);
+}

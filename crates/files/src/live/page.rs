@@ -1,0 +1,318 @@
+//! The script's tag, and where it is put into a page.
+//!
+//! The tag is ASCII, so it can be put into every encoding of HTML that is a superset of ASCII: all
+//! but UTF-16.
+
+use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
+
+use super::changes::{Live, canonical};
+use super::policy;
+use super::problems::Problem;
+
+/// The path of the script. No file can have it, because its name is hidden.
+pub(crate) const SCRIPT_PATH: &[u8] = b"/.sockeye/live.js";
+
+/// The path of the WebSocket, beside the script.
+pub(crate) const CHANNEL_PATH: &[u8] = b"/.sockeye/live";
+
+/// The script.
+pub(crate) const SCRIPT: &str = include_str!("script.js");
+
+/// How much of a page is searched for the NUL bytes of UTF-16, in bytes.
+const ENCODING_RANGE: usize = 1024;
+
+/// The policy of a page that this crate makes, with what the script needs.
+pub(crate) fn allowing_script(policy: &str) -> String {
+    match policy.split_once("script-src ") {
+        Some((before, after)) => {
+            format!("{before}script-src 'self' {after}; connect-src 'self'")
+        }
+        None => format!("{policy}; script-src 'self'; connect-src 'self'"),
+    }
+}
+
+impl Live {
+    /// The tag. `file` is the path of the file or folder that the page is made of, as in
+    /// [`Live::changed`]; empty if there is none.
+    pub(crate) fn tag(&self, file: &[u8]) -> String {
+        let (src, token, file) = (canonical(SCRIPT_PATH), self.token(), canonical(file));
+        format!(
+            "<script src=\"{src}\" data-since=\"{token}\" data-file=\"{file}\" async>\
+             </script>\n"
+        )
+    }
+
+    /// Puts `tag` into `html`, the page `path`. `policy` is its Content-Security-Policy of a
+    /// header. `None` if that isn't possible; then, or if a policy forbids the script, the log
+    /// names the page.
+    pub(crate) fn insert(
+        &self,
+        tag: &str,
+        html: &[u8],
+        path: &[u8],
+        policy: Option<&str>,
+    ) -> Option<Vec<u8>> {
+        if is_utf16(html) {
+            self.report(path, Some(Problem::Encoding));
+            return None;
+        }
+        let Scanned { at, policies, base } = scan(html);
+        let header = policy.map(|policy| (policy.as_bytes(), true));
+        let metas = policies.iter().map(|policy| (&policy[..], false));
+        let by_policy = header.into_iter().chain(metas).find_map(|(policy, is_header)| {
+            let missing = policy::missing(policy, is_header)?;
+            Some(Problem::Policy { missing, is_header })
+        });
+        let by_base = base.filter(|base| names_host(base)).map(|_| Problem::Base);
+        self.report(path, by_policy.or(by_base));
+        Some([&html[..at], tag.as_bytes(), &html[at..]].concat())
+    }
+
+    pub(crate) fn report(&self, path: &[u8], problem: Option<Problem>) {
+        self.problems.report(&canonical(path), problem);
+    }
+}
+
+/// Whether a content is in UTF-16: it has a byte order mark, or NUL bytes, which no HTML has.
+fn is_utf16(content: &[u8]) -> bool {
+    let start = &content[..content.len().min(ENCODING_RANGE)];
+    start.starts_with(b"\xFE\xFF") || start.starts_with(b"\xFF\xFE") || start.contains(&0)
+}
+
+/// Whether a URL has a host.
+fn names_host(url: &[u8]) -> bool {
+    let url = url.trim_ascii_start();
+    url.starts_with(b"//") || url.windows(3).any(|three| three == b"://")
+}
+
+/// What the tokens of a page show.
+struct Scanned {
+    /// Where the last `</body>` is that is an end tag; the end of the page if there is none.
+    at: usize,
+    /// The policies of its `<meta>` elements.
+    policies: Vec<Vec<u8>>,
+    /// The URL of its `<base>` element.
+    base: Option<Vec<u8>>,
+}
+
+fn scan(html: &[u8]) -> Scanned {
+    let mut scanned = Scanned { at: html.len(), policies: Vec::new(), base: None };
+    // The current one, if its attributes matter.
+    let mut element: Option<Element> = None;
+    let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| {
+        match event {
+            CallbackEvent::OpenStartTag { name } => {
+                let is_base = name == b"base";
+                let is_known = is_base || name == b"meta";
+                element = is_known.then(|| Element { is_base, ..Element::default() });
+            }
+            CallbackEvent::AttributeName { name } => {
+                element.iter_mut().for_each(|element| element.attribute = name.to_vec());
+            }
+            CallbackEvent::AttributeValue { value } => {
+                element.iter_mut().for_each(|element| element.set(value));
+            }
+            CallbackEvent::CloseStartTag { .. } => match element.take() {
+                Some(Element { is_base: true, href, .. }) => {
+                    scanned.base = scanned.base.take().or(href);
+                }
+                meta => scanned.policies.extend(meta.and_then(Element::policy)),
+            },
+            CallbackEvent::EndTag { name: b"body" } => scanned.at = span.start.min(html.len()),
+            _ => {}
+        }
+        None::<()>
+    });
+    // So that `</body>` in a script or a style is text.
+    emitter.naively_switch_states(true);
+    Tokenizer::new_with_emitter(html, emitter).for_each(drop);
+    scanned
+}
+
+/// A `<meta>` or `<base>` element.
+#[derive(Default)]
+struct Element {
+    is_base: bool,
+    /// The name of the attribute whose value comes next.
+    attribute: Vec<u8>,
+    http_equiv: Option<Vec<u8>>,
+    content: Option<Vec<u8>>,
+    href: Option<Vec<u8>>,
+}
+
+impl Element {
+    /// Sets the value of the attribute. Of several with the same name, the first counts.
+    fn set(&mut self, value: &[u8]) {
+        let attribute = match &self.attribute[..] {
+            b"http-equiv" => &mut self.http_equiv,
+            b"content" => &mut self.content,
+            b"href" => &mut self.href,
+            _ => return,
+        };
+        attribute.get_or_insert_with(|| value.to_vec());
+    }
+
+    fn policy(self) -> Option<Vec<u8>> {
+        let is_policy = self.http_equiv?.eq_ignore_ascii_case(b"Content-Security-Policy");
+        self.content.filter(|_| is_policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn insert(html: &[u8]) -> Option<Vec<u8>> {
+        Live::new().insert("<TAG>", html, b"/", None)
+    }
+
+    #[test]
+    fn the_tag_is_put_before_the_last_end_tag_of_the_body_or_at_the_end() {
+        // The tag is expected at `|`.
+        for expected in [
+            "|",
+            "text|",
+            "<p>a fragment|",
+            "<body><p>a|</body></html>\n",
+            "<BODY>\r\n<p>a\r\n\r\n|</BoDy\n >\r\n</html>",
+            "<body>|</body x='</body>'>",
+            "<body>a</body>b|</body>",
+            "<body>|</body><!-- </body> -->",
+            "<!-- </body> --><p>|",
+            "<!-- </body> --!><p>|</body>",
+            "<p><!--> |</body> -->",
+            "<script>'</body>'</script>|",
+            "<script><!-- <script></script></body> --></script>|",
+            "<style>a::before{content:'</body>'}</style>|",
+            "<title></body></title>|</body>",
+            "<textarea></body></textarea>|",
+            "<a title='</body>' b=\"</body>\" c=</body>|",
+            "<p </body>|",
+            "</bodyy></bod>|",
+            "<![CDATA[ x ]]>|</body>",
+            "\u{feff}<p>caf\u{e9}\u{1f600}|</body>",
+            "&lt;/body&gt;&#60;/body&#62;&notanentity;|",
+            "<|",
+            "</|",
+            "</body|",
+        ] {
+            let html = expected.replacen('|', "", 1);
+            let expected = expected.replacen('|', "<TAG>", 1);
+            let inserted = insert(html.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(inserted).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn every_encoding_that_contains_ascii_gets_the_tag() {
+        for text in [
+            &b"caf\xE9 \x80\xFF"[..],            // windows-1252
+            b"\x93\xFA\x96\x7B\x8C\x5C\x83\x5C", // Shift_JIS: the second bytes are ASCII
+            b"\x1B$BF|K\\\x1B(B",                // ISO-2022-JP
+            b"\x81\x30\x81\x30",                 // GB 18030
+        ] {
+            let (start, end) = (&b"<!doctype html><title>x</title><body>"[..], &b"</body>\n"[..]);
+            let inserted = insert(&[start, text, end].concat()).unwrap();
+            assert_eq!(inserted, [start, text, b"<TAG>", end].concat(), "{text:x?}");
+        }
+        for page in [&b"\xFF\xFE<\0b\0>\0"[..], b"\xFE\xFF\0<\0b\0>", b"<\0b\0>\0", b"\0<\0b\0>"] {
+            assert_eq!(insert(page), None, "{page:x?}");
+        }
+    }
+
+    #[test]
+    fn policies_are_found_only_in_meta_elements() {
+        for (html, expected) in [
+            ("<meta http-equiv=content-security-policy content=\"a 'b'\">", &["a 'b'"][..]),
+            ("<META CONTENT='a' HTTP-EQUIV='Content-Security-Policy'/>", &["a"]),
+            (
+                "<meta http-equiv=Content-Security-Policy content='script-src &#39;self&#39; \
+                 &quot;'>",
+                &["script-src 'self' \""],
+            ),
+            (
+                "<meta content=a content=b http-equiv=content-security-policy>\
+                 <meta http-equiv=content-security-policy content=c>",
+                &["a", "c"],
+            ),
+            ("<meta name=content-security-policy content=a>", &[]),
+            ("<meta http-equiv=content-security-policy>", &[]),
+            ("<meta http-equiv=content-security-policy><p content=a>", &[]),
+            ("<!-- <meta http-equiv=content-security-policy content=a> -->", &[]),
+            ("<title><meta http-equiv=content-security-policy content=a></title>", &[]),
+        ] {
+            let policies = scan(html.as_bytes()).policies;
+            assert_eq!(policies, expected.iter().map(|it| it.as_bytes()).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_base_on_another_server_is_a_problem() {
+        for (html, expected) in [
+            ("<base href='https://cdn.example/'>", true),
+            ("<base target=x><base href=' //cdn.example'>", true),
+            ("<base href='/docs/'><base href='https://cdn.example/'>", false),
+            ("<a href='https://cdn.example/'>", false),
+            ("<meta href='https://cdn.example/'>", false),
+        ] {
+            let live = Live::new();
+            live.insert("<TAG>", html.as_bytes(), b"/a", None).unwrap();
+            assert_eq!(live.problems.of("/a"), expected.then_some(Problem::Base), "{html}");
+        }
+    }
+
+    #[test]
+    fn policies_of_our_pages_can_allow_the_script() {
+        for (policy, expected) in [
+            ("default-src 'none'", "default-src 'none'; script-src 'self'; connect-src 'self'"),
+            (
+                "default-src 'none'; script-src 'sha256-x'; img-src data:",
+                "default-src 'none'; script-src 'self' 'sha256-x'; img-src data:; connect-src 'self'",
+            ),
+        ] {
+            assert_eq!(allowing_script(policy), expected);
+            assert_eq!(policy::missing(expected.as_bytes(), true), None);
+        }
+    }
+
+    #[test]
+    fn a_tag_has_the_token_and_the_file_and_no_character_that_ends_it() {
+        let live = Live::new();
+        let tag = live.tag(b"/a\"><b>'&/\xC3\xA9.html");
+        let token = live.token();
+        let file = "/a%22%3E%3Cb%3E%27%26/%C3%A9.html";
+        let attributes = format!("data-since=\"{token}\" data-file=\"{file}\" async");
+        let src = "/.sockeye/live.js";
+        assert_eq!(tag, format!("<script src=\"{src}\" {attributes}></script>\n"));
+    }
+
+    proptest! {
+        /// Whatever a page is, the rest of it stays as it was, and the tag is where a parser sees
+        /// an end tag or the end.
+        #[test]
+        fn nothing_else_of_a_page_changes(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    proptest::sample::select(&[
+                        "<body>", "</body>", "</BODY >", "<!--", "-->", "<script>", "</script>",
+                        "<style>", "</style>", "<a b='", "'>", "\r\n", "\r", "<", ">", "&lt;", "\"",
+                        "<title>", "</title>", "<!doctype html>", "<![CDATA[", "]]>", "<?x", "é",
+                    ][..]).prop_map(|part| part.as_bytes().to_vec()),
+                    proptest::collection::vec(1..=255_u8, 0..8),
+                ],
+                0..24,
+            ),
+        ) {
+            let html = parts.concat();
+            let at = scan(&html).at;
+            let is_tag = html[at..].len() >= 6 && html[at..at + 6].eq_ignore_ascii_case(b"</body");
+            prop_assert!(at == html.len() || is_tag, "{at} of {}", html.escape_ascii());
+            if let Some(inserted) = insert(&html) {
+                prop_assert_eq!(inserted, [&html[..at], b"<TAG>", &html[at..]].concat());
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a Content-Security-Policy lacks for the script (CSP Level 3).
+//!
+//! The script is `<script src="/…">`, and connects to a WebSocket of its own origin, so `'self'` is
+//! enough. A policy is not evaluated beyond what tells that it is: sources that name hosts are
+//! taken as allowed only if they name this machine.
+
+/// What is to be added to a policy, such as `script-src 'self'`. `None` if the script may run.
+/// `is_header`: whether the policy is that of a header, where `sandbox` counts.
+pub(super) fn missing(policies: &[u8], is_header: bool) -> Option<String> {
+    let mut missing = Vec::new();
+    // A header may have several policies; each must allow everything.
+    for policy in String::from_utf8_lossy(policies).split(',') {
+        let policy = Policy(policy);
+        for (names, allows, what) in [
+            (
+                &["script-src-elem", "script-src", "default-src"][..],
+                allows_script as fn(&[&str]) -> bool,
+                "'self' to script-src",
+            ),
+            (&["connect-src", "default-src"], allows_connection, "'self' to connect-src"),
+        ] {
+            let sources = names.iter().find_map(|name| policy.directive(name));
+            if sources.is_some_and(|sources| !allows(&sources)) {
+                missing.push(what);
+            }
+        }
+        if let Some(allowed) = policy.directive("sandbox").filter(|_| is_header) {
+            for (token, what) in [
+                ("allow-scripts", "allow-scripts to sandbox"),
+                ("allow-same-origin", "allow-same-origin to sandbox"),
+            ] {
+                if !allowed.iter().any(|known| known.eq_ignore_ascii_case(token)) {
+                    missing.push(what);
+                }
+            }
+        }
+    }
+    missing.sort_unstable();
+    missing.dedup();
+    (!missing.is_empty()).then(|| missing.join(" and "))
+}
+
+struct Policy<'a>(&'a str);
+
+impl<'a> Policy<'a> {
+    /// The values of a directive. Of several with the same name, the first counts.
+    fn directive(&self, name: &str) -> Option<Vec<&'a str>> {
+        self.0.split(';').find_map(|directive| {
+            let mut words = directive.split_ascii_whitespace();
+            let is_this = words.next()?.eq_ignore_ascii_case(name);
+            is_this.then(|| words.collect())
+        })
+    }
+}
+
+fn allows_script(sources: &[&str]) -> bool {
+    let has = |source: &str| sources.iter().any(|other| other.eq_ignore_ascii_case(source));
+    // It makes browsers ignore all sources that aren't nonces or hashes.
+    !has("'strict-dynamic'")
+        && (has("'self'") || has("*") || has("http:") || sources.iter().any(|it| is_local(it)))
+}
+
+fn allows_connection(sources: &[&str]) -> bool {
+    let has = |source: &str| sources.iter().any(|other| other.eq_ignore_ascii_case(source));
+    has("'self'") || has("*") || has("ws:") || sources.iter().any(|it| is_local(it))
+}
+
+/// Whether a source names a host of this machine.
+fn is_local(source: &str) -> bool {
+    let host = source.split_once("://").map_or(source, |(_, host)| host);
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| {
+        let rest = host.get(..local.len()).filter(|start| start.eq_ignore_ascii_case(local));
+        rest.is_some() && matches!(host.as_bytes().get(local.len()), None | Some(b':' | b'/'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_lacks_what_the_script_needs() {
+        let (script, connect) = ("'self' to script-src", "'self' to connect-src");
+        let both = &format!("{connect} and {script}")[..];
+        for (policy, expected) in [
+            ("", None),
+            (" ; ;", None),
+            ("img-src 'none'", None),
+            ("default-src 'self'", None),
+            ("Default-Src 'SELF'; report-uri /r", None),
+            ("default-src *", None),
+            ("default-src http: ws:", None),
+            ("default-src http://localhost:8000", None),
+            ("script-src localhost:*; connect-src ws://127.0.0.1:*/ ", None),
+            ("default-src 'none'", Some(both)),
+            ("default-src", Some(both)),
+            ("default-src https:", Some(both)),
+            ("default-src localhost.example", Some(both)),
+            ("default-src 'none'; script-src 'self'", Some(connect)),
+            ("default-src 'none'; script-src 'self'; connect-src 'self'", None),
+            ("default-src 'none'; connect-src 'self'", Some(script)),
+            ("script-src 'nonce-abc'", Some(script)),
+            ("script-src 'self' 'nonce-abc' 'strict-dynamic'", Some(script)),
+            ("script-src 'none'; script-src 'self'", Some(script)),
+            ("script-src 'none'; script-src-elem 'self'", None),
+            ("script-src 'self'; script-src-elem 'none'", Some(script)),
+            ("default-src 'self', script-src https:", Some(script)),
+            ("default-src 'none', default-src 'none'", Some(both)),
+            ("sandbox allow-scripts allow-same-origin", None),
+            ("sandbox Allow-Scripts", Some("allow-same-origin to sandbox")),
+        ] {
+            assert_eq!(missing(policy.as_bytes(), true).as_deref(), expected, "{policy}");
+        }
+        assert_eq!(missing(b"sandbox", false), None);
+        assert_eq!(missing(b"\xff 'none'; connect-src \xff", false).as_deref(), Some(connect));
+    }
+}

@@ -1,0 +1,78 @@
+//! Pages that can't reload themselves are named in the log, once each.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Mutex;
+
+use tracing::warn;
+
+use crate::limits::lock::lock;
+
+/// The most bytes of a page that gets the script. It is read into memory for each request.
+pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
+
+/// How many pages are remembered. Of more, none is named.
+const MAX_PAGES: usize = 1024;
+
+/// Why a page doesn't reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// Its text is in an encoding that isn't a superset of ASCII.
+    Encoding,
+    /// It is stored compressed.
+    Compressed,
+    TooLarge,
+    /// Its `<base>` element leads the script's path to another server.
+    Base,
+    /// Its Content-Security-Policy lacks these sources.
+    Policy {
+        missing: String,
+        is_header: bool,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encoding => f.write_str("it is in UTF-16; save it as UTF-8"),
+            Self::Compressed => f.write_str("it is stored compressed"),
+            Self::TooLarge => write!(f, "it is larger than {} MiB", MAX_LEN >> 20),
+            Self::Base => {
+                f.write_str("its <base> element names a server; while you edit, remove it")
+            }
+            Self::Policy { missing, is_header } => {
+                let of = if *is_header { "the header" } else { "the <meta> element" };
+                write!(f, "{of} Content-Security-Policy forbids it; while you edit, add {missing}")
+            }
+        }
+    }
+}
+
+/// The pages with problems.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Mutex<HashMap<String, Problem>>);
+
+impl Problems {
+    /// Logs the problem of a page, unless that was the last thing logged about it. `None`: it has
+    /// none any more.
+    pub(crate) fn report(&self, page: &str, problem: Option<Problem>) {
+        let mut known = lock(&self.0);
+        let Some(problem) = problem else {
+            known.remove(page);
+            return;
+        };
+        if known.get(page) == Some(&problem)
+            || known.len() >= MAX_PAGES && !known.contains_key(page)
+        {
+            return;
+        }
+        warn!(target: "sockeye", page, "--live: this page does not reload by itself: {problem}");
+        known.insert(page.to_owned(), problem);
+    }
+
+    /// What was last logged about a page.
+    #[cfg(test)]
+    pub(crate) fn of(&self, page: &str) -> Option<Problem> {
+        lock(&self.0).get(page).cloned()
+    }
+}

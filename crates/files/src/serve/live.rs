@@ -1,0 +1,65 @@
+//! The script of pages that reload after changes, and its WebSocket, at paths that no file can have.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sockeye_http::ws::{Config, Handshake, Limits};
+use sockeye_http::{Answer, Body, Fields, Request, Responder, Status};
+
+use crate::file::head::REVALIDATE;
+use crate::live::changes::Live;
+use crate::live::channel::Channel;
+use crate::live::page::{CHANNEL_PATH, SCRIPT, SCRIPT_PATH};
+use crate::options::fields::with;
+
+/// The most bytes of a message from a page, which has nothing to say.
+const MAX_MESSAGE: usize = 1024;
+
+/// The changes that the pages of a shard follow.
+pub(super) struct LivePages {
+    pub(super) live: Arc<Live>,
+    sockets: Rc<Config>,
+}
+
+impl LivePages {
+    pub(super) fn new(live: &Arc<Live>) -> Self {
+        let limits = Limits { message: MAX_MESSAGE, ..Limits::default() };
+        Self { live: Arc::clone(live), sockets: Rc::new(Config::new(limits)) }
+    }
+
+    /// Opens a WebSocket, or says why not. Only pages of this server may.
+    fn open(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        let has_tls = responder.peer().tls.is_some();
+        match Handshake::read(request, has_tls, &self.sockets) {
+            Ok(handshake) => {
+                let channel = Channel::new(&self.live, request.query());
+                handshake.accept(None, &self.sockets, channel, responder)
+            }
+            Err(refused) => refused.answer(responder),
+        }
+    }
+
+    /// Answers a request for the script or the WebSocket. Returns the responder if the path is
+    /// another one.
+    pub(super) fn answer<'r, 't>(
+        &self,
+        request: &Request<'_>,
+        responder: Responder<'r, 't>,
+    ) -> Result<Answer, Responder<'r, 't>> {
+        match request.path() {
+            SCRIPT_PATH => {
+                let fields = [
+                    ("Content-Type", "text/javascript; charset=utf-8"),
+                    ("X-Content-Type-Options", "nosniff"),
+                    ("Cache-Control", REVALIDATE),
+                ];
+                let fields = fields.into_iter();
+                let fields =
+                    fields.fold(Fields::new(), |all, (name, value)| with(all, name, value));
+                Ok(responder.send(Status::OK, &fields, Body::Copied(SCRIPT.as_bytes())))
+            }
+            CHANNEL_PATH => Ok(self.open(request, responder)),
+            _ => Err(responder),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! A WebSocket to an echo server.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use sockeye_http::Status;
+use sockeye_http::ws::{ClientHandshake, CloseCode, FrameHeader, Opcode, Opening, mask};
+use sockeye_proto::{Consumed, Event, Fault, Peer, Protocol, Reason, Time, Turn};
+
+use super::base::{ConnectionBase, ConnectionState, PendingRequest};
+use crate::expected::ExpectedResponse;
+use crate::failure::Failure;
+use crate::response::{Extent, Received, Response, WebSocketReader};
+use crate::state::WorkerState;
+use crate::stats::Stats;
+use crate::websocket_request::WebSocketRequest;
+
+/// Frames of at least this many bytes are sent without a copy. Sending them counts as progress.
+const LARGE_FRAME: usize = 16 * 1024;
+
+#[derive(Debug)]
+pub(super) struct WebSocketConnection {
+    base: ConnectionBase,
+    /// The response to the request for a WebSocket has not arrived.
+    opening: Option<ClientHandshake>,
+    reader: WebSocketReader,
+    /// The messages without a response, the oldest first, each with the bytes written before it.
+    pending: VecDeque<(PendingRequest, u64)>,
+}
+
+impl WebSocketConnection {
+    pub(super) fn new(worker: Rc<WorkerState>, number: usize) -> Self {
+        Self {
+            base: ConnectionBase::new(worker, number),
+            opening: None,
+            reader: WebSocketReader::default(),
+            pending: VecDeque::new(),
+        }
+    }
+
+    fn can_send(&self) -> bool {
+        self.opening.is_none() && self.base.can_send(self.pending.len())
+    }
+
+    /// Sends the messages that are due, and closes the WebSocket if none is left.
+    fn send(&mut self, turn: &mut Turn<'_>) {
+        self.base.start_sending();
+        while self.can_send() {
+            let next = self.base.next_request(self.pending.len(), turn.now());
+            let Some(request) = next else { break };
+            self.pending.push_back((request, turn.written().0));
+            let wire = self.base.worker.plan.requests[request.index].wire(request.last);
+            if wire.len() < LARGE_FRAME {
+                turn.out.write(wire);
+            } else {
+                turn.out.write_shared(wire.clone());
+                turn.mark();
+            }
+        }
+        self.base.end_sending(turn);
+        let is_open = self.base.state == ConnectionState::Open && self.opening.is_none();
+        if is_open && self.pending.is_empty() && self.base.is_exhausted() {
+            control(Opcode::Close, &CloseCode::NORMAL.0.to_be_bytes(), turn);
+            self.base.await_close(turn);
+        }
+    }
+
+    /// Reads the response to the request for a WebSocket. Returns the bytes consumed.
+    fn read_opening(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
+        let Some(handshake) = &self.opening else { return Ok(0) };
+        match handshake.read(input) {
+            Ok(Opening::NeedMore) => Ok(0),
+            Ok(Opening::Open { len, .. }) => {
+                self.opening = None;
+                Ok(len)
+            }
+            Ok(Opening::Refused { status }) => {
+                let reason = Status::from_code(status).map_or("", Status::reason);
+                let what = format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
+                let failure = match status {
+                    // Such as a redirect, perhaps to TLS.
+                    ..400 => Failure::BadResponse,
+                    _ => Failure::ErrorResponse,
+                };
+                Err(self.fail(failure, what, turn))
+            }
+            Err(bad) => Err(self.fail(Failure::BadResponse, bad.0.into(), turn)),
+        }
+    }
+
+    /// Reads frames.
+    fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let worker = Rc::clone(&self.base.worker);
+        let mut stats = worker.stats.borrow_mut();
+        let mut used = 0;
+        while self.base.state == ConnectionState::Open {
+            let oldest = self.pending.front().map(|(request, _)| *request);
+            let expected =
+                oldest.and_then(|request| worker.plan.requests[request.index].websocket_request());
+            let rest = &input[used..];
+            match self.reader.read(rest, expected, worker.plan.max_content) {
+                Ok((_, None)) => break,
+                Ok((count, Some(received))) => {
+                    used += count;
+                    self.take(received, &mut stats, turn)?;
+                }
+                Err(bad) => return Err(self.fail(Failure::BadResponse, bad.0, turn)),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        received: Received,
+        stats: &mut Stats,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        match received {
+            Received::Message { len, is_echo } => match self.pending.pop_front() {
+                Some((request, _)) => self.count(request, len, is_echo, stats, turn),
+                None => {
+                    let what = "sent something without a request".into();
+                    return Err(self.fail(Failure::BadResponse, what, turn));
+                }
+            },
+            Received::Ping(payload) => control(Opcode::Pong, &payload, turn),
+            Received::Close(code, _) if self.pending.is_empty() => {
+                control(Opcode::Close, &close_payload(code), turn);
+                self.base.await_close(turn);
+            }
+            Received::Close(code, reason) => {
+                let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
+                let Extent { text, .. } = self.reader.extent();
+                let what = format!("closed the WebSocket with {code}{reason} {text}");
+                return Err(self.fail(Failure::Closed, what, turn));
+            }
+        }
+        Ok(())
+    }
+
+    fn count(
+        &mut self,
+        request: PendingRequest,
+        content_len: u64,
+        is_echo: bool,
+        stats: &mut Stats,
+        turn: &Turn<'_>,
+    ) {
+        let worker = Rc::clone(&self.base.worker);
+        let (error, learned) = match request.context(&worker).expected {
+            Some(expected) => (expected.error.clone(), None),
+            None => {
+                let error = (!is_echo).then(|| "the response is not what was sent".to_owned());
+                (error.clone(), Some(ExpectedResponse { error, ..Default::default() }))
+            }
+        };
+        let response = Response {
+            status: 200,
+            content_len,
+            error,
+            mismatch: !is_echo,
+            persistent: true,
+            interim: 0,
+            learned,
+        };
+        self.base.count(request, response, stats, turn.now());
+    }
+
+    /// Ends the connection with a fault of the server.
+    fn fail(&mut self, failure: Failure, what: String, turn: &mut Turn<'_>) -> Fault {
+        self.return_unsent(turn);
+        self.base.fail(failure, what)
+    }
+
+    /// Drops messages that have not been sent, for other connections to send.
+    fn return_unsent(&mut self, turn: &mut Turn<'_>) {
+        let sent = turn.sent().0;
+        let count = self.pending.iter().take_while(|(_, at)| *at < sent).count();
+        self.base.worker.return_requests(self.pending.len() - count);
+        self.pending.truncate(count);
+        turn.out.clear();
+    }
+
+    /// What is awaited; `None` if nothing is.
+    fn extent(&self) -> Option<Extent> {
+        if self.opening.is_some() {
+            let text = "before the WebSocket was open".into();
+            return Some(Extent { failure: Failure::Closed, text });
+        }
+        self.pending.front().map(|_| self.reader.extent())
+    }
+
+    fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        self.base.on_open(peer, None, turn);
+        let first = self.base.worker.plan.requests.first();
+        let Some(WebSocketRequest { opening, .. }) = first.and_then(|it| it.websocket_request())
+        else {
+            let what = "could not open a WebSocket: the plan has none".into();
+            return Err(self.fail(Failure::BadResponse, what, turn));
+        };
+        let (handshake, request) = opening.request();
+        self.opening = Some(handshake);
+        turn.out.write(&request);
+        Ok(())
+    }
+
+    fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let is_open = self.base.state == ConnectionState::Open;
+        match self.extent().filter(|_| is_open) {
+            Some(Extent { failure, text }) => {
+                Err(self.fail(failure, format!("closed the connection {text}"), turn))
+            }
+            None => {
+                self.base.close(turn);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if self.base.close_if_overdue(turn) {
+            return Ok(());
+        }
+        if let Some(what) = self.base.silence(|| self.extent(), turn.now()) {
+            return Err(self.fail(Failure::Timeout, what, turn));
+        }
+        self.send(turn);
+        Ok(())
+    }
+
+    fn on_closed(&mut self, reason: &Reason, turn: &mut Turn<'_>) {
+        let extent = self.extent();
+        self.return_unsent(turn);
+        self.base.on_closed(reason, self.pending.len(), extent, turn);
+    }
+}
+
+/// Writes a control frame. Its content is the server's own, so the mask needs no random key.
+fn control(opcode: Opcode, payload: &[u8], turn: &mut Turn<'_>) {
+    const KEY: [u8; 4] = [0x35, 0x9A, 0x4C, 0xE6];
+    let (header, len) = FrameHeader::whole(opcode, payload.len(), Some(KEY)).encode();
+    let mut payload = payload.to_vec();
+    mask(&mut payload, KEY);
+    turn.out.write_all(&[&header[..len], &payload]);
+}
+
+/// The payload of the close frame that answers one with this code.
+fn close_payload(code: CloseCode) -> Vec<u8> {
+    if code == CloseCode::NO_STATUS { Vec::new() } else { code.0.to_be_bytes().to_vec() }
+}
+
+impl Protocol for WebSocketConnection {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        if self.base.state != ConnectionState::Open {
+            return Ok(Consumed::more(input.len()));
+        }
+        self.base.progress = turn.now();
+        let head = self.read_opening(input, turn)?;
+        if self.opening.is_some() {
+            return Ok(Consumed::more(head));
+        }
+        self.read(&input[head..], turn)?;
+        self.send(turn);
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(peer) => self.on_open(peer, turn)?,
+            Event::Room | Event::Drain { .. } => self.send(turn),
+            Event::Sent(_) if self.base.state == ConnectionState::Open => {
+                self.base.progress = turn.now();
+            }
+            Event::Deadline => self.on_deadline(turn)?,
+            Event::Eof { .. } => self.on_end_of_input(turn)?,
+            Event::Closed(reason) => self.on_closed(reason, turn),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let awaited = self.pending.len() + usize::from(self.opening.is_some());
+        self.base.deadline(awaited, self.can_send())
+    }
+}
