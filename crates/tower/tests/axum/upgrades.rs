@@ -96,7 +96,7 @@ fn a_task_reads_and_writes_until_both_sides_have_ended() {
 
 #[test]
 fn megabytes_that_nobody_reads_yet_arrive_whole() {
-    const LEN: usize = 32 << 20;
+    const LEN: usize = 16 << 20;
     let go = Arc::new(Notify::new());
     let (to_test, finished) = mpsc::channel::<String>();
     let app = app({

@@ -18,8 +18,8 @@ use crate::text;
 /// 7.1.1).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The most bytes of a control frame of a server: pings and pongs are no progress.
-const CONTROL_FRAME: usize = 2 + 125;
+/// The most bytes of a control frame. Pings and pongs are no progress.
+const CONTROL_FRAME: usize = 2 + 4 + 125;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -76,7 +76,7 @@ impl Connection {
             return;
         };
         let request = &self.settings.request;
-        let nonce = ClientHandshake::new(random::bytes());
+        let nonce = ClientHandshake::new(random::bytes(), &self.config);
         let handshake = request.protocols.iter().fold(nonce, ClientHandshake::offering);
         turn.out.write(&handshake.request(&request.host, &request.path, &request.fields));
         self.state = State::Opening(handshake, source);
@@ -87,9 +87,9 @@ impl Connection {
         let State::Opening(handshake, _) = &self.state else { return Ok(0) };
         let opening = handshake.read(input);
         let opening = opening.map_err(|bad| Fault::peer("bad_response", bad.0))?;
-        let len = match opening {
+        let (len, extension) = match opening {
             Opening::NeedMore => return Ok(0),
-            Opening::Open { len, .. } => len,
+            Opening::Open { len, extension, .. } => (len, extension),
             Opening::Refused { .. } => {
                 self.state = State::Refused(Refusal::default());
                 return Ok(0);
@@ -105,7 +105,8 @@ impl Connection {
                 unprinted: None,
             };
             let (config, masks) = (Rc::clone(&self.config), MaskKeys::new(random::bytes()));
-            let mut websocket = Box::new(ws::Connection::client(config, masks, handler));
+            let websocket = ws::Connection::client(config, masks, handler);
+            let mut websocket = Box::new(websocket.with_extension(extension));
             let peer = turn.peer().clone();
             websocket.on_event(Event::Open(&peer), turn)?;
             self.state = State::Open(websocket);
@@ -132,11 +133,12 @@ impl Connection {
         }
         // The timeout starts when an answer becomes due.
         let is_due = self.is_due();
-        if std::mem::replace(&mut self.was_due, is_due) < is_due {
+        let was_due = std::mem::replace(&mut self.was_due, is_due);
+        if is_due && !was_due {
             self.since = turn.now();
         }
         if turn.unsent() != self.unsent {
-            if turn.unsent() < self.unsent {
+            if self.unsent > turn.unsent() + CONTROL_FRAME as u64 {
                 self.since = turn.now();
             }
             self.unsent = turn.unsent();
@@ -296,9 +298,7 @@ impl Protocol for Connection {
         let mut used = 0;
         if let State::Opening(..) = self.state {
             self.since = turn.now();
-            if self.first.is_empty() {
-                self.first = input[..input.len().min(8)].to_vec();
-            }
+            self.first = input[..input.len().min(8)].to_vec();
             used = self.read_opening(input, turn)?;
         }
         let rest = &input[used..];

@@ -11,6 +11,8 @@ mod lines;
 mod refusal;
 mod show;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
