@@ -323,7 +323,11 @@ fn outrun_a_slow_member(close_if_slow: bool) -> (Serving, Socket) {
     for number in 0..20_000 {
         let line = format!("{number} {said}");
         fast.send(line.clone().into()).unwrap();
-        assert_eq!(text(&mut fast), format!("<guest 2> {line}"));
+        let mut heard = text(&mut fast);
+        if heard == "* guest 1 has left" {
+            heard = text(&mut fast);
+        }
+        assert!(heard == format!("<guest 2> {line}"), "{}", &heard[..20]);
     }
     (serving, slow)
 }
