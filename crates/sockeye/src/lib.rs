@@ -179,6 +179,7 @@
 //! |---|---|---|
 //! | `files` | yes | [`files`] |
 //! | `compression` | yes | zstd, brotli and gzip for [`files`]; needs a C compiler to build |
+//! | `deflate` | no | compression of WebSocket messages, if `http::ws::Options` enable it |
 //! | `harness` | no | `proto::harness`, which drives a protocol or an HTTP service in a test |
 //! | `tls` | no | `tls`, for [`Config::tls`]; needs a C compiler to build |
 //! | `ring` | yes | the cryptography of `tls` |

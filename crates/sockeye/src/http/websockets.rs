@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_http::AllowedOrigins;
+#[cfg(feature = "deflate")]
+use sockeye_http::ws::DeflateOptions;
 use sockeye_http::ws::{Config, Limits};
 
 /// How WebSockets are opened: the values of [`ws::Options`](super::ws::Options).
@@ -14,11 +16,18 @@ pub(super) struct Settings {
     pub(super) origins: AllowedOrigins,
     /// Subprotocols, the preferred one first.
     pub(super) protocols: Vec<String>,
+    #[cfg(feature = "deflate")]
+    pub(super) deflate: Option<DeflateOptions>,
 }
 
 impl Settings {
     pub(super) fn config(&self) -> Config {
-        Config::new(self.limits.clone()).allowing_origins(self.origins.clone())
+        let config = Config::new(self.limits.clone()).allowing_origins(self.origins.clone());
+        #[cfg(feature = "deflate")]
+        if let Some(options) = &self.deflate {
+            return config.deflating(options.clone());
+        }
+        config
     }
 }
 

@@ -246,3 +246,29 @@ fn each_kind_of_websocket_has_its_own_limits() {
     drop(large);
     stop(serving);
 }
+
+#[cfg(feature = "deflate")]
+#[test]
+fn messages_are_compressed_only_if_the_options_say_so() {
+    let deflate = ws::Options::default().deflate(ws::DeflateOptions::new());
+    let (serving, address) = serve(move |request: Request<Body>| {
+        let options = match request.uri().path() {
+            "/deflate" => deflate.clone(),
+            _ => ws::Options::default(),
+        };
+        options.on_message(&request, |message, socket| socket.send(message))
+    });
+    let agreed = |path| {
+        let mut client = Client::new(&address);
+        let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        let offer = "Sec-WebSocket-Extensions: permessage-deflate";
+        client.head(
+            &format!("GET {path}"),
+            &["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", key, offer],
+        );
+        let response = client.response_head();
+        response.field("sec-websocket-extensions").is_some_and(|s| s.contains("permessage-deflate"))
+    };
+    assert_eq!((agreed("/deflate"), agreed("/")), (true, false));
+    stop(serving);
+}

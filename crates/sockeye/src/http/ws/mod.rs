@@ -62,6 +62,8 @@ mod broadcast;
 mod channel;
 mod options;
 
+#[cfg(feature = "deflate")]
+pub use sockeye_http::ws::DeflateOptions;
 pub use sockeye_http::ws::{
     CloseCode, Closed, Gone, Handler, Limits, MAX_REASON, Message, Sender, SharedMessage, Socket,
     TrySendError,

@@ -4,6 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use http::Request;
 use sockeye_http::AllowedOrigins;
+#[cfg(feature = "deflate")]
+use sockeye_http::ws::DeflateOptions;
 use sockeye_http::ws::{Handler, Handshake, Limits, Message, Refused, Sender, Socket};
 
 use super::channel::{ChannelHandler, Receiver};
@@ -45,6 +47,15 @@ impl Options {
     pub fn protocols<P: Into<String>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter().map(Into::into).collect();
         Arc::make_mut(&mut self.0).protocols = protocols;
+        self
+    }
+
+    /// Compresses messages with peers that can (permessage-deflate, RFC 7692). Default: off, since it
+    /// costs time and memory, and compressed secrets can be guessed by their length.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, options: DeflateOptions) -> Self {
+        Arc::make_mut(&mut self.0).deflate = Some(options);
         self
     }
 
