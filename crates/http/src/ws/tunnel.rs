@@ -97,8 +97,7 @@ impl Handler for Tunnel {
         if let Inner::New(protocol) = &mut self.inner
             && let Some(protocol) = protocol.take()
         {
-            self.inner =
-                Inner::Running(Box::new(NestedSession::new(protocol, ROOM, socket.turn)));
+            self.inner = Inner::Running(Box::new(NestedSession::new(protocol, ROOM, socket.turn)));
             self.call(socket, |session, turn| session.open(turn));
         }
     }

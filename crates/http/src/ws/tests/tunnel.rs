@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{
-    Consumed, End, Event, Fault, Peer, Protocol, Reason, Time, Turn,
-};
+use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Reason, Time, Turn};
 
 use super::*;
 use crate::ws::Tunnel;
