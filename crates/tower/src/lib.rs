@@ -160,7 +160,8 @@
 //!   an `Upgrade` field that names one of the protocols that the client asked for. In every other
 //!   case the `OnUpgrade` fails, as in hyper.
 //! - In HTTP/2, it is an extended CONNECT (RFC 8441). The extensions contain hyper's `Protocol`, too,
-//!   and any 2xx accepts; the client gets a 200. The protocol has one stream, and what this page says
+//!   and any 2xx accepts; the client gets a 200. Until then, 16 KiB are charged to
+//!   [`Options::collected`]; once that is spent, the server answers 503. The protocol has one stream, and what this page says
 //!   about its connection applies to that stream. In axum, route both by `any(…)`, and enable axum's
 //!   feature `http2`, so that it checks the name of the protocol.
 //! - What the peer sends waits until the task reads it, and what the task writes waits until the
