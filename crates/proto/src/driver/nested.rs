@@ -202,8 +202,9 @@ impl NestedSession {
     /// there. Notes what was moved from there. Call this after each other call, and when the stream
     /// has moved some; in that case [`NestedSession::progress`] next.
     pub fn move_to_stream(&mut self, stream: &mut Stream) {
-        if let Some(output) = self.session.take_output() {
-            stream.append(output);
+        match self.session.take_output() {
+            Some(output) => stream.append(output),
+            None => stream.free_output(),
         }
         let moved = stream.moved().0;
         self.session.sent_some |= moved > self.session.sent;

@@ -183,6 +183,13 @@ impl Stream {
         }
     }
 
+    /// Frees the memory of the output, if that is empty. An idle stream is small.
+    pub(super) fn free_output(&mut self) {
+        if self.out.is_empty() {
+            self.out = Output::new();
+        }
+    }
+
     pub(super) fn output(&self) -> &Output {
         &self.out
     }

@@ -2,6 +2,7 @@
 
 use allocation_counter::measure;
 
+use super::switch::Tunnels;
 use super::*;
 use crate::PreparedResponse;
 use crate::h2::frame::{flags, kind};
@@ -103,4 +104,27 @@ fn priorities_that_came_early_are_forgotten_with_their_memory() {
         info.bytes_current
     };
     assert_eq!(kept(100), kept(0));
+}
+
+#[test]
+fn an_idle_tunnel_keeps_little_memory() {
+    let kept = |count: u32| {
+        let mut scene = None;
+        let info = measure(|| {
+            let mut tunnels = Tunnels::new();
+            for stream in (0..count).map(|number| 2 * number + 1) {
+                tunnels.connect(stream, "/");
+                tunnels.client.data(stream, &[b'y'; 4000]);
+                tunnels.client.window_update(0, 4000);
+                tunnels.client.read();
+            }
+            tunnels.client.streams.clear();
+            tunnels.client.blocks = Vec::new();
+            tunnels.events();
+            scene = Some(tunnels);
+        });
+        info.bytes_current
+    };
+    let each = (kept(100) - kept(1)) / 99;
+    assert!(each < 1100, "{each}");
 }

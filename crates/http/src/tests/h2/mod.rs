@@ -10,7 +10,9 @@ mod priorities;
 mod properties;
 mod requests;
 mod streams;
+mod switch;
 mod timing;
+mod tunnels;
 mod windows;
 
 use std::cell::{Cell, RefCell};
