@@ -1,8 +1,8 @@
 //! An upgrade that a client asked for and the service has not accepted yet.
 //!
 //! Only a connection of hyper can make an `OnUpgrade`. So this has such a connection, without a
-//! socket: its client is [`Handshake`], which asks for an upgrade, and its service accepts when ours
-//! does. It needs no task, because it never waits for input.
+//! socket: its client is [`Handshake`], which asks for an upgrade, and its service accepts when
+//! ours does. It needs no task, because it never waits for input.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -169,7 +169,7 @@ impl HyperConnection {
                 async move {
                     poll_fn(|_| if state.accepts.get() { Poll::Ready(()) } else { Poll::Pending })
                         .await;
-                    // Nobody reads this response: `Responder::upgrade` sends the one of our service.
+                    // Nobody reads this: `Responder::upgrade` sends the response of our service.
                     let mut response = Response::new(String::new());
                     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                     Ok::<_, Infallible>(response)
