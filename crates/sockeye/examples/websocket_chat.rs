@@ -3,6 +3,9 @@
 //!
 //! ```console
 //! $ cargo run --example websocket_chat 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/
+//! $ sockeye send ws://127.0.0.1:8080/chat hello bye
+//! * guest 1 has joined
+//! <guest 1> hello
 //! ```
 
 use std::error::Error;

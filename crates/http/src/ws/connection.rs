@@ -152,9 +152,10 @@ impl<H: Handler> Connection<H> {
         Fault::peer(name, what)
     }
 
-    /// Reports how much memory an incomplete message takes, if that has changed by much.
+    /// Reports how much memory an incomplete message and the handler take, if that has changed by
+    /// much.
     fn report_held(&mut self, turn: &mut Turn<'_>) {
-        let held = self.receiver.held() + self.state.extension.held();
+        let held = self.receiver.held() + self.state.extension.held() + self.state.held_by_handler;
         if held.abs_diff(self.held) >= REPORTED || (held == 0 && self.held > 0) {
             self.held = held;
             turn.set_held(held);
@@ -263,6 +264,7 @@ impl<H: Handler> Protocol for Connection<H> {
             Event::Message(ticket, delivery) => self.on_delivery(ticket, delivery, turn),
             Event::Woken if !self.is_closed => {
                 self.call(turn, Handler::on_woken);
+                self.report_held(turn);
             }
             Event::Drain { .. } if !self.is_closed => {
                 self.call(turn, Handler::on_drain);
