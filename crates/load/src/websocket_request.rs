@@ -1,6 +1,7 @@
 //! Messages for WebSockets, prepared to be sent and to be recognised when they come back.
 
 use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use sockeye_http::Fields;
@@ -55,7 +56,7 @@ impl WebSocketRequest {
 impl WebSocketOpening {
     /// A new handshake, and its request.
     pub(crate) fn request(&self) -> (ClientHandshake, Vec<u8>) {
-        let handshake = ClientHandshake::new(random_bytes());
+        let handshake = ClientHandshake::new(random_bytes(), &Rc::default());
         let handshake = self.protocols.iter().fold(handshake, ClientHandshake::offering);
         let request = handshake.request(&self.host, &self.target, &self.fields);
         (handshake, request)

@@ -76,7 +76,7 @@ impl Connection {
             return;
         };
         let request = &self.settings.request;
-        let nonce = ClientHandshake::new(random::bytes());
+        let nonce = ClientHandshake::new(random::bytes(), &self.config);
         let handshake = request.protocols.iter().fold(nonce, ClientHandshake::offering);
         turn.out.write(&handshake.request(&request.host, &request.path, &request.fields));
         self.state = State::Opening(handshake, source);
@@ -87,9 +87,9 @@ impl Connection {
         let State::Opening(handshake, _) = &self.state else { return Ok(0) };
         let opening = handshake.read(input);
         let opening = opening.map_err(|bad| Fault::peer("bad_response", bad.0))?;
-        let len = match opening {
+        let (len, extension) = match opening {
             Opening::NeedMore => return Ok(0),
-            Opening::Open { len, .. } => len,
+            Opening::Open { len, extension, .. } => (len, extension),
             Opening::Refused { .. } => {
                 self.state = State::Refused(Refusal::default());
                 return Ok(0);
@@ -105,7 +105,8 @@ impl Connection {
                 unprinted: None,
             };
             let (config, masks) = (Rc::clone(&self.config), MaskKeys::new(random::bytes()));
-            let mut websocket = Box::new(ws::Connection::client(config, masks, handler));
+            let websocket = ws::Connection::client(config, masks, handler);
+            let mut websocket = Box::new(websocket.with_extension(extension));
             let peer = turn.peer().clone();
             websocket.on_event(Event::Open(&peer), turn)?;
             self.state = State::Open(websocket);
