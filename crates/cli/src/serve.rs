@@ -40,9 +40,8 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
         let limits = http_core::Limits { idle_timeout: idle, ..http_core::Limits::default() };
         http_core::ServerConfig::new(limits)
     };
-    let config = http.clone();
     let open = move |_: usize, _: &ServerInfo| {
-        let (config, echo) = (Rc::new(config()), WebSocketEcho::new(&websocket));
+        let (config, echo) = (Rc::new(http()), WebSocketEcho::new(&websocket));
         move |_: &Peer| http_core::Server::new(Rc::clone(&config), echo.clone())
     };
     if !is_tls {

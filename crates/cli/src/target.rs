@@ -83,7 +83,7 @@ fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
                 let http = if server.port == HTTPS_PORT { "https" } else { "http" };
                 format!("did you mean {http}://{text}/, tcp://{text} or message://{text}?")
             }
-            Ok(_) => format!("did you mean tcp://{text} or message://{text}?"),
+            Ok(_) => format!("did you mean tcp://{text}, message://{text} or ws://{text}/?"),
             Err(_) => forms.into(),
         });
     };
@@ -345,7 +345,11 @@ mod tests {
         let table = [
             (send, "", "tcp://HOST:PORT, unix:PATH, message://HOST:PORT or ws://HOST[:PORT]/PATH;"),
             (send, "localhost", "tcp://HOST:PORT, unix:PATH, message://HOST:PORT or ws://HOST"),
-            (send, "localhost:80", "did you mean tcp://localhost:80 or message://localhost:80?"),
+            (
+                send,
+                "localhost:80",
+                "did you mean tcp://localhost:80, message://localhost:80 or ws://localhost:80/?",
+            ),
             (load, "localhost:80", "did you mean http://localhost:80/, tcp://localhost:80 or"),
             (load, "localhost:443", "did you mean https://localhost:443/, tcp://localhost:443 or"),
             (send, "http://localhost:80", "'http' is not supported: for a WebSocket, write ws://"),

@@ -75,9 +75,13 @@ pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error 
         }
         _ => "did not respond",
     };
-    let is_connected = !matches!(error.failure, Failure::Connect | Failure::Tls | Failure::Socket);
+    // A server that has sent an error has understood us.
+    let may_be_tls = !matches!(
+        error.failure,
+        Failure::Connect | Failure::Tls | Failure::Socket | Failure::ErrorResponse
+    );
     let hint = match target.with_tls() {
-        Some(with_tls) if is_connected && with_tls != *target => {
+        Some(with_tls) if may_be_tls && with_tls != *target => {
             format!("; if the port speaks TLS, write {with_tls}")
         }
         _ => String::new(),

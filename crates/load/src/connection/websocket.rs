@@ -76,8 +76,13 @@ impl WebSocketConnection {
             }
             Ok(Opening::Refused { status }) => {
                 let reason = Status::from_code(status).map_or("", Status::reason);
-                let what = format!("opened no WebSocket: {status} {reason}");
-                Err(self.fail(Failure::ErrorResponse, what.trim_end().into(), turn))
+                let what = format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
+                let failure = match status {
+                    // Such as a redirect, perhaps to TLS.
+                    ..400 => Failure::BadResponse,
+                    _ => Failure::ErrorResponse,
+                };
+                Err(self.fail(failure, what, turn))
             }
             Err(bad) => Err(self.fail(Failure::BadResponse, bad.0.into(), turn)),
         }

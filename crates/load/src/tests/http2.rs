@@ -55,11 +55,8 @@ fn http2() -> Plan {
 
 /// A connection of `plan` that sends `requests` requests and expects "hi".
 fn open(plan: Plan, requests: u64) -> (Harness, Rc<WorkerState>) {
-    let response = crate::expected::ExpectedResponse {
-        content: Some("hi".into()),
-        content_len: 2,
-        ..Default::default()
-    };
+    let response =
+        ExpectedResponse { content: Some("hi".into()), content_len: 2, ..Default::default() };
     let expected: ExpectedResponses = [[Some(response.clone()), Some(response)]].into();
     let state = Rc::new(WorkerState::new(Arc::new(plan), expected, 0, 1, requests));
     (Harness::new(Connection::new(Rc::clone(&state), 0)), state)

@@ -1,6 +1,7 @@
 //! Tests of connections, on the harness of `sockeye-proto`.
 
 mod http2;
+mod websocket;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use sockeye_proto::Reason;
 use sockeye_proto::harness::Harness;
 
 use crate::connection::Connection;
-use crate::expected::ExpectedResponses;
+use crate::expected::{ExpectedResponse, ExpectedResponses};
 use crate::response::{RequestContext, reader};
 use crate::state::WorkerState;
 use crate::{Failure, HttpRequest, LoadKind, Plan, PreparedRequest};

@@ -18,8 +18,8 @@ use crate::text;
 /// 7.1.1).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The most bytes of a control frame of a server: pings and pongs are no progress.
-const CONTROL_FRAME: usize = 2 + 125;
+/// The most bytes of a control frame. Pings and pongs are no progress.
+const CONTROL_FRAME: usize = 2 + 4 + 125;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -133,11 +133,12 @@ impl Connection {
         }
         // The timeout starts when an answer becomes due.
         let is_due = self.is_due();
-        if std::mem::replace(&mut self.was_due, is_due) < is_due {
+        let was_due = std::mem::replace(&mut self.was_due, is_due);
+        if is_due && !was_due {
             self.since = turn.now();
         }
         if turn.unsent() != self.unsent {
-            if turn.unsent() < self.unsent {
+            if self.unsent > turn.unsent() + CONTROL_FRAME as u64 {
                 self.since = turn.now();
             }
             self.unsent = turn.unsent();
@@ -297,9 +298,7 @@ impl Protocol for Connection {
         let mut used = 0;
         if let State::Opening(..) = self.state {
             self.since = turn.now();
-            if self.first.is_empty() {
-                self.first = input[..input.len().min(8)].to_vec();
-            }
+            self.first = input[..input.len().min(8)].to_vec();
             used = self.read_opening(input, turn)?;
         }
         let rest = &input[used..];

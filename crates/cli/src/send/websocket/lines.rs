@@ -79,7 +79,7 @@ mod tests {
                 loop {
                     match lines.next() {
                         NextLine::Line(line) => {
-                            found.push(String::from_utf8_lossy(line).into_owned())
+                            found.push(String::from_utf8_lossy(line).into_owned());
                         }
                         NextLine::NeedMore => match pieces.next() {
                             Some(piece) => lines.push(piece),

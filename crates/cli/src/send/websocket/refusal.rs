@@ -56,10 +56,11 @@ impl Refusal {
         // Our servers repeat the status on the first line.
         let own = format!("{status} {reason}\n");
         let content = content.strip_prefix(&own).unwrap_or(&content).trim();
-        if self.is_text && !content.is_empty() {
-            let end = content.floor_char_boundary(MAX_TEXT);
-            let more = if end < content.len() { "…" } else { "" };
-            what += &format!(" ({}{more})", text::escape_controls(&content[..end]));
+        let line = content.lines().next().unwrap_or_default();
+        // A redirect says more by its Location.
+        if self.is_text && !line.is_empty() && self.location.is_none() {
+            let end = line.floor_char_boundary(MAX_TEXT);
+            what += &format!(" ({})", text::escape_controls(&line[..end]));
         }
         what + &self.hint(target)
     }

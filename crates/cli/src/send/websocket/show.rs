@@ -35,9 +35,7 @@ pub(super) fn show(message: Message<'_>, style: Style, number: usize, shown: &mu
         (Style::Text, Message::Text(text)) => {
             writeln!(shown, "{}", text.strip_suffix('\n').unwrap_or(text))
         }
-        (Style::Text, Message::Binary(bytes)) | (Style::Unchanged, Message::Binary(bytes)) => {
-            shown.write_all(bytes)
-        }
+        (Style::Text | Style::Unchanged, Message::Binary(bytes)) => shown.write_all(bytes),
         (Style::Unchanged, Message::Text(text)) => shown.write_all(text.as_bytes()),
     };
 }
