@@ -52,7 +52,7 @@ impl Handler for Member {
         }
     }
 
-    fn on_close(&mut self, _: ws::Closed<'_>) {
+    fn on_close(&mut self, _: ws::Closed<'_>, _: &mut Socket<'_, '_>) {
         self.room.send(format!("* guest {} has left", self.number));
     }
 }

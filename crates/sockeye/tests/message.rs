@@ -17,6 +17,10 @@ use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{HandshakeError, WebSocket};
 
+#[expect(dead_code, reason = "its main is unused here")]
+#[path = "../examples/messages.rs"]
+mod messages;
+
 fn serve<R: Into<Reply>>(
     answer: impl Fn(Request) -> R + Send + Sync + 'static,
 ) -> (Serving, SocketAddr) {
@@ -277,6 +281,56 @@ fn json_has_a_limit_on_its_values() {
     assert_eq!(response_to(address, too_many)["error"]["code"], "too_complex");
     let (status, error) = post(address, "application/json", too_many);
     assert_eq!((status, &error["error"]["code"]), (413, &json!("too_complex")));
+    stop(serving);
+}
+
+/// Sends a request of HTTP, and reads the head of the response.
+fn http(address: SocketAddr, request: &str) -> (String, TcpStream) {
+    let mut peer = TcpStream::connect(address).unwrap();
+    peer.write_all(request.as_bytes()).unwrap();
+    let (mut head, mut byte) = (String::new(), [0]);
+    while !head.ends_with("\r\n\r\n") {
+        peer.read_exact(&mut byte).unwrap();
+        head.push(byte[0].into());
+    }
+    (head, peer)
+}
+
+#[test]
+fn the_example_answers_frames_http_and_websocket_on_one_port() {
+    let serving = messages::serve("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    let (content, expected) = (r#"{"name": "Ada"}"#, r#"{"hello": "Ada"}"#);
+    assert_eq!(response_to(address, content), json!({"hello": "Ada"}));
+
+    let post = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{content}",
+        content.len()
+    );
+    let (head, mut peer) = http(address, &post);
+    let mut response = String::new();
+    peer.read_to_string(&mut response).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert_eq!(response, expected);
+
+    let (head, mut peer) = http(
+        address,
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    // Frames of text, without an id and with one, whose mask is zero.
+    for id in ["", "{\"id\": 7}\n"] {
+        let text = format!("{id}{content}");
+        let header = [0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+        peer.write_all(&[&header, text.as_bytes()].concat()).unwrap();
+        let text = format!("{id}{expected}");
+        let mut frame = vec![0; 2 + text.len()];
+        peer.read_exact(&mut frame).unwrap();
+        assert_eq!(frame, [&[0x81, text.len() as u8], text.as_bytes()].concat());
+    }
+    drop(peer);
     stop(serving);
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Client, Response};
-use crate::live::page::{MAX_LEN, SCRIPT};
-use crate::live::problems::Problem;
+use crate::live::page::SCRIPT;
+use crate::live::problems::{MAX_LEN, Problem};
 use crate::store::memory::Memory;
 use crate::{
     BudgetLimits, Budgets, CacheLimits, Coding, ContentEncodings, Folder, Live, MAX_SMALL_FILE,

@@ -46,7 +46,7 @@
 //! Over HTTP, Content-Type has the message's type and encoding, and the body is the content. A
 //! WebSocket's text is JSON, a binary message is a frame, and the responses to those with an `id` come
 //! in any order. A browser that opens the address gets a page that uses it. `docs/message.md` in the
-//! repository has the details.
+//! repository has the details, and the example `messages` is a whole service.
 //!
 //! Every limit has a default that is safe with unknown clients: see [`Options`]. Content is passed
 //! as a whole. To take it as it arrives, implement [`protocol::Handler`], which runs on

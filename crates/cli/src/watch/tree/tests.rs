@@ -1,4 +1,4 @@
-//! Tests of the tree of watched folders.
+//! Changes in real folders. The kernel queues an event before the call that causes it returns.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
