@@ -137,9 +137,9 @@ fn a_thread_answers_until_the_websocket_is_closed() {
     let (out, ends) = mpsc::channel();
     let (serving, address) = serve(move |request: Request<Body>| {
         let out = out.clone();
-        ws::channel(&request, move |mut receiver, sender| {
+        ws::channel(&request, move |receiver, sender| {
             thread::spawn(move || {
-                while let Some(message) = receiver.next() {
+                while let Some(message) = receiver.recv() {
                     sender.send(message).unwrap();
                 }
                 out.send(receiver.closed()).unwrap();
