@@ -26,6 +26,8 @@ $ echo 127.0.0.1 example.org | sudo tee -a /etc/hosts > /dev/null
 # For clients: the server that is started before them, by a part of their command.
 SERVERS = {
     "tcp://127.0.0.1:65432": "sockeye echo",
+    "ws://127.0.0.1:65432": "sockeye echo --websocket",
+    "wss://example.org": "sudo sockeye echo --websocket --tls fullchain.pem,key.pem --listen :443",
     "message://127.0.0.1:65432": "sockeye message",
     "http://127.0.0.1:65432": "sockeye message",
     "tcp://127.0.0.1:8000": "sockeye http site",

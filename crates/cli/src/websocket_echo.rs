@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use sockeye::http_core::ws::{self, Handshake, Message, Socket};
+use sockeye::http_core::ws::{self, DeflateOptions, Handshake, Message, Socket};
 use sockeye::http_core::{Answer, Fields, Handler, Handlers, Request, Responder, Status};
 use sockeye::proto::Peer;
 
@@ -18,8 +18,9 @@ const HELP: &str = "This server echoes the messages of WebSockets, at every path
 pub(crate) struct WebSocketEcho(Rc<ws::Config>);
 
 impl WebSocketEcho {
-    pub(crate) fn new(WebSocket { limits, origins }: &WebSocket) -> Self {
-        Self(Rc::new(ws::Config::new(limits.clone()).allowing_origins(origins.clone())))
+    pub(crate) fn new(WebSocket { limits, origins, deflate }: &WebSocket) -> Self {
+        let config = ws::Config::new(limits.clone()).allowing_origins(origins.clone());
+        Self(Rc::new(if *deflate { config.deflating(DeflateOptions::new()) } else { config }))
     }
 }
 
@@ -32,6 +33,10 @@ impl Handlers for WebSocketEcho {
 }
 
 impl Handler for WebSocketEcho {
+    fn can_upgrade(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(b"websocket")
+    }
+
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         if !ws::is_asked_for(request) {
             return responder.error(Status::BAD_REQUEST, &Fields::new(), HELP);

@@ -114,6 +114,10 @@ pub(crate) struct WebSocketFlags {
     #[arg(long)]
     pub(crate) binary: bool,
 
+    /// Offer to compress messages (permessage-deflate).
+    #[arg(long)]
+    pub(crate) deflate: bool,
+
     /// HTTP header of the request, as 'Name: value'. Can be given several times.
     ///
     /// 'Sec-WebSocket-Protocol: NAME' offers a subprotocol.

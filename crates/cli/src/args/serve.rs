@@ -225,6 +225,13 @@ pub(crate) struct WebSocket {
     #[arg(id = "websocket", long = "websocket")]
     pub(crate) is_on: bool,
 
+    /// Compress messages with clients that can (permessage-deflate).
+    ///
+    /// It costs time, and memory for each WebSocket while it sends or receives. Each message is
+    /// compressed on its own, if it has 512 bytes or more.
+    #[arg(long, requires = "websocket")]
+    pub(crate) deflate: bool,
+
     /// Maximum size of a message. A larger one closes the WebSocket with 1009.
     #[arg(long, value_name = "BYTES", requires = "websocket", help_heading = "Limits")]
     #[arg(default_value_t = ws::Limits::default().message.into())]

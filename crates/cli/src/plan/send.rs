@@ -70,6 +70,8 @@ pub(crate) struct SendWebSocket {
     pub(crate) count: usize,
     /// Maximum size of a message that comes in.
     pub(crate) max_content: usize,
+    /// Offer compression.
+    pub(crate) deflate: bool,
     /// The file for messages that come in; `None` for standard output.
     pub(crate) output: Option<(PathBuf, File)>,
 }
@@ -108,6 +110,7 @@ pub(crate) fn send_websocket(mut flags: args::Send) -> Result<SendWebSocket, Err
         client,
         request,
         messages: messages.map(Into::into),
+        deflate: flags.websocket.deflate,
         count: usize::try_from(typed.count.get()).or_usage()?,
         max_content: typed.max_content.0,
         output: typed.output.as_ref().map(create).transpose()?,

@@ -81,6 +81,7 @@ pub(crate) struct Echo {
 pub(crate) struct WebSocket {
     pub(crate) limits: ws::Limits,
     pub(crate) origins: AllowedOrigins,
+    pub(crate) deflate: bool,
 }
 
 pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
@@ -206,7 +207,8 @@ pub(crate) fn echo(flags: args::Echo) -> Result<Echo, Error> {
         ..ws::Limits::default()
     };
     let origins = origins(&websocket.origin, "open WebSockets")?;
-    let websocket = websocket.is_on.then_some(WebSocket { limits, origins });
+    let deflate = websocket.deflate;
+    let websocket = websocket.is_on.then_some(WebSocket { limits, origins, deflate });
     Ok(Echo { serve, idle: flags.idle_timeout.0, websocket })
 }
 

@@ -267,3 +267,30 @@ fn a_message_server_answers_http2_with_tls_and_without() {
         });
     }
 }
+
+#[test]
+fn a_websocket_is_opened_by_extended_connect() {
+    let server = Running::start(&["echo", "--websocket", "--listen", "127.0.0.1:0"]);
+    block_on(async {
+        let mut client = connect(&server.address().to_string()).await;
+        // The server's settings arrive with the response.
+        let response = request(&mut client, "GET", "http://localhost/").await;
+        assert_eq!(response.status(), 400, "{response:?}");
+        assert!(client.is_extended_connect_protocol_enabled());
+        let open = Request::builder().method("CONNECT").uri("http://localhost/any");
+        let open = open.header("sec-websocket-version", "13");
+        let open = open.extension(h2::ext::Protocol::from_static("websocket")).body(()).unwrap();
+        let (response, mut stream) = client.send_request(open, false).unwrap();
+        let response = response.await.unwrap();
+        assert_eq!(response.status(), 200, "{response:?}");
+        let mut body = response.into_body();
+        // Text, and a close frame, whose masks are zero.
+        stream.send_data(Bytes::from_static(b"\x81\x82\0\0\0\0hi"), false).unwrap();
+        assert_eq!(body.data().await.unwrap().unwrap(), &b"\x81\x02hi"[..]);
+        stream.send_data(Bytes::from_static(b"\x88\x82\0\0\0\0\x03\xe8"), true).unwrap();
+        assert_eq!(body.data().await.unwrap().unwrap(), &b"\x88\x02\x03\xe8"[..]);
+        while let Some(data) = body.data().await {
+            assert!(data.unwrap().is_empty());
+        }
+    });
+}

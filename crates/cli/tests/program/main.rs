@@ -21,3 +21,4 @@ mod tls;
 mod tls_clients;
 mod tls_logs;
 mod usage;
+mod websocket;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_http::ws::{Config, Handshake, Limits};
-use sockeye_http::{Answer, Body, Fields, Request, Responder, Status};
+use sockeye_http::{Answer, Body, Fields, Method, Request, Responder, Status};
 
 use crate::file::head::REVALIDATE;
 use crate::live::changes::Live;
@@ -47,7 +47,8 @@ impl LivePages {
         responder: Responder<'r, 't>,
     ) -> Result<Answer, Responder<'r, 't>> {
         match request.path() {
-            SCRIPT_PATH => {
+            // A success would make a client of CONNECT take the script for frames.
+            SCRIPT_PATH if request.method() != Method::Connect => {
                 let fields = [
                     ("Content-Type", "text/javascript; charset=utf-8"),
                     ("X-Content-Type-Options", "nosniff"),

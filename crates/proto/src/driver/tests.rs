@@ -1,5 +1,7 @@
 //! A protocol that runs others inside of it, with flow control.
 
+mod wrapped;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -18,7 +20,7 @@ struct Seen {
     events: RefCell<Vec<String>>,
     promises: RefCell<Vec<Promise>>,
     remotes: RefCell<Vec<Remote>>,
-    /// Has no credit whenever a nested protocol gets a message.
+    /// What nested protocols try to send by when they get a message.
     probe: RefCell<Option<Remote>>,
 }
 
@@ -252,7 +254,9 @@ impl Protocol for Tens {
             Event::Drain { .. } => turn.end(End::Close),
             Event::Message(..) => {
                 let probe = self.seen.probe.borrow();
-                assert!(probe.as_ref().is_none_or(|probe| probe.try_send(Box::new(())).is_err()));
+                if probe.as_ref().is_some_and(|probe| probe.try_send(Box::new(())).is_ok()) {
+                    self.seen.events.borrow_mut().push("the probe has credit".into());
+                }
                 turn.resume();
             }
             Event::Sent(mark) => assert_eq!(mark, turn.sent()),
@@ -347,6 +351,10 @@ fn too_much_unused_input_is_a_fault() {
         scene.peer.input(&b">a?".repeat(NestedSession::MAX_UNUSED_INPUT));
         assert_eq!(scene.peer.output(), b"");
         scene.check(b">a?", b".a", &["a unused_input_limit"]);
+        // While the output is full.
+        scene.check(&[b"+a ", &b">aA".repeat(8)[..]].concat(), b"", &["a Open"]);
+        scene.peer.input(&b">aA".repeat(NestedSession::MAX_UNUSED_INPUT + 1));
+        scene.check(b"wa1", b"<aAAAA<aAAAA.a", &["a unused_input_limit"]);
     });
 }
 

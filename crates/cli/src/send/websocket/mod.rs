@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use sockeye::engine::{Config, driver};
-use sockeye::http_core::ws;
+use sockeye::http_core::ws::{self, DeflateOptions};
 
 use self::connection::Connection;
 use self::handler::Settings;
@@ -102,11 +102,13 @@ fn run_connections(
             inputs.into_iter().map(Source::lines).collect()
         }
     };
-    let config = Rc::new(ws::Config::new(ws::Limits {
+    let config = ws::Config::new(ws::Limits {
         message: plan.max_content,
         fragments: MAX_FRAGMENTS,
         ..ws::Limits::default()
-    }));
+    });
+    let config = if plan.deflate { config.deflating(DeflateOptions::new()) } else { config };
+    let config = Rc::new(config);
     let connections = sources.into_iter().enumerate().map(|(at, source)| {
         Connection::new(at + 1, source, Rc::clone(settings), Rc::clone(&config))
     });

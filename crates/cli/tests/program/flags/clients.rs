@@ -20,7 +20,7 @@ fn echo() -> Running {
 }
 
 /// Starts a server that calls `act` for each connection, with its number from 0.
-fn peer(act: impl Fn(usize, TcpStream) + Send + 'static) -> SocketAddr {
+pub(super) fn peer(act: impl Fn(usize, TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {

@@ -8,6 +8,7 @@ mod clients;
 mod rows;
 mod servers;
 mod tls;
+mod websocket;
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -197,7 +198,7 @@ fn every_flag_of_http_has_an_effect() {
 
 #[test]
 fn every_flag_of_echo_has_an_effect() {
-    check("echo", &[rows::SERVER]);
+    check("echo", &[rows::SERVER, rows::ECHO]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::clients::*;
 use super::servers::*;
 use super::tls::*;
+use super::websocket::*;
 use super::{Row, SWITCH, row, slow_default};
 
 /// Flags of every server.
@@ -139,6 +140,19 @@ pub(super) const MESSAGE: &[Row] = &[
     ),
 ];
 
+const WEBSOCKET: &str = "--websocket";
+
+pub(super) const ECHO: &[Row] = &[
+    row("--websocket", SWITCH, |run| run.start().screen.join(" "), "tcp://", "ws://"),
+    row("--deflate", SWITCH, response_to_compressing, "101 ", "permessage-deflate").base(WEBSOCKET),
+    row("--max-message", "1", two_fragments, "hello", "sent a message that is too large")
+        .base(WEBSOCKET),
+    row("--max-fragments", "1", two_fragments, "hello", "sent a message in too many")
+        .base(WEBSOCKET),
+    slow_default("--ping-after", "50ms", pings_before_default, BEFORE_DEFAULT).base(WEBSOCKET),
+    row("--origin", "https://www.example.org", response_to_page, "403 ", "101 ").base(WEBSOCKET),
+];
+
 /// The flags of `http`. Those that concern folders change the response, the others are accepted.
 pub(super) const EXPLAIN: &[Row] = &[
     row("--listing", SWITCH, |run| explain(run, "/sub/"), "404 Not Found", "200 OK"),
@@ -227,6 +241,21 @@ pub(super) const SEND: &[Row] = &[
         BEFORE_DEFAULT,
     ),
     row("--log", "debug", |run| to_echo(run, &["hi"]), "1 finished", "closed"),
+    row(
+        "--binary",
+        SWITCH,
+        |run| to_websocket(run, &["\u{ff}"]),
+        "Text \u{ff}; ",
+        "Binary \u{ff}; ",
+    ),
+    row(
+        "--deflate",
+        SWITCH,
+        |run| to_websocket(run, &["x"]),
+        "exit code Some(0)",
+        "Sec-WebSocket-Extensions: permessage-deflate",
+    ),
+    row("--header", "X-Probe: 1", |run| to_websocket(run, &["x"]), "exit code", "X-Probe: 1\r\n"),
     row("--type", "a/b", |run| to_messages(run, &["x"]), "binary/custom", "\"type\":\"a/b\""),
     row("--encoding", "utf-16", |run| to_messages(run, &["[1]"]), "\"utf-8\"", "\"utf-16\""),
     row("--file", "{dir}/one.txt", |run| to_messages(run, &[]), "\"length\":0", "\"length\":8"),

@@ -63,7 +63,7 @@ fn head(path: &str) -> String {
 }
 
 /// Sends a request. Returns everything that the server sends.
-fn exchange(server: &Running, request: &[u8]) -> String {
+pub(super) fn exchange(server: &Running, request: &[u8]) -> String {
     let mut stream = server.connect();
     stream.write_all(request).unwrap();
     let mut response = Vec::new();
@@ -174,12 +174,12 @@ pub(super) fn search_one(run: &Run<'_>) -> String {
 }
 
 /// Opens a WebSocket.
-const WEBSOCKET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+pub(super) const WEBSOCKET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// A frame of a client's WebSocket, with a mask of zeros. `first` is its first byte.
-fn websocket_frame(first: u8, payload: &str) -> Vec<u8> {
+pub(super) fn websocket_frame(first: u8, payload: &str) -> Vec<u8> {
     let len = u8::try_from(payload.len()).unwrap();
     assert!(len < 126, "the length takes one byte");
     [&[first, 0x80 | len, 0, 0, 0, 0], payload.as_bytes()].concat()
