@@ -129,7 +129,7 @@ class Program:
             if select.select([self.process.stdout], [], [], 0.5)[0]:
                 part = os.read(self.process.stdout.fileno(), 4096)
                 printed += part
-                if found := re.search(rb"(?:https?|message)://([\d.]+):(\d+)\s", printed):
+                if found := re.search(rb"(?:https?|wss?|message)://([\d.]+):(\d+)\s", printed):
                     return found[1].decode(), int(found[2])
                 if not part:
                     break

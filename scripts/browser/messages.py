@@ -27,13 +27,15 @@ def logged(browser, text):
     return browser.run(LOGGED % json.dumps(text))
 
 
-def page(checks, browser, url, pictures, expect):
-    """Types into the page."""
+def page(checks, browser, url, pictures, expect, status):
+    """Types into the page. `status` is that of the response that opens the WebSocket: 200 over HTTP/2."""
     scheme = "wss" if url.startswith("https") else "ws"
     with checks.check(f"the page of sockeye message sends JSON and shows the response: {scheme}://"):
         browser.open(url)
         address = f"{scheme}://{url.split('/')[2]}/"
         expect(logged(browser, "Connected"), f"Connected to {address}\n")
+        opened = browser.wait_for("Network.webSocketHandshakeResponseReceived")["response"]
+        expect(opened["status"], status)
         browser.run("document.querySelector('input').focus()")
         browser.press("Enter")
         expect(FOUND in logged(browser, FOUND), True)
@@ -90,11 +92,11 @@ def stopping(checks, browser, expect):
 def test(checks, browser, directory, authority, pictures, expect):
     with checks.start("message", "--listen", "127.0.0.1:0") as server:
         url = "http://{}:{}/".format(*server.address)
-        page(checks, browser, url, pictures, expect)
+        page(checks, browser, url, pictures, expect, 101)
         pipelining(checks, browser, url, checks.root, expect)
     words = ("--listen", "127.0.0.1:0", *authority.flags())
     with checks.start("message", *words) as server:
         browser.call("Security.setIgnoreCertificateErrors", ignore=True)
-        page(checks, browser, f"https://localhost:{server.address[1]}/", pictures, expect)
+        page(checks, browser, f"https://localhost:{server.address[1]}/", pictures, expect, 200)
     origins(checks, browser, directory, expect)
     stopping(checks, browser, expect)

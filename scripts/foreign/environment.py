@@ -19,9 +19,10 @@ def need(*programs):
     subprocess.run([*apt, "install", "-y", "--no-install-recommends", *missing], check=True)
 
 
-def python_with(directory, versions):
+def python_with(directory, versions, hashes=None):
     """The interpreter of a virtual environment that has packages of certain versions. None if they
-    can't be installed."""
+    can't be installed. With `hashes`, the SHA-256 of the files of each package, nothing else is
+    installed."""
     found = directory / "bin/python"
     probe = "; ".join([
         "import importlib.metadata as m, sys",
@@ -29,9 +30,11 @@ def python_with(directory, versions):
     if not found.exists() or subprocess.run(
             [found, "-c", probe], stderr=subprocess.DEVNULL).returncode:
         pinned = [f"{name}=={version}" for name, version in versions.items()]
+        listed = "".join(line + "".join(f" --hash=sha256:{sha}" for sha in (hashes or {}).get(name, ()))
+                         + "\n" for name, line in zip(versions, pinned))
         for step in [[sys.executable, "-m", "venv", directory],
-                     [found, "-m", "pip", "install", "--quiet", *pinned]]:
-            if subprocess.run(step, timeout=TIMEOUT).returncode:
+                     [found, "-m", "pip", "install", "--quiet", "-r", "/dev/stdin"]]:
+            if subprocess.run(step, timeout=TIMEOUT, input=listed, text=True).returncode:
                 print(f"SKIPPED: {', '.join(pinned)} could not be installed")
                 return None
     return found

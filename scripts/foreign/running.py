@@ -12,7 +12,7 @@ import urllib.parse
 TIMEOUT = 20  # seconds before a wait fails
 BIG = 24 << 20
 SECRET = b"outside the folder"
-ADDRESS = r"(?:https?|tcp|tls|message(?:\+tls)?)://[\w.:\[\]-]+|unix:\S+"
+ADDRESS = r"(?:https?|wss?|tcp|tls|message(?:\+tls)?)://[\w.:\[\]-]+|unix:\S+"
 
 
 class Checks:

@@ -12,6 +12,7 @@ use sockeye::http_core::Status;
 
 use self::tls::{Origin, Outcome};
 use crate::error::{Error, OrUsage};
+use crate::plan::tls::check_private;
 use crate::plan::{Folders, Listing};
 use crate::proxies::TrustedProxy;
 use crate::stdout::Stdout;
@@ -26,7 +27,9 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     // The server may run elsewhere than on this terminal.
     let listing = Listing::of(&flags.http, Stdout::Other);
     let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
-    let mounts = Folders::of(flags.http.folders, listing)?.mounts;
+    let folders = Folders::of(flags.http.folders, listing)?;
+    check_private(&flags.http.tls, &flags.http.acme, &folders)?;
+    let mounts = folders.mounts;
     // A reader may stop early (`| head`).
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "GET {}", text::escape_controls(&target));

@@ -418,6 +418,10 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
     fn allow(&self) -> &'static str {
         METHODS
     }
+
+    fn can_upgrade(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(b"websocket")
+    }
 }
 
 /// Tells the handler that a message is cancelled, for example because its client has left.

@@ -259,7 +259,7 @@ impl<H: Handler> ws::Handler for WebSocket<H> {
         self.proceed(socket);
     }
 
-    fn on_close(&mut self, _: Closed<'_>) {
+    fn on_close(&mut self, _: Closed<'_>, _: &mut Socket<'_, '_>) {
         self.cancel_all();
     }
 }

@@ -334,8 +334,8 @@ impl<'a> Turn<'a> {
     /// protocols with streams: a small urgent frame then waits only for those bytes, and not for a
     /// whole send buffer of others. Each send takes less, so a large transfer costs more calls.
     ///
-    /// Call this once, while the connection is new. No effect on Unix sockets, and in a turn of a
-    /// [`driver::Stream`](crate::driver::Stream).
+    /// Call this once, while the connection is new. No effect on Unix sockets, in a turn of a
+    /// [`driver::Stream`](crate::driver::Stream), and inside another protocol.
     pub fn limit_unsent(&mut self, bytes: u32) {
         self.rare_effects().unsent_limit = Some(bytes);
     }

@@ -3,6 +3,9 @@
 //!
 //! ```console
 //! $ cargo run --example websocket_chat 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/
+//! $ sockeye send ws://127.0.0.1:8080/chat hello bye
+//! * guest 1 has joined
+//! <guest 1> hello
 //! ```
 
 use std::error::Error;
@@ -52,7 +55,7 @@ impl Handler for Member {
         }
     }
 
-    fn on_close(&mut self, _: ws::Closed<'_>) {
+    fn on_close(&mut self, _: ws::Closed<'_>, _: &mut Socket<'_, '_>) {
         self.room.send(format!("* guest {} has left", self.number));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```console
 //! $ cargo run --example websocket_counter 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/
+//! $ sockeye send ws://127.0.0.1:8080/count reset reset
 //! ```
 
 use std::error::Error;

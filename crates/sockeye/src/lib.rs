@@ -30,7 +30,7 @@
 //! ```
 //!
 //! Clients that speak HTTP/2 get it: with TLS (ALPN), and without it by prior knowledge. [`http`] also
-//! has request bodies, streams and server-sent events. [`message`] answers messages with a closure.
+//! has request bodies, streams, server-sent events and WebSockets ([`http::ws`]). [`message`] answers messages with a closure.
 //!
 //! # An axum app in ten lines
 //!
@@ -107,12 +107,12 @@
 //! of the loop takes more than 100 ms, the server logs a warning, at most every 10 s per worker.
 //! Use instead:
 //!
-//! | for | in a [`Protocol`] | in [`http`] | in [`message`] |
-//! |---|---|---|---|
-//! | blocking work | [`Turn::run`] | [`Reply::run`](http::Reply::run) | [`Reply::run`](message::Reply::run) |
-//! | a response from another thread | [`Turn::promise`] | [`Reply::later`](http::Reply::later) | [`Reply::later`](message::Reply::later) |
-//! | an async block | [`Turn::promise`] | `sockeye_tower::spawn` | [`Reply::later`](message::Reply::later) |
-//! | repeated notifications | [`Turn::remote`], [`Remote::wake`] | [`Reply::follow`](http::Reply::follow), [`Reply::stream`](http::Reply::stream) | |
+//! | for | in a [`Protocol`] | in [`http`] | in [`http::ws`] | in [`message`] |
+//! |---|---|---|---|---|
+//! | blocking work | [`Turn::run`] | [`Reply::run`](http::Reply::run) | [`Socket::run`](http::ws::Socket::run) | [`Reply::run`](message::Reply::run) |
+//! | a response from another thread | [`Turn::promise`] | [`Reply::later`](http::Reply::later) | [`Socket::sender`](http::ws::Socket::sender), [`ws::channel`](http::ws::channel()) | [`Reply::later`](message::Reply::later) |
+//! | an async block | [`Turn::promise`] | `sockeye_tower::spawn` | axum's `WebSocketUpgrade` | [`Reply::later`](message::Reply::later) |
+//! | repeated notifications | [`Turn::remote`], [`Remote::wake`] | [`Reply::follow`](http::Reply::follow), [`Reply::stream`](http::Reply::stream) | [`ws::Broadcast`](http::ws::Broadcast) | |
 //!
 //! # What next
 //!
@@ -128,6 +128,7 @@
 //! | `axum_app` | an axum app with state |
 //! | `graceful_stop` | signals, and a stop that loses no response |
 //! | `https` | TLS: certificates that are reloaded, and those of clients |
+//! | `websocket_echo`, `websocket_chat`, `websocket_counter` | WebSockets: answers, a chat room, pages that follow a state |
 //! | `http_events`, `upload` | server-sent events; bodies of any size |
 //! | `line_protocol`, `chat` | a protocol of your own; connections that notify each other |
 //! | `http_core` | a handler that copies nothing |
@@ -165,10 +166,10 @@
 //!
 //! | module | contains |
 //! |---|---|
-//! | [`http`] | HTTP services from closures |
-//! | [`message`] | message services from closures, in frames and over HTTP |
+//! | [`http`] | HTTP services from closures, with WebSockets ([`http::ws`]) |
+//! | [`message`] | message services from closures, in frames, over HTTP and over WebSocket |
 //! | [`files`] | a folder, or one file, as HTTP responses |
-//! | [`http_core`] | HTTP/1.1 and HTTP/2 as a protocol, with handlers that read requests without copying them; [`http_core::h2_client`] |
+//! | [`http_core`] | HTTP/1.1, HTTP/2 and WebSocket as protocols, with handlers that read requests without copying them; [`http_core::h2_client`] |
 //! | [`engine`] | [`Server`], [`run_client`], and [`Config`] with every limit and its default |
 //! | [`proto`] | [`Protocol`], the types that it uses, an echo, and a harness for tests (feature `harness`) |
 //!

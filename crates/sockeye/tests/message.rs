@@ -10,7 +10,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sockeye::message::{
     self, AllowedHosts, AllowedOrigins, Encoding, Error, Message, Options, Reply, Request, Serving,
+    WebSocketLimits,
 };
+use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::{HandshakeError, WebSocket};
+
+#[expect(dead_code, reason = "its main is unused here")]
+#[path = "../examples/messages.rs"]
+mod messages;
 
 fn serve<R: Into<Reply>>(
     answer: impl Fn(Request) -> R + Send + Sync + 'static,
@@ -275,6 +284,56 @@ fn json_has_a_limit_on_its_values() {
     stop(serving);
 }
 
+/// Sends a request of HTTP, and reads the head of the response.
+fn http(address: SocketAddr, request: &str) -> (String, TcpStream) {
+    let mut peer = TcpStream::connect(address).unwrap();
+    peer.write_all(request.as_bytes()).unwrap();
+    let (mut head, mut byte) = (String::new(), [0]);
+    while !head.ends_with("\r\n\r\n") {
+        peer.read_exact(&mut byte).unwrap();
+        head.push(byte[0].into());
+    }
+    (head, peer)
+}
+
+#[test]
+fn the_example_answers_frames_http_and_websocket_on_one_port() {
+    let serving = messages::serve("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    let (content, expected) = (r#"{"name": "Ada"}"#, r#"{"hello": "Ada"}"#);
+    assert_eq!(response_to(address, content), json!({"hello": "Ada"}));
+
+    let post = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{content}",
+        content.len()
+    );
+    let (head, mut peer) = http(address, &post);
+    let mut response = String::new();
+    peer.read_to_string(&mut response).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert_eq!(response, expected);
+
+    let (head, mut peer) = http(
+        address,
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    // Frames of text, without an id and with one, whose mask is zero.
+    for id in ["", "{\"id\": 7}\n"] {
+        let text = format!("{id}{content}");
+        let header = [0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+        peer.write_all(&[&header, text.as_bytes()].concat()).unwrap();
+        let text = format!("{id}{expected}");
+        let mut frame = vec![0; 2 + text.len()];
+        peer.read_exact(&mut frame).unwrap();
+        assert_eq!(frame, [&[0x81, text.len() as u8], text.as_bytes()].concat());
+    }
+    drop(peer);
+    stop(serving);
+}
+
 #[test]
 fn http_is_refused_if_only_frames_are_allowed() {
     let options = Options { workers: NonZeroUsize::MIN, frames_only: true, ..Options::default() };
@@ -330,5 +389,63 @@ fn an_address_that_is_taken_is_an_error() {
     let again = message::serve(&taken, Options::default(), |request: Request| request.message);
     let error = again.unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
+    stop(serving);
+}
+
+/// Opens a WebSocket, from a page of `origin`. Returns the status if it is refused.
+fn open(address: SocketAddr, origin: &str) -> Result<WebSocket<TcpStream>, u16> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut request = format!("ws://{address}/").into_client_request().unwrap();
+    request.headers_mut().insert("origin", origin.parse().unwrap());
+    match tungstenite::client(request, stream) {
+        Ok((socket, _)) => Ok(socket),
+        Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+            Err(response.status().as_u16())
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn the_same_closure_answers_websockets() {
+    let options = Options {
+        workers: NonZeroUsize::MIN,
+        allowed_origins: AllowedOrigins::default().allow("https://app.example"),
+        websocket: WebSocketLimits { fragments: 2, ..WebSocketLimits::default() },
+        ..Options::default()
+    };
+    let serving = message::serve(&["127.0.0.1:0".parse().unwrap()], options, |request| {
+        let value = request.message.to_json()?;
+        match value["wait"] == json!(true) {
+            true => Ok(Reply::run(move || json_message(&json!({ "late": value["name"] })))),
+            false => Ok::<_, Error>(json_message(&json!({ "got": value["name"] })).into()),
+        }
+    });
+    let serving = serving.unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    assert_eq!(response_to(address, r#"{"name": "frame"}"#), json!({ "got": "frame" }));
+
+    assert_eq!(open(address, "http://evil.example").unwrap_err(), 403);
+    open(address, "https://app.example").unwrap();
+    let mut socket = open(address, &format!("http://{address}")).unwrap();
+    let mut ask = |text: &str| {
+        socket.send(text.into()).unwrap();
+        socket.read().unwrap().into_text().unwrap().to_string()
+    };
+    assert_eq!(ask(r#"{"name": "text"}"#), r#"{"got": "text"}"#);
+    assert_eq!(ask("{\"id\": 7}\n{\"wait\": true, \"name\": 1}"), "{\"id\": 7}\n{\"late\": 1}");
+    assert!(ask("no JSON").contains("Error: "));
+
+    // The limits of WebSockets are those of the options.
+    let part = |opcode, is_last| Frame::message("{", OpCode::Data(opcode), is_last);
+    for opcode in [Data::Text, Data::Continue, Data::Continue] {
+        socket.send(tungstenite::Message::Frame(part(opcode, false))).unwrap();
+    }
+    match socket.read().unwrap() {
+        tungstenite::Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1008),
+        other => panic!("{other:?}"),
+    }
+    drop(socket);
     stop(serving);
 }

@@ -94,7 +94,16 @@ where
         let mut service_request = head.map(|()| body);
         service_request.extensions_mut().insert(self.peer.clone());
         #[cfg(feature = "upgrade")]
-        let upgrade = PendingUpgrade::new(request, service_request.extensions_mut());
+        #[cfg(feature = "upgrade")]
+        let mut upgrade = None;
+        #[cfg(feature = "upgrade")]
+        if let Some(names) = request.upgrade() {
+            let charged = is_http2.then(|| (&self.shard.buffered, responder.client(request)));
+            match PendingUpgrade::new(names, service_request.extensions_mut(), charged) {
+                Ok(pending) => upgrade = Some(Box::new(pending)),
+                Err(spent) => return spent.answer(responder),
+            }
+        }
 
         // A client that expects `100 Continue` gets it when the service first polls the body.
         let has_body = request.content() != Content::None;

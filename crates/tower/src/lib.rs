@@ -159,10 +159,12 @@
 //!   that is a request with `Connection: upgrade` and no content. The service accepts by a 101 with
 //!   an `Upgrade` field that names one of the protocols that the client asked for. In every other
 //!   case the `OnUpgrade` fails, as in hyper.
-//! - In HTTP/2, it is an extended CONNECT (RFC 8441). The extensions contain hyper's `Protocol`, too,
-//!   and any 2xx accepts; the client gets a 200. The protocol has one stream, and what this page says
-//!   about its connection applies to that stream. In axum, route both by `any(…)`, and enable axum's
-//!   feature `http2`, so that it checks the name of the protocol.
+//! - In HTTP/2, it is an extended CONNECT (RFC 8441). The extensions contain hyper's `Protocol`,
+//!   too, and any 2xx accepts; the client gets a 200. Until then, 16 KiB are charged to
+//!   [`Options::collected`]; once that is spent, the server answers 503. The protocol has one
+//!   stream, and what this page says about its connection applies to that stream. In axum, route
+//!   both versions by `any(…)`, and enable axum's feature `http2`, so that it checks the name of
+//!   the protocol.
 //! - What the peer sends waits until the task reads it, and what the task writes waits until the
 //!   peer does. Up to 64 KiB per direction are buffered here, beyond what
 //!   [`Config::max_buffered_output`](sockeye::Config::max_buffered_output) and axum allow. By
@@ -180,7 +182,7 @@
 //! - On shutdown, upgraded connections live until they end, or are cut at the drain deadline
 //!   ([`Config::drain_timeout`](sockeye::Config::drain_timeout), default: 30 s). To stop earlier,
 //!   tell your tasks when you call `drain`; the example `axum_websocket` does that. A request that
-//!   arrives after `drain` has no `OnUpgrade`, and axum answers 426.
+//!   arrives after `drain` has no `OnUpgrade`, so axum refuses it.
 //!
 //! # Features
 //!

@@ -261,6 +261,17 @@ fn publishing<'a>(path: &Path, folders: &'a Folders) -> Option<&'a Path> {
     folders.mounted.iter().map(|mounted| &*mounted.path).find(|root| publishes(root))
 }
 
+/// Fails if a server with these flags doesn't start because a private key could be downloaded.
+pub(crate) fn check_private(
+    flags: &args::Tls,
+    acme: &args::Acme,
+    folders: &Folders,
+) -> Result<(), Error> {
+    check_state(flags, acme, folders)?;
+    let files = flags.tls.iter().filter(|value| **value != SELF_SIGNED);
+    check_keys(&files.map(|value| pair(value)).collect::<Vec<_>>(), folders)
+}
+
 /// Fails if a private key could be downloaded.
 pub(super) fn check_keys(pairs: &[[PathBuf; 2]], folders: &Folders) -> Result<(), Error> {
     for [_, key] in pairs {

@@ -118,6 +118,8 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --max-connections 1k", "write a number above zero, as 100"),
             ("echo --listen unix:{dir}/index.html", "is not a socket"),
             ("message --frames-only --host a.example", "--frames-only turns off"),
+            ("message --frames-only --max-fragments 2", "cannot be used with"),
+            ("message --frames-only --ping-after 9s", "cannot be used with"),
             ("message --origin *", "name each allowed origin"),
             ("message --answers {dir}/missing.json", "cannot read answers from"),
             ("message --answers {dir}", "cannot read answers from"),

@@ -131,7 +131,7 @@ fn lines(paths: &BTreeSet<impl AsRef<str>>) -> String {
 }
 
 /// The one form of a path in which paths are compared: everything but unreserved characters and
-/// slashes is percent-encoded (RFC 3986, 2.3). The script makes the same of a URL's path.
+/// slashes is percent-encoded (RFC 3986, 2.3). The script converts the paths of URLs into it.
 pub(crate) fn canonical(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
     for byte in path {

@@ -19,9 +19,6 @@ pub(crate) const CHANNEL_PATH: &[u8] = b"/.sockeye/live";
 /// The script.
 pub(crate) const SCRIPT: &str = include_str!("script.js");
 
-/// The most bytes of a page that the tag is put into. It is read into memory for each request.
-pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
-
 /// How much of a page is searched for the NUL bytes of UTF-16, in bytes.
 const ENCODING_RANGE: usize = 1024;
 

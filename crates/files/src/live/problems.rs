@@ -8,6 +8,9 @@ use tracing::warn;
 
 use crate::limits::lock::lock;
 
+/// The most bytes of a page that gets the script. It is read into memory for each request.
+pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
+
 /// How many pages are remembered. Of more, none is named.
 const MAX_PAGES: usize = 1024;
 
@@ -33,7 +36,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Encoding => f.write_str("it is in UTF-16; save it as UTF-8"),
             Self::Compressed => f.write_str("it is stored compressed"),
-            Self::TooLarge => write!(f, "it is larger than {} MiB", super::page::MAX_LEN >> 20),
+            Self::TooLarge => write!(f, "it is larger than {} MiB", MAX_LEN >> 20),
             Self::Base => {
                 f.write_str("its <base> element names a server; while you edit, remove it")
             }

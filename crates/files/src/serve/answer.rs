@@ -72,7 +72,7 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let responder = match self.answer_live(view, responder) {
+        let responder = match self.answer_live(view.request(), responder) {
             Ok(answer) => return Progress::Answered(answer),
             Err(responder) => responder,
         };
@@ -85,6 +85,27 @@ impl Site {
         let target = Target::Absent(Absent::Refused(refusal));
         let entry = Arc::new(Entry { mount: self.inner.mounts.root(), target });
         self.respond(LookupRequest::requested(b"", view), &entry, responder)
+    }
+
+    /// Answers a request of a page that reloads. Returns the responder if it is no such request.
+    fn answer_live<'r, 't>(
+        &self,
+        request: &Request<'_>,
+        responder: Responder<'r, 't>,
+    ) -> Result<Answer, Responder<'r, 't>> {
+        match &self.inner.live {
+            Some(pages) => pages.answer(request, responder),
+            None => Err(responder),
+        }
+    }
+
+    /// Answers CONNECT, with which a page opens its WebSocket over HTTP/2 (RFC 8441).
+    #[cold]
+    pub(crate) fn connect(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        match self.answer_live(request, responder) {
+            Ok(answer) => answer,
+            Err(responder) => self.allow(Status::METHOD_NOT_ALLOWED, responder),
+        }
     }
 
     /// Answers with the cached entry, if it is fresh; otherwise waits for a lookup.

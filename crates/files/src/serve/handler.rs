@@ -249,4 +249,8 @@ impl Handler for FileHandler {
     fn allow(&self) -> &'static str {
         ALLOW
     }
+
+    fn can_upgrade(&self, protocol: &[u8]) -> bool {
+        protocol == b"websocket" && self.site.inner.live.is_some()
+    }
 }

@@ -4,15 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_http::ws::{Config, Handshake, Limits};
-use sockeye_http::{Answer, Body, Fields, Request, Responder, Status};
+use sockeye_http::{Answer, Body, Fields, Method, Request, Responder, Status};
 
-use super::site::Site;
 use crate::file::head::REVALIDATE;
 use crate::live::changes::Live;
 use crate::live::channel::Channel;
 use crate::live::page::{CHANNEL_PATH, SCRIPT, SCRIPT_PATH};
 use crate::options::fields::with;
-use crate::request::view::RequestView;
 
 /// The most bytes of a message from a page, which has nothing to say.
 const MAX_MESSAGE: usize = 1024;
@@ -40,27 +38,17 @@ impl LivePages {
             Err(refused) => refused.answer(responder),
         }
     }
-}
-
-impl Site {
-    /// Answers CONNECT, with which a page opens its WebSocket over HTTP/2 (RFC 8441).
-    #[cold]
-    pub(super) fn connect(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        match self.answer_live(RequestView::of(request), responder) {
-            Ok(answer) => answer,
-            Err(responder) => self.allow(Status::METHOD_NOT_ALLOWED, responder),
-        }
-    }
 
     /// Answers a request for the script or the WebSocket. Returns the responder if the path is
-    /// another one, or if pages don't reload.
-    pub(super) fn answer_live<'r, 't>(
+    /// another one.
+    pub(super) fn answer<'r, 't>(
         &self,
-        view: RequestView<'_>,
+        request: &Request<'_>,
         responder: Responder<'r, 't>,
     ) -> Result<Answer, Responder<'r, 't>> {
-        match (&self.inner.live, view.path()) {
-            (Some(_), SCRIPT_PATH) => {
+        match request.path() {
+            // A success would make a client of CONNECT take the script for frames.
+            SCRIPT_PATH if request.method() != Method::Connect => {
                 let fields = [
                     ("Content-Type", "text/javascript; charset=utf-8"),
                     ("X-Content-Type-Options", "nosniff"),
@@ -71,7 +59,7 @@ impl Site {
                     fields.fold(Fields::new(), |all, (name, value)| with(all, name, value));
                 Ok(responder.send(Status::OK, &fields, Body::Copied(SCRIPT.as_bytes())))
             }
-            (Some(pages), CHANNEL_PATH) => Ok(pages.open(view.request(), responder)),
+            CHANNEL_PATH => Ok(self.open(request, responder)),
             _ => Err(responder),
         }
     }

@@ -306,13 +306,18 @@ pub(super) fn h2_get(stream: u8, path: &str, client: &str) -> Vec<u8> {
         (":authority", "localhost"),
         client.trim_end().split_once(": ").unwrap(),
     ];
+    h2_frame(1, 5, stream, &h2_block(&fields))
+}
+
+/// A block of header fields.
+pub(super) fn h2_block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         // A literal with a new name (RFC 7541, 6.2.2).
         block.extend([&[0, name.len() as u8], name.to_lowercase().as_bytes()].concat());
         block.extend([&[value.len() as u8], value.as_bytes()].concat());
     }
-    h2_frame(1, 5, stream, &block)
+    block
 }
 
 /// The streams that end in `output`, with their statuses and lengths so far.

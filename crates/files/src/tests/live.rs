@@ -1,10 +1,15 @@
 //! Pages that reload by a script.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
+use sockeye_http::Server;
+use sockeye_proto::harness::Harness;
+
+use super::budgets::{h2_block, h2_frame};
 use super::{Client, Response};
-use crate::live::page::{MAX_LEN, SCRIPT};
-use crate::live::problems::Problem;
+use crate::live::page::SCRIPT;
+use crate::live::problems::{MAX_LEN, Problem};
 use crate::store::memory::Memory;
 use crate::{
     BudgetLimits, Budgets, CacheLimits, Coding, ContentEncodings, Folder, Live, MAX_SMALL_FILE,
@@ -329,4 +334,63 @@ fn a_page_that_reads_nothing_is_told_that_everything_has_changed_when_it_reads_a
     let told = texts(&client.0.output());
     assert!((3..10).contains(&told.len()), "{}", told.len());
     assert_eq!(told.last(), Some(&format!("{}\n/", live.token())));
+}
+
+/// Over HTTP/2, a WebSocket is a stream that CONNECT opens (RFC 8441).
+#[test]
+fn open_pages_follow_the_changes_over_http2() {
+    let (live, folders) = folders(&[], &Options::default());
+    let query = format!("/.sockeye/live?since={}", live.token());
+    let mut clients = folders.map(|folder| {
+        let site = folder.site(CacheLimits::default());
+        let mut client = Harness::new(Server::new(Rc::default(), site));
+        client.input(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        client.input(&h2_frame(4, 0, 0, &[]));
+        for (stream, path, protocol) in [
+            (1, &*query, "websocket"),
+            (3, "/.sockeye/live.js", "websocket"),
+            (5, "/", "websocket"),
+            (7, &query, "other"),
+        ] {
+            let block = h2_block(&[
+                (":method", "CONNECT"),
+                (":protocol", protocol),
+                (":scheme", "http"),
+                (":path", path),
+                (":authority", "localhost"),
+                ("origin", "http://localhost"),
+                ("sec-websocket-version", "13"),
+            ]);
+            client.input(&h2_frame(1, 4, stream, &block));
+        }
+        client
+    });
+    let successes = clients.each_mut().map(|client| {
+        let frames = frames_of(&client.output());
+        let heads = frames.into_iter().filter(|(kind, ..)| *kind == 1);
+        heads
+            .filter(|(.., block)| block[0] == 0x88)
+            .map(|(_, stream, _)| stream)
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(successes, [vec![], vec![1]]);
+    live.changed([&b"/a.css"[..]]);
+    let [_, client] = &mut clients;
+    client.deliver();
+    let frames = frames_of(&client.output());
+    let sent: Vec<u8> =
+        frames.into_iter().filter(|frame| frame.0 == 0).flat_map(|it| it.2).collect();
+    assert_eq!(texts(&sent), [format!("{}\n/a.css", live.token())]);
+}
+
+/// The kind, stream and payload of each HTTP/2 frame.
+fn frames_of(mut output: &[u8]) -> Vec<(u8, u8, Vec<u8>)> {
+    let mut frames = Vec::new();
+    while let [0, high, low, kind, _, 0, 0, 0, stream, rest @ ..] = output {
+        let (payload, rest) = rest.split_at(usize::from(*high) << 8 | usize::from(*low));
+        frames.push((*kind, *stream, payload.to_vec()));
+        output = rest;
+    }
+    assert!(output.is_empty());
+    frames
 }

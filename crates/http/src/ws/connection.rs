@@ -72,17 +72,17 @@ impl<H: Handler> Connection<H> {
     }
 
     /// Tells the handler that the WebSocket is closed, once.
-    fn notify_closed(&mut self, closed: Closed<'_>) {
+    fn notify_closed(&mut self, closed: Closed<'_>, turn: &mut Turn<'_>) {
         if !std::mem::replace(&mut self.is_closed, true) {
-            self.handler.on_close(closed);
+            self.call(turn, |handler, socket| handler.on_close(closed, socket));
         }
     }
 
     /// The connection ends without a close frame of the peer.
-    fn lose(&mut self, reason: &str) {
+    fn lose(&mut self, reason: &str, turn: &mut Turn<'_>) {
         self.state.expects = Expects::Nothing;
         self.state.deadline = Time::NEVER;
-        self.notify_closed(Closed { code: CloseCode::ABNORMAL, reason });
+        self.notify_closed(Closed { code: CloseCode::ABNORMAL, reason }, turn);
     }
 
     /// Both close frames are sent. The server closes the connection (RFC 6455, 7.1.1).
@@ -123,7 +123,7 @@ impl<H: Handler> Connection<H> {
                 Received::Ping(payload) => self.state.on_ping(payload, turn),
                 Received::Close(closed) => {
                     self.state.end(Closed { reason: "", ..closed }, turn);
-                    self.notify_closed(closed);
+                    self.notify_closed(closed, turn);
                     self.end(turn);
                 }
             }
@@ -142,7 +142,7 @@ impl<H: Handler> Connection<H> {
     fn fail(&mut self, Violation { code, what }: Violation, turn: &mut Turn<'_>) -> Fault {
         let closed = Closed { code, reason: what };
         self.state.end(closed, turn);
-        self.notify_closed(closed);
+        self.notify_closed(closed, turn);
         let name = match code {
             CloseCode::INVALID_DATA => "websocket_invalid_data",
             CloseCode::TOO_LARGE => "websocket_message_too_large",
@@ -152,9 +152,10 @@ impl<H: Handler> Connection<H> {
         Fault::peer(name, what)
     }
 
-    /// Reports how much memory an incomplete message takes, if that has changed by much.
+    /// Reports how much memory an incomplete message and the handler take, if that has changed by
+    /// much.
     fn report_held(&mut self, turn: &mut Turn<'_>) {
-        let held = self.receiver.held() + self.state.extension.held();
+        let held = self.receiver.held() + self.state.extension.held() + self.state.held_by_handler;
         if held.abs_diff(self.held) >= REPORTED || (held == 0 && self.held > 0) {
             self.held = held;
             turn.set_held(held);
@@ -183,12 +184,12 @@ impl<H: Handler> Connection<H> {
             Expects::Pong => {
                 let what = "answered no ping";
                 let timeout = limits.pong_timeout;
-                self.lose("no pong came");
+                self.lose("no pong came", turn);
                 let what = format!("{what} within {} s", timeout.as_secs());
                 return Err(Fault::peer("websocket_no_pong", what));
             }
             Expects::Close => {
-                self.lose("no close frame came");
+                self.lose("no close frame came", turn);
                 turn.end(End::Linger);
             }
             Expects::Nothing => self.state.deadline = Time::NEVER,
@@ -255,7 +256,7 @@ impl<H: Handler> Protocol for Connection<H> {
                 self.call(turn, Handler::on_open);
             }
             Event::Eof { .. } => {
-                self.lose("the peer ended the connection");
+                self.lose("the peer ended the connection", turn);
                 turn.end(End::Close);
             }
             Event::Room => self.on_room(turn),
@@ -263,11 +264,12 @@ impl<H: Handler> Protocol for Connection<H> {
             Event::Message(ticket, delivery) => self.on_delivery(ticket, delivery, turn),
             Event::Woken if !self.is_closed => {
                 self.call(turn, Handler::on_woken);
+                self.report_held(turn);
             }
             Event::Drain { .. } if !self.is_closed => {
                 self.call(turn, Handler::on_drain);
             }
-            Event::Closed(_) => self.lose("the connection ended"),
+            Event::Closed(_) => self.lose("the connection ended", turn),
             _ => {}
         }
         Ok(())

@@ -65,8 +65,8 @@ pub trait Handler {
     }
 
     /// The WebSocket is closed, by either side, or the connection has ended.
-    fn on_close(&mut self, closed: Closed<'_>) {
-        let _ = closed;
+    fn on_close(&mut self, closed: Closed<'_>, socket: &mut Socket<'_, '_>) {
+        let _ = (closed, socket);
     }
 }
 

@@ -50,6 +50,7 @@
 //!  state                   what may be sent, and what is expected from the peer
 //!  connection              the Protocol: calls the handler
 //!  handshake               from a request of HTTP/1.1 or HTTP/2 to a connection
+//!  tunnel                  any protocol inside a WebSocket
 //! ```
 
 mod client;
@@ -72,6 +73,7 @@ mod socket;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod violation;
 
 pub use self::client::{ClientHandshake, Opening};
@@ -88,3 +90,4 @@ pub use self::mask::{MaskKey, MaskKeys, advance as advance_mask, mask};
 pub use self::message::{Message, SharedMessage};
 pub use self::sender::{Gone, Sender, TrySendError};
 pub use self::socket::Socket;
+pub use self::tunnel::Tunnel;

@@ -76,6 +76,12 @@ impl Socket<'_, '_> {
         }
     }
 
+    /// Sets how many bytes the handler holds for this WebSocket, such as messages that wait for a
+    /// thread. They are charged to the client, as output is. At first none. It need not be exact.
+    pub fn set_held(&mut self, bytes: usize) {
+        self.state.held_by_handler = bytes;
+    }
+
     /// Sends messages from any thread.
     #[must_use]
     pub fn sender(&mut self) -> Sender {

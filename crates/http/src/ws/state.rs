@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) extension: Extension,
     /// What the senders of other threads share, and the ticket of its promise.
     closer: Option<(Ticket, Arc<Closer>)>,
+    /// Set by the handler.
+    pub(super) held_by_handler: usize,
     pub(super) expects: Expects,
     /// When what is expected is late.
     pub(super) deadline: Time,
@@ -54,6 +56,7 @@ impl State {
             masks: masks.map(Box::new),
             extension: Extension::default(),
             closer: None,
+            held_by_handler: 0,
             expects: Expects::Frame,
             deadline: Time::NEVER,
             is_paused: false,

@@ -9,27 +9,27 @@ use super::*;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Types and flags of frames (RFC 9113, 6).
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
+pub(super) const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// A frame of HTTP/2.
-fn h2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn h2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// What a client sends first.
-fn preface() -> Vec<u8> {
+pub(super) fn preface() -> Vec<u8> {
     [PREFACE, &h2_frame(SETTINGS, 0, 0, b"")].concat()
 }
 
 /// The HEADERS frame of a request for `/`.
-fn head(stream: u32, method: &str, fields: &[(&str, &str)], flags: u8) -> Vec<u8> {
+pub(super) fn head(stream: u32, method: &str, fields: &[(&str, &str)], flags: u8) -> Vec<u8> {
     let mut block = Vec::new();
     let pseudo = [(":method", method), (":scheme", "http"), (":path", "/"), (":authority", "a")];
     for (name, value) in pseudo.iter().chain(fields) {
@@ -43,7 +43,7 @@ fn head(stream: u32, method: &str, fields: &[(&str, &str)], flags: u8) -> Vec<u8
 }
 
 /// A message of JSON. Its content is in two frames.
-fn post(stream: u32, content: &str) -> Vec<u8> {
+pub(super) fn post(stream: u32, content: &str) -> Vec<u8> {
     let (first, second) = content.as_bytes().split_at(content.len() / 2);
     [
         head(stream, "POST", &[("content-type", "text/json")], 0),
@@ -55,13 +55,13 @@ fn post(stream: u32, content: &str) -> Vec<u8> {
 
 /// A frame that the server has sent.
 #[derive(Debug)]
-struct Received {
-    kind: u8,
-    stream: u32,
-    payload: Vec<u8>,
+pub(super) struct Received {
+    pub(super) kind: u8,
+    pub(super) stream: u32,
+    pub(super) payload: Vec<u8>,
 }
 
-fn received(mut output: &[u8]) -> Vec<Received> {
+pub(super) fn received(mut output: &[u8]) -> Vec<Received> {
     let mut frames = Vec::new();
     while let [a, b, c, kind, _, stream @ ..] = output {
         let len = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
@@ -105,7 +105,10 @@ fn result(stream: u32, text: &str) -> (u32, u16, String) {
     (stream, 200, format!("{{\"result\": \"{text}\"}}"))
 }
 
-fn port(config: ServerConfig, handler: impl Handler + 'static) -> FramesOrHttp<impl Handler> {
+pub(super) fn port(
+    config: ServerConfig,
+    handler: impl Handler + 'static,
+) -> FramesOrHttp<impl Handler> {
     FramesOrHttp::new(Rc::new(config), handler)
 }
 

@@ -1,5 +1,7 @@
 //! A protocol that runs others inside of it, with flow control.
 
+mod wrapped;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -18,11 +20,14 @@ struct Seen {
     events: RefCell<Vec<String>>,
     promises: RefCell<Vec<Promise>>,
     remotes: RefCell<Vec<Remote>>,
+    /// What nested protocols try to send by when they get a message.
+    probe: RefCell<Option<Remote>>,
 }
 
 /// Reads frames of three bytes: a kind, the stream's id and a byte of content. The kinds: `+` opens
 /// a stream, `>` carries content, `.` ends the peer's side, `w` adds ten times the digit in its
-/// content to the window. Writes `<`, the id and up to four bytes of content; `.` and the id at the
+/// content to the window, `t` ends the peer's side without a sign of its end, and `o` makes a remote
+/// of the connection. Writes `<`, the id and up to four bytes of content; `.` and the id at the
 /// end of our side.
 struct Frames {
     streams: BTreeMap<u8, FramedStream>,
@@ -85,6 +90,7 @@ impl Protocol for Frames {
                 }
                 b'>' => self.call(id, turn, |session, turn| session.input(&[content], turn)),
                 b'.' => self.call(id, turn, NestedSession::end_of_input),
+                b'o' => self.seen.remotes.borrow_mut().push(turn.remote()),
                 b't' => self.call(id, turn, |session, turn| {
                     session.truncate();
                     session.end_of_input(turn);
@@ -105,6 +111,8 @@ impl Protocol for Frames {
             Event::Closed(reason) => {
                 self.streams.values_mut().for_each(|stream| stream.session.close(reason, turn));
             }
+            // Its own.
+            Event::Message(..) if self.has_streams && turn.stream() == 0 => {}
             Event::Message(..) | Event::Woken => {
                 let ids: Vec<u8> = self.streams.keys().copied().collect();
                 // Without streams, there is one.
@@ -244,7 +252,13 @@ impl Protocol for Tens {
             Event::Room => self.write(turn),
             Event::Eof { .. } => turn.end(End::Finish),
             Event::Drain { .. } => turn.end(End::Close),
-            Event::Message(..) => turn.resume(),
+            Event::Message(..) => {
+                let probe = self.seen.probe.borrow();
+                if probe.as_ref().is_some_and(|probe| probe.try_send(Box::new(())).is_ok()) {
+                    self.seen.events.borrow_mut().push("the probe has credit".into());
+                }
+                turn.resume();
+            }
             Event::Sent(mark) => assert_eq!(mark, turn.sent()),
             _ => {}
         }
@@ -337,6 +351,10 @@ fn too_much_unused_input_is_a_fault() {
         scene.peer.input(&b">a?".repeat(NestedSession::MAX_UNUSED_INPUT));
         assert_eq!(scene.peer.output(), b"");
         scene.check(b">a?", b".a", &["a unused_input_limit"]);
+        // While the output is full.
+        scene.check(&[b"+a ", &b">aA".repeat(8)[..]].concat(), b"", &["a Open"]);
+        scene.peer.input(&b">aA".repeat(NestedSession::MAX_UNUSED_INPUT + 1));
+        scene.check(b"wa1", b"<aAAAA<aAAAA.a", &["a unused_input_limit"]);
     });
 }
 
@@ -388,6 +406,33 @@ fn promises_and_remotes_reach_their_session() {
         scene.peer.input(b".a ");
         assert!(remote.is_gone());
     });
+}
+
+/// Both have the same address, so messages of one give credit back to both.
+#[test]
+fn no_remote_gets_more_credit_than_there_is() {
+    let mut scene = Scene::new(false);
+    scene.check(b"o  +a >ar", b"", &["a Open"]);
+    let remotes = scene.seen.remotes.take();
+    for _ in 0..3 * Remote::MESSAGES {
+        remotes[1].try_send(Box::new(())).unwrap();
+        scene.peer.deliver();
+    }
+    let sent = (0..).take_while(|_| remotes[0].try_send(Box::new(())).is_ok()).count();
+    assert_eq!(sent, Remote::MESSAGES as usize);
+}
+
+#[test]
+fn messages_of_a_stream_give_no_credit_to_the_connection() {
+    let mut scene = Scene::new(true);
+    scene.check(b"o  +a >ar", b"", &["a Open"]);
+    let remotes = scene.seen.remotes.take();
+    // The nested protocol tries to send by the connection's remote when it gets its own messages.
+    *scene.seen.probe.borrow_mut() = Some(remotes[0].clone());
+    (0..2).for_each(|_| remotes[1].try_send(Box::new(())).unwrap());
+    while remotes[0].try_send(Box::new(())).is_ok() {}
+    scene.peer.deliver();
+    assert_eq!(scene.events(), ["a remote", "a remote"]);
 }
 
 #[test]

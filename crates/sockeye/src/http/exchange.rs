@@ -53,6 +53,9 @@ pub(super) struct Exchange {
     number: u64,
     /// Whether the method is HEAD.
     head_only: bool,
+    /// Whether the method is CONNECT: the client would take the content of a successful response
+    /// for the bytes of the protocol that it asks for (RFC 8441).
+    is_connect: bool,
     /// How many bytes of a collected body are free of charge.
     uncharged: u64,
     request_body: RequestBody,
@@ -126,6 +129,7 @@ impl Handler for Exchange {
         responder: Responder<'_, '_>,
     ) -> Answer {
         self.head_only = request.method() == http_core::Method::Head;
+        self.is_connect = request.method() == http_core::Method::Connect;
         let is_http2 = request.version() == http_core::Version::Http2;
         self.uncharged = if is_http2 { 0 } else { UNCHARGED };
         let Ok(head) = convert::request(request, &self.peer) else {
@@ -213,6 +217,10 @@ impl Handler for Exchange {
     fn allow(&self) -> &'static str {
         convert::ALLOW
     }
+
+    fn can_upgrade(&self, _: &[u8]) -> bool {
+        true // Only the closure knows. See `is_connect`.
+    }
 }
 
 impl Exchange {
@@ -224,6 +232,7 @@ impl Exchange {
             peer,
             number,
             head_only: false,
+            is_connect: false,
             uncharged: 0,
             request_body: RequestBody::Unread,
             empty_pieces: 0,
@@ -372,8 +381,8 @@ impl Exchange {
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        // The server writes the status 101. The status here is only checked, and not sent.
-        self.with_head(StatusCode::OK, fields, responder, |_, _, fields, responder| {
+        // The server writes the status. The one here is only checked, and not sent.
+        self.with_head(StatusCode::BAD_REQUEST, fields, responder, |_, _, fields, responder| {
             responder.upgrade(name, fields, make()).unwrap_or_else(|responder| {
                 let text = format!("This needs an upgrade of the connection to {name}.");
                 responder.error(Status::BAD_REQUEST, &Fields::new(), &text)
@@ -389,6 +398,10 @@ impl Exchange {
         responder: Responder<'r, 't>,
         then: impl FnOnce(&mut Self, ResponseHead, &mut Fields, Responder<'r, 't>) -> Answer,
     ) -> Answer {
+        if self.is_connect && status.is_success() {
+            let text = "No other protocol is spoken here.";
+            return responder.error(Status::NOT_IMPLEMENTED, &Fields::new(), text);
+        }
         // The fields are moved out of the cell, because `then` may call this function again.
         let mut fields = self.shard.fields.take();
         fields.clear();

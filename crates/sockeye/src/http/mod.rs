@@ -45,8 +45,8 @@
 //!
 //! # Requests
 //!
-//! The closure gets requests of any method except CONNECT and TRACE, which are answered with 405.
-//! It should answer unknown methods with 501 (RFC 9110, 9.1). The request's extensions contain the
+//! The closure gets requests of any method except TRACE and CONNECT, which are answered with 405, but
+//! see [HTTP/2](#http2). It should answer unknown methods with 501 (RFC 9110, 9.1). The request's extensions contain the
 //! client's [`Peer`](crate::Peer). A panic is answered with 500, and logged.
 //!
 //! Over HTTP/1.1, the URI has no scheme and no host, since clients send only a path; over HTTP/2, it
@@ -64,8 +64,12 @@
 //!
 //! [`Options::http2`] says when a connection speaks HTTP/2. It carries up to 100 requests at the same
 //! time, each on a stream. Where the documentation of this module says that a connection is closed
-//! or reset, in HTTP/2 it is the request's stream; `Connection: close` has no effect there, and
-//! [`Reply::upgrade`] needs HTTP/1.1.
+//! or reset, in HTTP/2 it is the request's stream; `Connection: close` has no effect there.
+//!
+//! A request of HTTP/2 that asks for a WebSocket, or to switch to another protocol, has the method
+//! CONNECT (RFC 8441), a path, and [`Upgrade`] in its extensions, as that of HTTP/1.1 has.
+//! [`ws::upgrade`](ws::upgrade()) and [`Reply::upgrade`] accept both. Any other success (2xx) as
+//! response to CONNECT is replaced by 501, so a closure that looks only at paths is safe.
 //!
 //! # Costs
 //!

@@ -258,13 +258,14 @@ impl Reply {
         Self::pull(head, Pieces(pieces.into_iter()))
     }
 
-    /// Switches the connection to the protocol that `make` returns: sends 101 with `name` in
-    /// `Upgrade` and with `fields`. The protocol gets [`Event::Open`](crate::Event::Open), then the
-    /// bytes after the request.
+    /// Switches to the protocol that `make` returns: in HTTP/1.1 the connection, by a 101 with `name`
+    /// in `Upgrade` and with `fields`; in HTTP/2 the request's stream, by a 200 with `fields` (RFC
+    /// 8441). The protocol gets [`Event::Open`](crate::Event::Open), then the bytes after the
+    /// request. For WebSockets, use [`ws`](super::ws).
     ///
-    /// The request's `Upgrade` field has what the client asks for. A request that can't be upgraded
-    /// (without that field, with a body, of HTTP/1.0, or while the server stops) is answered with
-    /// 400.
+    /// [`Upgrade`](super::Upgrade), in the request's extensions, has what the client asks for. A
+    /// request that can't be upgraded (one that doesn't ask, has a body in HTTP/1.1, or comes while
+    /// the server stops) is answered with 400.
     pub fn upgrade(
         name: impl Into<String>,
         fields: HeaderMap,

@@ -1,4 +1,4 @@
-//! A message service from a closure.
+//! A message service from a closure: one handler answers frames, HTTP and WebSocket on one port.
 //!
 //! A message is content with a type and an encoding; the module [`protocol`] says how messages are
 //! sent. The closure gets a [`Request`] and returns a [`Message`], an [`Error`], or a [`Reply`],
@@ -28,7 +28,7 @@
 //! client.read_to_end(&mut response)?; // Without `keep-alive`, a connection has one request.
 //! assert!(response.ends_with(b"\"content-length\": 15}{\"result\": 1.5}"));
 //!
-//! // The same address answers HTTP.
+//! // The same address answers HTTP, and WebSockets at `/`.
 //! let mut client = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
 //! client.write_all(
 //!     b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
@@ -43,7 +43,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Over HTTP, Content-Type has the message's type and encoding, and the body is the content.
+//! Over HTTP, Content-Type has the message's type and encoding, and the body is the content. A
+//! WebSocket's text is JSON, a binary message is a frame, and the responses to those with an `id` come
+//! in any order. A browser that opens the address gets a page that uses it. `docs/message.md` in the
+//! repository has the details, and the example `messages` is a whole service.
 //!
 //! Every limit has a default that is safe with unknown clients: see [`Options`]. Content is passed
 //! as a whole. To take it as it arrives, implement [`protocol::Handler`], which runs on
@@ -56,7 +59,9 @@ mod service;
 pub use sockeye_http::{AllowedHosts, BadHostName};
 pub use sockeye_message as protocol;
 pub use sockeye_message::text::{BadText, Encoding};
-pub use sockeye_message::{AllowedOrigins, JSON, LARGE_CONTENT, Limits, Message, Refusal};
+pub use sockeye_message::{
+    AllowedOrigins, JSON, LARGE_CONTENT, Limits, Message, Refusal, WebSocketLimits,
+};
 
 pub use self::options::Options;
 pub use self::reply::{Error, PendingReply, Reply, Request};

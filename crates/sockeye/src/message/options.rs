@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use sockeye_engine::driver::Bound;
 use sockeye_engine::{Config, TlsAcceptor, usable_cores};
 use sockeye_http::AllowedHosts;
-use sockeye_message::{AllowedOrigins, Limits, ServerConfig};
+use sockeye_message::{AllowedOrigins, Limits, ServerConfig, WebSocketLimits};
 
 use crate::serving::check_hosts_on_loopback;
 
@@ -17,14 +17,17 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Limits and deadlines of messages.
     pub limits: Limits,
-    /// Don't answer HTTP. Default: `false`.
+    /// Limits and timeouts of WebSockets. The size of a message is not one of them: it follows from
+    /// [`Limits::content`].
+    pub websocket: WebSocketLimits,
+    /// Don't answer HTTP and WebSockets. Default: `false`.
     pub frames_only: bool,
-    /// Host names that are answered over HTTP at loopback addresses: see
+    /// Host names that are answered over HTTP and WebSocket at loopback addresses: see
     /// [`http::Options::allowed_hosts`](crate::http::Options::allowed_hosts). Default: `None`,
     /// every name.
     pub allowed_hosts: Option<AllowedHosts>,
-    /// Origins, besides the server's own, whose web pages may send messages over HTTP. Default:
-    /// none.
+    /// Origins, besides the server's own, whose web pages may send messages over HTTP and WebSocket.
+    /// Default: none.
     pub allowed_origins: AllowedOrigins,
     /// Limits and deadlines of connections.
     pub config: Config,
@@ -44,6 +47,7 @@ impl Options {
     pub fn server_config(&self, bound: &[Bound]) -> ServerConfig {
         let config = ServerConfig::new(self.limits.clone())
             .frames_only(self.frames_only)
+            .websocket(self.websocket.clone())
             .allowing_origins(self.allowed_origins.clone());
         match &self.allowed_hosts {
             Some(hosts) => config.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound)),
@@ -57,6 +61,7 @@ impl Default for Options {
         Self {
             workers: usable_cores(),
             limits: Limits::default(),
+            websocket: WebSocketLimits::default(),
             frames_only: false,
             allowed_hosts: None,
             allowed_origins: AllowedOrigins::default(),

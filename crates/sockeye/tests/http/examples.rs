@@ -1,7 +1,7 @@
 //! The examples work. `chat` and `http_core` have files of their own.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -323,7 +323,11 @@ fn outrun_a_slow_member(close_if_slow: bool) -> (Serving, Socket) {
     for number in 0..20_000 {
         let line = format!("{number} {said}");
         fast.send(line.clone().into()).unwrap();
-        assert_eq!(text(&mut fast), format!("<guest 2> {line}"));
+        let mut heard = text(&mut fast);
+        if heard == "* guest 1 has left" {
+            heard = text(&mut fast);
+        }
+        assert!(heard == format!("<guest 2> {line}"), "{}", &heard[..20]);
     }
     (serving, slow)
 }
@@ -358,12 +362,13 @@ fn a_slow_member_of_a_chat_room_is_closed() {
     let (serving, mut slow) = outrun_a_slow_member(true);
     let error = loop {
         match slow.read() {
-            Ok(_) => {}
+            Ok(message) => assert!(!message.is_ping(), "it is still open after 30 s"),
             Err(error) => break error,
         }
     };
     // The close frame is behind what it didn't read, and 5 s may be over.
-    assert!(!matches!(error, tungstenite::Error::Io(ref e) if e.kind() == ErrorKind::WouldBlock));
+    let is_timeout = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+    assert!(!matches!(&error, tungstenite::Error::Io(error) if is_timeout(error)), "{error}");
     stop(serving);
 }
 

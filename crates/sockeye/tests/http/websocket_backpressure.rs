@@ -10,7 +10,7 @@ use sockeye::http_core::ws::{FrameHeader, MaskKey, Opcode};
 use sockeye::proto::harness::Harness;
 
 use crate::client::{serve, stop, until};
-use crate::websockets::open;
+use crate::websockets::{open, text};
 
 const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -94,5 +94,70 @@ fn a_thread_that_sends_waits_for_its_peer_and_ends_with_it() {
     drop(socket);
     assert_eq!(sending.join().unwrap(), Err(ws::Gone));
     assert!(sent.load(Ordering::Relaxed) < 1_000_000);
+    stop(serving);
+}
+
+#[test]
+fn a_peer_waits_while_a_thread_has_16_messages() {
+    let (out, receivers) = mpsc::channel();
+    let service = HttpService::new(move |request: Request<Body>| {
+        let out = out.clone();
+        ws::channel(&request, move |receiver, sender| out.send((receiver, sender)).unwrap())
+    });
+    let mut client = Harness::new(Server::new(Default::default(), service.handlers()));
+    client.input(HANDSHAKE);
+    client.output();
+    let (receiver, sender) = receivers.recv().unwrap();
+    const MESSAGES: usize = 100;
+    client.input(&frame(b"message").repeat(MESSAGES));
+    client.input(&frame(&[7; 200_000]).repeat(2));
+    let mut received = 0;
+    loop {
+        let at_once: Vec<_> = std::iter::from_fn(|| receiver.try_recv()).collect();
+        assert!(at_once.len() <= 16, "{} messages wait", at_once.len());
+        received += at_once.len();
+        client.deliver();
+        if received >= MESSAGES {
+            break;
+        }
+        assert!(!at_once.is_empty());
+    }
+    assert_eq!(receiver.closed(), None);
+    sender.try_send("answer").unwrap();
+    client.deliver();
+    assert_eq!(client.output(), b"\x81\x06answer");
+    // When the receiver is dropped, the WebSocket is closed.
+    drop(receiver);
+    client.deliver();
+    assert_eq!(client.output(), b"\x88\x02\x03\xe8");
+}
+
+#[test]
+fn a_thread_answers_until_the_websocket_is_closed() {
+    let (out, ends) = mpsc::channel();
+    let (serving, address) = serve(move |request: Request<Body>| {
+        let out = out.clone();
+        ws::channel(&request, move |mut receiver, sender| {
+            thread::spawn(move || {
+                while let Some(message) = receiver.next() {
+                    sender.send(message).unwrap();
+                }
+                out.send(receiver.closed()).unwrap();
+            });
+        })
+    });
+    let mut socket = open(&address, "/");
+    for number in 0..1000 {
+        socket.write(number.to_string().into()).unwrap();
+    }
+    socket.flush().unwrap();
+    for number in 0..1000 {
+        assert_eq!(text(&mut socket), number.to_string());
+    }
+    socket.close(None).unwrap();
+    while socket.read().is_ok() {}
+    assert_eq!(ends.recv().unwrap(), Some((ws::CloseCode::NO_STATUS, String::new())));
+    drop(open(&address, "/"));
+    assert_eq!(ends.recv().unwrap().unwrap().0, ws::CloseCode::ABNORMAL);
     stop(serving);
 }

@@ -77,7 +77,7 @@ impl ws::Handler for Lengths {
         }
     }
 
-    fn on_close(&mut self, closed: ws::Closed<'_>) {
+    fn on_close(&mut self, closed: ws::Closed<'_>, _: &mut ws::Socket<'_, '_>) {
         self.0.send((closed.code, closed.reason.to_owned())).unwrap();
     }
 }

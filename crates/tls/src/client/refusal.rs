@@ -91,10 +91,7 @@ impl Refusal {
                 let text = format!("{whose}{missing}, issued by {issuer}, which is not trusted");
                 (RefusalKind::UnknownIssuer, text)
             }
-            error => {
-                let error = shown(&error.to_string());
-                (RefusalKind::Other, format!("{whose}{that} can't be verified: {error}"))
-            }
+            error => (RefusalKind::Other, format!("{whose}{that} {}", rare_reason(error))),
         };
         Self { kind, text }
     }
@@ -104,6 +101,46 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Why a certificate was refused, as the end of a sentence about it: the less common reasons.
+fn rare_reason(error: &CertificateError) -> String {
+    use CertificateError as Refused;
+    let reason = match error {
+        Refused::BadEncoding => "is not encoded properly",
+        Refused::BadSignature => "has a wrong signature",
+        Refused::InvalidPurpose | Refused::InvalidPurposeContext { .. } => {
+            "is not for servers (extended key usage)"
+        }
+        Refused::Revoked => "is revoked",
+        Refused::UnhandledCriticalExtension => "has a critical extension that is not supported",
+        Refused::UnsupportedSignatureAlgorithmContext { .. }
+        | Refused::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "has a signature algorithm that is not supported"
+        }
+        Refused::Other(error) => match &*error.to_string() {
+            // webpki displays its errors by their names in the code.
+            "CaUsedAsEndEntity" => "belongs to an authority (CA), not to a server",
+            "EndEntityUsedAsCa" => "was not issued by an authority",
+            "NameConstraintViolation" => "has a name that its issuer may not certify",
+            "PathLenConstraintViolated" => "has more intermediate certificates than are allowed",
+            "UnsupportedCertVersion" => "has an old version of X.509 (version 3 is needed)",
+            other => return format!("can't be verified: {}", words(&shown(other))),
+        },
+        other => return format!("can't be verified: {}", words(&shown(&other.to_string()))),
+    };
+    reason.to_owned()
+}
+
+/// A text, or the words of a name in Rust code.
+fn words(text: &str) -> String {
+    if !text.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return text.to_owned();
+    }
+    let words = text.chars().flat_map(|c| {
+        c.is_ascii_uppercase().then_some(' ').into_iter().chain([c.to_ascii_lowercase()])
+    });
+    words.collect::<String>().trim_start().to_owned()
 }
 
 /// Whether the certificate is valid at this time.
@@ -135,4 +172,31 @@ fn names(names: &[String]) -> Option<String> {
 /// A text from the network, short and without control characters.
 fn shown(text: &str) -> String {
     text.chars().take(MAX_NAME).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::OtherError;
+
+    use super::*;
+
+    #[test]
+    fn rare_reasons_have_no_names_of_code() {
+        let other = |text: &str| CertificateError::Other(OtherError(Arc::from(Box::from(text))));
+        for (error, expected) in [
+            (CertificateError::BadSignature, "has a wrong signature"),
+            (CertificateError::Revoked, "is revoked"),
+            (other("NameConstraintViolation"), "has a name that its issuer may not certify"),
+            (other("MaximumPathDepthExceeded"), "can't be verified: maximum path depth exceeded"),
+            (other("It is on a list.\n"), "can't be verified: It is on a list.\\n"),
+            (
+                CertificateError::ApplicationVerificationFailure,
+                "can't be verified: application verification failure",
+            ),
+        ] {
+            assert_eq!(rare_reason(&error), expected);
+        }
+    }
 }

@@ -82,9 +82,12 @@ fn a_refusal_says_whose_certificate_it_is_and_why() {
         params.not_after = date_time_ymd(3001, 1, 1);
     });
     let as_authority = with(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    let for_clients = with(|params| {
+        params.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
+    });
     let many: Vec<String> = (0..8).map(|at| format!("{at}.example.org")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    use RefusalKind::{Expired, NotYetValid, UnknownIssuer, WrongName};
+    use RefusalKind::{Expired, NotYetValid, Other, UnknownIssuer, WrongName};
     let whose = "sent a certificate for example.org, 127.0.0.1";
     for (certificate, name, expected) in [
         (signed(&good, &ours), "example.org", None),
@@ -116,6 +119,16 @@ fn a_refusal_says_whose_certificate_it_is_and_why() {
             self_signed(&as_authority),
             "example.org",
             Some((UnknownIssuer, format!("{whose} that is signed by no authority"))),
+        ),
+        (
+            signed(&as_authority, &ours),
+            "example.org",
+            Some((Other, format!("{whose} that belongs to an authority (CA), not to a server"))),
+        ),
+        (
+            signed(&for_clients, &ours),
+            "example.org",
+            Some((Other, format!("{whose} that is not for servers (extended key usage)"))),
         ),
         (
             signed(&good, &ours),

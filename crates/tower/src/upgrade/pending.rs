@@ -1,8 +1,8 @@
 //! An upgrade that a client asked for and the service has not accepted yet.
 //!
 //! Only a connection of hyper can make an `OnUpgrade`. So this has such a connection, without a
-//! socket: its client is [`Handshake`], which asks for an upgrade, and its service accepts when ours
-//! does. It needs no task, because it never waits for input.
+//! socket: its client is [`Handshake`], which asks for an upgrade, and its service accepts when
+//! ours does. It needs no task, because it never waits for input.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::header::UPGRADE;
@@ -21,35 +22,70 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use sockeye::http::convert;
-use sockeye::http_core::{self, Answer, Fields, Responder, Status, Version};
+use sockeye::http_core::{Answer, Fields, Responder, Status};
+use sockeye::proto::{Budget, Client, Permit};
+use tracing::warn;
 
 use super::connection_end::ConnectionEnd;
 use super::task_end::TaskEnd;
 
+/// How much memory one takes: hyper's buffers for reading and writing.
+const PENDING_BYTES: u64 = 16 * 1024;
+
 /// An upgrade that a client asked for. If this is dropped, the `OnUpgrade` fails.
 pub(crate) struct PendingUpgrade {
     /// The protocols that the client asked for.
-    asked: Box<[u8]>,
+    names: Box<[u8]>,
     is_http2: bool,
+    /// Charges the client for [`PENDING_BYTES`] over HTTP/2, where a connection has many.
+    _permit: Option<Permit>,
     hyper: HyperConnection,
     connection_end: ConnectionEnd,
 }
 
+/// The client, or all clients together, have too many upgrades pending.
+pub(crate) struct BudgetSpent<'a>(&'a Budget, Client);
+
+impl BudgetSpent<'_> {
+    /// Answers 503, and logs it, but not each time.
+    pub(crate) fn answer(self, responder: Responder<'_, '_>) -> Answer {
+        let Self(budget, client) = self;
+        if let Some(requests) = budget.report(responder.now()) {
+            warn!(
+                target: "sockeye", budget = budget.name(), total = budget.total(),
+                used = budget.used(), %client, requests,
+                "a budget is spent: some upgrades are refused"
+            );
+        }
+        let retry = Fields::new().with("Retry-After", b"1").unwrap_or_default();
+        responder.error(Status::SERVICE_UNAVAILABLE, &retry, "")
+    }
+}
+
 impl PendingUpgrade {
-    /// If the client asks for an upgrade, adds what the service needs to the request's extensions.
-    pub(crate) fn new(
-        request: &http_core::Request<'_>,
+    /// Adds what the service needs to the extensions of a request whose client asks for an upgrade
+    /// to one of `names`. `http2`: over HTTP/2, the budget that is charged, and for which client.
+    ///
+    /// # Errors
+    ///
+    /// If there is no budget for it.
+    pub(crate) fn new<'a>(
+        names: &[u8],
         extensions: &mut Extensions,
-    ) -> Option<Box<Self>> {
-        let asked = request.upgrade()?;
-        let is_http2 = request.version() == Version::Http2;
-        if is_http2 {
-            extensions.insert(Protocol::from(str::from_utf8(asked).ok()?));
+        http2: Option<(&'a Arc<Budget>, Client)>,
+    ) -> Result<Self, BudgetSpent<'a>> {
+        let mut permit = None;
+        if let Some((budget, client)) = http2 {
+            permit = Some(budget.take(client, PENDING_BYTES).ok_or(BudgetSpent(budget, client))?);
+            extensions.insert(Protocol::from(&*String::from_utf8_lossy(names)));
         }
         let (connection_end, task_end) = ConnectionEnd::new();
         let mut hyper = HyperConnection::new(task_end);
-        extensions.insert(hyper.on_upgrade()?);
-        Some(Box::new(Self { asked: asked.into(), is_http2, hyper, connection_end }))
+        if let Some(on_upgrade) = hyper.on_upgrade() {
+            extensions.insert(on_upgrade);
+        }
+        let (names, is_http2) = (names.into(), http2.is_some());
+        Ok(Self { names, is_http2, _permit: permit, hyper, connection_end })
     }
 
     /// Whether a response with this head accepts the upgrade: a 101 (RFC 9110, 7.8), or in HTTP/2
@@ -73,9 +109,9 @@ impl PendingUpgrade {
         head: &response::Parts,
         responder: Responder<'r, 't>,
     ) -> Result<Answer, (String, Responder<'r, 't>)> {
-        let Some(name) = self.accepted(head) else {
-            let asked = String::from_utf8_lossy(&self.asked);
-            let what = format!("a 101 needs a field Upgrade with one of these protocols: {asked}");
+        let names = String::from_utf8_lossy(&self.names);
+        let Some(name) = self.accepted(&names, head) else {
+            let what = format!("a 101 needs a field Upgrade with one of these protocols: {names}");
             return Err((what, responder));
         };
         let mut fields = Fields::new();
@@ -83,7 +119,7 @@ impl PendingUpgrade {
         if let Err(invalid) = convert::response(StatusCode::OK, &head.headers, &mut fields) {
             return Err((invalid.to_string(), responder));
         }
-        match responder.upgrade(&name, &fields, Box::new(self.connection_end)) {
+        match responder.upgrade(name, &fields, Box::new(self.connection_end)) {
             Ok(answer) => {
                 self.hyper.upgrade();
                 Ok(answer)
@@ -96,15 +132,14 @@ impl PendingUpgrade {
         }
     }
 
-    /// The protocol that the service has chosen, if it is one that the client asked for.
-    fn accepted(&self, head: &response::Parts) -> Option<String> {
-        let asked = str::from_utf8(&self.asked).ok()?;
+    /// The protocol that the service has chosen, if it is one of `names`.
+    fn accepted<'n>(&self, names: &'n str, head: &'n response::Parts) -> Option<&'n str> {
         if self.is_http2 {
-            return Some(asked.to_owned());
+            return Some(names);
         }
         let chosen = head.headers.get(UPGRADE)?.to_str().ok()?.trim();
-        let mut names = asked.split(',').map(str::trim);
-        names.any(|name| name.eq_ignore_ascii_case(chosen)).then(|| chosen.to_owned())
+        let mut names = names.split(',').map(str::trim);
+        names.any(|name| name.eq_ignore_ascii_case(chosen)).then_some(chosen)
     }
 }
 
@@ -134,7 +169,7 @@ impl HyperConnection {
                 async move {
                     poll_fn(|_| if state.accepts.get() { Poll::Ready(()) } else { Poll::Pending })
                         .await;
-                    // Nobody reads this response: `Responder::upgrade` sends the one of our service.
+                    // Nobody reads this: `Responder::upgrade` sends the response of our service.
                     let mut response = Response::new(String::new());
                     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                     Ok::<_, Infallible>(response)

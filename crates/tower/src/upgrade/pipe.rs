@@ -92,8 +92,8 @@ impl Pipe {
         let _ = self.remote.set(remote);
     }
 
-    /// Passes bytes of the peer to the task. Returns how many there was room for, and how many bytes
-    /// the pipe holds then. If that is much, the event loop is woken when the task has read. If the
+    /// Passes bytes of the peer to the task. Returns how many there was room for, and how many the
+    /// pipe holds then. If that is much, the event loop is woken when the task has read. If the
     /// task has dropped its end, this discards the bytes.
     pub(super) fn write_input(&self, bytes: &[u8]) -> (usize, usize) {
         let mut state = self.lock();

@@ -98,7 +98,7 @@ fn input_waits_until_the_task_reads() {
     peer.deliver();
     assert_eq!(peer.unused(), 136 * KIB - (48 * KIB + 1));
     while received.len() < sent.len() {
-        received.extend(task.read_now(10_000));
+        received.extend(task.read_now(10_000)); // Panics without input.
         peer.deliver();
     }
     assert!(received == sent && task.read(1).is_pending());
@@ -119,9 +119,11 @@ fn output_waits_until_the_peer_reads() {
     assert_eq!(task.woken(), 0);
     peer.deliver();
     assert_eq!(task.woken(), 1);
-    while write(&mut task).is_some() {
+    for _ in 0..10 {
+        write(&mut task);
         peer.deliver();
     }
+    assert_eq!(write(&mut task), None);
     let limit = Harness::ROOM + 64 * KIB;
     assert!((Harness::ROOM..=limit).contains(&peer.held()), "{} bytes", peer.held());
     assert_eq!(peer.charged() - peer.held(), 64 * KIB, "what the pipe holds");
@@ -171,8 +173,8 @@ fn a_shutdown_ends_the_output_and_a_drop_the_connection() {
 fn output_is_sent_whole_before_the_end_however_full_it_is() {
     let (mut peer, mut task) = upgraded();
     let mut len = 0;
-    while let Some(count) = task.write(&[1; 64 * KIB]) {
-        len += count;
+    for _ in 0..10 {
+        len += task.write(&[1; 64 * KIB]).unwrap_or(0);
         peer.deliver();
     }
     drop(task);

@@ -13,8 +13,10 @@ use axum::routing::{any, get};
 use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use sockeye::http::Options;
+use sockeye::proto::Budget;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::RunningApp;
 use super::client::{Client, TIMEOUT};
@@ -96,7 +98,7 @@ fn a_task_reads_and_writes_until_both_sides_have_ended() {
 
 #[test]
 fn megabytes_that_nobody_reads_yet_arrive_whole() {
-    const LEN: usize = 32 << 20;
+    const LEN: usize = 16 << 20;
     let go = Arc::new(Notify::new());
     let (to_test, finished) = mpsc::channel::<String>();
     let app = app({
@@ -165,6 +167,36 @@ fn upgrades_and_requests_share_a_connection_of_http2() {
         }
         let other = requests.send_request(connect(address, "/", "other", &[])).await.unwrap();
         assert_eq!(other.status(), 400);
+    }));
+    running.stop();
+}
+
+#[test]
+fn pending_upgrades_of_http2_are_charged() {
+    let go = Arc::new(Semaphore::new(0));
+    let handler = any({
+        let go = Arc::clone(&go);
+        move |mut request: Request| async move {
+            upgrade(&mut request, |io| async move { drop(io) });
+            go.acquire().await.unwrap().forget();
+            StatusCode::OK
+        }
+    });
+    let collected = Budget::new("bytes", 80_000); // A local client may have half of it.
+    let options = Options { collected: Arc::clone(&collected), ..Options::default() };
+    let running = RunningApp::with_options(options, Router::new().route("/", handler));
+    running.runtime.block_on(within(async {
+        let address = &*running.address;
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut requests = start_http2(stream, address).await;
+        let [first, second, third] =
+            [(); 3].map(|()| requests.send_request(connect(address, "/", "x", &[])));
+        let third = third.await.unwrap();
+        assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(collected.used(), 2 * 16 * 1024);
+        go.add_permits(2);
+        assert_eq!([first.await.unwrap().status(), second.await.unwrap().status()], [200, 200]);
+        assert_eq!(collected.used(), 0);
     }));
     running.stop();
 }

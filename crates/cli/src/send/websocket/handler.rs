@@ -180,7 +180,7 @@ impl ws::Handler for Handler {
         self.send(socket);
     }
 
-    fn on_close(&mut self, closed: Closed<'_>) {
+    fn on_close(&mut self, closed: Closed<'_>, _: &mut Socket<'_, '_>) {
         if let Some((_, message)) = self.unprinted.take() {
             let Settings { printer, style, .. } = &*self.settings;
             printer.print_last(|queue| show(message.message(), *style, self.number, queue));

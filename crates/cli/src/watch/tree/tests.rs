@@ -1,3 +1,5 @@
+//! Changes in real folders. The kernel queues an event before the call that causes it returns.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;

@@ -339,6 +339,8 @@ fn no_private_key_is_made_in_a_served_folder() {
         assert_eq!(output.status.code(), Some(2), "{error}");
         assert!(error.contains("is in the served folder"), "{error}");
         assert!(error.contains("name another folder with --state FOLDER"), "{error}");
+        let explain = ["explain", "/", folder.text(), "--state", &state];
+        assert_eq!(text(&run(&[&explain[..], &tls].concat()).stderr), error);
         assert!(!folder.path().join("new").exists());
     }
 }
@@ -377,6 +379,9 @@ fn a_private_key_in_a_served_folder_is_refused() {
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{folders:?}: {error}");
         assert!(error.contains("a.example.key is in the served folder"), "{folders:?}: {error}");
+        let explained = run(&[&["explain", "/"], folders, &["--tls", &pair]].concat());
+        assert_eq!(explained.status.code(), Some(2), "{folders:?}");
+        assert_eq!(text(&explained.stderr), error);
     }
     // A hidden file is never served.
     std::fs::create_dir(certificates.path(".tls")).unwrap();

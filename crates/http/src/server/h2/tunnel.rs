@@ -85,7 +85,7 @@ impl Tunnel {
     pub(super) fn close(&mut self, reason: Option<&Reason>, outer: &Turn<'_>) {
         let own = self.session.take_reason();
         match &own {
-            Reason::Fault(fault) if fault.blame == Blame::Ours => outer.report(fault.clone()),
+            Reason::Fault(fault) if !own.is_orderly() => outer.report(fault.clone()),
             Reason::Panicked => {
                 let what = "panicked while it spoke another protocol on a stream";
                 outer.report(Fault::ours("protocol_panicked", what));

@@ -135,6 +135,13 @@ fn a_handler_may_answer_without_an_upgrade() {
         assert_eq!(tunnels.client.read(), [""; 0]);
         assert_eq!(tunnels.events(), [""; 0]);
     }
+    // What has come is not the content of a request.
+    let mut tunnels = Tunnels::new();
+    tunnels.connect(1, "/later");
+    tunnels.client.data(1, b"hello");
+    tunnels.fulfill("read");
+    tunnels.client.read();
+    assert_eq!(tunnels.client.streams[&1].statuses, [400]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 
+use super::switch::Tunnels;
 use super::*;
 use crate::PreparedResponse;
 use crate::h2::frame::{flags, kind};
@@ -155,4 +156,27 @@ fn streams_that_were_reset_are_forgotten_when_the_connection_is_idle() {
     assert!(info.bytes_current <= -50 * 8, "{info:?}");
     harness.input(&raw(kind::DATA, 0, 1, b"x"));
     assert!(harness.fault().is_some_and(|fault| fault.code == "http2_stream_closed"));
+}
+
+#[test]
+fn an_idle_tunnel_keeps_little_memory() {
+    let kept = |count: u32| {
+        let mut scene = None;
+        let info = measure(|| {
+            let mut tunnels = Tunnels::new();
+            for stream in (0..count).map(|number| 2 * number + 1) {
+                tunnels.connect(stream, "/");
+                tunnels.client.data(stream, &[b'y'; 4000]);
+                tunnels.client.window_update(0, 4000);
+                tunnels.client.read();
+            }
+            tunnels.client.streams.clear();
+            tunnels.client.blocks = Vec::new();
+            tunnels.events();
+            scene = Some(tunnels);
+        });
+        info.bytes_current
+    };
+    let each = (kept(100) - kept(1)) / 99;
+    assert!(each < 1100, "{each}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::client::Received;
+use super::switch::Tunnels;
 use super::*;
 use crate::h2::frame::{flags, kind, settings};
 
@@ -327,5 +328,59 @@ proptest! {
         prop_assert_eq!(scene.shared.alive.get(), 0);
         let is_over = scene.client.harness.fault().is_some() || scene.client.harness.end().is_some();
         prop_assert!(is_over);
+    }
+}
+
+proptest! {
+    /// A tunnel: however its input is cut, and whatever the windows let through.
+    #[test]
+    fn all_that_is_sent_to_a_tunnel_comes_back(
+        pieces in proptest::collection::vec((1..3000_usize, any::<bool>(), 0..3_u8), 1..20),
+        cuts in proptest::collection::vec(1..5000_usize, 1..50),
+        window in 1..70_000_u32,
+        updates in proptest::collection::vec(300..70_000_u32, 1..20),
+    ) {
+        let mut tunnels = Tunnels::with(&[(settings::INITIAL_WINDOW_SIZE, window)]);
+        tunnels.connect(1, "/");
+        let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+        for (at, (len, is_padded, pauses)) in pieces.iter().enumerate() {
+            let mut content = vec![b'a' + (at % 26) as u8; *len];
+            expected.extend_from_slice(&content);
+            if *pauses == 0 {
+                content.insert(len / 2, b'P');
+            }
+            if *is_padded {
+                let padded = [&[3], &content[..], &[0; 3]].concat();
+                bytes.extend(raw(kind::DATA, flags::PADDED, 1, &padded));
+            } else {
+                bytes.extend(raw(kind::DATA, 0, 1, &content));
+            }
+            if *pauses == 1 {
+                let by = updates[at % updates.len()].to_be_bytes();
+                tunnels.client.note_sent(kind::WINDOW_UPDATE, 0, 1, &by);
+                bytes.extend(raw(kind::WINDOW_UPDATE, 0, 1, &by));
+            }
+        }
+        bytes.extend(raw(kind::DATA, flags::END_STREAM, 1, b""));
+        let (mut rest, mut cuts) = (&bytes[..], cuts.iter().cycle());
+        while !rest.is_empty() {
+            let (part, left) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
+            rest = left;
+            tunnels.client.input(part);
+            tunnels.fulfill("");
+            tunnels.client.read();
+        }
+        let mut updates = updates.iter().cycle();
+        while !tunnels.client.streams[&1].has_ended {
+            prop_assert_eq!(tunnels.client.harness.fault(), None);
+            prop_assert_eq!(tunnels.client.streams[&1].reset, None);
+            tunnels.fulfill("");
+            for stream in [0, 1] {
+                tunnels.client.window_update(stream, *updates.next().unwrap());
+            }
+            tunnels.client.read();
+        }
+        prop_assert_eq!(tunnels.text(1).as_bytes(), &expected[..]);
+        prop_assert_eq!(tunnels.seen.alive.get(), 0);
     }
 }

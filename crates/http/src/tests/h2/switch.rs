@@ -19,8 +19,8 @@ pub(super) struct Seen {
 /// Echoes lower-case letters, digits and everything else that is no command. The commands: `P` pauses
 /// until its promise is fulfilled, and `R` makes a remote. `D` sets a deadline in ten seconds. `B`
 /// writes 100,000 bytes as there is room. `S` switches to itself, after writing `s`. `M` marks the
-/// end of the output. `F`, `C` and `L` end the connection by [`End::Finish`], [`End::Close`] and
-/// [`End::Linger`]. `X` is a fault of the peer, `O` one of ours, and `!` panics.
+/// end of the output, `N` asks for room. `F`, `C` and `L` end the connection by [`End::Finish`], [`End::Close`] and
+/// [`End::Linger`]. `W` and `V` use 100,000 and 10,000,000 bytes at once, with themselves. `X` is a fault of the peer, `O` one of ours, and `!` panics.
 struct Commands {
     seen: Rc<Seen>,
     deadline: Option<Time>,
@@ -70,8 +70,14 @@ impl Protocol for Commands {
                     turn.switch_to(Box::new(Self::new(&self.seen)));
                     return Ok(Consumed::more(at + 1));
                 }
+                b'N' => turn.want_room(),
                 b'M' => {
                     turn.mark();
+                }
+                b'W' | b'V' => {
+                    let needed = if *byte == b'W' { 100_000 } else { 10_000_000 };
+                    let is_whole = input.len() >= at + needed;
+                    return Ok(Consumed::more(if is_whole { at + needed } else { at }));
                 }
                 b'F' => turn.end(End::Finish),
                 b'C' => turn.end(End::Close),
@@ -158,10 +164,17 @@ impl Handler for Switch {
     fn on_message(
         &mut self,
         _: Ticket,
-        _: Result<Message, Abandoned>,
+        body: Result<Message, Abandoned>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        self.upgrade(responder)
+        match *body.unwrap().downcast::<&'static str>().unwrap() {
+            "read" => responder.read(),
+            _ => self.upgrade(responder),
+        }
+    }
+
+    fn on_body(&mut self, _: &[u8], _: Responder<'_, '_>) -> Answer {
+        unreachable!("such a request has no content")
     }
 
     fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {

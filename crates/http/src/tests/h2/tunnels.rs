@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use proptest::prelude::*;
 use sockeye_proto::{DRAIN_GRACE, Reason, Remote};
 
 use super::switch::Tunnels;
@@ -87,6 +86,15 @@ fn a_protocol_writes_as_there_is_room() {
     assert_eq!(tunnels.text(1).len(), 100_000);
     let events = tunnels.events();
     assert!(!events.is_empty() && events.iter().all(|event| event == "Room"), "{events:?}");
+    // It gets room at once if it has written nothing.
+    tunnels.client.data(1, b"N");
+    tunnels.client.read();
+    assert_eq!(tunnels.events(), ["Room"]);
+    // A mark that is reached already.
+    tunnels.client.data(1, b"M");
+    tunnels.client.read();
+    let events = tunnels.events();
+    assert!(matches!(&events[..], [sent] if sent.starts_with("Sent(")), "{events:?}");
 }
 
 /// Input waits while the output is full.
@@ -137,6 +145,63 @@ fn a_paused_protocol_holds_at_most_its_window_and_stalls_nobody() {
     }
     assert_eq!(tunnels.client.read(), ["1 RST_STREAM FLOW_CONTROL_ERROR"]);
     assert_eq!(tunnels.events(), ["closed: http2_flow_control_error"]);
+}
+
+#[test]
+fn what_paused_protocols_hold_together_is_limited() {
+    let mut tunnels = Tunnels::new();
+    let (mut window, mut sent) = (1024 * 1024, 0);
+    for stream in (0..100).map(|number| 2 * number + 1) {
+        tunnels.connect(stream, "/");
+        tunnels.client.data(stream, b"P");
+        window -= 1;
+        for _ in 0..4 {
+            if window >= 16_000 {
+                tunnels.client.data(stream, &[b'y'; 16_000]);
+                (window, sent) = (window - 16_000, sent + 16_000);
+            }
+            for frame in tunnels.client.read() {
+                if let Some(increment) = frame.strip_prefix("0 WINDOW_UPDATE ") {
+                    window += increment.parse::<usize>().unwrap();
+                }
+            }
+        }
+    }
+    assert!((4_500_000..5_500_000).contains(&sent), "{sent}");
+    assert!(tunnels.client.harness.charged() > sent - 20_000);
+    tunnels.fulfill("");
+    tunnels.client.read_all();
+    assert!(tunnels.client.harness.charged() < 20_000);
+}
+
+/// Sends as much as the windows let through, up to `max` bytes. Returns how much that is.
+fn send_all(tunnels: &mut Tunnels, max: usize) -> usize {
+    let (mut window, mut sent) = (65_535, 0);
+    while sent < max && window > 0 {
+        let len = window.min(16_000).min(max - sent);
+        tunnels.client.data(1, &vec![b'y'; len]);
+        (window, sent) = (window - len, sent + len);
+        for frame in tunnels.client.read() {
+            if let Some(increment) = frame.strip_prefix("1 WINDOW_UPDATE ") {
+                window += increment.parse::<usize>().unwrap();
+            }
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_protocol_may_need_more_at_once_than_the_window_lets_through() {
+    let mut tunnels = Tunnels::open();
+    tunnels.client.data(1, b"W");
+    assert_eq!(send_all(&mut tunnels, 99_999), 99_999);
+    tunnels.client.data(1, b"z");
+    assert_eq!((tunnels.client.read(), tunnels.text(1)), (vec!["1 DATA 1".into()], "z"));
+    // There is a limit.
+    let mut tunnels = Tunnels::open();
+    tunnels.client.data(1, b"V");
+    let sent = send_all(&mut tunnels, 10_000_000);
+    assert!((100_000..700_000).contains(&sent), "{sent}");
 }
 
 #[test]
@@ -197,6 +262,11 @@ fn each_side_may_end_first() {
     tunnels.client.data(1, b"R");
     assert_eq!(tunnels.seen.remotes.borrow().len(), 1);
     assert_eq!(tunnels.events(), [""; 0]);
+    // And writes to nobody.
+    tunnels.client.data(1, &[b'y'; 16_000]);
+    tunnels.client.data(1, &[b'y'; 16_000]);
+    assert_eq!(tunnels.client.read(), ["1 WINDOW_UPDATE 490758"]);
+    assert!(tunnels.client.harness.charged() < 16_000);
     tunnels.client.end(1, b"");
     assert_eq!(tunnels.events(), ["Eof { clean: true }", "closed: finished"]);
     // The others discard what still comes, and then ask the client to stop.
@@ -267,6 +337,23 @@ fn what_is_written_before_a_fault_is_sent() {
     assert_eq!(tunnels.client.harness.take_reported().len(), 1);
     tunnels.client.end(1, b"ignored");
     assert_eq!((tunnels.client.read(), tunnels.seen.alive.get()), (vec![], 0));
+    // What is unused is thrown away, and the window is given back.
+    let mut tunnels = Tunnels::open();
+    for part in [&b"P"[..], b"X", &[b'y'; 16_000], &[b'y'; 16_000]] {
+        tunnels.client.data(1, part);
+    }
+    tunnels.fulfill("last words");
+    assert_eq!(tunnels.client.read(), ["1 DATA 10 END", "1 WINDOW_UPDATE 32002"]);
+    // So is what comes after it.
+    for window in [0, 10] {
+        let mut tunnels = Tunnels::with(&[(settings::INITIAL_WINDOW_SIZE, window)]);
+        tunnels.connect(1, "/");
+        tunnels.client.data(1, &[&b"last wordsX"[..], &[b'y'; 16_000]].concat());
+        assert_eq!(send_all(&mut tunnels, 49_000), 49_000);
+        tunnels.client.data(1, &[b'y'; 300]);
+        assert_eq!(tunnels.client.read(), [""; 0]);
+        assert!(tunnels.client.harness.charged() < 17_000);
+    }
 }
 
 #[test]
@@ -376,82 +463,5 @@ fn http_1_1_can_be_spoken_in_a_stream() {
         assert_eq!(parts[3], "PUT Http11");
         assert!(client.streams[&3].text().starts_with("HTTP/1.1 505 "));
         assert_eq!(client.harness.fault(), None);
-    }
-}
-
-#[test]
-fn an_idle_tunnel_keeps_little_memory() {
-    let kept = |count: u32| {
-        let mut scene = None;
-        let info = allocation_counter::measure(|| {
-            let mut tunnels = Tunnels::new();
-            for stream in (0..count).map(|number| 2 * number + 1) {
-                tunnels.connect(stream, "/");
-                tunnels.client.data(stream, &[b'y'; 4000]);
-                tunnels.client.window_update(0, 4000);
-                tunnels.client.read();
-            }
-            tunnels.client.streams.clear();
-            tunnels.client.blocks = Vec::new();
-            tunnels.events();
-            scene = Some(tunnels);
-        });
-        info.bytes_current
-    };
-    let each = (kept(100) - kept(1)) / 99;
-    assert!(each < 1100, "{each}");
-}
-
-proptest! {
-    /// However the input is cut, and whatever the windows let through.
-    #[test]
-    fn all_that_is_sent_comes_back(
-        pieces in proptest::collection::vec((1..3000_usize, any::<bool>(), 0..3_u8), 1..20),
-        cuts in proptest::collection::vec(1..5000_usize, 1..50),
-        window in 1..70_000_u32,
-        updates in proptest::collection::vec(300..70_000_u32, 1..20),
-    ) {
-        let mut tunnels = Tunnels::with(&[(settings::INITIAL_WINDOW_SIZE, window)]);
-        tunnels.connect(1, "/");
-        let (mut bytes, mut expected) = (Vec::new(), Vec::new());
-        for (at, (len, is_padded, pauses)) in pieces.iter().enumerate() {
-            let mut content = vec![b'a' + (at % 26) as u8; *len];
-            expected.extend_from_slice(&content);
-            if *pauses == 0 {
-                content.insert(len / 2, b'P');
-            }
-            if *is_padded {
-                let padded = [&[3], &content[..], &[0; 3]].concat();
-                bytes.extend(raw(kind::DATA, flags::PADDED, 1, &padded));
-            } else {
-                bytes.extend(raw(kind::DATA, 0, 1, &content));
-            }
-            if *pauses == 1 {
-                let by = updates[at % updates.len()].to_be_bytes();
-                tunnels.client.note_sent(kind::WINDOW_UPDATE, 0, 1, &by);
-                bytes.extend(raw(kind::WINDOW_UPDATE, 0, 1, &by));
-            }
-        }
-        bytes.extend(raw(kind::DATA, flags::END_STREAM, 1, b""));
-        let (mut rest, mut cuts) = (&bytes[..], cuts.iter().cycle());
-        while !rest.is_empty() {
-            let (part, left) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
-            rest = left;
-            tunnels.client.input(part);
-            tunnels.fulfill("");
-            tunnels.client.read();
-        }
-        let mut updates = updates.iter().cycle();
-        while !tunnels.client.streams[&1].has_ended {
-            prop_assert_eq!(tunnels.client.harness.fault(), None);
-            prop_assert_eq!(tunnels.client.streams[&1].reset, None);
-            tunnels.fulfill("");
-            for stream in [0, 1] {
-                tunnels.client.window_update(stream, *updates.next().unwrap());
-            }
-            tunnels.client.read();
-        }
-        prop_assert_eq!(tunnels.text(1).as_bytes(), &expected[..]);
-        prop_assert_eq!(tunnels.seen.alive.get(), 0);
     }
 }

@@ -20,7 +20,7 @@ pub(super) const WINDOW_BITS: RangeInclusive<u8> = 9..=15;
 /// The compression of WebSocket messages (permessage-deflate, RFC 7692).
 ///
 /// ```
-/// use sockeye_http::DeflateOptions;
+/// use sockeye_http::ws::DeflateOptions;
 ///
 /// let options = DeflateOptions::new().context_takeover(true).min_len(128);
 /// ```

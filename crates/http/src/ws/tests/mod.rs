@@ -6,6 +6,7 @@ mod compressed;
 mod handshake;
 mod messages;
 mod timing;
+mod tunnel;
 mod violations;
 
 use std::cell::RefCell;
@@ -97,7 +98,7 @@ impl Handler for Recorder {
         self.0.note("room");
     }
 
-    fn on_close(&mut self, Closed { code, reason }: Closed<'_>) {
+    fn on_close(&mut self, Closed { code, reason }: Closed<'_>, _: &mut Socket<'_, '_>) {
         self.0.note(format!("closed {code} {reason}"));
     }
 }

@@ -1,6 +1,7 @@
 //! Messages over WebSocket, on a port of frames and HTTP.
 
 mod flow;
+mod http2;
 mod messages;
 mod opening;
 
@@ -26,6 +27,14 @@ fn text(text: &str) -> Received {
     Received::Text(text.into())
 }
 
+/// A frame of a client.
+fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let (header, len) = FrameHeader::whole(opcode, payload.len(), Some(KEY)).encode();
+    let mut payload = payload.to_vec();
+    mask(&mut payload, KEY);
+    [&header[..len], &payload].concat()
+}
+
 /// The client's side of a WebSocket.
 pub(super) struct Socket(pub(super) Harness);
 
@@ -47,10 +56,7 @@ impl Socket {
     }
 
     fn send(&mut self, opcode: Opcode, payload: &[u8]) {
-        let (header, len) = FrameHeader::whole(opcode, payload.len(), Some(KEY)).encode();
-        let mut payload = payload.to_vec();
-        mask(&mut payload, KEY);
-        self.0.input(&[&header[..len], &payload].concat());
+        self.0.input(&masked(opcode, payload));
     }
 
     pub(super) fn text(&mut self, text: &str) {

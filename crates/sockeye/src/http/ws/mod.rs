@@ -55,9 +55,11 @@
 //! | an answer | [`Socket::send`] |
 //! | the same to many WebSockets | [`Broadcast`] |
 //! | from another thread | [`Socket::sender`]: [`Sender::send`] waits for a slow peer |
+//! | and receive on another thread | [`channel`] |
 //! | the result of blocking work | [`Socket::run`], [`Handler::on_delivery`] |
 
 mod broadcast;
+mod channel;
 mod options;
 
 pub use sockeye_http::ws::{
@@ -66,4 +68,5 @@ pub use sockeye_http::ws::{
 };
 
 pub use self::broadcast::{Broadcast, Missed, Subscription};
-pub use self::options::{Options, on_message, upgrade};
+pub use self::channel::Receiver;
+pub use self::options::{Options, channel, on_message, upgrade};

@@ -4,8 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use http::Request;
 use sockeye_http::AllowedOrigins;
-use sockeye_http::ws::{Handler, Handshake, Limits, Message, Refused, Socket};
+use sockeye_http::ws::{Handler, Handshake, Limits, Message, Refused, Sender, Socket};
 
+use super::channel::{ChannelHandler, Receiver};
 use crate::http::reply::{Reply, ReplyKind};
 use crate::http::upgrade::Upgrade;
 use crate::http::websockets::Settings;
@@ -94,6 +95,15 @@ impl Options {
     ) -> Reply {
         self.upgrade(request, answer)
     }
+
+    /// As [`channel`](fn@channel), with these options.
+    pub fn channel<B>(
+        &self,
+        request: &Request<B>,
+        start: impl FnOnce(Receiver, Sender) + Send + 'static,
+    ) -> Reply {
+        self.upgrade(request, ChannelHandler::new(start))
+    }
 }
 
 /// Switches to a WebSocket, whose messages `handler` answers, on the event loop.
@@ -133,4 +143,29 @@ pub fn on_message<B>(
     answer: impl FnMut(Message<'_>, &mut Socket<'_, '_>) + Send + 'static,
 ) -> Reply {
     upgrade(request, answer)
+}
+
+/// Switches to a WebSocket that a thread answers. When it is open, `start` gets its ends, and passes them
+/// to a thread. `start` runs on the event loop: don't block.
+///
+/// ```
+/// # use sockeye::http::{Body, Reply, Request, ws};
+/// fn answer(request: Request<Body>) -> Reply {
+///     ws::channel(&request, |receiver, sender| {
+///         std::thread::spawn(move || {
+///             for message in receiver {
+///                 // This may block: meanwhile, little is read from the peer.
+///                 if sender.send(message).is_err() {
+///                     break; // The peer has left.
+///                 }
+///             }
+///         });
+///     })
+/// }
+/// ```
+pub fn channel<B>(
+    request: &Request<B>,
+    start: impl FnOnce(Receiver, Sender) + Send + 'static,
+) -> Reply {
+    Options::default().channel(request, start)
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ws::deflate::negotiation::Direction;
+use crate::ws::deflate::parameters::BadExtensions;
 
 const NONE: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
