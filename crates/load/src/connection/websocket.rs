@@ -102,7 +102,7 @@ impl WebSocketConnection {
                 Ok((_, None)) => break,
                 Ok((count, Some(received))) => {
                     used += count;
-                    self.take(received, &mut stats, turn)?;
+                    self.take(received, &worker, &mut stats, turn)?;
                 }
                 Err(bad) => return Err(self.fail(Failure::BadResponse, bad.0, turn)),
             }
@@ -113,12 +113,17 @@ impl WebSocketConnection {
     fn take(
         &mut self,
         received: Received,
+        worker: &WorkerState,
         stats: &mut Stats,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         match received {
             Received::Message { len, is_echo } => match self.pending.pop_front() {
-                Some((request, _)) => self.count(request, len, is_echo, stats, turn),
+                Some((request, _)) => {
+                    let expected = request.context(worker).expected;
+                    let response = response(len, is_echo, expected);
+                    self.base.count(request, response, stats, turn.now());
+                }
                 None => {
                     let what = "sent something without a request".into();
                     return Err(self.fail(Failure::BadResponse, what, turn));
@@ -137,34 +142,6 @@ impl WebSocketConnection {
             }
         }
         Ok(())
-    }
-
-    fn count(
-        &mut self,
-        request: PendingRequest,
-        content_len: u64,
-        is_echo: bool,
-        stats: &mut Stats,
-        turn: &Turn<'_>,
-    ) {
-        let worker = Rc::clone(&self.base.worker);
-        let (error, learned) = match request.context(&worker).expected {
-            Some(expected) => (expected.error.clone(), None),
-            None => {
-                let error = (!is_echo).then(|| "the response is not what was sent".to_owned());
-                (error.clone(), Some(ExpectedResponse { error, ..Default::default() }))
-            }
-        };
-        let response = Response {
-            status: 200,
-            content_len,
-            error,
-            mismatch: !is_echo,
-            persistent: true,
-            interim: 0,
-            learned,
-        };
-        self.base.count(request, response, stats, turn.now());
     }
 
     /// Ends the connection with a fault of the server.
@@ -234,6 +211,19 @@ impl WebSocketConnection {
         self.return_unsent(turn);
         self.base.on_closed(reason, self.pending.len(), extent, turn);
     }
+}
+
+/// A message that has come back, or something else in its place.
+fn response(content_len: u64, is_echo: bool, expected: Option<&ExpectedResponse>) -> Response {
+    let (error, learned) = match expected {
+        Some(expected) => (expected.error.clone(), None),
+        None => {
+            let error = (!is_echo).then(|| "the response is not what was sent".to_owned());
+            (error.clone(), Some(ExpectedResponse { error, ..Default::default() }))
+        }
+    };
+    let (mismatch, persistent) = (!is_echo, true);
+    Response { status: 200, content_len, error, mismatch, persistent, interim: 0, learned }
 }
 
 /// Writes a control frame. Its content is the server's own, so the mask needs no random key.
