@@ -33,6 +33,10 @@ impl Handlers for WebSocketEcho {
 }
 
 impl Handler for WebSocketEcho {
+    fn can_upgrade(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(b"websocket")
+    }
+
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         if !ws::is_asked_for(request) {
             return responder.error(Status::BAD_REQUEST, &Fields::new(), HELP);
