@@ -40,6 +40,10 @@ pub struct Connection<H> {
 /// A change of memory that is reported.
 const REPORTED: usize = 16 * 1024;
 
+/// A connection may hold this much of an incomplete message even while its client's share of the
+/// budget is spent.
+const UNCHARGED: usize = 40 * 1024;
+
 impl<H: Handler> Connection<H> {
     /// The server's side.
     #[must_use]
@@ -147,18 +151,24 @@ impl<H: Handler> Connection<H> {
             CloseCode::INVALID_DATA => "websocket_invalid_data",
             CloseCode::TOO_LARGE => "websocket_message_too_large",
             CloseCode::POLICY_VIOLATION => "websocket_too_many_fragments",
+            CloseCode::TRY_AGAIN_LATER => "websocket_over_budget",
             _ => "websocket_protocol_error",
         };
         Fault::peer(name, what)
     }
 
-    /// Reports how much memory an incomplete message takes, if that has changed by much.
-    fn report_held(&mut self, turn: &mut Turn<'_>) {
+    /// Reports how much memory an incomplete message takes, if that has changed by much. Fails if it
+    /// is much, and the client may hold no more.
+    fn report_held(&mut self, turn: &mut Turn<'_>) -> Result<(), Violation> {
         let held = self.receiver.held() + self.state.extension.held();
         if held.abs_diff(self.held) >= REPORTED || (held == 0 && self.held > 0) {
             self.held = held;
             turn.set_held(held);
+            if held > UNCHARGED && turn.is_over_budget() {
+                return Err(Violation::OVER_BUDGET);
+            }
         }
+        Ok(())
     }
 
     /// When the handler wants a call.
@@ -243,7 +253,9 @@ impl<H: Handler> Protocol for Connection<H> {
         let result = self.read(&mut rest, &mut scratch, turn);
         self.config.put_back_scratch(scratch);
         let is_read = result.map_err(|violation| self.fail(violation, turn))?;
-        self.report_held(turn);
+        if let Err(violation) = self.report_held(turn) {
+            return Err(self.fail(violation, turn));
+        }
         let used = input.len() - rest.len();
         Ok(if is_read { Consumed::more(used) } else { Consumed::pause(used) })
     }
