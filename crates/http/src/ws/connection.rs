@@ -40,6 +40,10 @@ pub struct Connection<H> {
 /// A change of memory that is reported.
 const REPORTED: usize = 16 * 1024;
 
+/// A connection may hold this much of an incomplete message even while its client's share of the
+/// budget is spent.
+const UNCHARGED: usize = 40 * 1024;
+
 impl<H: Handler> Connection<H> {
     /// The server's side.
     #[must_use]
@@ -147,19 +151,24 @@ impl<H: Handler> Connection<H> {
             CloseCode::INVALID_DATA => "websocket_invalid_data",
             CloseCode::TOO_LARGE => "websocket_message_too_large",
             CloseCode::POLICY_VIOLATION => "websocket_too_many_fragments",
+            CloseCode::TRY_AGAIN_LATER => "websocket_over_budget",
             _ => "websocket_protocol_error",
         };
         Fault::peer(name, what)
     }
 
     /// Reports how much memory an incomplete message and the handler take, if that has changed by
-    /// much.
-    fn report_held(&mut self, turn: &mut Turn<'_>) {
+    /// much. Fails if it is much, and the client may hold no more.
+    fn report_held(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let held = self.receiver.held() + self.state.extension.held() + self.state.held_by_handler;
         if held.abs_diff(self.held) >= REPORTED || (held == 0 && self.held > 0) {
             self.held = held;
             turn.set_held(held);
+            if held > UNCHARGED && turn.is_over_budget() {
+                return Err(self.fail(Violation::OVER_BUDGET, turn));
+            }
         }
+        Ok(())
     }
 
     /// When the handler wants a call.
@@ -244,7 +253,7 @@ impl<H: Handler> Protocol for Connection<H> {
         let result = self.read(&mut rest, &mut scratch, turn);
         self.config.put_back_scratch(scratch);
         let is_read = result.map_err(|violation| self.fail(violation, turn))?;
-        self.report_held(turn);
+        self.report_held(turn)?;
         let used = input.len() - rest.len();
         Ok(if is_read { Consumed::more(used) } else { Consumed::pause(used) })
     }
@@ -264,7 +273,7 @@ impl<H: Handler> Protocol for Connection<H> {
             Event::Message(ticket, delivery) => self.on_delivery(ticket, delivery, turn),
             Event::Woken if !self.is_closed => {
                 self.call(turn, Handler::on_woken);
-                self.report_held(turn);
+                return self.report_held(turn);
             }
             Event::Drain { .. } if !self.is_closed => {
                 self.call(turn, Handler::on_drain);

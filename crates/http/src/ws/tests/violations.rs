@@ -92,6 +92,20 @@ fn fragments_are_counted_empty_ones_too() {
 }
 
 #[test]
+fn incomplete_messages_are_refused_while_the_budget_is_spent() {
+    let mut client = Client::new();
+    client.harness.set_over_budget(true);
+    // A little is allowed, and what is complete at once takes no memory.
+    client.send(Opcode::Binary, &vec![b'a'; 100_000]);
+    client.harness.input(&frame(Opcode::Binary, false, &vec![b'a'; 40_000]));
+    assert!(client.harness.fault().is_none());
+    client.harness.input(&frame(Opcode::Continuation, false, &vec![b'a'; 40_000]));
+    assert_eq!(client.frames(), ["Close 1013 holds too much memory with incomplete messages"]);
+    assert_eq!(client.harness.fault().unwrap().code, "websocket_over_budget");
+    assert_eq!(client.events().len(), 2);
+}
+
+#[test]
 fn nothing_is_read_after_a_violation() {
     let mut client = Client::new();
     client
