@@ -99,10 +99,10 @@ pub(crate) fn serve(address: ListenAddr, interval: Duration) -> Result<Serving, 
     let log = Arc::<Mutex<Log>>::default();
     let weak = Arc::downgrade(&log);
     thread::spawn(move || {
-        while let Some(log) = weak.upgrade() {
-            log.lock().unwrap().publish(Event::comment("still here"));
-            drop(log);
+        loop {
             thread::sleep(interval);
+            let Some(log) = weak.upgrade() else { return };
+            log.lock().unwrap().publish(Event::comment("still here"));
         }
     });
     http::serve(&[address], Options::default(), move |request| answer(&log, request))
