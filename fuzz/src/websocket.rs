@@ -56,8 +56,8 @@ pub fn websocket(input: &[u8]) {
     let config = mode.config();
     for ending in [Ending::Eof, Ending::Silence, Ending::Drain] {
         let whole = run(mode, &config, &mut [split.stream].into_iter(), ending, Jobs::Quick);
-        // While it drains, what comes after a pause is dropped.
-        let slow = (!matches!(ending, Ending::Drain)).then_some(Jobs::Slow);
+        // At the other endings, what comes after a pause is dropped.
+        let slow = matches!(ending, Ending::Silence).then_some(Jobs::Slow);
         for jobs in [Jobs::Quick].into_iter().chain(slow) {
             let parts = run(mode, &config, &mut split.parts(), ending, jobs);
             assert_eq!(parts, whole, "the parts change the result: {mode:?}, {ending:?}, {jobs:?}");
