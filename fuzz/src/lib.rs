@@ -10,6 +10,7 @@
 //! input makes a connection panic, that the output doesn't depend on how the input was split into
 //! parts, and that an independent parser can read the output. [`SplitInput`] is the format of an
 //! input. [`h2_server`] doesn't compare outputs: which frames they consist of depends on the parts.
+//! An input of [`websocket`] has one byte before that, which chooses a side and the compression.
 //! Two targets differ: the inputs of [`tls_records`] are what the network does to the records of a
 //! peer, and the parts of an input of [`hpack`] are header blocks.
 //!
@@ -32,6 +33,7 @@ mod message;
 mod port;
 mod split_input;
 mod tls;
+mod websocket;
 
 pub use chunked_body::chunked_body;
 pub use h2::h2_server;
@@ -42,6 +44,7 @@ pub use message::message_stream;
 pub use port::message_port;
 pub use split_input::SplitInput;
 pub use tls::tls_records;
+pub use websocket::websocket;
 
 /// A target. It panics if an input is processed wrongly.
 pub type Target = fn(&[u8]);
@@ -56,4 +59,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("message_port", message_port),
     ("message_stream", message_stream),
     ("tls_records", tls_records),
+    ("websocket", websocket),
 ];

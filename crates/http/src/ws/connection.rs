@@ -186,8 +186,11 @@ impl<H: Handler> Connection<H> {
         let limits = self.config.limits();
         match self.state.expects {
             Expects::Frame => self.state.ping(limits, turn),
-            // The pong may have arrived, and not have been read.
-            Expects::Pong if self.state.is_paused || turn.is_full() => {
+            // The pong may have arrived, and not have been read. After output was full, input is
+            // read again only when little of it is left.
+            Expects::Pong
+                if self.state.is_paused || self.state.waits_for_room || turn.is_full() =>
+            {
                 self.state.reads_again(turn.now(), limits);
             }
             Expects::Pong => {

@@ -24,6 +24,7 @@ mod slow_peers;
 mod tls;
 mod tls_limits;
 mod turn_methods;
+mod websocket;
 
 use std::time::Duration;
 
