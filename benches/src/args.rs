@@ -16,9 +16,10 @@ Usage: sockeye-benches [OPTIONS]
                     1k, 16k, 100k, 1m, 10m, echo, message, message-deep, message-churn, idle,
                     tls-small, tls-16k, tls-1m, tls-full, tls-resumed, tls-idle, h2-small, h2-small-1,
                     h2-page, h2-1m, h2-idle, h2-tls-small, h2-tls-small-1, h2-tls-page, h2-tls-1m,
-                    h2-tls-idle [all]
+                    h2-tls-idle, ws-echo, ws-many, ws-1k, ws-64k, ws-idle [all]
   --servers A,B     only these servers: limit, ours, before, nginx, lighttpd, h2o, nghttpd,
-                    static-web-server, axum, hyper, may, tokio [all that are available]
+                    static-web-server, axum, hyper, may, tokio, tungstenite, node-ws
+                    [all that are available]
   --rounds N        number of rounds; every server runs once per round [20]
   --seconds S       length of a run [1]
   --idle N          idle connections of the rows whose names end in `idle` [10000]
@@ -26,7 +27,8 @@ Usage: sockeye-benches [OPTIONS]
   --before FILE     another build of sockeye, measured beside it
   --json FILE       write every run to FILE
   --svg FILE        write the ratios to FILE as a chart
-  --install         install missing servers and compression programs, with apt-get and cargo;
+  --install         install missing servers and compression programs, with apt-get, cargo and
+                    npm;
                     static-web-server takes some minutes
   --quick           one short round, to check that everything works; servers that would have to be
                     built or installed first are left out

@@ -49,11 +49,12 @@ const STYLE: &str = "\
 .g{stroke:#21262d}.c{stroke:#0d1117}.h{stroke:#3d444d}}";
 
 /// The groups of panels, in their order.
-const GROUPS: [&str; 4] = ["Small responses", "Files", "Echo and messages", "HTTP/2"];
+const GROUPS: [&str; 5] = ["Small responses", "Files", "Echo and messages", "HTTP/2", "WebSocket"];
 
 fn group(row: &Row) -> &'static str {
     match row.load {
         load if load.is_http2() => GROUPS[3],
+        load if load.is_websocket() => GROUPS[4],
         Shape::Echo | Shape::Message { .. } => GROUPS[2],
         Shape::Mix => GROUPS[0],
         load if load.file() == Some(SMALL) => GROUPS[0],

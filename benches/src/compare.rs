@@ -22,6 +22,7 @@ use crate::{
     rows::{FOUND, ROWS, Row, Shape, content},
     servers::{self, Server, Setup},
     tls::{self, Handshakes, Stream},
+    websocket,
 };
 
 /// The pause before the second attempt. Each further pause is longer by this much, because other
@@ -134,7 +135,7 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
 
 fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
     let mut measured = Measured { row, runs: Vec::new(), memory: Vec::new() };
-    let memory = matches!(row.load, Shape::Idle { .. });
+    let memory = row.load.is_idle();
     let rounds = if memory { 1 } else { report.rounds };
     let mut kinds = report.kinds.clone();
     for round in 0..rounds {
@@ -314,6 +315,9 @@ impl ServerRow<'_> {
         if load == Shape::Echo {
             return Ok(Vec::new());
         }
+        if let Some(size) = load.websocket_size() {
+            return websocket_exchange(size);
+        }
         for kind in self.all.iter().filter(|kind| **kind != Kind::Limit) {
             if let Some(server) = self.setup.start(*kind, load, &[])? {
                 return self.check(server.address);
@@ -338,6 +342,10 @@ impl ServerRow<'_> {
         let load = self.row.load;
         if load.is_http2() {
             return self.check_http2(address);
+        }
+        if let Some(size) = load.websocket_size() {
+            websocket::Echo::of(size)?.exchange(&mut probe::connect(address)?)?;
+            return websocket_exchange(size);
         }
         let last = load.max_requests() == Some(1);
         let mut exchanges = Vec::new();
@@ -396,6 +404,13 @@ impl ServerRow<'_> {
         }
         Ok(exchanges)
     }
+}
+
+/// The length of a frame, and the frame that answers it.
+fn websocket_exchange(size: usize) -> Result<Vec<servers::ExpectedExchange>> {
+    let websocket::Echo { request, response } = websocket::Echo::of(size)?;
+    let response = Response { head: Vec::new(), body: response };
+    Ok(vec![(request.wire(false).len(), response)])
 }
 
 /// A load client.

@@ -13,7 +13,7 @@
 //! - **calls**: strace counts the system calls of the whole program with one connection
 //!   ([`whole`]).
 //! - **bytes**: memory of the program for each of 10,000 idle connections: over HTTP/1.1, and in
-//!   `tls-idle`, `h2-idle` and `h2-tls-idle` with TLS, HTTP/2, and both.
+//!   `tls-idle`, `h2-idle` and `h2-tls-idle` with TLS, HTTP/2, and both; in `ws-idle`, WebSockets.
 //!
 //! Two rows need an explanation:
 //!
@@ -105,7 +105,7 @@ fn measure() -> Result<Counts> {
     if descriptors < IDLE {
         return Err(format!("{IDLE} connections need more descriptors than {descriptors}").into());
     }
-    for name in ["idle", "tls-idle", "h2-idle", "h2-tls-idle"] {
+    for name in ["idle", "tls-idle", "h2-idle", "h2-tls-idle", "ws-idle"] {
         let idle = named(name)?.load;
         let server = setup.start(Kind::Ours, idle, &[])?.ok_or("our server has no such load")?;
         let tls = setup.certificate.client_for(idle.tls(), idle.is_http2())?;

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Hyper,
     May,
     Tokio,
+    Tungstenite,
+    NodeWs,
 }
 
 /// Where a server comes from.
@@ -34,11 +36,13 @@ pub(crate) enum Origin {
     Install { version: &'static str },
     /// A small server in `benches/peers` that uses this crate.
     Peers { library: &'static str },
+    /// A script in `benches/peers` for Node.js that uses this version of the package `ws`.
+    Node { version: &'static str },
 }
 
 impl Kind {
     /// All servers, in the order of the table.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Limit,
         Self::Ours,
         Self::Before,
@@ -51,6 +55,8 @@ impl Kind {
         Self::Hyper,
         Self::May,
         Self::Tokio,
+        Self::Tungstenite,
+        Self::NodeWs,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -67,6 +73,8 @@ impl Kind {
             Self::Hyper => "hyper",
             Self::May => "may",
             Self::Tokio => "tokio",
+            Self::Tungstenite => "tungstenite",
+            Self::NodeWs => "node-ws",
         }
     }
 
@@ -87,6 +95,8 @@ impl Kind {
             Self::Hyper => Origin::Peers { library: "hyper" },
             Self::May => Origin::Peers { library: "may_minihttp" },
             Self::Tokio => Origin::Peers { library: "tokio" },
+            Self::Tungstenite => Origin::Peers { library: "tungstenite" },
+            Self::NodeWs => Origin::Node { version: "8.23.0" },
         }
     }
 
@@ -103,6 +113,10 @@ impl Kind {
                 Self::Hyper => small,
                 _ => false,
             };
+        }
+        if load.is_websocket() {
+            let ours = matches!(self, Self::Limit | Self::Ours | Self::Before);
+            return ours || matches!(self, Self::Tungstenite | Self::NodeWs);
         }
         if let Some(handshakes) = load.tls() {
             // lighttpd's module for TLS is a package of its own.
@@ -129,8 +143,8 @@ impl Kind {
             // It ignores `Connection: close`.
             Self::May => small,
             Self::Tokio => load == Shape::Echo,
-            // It speaks only HTTP/2.
-            Self::Nghttpd => false,
+            // They speak only HTTP/2, or WebSocket.
+            Self::Nghttpd | Self::Tungstenite | Self::NodeWs => false,
         }
     }
 }

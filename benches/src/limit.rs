@@ -6,6 +6,7 @@
 //! sockeye-benches limit frames N FILE [MAX]   FILE for every N bytes: frames of the same length
 //! sockeye-benches limit cycle N,M,… FILE…       requests of N, M, … bytes in turn, a FILE for each
 //! sockeye-benches limit http2 BLOCK FILE …      HTTP/2: header blocks and contents, in turn
+//! sockeye-benches limit websocket N FILE    WebSockets: FILE, a frame, for every frame of N bytes
 //! sockeye-benches limit echo
 //! ```
 //!
@@ -20,6 +21,7 @@ mod echo;
 mod http2;
 mod response;
 mod serve;
+mod websocket;
 
 use std::{fs, io};
 
@@ -46,6 +48,12 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
                 response::Response::from_memory(fs::read(file)?, number(max_responses.first())?);
             serve("message", || response.peer(response::RequestEnd::every(len)))
         }
+        ["websocket", len, file] => {
+            let len = len.parse()?;
+            let frame = response::Response::from_memory(fs::read(file)?, None);
+            let frames = || frame.peer(response::RequestEnd::every(len));
+            serve("ws", || websocket::WebSocketConnection::new(frames()))
+        }
         ["cycle", lengths, ref files @ ..] if !files.is_empty() => {
             let lengths: Vec<usize> =
                 lengths.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?;
@@ -68,7 +76,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             serve("http", || http2::Http2Connection::new(&responses))
         }
         _ => Err("limit needs: response FILE [MAX], file HEAD BODY, frames N FILE [MAX], \
-                  cycle N,M,… FILE…, http2 BLOCK FILE …, or echo"
+                  cycle N,M,… FILE…, http2 BLOCK FILE …, websocket N FILE, or echo"
             .into()),
     }
 }

@@ -55,6 +55,7 @@ mod stats;
 mod sums;
 mod table;
 mod tls;
+mod websocket;
 
 use std::{
     fs::File,

@@ -12,7 +12,7 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
-use crate::{Result, http2, probe, rows::Shape, tls::Client};
+use crate::{Result, http2, probe, rows::Shape, tls::Client, websocket};
 
 /// Number of connections from one source address, below the default number of ephemeral ports.
 const PER_SOURCE: usize = 20_000;
@@ -83,12 +83,16 @@ pub(crate) fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<T
 enum Request {
     Http1(Vec<u8>),
     Http2(http2::Requests),
+    WebSocket(websocket::Echo),
 }
 
 impl Request {
     fn of(load: Shape) -> Result<Self> {
         if load.is_http2() {
             return Ok(Self::Http2(load.http2_requests()));
+        }
+        if let Some(size) = load.websocket_size() {
+            return Ok(Self::WebSocket(websocket::Echo::of(size)?));
         }
         let prepared = load.prepared()?;
         let first = prepared.first().ok_or("the load has no request")?;
@@ -97,9 +101,10 @@ impl Request {
 
     fn exchange(&self, stream: &mut (impl Read + Write)) -> Result<()> {
         match self {
-            Self::Http1(request) => probe::exchange(stream, request)?,
-            Self::Http2(requests) => http2::Probe::new(stream, requests).exchange()?,
-        };
+            Self::Http1(request) => drop(probe::exchange(stream, request)?),
+            Self::Http2(requests) => drop(http2::Probe::new(stream, requests).exchange()?),
+            Self::WebSocket(echo) => echo.exchange(stream)?,
+        }
         Ok(())
     }
 }

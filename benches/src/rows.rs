@@ -11,6 +11,7 @@ use crate::{
     http2::Requests,
     pages::PAGES,
     tls::{Client, Handshakes},
+    websocket,
 };
 
 /// A row.
@@ -46,6 +47,10 @@ pub(crate) enum Shape {
     Message { depth: Option<usize> },
     /// Connections that made one request and then stay. Measures memory, not time.
     Idle { file: File, tls: Option<Handshakes>, http2: bool },
+    /// A text of this many bytes is sent on a WebSocket, and comes back.
+    WebSocket { size: usize },
+    /// WebSockets that echoed one message and then stay. Measures memory, not time.
+    IdleWebSocket,
     /// GET over HTTP/2, with `streams` requests in flight per connection. Without TLS, clients
     /// know that the server supports it.
     Http2 { content: Http2Content, streams: usize, tls: Option<Handshakes> },
@@ -122,13 +127,22 @@ const fn idle(
     Row { name, title, load: Shape::Idle { file: SMALL, tls, http2 }, connections: 1 }
 }
 
+const fn websocket(
+    name: &'static str,
+    title: &'static str,
+    size: usize,
+    connections: usize,
+) -> Row {
+    Row { name, title, load: Shape::WebSocket { size }, connections }
+}
+
 const SMALL_CONTENT: Http2Content = Http2Content::File(SMALL);
 const LARGE_CONTENT: Http2Content = Http2Content::File(FILES[4]);
 const PAGE_CONTENT: Http2Content = Http2Content::Pages;
 const TLS: Option<Handshakes> = Some(Handshakes::Full);
 
 /// The rows, in the order of the table.
-pub(crate) const ROWS: [Row; 35] = [
+pub(crate) const ROWS: [Row; 40] = [
     get("small", "small response (13 bytes), keep-alive, 64 connections", 0, 64),
     row(
         "pipelined",
@@ -216,6 +230,16 @@ pub(crate) const ROWS: [Row; 35] = [
         TLS,
     ),
     idle("h2-tls-idle", "memory with HTTP/2 over TLS", true, TLS),
+    websocket("ws-echo", "WebSocket: text of 5 bytes, 64 connections", 5, 64),
+    websocket("ws-many", "WebSocket: text of 5 bytes, 1,000 connections", 5, 1000),
+    websocket("ws-1k", "WebSocket: text of 1 KiB, 64 connections", 1 << 10, 64),
+    websocket("ws-64k", "WebSocket: text of 64 KiB, 64 connections", 64 << 10, 64),
+    Row {
+        name: "ws-idle",
+        title: "memory with WebSocket",
+        load: Shape::IdleWebSocket,
+        connections: 1,
+    },
 ];
 
 /// The names of the rows.
@@ -242,6 +266,7 @@ impl Shape {
         match self {
             Self::Echo => LoadKind::Echo,
             Self::Message { .. } => LoadKind::Messages,
+            _ if self.is_websocket() => LoadKind::WebSocket,
             _ => LoadKind::Http,
         }
     }
@@ -257,6 +282,8 @@ impl Shape {
             | Self::Pages
             | Self::Echo
             | Self::Message { .. }
+            | Self::WebSocket { .. }
+            | Self::IdleWebSocket
             | Self::Http2 { content: Http2Content::Pages, .. } => None,
         }
     }
@@ -277,6 +304,25 @@ impl Shape {
     /// Whether it uses HTTP/2.
     pub(crate) fn is_http2(self) -> bool {
         matches!(self, Self::Http2 { .. } | Self::Idle { http2: true, .. })
+    }
+
+    /// The size of the messages, if it uses WebSockets.
+    pub(crate) fn websocket_size(self) -> Option<usize> {
+        match self {
+            Self::WebSocket { size } => Some(size),
+            Self::IdleWebSocket => Some(5),
+            _ => None,
+        }
+    }
+
+    /// Whether it uses WebSockets.
+    pub(crate) fn is_websocket(self) -> bool {
+        self.websocket_size().is_some()
+    }
+
+    /// Whether it measures memory, not time.
+    pub(crate) fn is_idle(self) -> bool {
+        matches!(self, Self::Idle { .. } | Self::IdleWebSocket)
     }
 
     /// The requests of a load that uses HTTP/2, or one request if the load is another one.
@@ -312,6 +358,9 @@ impl Shape {
     /// The requests, in turn, of a load that doesn't use HTTP/2.
     pub(crate) fn prepared(self) -> Result<Vec<PreparedRequest>> {
         let get = |path: &str| HttpRequest::get("localhost", path);
+        if let Some(size) = self.websocket_size() {
+            return Ok(vec![websocket::Echo::of(size)?.request]);
+        }
         Ok(match self {
             Self::Echo => vec![PreparedRequest::bytes(vec![b'.'; 64].into())],
             Self::Message { .. } => {
@@ -340,7 +389,9 @@ impl Shape {
                 let chunked = HttpRequest { chunked: true, ..post.clone() };
                 vec![get("/baseline?a=13&b=42").prepare()?, post.prepare()?, chunked.prepare()?]
             }
-            Self::Http2 { .. } => return Err("the requests of HTTP/2 are frames".into()),
+            Self::Http2 { .. } | Self::WebSocket { .. } | Self::IdleWebSocket => {
+                return Err("the requests are frames".into());
+            }
             Self::Pages => {
                 let accept = ("Accept-Encoding".to_owned(), ACCEPT_ENCODING.to_owned());
                 let page = |page: &crate::pages::Page| {

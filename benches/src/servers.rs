@@ -167,7 +167,12 @@ impl Setup {
         let command = match kind {
             Kind::Limit => self.limit(load, exchanges)?,
             Kind::Ours | Kind::Before => self.sockeye(kind, load)?,
-            Kind::Axum | Kind::Hyper | Kind::May | Kind::Tokio => self.peer(kind, load)?,
+            Kind::Axum
+            | Kind::Hyper
+            | Kind::May
+            | Kind::Tokio
+            | Kind::Tungstenite
+            | Kind::NodeWs => self.peer(kind, load)?,
             Kind::StaticWebServer => return self.static_web_server(load).map(Some),
             Kind::Nghttpd => return self.nghttpd().map(Some),
             Kind::Nginx | Kind::Lighttpd | Kind::H2o => {

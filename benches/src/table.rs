@@ -23,9 +23,11 @@ pub(crate) fn markdown(report: &Report) -> String {
     let mut text = String::new();
     let timed = report.rows.iter().filter(|row| !row.runs.is_empty());
     let (with_tls, timed): (Vec<_>, Vec<_>) = timed.partition(|row| row.row.load.tls().is_some());
-    let (with_http2, with_http1): (Vec<_>, Vec<_>) =
+    let (with_http2, others): (Vec<_>, Vec<_>) =
         timed.into_iter().partition(|row| row.row.load.is_http2());
-    for (title, rows) in [("", with_http1), ("HTTP/2", with_http2)] {
+    let (with_websocket, with_http1): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|row| row.row.load.is_websocket());
+    for (title, rows) in [("", with_http1), ("HTTP/2", with_http2), ("WebSocket", with_websocket)] {
         if !rows.is_empty() {
             times_and_ratios(&mut text, title, &rows, &report.kinds);
         }
@@ -157,6 +159,7 @@ fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
         let _ = writeln!(text, "| {title} | {} |", cells.join(" | "));
     };
     let with = match (row.row.load.is_http2(), row.row.load.tls().is_some()) {
+        (false, false) if row.row.load.is_websocket() => ", with WebSocket",
         (false, false) => "",
         (false, true) => ", with TLS",
         (true, false) => ", with HTTP/2",

@@ -31,12 +31,13 @@ use crate::{
     rows::{FILES, ROWS, Shape, content},
     sums,
     tls::{self, Certificate},
+    websocket,
 };
 
 use super::client::Client;
 
 /// The names of the counted scenes: rows, and `browser-new`.
-pub(super) const NAMES: [&str; 12] = [
+pub(super) const NAMES: [&str; 13] = [
     "small",
     "pipelined",
     "browser",
@@ -49,6 +50,7 @@ pub(super) const NAMES: [&str; 12] = [
     "message-deep",
     "tls-small",
     "h2-small",
+    "ws-echo",
 ];
 /// The scene in which consecutive requests have different heads.
 const NEW: &str = "browser-new";
@@ -76,7 +78,8 @@ pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     for _ in 0..turns {
         requests += scene.exchange(counted_turn)?;
     }
-    let looks_up = !matches!(load, Shape::Echo | Shape::Mix | Shape::Message { .. });
+    let looks_up =
+        !load.is_websocket() && !matches!(load, Shape::Echo | Shape::Mix | Shape::Message { .. });
     if looks_up && begin.elapsed() >= FRESH {
         println!("{TOO_SLOW}");
     } else {
@@ -187,6 +190,9 @@ impl<'a> Scene<'a> {
         if load.is_http2() {
             scene.prefaces(requests)?;
         }
+        if load.is_websocket() {
+            scene.openings()?;
+        }
         scene.learn_lengths()?;
         Ok(scene)
     }
@@ -222,6 +228,17 @@ impl<'a> Scene<'a> {
                     self.turn_briefly()?;
                     quiet_turns_left -= usize::from(self.peers[peer].receive()?.is_none());
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens WebSockets. Their frames come after the response, whose content is checked elsewhere.
+    fn openings(&mut self) -> Result<()> {
+        for peer in 0..self.peers.len() {
+            self.peers[peer].send(&websocket::opening().1)?;
+            while self.peers[peer].receive()?.is_none() {
+                self.turn_briefly()?;
             }
         }
         Ok(())
@@ -306,6 +323,7 @@ fn service(load: Shape) -> Box<dyn Service> {
     match load {
         Shape::Echo => Box::new(|_: &Peer| Box::new(Echo::default()) as Box<dyn Protocol>),
         Shape::Mix => Box::new(sums::service()),
+        load if load.is_websocket() => Box::new(websocket::service()),
         Shape::Message { .. } => {
             let shared = Rc::new(message::ServerConfig::new(message::Limits::default()));
             let reference = Reference::default();

@@ -16,7 +16,7 @@ use crate::{
 
 /// The rows whose calls are counted. Their responses wait for no timer and no other thread, so that
 /// each run makes the same calls.
-pub(super) const ROWS: [&str; 12] = [
+pub(super) const ROWS: [&str; 13] = [
     "small",
     "pipelined",
     "logged",
@@ -29,6 +29,7 @@ pub(super) const ROWS: [&str; 12] = [
     "message",
     "tls-small",
     "h2-small",
+    "ws-echo",
 ];
 
 /// Number of requests of the longer and of the shorter run.

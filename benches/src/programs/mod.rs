@@ -2,6 +2,7 @@
 //! of ours on other libraries, to compare with.
 
 mod cargo;
+mod node;
 mod peers;
 mod system;
 
@@ -50,6 +51,7 @@ pub(crate) fn other_server(kind: Kind, quick: bool) -> Result<OtherServer> {
             });
             found.ok_or("it is not installed; use --install, which takes some minutes")?
         }
+        Origin::Node { version } => (node::script(version)?, version.to_owned()),
         Origin::Peers { library } => {
             let program = peers::path(kind)?;
             if !quick {
@@ -76,6 +78,12 @@ pub(crate) fn install(wanted: &[Kind]) {
         if let Origin::Install { version } = kind.origin()
             && other_server(*kind, true).is_err()
             && let Err(error) = peers::install(*kind, version)
+        {
+            eprintln!("{error}");
+        }
+        if let Origin::Node { version } = kind.origin()
+            && other_server(*kind, true).is_err()
+            && let Err(error) = node::install(version)
         {
             eprintln!("{error}");
         }

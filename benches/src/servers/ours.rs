@@ -44,6 +44,7 @@ impl Setup {
         let mut command = Command::new(program.as_ref().ok_or("no sockeye to measure")?);
         match load {
             Shape::Echo => command.arg("echo"),
+            load if load.is_websocket() => command.args(["echo", "--websocket"]),
             Shape::Message { .. } => command.arg("message").args(["--workers", "1"]),
             _ => command.arg("http").arg(self.dir.join("files")).args(["--workers", "1"]),
         };
@@ -89,6 +90,9 @@ impl Setup {
         match (load, &paths[..]) {
             (Shape::Echo, _) => command.arg("echo"),
             (Shape::Message { .. }, [path]) => command.arg("frames").args(&lengths).arg(path),
+            (load, [path]) if load.is_websocket() => {
+                command.arg("websocket").args(&lengths).arg(path)
+            }
             (_, [path]) => match load.file() {
                 Some(file) if file.size >= SENDFILE_FROM => {
                     fs::write(path, &exchanges[0].1.head)?;

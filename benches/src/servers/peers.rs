@@ -9,7 +9,14 @@ use crate::{Result, kind::Kind, rows::Shape};
 impl Setup {
     /// The command that starts a small server.
     pub(super) fn peer(&self, kind: Kind, load: Shape) -> Result<Command> {
-        let mut command = Command::new(self.program(kind)?);
+        let program = self.program(kind)?;
+        let mut command = match kind {
+            Kind::NodeWs => Command::new("node"),
+            _ => Command::new(program),
+        };
+        if kind == Kind::NodeWs {
+            command.arg(program);
+        }
         if kind == Kind::Axum {
             command.arg(self.dir.join("files"));
         }

@@ -108,7 +108,7 @@ fn printed_address(stdout: &mut impl BufRead) -> Option<SocketAddr> {
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let schemes = ["http://", "https://", "tcp://", "message://"];
+    let schemes = ["http://", "https://", "tcp://", "message://", "ws://"];
     let (_, rest) = schemes.iter().find_map(|scheme| line.split_once(scheme))?;
     let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c)));
     rest[..end.unwrap_or(rest.len())].parse().ok()
@@ -125,6 +125,7 @@ mod tests {
             ("  at http://127.0.0.1:8000/ (Ctrl-C stops)", Some("127.0.0.1:8000")),
             ("https://127.0.0.1:8443", Some("127.0.0.1:8443")),
             ("tcp://[::1]:7", Some("[::1]:7")),
+            ("ws://127.0.0.1:8000/", Some("127.0.0.1:8000")),
             ("message://127.0.0.1:65432", Some("127.0.0.1:65432")),
             ("serving the folder files", None),
         ] {

@@ -1,0 +1,107 @@
+//! The WebSockets of the rows whose names begin with `ws`: how they are opened, and their messages.
+
+use std::{
+    io::{Read, Write},
+    rc::Rc,
+};
+
+use sockeye::http_core::{
+    self, Answer, Fields, Request, Responder, Server, Status,
+    ws::{self, ClientHandshake, FrameHeader, Handshake, Message, Opcode, Opening, Socket},
+};
+use sockeye::{Peer, Protocol, engine::Service};
+use sockeye_load::{PreparedRequest, WebSocketOpening};
+
+use crate::{Result, rows};
+
+/// The longest head of a response, which no server here exceeds.
+const HEAD_MAX: usize = 8 << 10;
+
+/// A message of text, and the frame in which it comes back.
+#[derive(Debug)]
+pub(crate) struct Echo {
+    pub(crate) request: PreparedRequest,
+    /// The frame of a server: without a mask.
+    pub(crate) response: Vec<u8>,
+}
+
+impl Echo {
+    /// A message of this many bytes.
+    pub(crate) fn of(size: usize) -> Result<Self> {
+        let text = String::from_utf8(rows::content(size))?;
+        let opening = WebSocketOpening {
+            host: "localhost".to_owned(),
+            target: "/".to_owned(),
+            fields: Fields::new(),
+            protocols: Vec::new(),
+        };
+        let request = PreparedRequest::websocket(opening, Message::Text(&text));
+        let (header, len) = FrameHeader::whole(Opcode::Text, size, None).encode();
+        Ok(Self { request, response: [&header[..len], text.as_bytes()].concat() })
+    }
+
+    /// Opens a WebSocket, and sends the message once.
+    pub(crate) fn exchange(&self, stream: &mut (impl Read + Write)) -> Result<()> {
+        let (handshake, request) = opening();
+        stream.write_all(&request)?;
+        let mut head = Vec::new();
+        // A byte at a time, so that nothing of a frame is read.
+        while !is_open(&handshake, &head)? {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        stream.write_all(self.request.wire(false))?;
+        let mut echo = vec![0; self.response.len()];
+        stream.read_exact(&mut echo)?;
+        if echo != self.response {
+            return Err("the message did not come back as it was sent".into());
+        }
+        Ok(())
+    }
+}
+
+/// The request that opens a WebSocket.
+pub(crate) fn opening() -> (ClientHandshake, Vec<u8>) {
+    // The key proves that the server understands it, and needs to be no secret.
+    let handshake = ClientHandshake::new([7; 16], &Rc::default());
+    let request = handshake.request("localhost", "/", &Fields::new());
+    (handshake, request)
+}
+
+/// Whether `head` is the whole response that opens the WebSocket.
+fn is_open(handshake: &ClientHandshake, head: &[u8]) -> Result<bool> {
+    match handshake.read(head).map_err(|error| format!("the server {}", error.0))? {
+        Opening::Open { .. } => Ok(true),
+        Opening::NeedMore if head.len() < HEAD_MAX => Ok(false),
+        _ => Err("the server opened no WebSocket".into()),
+    }
+}
+
+/// The server of `sockeye echo --websocket`.
+pub(crate) fn service() -> impl Service {
+    let (http, config) = (Rc::<http_core::ServerConfig>::default(), Rc::<ws::Config>::default());
+    move |_: &Peer| {
+        let config = Rc::clone(&config);
+        let open = move |_: &Peer| Open(Rc::clone(&config));
+        Box::new(Server::new(Rc::clone(&http), open)) as Box<dyn Protocol>
+    }
+}
+
+struct Open(Rc<ws::Config>);
+
+impl http_core::Handler for Open {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        if !ws::is_asked_for(request) {
+            return responder.error(Status::BAD_REQUEST, &Fields::new(), "no WebSocket");
+        }
+        match Handshake::read(request, false, &self.0) {
+            Ok(handshake) => handshake.accept(None, &self.0, send_back, responder),
+            Err(refused) => refused.answer(responder),
+        }
+    }
+}
+
+fn send_back(message: Message<'_>, socket: &mut Socket<'_, '_>) {
+    socket.send(message);
+}
