@@ -25,7 +25,7 @@ Environment variables set the options of servers: SOCKEYE_IDLE_TIMEOUT sets --id
 
 /// The arguments that `--help` of `http` and `explain` shows, in this order, each with a text that
 /// fits on one line.
-pub(super) const FIRST: [(&str, &str); 13] = [
+pub(super) const FIRST: [(&str, &str); 14] = [
     ("folders", "Folder or file to serve; /docs=./docs serves one at /docs. Default: ."),
     ("listen", "Address: HOST, HOST:PORT, :PORT or unix:PATH. Default: 127.0.0.1:8000"),
     ("port", "Port, at the default host or at --listen HOST. 0 picks a free one"),
@@ -34,6 +34,7 @@ pub(super) const FIRST: [(&str, &str); 13] = [
     ("listing", "List folders that have no index.html"),
     ("spa", "For single-page apps: serve index.html in place of missing pages"),
     ("fresh", "While you edit: a change is visible at once"),
+    ("live", "While you edit: pages reload in the browser when files change"),
     ("cors", "Let scripts of this origin read the files; * for every site"),
     ("header", "Send a header with every file, as 'X-Frame-Options: DENY'"),
     ("access_log", "Log each finished request to this file; - for standard error"),

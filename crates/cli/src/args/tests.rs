@@ -96,13 +96,14 @@ fn help_fits_a_screen() {
 }
 
 #[test]
-fn help_of_http_shows_twelve_options_with_a_line_each() {
+fn help_of_http_shows_thirteen_options_with_a_line_each() {
     let (_, short, _) = helps().into_iter().find(|(name, ..)| name == "http").unwrap();
     let options = short.split_once("Options:\n").unwrap().1.split_once("\n\n").unwrap().0;
     let listed: Vec<_> = options.lines().map(|line| line.trim_start_matches([' ', '-'])).collect();
-    assert_eq!(listed.len(), 14, "{options}");
+    assert_eq!(listed.len(), 15, "{options}");
     assert!(listed[0].starts_with("l, --listen <ADDR>"), "{options}");
-    assert!(listed[13].starts_with("help-all  "), "{options}");
+    assert!(options.contains("      --live  "), "{options}");
+    assert!(listed[14].starts_with("help-all  "), "{options}");
     // The short texts contain the defaults.
     let http = CommandLine::definition().find_subcommand("http").cloned().unwrap();
     for (id, text) in help::FIRST {

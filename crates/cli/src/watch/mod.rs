@@ -7,6 +7,7 @@ mod tree;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,27 +25,60 @@ const QUIET: Duration = Duration::from_millis(50);
 /// How long pages wait at most, while a build writes file after file.
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
-/// Watches these folders from now on, until the process ends.
+/// How long the start waits for the first look at the folders. In most sites it takes less, and no
+/// change after the start is missed.
+const MAX_FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// Watches these folders from now on, until the process ends. If there are very many, they are
+/// still being looked at when this returns.
 ///
 /// # Errors
 ///
 /// The system can't watch folders, or start a thread.
 pub(crate) fn start(roots: Vec<Root>, live: Arc<Live>) -> anyhow::Result<()> {
-    let tree = Tree::open(roots).map_err(|error| match error {
+    let mut tree = Tree::new(roots).map_err(|error| match error {
         Errno::MFILE => anyhow!(
             "--live: this user watches too many folders in other programs; raise the limit with \
              sysctl fs.inotify.max_user_instances=1024"
         ),
         other => anyhow!("--live: cannot watch folders: {}", io::Error::from(other)),
     })?;
-    let run = move || {
+    let look = move || {
+        tree.look();
+        tree
+    };
+    let is_complete = spawn(look, MAX_FIRST_LOOK, move |tree, is_late| {
+        if is_late {
+            tracing::info!(target: "sockeye", "--live: all folders were looked at: pages reload now");
+        }
         if let Err(error) = watch(tree, &live) {
             let error = io::Error::from(error);
             tracing::error!(target: "sockeye", "--live: pages reload no more: {error}");
         }
+    })?;
+    if !is_complete {
+        tracing::warn!(
+            target: "sockeye",
+            "--live: there are many folders to look at: pages don't reload until that is done"
+        );
+    }
+    Ok(())
+}
+
+/// Runs `first` and then `rest` on a thread, and waits for `first` at most for `max`. Returns whether
+/// it was done by then. `rest` gets its result, and whether nobody waited for it any more.
+fn spawn<T: Send + 'static>(
+    first: impl FnOnce() -> T + Send + 'static,
+    max: Duration,
+    rest: impl FnOnce(T, bool) + Send + 'static,
+) -> anyhow::Result<bool> {
+    let (done, is_done) = mpsc::channel();
+    let run = move || {
+        let result = first();
+        rest(result, done.send(()).is_err());
     };
     thread::Builder::new().name("watch".into()).spawn(run).context("cannot start a thread")?;
-    Ok(())
+    Ok(is_done.recv_timeout(max) != Err(RecvTimeoutError::Timeout))
 }
 
 fn watch(mut tree: Tree, live: &Live) -> Result<(), Errno> {
@@ -72,5 +106,30 @@ fn wait(tree: &Tree, time: Option<Duration>) -> Result<bool, Errno> {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(true),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_first_look_does_not_hold_up_the_start() {
+        let (go, may_go) = mpsc::channel();
+        let (report, reports) = mpsc::channel();
+        let look = move || may_go.recv().unwrap();
+        let is_complete =
+            spawn(look, Duration::ZERO, move |number, is_late| report.send((number, is_late)).unwrap());
+        assert!(!is_complete.unwrap());
+        go.send(7).unwrap();
+        assert_eq!(reports.recv().unwrap(), (7, true));
+    }
+
+    #[test]
+    fn a_short_first_look_is_waited_for() {
+        let (report, reports) = mpsc::channel();
+        let rest = move |number, is_late| report.send((number, is_late)).unwrap();
+        assert!(spawn(|| 7, Duration::MAX, rest).unwrap());
+        assert_eq!(reports.recv().unwrap(), (7, false));
     }
 }

@@ -104,17 +104,33 @@ impl AsFd for Tree {
 }
 
 impl Tree {
-    /// Watches all that is there now.
-    pub(super) fn open(roots: Vec<Root>) -> Result<Self, Errno> {
+    /// Watches nothing yet.
+    pub(super) fn new(roots: Vec<Root>) -> Result<Self, Errno> {
         Self::with_max(roots, MAX_WATCHED)
     }
 
     fn with_max(roots: Vec<Root>, max: usize) -> Result<Self, Errno> {
         let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let (watched, links) = (HashMap::new(), HashSet::new());
-        let mut tree = Self { inotify, roots, watched, count: 0, links, max, is_full: false };
-        tree.add_roots();
-        Ok(tree)
+        Ok(Self { inotify, roots, watched, count: 0, links, max, is_full: false })
+    }
+
+    /// Watches all that is there now. With many folders, that takes long.
+    pub(super) fn look(&mut self) {
+        for root in self.roots.clone() {
+            let Root { path, is_file, .. } = &root;
+            if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
+                let (url, scope) = match is_file {
+                    true => ([&root.url(), name.as_bytes()].concat(), Scope::File(name.to_owned())),
+                    false => (root.url(), Scope::Root(name.to_owned())),
+                };
+                self.add_target(path, &url);
+                self.watch(parent, Watched { path: path.clone(), url, scope });
+            }
+            if !is_file {
+                self.add(path.clone(), root.url(), true);
+            }
+        }
     }
 
     /// The changes since the last call, as paths of URLs. One with a final slash is a folder, in
@@ -218,24 +234,7 @@ impl Tree {
         }
         self.count = 0;
         self.links.clear();
-        self.add_roots();
-    }
-
-    fn add_roots(&mut self) {
-        for root in self.roots.clone() {
-            let Root { path, is_file, .. } = &root;
-            if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-                let (url, scope) = match is_file {
-                    true => ([&root.url(), name.as_bytes()].concat(), Scope::File(name.to_owned())),
-                    false => (root.url(), Scope::Root(name.to_owned())),
-                };
-                self.add_target(path, &url);
-                self.watch(parent, Watched { path: path.clone(), url, scope });
-            }
-            if !is_file {
-                self.add(path.clone(), root.url(), true);
-            }
-        }
+        self.look();
     }
 
     /// Watches a folder with all that is in it, or the target of a link. `url` has a final slash.

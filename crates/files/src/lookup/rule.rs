@@ -31,6 +31,10 @@ pub enum Rule {
     Fallback,
     /// Nothing is found, and the folder has a `404.html`.
     ErrorPage,
+    /// The path is that of the script that pages get, so that they reload after changes.
+    LiveScript,
+    /// The path is that of the WebSocket of this script, which only it opens.
+    LiveChannel,
     /// No file is found that may be sent: the response is an error.
     Error,
 }
@@ -50,6 +54,8 @@ impl fmt::Display for Rule {
             Self::MergeSlashes => "a path has one slash between two names, not several, and no '.'",
             Self::Fallback => "single-page app: the page is the folder's index.html",
             Self::ErrorPage => "error page: the folder's 404.html",
+            Self::LiveScript => "live pages: the script that each page gets",
+            Self::LiveChannel => "live pages: a WebSocket, which the script of each page opens",
             Self::Error => "no file is served at this path",
         })
     }

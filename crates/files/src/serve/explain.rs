@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use sockeye_http::{Fields, Status};
 
 use super::listing::is_requested;
+use super::live;
 use crate::limits::lock::lock;
 use crate::listing::query::ListingQuery;
 use crate::lookup::entry::{Entry, Target};
@@ -85,6 +86,9 @@ impl Mounts {
             Some((path, query)) => (path.as_bytes(), Some(query.as_bytes())),
             None => (target.as_bytes(), None),
         };
+        if let (Some(_), Some((status, rule, fields))) = (self.live(), live::explained(path)) {
+            return Explanation::of(status, rule, fields);
+        }
         let (merged, mut merged_scratch) = (merge_slashes(path), Vec::new());
         let (mut scratch, mut purpose) = (Vec::new(), Purpose::Requested);
         let parsed = RequestPath::parse(path, &mut scratch).or_else(|refusal| {
@@ -213,6 +217,21 @@ impl Mounts {
             root: mount.and_then(|mount| mount.folder.store.location()).map(Path::to_owned),
             file: entry.file().map(|file| path_of(&file.original.name)),
             absent,
+            ..Explanation::of(status, rule, fields)
+        }
+    }
+}
+
+impl Explanation {
+    /// That of a response without a folder.
+    fn of(status: Status, rule: Rule, fields: Fields) -> Self {
+        Self {
+            status,
+            rule,
+            mount: None,
+            root: None,
+            file: None,
+            absent: None,
             name: None,
             links: Vec::new(),
             target: None,
@@ -221,9 +240,7 @@ impl Mounts {
             fields,
         }
     }
-}
 
-impl Explanation {
     /// Adds the symbolic links on the way to the explained name, and where they lead. `failed` is
     /// the name that the reason is about, if that name is known.
     fn add_links(

@@ -10,6 +10,7 @@ use crate::file::head::REVALIDATE;
 use crate::live::changes::Live;
 use crate::live::channel::Channel;
 use crate::live::page::{CHANNEL_PATH, SCRIPT, SCRIPT_PATH};
+use crate::lookup::rule::Rule;
 use crate::options::fields::with;
 
 /// The most bytes of a message from a page, which has nothing to say.
@@ -49,18 +50,29 @@ impl LivePages {
         match request.path() {
             // A success would make a client of CONNECT take the script for frames.
             SCRIPT_PATH if request.method() != Method::Connect => {
-                let fields = [
-                    ("Content-Type", "text/javascript; charset=utf-8"),
-                    ("X-Content-Type-Options", "nosniff"),
-                    ("Cache-Control", REVALIDATE),
-                ];
-                let fields = fields.into_iter();
-                let fields =
-                    fields.fold(Fields::new(), |all, (name, value)| with(all, name, value));
-                Ok(responder.send(Status::OK, &fields, Body::Copied(SCRIPT.as_bytes())))
+                let body = Body::Copied(SCRIPT.as_bytes());
+                Ok(responder.send(Status::OK, &script_fields(), body))
             }
             CHANNEL_PATH => Ok(self.open(request, responder)),
             _ => Err(responder),
         }
+    }
+}
+
+fn script_fields() -> Fields {
+    let fields = [
+        ("Content-Type", "text/javascript; charset=utf-8"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cache-Control", REVALIDATE),
+    ];
+    fields.into_iter().fold(Fields::new(), |all, (name, value)| with(all, name, value))
+}
+
+/// How a GET of the script or of the WebSocket, without an upgrade, is answered.
+pub(super) fn explained(path: &[u8]) -> Option<(Status, Rule, Fields)> {
+    match path {
+        SCRIPT_PATH => Some((Status::OK, Rule::LiveScript, script_fields())),
+        CHANNEL_PATH => Some((Status::BAD_REQUEST, Rule::LiveChannel, Fields::new())),
+        _ => None,
     }
 }

@@ -57,6 +57,23 @@ fn expect_live(got: &Response, status: u16, expected: &str) {
 }
 
 #[test]
+fn explain_knows_the_paths_of_the_script_and_its_websocket() {
+    let (_, folders) = folders(&[], &Options::default());
+    let [plain, live] = folders.map(Mounts::from);
+    for (target, expected, field) in [
+        ("/.sockeye/live.js", "200 OK: live pages: the script", "text/javascript"),
+        ("/.sockeye/live?since=1", "400 Bad Request: live pages: a WebSocket", ""),
+    ] {
+        let text = live.explain(target).to_string();
+        assert!(text.starts_with(expected) && text.contains(field), "{text}");
+        let path = target.split('?').next().unwrap();
+        let status = Client::new(&live.site(CacheLimits::default())).get(path).status;
+        assert_eq!(live.explain(target).status.code(), status, "{target}");
+        assert_eq!(plain.explain(target).status.code(), 404, "{target}");
+    }
+}
+
+#[test]
 fn pages_get_the_script_and_are_never_stored_or_compressed_or_cut() {
     let long = page(&"long ".repeat(MAX_SMALL_FILE as usize / 5));
     let files = [

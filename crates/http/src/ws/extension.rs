@@ -90,6 +90,7 @@ impl Extension {
         let memory = &mut config.deflate_memory();
         codec.inflate(memory, part, is_last, out, max).map_err(|error| match error {
             InflateError::TooLarge => Violation::TOO_LARGE,
+            InflateError::Ratio(ratio) => Violation::expands(ratio),
             InflateError::Malformed => Violation {
                 code: CloseCode::INVALID_DATA,
                 what: "sent a message that can't be decompressed",

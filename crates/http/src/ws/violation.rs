@@ -29,6 +29,16 @@ impl Violation {
         what: "holds too much memory with incomplete messages",
     };
 
+    /// A compressed message expands to more than `ratio` times its size.
+    #[cfg(feature = "deflate")]
+    pub(super) fn expands(ratio: usize) -> Self {
+        let what = match ratio {
+            200 => "sent a compressed message that expands to more than 200 times its size",
+            _ => "sent a compressed message that expands to more times its size than allowed",
+        };
+        Self { code: CloseCode::TOO_LARGE, what }
+    }
+
     pub(super) fn protocol(what: &'static str) -> Self {
         Self { code: CloseCode::PROTOCOL_ERROR, what }
     }

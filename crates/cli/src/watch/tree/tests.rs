@@ -23,7 +23,9 @@ impl Site {
         fs::create_dir_all(&path).unwrap();
         fill(&path);
         let root = Root { path, prefix: "/".into(), is_file: false, links_into: Vec::new() };
-        Self { tree: Tree::open(roots(root)).unwrap(), folder }
+        let mut tree = Tree::new(roots(root)).unwrap();
+        tree.look();
+        Self { tree, folder }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -206,7 +208,8 @@ fn a_served_folder_that_is_replaced_is_watched_again() {
     let current = site.folder.join("current");
     symlink("site", &current).unwrap();
     let root = Root { path: current.clone(), ..site.tree.roots[0].clone() };
-    site.tree = Tree::open(vec![root]).unwrap();
+    site.tree = Tree::new(vec![root]).unwrap();
+    site.tree.look();
     site.write("b/x");
     site.expect(&["/b/x"]);
     dir(site.folder.join("next/c"));
@@ -250,6 +253,7 @@ fn several_folders_and_files_have_their_prefixes() {
 fn the_number_of_watched_folders_and_of_paths_is_limited() {
     let mut site = Site::new("limits", |path| (0..50).for_each(|n| dir(path.join(n.to_string()))));
     site.tree = Tree::with_max(site.tree.roots.clone(), 20).unwrap();
+    site.tree.look();
     assert_eq!((site.tree.count, site.tree.is_full), (20, true));
     site.write("x");
     site.expect(&["/x"]);

@@ -35,8 +35,10 @@ pub(super) const DECOMPRESSOR: usize = 48 * 1024;
 /// Why a message can't be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InflateError {
-    /// It is larger than allowed, or expands more than allowed.
+    /// It is larger than allowed.
     TooLarge,
+    /// It expands to more than this many times its size.
+    Ratio(usize),
     /// It is not in the format of DEFLATE, or ends within a block.
     Malformed,
 }
@@ -100,8 +102,11 @@ impl Codec {
             .unwrap_or_else(|| Inflating::new(memory.lend_decompressor(self.received.bytes())));
         let start = out.len();
         message.consumed = message.consumed.saturating_add(data.len());
-        let max = max.min(ANY_RATIO.max(message.consumed.saturating_mul(self.max_ratio)));
-        let mut result = message.inflate(data, out, max);
+        let max_expanded = ANY_RATIO.max(message.consumed.saturating_mul(self.max_ratio));
+        let mut result = message.inflate(data, out, max.min(max_expanded));
+        if result == Err(InflateError::TooLarge) && max_expanded < max {
+            result = Err(InflateError::Ratio(self.max_ratio));
+        }
         if result.is_ok() {
             self.received.push(&out[start..]);
             if !is_last {

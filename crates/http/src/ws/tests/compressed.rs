@@ -85,7 +85,9 @@ fn limits_hold_for_what_is_decompressed() {
     let bomb = compressed(100_001, &mut client);
     assert!(bomb.len() < 500);
     server.input(&bomb);
-    assert!(read_frames(&server.output())[0].starts_with("Close 1009 "));
+    let [close] = &read_frames(&server.output())[..] else { panic!("one frame") };
+    assert!(close.starts_with("Close 1009 "), "{close}");
+    assert!(close.ends_with("expands to more than 200 times its size"), "{close}");
     assert_eq!(server.fault().unwrap().code, "websocket_message_too_large");
     let (mut server, mut client) = pair(true, true);
     let mut broken = compressed(5000, &mut client);
