@@ -106,7 +106,11 @@ impl<H: Handler> Connection<H> {
             match self.state.expects {
                 Expects::Nothing => *input = &[],
                 Expects::Frame | Expects::Pong if self.state.is_paused => return Ok(false),
-                Expects::Frame | Expects::Pong if turn.is_full() => {
+                // One message is read then, so that a handler which always fills the output when
+                // there is room doesn't keep its peer from being read.
+                Expects::Frame | Expects::Pong
+                    if turn.is_full() && !std::mem::take(&mut self.state.had_room) =>
+                {
                     self.state.waits_for_room = true;
                     turn.want_room();
                     return Ok(false);
@@ -177,8 +181,9 @@ impl<H: Handler> Connection<H> {
         let limits = self.config.limits();
         match self.state.expects {
             Expects::Frame => self.state.ping(limits, turn),
-            // The pong may have arrived, and not have been read.
-            Expects::Pong if self.state.is_paused || turn.is_full() => {
+            // The pong may have arrived, and not have been read. Or the ping waits to be sent: a
+            // peer that takes nothing of the output is ended by its owner.
+            Expects::Pong if self.state.is_paused || turn.unsent() > 0 => {
                 self.state.reads_again(turn.now(), limits);
             }
             Expects::Pong => {
@@ -228,6 +233,7 @@ impl<H: Handler> Connection<H> {
     fn on_room(&mut self, turn: &mut Turn<'_>) {
         if std::mem::take(&mut self.state.waits_for_room) {
             self.state.reads_again(turn.now(), self.config.limits());
+            self.state.had_room = true;
             turn.resume();
         }
         if std::mem::take(&mut self.state.wants_room) && !self.is_closed {
