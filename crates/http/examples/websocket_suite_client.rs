@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use sockeye_http::Fields;
 use sockeye_http::ws::{
-    ClientHandshake, Config, Connection, DeflateOptions, Handler, Limits, MaskKeys, Message, Opening,
-    Socket,
+    ClientHandshake, Config, Connection, DeflateOptions, Handler, Limits, MaskKeys, Message,
+    Opening, Socket,
 };
 use sockeye_proto::harness::Harness;
 

@@ -266,18 +266,21 @@ impl<H: Handler> Protocol for Connection<H> {
                 turn.end(End::Close);
             }
             Event::Room => self.on_room(turn),
-            Event::Deadline => return self.on_deadline(turn),
+            Event::Deadline => self.on_deadline(turn)?,
             Event::Message(ticket, delivery) => self.on_delivery(ticket, delivery, turn),
             Event::Woken if !self.is_closed => {
                 self.call(turn, Handler::on_woken);
-                self.report_held(turn);
             }
             Event::Drain { .. } if !self.is_closed => {
                 self.call(turn, Handler::on_drain);
             }
-            Event::Closed(_) => self.lose("the connection ended", turn),
+            Event::Closed(_) => {
+                self.lose("the connection ended", turn);
+                return Ok(());
+            }
             _ => {}
         }
+        self.report_held(turn);
         Ok(())
     }
 
