@@ -110,7 +110,11 @@ impl<H: Handler> Connection<H> {
             match self.state.expects {
                 Expects::Nothing => *input = &[],
                 Expects::Frame | Expects::Pong if self.state.is_paused => return Ok(false),
-                Expects::Frame | Expects::Pong if turn.is_full() => {
+                // One message is read then, so that a handler which always fills the output when
+                // there is room doesn't keep its peer from being read.
+                Expects::Frame | Expects::Pong
+                    if turn.is_full() && !std::mem::take(&mut self.state.had_room) =>
+                {
                     self.state.waits_for_room = true;
                     turn.want_room();
                     return Ok(false);
@@ -186,11 +190,9 @@ impl<H: Handler> Connection<H> {
         let limits = self.config.limits();
         match self.state.expects {
             Expects::Frame => self.state.ping(limits, turn),
-            // The pong may have arrived, and not have been read. After output was full, input is
-            // read again only when little of it is left.
-            Expects::Pong
-                if self.state.is_paused || self.state.waits_for_room || turn.is_full() =>
-            {
+            // The pong may have arrived, and not have been read. Or the ping waits to be sent: a
+            // peer that takes nothing of the output is ended by its owner.
+            Expects::Pong if self.state.is_paused || turn.unsent() > 0 => {
                 self.state.reads_again(turn.now(), limits);
             }
             Expects::Pong => {
@@ -240,6 +242,7 @@ impl<H: Handler> Connection<H> {
     fn on_room(&mut self, turn: &mut Turn<'_>) {
         if std::mem::take(&mut self.state.waits_for_room) {
             self.state.reads_again(turn.now(), self.config.limits());
+            self.state.had_room = true;
             turn.resume();
         }
         if std::mem::take(&mut self.state.wants_room) && !self.is_closed {
@@ -272,19 +275,21 @@ impl<H: Handler> Protocol for Connection<H> {
                 turn.end(End::Close);
             }
             Event::Room => self.on_room(turn),
-            Event::Deadline => return self.on_deadline(turn),
+            Event::Deadline => self.on_deadline(turn)?,
             Event::Message(ticket, delivery) => self.on_delivery(ticket, delivery, turn),
             Event::Woken if !self.is_closed => {
                 self.call(turn, Handler::on_woken);
-                return self.report_held(turn);
             }
             Event::Drain { .. } if !self.is_closed => {
                 self.call(turn, Handler::on_drain);
             }
-            Event::Closed(_) => self.lose("the connection ended", turn),
+            Event::Closed(_) => {
+                self.lose("the connection ended", turn);
+                return Ok(());
+            }
             _ => {}
         }
-        Ok(())
+        self.report_held(turn)
     }
 
     fn deadline(&self) -> Option<Time> {

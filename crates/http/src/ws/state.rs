@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) is_paused: bool,
     /// The next message waits for room in the output.
     pub(super) waits_for_room: bool,
+    /// The output has got room: the next message is read, even if the handler fills it first.
+    pub(super) had_room: bool,
     /// The handler has asked for [`Handler::on_room`](super::Handler::on_room).
     pub(super) wants_room: bool,
 }
@@ -61,6 +63,7 @@ impl State {
             deadline: Time::NEVER,
             is_paused: false,
             waits_for_room: false,
+            had_room: false,
             wants_room: false,
         }
     }

@@ -71,6 +71,7 @@ impl Tunnel {
         } else if let Some(end) = session.end() {
             Self::end(session, end, socket);
         }
+        socket.set_held(session.held());
         match session.wants_input() || socket.is_closing() {
             true => socket.resume(),
             false => socket.pause(),

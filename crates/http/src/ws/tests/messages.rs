@@ -249,3 +249,47 @@ fn a_message_allocates_nothing() {
     // The harness copies the output.
     assert!(counted.count_total <= 2, "{}", counted.count_total);
 }
+
+/// Sends as much as there is room for, for so many rounds.
+struct Flood {
+    rounds_left: u32,
+    closed_with: Rc<RefCell<Option<u32>>>,
+}
+
+impl Flood {
+    fn send(&mut self, socket: &mut Socket<'_, '_>) {
+        while !socket.is_full() {
+            socket.send("0123456789");
+        }
+        self.rounds_left -= 1;
+        if self.rounds_left > 0 {
+            socket.want_room();
+        }
+    }
+}
+
+impl Handler for Flood {
+    fn on_message(&mut self, _: Message<'_>, socket: &mut Socket<'_, '_>) {
+        self.send(socket);
+    }
+
+    fn on_room(&mut self, socket: &mut Socket<'_, '_>) {
+        self.send(socket);
+    }
+
+    fn on_close(&mut self, _: Closed<'_>, _: &mut Socket<'_, '_>) {
+        *self.closed_with.borrow_mut() = Some(self.rounds_left);
+    }
+}
+
+#[test]
+fn a_handler_that_always_has_more_to_send_keeps_nobody_from_being_read() {
+    let closed_with = Rc::<RefCell<Option<u32>>>::default();
+    let flood = Flood { rounds_left: 20, closed_with: Rc::clone(&closed_with) };
+    let mut harness = Harness::new(Connection::server(Rc::default(), flood));
+    let close = frame(Opcode::Close, true, &[3, 0xE8]);
+    harness.input(&[frame(Opcode::Text, true, b"flood"), close].concat());
+    assert_eq!(closed_with.take(), None, "the output is full");
+    harness.output();
+    assert_eq!(closed_with.take(), Some(18), "it is read when there is room for the first time");
+}

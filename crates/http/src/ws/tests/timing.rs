@@ -59,3 +59,16 @@ fn without_pings_silence_is_no_fault() {
     client.harness.pass(100_000 * SECOND);
     assert!(client.frames().is_empty());
 }
+
+#[test]
+fn the_time_for_a_pong_counts_only_when_the_ping_is_sent() {
+    let mut client = Client::new();
+    client.text("fill 1000");
+    client.harness.pass(1030 * SECOND);
+    assert!(client.harness.fault().is_none(), "the ping waits behind messages");
+    assert_eq!(client.frames().last().unwrap(), "Ping ");
+    client.harness.pass(19 * SECOND);
+    assert!(client.harness.fault().is_none());
+    client.harness.pass(SECOND);
+    assert_eq!(client.harness.fault().unwrap().code, "websocket_no_pong");
+}

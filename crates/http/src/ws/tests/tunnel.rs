@@ -168,3 +168,33 @@ fn a_drain_lets_the_protocol_finish() {
     assert_eq!(events.take()[..2], ["Open", "drain"]);
     assert_eq!(read_frames(&client.output()), ["Close "]);
 }
+
+/// Keeps what it gets, and needs more.
+struct Hoard;
+
+impl Protocol for Hoard {
+    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(0))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Drain { .. } = event {
+            turn.set_held(400_000);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn the_client_is_charged_for_what_the_protocol_holds() {
+    let mut client = server_of(Box::new(Hoard));
+    assert_eq!(client.charged(), 0);
+    client.input(&binary(&[0; 100_000]));
+    assert!(client.charged() >= 100_000, "{} for unused input", client.charged());
+    client.drain();
+    assert!(client.charged() >= 500_000, "{} for what it says it holds", client.charged());
+}
