@@ -82,10 +82,10 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-fn run<'a>(
+fn run(
     mode: Mode,
     config: &Rc<Config>,
-    parts: &mut dyn Iterator<Item = &'a [u8]>,
+    parts: &mut dyn Iterator<Item = &[u8]>,
     ending: Ending,
     jobs: Jobs,
 ) -> Outcome {
