@@ -119,7 +119,7 @@ mod tests {
         let (report, reports) = mpsc::channel();
         let look = move || may_go.recv().unwrap();
         let is_complete = spawn(look, Duration::ZERO, move |number, is_late| {
-            report.send((number, is_late)).unwrap()
+            report.send((number, is_late)).unwrap();
         });
         assert!(!is_complete.unwrap());
         go.send(7).unwrap();
