@@ -144,6 +144,11 @@ fn parse_scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<
     digits(whole)?.checked_mul(scale)?.checked_add(fraction)
 }
 
+/// Parses a number of a type that has no zero.
+pub(crate) fn above_zero<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "write a number above zero, as 100".into())
+}
+
 /// Parses requests per second.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     const HELP: &str = "write requests per second, as 500, 20k or 0.5";

@@ -65,7 +65,9 @@ impl HttpRequest {
             return bad(format!("'{method}' is not a valid method"));
         }
         if let Some(c) = target.chars().find(|c| !c.is_ascii_graphic()) {
-            return bad(format!("a URL can't contain '{}': write it as %XX", c.escape_default()));
+            let encoded = percent_encoded(c);
+            let c = c.escape_default();
+            return bad(format!("a URL can't contain '{c}': write it as {encoded}"));
         }
         let mut fields = Fields::new();
         for (name, value) in &self.fields {
@@ -134,6 +136,12 @@ impl HttpRequest {
             content: self.body.clone(),
         })
     }
+}
+
+/// A character as a URL has it if it can't have it as it is (RFC 3986, 2.1).
+#[must_use]
+pub fn percent_encoded(c: char) -> String {
+    c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ mod worker;
 
 pub use expected::Probe;
 pub use failure::{Failure, Failures};
-pub use http_request::{BadRequest, HttpRequest};
+pub use http_request::{BadRequest, HttpRequest, percent_encoded};
 pub use plan::{Explain, LoadKind, Plan, PreparedRequest, Tls, Until};
 pub use probe::{ProbeError, probe};
 pub use run::{Outcome, Progress, StopHandle, run};

@@ -19,6 +19,9 @@ pub struct ProbeError {
     pub text: String,
     /// The kind of that failure.
     pub failure: Failure,
+    /// The server has opened a WebSocket, or answered otherwise as one that speaks HTTP at this
+    /// port: it doesn't speak TLS there.
+    pub is_understood: bool,
 }
 
 impl fmt::Display for ProbeError {
@@ -40,7 +43,7 @@ impl std::error::Error for ProbeError {}
 pub fn probe(plan: &Plan, targets: &[Target]) -> Result<Probe, ProbeError> {
     let started = Instant::now();
     let text = "there is no address to connect to".into();
-    let mut error = ProbeError { text, failure: Failure::Connect };
+    let mut error = ProbeError { text, failure: Failure::Connect, is_understood: false };
     for target in targets {
         match probe_target(plan, target, started) {
             Ok(expected) => {
@@ -108,6 +111,7 @@ fn send_once(
     let socket_error = |error: std::io::Error| ProbeError {
         text: format!("the event loop failed: {error}"),
         failure: Failure::Socket,
+        is_understood: false,
     };
     let mut worker = Worker::new(once.into(), &unknown, share).map_err(socket_error)?;
     let time = match plan.until {
@@ -126,7 +130,8 @@ fn send_once(
         return Ok(learned);
     }
     if let Some((failure, _, text)) = worker.failures().iter().next() {
-        return Err(ProbeError { text: text.to_owned(), failure });
+        let (text, is_understood) = (text.to_owned(), worker.is_understood());
+        return Err(ProbeError { text, failure, is_understood });
     }
     let text = match (time, worker.stop()) {
         (Some(time), Some(unfinished)) => {
@@ -134,5 +139,6 @@ fn send_once(
         }
         _ => "the peer sent no response".into(),
     };
-    Err(ProbeError { text, failure: Failure::Timeout })
+    let is_understood = worker.is_understood();
+    Err(ProbeError { text, failure: Failure::Timeout, is_understood })
 }

@@ -37,6 +37,8 @@ pub(crate) struct WorkerState {
     /// The server has announced the end of a connection, but did not close it soon: from then on,
     /// the client closes such connections.
     pub(crate) client_closes: Cell<bool>,
+    /// The server has answered as one that speaks the target's protocol without TLS.
+    pub(crate) is_understood: Cell<bool>,
     /// What a connection was waiting for when the load ended.
     pub(crate) unfinished: RefCell<Option<String>>,
     /// The worker's connections.
@@ -85,6 +87,7 @@ impl WorkerState {
             last_failure: Cell::new(Time::ZERO),
             unresponsive: Cell::new(0),
             client_closes: Cell::new(false),
+            is_understood: Cell::new(false),
             unfinished: RefCell::default(),
             slots: RefCell::new(vec![Slot::default(); connections]),
             closed: RefCell::default(),

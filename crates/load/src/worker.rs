@@ -210,6 +210,11 @@ impl Worker {
         self.state.stats.borrow().failures.clone()
     }
 
+    /// Whether the server has answered as one that speaks the target's protocol without TLS.
+    pub(crate) fn is_understood(&self) -> bool {
+        self.state.is_understood.get()
+    }
+
     /// The responses to requests without an expected response, by their indexes in the plan.
     pub(crate) fn learned(&self) -> Vec<(usize, ExpectedResponse)> {
         self.state.learned.take()

@@ -10,7 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::client_tls::{ClientTls, check_tls};
 use crate::client_tls::HttpVersions;
 use crate::log::level;
-use crate::quantity::{Size, Span, rate};
+use crate::quantity::{Size, Span, above_zero, rate};
 use crate::target::{Target, address, target_of_load, unix_socket};
 
 const EXAMPLES: &str = "\
@@ -70,13 +70,14 @@ pub(crate) struct Load {
     pub(crate) duration: Span,
 
     /// Number of requests, in place of --duration.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = above_zero::<NonZeroU64>)]
     pub(crate) requests: Option<NonZeroU64>,
 
     /// Maximum number of requests in flight per connection, in order.
     ///
     /// For HTTP/1.1, echo servers, WebSockets and messages. On https://, only HTTP/1.1 is offered with it.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    #[arg(value_parser = above_zero::<NonZeroUsize>)]
     pub(crate) pipeline: NonZeroUsize,
 
     /// Maximum number of HTTP/2 requests in flight per connection.
@@ -84,6 +85,7 @@ pub(crate) struct Load {
     /// A server may allow fewer. On https://, only HTTP/2 is offered with more than 1; on http://, it
     /// needs --http2.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    #[arg(value_parser = above_zero::<NonZeroUsize>)]
     #[arg(conflicts_with_all = ["pipeline", "chunked", "http1"])]
     pub(crate) streams: NonZeroUsize,
 
@@ -102,7 +104,7 @@ pub(crate) struct Load {
     pub(crate) close: bool,
 
     /// Open a new connection after this number of requests. Default: when it closes.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = above_zero::<NonZeroU64>)]
     pub(crate) requests_per_connection: Option<NonZeroU64>,
 
     /// Requests per second, of all connections. Default: as fast as possible.

@@ -11,7 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::client_tls::ClientTls;
 use crate::log::level;
-use crate::quantity::{Size, Span};
+use crate::quantity::{Size, Span, above_zero};
 use crate::target::{Target, address, target_of_send};
 
 /// The help heading of the flags that are for message://, and some of them for ws://.
@@ -151,6 +151,7 @@ pub(crate) struct MessageFlags {
 
     /// Number of times to send all messages.
     #[arg(long, value_name = "N", default_value_t = NonZeroU32::MIN)]
+    #[arg(value_parser = above_zero::<NonZeroU32>)]
     pub(crate) count: NonZeroU32,
 
     /// Write the content of responses to a file, unchanged.

@@ -17,7 +17,7 @@ use super::tls::{Https, Tls};
 use crate::access::Format;
 use crate::log::level;
 use crate::proxies::TrustedProxy;
-use crate::quantity::{Size, Span};
+use crate::quantity::{Size, Span, above_zero};
 
 /// The port of `sockeye http`, unless the command line has another.
 const SITE_PORT: u16 = 8000;
@@ -66,11 +66,6 @@ Examples:
   sockeye send message://127.0.0.1:65432 '{\"action\": \"search\", \"value\": \"ring\"}'
   # Use a dictionary of your own, and allow pages of one site to search.
   sockeye message --answers answers.json --origin https://example.org";
-
-/// Parses a limit on how many of something there may be.
-fn parse_limit(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| "write a number above zero, as 100".into())
-}
 
 /// A default limit of the library, which is never 0.
 fn nonzero(limit: usize) -> NonZeroUsize {
@@ -154,7 +149,7 @@ pub(crate) struct Http {
 
     /// Maximum number of a request's headers. Requests with more get 431.
     #[arg(long, value_name = "N", help_heading = "Limits")]
-    #[arg(value_parser = parse_limit, default_value_t = nonzero(http_core::Limits::default().fields))]
+    #[arg(value_parser = above_zero::<NonZeroUsize>, default_value_t = nonzero(http_core::Limits::default().fields))]
     pub(crate) max_header_fields: NonZeroUsize,
 
     /// Maximum time to receive a request's headers, from their first byte.
@@ -404,7 +399,7 @@ pub(crate) struct Serve {
     ///
     /// Above this, a new connection replaces the one that was idle longest, or waits.
     #[arg(long, value_name = "N", help_heading = "Limits")]
-    #[arg(value_parser = parse_limit, default_value_t = nonzero(Config::default().max_connections))]
+    #[arg(value_parser = above_zero::<NonZeroUsize>, default_value_t = nonzero(Config::default().max_connections))]
     pub(crate) max_connections: NonZeroUsize,
 
     /// Maximum number of connections per client address (IPv6: per /64).
@@ -412,7 +407,7 @@ pub(crate) struct Serve {
     /// At most a quarter of --max-connections. Loopback, Unix sockets and trusted proxies are
     /// exempt.
     #[arg(long, value_name = "N", help_heading = "Limits")]
-    #[arg(value_parser = parse_limit, default_value_t = nonzero(Config::default().max_connections_per_address))]
+    #[arg(value_parser = above_zero::<NonZeroUsize>, default_value_t = nonzero(Config::default().max_connections_per_address))]
     pub(crate) max_connections_per_address: NonZeroUsize,
 
     /// Maximum output buffered per connection.

@@ -76,10 +76,11 @@ pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error 
         _ => "did not respond",
     };
     // A server that has sent an error has understood us.
-    let may_be_tls = !matches!(
-        error.failure,
-        Failure::Connect | Failure::Tls | Failure::Socket | Failure::ErrorResponse
-    );
+    let may_be_tls = !error.is_understood
+        && !matches!(
+            error.failure,
+            Failure::Connect | Failure::Tls | Failure::Socket | Failure::ErrorResponse
+        );
     let hint = match target.with_tls() {
         Some(with_tls) if may_be_tls && with_tls != *target => {
             format!("; if the port speaks TLS, write {with_tls}")

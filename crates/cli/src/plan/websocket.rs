@@ -93,8 +93,9 @@ impl UpgradeRequest {
             return Err(Error::usage(format!("{target} is no WebSocket")));
         };
         if let Some(c) = path.chars().find(|c| !c.is_ascii_graphic()) {
-            let c = c.escape_default();
-            return Err(Error::usage(format!("a URL can't contain '{c}': write it as %XX")));
+            let (c, encoded) = (c.escape_default(), sockeye_load::percent_encoded(c));
+            let what = format!("a URL can't contain '{c}': write it as {encoded}");
+            return Err(Error::usage(what));
         }
         let (host, path) = (target.authority(), path.clone());
         let mut request = Self { host, path, fields: Fields::new(), protocols: Vec::new() };

@@ -118,8 +118,9 @@ mod tests {
         let (go, may_go) = mpsc::channel();
         let (report, reports) = mpsc::channel();
         let look = move || may_go.recv().unwrap();
-        let is_complete =
-            spawn(look, Duration::ZERO, move |number, is_late| report.send((number, is_late)).unwrap());
+        let is_complete = spawn(look, Duration::ZERO, move |number, is_late| {
+            report.send((number, is_late)).unwrap();
+        });
         assert!(!is_complete.unwrap());
         go.send(7).unwrap();
         assert_eq!(reports.recv().unwrap(), (7, true));

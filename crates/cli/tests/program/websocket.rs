@@ -211,6 +211,44 @@ fn every_message_of_a_load_is_counted_and_compared() {
 }
 
 #[test]
+fn load_says_what_it_needs_and_guesses_no_tls_where_a_websocket_was_opened() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hi");
+    let site = Running::start(&["http", folder.text(), "--listen", "127.0.0.1:0", "--live"]);
+    let message = Running::start(&["message", "--listen", "127.0.0.1:0"]);
+    let small = echo(&["--max-message", "1KiB"]);
+    let websocket = |url: &str| {
+        let (_, rest) = url.split_once("://").unwrap();
+        format!("ws://{}", rest.trim_end_matches('/'))
+    };
+    let large = "x".repeat(2000);
+    for (url, flags, expected) in [
+        (websocket(site.url()) + "/", &[][..], "there is something else at this path"),
+        (websocket(site.url()) + "/none", &[], "404 Not Found; write the path of a WebSocket"),
+        (websocket(message.url()) + "/", &[], "write message://HOST:PORT"),
+        (small.url().to_owned(), &["--body", &large], "closed the WebSocket with 1009"),
+    ] {
+        let output = run(&[&["load", &url, "--requests", "1"], flags].concat());
+        assert_eq!(output.status.code(), Some(1), "{url}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{url}: {}", stderr(&output));
+        assert!(!stderr(&output).contains("TLS"), "{url}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_close_of_a_server_that_refuses_a_huge_message_is_shown() {
+    let server = echo(&[]);
+    let folder = Folder::new();
+    // More than all connections of a server may buffer.
+    folder.write("huge", &vec![0; 48 << 20]);
+    let output = run(&["send", server.url(), "--binary", "--file", &folder.join("huge")]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let expected = "closed the WebSocket with 1009 (message too large)";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("WARN"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_server_that_resets_during_the_handshake_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
@@ -250,7 +288,9 @@ fn wrong_command_lines_say_what_to_type() {
             "'Upgrade': it is set automatically",
         ),
         (&["send", "ws://127.0.0.1:1", "x", "-H", "Host: b"], "--connect-to HOST:PORT connects"),
-        (&["send", "ws://127.0.0.1:1/ä", "x"], "write it as %XX"),
+        (&["send", "ws://127.0.0.1:1/ä", "x"], "write it as %C3%A4"),
+        (&["send", "ws://127.0.0.1:1/a b", "x"], "can't contain ' ': write it as %20"),
+        (&["load", "ws://127.0.0.1:1/", "--requests", "0"], "write a number above zero, as 100"),
         (&["send", "ws://127.0.0.1:1", "x", "--ca", "ca.pem"], "write wss://127.0.0.1:1/"),
         (&["load", "ws://localhost", "--http2"], "--http2 is for http[s]://"),
         (&["echo", "--max-message", "1M"], "--websocket"),

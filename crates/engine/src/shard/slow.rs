@@ -33,6 +33,11 @@ impl Default for SlowTurns {
 }
 
 impl SlowTurns {
+    /// Reports none, as a client that has no other connections to serve.
+    pub(super) fn ignore(&mut self) {
+        self.next_report = Time::NEVER;
+    }
+
     /// A turn begins.
     pub(super) fn begin(&mut self, now: Time) {
         self.began = now;
@@ -65,5 +70,24 @@ impl SlowTurns {
              none blocks, the process gets too little CPU time, or a disk is slow"
         );
         (self.count, self.longest) = (0, Duration::ZERO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_turns_are_never_reported() {
+        for is_ignored in [false, true] {
+            let mut turns = SlowTurns::default();
+            if is_ignored {
+                turns.ignore();
+            }
+            turns.begin(Time::ZERO);
+            turns.end(Time::ZERO + 2 * SLOW_TURN);
+            // A report starts the count again.
+            assert_eq!(turns.count, u64::from(is_ignored));
+        }
     }
 }

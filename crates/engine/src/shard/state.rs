@@ -275,6 +275,12 @@ impl<D: Driver> Shard<D> {
         })
     }
 
+    /// Logs no slow turns: this is a client, and a protocol that prepares much output delays nobody
+    /// else.
+    pub(crate) fn ignore_slow_turns(&mut self) {
+        self.slow_turns.ignore();
+    }
+
     /// How many connections are open, lingering ones included.
     #[must_use]
     pub fn connections(&self) -> usize {

@@ -18,6 +18,10 @@ use crate::websocket_request::WebSocketRequest;
 /// Frames of at least this many bytes are sent without a copy. Sending them counts as progress.
 const LARGE_FRAME: usize = 16 * 1024;
 
+/// What to do if a server sends something else than an echo.
+const NEEDS_ECHO: &str = "load needs a WebSocket that sends back each message, and nothing else; \
+                          for the service of sockeye message, write message://HOST:PORT";
+
 #[derive(Debug)]
 pub(super) struct WebSocketConnection {
     base: ConnectionBase,
@@ -72,19 +76,37 @@ impl WebSocketConnection {
             Ok(Opening::NeedMore) => Ok(0),
             Ok(Opening::Open { len, .. }) => {
                 self.opening = None;
+                self.base.worker.is_understood.set(true);
                 Ok(len)
             }
             Ok(Opening::Refused { status }) => {
                 let reason = Status::from_code(status).map_or("", Status::reason);
-                let what = format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
-                let failure = match status {
-                    // Such as a redirect, perhaps to TLS.
-                    ..400 => Failure::BadResponse,
-                    _ => Failure::ErrorResponse,
+                let mut what =
+                    format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
+                // A redirect perhaps leads to TLS.
+                self.base.worker.is_understood.set(!(300..400).contains(&status));
+                let (failure, hint) = match status {
+                    ..300 => (
+                        Failure::BadResponse,
+                        "; there is something else at this path: write that of a WebSocket",
+                    ),
+                    300..400 => (Failure::BadResponse, ""),
+                    404 => (Failure::ErrorResponse, "; write the path of a WebSocket"),
+                    _ => (Failure::ErrorResponse, ""),
                 };
+                what += hint;
                 Err(self.fail(failure, what, turn))
             }
-            Err(bad) => Err(self.fail(Failure::BadResponse, bad.0.into(), turn)),
+            Err(bad) => {
+                let mut what = String::from(bad.0);
+                // Our own request.
+                if input.starts_with(b"GET ") {
+                    self.base.worker.is_understood.set(true);
+                    what += "; the peer sends back what it receives, as an echo server without \
+                             WebSocket does: write tcp://HOST:PORT";
+                }
+                Err(self.fail(Failure::BadResponse, what, turn))
+            }
         }
     }
 
@@ -125,7 +147,7 @@ impl WebSocketConnection {
                     self.base.count(request, response, stats, turn.now());
                 }
                 None => {
-                    let what = "sent something without a request".into();
+                    let what = format!("sent something without a request; {NEEDS_ECHO}");
                     return Err(self.fail(Failure::BadResponse, what, turn));
                 }
             },
@@ -218,7 +240,8 @@ fn response(content_len: u64, is_echo: bool, expected: Option<&ExpectedResponse>
     let (error, learned) = match expected {
         Some(expected) => (expected.error.clone(), None),
         None => {
-            let error = (!is_echo).then(|| "the response is not what was sent".to_owned());
+            let error =
+                (!is_echo).then(|| format!("the response is not what was sent; {NEEDS_ECHO}"));
             (error.clone(), Some(ExpectedResponse { error, ..Default::default() }))
         }
     };

@@ -408,11 +408,36 @@ const HEALTH: Table = &[(
     Advice("write the URL without a flag: sockeye health http://127.0.0.1:8000/"),
 )];
 
+/// Flags of other commands of Sockeye, given to `sockeye http` and `sockeye explain`.
+const NOT_FOLDERS: Table = &[(
+    &["--websocket", "--websockets", "--ws"],
+    Advice(
+        "folders are files; sockeye echo --websocket echoes messages, and --live uses a WebSocket to \
+         reload pages",
+    ),
+)];
+
+/// Flags of other commands of Sockeye, given to `sockeye message`.
+const MESSAGE: Table = &[
+    (&["--max-message", "--max-message-size"], Flag("--max-content")),
+    (
+        &["--websocket", "--websockets", "--ws"],
+        Advice("it is not needed: the port opens WebSockets, too, at ws://HOST:PORT/"),
+    ),
+];
+
+/// Flags of other commands of Sockeye, given to `sockeye echo`.
+const ECHO: Table = &[
+    (&["--websockets", "--ws"], Flag("--websocket")),
+    (&["--max-content", "--max-message-size"], Flag("--max-message")),
+];
+
 /// The tables of a command.
 pub(super) fn tables(command: &str) -> &'static [Table] {
     match command {
-        "http" | "explain" => &[FOLDERS, SERVER, LOGGING],
-        "echo" | "message" => &[SERVER, LOGGING],
+        "http" | "explain" => &[FOLDERS, NOT_FOLDERS, SERVER, LOGGING],
+        "echo" => &[ECHO, SERVER, LOGGING],
+        "message" => &[MESSAGE, SERVER, LOGGING],
         "load" => &[LOAD, CLIENT_TLS, LOGGING],
         "send" => &[SEND, CLIENT_TLS, LOGGING],
         "health" => &[HEALTH, CLIENT_TLS],

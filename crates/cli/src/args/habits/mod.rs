@@ -74,6 +74,14 @@ const OF_SERVICES: &[(&[&str], &str)] = &[
          access log and loads changed certificates",
     ),
     (&["https"], "sockeye http FOLDER --tls cert.pem,key.pem serves a folder over HTTPS"),
+    (
+        &["ws", "websocket", "websockets"],
+        "sockeye echo --websocket echoes messages, and sockeye send ws://HOST:PORT/ sends some",
+    ),
+    (
+        &["live", "watch", "livereload", "live-server"],
+        "sockeye http FOLDER --live reloads pages in the browser when their files change",
+    ),
     (&["logs"], "journalctl -u sockeye shows the log; --access-log FILE logs requests"),
     (
         &["validate", "configtest", "adapt"],

@@ -162,6 +162,10 @@ fn other_habits_are_answered_with_what_to_type() {
         ("sockeye http --gzip", "text is compressed by default"),
         ("sockeye http --no-cache", "write --fresh"),
         ("sockeye http --watch", "write --live"),
+        ("sockeye http --websocket", "sockeye echo --websocket echoes messages"),
+        ("sockeye message --websocket", "it is not needed: the port opens WebSockets, too"),
+        ("sockeye ws", "sockeye echo --websocket echoes messages, and sockeye send ws://"),
+        ("sockeye live", "sockeye http FOLDER --live reloads pages"),
         ("sockeye http --open", "open the URL that is printed"),
         ("sockeye http --auth a:b", "there are no users and passwords"),
         ("sockeye http --upload", "read-only"),
@@ -231,9 +235,11 @@ fn the_table_of_flags_names_flags_that_exist() {
             let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
             for word in words.filter(|word| word.starts_with("--")) {
                 let is_known = has(command, word) || PROGRAM_FLAGS.contains(&word);
-                // The advice for a server's flag may name flags of `http`.
-                let http = program.find_subcommand("http").unwrap();
-                let is_advice = matches!(meaning, Meaning::Advice(_)) && has(http, word);
+                // The advice for a server's flag may name flags of `http` and `echo`.
+                let is_advice = matches!(meaning, Meaning::Advice(_))
+                    && ["http", "echo"]
+                        .iter()
+                        .any(|other| has(program.find_subcommand(other).unwrap(), word));
                 assert!(is_known || is_advice, "{name} {others:?}: {word} doesn't exist");
             }
         }

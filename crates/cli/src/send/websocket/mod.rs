@@ -113,8 +113,14 @@ fn run_connections(
         Connection::new(at + 1, source, Rc::clone(settings), Rc::clone(&config))
     });
     let client = &plan.client;
-    // No limit: at a limit, the client would stop reading, and an echo server with it. What is sent
-    // is in memory anyway, or read when the output is almost empty.
-    let engine = Config { max_buffered_output: usize::MAX, ..client.config.clone() };
+    // No limit: at a limit, the client would stop reading: an echo server would with it, and a close
+    // frame would not be seen. What is sent is in memory anyway, or read when the output is almost
+    // empty.
+    let unlimited = usize::MAX;
+    let engine = Config {
+        max_buffered_output: unlimited,
+        max_buffered_total: unlimited,
+        ..client.config.clone()
+    };
     super::run_connections(engine, client.tls.as_ref(), address, connections)
 }
