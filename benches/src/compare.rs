@@ -316,7 +316,7 @@ impl ServerRow<'_> {
             return Ok(Vec::new());
         }
         if let Some(size) = load.websocket_size() {
-            return websocket_exchange(size);
+            return Ok(websocket_exchange(size));
         }
         for kind in self.all.iter().filter(|kind| **kind != Kind::Limit) {
             if let Some(server) = self.setup.start(*kind, load, &[])? {
@@ -344,8 +344,8 @@ impl ServerRow<'_> {
             return self.check_http2(address);
         }
         if let Some(size) = load.websocket_size() {
-            websocket::Echo::of(size)?.exchange(&mut probe::connect(address)?)?;
-            return websocket_exchange(size);
+            websocket::Echo::of(size).exchange(&mut probe::connect(address)?)?;
+            return Ok(websocket_exchange(size));
         }
         let last = load.max_requests() == Some(1);
         let mut exchanges = Vec::new();
@@ -407,10 +407,10 @@ impl ServerRow<'_> {
 }
 
 /// The length of a frame, and the frame that answers it.
-fn websocket_exchange(size: usize) -> Result<Vec<servers::ExpectedExchange>> {
-    let websocket::Echo { request, response } = websocket::Echo::of(size)?;
+fn websocket_exchange(size: usize) -> Vec<servers::ExpectedExchange> {
+    let websocket::Echo { request, response } = websocket::Echo::of(size);
     let response = Response { head: Vec::new(), body: response };
-    Ok(vec![(request.wire(false).len(), response)])
+    vec![(request.wire(false).len(), response)]
 }
 
 /// A load client.

@@ -92,7 +92,7 @@ impl Request {
             return Ok(Self::Http2(load.http2_requests()));
         }
         if let Some(size) = load.websocket_size() {
-            return Ok(Self::WebSocket(websocket::Echo::of(size)?));
+            return Ok(Self::WebSocket(websocket::Echo::of(size)));
         }
         let prepared = load.prepared()?;
         let first = prepared.first().ok_or("the load has no request")?;

@@ -359,7 +359,7 @@ impl Shape {
     pub(crate) fn prepared(self) -> Result<Vec<PreparedRequest>> {
         let get = |path: &str| HttpRequest::get("localhost", path);
         if let Some(size) = self.websocket_size() {
-            return Ok(vec![websocket::Echo::of(size)?.request]);
+            return Ok(vec![websocket::Echo::of(size).request]);
         }
         Ok(match self {
             Self::Echo => vec![PreparedRequest::bytes(vec![b'.'; 64].into())],

@@ -12,7 +12,7 @@ use sockeye::http_core::{
 use sockeye::{Peer, Protocol, engine::Service};
 use sockeye_load::{PreparedRequest, WebSocketOpening};
 
-use crate::{Result, rows};
+use crate::Result;
 
 /// The longest head of a response, which no server here exceeds.
 const HEAD_MAX: usize = 8 << 10;
@@ -27,8 +27,8 @@ pub(crate) struct Echo {
 
 impl Echo {
     /// A message of this many bytes.
-    pub(crate) fn of(size: usize) -> Result<Self> {
-        let text = String::from_utf8(rows::content(size))?;
+    pub(crate) fn of(size: usize) -> Self {
+        let text: String = "Hello, world. ".chars().cycle().take(size).collect();
         let opening = WebSocketOpening {
             host: "localhost".to_owned(),
             target: "/".to_owned(),
@@ -37,7 +37,7 @@ impl Echo {
         };
         let request = PreparedRequest::websocket(opening, Message::Text(&text));
         let (header, len) = FrameHeader::whole(Opcode::Text, size, None).encode();
-        Ok(Self { request, response: [&header[..len], text.as_bytes()].concat() })
+        Self { request, response: [&header[..len], text.as_bytes()].concat() }
     }
 
     /// Opens a WebSocket, and sends the message once.

@@ -48,8 +48,8 @@ pub struct Config {
     origins: AllowedOrigins,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateOptions>,
-    /// Memory for one message during a call.
-    scratch: Cell<Scratch>,
+    /// Memory for one message during a call. `None` until the first one, and during a call.
+    scratch: Cell<Option<Box<Scratch>>>,
     /// Memory for a compressed message that is sent.
     compressed: Cell<Vec<u8>>,
     #[cfg(feature = "deflate")]
@@ -101,13 +101,13 @@ impl Config {
         self.deflate_memory.borrow_mut()
     }
 
-    pub(super) fn take_scratch(&self) -> Scratch {
-        self.scratch.take()
+    pub(super) fn take_scratch(&self) -> Box<Scratch> {
+        self.scratch.take().unwrap_or_default()
     }
 
-    pub(super) fn put_back_scratch(&self, mut scratch: Scratch) {
+    pub(super) fn put_back_scratch(&self, mut scratch: Box<Scratch>) {
         scratch.shrink(KEPT_SCRATCH);
-        self.scratch.set(scratch);
+        self.scratch.set(Some(scratch));
     }
 
     /// Calls `write` with empty memory.

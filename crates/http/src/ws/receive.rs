@@ -207,6 +207,11 @@ impl Receiver {
             context.extension.inflate(context.config, &scratch.payload, is_last, content)?;
         } else {
             let start = message.content.len();
+            if message.content.capacity() - start < len {
+                // Often the whole frame, and never more than twice what has arrived.
+                let wanted = frame.remaining.min((start + 2 * len) as u64);
+                message.content.reserve_exact(wanted as usize);
+            }
             message.content.extend_from_slice(payload);
             mask::mask(&mut message.content[start..], frame.key);
         }

@@ -229,6 +229,17 @@ fn an_incomplete_message_is_charged_to_the_client_as_it_grows() {
 }
 
 #[test]
+fn memory_for_a_frame_is_reserved_once_when_half_of_it_has_arrived() {
+    let mut client = Client::new();
+    let stream = frame(Opcode::Binary, true, &[0; 65_536]);
+    client.harness.input(&stream[..60_000]);
+    assert_eq!(client.harness.charged(), 65_536);
+    client.harness.input(&stream[60_000..]);
+    assert_eq!(client.harness.charged(), 0);
+    assert_eq!(client.events().len(), 1);
+}
+
+#[test]
 fn a_message_allocates_nothing() {
     struct Echo;
     impl Handler for Echo {
