@@ -15,9 +15,9 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// was at the start of a block: the message was complete.
 const TAIL_AND_END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 
-/// Messages of up to this many bytes may have any ratio. What a peer gains is then at most this
-/// much, and logs of equal lines and empty images get through.
-const ANY_RATIO: usize = 64 * 1024;
+/// Messages of up to this many bytes, the default limit on messages, may have any ratio: logs of equal
+/// lines and empty images get through, and what a peer gains is at most this much.
+const ANY_RATIO: usize = 1024 * 1024;
 
 /// Maximum number of DEFLATE streams in a message, that is of blocks with BFINAL. A sender ends a
 /// stream at most once for each fragment, and each one takes us much longer than its 2 bytes.

@@ -93,7 +93,7 @@ impl DeflateOptions {
     }
 
     /// Sets how many times as large as its compressed form a received message may be, if it is
-    /// larger than 64 KiB. A larger one is refused as too large. The limit on messages applies, too.
+    /// larger than 1 MiB. A larger one is refused as too large. The limit on messages applies, too.
     ///
     /// DEFLATE can expand data by 1,032. Text and JSON rarely exceed 50. Default: 200.
     #[must_use]
