@@ -13,8 +13,8 @@ pub fn mask(bytes: &mut [u8], key: MaskKey) {
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(wide.to_ne_bytes()) {
-        *byte ^= key;
+    for (index, byte) in rest.iter_mut().enumerate() {
+        *byte ^= key[index % 4];
     }
 }
 
