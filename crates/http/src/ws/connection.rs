@@ -151,15 +151,29 @@ impl<H: Handler> Connection<H> {
             CloseCode::INVALID_DATA => "websocket_invalid_data",
             CloseCode::TOO_LARGE => "websocket_message_too_large",
             CloseCode::POLICY_VIOLATION => "websocket_too_many_fragments",
+            CloseCode::TRY_AGAIN_LATER => "websocket_over_budget",
             _ => "websocket_protocol_error",
         };
         Fault::peer(name, what)
     }
 
+    /// Checks that an incomplete message is small if the client may have no more memory.
+    fn check_budget(&self, turn: &Turn<'_>) -> Result<(), Violation> {
+        match self.held_by_message() >= REPORTED && turn.is_over_budget() {
+            true => Err(Violation::OVER_BUDGET),
+            false => Ok(()),
+        }
+    }
+
+    /// Memory that an incomplete message takes.
+    fn held_by_message(&self) -> usize {
+        self.receiver.held() + self.state.extension.held()
+    }
+
     /// Reports how much memory an incomplete message and the handler take, if that has changed by
     /// much.
     fn report_held(&mut self, turn: &mut Turn<'_>) {
-        let held = self.receiver.held() + self.state.extension.held() + self.state.held_by_handler;
+        let held = self.held_by_message() + self.state.held_by_handler;
         if held.abs_diff(self.held) >= REPORTED || (held == 0 && self.held > 0) {
             self.held = held;
             turn.set_held(held);
@@ -249,6 +263,7 @@ impl<H: Handler> Protocol for Connection<H> {
         let mut scratch = self.config.take_scratch();
         let result = self.read(&mut rest, &mut scratch, turn);
         self.config.put_back_scratch(scratch);
+        let result = result.and_then(|is_read| self.check_budget(turn).map(|()| is_read));
         let is_read = result.map_err(|violation| self.fail(violation, turn))?;
         self.report_held(turn);
         let used = input.len() - rest.len();

@@ -24,6 +24,10 @@ impl Violation {
         Self { code: CloseCode::TOO_LARGE, what: "sent a message that is too large" };
     pub(super) const TOO_MANY_FRAGMENTS: Self =
         Self { code: CloseCode::POLICY_VIOLATION, what: "sent a message in too many fragments" };
+    pub(super) const OVER_BUDGET: Self = Self {
+        code: CloseCode::TRY_AGAIN_LATER,
+        what: "sent a part of a large message, but has no budget for memory left",
+    };
 
     pub(super) fn protocol(what: &'static str) -> Self {
         Self { code: CloseCode::PROTOCOL_ERROR, what }
