@@ -161,18 +161,27 @@ impl<H: Handler> Connection<H> {
         Fault::peer(name, what)
     }
 
+    /// Checks that an incomplete message is small if the client may have no more memory.
+    fn check_budget(&self, turn: &Turn<'_>) -> Result<(), Violation> {
+        match self.held_by_message() > UNCHARGED && turn.is_over_budget() {
+            true => Err(Violation::OVER_BUDGET),
+            false => Ok(()),
+        }
+    }
+
+    /// Memory that an incomplete message takes.
+    fn held_by_message(&self) -> usize {
+        self.receiver.held() + self.state.extension.held()
+    }
+
     /// Reports how much memory an incomplete message and the handler take, if that has changed by
-    /// much. Fails if it is much, and the client may hold no more.
-    fn report_held(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let held = self.receiver.held() + self.state.extension.held() + self.state.held_by_handler;
+    /// much.
+    fn report_held(&mut self, turn: &mut Turn<'_>) {
+        let held = self.held_by_message() + self.state.held_by_handler;
         if held.abs_diff(self.held) >= REPORTED || (held == 0 && self.held > 0) {
             self.held = held;
             turn.set_held(held);
-            if held > UNCHARGED && turn.is_over_budget() {
-                return Err(self.fail(Violation::OVER_BUDGET, turn));
-            }
         }
-        Ok(())
     }
 
     /// When the handler wants a call.
@@ -258,8 +267,9 @@ impl<H: Handler> Protocol for Connection<H> {
         let mut scratch = self.config.take_scratch();
         let result = self.read(&mut rest, &mut scratch, turn);
         self.config.put_back_scratch(scratch);
+        let result = result.and_then(|is_read| self.check_budget(turn).map(|()| is_read));
         let is_read = result.map_err(|violation| self.fail(violation, turn))?;
-        self.report_held(turn)?;
+        self.report_held(turn);
         let used = input.len() - rest.len();
         Ok(if is_read { Consumed::more(used) } else { Consumed::pause(used) })
     }
@@ -289,7 +299,8 @@ impl<H: Handler> Protocol for Connection<H> {
             }
             _ => {}
         }
-        self.report_held(turn)
+        self.report_held(turn);
+        Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {

@@ -299,6 +299,16 @@ impl NestedSession {
     }
 }
 
+/// Whoever waits to send to it is told, even if the outer protocol has panicked and could not close
+/// it.
+impl Drop for NestedSession {
+    fn drop(&mut self) {
+        if let Some(credit) = self.session.credit.take() {
+            credit.close();
+        }
+    }
+}
+
 impl fmt::Debug for NestedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NestedSession").field("session", &self.session).finish_non_exhaustive()

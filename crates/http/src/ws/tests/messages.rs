@@ -261,6 +261,21 @@ fn a_message_allocates_nothing() {
     assert!(counted.count_total <= 2, "{}", counted.count_total);
 }
 
+#[test]
+fn without_budget_no_large_message_is_kept() {
+    let whole = frame(Opcode::Binary, true, &[0; 100_000]);
+    let mut client = Client::new();
+    client.harness.input(&whole[..50_000]);
+    client.harness.set_over_budget(true);
+    client.harness.input(&whole[50_000..]);
+    assert_eq!(client.events().len(), 1, "a message that is complete is delivered");
+    client.harness.input(&whole[..1000]);
+    assert!(client.harness.fault().is_none(), "a small part may be kept");
+    client.harness.input(&whole[1000..50_000]);
+    assert_eq!(client.harness.fault().unwrap().code, "websocket_over_budget");
+    assert!(client.frames()[0].starts_with("Close 1013 "));
+}
+
 /// Sends as much as there is room for, for so many rounds.
 struct Flood {
     rounds_left: u32,

@@ -57,6 +57,59 @@ impl Protocol for Start {
     }
 }
 
+/// Runs [`Listening`] in it, and never closes it.
+struct Careless(Option<NestedSession>, Listening);
+
+/// Keeps a remote to itself.
+#[derive(Clone, Default)]
+struct Listening(Rc<RefCell<Option<Remote>>>);
+
+impl Protocol for Listening {
+    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Open(_) = event {
+            *self.0.borrow_mut() = Some(turn.remote());
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+impl Protocol for Careless {
+    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Open(_) = event {
+            let mut session = NestedSession::new(Box::new(self.1.clone()), 1000, turn);
+            session.open(turn);
+            self.0 = Some(session);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn who_sends_to_a_session_is_told_when_it_is_dropped() {
+    let listening = Listening::default();
+    let peer = Harness::new(Careless(None, listening.clone()));
+    let remote = listening.0.take().unwrap();
+    assert!(!remote.is_gone());
+    drop(peer);
+    assert!(remote.is_gone(), "a thread would wait forever");
+}
+
 #[test]
 fn a_protocol_with_streams_can_run_inside_one_without() {
     let seen = Rc::<Seen>::default();
