@@ -139,7 +139,7 @@ impl Receiver {
             self.message = Some(Box::new(PartialMessage {
                 is_text: header.opcode == Opcode::Text,
                 is_compressed: header.is_compressed,
-                content: Vec::new(),
+                content: scratch.lend_message(header.len, payload.len()),
                 checked: 0,
                 fragments: 1,
             }));

@@ -262,6 +262,29 @@ fn a_message_allocates_nothing() {
 }
 
 #[test]
+fn a_large_message_has_the_memory_of_the_last_one() {
+    let mut harness = Harness::new(Connection::server(
+        Rc::default(),
+        |_: Message<'_>, _: &mut Socket<'_, '_>| {},
+    ));
+    let stream = frame(Opcode::Binary, true, &[b'x'; 60_000]);
+    let mut send = |part: &[u8]| {
+        allocation_counter::measure(|| {
+            harness.input(part);
+        })
+    };
+    let (first, rest) = stream.split_at(40_000);
+    assert!(send(first).bytes_max >= 60_000);
+    send(rest);
+    let again = send(first);
+    assert!(again.bytes_max < 1000, "{again:?}");
+    send(rest);
+    // The beginning of a message gets no memory that it may never need.
+    let begun = send(&stream[..1000]);
+    assert!((1000..5000).contains(&begun.bytes_max), "{begun:?}");
+}
+
+#[test]
 fn without_budget_no_large_message_is_kept() {
     let whole = frame(Opcode::Binary, true, &[0; 100_000]);
     let mut client = Client::new();
