@@ -71,9 +71,11 @@ pub(crate) fn run_connection<'a>(
         Ending::Drain => peer.drain(),
     }
     settle(&mut peer, &mut output);
-    // The last output may be followed by silence, too.
-    peer.pass(LONG);
-    settle(&mut peer, &mut output);
+    // The last output may be followed by silence, too, and the ping that a WebSocket sends then.
+    for _ in 0..2 {
+        peer.pass(LONG);
+        settle(&mut peer, &mut output);
+    }
     assert!(
         peer.fault().is_some() || peer.end().is_some(),
         "nothing is in flight and nothing will come, but the connection does not end: {ending:?}"

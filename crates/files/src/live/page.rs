@@ -57,7 +57,7 @@ impl Live {
             self.report(path, Some(Problem::Encoding));
             return None;
         }
-        let Scanned { at, policies, base } = scan(html);
+        let Scanned { at, policies, base, .. } = scan(html);
         let header = policy.map(|policy| (policy.as_bytes(), true));
         let metas = policies.iter().map(|policy| (&policy[..], false));
         let by_policy = header.into_iter().chain(metas).find_map(|(policy, is_header)| {
@@ -88,8 +88,11 @@ fn names_host(url: &[u8]) -> bool {
 
 /// What the tokens of a page show.
 struct Scanned {
-    /// Where the last `</body>` is that is an end tag; the end of the page if there is none.
+    /// Where the tag is put: before the first element other than `<html>` and `<head>`. If there is
+    /// none, behind the doctype, which must come first. So nothing before it can swallow it, such as a
+    /// comment or a title that is not closed while the page is edited.
     at: usize,
+    has_element: bool,
     /// The policies of its `<meta>` elements.
     policies: Vec<Vec<u8>>,
     /// The URL of its `<base>` element.
@@ -97,12 +100,17 @@ struct Scanned {
 }
 
 fn scan(html: &[u8]) -> Scanned {
-    let mut scanned = Scanned { at: html.len(), policies: Vec::new(), base: None };
+    let at = if html.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    let mut scanned = Scanned { at, has_element: false, policies: Vec::new(), base: None };
     // The current one, if its attributes matter.
     let mut element: Option<Element> = None;
     let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| {
         match event {
+            CallbackEvent::Doctype { .. } if !scanned.has_element => scanned.at = span.end,
             CallbackEvent::OpenStartTag { name } => {
+                if !scanned.has_element && !matches!(name, b"html" | b"head") {
+                    (scanned.at, scanned.has_element) = (span.start, true);
+                }
                 let is_base = name == b"base";
                 let is_known = is_base || name == b"meta";
                 element = is_known.then(|| Element { is_base, ..Element::default() });
@@ -119,12 +127,11 @@ fn scan(html: &[u8]) -> Scanned {
                 }
                 meta => scanned.policies.extend(meta.and_then(Element::policy)),
             },
-            CallbackEvent::EndTag { name: b"body" } => scanned.at = span.start.min(html.len()),
             _ => {}
         }
         None::<()>
     });
-    // So that `</body>` in a script or a style is text.
+    // So that tags in a script or a style are text.
     emitter.naively_switch_states(true);
     Tokenizer::new_with_emitter(html, emitter).for_each(drop);
     scanned
@@ -170,34 +177,36 @@ mod tests {
     }
 
     #[test]
-    fn the_tag_is_put_before_the_last_end_tag_of_the_body_or_at_the_end() {
+    fn the_tag_is_put_before_the_first_element_or_behind_the_doctype() {
         // The tag is expected at `|`.
         for expected in [
             "|",
-            "text|",
-            "<p>a fragment|",
-            "<body><p>a|</body></html>\n",
-            "<BODY>\r\n<p>a\r\n\r\n|</BoDy\n >\r\n</html>",
-            "<body>|</body x='</body>'>",
-            "<body>a</body>b|</body>",
-            "<body>|</body><!-- </body> -->",
-            "<!-- </body> --><p>|",
-            "<!-- </body> --!><p>|</body>",
-            "<p><!--> |</body> -->",
-            "<script>'</body>'</script>|",
-            "<script><!-- <script></script></body> --></script>|",
-            "<style>a::before{content:'</body>'}</style>|",
-            "<title></body></title>|</body>",
-            "<textarea></body></textarea>|",
-            "<a title='</body>' b=\"</body>\" c=</body>|",
-            "<p </body>|",
-            "</bodyy></bod>|",
-            "<![CDATA[ x ]]>|</body>",
-            "\u{feff}<p>caf\u{e9}\u{1f600}|</body>",
-            "&lt;/body&gt;&#60;/body&#62;&notanentity;|",
-            "<|",
-            "</|",
-            "</body|",
+            "|text",
+            "|<p>a fragment",
+            "text |<p>",
+            "<!doctype html>|<title>t</title><body></body>",
+            "<!DOCTYPE html>|",
+            "<!doctype html>|text",
+            "<!doctype html>\r\n<html lang=en>\n<head>\n|<meta charset=utf-8><title>t</title></head>",
+            "<HTML><HEAD>|<TITLE>",
+            "<html><head></head>|<body></body></html>",
+            "<html a='<p>'>|<body>",
+            "<!-- <p> -->|<p>",
+            "<!doctype html>|<!-- not closed <p>",
+            "<!doctype html>|<!-- not closed ><p>",
+            "<!doctype html>|<title>not closed <p>",
+            "<!doctype html>|<style>not closed",
+            "<!doctype html>|<script>'<p>'",
+            "<!doctype html>|<textarea>",
+            "<!doctype html>|<p title=\"not closed>",
+            "<!-- <p> --!>|<p>",
+            "<![CDATA[ x ]]>|<p>",
+            "\u{feff}|<p>caf\u{e9}\u{1f600}",
+            "\u{feff}|text",
+            "&lt;p&gt;|<p>",
+            "|<",
+            "|</",
+            "|</p",
         ] {
             let html = expected.replacen('|', "", 1);
             let expected = expected.replacen('|', "<TAG>", 1);
@@ -214,7 +223,7 @@ mod tests {
             b"\x1B$BF|K\\\x1B(B",                // ISO-2022-JP
             b"\x81\x30\x81\x30",                 // GB 18030
         ] {
-            let (start, end) = (&b"<!doctype html><title>x</title><body>"[..], &b"</body>\n"[..]);
+            let (start, end) = (&b"<!doctype html>"[..], &b"<body></body>\n"[..]);
             let inserted = insert(&[start, text, end].concat()).unwrap();
             assert_eq!(inserted, [start, text, b"<TAG>", end].concat(), "{text:x?}");
         }
@@ -290,8 +299,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a page is, the rest of it stays as it was, and the tag is where a parser sees
-        /// an end tag or the end.
+        /// Whatever a page is, the rest of it stays as it was, and the tag is where a parser sees a
+        /// start tag, if it sees one.
         #[test]
         fn nothing_else_of_a_page_changes(
             parts in proptest::collection::vec(
@@ -307,9 +316,9 @@ mod tests {
             ),
         ) {
             let html = parts.concat();
-            let at = scan(&html).at;
-            let is_tag = html[at..].len() >= 6 && html[at..at + 6].eq_ignore_ascii_case(b"</body");
-            prop_assert!(at == html.len() || is_tag, "{at} of {}", html.escape_ascii());
+            let Scanned { at, has_element, .. } = scan(&html);
+            prop_assert!(!has_element || html[at] == b'<', "{at} of {}", html.escape_ascii());
+            prop_assert!(at <= html.len());
             if let Some(inserted) = insert(&html) {
                 prop_assert_eq!(inserted, [&html[..at], b"<TAG>", &html[at..]].concat());
             }

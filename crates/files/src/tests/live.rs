@@ -39,9 +39,15 @@ fn page(content: &str) -> Vec<u8> {
     PAGE.replace("page", content).into_bytes()
 }
 
-/// `html` with the tag of `file` before the last `</body>`, or at its end.
+/// `html` with the tag of `file` before its first element that is not `<html>` or `<head>`.
 fn with_tag(live: &Live, file: &str, html: &str) -> String {
-    let at = html.rfind("</body>").unwrap_or(html.len());
+    let is_element = |at: usize| {
+        let rest = &html[at + 1..];
+        rest.starts_with(|first: char| first.is_ascii_alphabetic())
+            && !rest.starts_with("html")
+            && !rest.starts_with("head>")
+    };
+    let at = html.match_indices('<').map(|(at, _)| at).find(|at| is_element(*at)).unwrap_or(0);
     format!("{}{}{}", &html[..at], live.tag(file.as_bytes()), &html[at..])
 }
 

@@ -306,7 +306,7 @@ fn a_reset_ends_the_protocol() {
 #[test]
 fn a_fault_or_a_panic_resets_its_stream_alone() {
     for (input, code, reason, reported) in [
-        (b'X', "CANCEL", "bad_command", None),
+        (b'X', "CANCEL", "bad_command", Some("bad_command")),
         (b'O', "INTERNAL_ERROR", "out_of_order", Some("out_of_order")),
         (b'!', "INTERNAL_ERROR", "panicked", Some("protocol_panicked")),
     ] {
