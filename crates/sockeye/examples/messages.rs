@@ -6,8 +6,10 @@
 //! {"hello": "Ada"}
 //! $ sockeye send message://127.0.0.1:8080 '{"name": "Ada"}'
 //! {"hello": "Ada"}
+//! …
 //! $ sockeye send ws://127.0.0.1:8080/ '{"name": "Ada"}'
 //! {"hello": "Ada"}
+//! …
 //! ```
 
 use serde_json::json;

@@ -6,6 +6,7 @@
 //! $ sockeye send ws://127.0.0.1:8080/chat hello bye
 //! * guest 1 has joined
 //! <guest 1> hello
+//! …
 //! ```
 
 use std::error::Error;

@@ -4,6 +4,7 @@
 //! $ cargo run --example websocket_echo 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/
 //! $ sockeye send ws://127.0.0.1:8080/echo hello
 //! hello
+//! …
 //! ```
 
 use std::error::Error;
