@@ -21,8 +21,8 @@ pub struct Limits {
     pub fragments: u32,
     /// Time without input after which a ping is sent. `None`: never. Default: 30 s.
     pub ping_after: Option<Duration>,
-    /// Time that a peer has to answer a ping, with a pong or anything else. While nothing is read
-    /// from it, because the output is full or the handler has paused, the time doesn't count.
+    /// Time that a peer has to answer a ping, with a pong or anything else. It doesn't count while
+    /// output is unsent, since the ping may be behind it, or while the handler has paused.
     /// Default: 20 s.
     pub pong_timeout: Duration,
     /// Time that a peer has to answer a close frame. Default: 5 s.

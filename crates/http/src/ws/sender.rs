@@ -39,7 +39,8 @@ impl Sender {
         Self { remote, closer }
     }
 
-    /// Sends a message. Blocks while 16 wait.
+    /// Sends a message. Blocks while 16 wait. After a close frame was sent or received, the message
+    /// is dropped, which only [`Handler::on_close`](super::Handler::on_close) tells.
     ///
     /// # Errors
     ///

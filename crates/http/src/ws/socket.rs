@@ -30,9 +30,9 @@ impl Socket<'_, '_> {
         self.state.send_shared(message, self.config, self.turn);
     }
 
-    /// Closes the WebSocket: sends a close frame, and drops what the peer sends until it answers,
-    /// which it has [`Limits::close_timeout`](super::Limits::close_timeout) for. A code that may not be sent is replaced by 1011,
-    /// and a reason of more than 123 bytes is cut.
+    /// Closes the WebSocket: sends a close frame, and drops what the peer sends until it answers.
+    /// Its time for that is [`Limits::close_timeout`](super::Limits::close_timeout). A code that may
+    /// not be sent is replaced by 1011, and a reason of more than 123 bytes is cut.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         self.state.close(code, reason, self.config.limits(), self.turn);
     }

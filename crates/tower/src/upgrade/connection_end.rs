@@ -67,7 +67,7 @@ impl Protocol for ConnectionEnd {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (used, held) = self.pipe.write_input(input);
         self.charge(held, turn);
-        // Then the task has so much to read that the event loop is woken when it has.
+        // The pipe is full then. It wakes the event loop when the task has read most of it.
         self.is_paused = used < input.len();
         Ok(if self.is_paused { Consumed::pause(used) } else { Consumed::more(used) })
     }

@@ -299,7 +299,7 @@ fn without_budget_no_large_message_is_kept() {
     assert!(client.frames()[0].starts_with("Close 1013 "));
 }
 
-/// Sends as much as there is room for, for so many rounds.
+/// Fills the output whenever there is room, `rounds_left` times.
 struct Flood {
     rounds_left: u32,
     closed_with: Rc<RefCell<Option<u32>>>,

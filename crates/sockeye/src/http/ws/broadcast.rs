@@ -149,7 +149,7 @@ pub struct Subscription {
     position: u64,
 }
 
-/// A subscriber was too slow: so many messages that it has not sent are not kept any more.
+/// How many messages a subscriber was too slow for: they were dropped before it sent them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed(pub u64);
 

@@ -1,4 +1,4 @@
-//! Round trips, and input that nobody would send.
+//! Random messages there and back, and random input.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
