@@ -37,7 +37,8 @@ pub trait Handler {
     /// Answers a request, asks for its content, or waits for a message to answer later. If the
     /// handler doesn't ask for the content, the server discards it; if there is too much, it closes
     /// the connection, or resets the stream in HTTP/2. The server itself refuses TRACE, and CONNECT
-    /// unless [`Handler::can_upgrade`] agrees. A handler should answer 501 to a method that it doesn't know (RFC 9110, 9.1).
+    /// unless [`Handler::can_upgrade`] agrees. A handler should answer 501 to a method that it
+    /// doesn't know (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
 
     /// Whether it may answer an HTTP/2 request by [`Responder::upgrade`] to the protocol `name`, such

@@ -42,7 +42,7 @@ impl Options {
     /// Makes all addresses speak TLS: sets [`Config::tls`].
     ///
     /// Get a [`TlsAcceptor`] from `sockeye::tls` (needs the feature `tls`), or make one from a
-    /// configuration of rustls with [`TlsAcceptor::new`].
+    /// configuration of rustls with [`TlsAcceptor::new`](TlsAcceptor).
     #[must_use]
     pub fn with_tls(mut self, tls: TlsAcceptor) -> Self {
         self.config.tls = Some(tls);
