@@ -57,7 +57,7 @@ pub struct Config {
 }
 
 /// The most memory that is kept for the next message.
-const KEPT_SCRATCH: usize = 64 * 1024;
+const KEPT_SCRATCH: usize = 68 * 1024;
 
 impl Config {
     /// WebSockets with these limits.

@@ -7,8 +7,7 @@ pub type MaskKey = [u8; 4];
 
 /// Masks `bytes`, or unmasks them: both are the same.
 pub fn mask(bytes: &mut [u8], key: MaskKey) {
-    let [a, b, c, d] = key;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let wide = wide(key);
     let (words, rest) = bytes.as_chunks_mut::<8>();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
@@ -16,6 +15,29 @@ pub fn mask(bytes: &mut [u8], key: MaskKey) {
     for (index, byte) in rest.iter_mut().enumerate() {
         *byte ^= key[index % 4];
     }
+}
+
+/// Copies `from`, masked or unmasked, to `to`.
+///
+/// # Panics
+///
+/// If their lengths differ.
+pub(super) fn copy_masked(from: &[u8], key: MaskKey, to: &mut [u8]) {
+    assert_eq!(from.len(), to.len());
+    let wide = wide(key);
+    let (words, rest) = from.as_chunks::<8>();
+    let (to_words, to_rest) = to.as_chunks_mut::<8>();
+    for (to, word) in to_words.iter_mut().zip(words) {
+        *to = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for ((to, byte), key) in to_rest.iter_mut().zip(rest).zip(key.iter().cycle()) {
+        *to = byte ^ key;
+    }
+}
+
+/// The key, twice.
+fn wide([a, b, c, d]: MaskKey) -> u64 {
+    u64::from_ne_bytes([a, b, c, d, a, b, c, d])
 }
 
 /// The key for the bytes after the first `count` ones.
@@ -78,6 +100,12 @@ mod tests {
                 mask(front, key);
                 mask(rest, advance(key, cut));
                 assert_eq!(masked, one_by_one, "{len} bytes, cut at {cut}");
+                let (front, rest) = masked.split_at(cut);
+                let mut copy = vec![0; plain.len()];
+                let (to_front, to_rest) = copy.split_at_mut(cut);
+                copy_masked(front, key, to_front);
+                copy_masked(rest, advance(key, cut), to_rest);
+                assert_eq!(copy, plain, "{len} bytes, cut at {cut}");
             }
         }
     }

@@ -46,6 +46,7 @@
 //!
 //! ```text
 //!  frame, mask, close      the bytes of frames
+//!  content                 of a message that arrives in parts
 //!  receive                 from frames to messages
 //!  state                   what may be sent, and what is expected from the peer
 //!  connection              the Protocol: calls the handler
@@ -57,6 +58,7 @@ mod client;
 mod close;
 mod config;
 mod connection;
+mod content;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod extension;

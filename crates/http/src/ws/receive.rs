@@ -4,6 +4,7 @@ use std::mem;
 
 use super::close::{self, Closed};
 use super::config::Config;
+use super::content::{self, Content};
 use super::extension::Extension;
 use super::frame::{FrameHeader, Opcode};
 use super::mask::{self, MaskKey};
@@ -53,27 +54,9 @@ struct PartialFrame {
 /// The beginning of a message. Its memory grows with what has arrived, not with what is announced.
 #[derive(Debug)]
 struct PartialMessage {
-    is_text: bool,
     is_compressed: bool,
-    content: Vec<u8>,
-    /// Whole characters at the start of a text: these bytes are valid.
-    checked: usize,
+    content: Content,
     fragments: u32,
-}
-
-impl PartialMessage {
-    /// Checks text as it arrives, so that the first wrong byte ends the connection.
-    fn check(&mut self) -> Result<(), Violation> {
-        if !self.is_text {
-            return Ok(());
-        }
-        match str::from_utf8(&self.content[self.checked..]) {
-            Ok(_) => self.checked = self.content.len(),
-            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
-            Err(_) => return Err(Violation::NOT_UTF8),
-        }
-        Ok(())
-    }
 }
 
 impl Receiver {
@@ -112,17 +95,13 @@ impl Receiver {
         if is_whole && header.is_final && header.opcode != Opcode::Continuation {
             let (payload, rest) = payload.split_at(header.len as usize);
             *input = rest;
-            scratch.unmask(payload, key);
-            let Scratch { payload, message } = scratch;
             let content = if header.is_compressed {
-                message.clear();
-                context.extension.inflate(context.config, payload, true, message)?;
-                message
+                inflate(payload, key, true, context, scratch)?
             } else {
-                payload
+                scratch.unmasked.unmask(payload, key)
             };
             return match header.opcode {
-                Opcode::Text => text(content),
+                Opcode::Text => Ok(Received::Text(content::check(content)?)),
                 Opcode::Binary | Opcode::Continuation => Ok(Received::Binary(content)),
                 Opcode::Ping => Ok(Received::Ping(content)),
                 Opcode::Pong => Ok(Received::Pong),
@@ -136,11 +115,10 @@ impl Receiver {
                 message.fragments += 1;
             }
         } else {
+            let memory = scratch.lend_message(header.len, payload.len());
             self.message = Some(Box::new(PartialMessage {
-                is_text: header.opcode == Opcode::Text,
                 is_compressed: header.is_compressed,
-                content: scratch.lend_message(header.len, payload.len()),
-                checked: 0,
+                content: Content::new(header.opcode == Opcode::Text, memory),
                 fragments: 1,
             }));
         }
@@ -201,23 +179,21 @@ impl Receiver {
         let (payload, rest) = input.split_at(len);
         *input = rest;
         let is_end = frame.remaining == len as u64;
-        if message.is_compressed {
-            scratch.unmask(payload, frame.key);
-            let (is_last, content) = (is_end && frame.is_final, &mut message.content);
-            context.extension.inflate(context.config, &scratch.payload, is_last, content)?;
+        let part = if message.is_compressed {
+            let is_last = is_end && frame.is_final;
+            inflate(payload, frame.key, is_last, context, scratch)?
         } else {
-            let start = message.content.len();
-            if message.content.capacity() - start < len {
+            let before = message.content.len();
+            if message.content.capacity() < before + len {
                 // Often the whole frame, and never more than twice what has arrived.
-                let wanted = frame.remaining.min((start + 2 * len) as u64);
+                let wanted = frame.remaining.min((before + 2 * len) as u64);
                 message.content.reserve_exact(wanted as usize);
             }
-            message.content.extend_from_slice(payload);
-            mask::mask(&mut message.content[start..], frame.key);
-        }
+            scratch.unmasked.unmask(payload, frame.key)
+        };
+        message.content.push(part)?;
         frame.key = mask::advance(frame.key, len);
         frame.remaining -= len as u64;
-        message.check()?;
         if !is_end {
             return Ok(Received::NeedMore);
         }
@@ -226,14 +202,26 @@ impl Receiver {
         if !is_final {
             return Ok(Received::Part);
         }
-        let is_text = message.is_text;
         scratch.message = mem::take(&mut message.content);
         self.message = None;
-        if is_text { text(&scratch.message) } else { Ok(Received::Binary(&scratch.message)) }
+        match &scratch.message {
+            Content::Text(text) => Ok(Received::Text(text.finish()?)),
+            Content::Binary(bytes) => Ok(Received::Binary(bytes)),
+        }
     }
 }
 
-/// A message of text.
-fn text(content: &[u8]) -> Result<Received<'_>, Violation> {
-    str::from_utf8(content).map(Received::Text).map_err(|_| Violation::NOT_UTF8)
+/// Decompresses a part of a message.
+fn inflate<'s>(
+    part: &[u8],
+    key: MaskKey,
+    is_last: bool,
+    context: &mut Context<'_>,
+    scratch: &'s mut Scratch,
+) -> Result<&'s [u8], Violation> {
+    let Scratch { unmasked, inflated, .. } = scratch;
+    inflated.clear();
+    let part = unmasked.unmask(part, key);
+    context.extension.inflate(context.config, part, is_last, inflated)?;
+    Ok(inflated)
 }

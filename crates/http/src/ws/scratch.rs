@@ -2,23 +2,29 @@
 
 use std::mem;
 
+use super::content::Content;
 use super::mask::{self, MaskKey};
 
 /// Memory for one message: the connections of a shard use it one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    pub(super) payload: Vec<u8>,
-    /// A message that came in parts, or decompressed.
-    pub(super) message: Vec<u8>,
+    pub(super) unmasked: Unmasked,
+    /// What was decompressed.
+    pub(super) inflated: Vec<u8>,
+    /// A message that came in parts.
+    pub(super) message: Content,
 }
 
 impl Scratch {
     /// Frees what is more than `max` bytes.
     pub(super) fn shrink(&mut self, max: usize) {
-        for memory in [&mut self.payload, &mut self.message] {
+        for memory in [&mut self.unmasked.0, &mut self.inflated] {
             if memory.capacity() > max {
                 *memory = Vec::new();
             }
+        }
+        if self.message.capacity() > max {
+            self.message = Content::default();
         }
     }
 
@@ -29,15 +35,23 @@ impl Scratch {
         if arrived as u64 * 2 < len || capacity < len || capacity > 2 * len {
             return Vec::new();
         }
-        let mut memory = mem::take(&mut self.message);
-        memory.clear();
-        memory
+        mem::take(&mut self.message).into_bytes()
     }
+}
 
-    /// Copies masked bytes, and removes the mask.
-    pub(super) fn unmask(&mut self, bytes: &[u8], key: MaskKey) {
-        self.payload.clear();
-        self.payload.extend_from_slice(bytes);
-        mask::mask(&mut self.payload, key);
+/// Payload without its mask, and older bytes after it: bytes that are overwritten need not be cleared.
+#[derive(Debug, Default)]
+pub(super) struct Unmasked(Vec<u8>);
+
+impl Unmasked {
+    /// Copies `payload`, and removes its mask.
+    pub(super) fn unmask(&mut self, payload: &[u8], key: MaskKey) -> &[u8] {
+        let len = payload.len();
+        if self.0.len() < len {
+            self.0.reserve_exact(len - self.0.len());
+            self.0.resize(len, 0);
+        }
+        mask::copy_masked(payload, key, &mut self.0[..len]);
+        &self.0[..len]
     }
 }
