@@ -101,6 +101,36 @@ fn limits_hold_for_what_is_decompressed() {
     assert!(read_frames(&server.output())[0].starts_with("Close 1007 "));
 }
 
+/// A message of zeros in stored blocks, which are longer than what they hold.
+fn stored(len: usize) -> Vec<u8> {
+    let zeros = vec![0; len];
+    let blocks = zeros.chunks(0xFFFF).map(|data| {
+        let len = data.len() as u16;
+        [&[0][..], &len.to_le_bytes(), &(!len).to_le_bytes(), data].concat()
+    });
+    // At the end, the first byte of an empty block.
+    [blocks.collect::<Vec<_>>().concat(), vec![0]].concat()
+}
+
+#[test]
+fn a_message_that_compression_has_made_longer_is_as_large_as_its_content() {
+    for (len, is_allowed) in [(MESSAGE, true), (MESSAGE + 1, false)] {
+        let payload = stored(len);
+        assert!(payload.len() > MESSAGE);
+        for first in [payload.len(), payload.len() - 1, 7] {
+            let (mut server, _) = pair(true, true);
+            let (first, second) = payload.split_at(first);
+            let mut bytes = frame(Opcode::Binary, second.is_empty(), first);
+            bytes[0] |= 0x40;
+            server.input(&bytes);
+            if !second.is_empty() {
+                server.input(&frame(Opcode::Continuation, true, second));
+            }
+            assert_eq!(server.fault().is_none(), is_allowed, "{len} bytes, first {}", first.len());
+        }
+    }
+}
+
 #[test]
 fn only_the_first_frame_of_a_message_says_that_it_is_compressed() {
     for opcode in [Opcode::Ping, Opcode::Close, Opcode::Continuation] {
