@@ -89,11 +89,12 @@ impl<H: Handler> Connection<H> {
         self.notify_closed(Closed { code: CloseCode::ABNORMAL, reason }, turn);
     }
 
-    /// Both close frames are sent. The server closes the connection (RFC 6455, 7.1.1).
+    /// Both close frames are sent. The server closes the connection, and a client waits for that for
+    /// some seconds (RFC 6455, 7.1.1).
     fn end(&self, turn: &mut Turn<'_>) {
         turn.end(match self.state.role() {
             Role::Server => End::Close,
-            Role::Client => End::Finish,
+            Role::Client => End::Linger,
         });
     }
 

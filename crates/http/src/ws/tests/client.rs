@@ -101,11 +101,11 @@ fn a_client_refuses_masked_frames() {
 }
 
 #[test]
-fn a_client_lets_the_server_end_the_connection() {
+fn a_client_lets_the_server_end_the_connection_but_not_forever() {
     let mut server = client();
     server.harness.input(&bare(Opcode::Close, &[3, 0xE8]));
     assert_eq!(server.frames(), ["Close 1000 "]);
-    assert_eq!(server.harness.end(), Some(sockeye_proto::End::Finish));
+    assert_eq!(server.harness.end(), Some(sockeye_proto::End::Linger));
     server.harness.eof();
     assert_eq!(server.events(), ["closed 1000 "]);
 }
