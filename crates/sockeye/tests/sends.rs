@@ -6,6 +6,7 @@
 
 mod stepped;
 
+use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use sockeye::engine::Shard;
 use sockeye::engine::driver::{Driver, Epoll};
 use sockeye::files::{CacheLimits, Folder, Options};
 use sockeye::http::{Body, HttpService, Reply, Request, Response};
-use sockeye::{Peer, Protocol, Service, http_core};
+use sockeye::{Consumed, Event, Fault, Peer, Protocol, Service, Time, Turn, http_core};
 
 /// A temporary folder, which is removed when this is dropped.
 struct Scratch(PathBuf);
@@ -259,6 +260,60 @@ fn all_pieces_written_in_one_turn_are_sent_at_once() {
     for count in [0, 1, 100, 1000] {
         let calls = fixture.calls(&[request(&format!("GET /{count}"), "")]);
         assert_eq!(calls, Access::Direct.calls(1, 0), "{count} pieces");
+    }
+}
+
+/// Writes this many bytes for each input, and notes when it reads and when all is sent.
+struct Noting {
+    len: usize,
+    notes: Rc<RefCell<Vec<&'static str>>>,
+}
+
+impl Protocol for Noting {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        self.notes.borrow_mut().push("read");
+        turn.out.write(&vec![7; self.len]);
+        turn.mark();
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+        if matches!(event, Event::Sent(_)) {
+            self.notes.borrow_mut().push("sent");
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn a_large_output_is_sent_before_the_next_connection_is_read() {
+    for (len, expected) in
+        [(1_000, ["read", "read", "sent", "sent"]), (20_000, ["read", "sent", "read", "sent"])]
+    {
+        let notes = Rc::<RefCell<Vec<_>>>::default();
+        let noting = Rc::clone(&notes);
+        let mut fixture = Fixture::new(move |_: &Peer| -> Box<dyn Protocol> {
+            Box::new(Noting { len, notes: Rc::clone(&noting) })
+        });
+        let mut clients = [(); 2].map(|()| connect(fixture.address));
+        // The inputs of both are read in one turn, unless one of them arrives late.
+        let seen = (0..10).map(|_| {
+            for client in &mut clients {
+                client.write_all(b"x").unwrap();
+            }
+            for client in &mut clients {
+                fixture.receive(client, Some(len));
+            }
+            notes.take()
+        });
+        let seen: Vec<_> = seen.collect();
+        assert!(seen.contains(&expected.to_vec()), "{len} bytes: {seen:?}");
+        let early = seen.iter().filter(|notes| notes[..2] == ["read", "sent"]).count();
+        assert_eq!(early == seen.len(), len > 16 * 1024, "{len} bytes: {seen:?}");
     }
 }
 

@@ -20,12 +20,25 @@ impl<D: Driver> Shard<D> {
         let mut keys = std::mem::take(&mut self.keys);
         std::mem::swap(&mut keys, &mut self.resources.ready);
         for key in keys.drain(..) {
-            self.serve(key, |active| {
+            let has_large_output = self.serve(key, |active| {
                 active.conn.unqueue_read();
                 active.read()
             });
+            if has_large_output {
+                self.flush_large(key);
+            }
         }
         self.keys = keys;
+    }
+
+    /// Flushes a large output that was copied, before another connection is read: while it is in the
+    /// cache of the core, and so that the next one is written to the same memory.
+    #[cold]
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "its path names one lifetime")]
+    fn flush_large(&mut self, key: Key) {
+        if find(&mut self.conns, key).is_some_and(|conn| conn.has_plain_output()) {
+            self.serve(key, |active| active.flush());
+        }
     }
 
     /// Reads from one connection now, whether or not it was reported readable.

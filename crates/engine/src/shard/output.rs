@@ -43,7 +43,7 @@ impl<D: Driver> Shard<D> {
 impl<D: Driver> Active<'_, D> {
     /// Sends once, tells the protocol about its output, and ends the connection when everything is
     /// sent and the protocol asked for that.
-    fn flush(&mut self) -> Result<(), Reason> {
+    pub(super) fn flush(&mut self) -> Result<(), Reason> {
         self.send()?;
         self.conn.session.progress(self.resources);
         self.conn.queue_if_readable(self.resources);

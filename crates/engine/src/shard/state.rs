@@ -328,24 +328,26 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Serves the connection with this key, if it is open. Then closes it if it has ended, or arms
-    /// its timer.
+    /// its timer. Returns whether it has a large output: see [`Conn::schedule`].
     pub(super) fn serve(
         &mut self,
         key: Key,
         serve: impl FnOnce(&mut Active<'_, D>) -> Result<(), Reason>,
-    ) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
+    ) -> bool {
+        let Some(conn) = find(&mut self.conns, key) else { return false };
         let (driver, resources) = (&mut self.driver, &mut self.resources);
         let served = serve(&mut Active { conn, driver, resources });
         let reason = match served {
             Ok(()) if !conn.session.has_panicked() => {
-                conn.schedule(resources);
+                let has_large_output = conn.schedule(resources);
                 let timer = &mut self.slots[slot_of(key)].timer;
-                return resources.timers.arm(slot_of(key) as u32, conn.next_deadline(), timer);
+                resources.timers.arm(slot_of(key) as u32, conn.next_deadline(), timer);
+                return has_large_output;
             }
             Ok(()) => Reason::Panicked,
             Err(reason) => reason,
         };
         self.close(key, reason);
+        false
     }
 }
