@@ -25,6 +25,10 @@ use crate::driver::{Driver, QUANTUM, SendStatus};
 /// response's head may have used part of the quantum, and another turn would cost more.
 const MAX_TAIL: u64 = 4 * 1024;
 
+/// At most this many bytes of files are read into the receive buffer and sent together: several whole
+/// ranges of those that are short.
+const GATHERED: usize = 64 * 1024;
+
 /// One `sendmsg` takes at most this many slices.
 const MAX_SLICES: usize = 64;
 
@@ -122,8 +126,8 @@ impl Epoll {
     }
 
     /// Reads short ranges of files that are in the page cache, and sends them with the bytes in
-    /// memory before and between them: about `max` bytes at most, and no more of the files than the
-    /// receive buffer holds. Returns what [`Epoll::send_memory`] does; `None` if it has read nothing.
+    /// memory before and between them: about `max` bytes at most, and at most [`GATHERED`] of the
+    /// files. Returns what [`Epoll::send_memory`] does; `None` if it has read nothing.
     ///
     /// What the socket doesn't take is read again.
     fn send_gathered(
@@ -133,7 +137,7 @@ impl Epoll {
         max: u64,
     ) -> Option<(Result<usize, Errno>, usize)> {
         let mut buffer = mem::take(&mut self.receive_buffer);
-        let sent = self.gather(fd, out, max, &mut buffer);
+        let sent = self.gather(fd, out, max, &mut buffer[..GATHERED]);
         self.receive_buffer = buffer;
         sent
     }
