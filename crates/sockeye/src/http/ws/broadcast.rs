@@ -161,6 +161,17 @@ impl fmt::Display for Missed {
 
 impl std::error::Error for Missed {}
 
+/// What a subscriber has to send.
+enum Next {
+    Nothing,
+    /// This many messages are not kept any more.
+    Missed(u64),
+    Message {
+        message: SharedMessage,
+        more: bool,
+    },
+}
+
 impl Subscription {
     /// Sends the messages that were not sent yet, while the output of `socket` has room. If there
     /// are more, it asks for [`Handler::on_room`](super::Handler::on_room), which calls
@@ -171,22 +182,38 @@ impl Subscription {
     /// [`Missed`], once, when there is room: the next call goes on with the oldest message that is
     /// kept.
     pub fn forward(&mut self, socket: &mut Socket<'_, '_>) -> Result<(), Missed> {
-        let log = self.broadcast.log();
-        let start = log.start();
-        while self.position < log.end && !socket.is_closing() {
-            if socket.is_full() {
-                socket.want_room();
-                break;
-            }
-            if self.position < start {
-                let missed = Missed(start - self.position);
-                self.position = start;
-                return Err(missed);
-            }
-            socket.send_shared(&log.messages[(self.position - start) as usize]);
+        let mut more = true;
+        while more && !socket.is_closing() {
+            let message;
+            (message, more) = match self.next() {
+                Next::Nothing => return Ok(()),
+                _ if socket.is_full() => {
+                    socket.want_room();
+                    return Ok(());
+                }
+                Next::Missed(count) => {
+                    self.position += count;
+                    return Err(Missed(count));
+                }
+                Next::Message { message, more } => (message, more),
+            };
+            // The log is not locked: sending may compress, and other threads send, too.
+            socket.send_shared(&message);
             self.position += 1;
         }
         Ok(())
+    }
+
+    /// The next message to send. If another one is sent afterwards, that wakes the WebSocket again.
+    fn next(&self) -> Next {
+        let log = self.broadcast.log();
+        match log.start().checked_sub(self.position) {
+            Some(missed @ 1..) => return Next::Missed(missed),
+            _ if self.position == log.end => return Next::Nothing,
+            _ => {}
+        }
+        let message = log.messages[(self.position - log.start()) as usize].clone();
+        Next::Message { message, more: self.position + 1 < log.end }
     }
 
     /// How many messages it has missed: they were not sent, and are not kept any more.
