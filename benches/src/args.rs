@@ -16,7 +16,7 @@ Usage: sockeye-benches [OPTIONS]
                     1k, 16k, 100k, 1m, 10m, echo, message, message-deep, message-churn, idle,
                     tls-small, tls-16k, tls-1m, tls-full, tls-resumed, tls-idle, h2-small, h2-small-1,
                     h2-page, h2-1m, h2-idle, h2-tls-small, h2-tls-small-1, h2-tls-page, h2-tls-1m,
-                    h2-tls-idle, ws-echo, ws-many, ws-1k, ws-64k, ws-idle [all]
+                    h2-tls-idle, ws-echo, ws-many, ws-1k, ws-64k, ws-broadcast, ws-idle [all]
   --servers A,B     only these servers: limit, ours, before, nginx, lighttpd, h2o, nghttpd,
                     static-web-server, axum, hyper, may, tokio, tungstenite, node-ws
                     [all that are available]

@@ -14,6 +14,7 @@ use sockeye_load::{Share, Worker};
 use crate::{
     Result,
     args::Args,
+    broadcast,
     cpu::{self, Busy, Spent},
     http2,
     kind::Kind,
@@ -211,6 +212,8 @@ impl ServerRow<'_> {
                 max_requests: u64::MAX,
             };
             Client::Http2(http2::Client::new(load, server.address, tls.as_ref())?)
+        } else if self.row.load == Shape::Broadcast {
+            Client::Broadcast(broadcast::Client::new(server.address, self.row.connections)?)
         } else {
             Client::Http1(Box::new(self.worker(server.address, tls.as_ref())?))
         };
@@ -417,6 +420,7 @@ fn websocket_exchange(size: usize) -> Vec<servers::ExpectedExchange> {
 enum Client<'a> {
     Http1(Box<Worker>),
     Http2(http2::Client<'a>),
+    Broadcast(broadcast::Client),
 }
 
 impl Client<'_> {
@@ -425,6 +429,7 @@ impl Client<'_> {
         let worker = match self {
             Self::Http1(worker) => worker,
             Self::Http2(client) => return client.run(Some(time)),
+            Self::Broadcast(client) => return client.run(time),
         };
         let before = worker.responses();
         worker.run(Some(time), |_, failures| failures == 0)?;

@@ -115,8 +115,12 @@ impl Kind {
             };
         }
         if load.is_websocket() {
-            let ours = matches!(self, Self::Limit | Self::Ours | Self::Before);
-            return ours || matches!(self, Self::Tungstenite | Self::NodeWs);
+            return match self {
+                Self::Limit | Self::Ours | Self::Tungstenite | Self::NodeWs => true,
+                // The handler of that row is in this program.
+                Self::Before => load != Shape::Broadcast,
+                _ => false,
+            };
         }
         if let Some(handshakes) = load.tls() {
             // lighttpd's module for TLS is a package of its own.

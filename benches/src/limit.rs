@@ -7,6 +7,7 @@
 //! sockeye-benches limit cycle N,M,… FILE…       requests of N, M, … bytes in turn, a FILE for each
 //! sockeye-benches limit http2 BLOCK FILE …      HTTP/2: header blocks and contents, in turn
 //! sockeye-benches limit websocket N FILE    WebSockets: FILE, a frame, for every frame of N bytes
+//! sockeye-benches limit broadcast N FILE    the same, to all WebSockets for a frame of one
 //! sockeye-benches limit echo
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! requests. It prints its address as `sockeye` does. It trusts its clients: don't use it as a
 //! server.
 
+mod broadcast;
 mod cycle;
 mod echo;
 mod http2;
@@ -54,6 +56,11 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             let frames = || frame.peer(response::RequestEnd::every(len));
             serve("ws", || websocket::WebSocketConnection::new(frames()))
         }
+        ["broadcast", len, file] => {
+            let len = len.parse()?;
+            let room = broadcast::Room::new(fs::read(file)?);
+            serve("ws", || websocket::WebSocketConnection::new(room.member(len)))
+        }
         ["cycle", lengths, ref files @ ..] if !files.is_empty() => {
             let lengths: Vec<usize> =
                 lengths.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?;
@@ -76,7 +83,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             serve("http", || http2::Http2Connection::new(&responses))
         }
         _ => Err("limit needs: response FILE [MAX], file HEAD BODY, frames N FILE [MAX], \
-                  cycle N,M,… FILE…, http2 BLOCK FILE …, websocket N FILE, or echo"
+                  cycle N,M,… FILE…, http2 BLOCK FILE …, websocket N FILE, broadcast N FILE, or echo"
             .into()),
     }
 }

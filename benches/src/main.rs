@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod broadcast;
 mod browser;
 mod chart;
 mod cliffs;
@@ -90,6 +91,10 @@ fn run() -> Result<ExitCode> {
     }
     if words.first().is_some_and(|word| word == "sums") {
         sums::run()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if words.first().is_some_and(|word| word == "broadcast") {
+        broadcast::run()?;
         return Ok(ExitCode::SUCCESS);
     }
     let Some(args) = args::parse(&words)? else {

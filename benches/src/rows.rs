@@ -6,7 +6,7 @@ use sockeye::message::Message;
 use sockeye_load::{HttpRequest, LoadKind, Plan, PreparedRequest, Until};
 
 use crate::{
-    Result,
+    Result, broadcast,
     browser::{self, BROWSERS},
     http2::Requests,
     pages::PAGES,
@@ -49,6 +49,8 @@ pub(crate) enum Shape {
     Idle { file: File, tls: Option<Handshakes>, http2: bool },
     /// A text of this many bytes is sent on a WebSocket, and comes back.
     WebSocket { size: usize },
+    /// A text that one WebSocket sends goes to all, itself included.
+    Broadcast,
     /// WebSockets that echoed one message and then stay. Measures memory, not time.
     IdleWebSocket,
     /// GET over HTTP/2, with `streams` requests in flight per connection. Without TLS, clients
@@ -142,7 +144,7 @@ const PAGE_CONTENT: Http2Content = Http2Content::Pages;
 const TLS: Option<Handshakes> = Some(Handshakes::Full);
 
 /// The rows, in the order of the table.
-pub(crate) const ROWS: [Row; 40] = [
+pub(crate) const ROWS: [Row; 41] = [
     get("small", "small response (13 bytes), keep-alive, 64 connections", 0, 64),
     row(
         "pipelined",
@@ -235,6 +237,12 @@ pub(crate) const ROWS: [Row; 40] = [
     websocket("ws-1k", "WebSocket: text of 1 KiB, 64 connections", 1 << 10, 64),
     websocket("ws-64k", "WebSocket: text of 64 KiB, 64 connections", 64 << 10, 64),
     Row {
+        name: "ws-broadcast",
+        title: "WebSocket: text of 64 bytes from one to 1,000 connections, per delivery",
+        load: Shape::Broadcast,
+        connections: 1000,
+    },
+    Row {
         name: "ws-idle",
         title: "memory with WebSocket",
         load: Shape::IdleWebSocket,
@@ -283,6 +291,7 @@ impl Shape {
             | Self::Echo
             | Self::Message { .. }
             | Self::WebSocket { .. }
+            | Self::Broadcast
             | Self::IdleWebSocket
             | Self::Http2 { content: Http2Content::Pages, .. } => None,
         }
@@ -310,6 +319,7 @@ impl Shape {
     pub(crate) fn websocket_size(self) -> Option<usize> {
         match self {
             Self::WebSocket { size } => Some(size),
+            Self::Broadcast => Some(broadcast::SIZE),
             Self::IdleWebSocket => Some(5),
             _ => None,
         }
@@ -389,7 +399,7 @@ impl Shape {
                 let chunked = HttpRequest { chunked: true, ..post.clone() };
                 vec![get("/baseline?a=13&b=42").prepare()?, post.prepare()?, chunked.prepare()?]
             }
-            Self::Http2 { .. } | Self::WebSocket { .. } | Self::IdleWebSocket => {
+            Self::Http2 { .. } | Self::WebSocket { .. } | Self::Broadcast | Self::IdleWebSocket => {
                 return Err("the requests are frames".into());
             }
             Self::Pages => {

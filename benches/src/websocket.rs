@@ -42,15 +42,7 @@ impl Echo {
 
     /// Opens a WebSocket, and sends the message once.
     pub(crate) fn exchange(&self, stream: &mut (impl Read + Write)) -> Result<()> {
-        let (handshake, request) = opening();
-        stream.write_all(&request)?;
-        let mut head = Vec::new();
-        // A byte at a time, so that nothing of a frame is read.
-        while !is_open(&handshake, &head)? {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            head.push(byte[0]);
-        }
+        open(stream)?;
         stream.write_all(self.request.wire(false))?;
         let mut echo = vec![0; self.response.len()];
         stream.read_exact(&mut echo)?;
@@ -59,6 +51,20 @@ impl Echo {
         }
         Ok(())
     }
+}
+
+/// Opens a WebSocket.
+pub(crate) fn open(stream: &mut (impl Read + Write)) -> Result<()> {
+    let (handshake, request) = opening();
+    stream.write_all(&request)?;
+    let mut head = Vec::new();
+    // A byte at a time, so that nothing of a frame is read.
+    while !is_open(&handshake, &head)? {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(())
 }
 
 /// The request that opens a WebSocket.

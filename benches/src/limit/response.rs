@@ -108,7 +108,7 @@ impl RequestEnd {
     }
 
     /// Counts the requests that end in `bytes`.
-    fn count(&mut self, bytes: &[u8]) -> usize {
+    pub(super) fn count(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::BlankLine { matched } => blank_lines(matched, bytes),
             Self::Every { len, received } => {

@@ -39,6 +39,8 @@ struct Conn<P> {
 type Conns<P> = Vec<Option<Conn<P>>>;
 
 const LISTENER: u64 = u64::MAX;
+/// Size of a receive. As ours: a frame of 64 KiB with its header is one.
+const RECEIVED: usize = 68 << 10;
 
 /// Serves each connection with a handler of its own, until the process is killed.
 pub(super) fn serve<P: Connection>(scheme: &str, make: impl Fn() -> P) -> Result<()> {
@@ -51,7 +53,7 @@ pub(super) fn serve<P: Connection>(scheme: &str, make: impl Fn() -> P) -> Result
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     epoll::add(&poll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
     let mut conns: Conns<P> = Vec::new();
-    let mut scratch = vec![0; 64 << 10];
+    let mut scratch = vec![0; RECEIVED];
     let mut events = Vec::with_capacity(256);
     loop {
         match epoll::wait(&poll, spare_capacity(&mut events), None) {

@@ -1,4 +1,4 @@
-//! WebSockets whose frames have one length: after the handshake, a constant frame for every N bytes.
+//! WebSockets whose frames have one length: the handshake, and then what answers the frames.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -12,23 +12,36 @@ use super::{
     serve::{Connection, Next},
 };
 
+/// What answers the frames of a WebSocket.
+pub(super) trait Frames: Connection {
+    /// The WebSocket is open.
+    fn open(&mut self, socket: &OwnedFd) -> io::Result<()>;
+}
+
+/// A constant frame for every N bytes.
+impl Frames for ResponseConnection<'_> {
+    fn open(&mut self, _: &OwnedFd) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 const KEY: &[u8] = b"Sec-WebSocket-Key: ";
 
 /// One connection. A client sends its first frame when the WebSocket is open.
 #[derive(Debug)]
-pub(super) struct WebSocketConnection<'a> {
+pub(super) struct WebSocketConnection<F> {
     /// The request, until the WebSocket is open.
     opening: Option<Vec<u8>>,
-    frames: ResponseConnection<'a>,
+    frames: F,
 }
 
-impl<'a> WebSocketConnection<'a> {
-    pub(super) fn new(frames: ResponseConnection<'a>) -> Self {
+impl<F> WebSocketConnection<F> {
+    pub(super) fn new(frames: F) -> Self {
         Self { opening: Some(Vec::new()), frames }
     }
 }
 
-impl Connection for WebSocketConnection<'_> {
+impl<F: Frames> Connection for WebSocketConnection<F> {
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
         let Some(opening) = &mut self.opening else { return self.frames.ready(socket, scratch) };
         let (received, _) = recv(socket, &mut *scratch, RecvFlags::empty())?;
@@ -41,6 +54,7 @@ impl Connection for WebSocketConnection<'_> {
             // It fits into the empty buffer of a new connection.
             send_some(socket, response.as_bytes())?;
             self.opening = None;
+            self.frames.open(socket)?;
         }
         Ok(Next::Input)
     }

@@ -1,4 +1,5 @@
-//! Starts the servers of this tree: the program, the handler of the row `mix`, and `limit`.
+//! Starts the servers of this tree: the program, the handlers of the rows `mix` and `ws-broadcast`, and
+//! `limit`.
 
 use std::{env, ffi::OsStr, fs, path::Path, process::Command};
 
@@ -35,9 +36,13 @@ impl Setup {
 
     /// Sockeye, of this tree or the other build.
     pub(super) fn sockeye(&self, kind: Kind, load: Shape) -> Result<Command> {
-        if load == Shape::Mix {
+        if let Some(word) = match load {
+            Shape::Mix => Some("sums"),
+            Shape::Broadcast => Some("broadcast"),
+            _ => None,
+        } {
             let mut command = Command::new(env::current_exe()?);
-            command.arg("sums");
+            command.arg(word);
             return Ok(command);
         }
         let program = if kind == Kind::Before { &self.before } else { &self.sockeye };
@@ -90,6 +95,7 @@ impl Setup {
         match (load, &paths[..]) {
             (Shape::Echo, _) => command.arg("echo"),
             (Shape::Message { .. }, [path]) => command.arg("frames").args(&lengths).arg(path),
+            (Shape::Broadcast, [path]) => command.arg("broadcast").args(&lengths).arg(path),
             (load, [path]) if load.is_websocket() => {
                 command.arg("websocket").args(&lengths).arg(path)
             }

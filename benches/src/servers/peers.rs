@@ -23,6 +23,9 @@ impl Setup {
         if load.is_http2() {
             command.arg("http2");
         }
+        if load == Shape::Broadcast {
+            command.arg("broadcast");
+        }
         if load.tls().is_some() {
             command.args([&self.certificate.certificate, &self.certificate.key]);
         }
