@@ -10,17 +10,18 @@ import threading
 from running import TIMEOUT, expect, receive_all
 
 HERE = pathlib.Path(__file__).resolve().parent
+TOUR = HERE.parent.parent / "examples/tour"
 
 
 def python(program, *words):
-    """Runs a program of this folder to its end."""
+    """Runs a program of this folder, or with a path of its own, to its end."""
     command = [sys.executable, "-B", HERE / program, *map(str, words)]
     return subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
 
 
 class PythonServer:
-    """A server of this folder, on a free port."""
+    """A server of this folder, or with a path of its own, on a free port."""
 
     def __init__(self, program):
         self.process = subprocess.Popen(
@@ -42,7 +43,7 @@ def run(checks, _folder):
     with checks.check("echo: the server starts"), \
             checks.start("echo", "--listen", "127.0.0.1:0") as server:
         with checks.check("echo: Python's blocking client"):
-            out = python("blocking_client.py", *server.address)
+            out = python(TOUR / "01_echo/client.py", *server.address)
             assert "Hello World" in out, out
         for count in (2, 200):
             with checks.check(f"echo: Python's client with {count} connections"):
@@ -68,7 +69,7 @@ def many_bytes(server):
 
 def sending(checks):
     with checks.check("send: to Python's blocking server"), \
-            PythonServer("blocking_server.py") as server:
+            PythonServer(TOUR / "01_echo/server.py") as server:
         done = checks.run("send", f"tcp://127.0.0.1:{server.port}", "Hello World")
         expect(done.returncode, 0, done.stderr)
         assert "Hello World" in done.stdout, done.stdout

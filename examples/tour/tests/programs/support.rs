@@ -1,0 +1,111 @@
+//! Starts programs of the tour, and waits for what they print.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+/// How long to wait for a line or an end. Programs that work take milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The Rust program with this name: `rust!("step1-server")`.
+macro_rules! rust {
+    ($name:literal) => {
+        std::process::Command::new(env!(concat!("CARGO_BIN_EXE_", $name)))
+    };
+}
+pub(crate) use rust;
+
+/// A Python program, by its path in the folder of the tour.
+pub(crate) fn python(path: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.arg("-Bu").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+    command
+}
+
+/// A program that runs. Dropping it ends it.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, lines }
+    }
+
+    /// Its next line.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(TIMEOUT).expect("the program prints another line")
+    }
+
+    /// Its remaining lines, when it has ended, which must be with success.
+    pub(crate) fn rest(mut self) -> Vec<String> {
+        let mut rest = Vec::new();
+        loop {
+            match self.lines.recv_timeout(TIMEOUT) {
+                Ok(line) => rest.push(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("hangs after {rest:?}"),
+            }
+        }
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status} after {rest:?}");
+        rest
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that runs, on a port of its own.
+pub(crate) struct Server {
+    pub(crate) program: Running,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    /// Starts a server whose only argument is its address.
+    pub(crate) fn rust(command: &mut Command) -> Self {
+        Self::start(command.arg("127.0.0.1:0"))
+    }
+
+    /// Starts a server whose arguments are its host and its port.
+    pub(crate) fn python(path: &str) -> Self {
+        Self::start(python(path).args(["127.0.0.1", "0"]))
+    }
+
+    fn start(command: &mut Command) -> Self {
+        let program = Running::start(command);
+        let line = program.line();
+        let port = line.strip_prefix("listening on port ").and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("not the line with the port: {line}"));
+        Self { program, port }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+}
+
+/// Runs a program to its end, and returns its lines.
+pub(crate) fn run(command: &mut Command) -> Vec<String> {
+    Running::start(command).rest()
+}
