@@ -2,4 +2,5 @@
 //! Needs `python3`.
 
 mod echo;
+mod one_at_a_time;
 mod support;
