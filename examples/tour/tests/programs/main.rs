@@ -3,4 +3,5 @@
 
 mod echo;
 mod one_at_a_time;
+mod partial;
 mod support;
