@@ -2,4 +2,6 @@
 //! Needs `python3`.
 
 mod echo;
+mod one_at_a_time;
+mod partial;
 mod support;
