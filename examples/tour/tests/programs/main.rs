@@ -2,5 +2,6 @@
 //! Needs `python3`.
 
 mod echo;
+mod json_header;
 mod messages;
 mod support;

@@ -1,4 +1,4 @@
-"""Writes and parses frames of the message protocol: see docs/message.md."""
+"""Step 8: writes and parses frames: see docs/message.md. The tests of `sockeye message` use it, too."""
 
 import json
 import struct
