@@ -2,23 +2,27 @@
 //! action `search` is sent as JSON, any other with its value as bytes.
 
 mod frames;
+mod message;
 
 use std::env;
 use std::error::Error;
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::ExitCode;
 
-use frames::Frame;
+use message::Message;
 use serde_json::{Value, json};
 
 fn run(address: &str, action: &str, value: &str) -> Result<(), Box<dyn Error>> {
     let request = match action {
-        "search" => Frame::json(&json!({ "action": action, "value": value })),
-        _ => Frame::binary("binary/custom-client-binary-type", (action.to_owned() + value).into()),
+        "search" => Message::json(&json!({ "action": action, "value": value })),
+        _ => {
+            Message::binary("binary/custom-client-binary-type", (action.to_owned() + value).into())
+        }
     };
     let mut connection = TcpStream::connect(address)?;
-    request.write(&mut connection)?;
-    let response = Frame::read(&mut connection)?.ok_or("the server closed")?;
+    connection.write_all(&request.to_frame())?;
+    let response = frames::read(&mut connection)?.ok_or("the server closed")?;
     if response.kind != "text/json" {
         println!("b'{}'", response.content.escape_ascii());
     } else if response.encoding != "utf-8" {

@@ -4,4 +4,5 @@
 mod echo;
 mod json_header;
 mod messages;
+mod protocol;
 mod support;
