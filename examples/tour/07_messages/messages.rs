@@ -1,4 +1,4 @@
-//! Messages on a connection: the length, in 2 bytes with the higher one first, and then the content.
+//! Step 7: messages on a connection. Each has its length in front: 2 bytes, the higher one first.
 
 use std::io::{self, ErrorKind, Read, Write};
 

@@ -1,4 +1,4 @@
-//! What to answer to a message.
+//! Step 8: what to answer to a message.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-"""Step 8: writes and parses frames: see docs/message.md. The tests of `sockeye message` use it, too."""
+"""Step 8: writes and parses frames (docs/message.md), also for the tests of `sockeye message`."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-//! Reads frames from a connection.
+//! Step 8: reads frames from a connection.
 
 use std::io::{self, ErrorKind, Read};
 

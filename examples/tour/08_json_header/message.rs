@@ -1,4 +1,4 @@
-//! A message, and its header in JSON. docs/message.md is the specification.
+//! Step 8: a message, and its header in JSON. docs/message.md is the specification.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 """Step 8: opens connections and falls silent on each: silent.py [HOST PORT COUNT].
 
-Each has one request answered first, so that the server certainly serves it. Then it sends the first byte
-of another one, and waits until the server closes it.
+On each, the server first answers one request, and so certainly serves the connection. Then the
+client sends the first byte of another request, and waits until the server closes the connection.
 """
 
 import socket
@@ -19,7 +19,10 @@ for _ in range(int(COUNT)):
     connection.sendall(REQUEST)
     received = b""
     while not take(received):
-        received += connection.recv(4096)
+        part = connection.recv(4096)
+        if not part:
+            sys.exit("the server closed without a response")
+        received += part
     connection.sendall(b"\0")
 print(f"silent on {COUNT} connections", flush=True)
 

@@ -1,5 +1,5 @@
-//! Step 9: a solution of the exercise. `ADD NAME COUNT` answers with the count of this name so far, `SUM`
-//! with the count of all. Each connection has counts of its own.
+//! Step 9: a solution of the exercise. `ADD NAME COUNT` answers with the count of this name so far,
+//! `SUM` with the count of all. Each connection has counts of its own.
 
 use std::collections::HashMap;
 use std::env;

@@ -70,7 +70,7 @@ impl Messages {
 /// Tells the peer what is wrong. Returning the fault then ends the connection.
 fn fault(error: &str, turn: &mut Turn<'_>) -> Fault {
     turn.out.write(&refusal(error).to_frame());
-    Fault::peer("bad_message", format!("sent a bad message: {error}"))
+    Fault::peer("bad_message", format!("sent no valid message: {error}"))
 }
 
 impl Protocol for Messages {
