@@ -34,7 +34,9 @@ fn code_in_a_page_is_that_of_a_program_of_its_step() {
         let page = fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page:?}: {error}"));
         let programs: Vec<String> = fs::read_dir(step.path())
             .unwrap()
-            .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.is_file()) // Python makes a folder `__pycache__`.
+            .map(|path| fs::read_to_string(path).unwrap())
             .collect();
         for block in ["rust", "python"].iter().flat_map(|language| blocks(&page, language)) {
             let is_there = programs.iter().any(|program| contains(program, block));

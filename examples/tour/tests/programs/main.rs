@@ -2,6 +2,9 @@
 //! Needs `python3`.
 
 mod echo;
+mod json_header;
+mod messages;
 mod one_at_a_time;
 mod partial;
+mod protocol;
 mod support;

@@ -109,3 +109,10 @@ impl Server {
 pub(crate) fn run(command: &mut Command) -> Vec<String> {
     Running::start(command).rest()
 }
+
+/// Runs a program to its end, which must be a failure, and returns its error.
+pub(crate) fn run_failing(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(!output.status.success(), "{command:?} succeeds");
+    String::from_utf8(output.stderr).unwrap()
+}
