@@ -1,7 +1,7 @@
 //! Starts programs of the tour, and waits for what they print.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -102,6 +102,13 @@ impl Server {
 
     pub(crate) fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// A connection whose reads fail if nothing comes.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let connection = TcpStream::connect(self.address()).unwrap();
+        connection.set_read_timeout(Some(TIMEOUT)).unwrap();
+        connection
     }
 }
 
