@@ -3,4 +3,5 @@
 
 mod echo;
 mod http10;
+mod http11;
 mod support;
