@@ -4,4 +4,5 @@
 mod echo;
 mod http10;
 mod http11;
+mod one_handler;
 mod support;

@@ -84,7 +84,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server whose only argument is its address.
     pub(crate) fn rust(command: &mut Command) -> Self {
-        Self::start(command.arg("127.0.0.1:0"))
+        Self::rust_with(command, &[])
+    }
+
+    /// Starts a server with more arguments after its address.
+    pub(crate) fn rust_with(command: &mut Command, more: &[&str]) -> Self {
+        Self::start(command.arg("127.0.0.1:0").args(more))
     }
 
     /// Starts a server whose arguments are its host and its port.
