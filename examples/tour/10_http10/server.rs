@@ -40,9 +40,10 @@ struct Http10 {
 
 impl Protocol for Http10 {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        // The head ends at the first blank line.
-        let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
-            if input.len() > MAX_HEAD {
+        // The head ends at the first blank line. It is short enough to look from its start each time.
+        let start = &input[..input.len().min(MAX_HEAD)];
+        let Some(end) = start.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+            if start.len() == MAX_HEAD {
                 return Err(Fault::peer("head_too_long", "sent a head of more than 8 KiB"));
             }
             return Ok(Consumed::more(0));
@@ -117,11 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn a_head_without_end_ends_the_connection() {
+    fn a_head_that_is_too_long_or_takes_too_long_ends_the_connection() {
         let mut client = Harness::new(Http10::default());
-        client.input(&[b'a'; MAX_HEAD]);
+        client.input(&[b'a'; MAX_HEAD - 1]);
         assert!(client.fault().is_none());
         client.input(b"a");
+        assert_eq!(client.fault().map(|fault| fault.code), Some("head_too_long"));
+
+        let mut client = Harness::new(Http10::default());
+        client.input(&[&[b'a'; MAX_HEAD][..], b"\r\n\r\n"].concat());
         assert_eq!(client.fault().map(|fault| fault.code), Some("head_too_long"));
 
         let mut client = Harness::new(Http10::default());
