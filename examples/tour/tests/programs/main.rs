@@ -2,9 +2,12 @@
 //! Needs `python3`.
 
 mod echo;
+mod http10;
+mod http11;
 mod json_header;
 mod messages;
 mod one_at_a_time;
+mod one_handler;
 mod partial;
 mod protocol;
 mod support;

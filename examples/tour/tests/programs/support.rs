@@ -1,7 +1,7 @@
 //! Starts programs of the tour, and waits for what they print.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -84,7 +84,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server whose only argument is its address.
     pub(crate) fn rust(command: &mut Command) -> Self {
-        Self::start(command.arg("127.0.0.1:0"))
+        Self::rust_with(command, &[])
+    }
+
+    /// Starts a server with more arguments after its address.
+    pub(crate) fn rust_with(command: &mut Command, more: &[&str]) -> Self {
+        Self::start(command.arg("127.0.0.1:0").args(more))
     }
 
     /// Starts a server whose arguments are its host and its port.
@@ -102,6 +107,13 @@ impl Server {
 
     pub(crate) fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// A connection whose reads fail if nothing comes.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let connection = TcpStream::connect(self.address()).unwrap();
+        connection.set_read_timeout(Some(TIMEOUT)).unwrap();
+        connection
     }
 }
 
