@@ -2,4 +2,5 @@
 //! Needs `python3`.
 
 mod echo;
+mod readiness;
 mod support;

@@ -3,13 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
 /// How long to wait for a line or an end. Programs that work take milliseconds.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The Rust program with this name: `rust!("step1-server")`.
 macro_rules! rust {
@@ -47,13 +47,23 @@ impl Running {
         Self { child, lines }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its next line.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(TIMEOUT).expect("the program prints another line")
     }
 
     /// Its remaining lines, when it has ended, which must be with success.
-    pub(crate) fn rest(mut self) -> Vec<String> {
+    pub(crate) fn rest(self) -> Vec<String> {
+        let (status, rest) = self.end();
+        assert!(status.success(), "{status} after {rest:?}");
+        rest
+    }
+
+    fn end(mut self) -> (ExitStatus, Vec<String>) {
         let mut rest = Vec::new();
         loop {
             match self.lines.recv_timeout(TIMEOUT) {
@@ -62,9 +72,7 @@ impl Running {
                 Err(mpsc::RecvTimeoutError::Timeout) => panic!("hangs after {rest:?}"),
             }
         }
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "{status} after {rest:?}");
-        rest
+        (self.child.wait().unwrap(), rest)
     }
 }
 
