@@ -47,7 +47,7 @@ def run(checks, _folder):
             assert "Hello World" in out, out
         for count in (2, 200):
             with checks.check(f"echo: Python's client with {count} connections"):
-                out = python("selecting_client.py", *server.address, count)
+                out = python(TOUR / "05_many/client.py", *server.address, count)
                 expect(out.count("complete"), count)
         with checks.check("echo: 16 MiB and a half-close, nothing lost"):
             many_bytes(server)

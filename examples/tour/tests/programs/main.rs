@@ -2,5 +2,6 @@
 //! Needs `python3`.
 
 mod echo;
+mod many;
 mod readiness;
 mod support;

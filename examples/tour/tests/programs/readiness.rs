@@ -1,10 +1,7 @@
 //! Step 4.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::thread;
-use std::time::Instant;
 
 use crate::support::{Running, Server, TIMEOUT, rust};
 
@@ -64,12 +61,7 @@ fn one_thread_serves_many_idle_clients_and_sleeps() {
     let mut idle = rust!("step4-idle");
     let idle = Running::start(idle.args([&server.address().to_string(), "100"]));
     assert_eq!(idle.line(), "open connections: 100");
-    let status = || fs::read_to_string(format!("/proc/{}/status", server.program.id())).unwrap();
-    assert!(status().contains("\nThreads:\t1\n"), "{}", status());
-    // A program that spins is never seen asleep.
-    let deadline = Instant::now() + TIMEOUT;
-    while !status().contains("\nState:\tS") {
-        assert!(Instant::now() < deadline, "{}", status());
-        thread::yield_now();
-    }
+    let status = server.program.status();
+    assert!(status.contains("\nThreads:\t1\n"), "{status}");
+    server.program.until_asleep();
 }

@@ -1,12 +1,13 @@
 //! Starts programs of the tour, and waits for what they print.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long to wait for a line or an end. Programs that work take milliseconds.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
@@ -51,6 +52,20 @@ impl Running {
         self.child.id()
     }
 
+    /// A file of the kernel about it: `/proc/ID/status`.
+    pub(crate) fn status(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap()
+    }
+
+    /// Waits until it sleeps. A program that spins never does.
+    pub(crate) fn until_asleep(&self) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.status().contains("\nState:\tS") {
+            assert!(Instant::now() < deadline, "it spins");
+            thread::yield_now();
+        }
+    }
+
     /// Its next line.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(TIMEOUT).expect("the program prints another line")
@@ -61,6 +76,12 @@ impl Running {
         let (status, rest) = self.end();
         assert!(status.success(), "{status} after {rest:?}");
         rest
+    }
+
+    /// Waits until it has ended, which must be without success.
+    pub(crate) fn fails(self) {
+        let (status, rest) = self.end();
+        assert!(!status.success(), "{status} after {rest:?}");
     }
 
     fn end(mut self) -> (ExitStatus, Vec<String>) {
@@ -100,7 +121,8 @@ impl Server {
         Self::start(python(path).args(["127.0.0.1", "0"]))
     }
 
-    fn start(command: &mut Command) -> Self {
+    /// Starts a server with all its arguments.
+    pub(crate) fn start(command: &mut Command) -> Self {
         let program = Running::start(command);
         let line = program.line();
         let port = line.strip_prefix("listening on port ").and_then(|port| port.parse().ok());
