@@ -2,6 +2,7 @@
 //! Needs `python3`.
 
 mod echo;
+mod endings;
 mod many;
 mod readiness;
 mod support;

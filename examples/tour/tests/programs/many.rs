@@ -9,7 +9,8 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use crate::support::{Running, Server, TIMEOUT, python, run, rust};
 
 /// The servers that hold a bounded amount for each client.
-const BOUNDED: &[fn() -> Server] = &[|| Server::rust(&mut rust!("step5-server"))];
+const BOUNDED: &[fn() -> Server] =
+    &[|| Server::rust(&mut rust!("step5-server")), || Server::rust(&mut rust!("step6-server"))];
 
 /// A client of step 5 with this many connections.
 const CLIENTS: [fn(&Server, u32) -> Command; 2] = [
