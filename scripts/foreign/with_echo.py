@@ -47,7 +47,7 @@ def run(checks, _folder):
             assert "Hello World" in out, out
         for count in (2, 200):
             with checks.check(f"echo: Python's client with {count} connections"):
-                out = python("selecting_client.py", *server.address, count)
+                out = python(TOUR / "05_many/client.py", *server.address, count)
                 expect(out.count("complete"), count)
         with checks.check("echo: 16 MiB and a half-close, nothing lost"):
             many_bytes(server)
@@ -74,12 +74,13 @@ def sending(checks):
         expect(done.returncode, 0, done.stderr)
         assert "Hello World" in done.stdout, done.stdout
     with checks.check("send: three connections to Python's selecting server"), \
-            PythonServer("selecting_server.py") as server:
+            PythonServer(TOUR / "04_readiness/server.py") as server:
         target = f"tcp://127.0.0.1:{server.port}"
         done = checks.run("send", target, "Message 1.", "Message 2.", "--connections", 3)
         expect(done.returncode, 0, done.stderr)
         assert done.stdout.count("Message 2.") >= 3, done.stdout
-    with checks.check("send: standard input"), PythonServer("selecting_server.py") as server:
+    with checks.check("send: standard input"), \
+            PythonServer(TOUR / "04_readiness/server.py") as server:
         done = checks.run("send", f"tcp://127.0.0.1:{server.port}", input="from a pipe")
         expect(done.returncode, 0, done.stderr)
         assert "from a pipe" in done.stdout, done.stdout

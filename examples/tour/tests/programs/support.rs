@@ -1,15 +1,16 @@
 //! Starts programs of the tour, and waits for what they print.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long to wait for a line or an end. Programs that work take milliseconds.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The Rust program with this name: `rust!("step1-server")`.
 macro_rules! rust {
@@ -47,13 +48,43 @@ impl Running {
         Self { child, lines }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A file of the kernel about it: `/proc/ID/status`.
+    pub(crate) fn status(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap()
+    }
+
+    /// Waits until it sleeps. A program that spins never does.
+    pub(crate) fn until_asleep(&self) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.status().contains("\nState:\tS") {
+            assert!(Instant::now() < deadline, "it spins");
+            thread::yield_now();
+        }
+    }
+
     /// Its next line.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(TIMEOUT).expect("the program prints another line")
     }
 
     /// Its remaining lines, when it has ended, which must be with success.
-    pub(crate) fn rest(mut self) -> Vec<String> {
+    pub(crate) fn rest(self) -> Vec<String> {
+        let (status, rest) = self.end();
+        assert!(status.success(), "{status} after {rest:?}");
+        rest
+    }
+
+    /// Waits until it has ended, which must be without success.
+    pub(crate) fn fails(self) {
+        let (status, rest) = self.end();
+        assert!(!status.success(), "{status} after {rest:?}");
+    }
+
+    fn end(mut self) -> (ExitStatus, Vec<String>) {
         let mut rest = Vec::new();
         loop {
             match self.lines.recv_timeout(TIMEOUT) {
@@ -62,9 +93,7 @@ impl Running {
                 Err(mpsc::RecvTimeoutError::Timeout) => panic!("hangs after {rest:?}"),
             }
         }
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "{status} after {rest:?}");
-        rest
+        (self.child.wait().unwrap(), rest)
     }
 }
 
@@ -97,7 +126,8 @@ impl Server {
         Self::start(python(path).args(["127.0.0.1", "0"]))
     }
 
-    fn start(command: &mut Command) -> Self {
+    /// Starts a server with all its arguments.
+    pub(crate) fn start(command: &mut Command) -> Self {
         let program = Running::start(command);
         let line = program.line();
         let port = line.strip_prefix("listening on port ").and_then(|port| port.parse().ok());
