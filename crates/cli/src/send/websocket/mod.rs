@@ -2,9 +2,9 @@
 //! that it receives.
 //!
 //! Each argument, or each line of standard input, is a text message. With `--binary`, each
-//! argument, or all of the input, is a binary message. A connection closes its WebSocket when it has
-//! received as many messages as it has sent. If standard input is a terminal, the WebSocket stays
-//! open until the end of the input (Ctrl-D), or until the server closes it.
+//! argument, or all of the input, is a binary message. A connection closes its WebSocket when it
+//! has received as many messages as it has sent. If standard input is a terminal, the WebSocket
+//! stays open until the end of the input (Ctrl-D), or until the server closes it.
 
 mod connection;
 mod handler;
