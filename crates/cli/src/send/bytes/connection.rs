@@ -92,7 +92,7 @@ pub(super) struct Connection {
     progress: Time,
     /// The ticket of the piece of input that was requested.
     requested: Option<Ticket>,
-    /// The ticket of received bytes that wait for room in the printer's queue.
+    /// The ticket of the promise for room in the printer's queue, while received bytes wait for it.
     printing: Option<Ticket>,
 }
 

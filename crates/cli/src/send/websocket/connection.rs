@@ -80,8 +80,8 @@ impl Connection {
             return;
         };
         let request = &self.settings.request;
-        let nonce = ClientHandshake::new(random::bytes(), &self.config);
-        let handshake = request.protocols.iter().fold(nonce, ClientHandshake::offering);
+        let handshake = ClientHandshake::new(random::bytes(), &self.config);
+        let handshake = request.protocols.iter().fold(handshake, ClientHandshake::offering);
         turn.out.write(&handshake.request(&request.host, &request.path, &request.fields));
         self.state = State::Opening(handshake, source);
     }
