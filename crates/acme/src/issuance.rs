@@ -98,16 +98,16 @@ pub struct Issuance<'a> {
     certificate_key: Option<KeyPair>,
     nonce: Option<String>,
     bad_nonces: u32,
-    /// How long was waited since the last progress.
+    /// Time waited since the last progress.
     waited: Duration,
-    /// How often was polled since the last progress.
+    /// Number of polls since the last progress.
     polls: u32,
     /// The wait before the next request.
     pause: Option<Duration>,
     stage: Stage,
 }
 
-/// What is expected next: mostly a response, which contains this.
+/// What is expected next: in most stages, a response with this content.
 #[derive(Debug)]
 enum Stage {
     /// The directory.
