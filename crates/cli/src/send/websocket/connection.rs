@@ -18,7 +18,7 @@ use crate::text;
 /// 7.1.1).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The most bytes of a control frame. Pings and pongs are no progress.
+/// Maximum size of a control frame, in bytes. Pings and pongs don't count as progress.
 const CONTROL_FRAME: usize = 2 + 4 + 125;
 
 #[derive(Debug)]
@@ -30,7 +30,9 @@ pub(super) struct Connection {
     progress: Rc<Progress>,
     /// Start of the timeout: when the server last read or sent anything.
     since: Time,
+    /// Whether an answer was due after the last call.
     was_due: bool,
+    /// Bytes of output that the server had not received after the last call.
     unsent: u64,
     /// The first bytes that the server has sent.
     first: Vec<u8>,
@@ -40,13 +42,15 @@ pub(super) struct Connection {
 enum State {
     /// Not connected yet.
     Connecting(Source),
-    /// The response to the request for a WebSocket comes.
+    /// The handshake's request was sent, and its response is expected.
     Opening(ClientHandshake, Source),
-    /// It opens none.
+    /// The server refused the handshake. The rest of its response is read.
     Refused(Refusal),
     Open(Box<ws::Connection<Handler>>),
-    /// The WebSocket is closed. The server closes the connection until then.
+    /// The WebSocket is closed. If the server has not closed the connection by this time, the
+    /// client does.
     Closed(Time),
+    /// An error ends the connection.
     Failed,
 }
 
@@ -76,8 +80,8 @@ impl Connection {
             return;
         };
         let request = &self.settings.request;
-        let nonce = ClientHandshake::new(random::bytes(), &self.config);
-        let handshake = request.protocols.iter().fold(nonce, ClientHandshake::offering);
+        let handshake = ClientHandshake::new(random::bytes(), &self.config);
+        let handshake = request.protocols.iter().fold(handshake, ClientHandshake::offering);
         turn.out.write(&handshake.request(&request.host, &request.path, &request.fields));
         self.state = State::Opening(handshake, source);
     }
@@ -118,7 +122,8 @@ impl Connection {
         Fault::peer("refused", refusal.text(&self.settings.target))
     }
 
-    /// After a call of the WebSocket: ends the connection if that is due.
+    /// Called after each call of the WebSocket: ends the connection if the handler has said so, and
+    /// restarts the timeout after progress.
     fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Some(what) = self.progress.failure.take() {
             self.state = State::Failed;
@@ -334,7 +339,7 @@ impl Protocol for Connection {
         match (event, &mut self.state) {
             (Event::Closed(reason), state) => {
                 if let State::Open(websocket) = state {
-                    // The handler prints what waits for room.
+                    // The handler prints the message that waits for room in the printer's queue.
                     websocket.on_event(Event::Closed(reason), turn)?;
                 }
                 self.report(reason);
