@@ -32,12 +32,14 @@ fn make(
 ) -> Result<PageContent, ArchiveError> {
     let (_waiter, cancel) = Waiter::new();
     let request = ListingRequest {
-        folder: b"d".as_slice().into(),
+        name: b"d".as_slice().into(),
+        is_file: false,
         path: b"/d/".as_slice().into(),
         title: b"d".as_slice().into(),
         query: ListingQuery::parse(Some(query.as_bytes()), true).unwrap(),
         format: Format::Html,
         archives: true,
+        links_pages: false,
         always_read: false,
         script: Box::default(),
         coding,
