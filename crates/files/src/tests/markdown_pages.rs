@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
 
 use super::scratch::Scratch;
 use super::*;
@@ -220,16 +219,23 @@ fn with_fresh_a_change_is_visible_at_once() {
 
 #[test]
 fn a_page_needs_memory_of_its_client() {
-    let limits = BudgetLimits { listings: 1 << 20, ..BudgetLimits::default() };
+    let limits = BudgetLimits { listings: 64 << 20, ..BudgetLimits::default() };
     let budgets = Budgets::new(limits);
-    let folder = folder(&[("a.md", "# A"), ("deep.md", &"[".repeat(50_000))]);
-    let mut client = client(folder.with_budgets(&budgets));
-    assert_eq!(client.get("/a.md").status, 200);
-    let held = budgets.listings.take_shared(1 << 19).unwrap();
-    let got = client.get("/deep.md?format=html");
-    assert_eq!((got.status, got.field("Retry-After")), (503, Some("1")));
-    drop(held);
-    assert!(Arc::strong_count(&budgets) > 0 && budgets.listings.used() == 0);
+    let store = store(&[("deep.md", &"[".repeat(50_000))]);
+    store.write("text.md", vec![0xff; 64 << 10]);
+    let folder = Folder::new(store).with_options(options()).with_budgets(&budgets);
+    let mut client = client(folder);
+    // A text is read, to be rendered, and then escaped.
+    for (name, too_little, enough) in [("deep", 8, 24), ("text", 257, 600)] {
+        let unit = if name == "deep" { 1 << 20 } else { 1 << 10 };
+        for (left, status) in [(too_little * unit, 503), (enough * unit, 200)] {
+            let held = budgets.listings.take_shared((64 << 20) - left).unwrap();
+            let got = client.get(&format!("/{name}.md?format=html"));
+            assert_eq!(got.status, status, "{name}: {left}");
+            assert_eq!(got.field("Retry-After"), (status == 503).then_some("1"));
+            drop(held);
+        }
+    }
 }
 
 #[test]
