@@ -226,7 +226,7 @@ fn a_page_needs_memory_of_its_client() {
     let folder = Folder::new(store).with_options(options()).with_budgets(&budgets);
     let mut client = client(folder);
     // A text is read, to be rendered, and then escaped.
-    for (name, too_little, enough) in [("deep", 8, 24), ("text", 257, 600)] {
+    for (name, too_little, enough) in [("deep", 8, 24), ("text", 400, 600)] {
         let unit = if name == "deep" { 1 << 20 } else { 1 << 10 };
         for (left, status) in [(too_little * unit, 503), (enough * unit, 200)] {
             let held = budgets.listings.take_shared((64 << 20) - left).unwrap();
