@@ -41,22 +41,36 @@ const BLANKS: [char; 2] = [' ', '\t'];
 /// The most cells that the parser adds to tables, to the rows that are shorter than the first.
 const MAX_ADDED_CELLS: usize = 1 << 18;
 
+/// The most bytes of the tags for one node.
+const MAX_TAGS: usize = 64;
+
+/// The memory that the parser takes for the shortest text, in bytes.
+const PARSER_MEMORY: usize = 64 * 1024;
+
 /// The memory that rendering a text takes at most, in bytes. `None` if it is more than
 /// [`MAX_MEMORY`], or if rendering would take long. Tests check it with texts that need much.
 ///
 /// The parser's tree has a node for each line, and for each character that may be markup.
 pub(super) fn memory(source: &str) -> Option<usize> {
-    let (mut nodes, mut lines, mut columns) = (0, 0, 0);
+    let (mut nodes, mut lines, mut columns, mut links, mut longest) = (0, 0, 0, 0, 0);
     for line in source.split(['\n', '\r']) {
         if containers(line) > MAX_CONTAINERS {
             return None;
         }
-        nodes += 1 + line.bytes().filter(u8::is_ascii_punctuation).count();
+        let count = |test: &dyn Fn(u8) -> bool| line.bytes().filter(|byte| test(*byte)).count();
+        nodes += 1 + count(&|byte| byte.is_ascii_punctuation());
         lines += 1;
-        columns = columns.max(line.bytes().filter(|byte| *byte == b'|').count());
+        columns = columns.max(count(&|byte| byte == b'|'));
+        links += count(&|byte| matches!(byte, b'[' | b'<'));
+        longest = longest.max(line.len());
     }
     nodes += (lines * columns).min(MAX_ADDED_CELLS);
-    let memory = source.len() + 256 * nodes + 4 * MAX_HTML;
+    // A character is written as up to six bytes, and those of headings in an ID, too. Each link may
+    // repeat the longest URL, of which a byte is written as up to five.
+    let tags = MAX_TAGS * nodes + links * 5 * longest.min(MAX_URL);
+    let html = MAX_HTML.min(8 * source.len() + tags);
+    // A buffer that grows has twice the size, and is copied from one of the same size.
+    let memory = PARSER_MEMORY + source.len() + 256 * nodes + 4 * html;
     (memory <= MAX_MEMORY).then_some(memory)
 }
 

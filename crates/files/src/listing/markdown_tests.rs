@@ -177,6 +177,13 @@ fn heavy_texts() -> Vec<String> {
     texts.push(format!("{}\n{}\n{}", "|a".repeat(60), "|-".repeat(60), "a\n".repeat(99_000)));
     // Each use of a reference repeats its URL.
     texts.push(format!("[a]: {}\n{}", "b".repeat(2000), "[a] ".repeat(60_000)));
+    // Short texts, whose HTML is long for their length.
+    for unit in
+        ["\"", "|a|\n|-|\n", "a\n\n", "# \u{e0001}\n", "[a][b]", "> [!IMPORTANT]\n\n", "```\n\n"]
+    {
+        texts.push(format!("{}\n\n[b]: {}", unit.repeat(300), "&".repeat(300)));
+    }
+    texts.extend(["", "#", "\0", "[a](b)"].map(str::to_owned));
     texts.push((0..30_000).map(|at| format!("# {at:x}\n")).collect());
     texts.push((0..20_000).map(|at| format!("[{at:x}]: b\n")).collect());
     // The longest that are rendered.
@@ -218,6 +225,16 @@ fn heavy_texts_stay_within_their_memory_and_the_limits() {
         assert!(html.len() <= MAX_HTML + 4 * MAX_URL, "{start}: {}", html.len());
         check(&String::from_utf8(html).unwrap()).expect(start);
     }
+}
+
+/// So that a client can have several pages rendered at a time.
+#[test]
+fn ordinary_texts_take_little_memory() {
+    let text =
+        "A sentence, with a [link](target.md) and `code`.\n\n## A heading\n\n- item\n".repeat(150);
+    assert!((10_000..16_000).contains(&text.len()));
+    let memory = memory(&text).unwrap();
+    assert!(memory < 2 * 1024 * 1024, "{memory}");
 }
 
 /// Fails unless `html` is well-formed, with the tags, attributes and URLs that may be in it. It
