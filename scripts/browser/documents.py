@@ -124,3 +124,30 @@ def look(checks, browser, url, pictures, expect):
                     expect(browser.run(f"{element}.scrollWidth > {element}.clientWidth"), True, wide)
                 browser.picture(pictures / f"markdown-{screen}-{scheme}.png")
                 expect(browser.errors(), [])
+
+
+def tour(checks, browser, url, folder, expect):
+    """Reads the project's own documentation. `folder` is where it is."""
+    with checks.check("Markdown: the project's documentation can be read by following links"):
+        browser.screen(1180, 900)
+        browser.open(url)
+        browser.follow(click("listings.md").replace("'a'", "'.md a'"))
+        expect(browser.run("document.title").startswith("Listings \u2014 "), True)
+        browser.follow("document.querySelector('a[href*=\"reload-while-you-edit\"]').click()")
+        expect(browser.run("location.pathname + location.search"), "/publish.md?format=html")
+        expect(browser.run("document.querySelector(':target').textContent"), "Reload while you edit")
+        expect(browser.run(IN_SIGHT), True)
+        expect(browser.errors(), [])
+    with checks.check("Markdown: each link of it to a heading leads to one"):
+        headings, links = {}, set()
+        for path in sorted(folder.glob("*.md")):
+            browser.open(f"{url}{path.name}?format=html")
+            headings[path.name] = browser.run("[...document.querySelectorAll('.md [id]')].map(({id}) => id)")
+            links |= set(browser.run("""[...document.querySelectorAll('.md a[href*="#"]:not([rel])')]
+                .map(({href}) => href)"""))
+        browser.errors()  # charts in ../benches are outside the folder
+        # Not those to documents outside the folder.
+        inside = [link.removeprefix(url).split("?format=html#") for link in links]
+        inside = [(name, heading) for name, heading in inside if name in headings]
+        expect(len(inside) > 50, True, f"{len(inside)} links")
+        expect([link for link in inside if link[1] not in headings[link[0]]], [])
