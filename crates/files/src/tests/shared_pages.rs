@@ -32,12 +32,14 @@ fn make(
 ) -> Result<PageContent, ArchiveError> {
     let (_waiter, cancel) = Waiter::new();
     let request = ListingRequest {
-        folder: b"d".as_slice().into(),
+        name: b"d".as_slice().into(),
+        is_file: false,
         path: b"/d/".as_slice().into(),
         title: b"d".as_slice().into(),
         query: ListingQuery::parse(Some(query.as_bytes()), true).unwrap(),
         format: Format::Html,
         archives: true,
+        links_pages: false,
         always_read: false,
         script: Box::default(),
         coding,
@@ -165,7 +167,8 @@ fn a_page_without_a_readme_for_lack_of_memory_is_not_shared() {
         let page = make(&folder, client, None, "").unwrap();
         String::from_utf8_lossy(&page.bytes).contains("Read <em>me</em>")
     };
-    let spent = budgets.listings.charge(ALICE, 15 << 20).unwrap();
+    // Enough is left for the page, but not for reading a README.
+    let spent = budgets.listings.charge(ALICE, (16 << 20) - (200 << 10)).unwrap();
     assert!(!has_readme(ALICE) && has_readme(BOB));
     assert!(has_readme(ALICE), "the page is shared now");
     drop(spent);
