@@ -218,7 +218,13 @@ pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
 /// The origins of `--origin`, whose pages may do `what`.
 fn origins(typed: &[String], what: &str) -> Result<AllowedOrigins, Error> {
     let hint = "To allow an origin, start sockeye with --origin URL";
-    let mut origins = AllowedOrigins::default().hint(hint);
+    let mut origins = AllowedOrigins::default().hint(hint).on_refused(|origin| {
+        let origin = origin.unwrap_or("(none, or not one)");
+        tracing::warn!(
+            target: "sockeye", origin,
+            "a web page was refused because of its origin; allow it with --origin URL"
+        );
+    });
     for origin in typed {
         if origin == "*" {
             return Err(Error::usage(format!(
