@@ -18,7 +18,7 @@ use rustix::fs::inotify::{
     CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
 };
 use rustix::io::Errno;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::names::is_ignored;
 
@@ -98,6 +98,10 @@ pub(super) struct Tree {
     max: usize,
     /// Whether a limit was reached and logged.
     is_full: bool,
+    /// The roots that were missing when that was last logged.
+    missing: HashSet<PathBuf>,
+    /// A root may have gone or come back since then.
+    is_changed: bool,
 }
 
 impl AsFd for Tree {
@@ -115,7 +119,9 @@ impl Tree {
     fn with_max(roots: Vec<Root>, max: usize) -> Result<Self, Errno> {
         let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let (watched, links) = (HashMap::new(), HashSet::new());
-        Ok(Self { inotify, roots, watched, count: 0, links, max, is_full: false })
+        let (count, missing) = (0, HashSet::new());
+        let (is_full, is_changed) = (false, false);
+        Ok(Self { inotify, roots, watched, count, links, max, is_full, missing, is_changed })
     }
 
     /// Adds watches for all served folders and files. With many folders, this takes long.
@@ -189,8 +195,12 @@ impl Tree {
                         let url = [&watched.url, name.as_bytes()].concat();
                         self.on_child(child, url, event.flags, changed);
                     }
-                    Scope::File(only) if only == *name => drop(changed.insert(watched.url)),
+                    Scope::File(only) if only == *name => {
+                        self.is_changed = true;
+                        changed.insert(watched.url);
+                    }
                     Scope::Root(only) if only == *name => {
+                        self.is_changed = true;
                         self.watch_again();
                         changed.insert(watched.url);
                     }
@@ -346,6 +356,30 @@ impl Tree {
             }
             !all.is_empty()
         });
+    }
+
+    /// Logs which served folders and files have gone, or come back, since the last call. Call this
+    /// when nothing changes for a while: builds and editors replace what is served.
+    pub(super) fn report_missing(&mut self) {
+        if !replace(&mut self.is_changed, false) {
+            return;
+        }
+        for Root { path, is_file, .. } in &self.roots {
+            let what = if *is_file { "file" } else { "folder" };
+            let shown = path.display();
+            if path.exists() {
+                if self.missing.remove(path) {
+                    info!(target: "sockeye", path = %shown, "--live: the served {what} is back");
+                }
+            } else if self.missing.insert(path.clone()) {
+                warn!(
+                    target: "sockeye",
+                    path = %shown,
+                    "--live: the served {what} is gone: put it back, or start sockeye again with \
+                     another one"
+                );
+            }
+        }
     }
 
     fn report_full(&mut self, advice: &str) {

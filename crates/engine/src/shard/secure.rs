@@ -202,12 +202,15 @@ impl<S> Conn<S> {
         let now = resources.wall;
         let mut out = secure.out.take().unwrap_or_else(|| resources.outputs.lend());
         let before = out.unsent();
-        let Secure { tls, early, .. } = &mut *secure;
+        let Secure { tls, early, received, .. } = &mut *secure;
         let mut result = Ok(());
         out.write_with(|records| {
-            result = tls.read(now, input, records, |plain| match is_handshaking {
-                true => early.extend_from_slice(plain),
-                false => session.input(plain, resources),
+            result = tls.read(now, input, records, |plain| {
+                *received += plain.len() as u64;
+                match is_handshaking {
+                    true => early.extend_from_slice(plain),
+                    false => session.input(plain, resources),
+                }
             });
         });
         // After close_notify, not even an alert is sent. Unsent records before the alert can't be

@@ -32,6 +32,8 @@ pub(crate) struct Secure {
     pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,
+    /// Bytes of plaintext received.
+    pub(crate) received: u64,
     /// Plaintext that came with the end of the handshake, or the input of a client without TLS.
     pub(crate) early: Vec<u8>,
     /// The client doesn't speak TLS.
@@ -58,6 +60,7 @@ impl Secure {
             is_closed: false,
             sealed: 0,
             last_sealed: Time::ZERO,
+            received: 0,
             early: Vec::new(),
             is_plain: false,
         }

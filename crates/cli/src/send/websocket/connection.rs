@@ -114,6 +114,10 @@ impl Connection {
             let peer = turn.peer().clone();
             websocket.on_event(Event::Open(&peer), turn)?;
             self.state = State::Open(websocket);
+            if self.settings.has_hint && self.number == 1 {
+                let hint = "Connected. Each line that you type is a message; Ctrl-D closes.";
+                self.settings.report.borrow_mut().note(hint);
+            }
         }
         Ok(len)
     }
@@ -224,8 +228,7 @@ impl Connection {
         let (Some((code, text)), false) = (&*closed, matches!(reason, Reason::Fault(_))) else {
             return Ending::Failed(reason.to_string());
         };
-        let is_normal = matches!(*code, CloseCode::NORMAL | CloseCode::NO_STATUS);
-        if self.settings.is_interactive && is_normal && text.is_empty() {
+        if self.settings.is_interactive && is_normal(*code) {
             return Ending::Done;
         }
         let how = match *code {
@@ -252,8 +255,17 @@ impl Connection {
         Ending::Failed(format!("the peer {how}{why}{when}"))
     }
 
-    /// A hint for the user, if the port speaks something else.
+    /// A hint for the user, if the port speaks something else; or the reason of a close that is no
+    /// error.
     fn hint(&self, reason: &Reason) -> Option<String> {
+        if let Some((code, text)) = &*self.progress.closed.borrow()
+            && !self.progress.is_done.get()
+            && self.ending(reason) == Ending::Done
+        {
+            let text = text::quote(text.as_bytes());
+            let is_shown = is_normal(*code) && text != "\"\"";
+            return is_shown.then(|| format!("the peer closed the WebSocket: {text}"));
+        }
         if !matches!(self.state, State::Opening(..)) {
             return None;
         }
@@ -280,6 +292,11 @@ impl Connection {
         let traffic = self.progress.traffic();
         self.settings.report.borrow_mut().record(self.number, traffic, ending, hint.as_deref());
     }
+}
+
+/// Whether a server closes with this code when it has nothing more to say.
+fn is_normal(code: CloseCode) -> bool {
+    matches!(code, CloseCode::NORMAL | CloseCode::NO_STATUS)
 }
 
 /// What a close code means.

@@ -21,6 +21,8 @@ pub(super) struct Settings {
     pub(super) style: Style,
     /// Lines are typed on a terminal: nothing is due from the server, which may close at any time.
     pub(super) is_interactive: bool,
+    /// Say how to end that. Not if standard error is no terminal.
+    pub(super) has_hint: bool,
     pub(super) target: Target,
     pub(super) request: UpgradeRequest,
     /// The same target with TLS, for hints. `None` if TLS is used already.

@@ -65,9 +65,11 @@ pub(crate) fn run(plan: SendWebSocket, log: &Log) -> anyhow::Result<ExitCode> {
             move |warning: String| log.print(warning)
         };
         let report = Rc::new(RefCell::new(Report::new(warn)));
+        let is_interactive = plan.messages.is_none() && io::stdin().is_terminal();
         let settings = Settings {
             style,
-            is_interactive: plan.messages.is_none() && io::stdin().is_terminal(),
+            is_interactive,
+            has_hint: is_interactive && io::stderr().is_terminal(),
             with_tls: plan.client.with_tls.as_ref().map(ToString::to_string),
             target: plan.target.clone(),
             request: plan.request.clone(),

@@ -79,7 +79,8 @@ impl Refusal {
                 path.into()
             }
             (401, _) => "; -H 'Authorization: …' sends credentials".into(),
-            (404, _) => "; write the path of a WebSocket".into(),
+            (403, _) => "; -H 'Origin: URL' sends another origin".into(),
+            (404 | 405 | 426, _) => "; write the path of a WebSocket".into(),
             _ => String::new(),
         }
     }
