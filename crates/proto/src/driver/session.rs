@@ -209,6 +209,12 @@ impl Session {
         self.end
     }
 
+    /// Whether the protocol has ended, and gets no event before it is closed: it writes no more.
+    #[must_use]
+    pub fn writes_no_more(&self) -> bool {
+        self.end.is_some() && !self.is_open() && (self.mark.is_none() || self.reason.is_some())
+    }
+
     /// The fault or panic that ends it.
     #[must_use]
     pub fn reason(&self) -> Option<&Reason> {
