@@ -156,9 +156,11 @@ impl ListingCache {
         let mut key = [&**folder, b"\0", &percent_decoded(path), b"\0", &flags].concat();
         // The query, as it is written in a link.
         query.link(&mut key);
+        let now = store.now();
         let make = || {
             let lease = || self.lease(*client);
-            let (read_at, listing) = self.listing(store, request)?;
+            // At the same time, so that the page, which is as old as its listing, is fresh then.
+            let (read_at, listing) = self.listing(store, request, now)?;
             // Only the first page of the unfiltered folder shows the README.
             let whole = query.filter.is_empty() && query.page.is_none();
             let (readme, lacks_memory) = match whole {
@@ -176,7 +178,7 @@ impl ListingCache {
             }
             Ok((read_at, page))
         };
-        let page = match self.pages.get(&key, store.now(), request.always_read, make) {
+        let page = match self.pages.get(&key, now, request.always_read, make) {
             Ok((_, page)) => page,
             Err(Unshared::WithoutReadme(page)) => page,
             Err(Unshared::Absent(absent)) => return Err(absent),
@@ -209,20 +211,21 @@ impl ListingCache {
         store: &dyn Store,
         request: ListingRequest,
     ) -> Result<Box<Document>, Absent> {
-        let (_, listing) = self.listing(store, &request)?;
+        let (_, listing) = self.listing(store, &request, store.now())?;
         let ListingRequest { path, query, format, archives, client, .. } = request;
         let lease = self.lease(client)?;
         let view = View::new(listing, query, format, archives, path, None, lease)?;
         Ok(Box::new(Document::new(view)))
     }
 
+    /// The entries of the folder, as they were less than a second before `now`.
     fn listing(
         &self,
         store: &dyn Store,
         request: &ListingRequest,
+        now: Stamp,
     ) -> Result<Timestamped<Listing>, Absent> {
         let ListingRequest { name: folder, client, cancel, .. } = request;
-        let now = store.now();
         let read = || {
             let read = || Listing::read(store, folder, self.lease(*client)?, cancel);
             while_changing(read).map(|listing| (now, listing))
