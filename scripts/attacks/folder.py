@@ -65,6 +65,17 @@ class Folder:
         return "/listed/"
 
     @functools.cached_property
+    def documents(self):
+        """60 Markdown files with much markup, and 200 short ones. Returns the targets of both."""
+        directory = self._part("documents")
+        for number in range(60):
+            (directory / f"{number}.md").write_text(f"{number}\n" + "[a](b)*c*`d`" * 7000)
+        for number in range(200):
+            (directory / f"short-{number}.md").write_text(f"# Short {number}\n")
+        return ([f"/documents/{number}.md" for number in range(60)],
+                [f"/documents/short-{number}.md" for number in range(200)])
+
+    @functools.cached_property
     def _cold_place(self):
         return self._part("cold")
 

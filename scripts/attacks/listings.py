@@ -1,4 +1,4 @@
-"""Clients that don't read large listings, each of which is in memory as a whole."""
+"""Clients that don't read large listings or pages of Markdown, each of which is in memory as a whole."""
 
 from peers import head, send_and_hold
 from trial import Limits
@@ -27,3 +27,17 @@ def run(trials):
                        ("format=html&per=10000", {"proxied": False, "nginx": False})]:
         trials.attack(f"listings: 60 × ?{form}, unread", hold(form), victim, Limits(),
                       flags=["--listing"], pause=0.3, **more)
+
+    heavy, short = folder.documents
+
+    def readers():
+        return [(f"{target}?format=html", lambda content: b"<h2 id=\"readme-short-" in content, {})
+                for target in short]
+
+    def hold_pages(address):
+        # The parameters that are ignored make no other page.
+        return send_and_hold(address, [head(f"{target}?format=html&per={1 + number}&x={number}")
+                                       for number in range(4) for target in heavy])
+
+    trials.attack("listings: 240 × a Markdown file as a page, unread", hold_pages, readers, Limits(),
+                  flags=["--listing"], pause=0.05, nginx=False)

@@ -34,6 +34,7 @@ def fill(root):
     (root / "a.js").write_text("window.ran = 1;")
     (root / "old.html").write_text(PAGE % ("windows-1252", "caf\u00e9"), "windows-1252")
     (root / "docs" / "x.txt").write_text("x")
+    (root / "docs" / "a b.md").write_text("# b")
     (root / "forbidding.html").write_text(FORBIDDING)
 
 
@@ -72,7 +73,11 @@ def test(checks, browser, start, root, expect):
             browser.open(url + "docs/")
             browser.await_load(lambda: (root / "docs" / "new.txt").write_text("new"))
             names = "[...document.querySelectorAll('#files .n bdi')].map((name) => name.textContent)"
-            expect(browser.run(names), ["new.txt", "x.txt"])
+            expect(browser.run(names), ["a b.md", "new.txt", "x.txt"])
+        with checks.check("a Markdown file as a page reloads when it changes"):
+            browser.open(url + "docs/a%20b.md?format=html#readme-b")
+            browser.await_load(lambda: save(root / "docs" / "a b.md", "# Changed"))
+            expect(browser.run("document.querySelector('.md h2').textContent"), "Changed")
         with checks.check("an error reloads when its page appears"):
             for path, name in (("missing", "missing.html"), ("a%20b/", "a b/index.html")):
                 browser.open(url + path)

@@ -24,6 +24,8 @@ SUDOERS = f"{USER} ALL=(ALL:ALL) NOPASSWD: ALL\nDefaults secure_path=\"{{path}}\
 # What documents use, besides the addresses of the loopback interface.
 ADDRESSES = ("192.168.1.20/24", "10.0.0.1/24", "10.0.0.11/24", "10.0.0.12/24")
 NAMES = f"127.0.0.1 localhost example.org www.example.org {socket.gethostname()}\n::1 localhost\n"
+# Pages of the tour, whose commands are for the folder of its programs.
+TOUR = "docs/tour/"
 # Empty at first, as on a new machine.
 EMPTY = ("/run", "/srv")
 SERVICE = re.compile(r"systemctl .*\bsockeye")
@@ -87,12 +89,14 @@ def furnish(binary, page):
     folder = HOME
     if uses("git clone "):
         copy_repository(REPOSITORY)
-    elif builds or uses("packaging/", "target/"):
+    elif builds or uses("packaging/", "target/") or TOUR in page.name:
         folder = HOME / "sockeye"
         copy_repository(folder)
     else:
         shutil.copytree(ROOT / "site", HOME / "site")
     HOME.mkdir(exist_ok=True)
+    if TOUR in page.name:
+        folder = folder / "examples/tour"
     shutil.copytree(ROOT / "scripts/docs", STAND_INS.parent)
     install(binary, page, builds, has_none=uses("cargo install", "dpkg -i", "install ./"))
     cargo = cargo_folders()

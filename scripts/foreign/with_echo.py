@@ -10,17 +10,18 @@ import threading
 from running import TIMEOUT, expect, receive_all
 
 HERE = pathlib.Path(__file__).resolve().parent
+TOUR = HERE.parent.parent / "examples/tour"
 
 
 def python(program, *words):
-    """Runs a program of this folder to its end."""
+    """Runs a program of this folder, or with a path of its own, to its end."""
     command = [sys.executable, "-B", HERE / program, *map(str, words)]
     return subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
 
 
 class PythonServer:
-    """A server of this folder, on a free port."""
+    """A server of this folder, or with a path of its own, on a free port."""
 
     def __init__(self, program):
         self.process = subprocess.Popen(
@@ -42,11 +43,11 @@ def run(checks, _folder):
     with checks.check("echo: the server starts"), \
             checks.start("echo", "--listen", "127.0.0.1:0") as server:
         with checks.check("echo: Python's blocking client"):
-            out = python("blocking_client.py", *server.address)
+            out = python(TOUR / "01_echo/client.py", *server.address)
             assert "Hello World" in out, out
         for count in (2, 200):
             with checks.check(f"echo: Python's client with {count} connections"):
-                out = python("selecting_client.py", *server.address, count)
+                out = python(TOUR / "05_many/client.py", *server.address, count)
                 expect(out.count("complete"), count)
         with checks.check("echo: 16 MiB and a half-close, nothing lost"):
             many_bytes(server)
@@ -68,17 +69,18 @@ def many_bytes(server):
 
 def sending(checks):
     with checks.check("send: to Python's blocking server"), \
-            PythonServer("blocking_server.py") as server:
+            PythonServer(TOUR / "01_echo/server.py") as server:
         done = checks.run("send", f"tcp://127.0.0.1:{server.port}", "Hello World")
         expect(done.returncode, 0, done.stderr)
         assert "Hello World" in done.stdout, done.stdout
     with checks.check("send: three connections to Python's selecting server"), \
-            PythonServer("selecting_server.py") as server:
+            PythonServer(TOUR / "04_readiness/server.py") as server:
         target = f"tcp://127.0.0.1:{server.port}"
         done = checks.run("send", target, "Message 1.", "Message 2.", "--connections", 3)
         expect(done.returncode, 0, done.stderr)
         assert done.stdout.count("Message 2.") >= 3, done.stdout
-    with checks.check("send: standard input"), PythonServer("selecting_server.py") as server:
+    with checks.check("send: standard input"), \
+            PythonServer(TOUR / "04_readiness/server.py") as server:
         done = checks.run("send", f"tcp://127.0.0.1:{server.port}", input="from a pipe")
         expect(done.returncode, 0, done.stderr)
         assert "from a pipe" in done.stdout, done.stdout

@@ -6,8 +6,9 @@ import socket
 
 from frames import as_json, frame, raw, take
 from running import expect, receive_all
-from with_echo import PythonServer, python
+from with_echo import TOUR, PythonServer, python
 
+MESSAGES = TOUR / "08_json_header"
 RABBIT = "Follow the white rabbit. \N{RABBIT FACE}"
 SEARCHES = [  # an action, a value, and what Python's client prints of the response
     ("search", "morpheus", RABBIT),
@@ -29,7 +30,7 @@ def run(checks, _folder):
             checks.start("message", "--listen", "127.0.0.1:0") as server:
         for action, value, wanted in SEARCHES:
             with checks.check(f"message: Python's client asks {action!r} {value!r}"):
-                out = python("message_client.py", *server.address, action, value)
+                out = python(MESSAGES / "client.py", *server.address, action, value)
                 expect(out, wanted + "\n")
         one_response(checks, server)
         faults(checks, server)
@@ -38,7 +39,7 @@ def run(checks, _folder):
         sending_to_ours(checks, server)
     slow(checks)
     with checks.check("message: Python's server starts"), \
-            PythonServer("message_server.py") as server:
+            PythonServer(MESSAGES / "server.py") as server:
         sending(checks, f"message://127.0.0.1:{server.port}")
 
 

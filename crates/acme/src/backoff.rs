@@ -18,8 +18,8 @@ const LONGEST_EXPIRED: Duration = Duration::from_secs(60 * 60);
 /// The shortest waits near the expiry, of a short-lived certificate and of one of 90 days or more.
 const SHORTEST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15 * 60)];
 
-/// The part of its lifetime that is the shortest wait near a certificate's expiry: 15 minutes of 90
-/// days.
+/// Near a certificate's expiry, the shortest wait is its lifetime divided by this: 15 minutes for
+/// 90 days.
 const SHORTEST_PART: u32 = 90 * 24 * 4;
 
 /// The longest wait that an authority can demand by `Retry-After`.
@@ -34,9 +34,9 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// The longest own wait while the certificate is valid for this long: a tenth of the time that
-    /// is left, so that there are ten attempts or more. At the end, and after it, the waits are the
-    /// same whatever is left.
+    /// The longest wait that the authority has not demanded: a tenth of the time that is left, so
+    /// that there are ten attempts or more. Near the expiry, and after it, the longest wait depends
+    /// on the lifetime only.
     fn longest_wait(self) -> Duration {
         let [shortest, longest_shortest] = SHORTEST;
         let floor = (self.lifetime / SHORTEST_PART).clamp(shortest, longest_shortest);

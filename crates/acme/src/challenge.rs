@@ -18,7 +18,7 @@ use crate::failure::{Failure, FailureKind};
 pub enum ChallengeKind {
     /// The authority asks for a file over plain HTTP at port 80 (RFC 8555, 8.3).
     Http01,
-    /// The authority shakes hands by TLS at port 443, and gets a special certificate (RFC 8737).
+    /// The authority makes a TLS handshake at port 443, and gets a special certificate (RFC 8737).
     TlsAlpn01,
 }
 

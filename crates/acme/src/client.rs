@@ -15,8 +15,9 @@ use crate::request::{Method, Request, Response, checked_url};
 
 /// The time limit of an exchange, from resolving the name to the end of the response. Resolving is
 /// not interrupted: `getaddrinfo` has no time limit but the resolver's own (resolv.conf, by default
-/// 10 s for each of up to three servers). A thread for it could be left behind by each attempt, and
-/// nothing waits for this client but the thread that orders certificates.
+/// 10 s for each of up to three servers). On a thread of its own, it could be abandoned, but each
+/// attempt might leave a thread behind; and only the thread that orders certificates waits for this
+/// client.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The time limit of one attempt to connect to one address.

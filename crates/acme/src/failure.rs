@@ -46,7 +46,7 @@ pub struct Failure {
     pub kind: FailureKind,
     /// A sentence without a full stop, for the log.
     pub text: String,
-    /// When the authority wants to be asked again.
+    /// How long the authority wants the client to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 

@@ -36,8 +36,8 @@ pub enum Step {
     Send(Request),
     /// Answer this challenge from now on, instead of the one before.
     Present(Challenge),
-    /// Store this key of the certificate before the next step, which leads to the certificate:
-    /// instead of the one before, if there was one.
+    /// Store this private key before the next step, which requests the certificate for it. It
+    /// replaces the key of an earlier `Store`, if there was one.
     Store(KeyPem),
     /// Wait before the next step.
     Wait(Duration),
@@ -70,14 +70,14 @@ impl fmt::Debug for Issued {
     }
 }
 
-/// Refused nonces in a row. An authority that has restarted refuses one; pebble refuses some on
-/// purpose.
+/// Maximum number of refused nonces in a row. An authority that has restarted refuses one; pebble
+/// refuses some on purpose.
 const MAX_BAD_NONCES: u32 = 10;
 
-/// The wait for a validation, or for the certificate, in total.
+/// Maximum time to wait for one validation, or for the certificate, in total.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
-/// Polls for a validation or the certificate.
+/// Maximum number of polls for one validation, or for the certificate.
 const MAX_POLLS: u32 = 60;
 
 /// The shortest and the longest wait between two polls, whatever the authority says.
@@ -98,14 +98,16 @@ pub struct Issuance<'a> {
     certificate_key: Option<KeyPair>,
     nonce: Option<String>,
     bad_nonces: u32,
-    /// Since the last progress.
+    /// Time waited since the last progress.
     waited: Duration,
+    /// Number of polls since the last progress.
     polls: u32,
+    /// The wait before the next request.
     pause: Option<Duration>,
     stage: Stage,
 }
 
-/// What is expected next.
+/// What is expected next: in most stages, a response with this content.
 #[derive(Debug)]
 enum Stage {
     /// The directory.
@@ -114,21 +116,21 @@ enum Stage {
     Nonce(Box<Stage>),
     /// The account.
     Account,
-    /// The account, whose contact is replaced.
+    /// The account, after its contact was replaced.
     Contact,
-    /// The order, just made.
+    /// The order, after it was made.
     NewOrder,
     /// An authorization of the order.
     Authorization(String),
-    /// That the caller presents the challenge.
+    /// No response: the caller has to present the challenge first.
     Present { authorization: String, challenge: String },
     /// The challenge, which the authority may validate now.
     Challenge { authorization: String, challenge: String },
     /// The result of the validation.
     Validation(String),
-    /// The order, after all names were validated, or after it was finalized.
+    /// The order, which is polled after all names were validated, and after it was finalized.
     Order,
-    /// The order, just finalized.
+    /// The order, after it was finalized (RFC 8555, 7.4).
     Finalize,
     /// The certificate.
     Download(String),
@@ -305,7 +307,7 @@ impl<'a> Issuance<'a> {
         }
     }
 
-    /// An error, which ends the order unless it can be mended at once.
+    /// Handles an error response, which ends the order unless another request can follow.
     fn refused(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         let problem = response.json().unwrap_or_default();
         match problem::name(&problem) {
@@ -331,7 +333,7 @@ impl<'a> Issuance<'a> {
             _ => {}
         }
         let failure = problem::failure(response, now);
-        // The contact can't be changed now. An address that is wrong ends the order.
+        // If the contact can't be changed now, the order goes on. A wrong address ends it.
         if matches!(self.stage, Stage::Contact) && failure.kind != FailureKind::Account {
             self.stage = Stage::NewOrder;
             return Ok(());
@@ -369,7 +371,7 @@ impl<'a> Issuance<'a> {
                     return Err(Failure::new(FailureKind::Account, text));
                 }
                 self.account = Some(location()?);
-                // An account that exists keeps its contact, unless it is told (RFC 8555, 7.3.2).
+                // A known account keeps its contact until a request updates it (RFC 8555, 7.3.2).
                 let is_known = response.status == 200;
                 let is_changed = account["contact"] != self.contact();
                 self.stage = match is_known && is_changed && !self.wanted.emails.is_empty() {

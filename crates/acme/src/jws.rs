@@ -63,8 +63,8 @@ impl AccountKey {
         base64url(&sha256(self.jwk().as_bytes()))
     }
 
-    /// Signs a request. It names its account by `account`, or by the key if there is none yet. The
-    /// payload is empty for POST-as-GET.
+    /// Signs a request. The request names its account by the URL `account`, or by the public key if
+    /// there is no URL yet. The payload is empty for POST-as-GET.
     ///
     /// # Errors
     ///
@@ -92,8 +92,8 @@ impl AccountKey {
     }
 }
 
-/// An ECDSA signature as JWS has it (RFC 7518, 3.4): both numbers with their full length. Keys sign
-/// in DER: `SEQUENCE { INTEGER, INTEGER }`.
+/// Converts an ECDSA signature from DER (`SEQUENCE { INTEGER, INTEGER }`), which [`KeyPair`] makes,
+/// to the form of JWS (RFC 7518, 3.4): both numbers with their full length.
 fn fixed(der: &[u8]) -> Option<[u8; 2 * COORDINATE]> {
     let (numbers, rest) = element(0x30, der)?;
     let (r, numbers) = element(0x02, numbers)?;

@@ -1,6 +1,6 @@
 //! Certificates from ACME authorities (RFC 8555), such as Let's Encrypt.
 //!
-//! | module | what |
+//! | type | what |
 //! |---|---|
 //! | [`Issuance`] | one certificate, from directory to download: a state machine without I/O |
 //! | [`RenewalInfo`] | when the authority wants a certificate renewed (RFC 9773): a state machine |

@@ -132,9 +132,10 @@ struct Entry {
     /// A new certificate isn't due before this time. Otherwise, a clock that is ahead, or an
     /// authority whose windows are always in the past, would lead to one order after the other.
     not_before: SystemTime,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
-    /// The kind of challenge that an order begins with: in [`Settings::kinds`].
+    /// The index in [`Settings::kinds`] of the kind that an order prefers. After each failure in a
+    /// row, the next order prefers the kind after it.
     first_kind: usize,
     /// The last failure that was reported since the last certificate.
     reported: Option<FailureKind>,
@@ -442,7 +443,7 @@ impl<R: Runtime> Renewer<R> {
     }
 }
 
-/// A panic as a failure: it may not end the renewals of all certificates.
+/// Turns a panic into a failure, because a panic must not end the renewals of all certificates.
 fn caught<T>(code: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|_| {
         let text = "this program has a fault: please report the panic that the log shows";

@@ -51,7 +51,7 @@ pub struct Lock(#[expect(dead_code, reason = "holds the lock")] File);
 pub struct Stored {
     /// The identifier for renewal information, if the certificate has one.
     pub id: Option<String>,
-    /// From when until when it is valid.
+    /// The times from and until which it is valid.
     pub lifetime: [SystemTime; 2],
     /// The hash of the certificate. It is different for each version.
     pub fingerprint: [u8; 32],
@@ -100,7 +100,8 @@ impl StateFolder {
         self.certificates().join(certificate_name(names))
     }
 
-    /// Certificates have a folder of their own: any file name can be that of a host, too.
+    /// The folder of the certificates. It holds nothing else, because a host may have any name,
+    /// such as that of the lock.
     fn certificates(&self) -> PathBuf {
         self.folder.join(CERTIFICATES)
     }
@@ -156,7 +157,7 @@ impl StateFolder {
     /// If it can't be read.
     pub fn stored(&self, names: &[String]) -> Result<Option<Stored>, Failure> {
         let link = self.link(names);
-        // Both files of one version, even if another process replaces the link now.
+        // Reads both files of one version, even if another process replaces the link now.
         let issued = fs::canonicalize(&link).and_then(|folder| {
             let (chain, key) = (fs::read(folder.join(CERT))?, fs::read(folder.join(KEY))?);
             let text = |pem| String::from_utf8(pem).unwrap_or_default();
@@ -169,8 +170,8 @@ impl StateFolder {
         }
     }
 
-    /// Stores the key of a certificate that is going to be issued: if files can't be written, that
-    /// is known before.
+    /// Stores the key of a certificate before the certificate is requested. If files can't be
+    /// written, this fails before the authority has issued anything.
     ///
     /// # Errors
     ///

@@ -69,7 +69,7 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
     match command {
         Command::Http(flags) => serve::http(plan::http(*flags, Stdout::detect())?, log),
         Command::Explain(flags) => explain::run(*flags),
-        Command::Echo(flags) => serve::echo(plan::echo(flags)?, log),
+        Command::Echo(flags) => serve::echo(plan::echo(flags, Stdout::detect())?, log),
         Command::Message(flags) => serve::message(plan::message(flags, Stdout::detect())?, log),
         Command::Health(flags) => Ok(health::run(plan::health(flags)?)?),
         Command::Completions(flags) => Ok(generate::completions(&flags)),

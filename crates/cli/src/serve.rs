@@ -14,7 +14,7 @@ use sockeye::proto::Peer;
 use sockeye::proto::echo::Echo;
 use sockeye_acme::Challenges;
 
-use crate::access::{self, AccessLog, Sink};
+use crate::access::{self, AccessLog, Connections, Sink};
 use crate::acme::Acme;
 use crate::error::Error;
 use crate::hosts::CheckedAt;
@@ -28,12 +28,14 @@ use crate::websocket_echo::WebSocketEcho;
 use crate::{hosts, listening, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
-    let plan::Echo { serve, idle, websocket } = plan;
+    let plan::Echo { serve, access, idle, websocket } = plan;
     let is_tls = serve.certificates.is_some();
     let screen = Screen::new("Echoing at");
+    let access = start_access_log(access, &Proxies::default(), &serve, "connection")?;
+    let logs = Logs { connections: access.as_ref().and_then(AccessLog::connections), access, log };
     let Some(websocket) = websocket else {
         let screen = Screen { scheme: if is_tls { "tls" } else { "tcp" }, ..screen };
-        return run(serve, screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle));
+        return run(serve, screen, None, logs, move |_, _| move |_: &Peer| Echo::new(idle));
     };
     let screen = Screen { scheme: if is_tls { "wss" } else { "ws" }, ..screen };
     let http = move || {
@@ -45,10 +47,10 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
         move |_: &Peer| http_core::Server::new(Rc::clone(&config), echo.clone())
     };
     if !is_tls {
-        return run(serve, screen, None, log, open);
+        return run(serve, screen, None, logs, open);
     }
     let hosts = own_hosts(&serve, &AllowedHosts::default());
-    run(serve, screen, None, log, move |shard, info| {
+    run(serve, screen, None, logs, move |shard, info| {
         let redirects = Redirects { hosts: hosts.clone(), ..info.redirects(&hosts) };
         WithRedirects::new(open(shard, info), http(), redirects)
     })
@@ -67,8 +69,10 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     let scheme = if is_tls { "message+tls" } else { "message" };
     let screen = Screen { scheme, notes, ..Screen::new("Answering messages at") };
     let service = answers.service.clone();
-    let access = start_access_log(access, &Proxies::default(), &serve)?;
+    let shown = "request and connection";
+    let access = start_access_log(access, &Proxies::default(), &serve, shown)?;
     let worker_log = access.clone();
+    let logs = Logs { connections: access.as_ref().and_then(AccessLog::connections), access, log };
     let own_hosts = own_hosts(&serve, &hosts);
     let (redirect_limits, checked_hosts) = (limits.http(), own_hosts.clone());
     let on_hangup = answers.on_hangup();
@@ -87,16 +91,14 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
         let service = service.clone();
         move |_: &Peer| config.open(service.clone())
     };
-    let result = match is_tls && !frames_only {
-        false => run(serve, screen, on_hangup, log, open),
-        true => run(serve, screen, on_hangup, log, move |shard, info| {
+    match is_tls && !frames_only {
+        false => run(serve, screen, on_hangup, logs, open),
+        true => run(serve, screen, on_hangup, logs, move |shard, info| {
             let config = http_core::ServerConfig::new(redirect_limits.clone()).http2(http2);
             let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
             WithRedirects::new(open(shard, info), config, redirects)
         }),
-    };
-    access.into_iter().for_each(AccessLog::finish);
-    result
+    }
 }
 
 /// These hosts, and the names of certificates, which prove that those names are this server's.
@@ -106,14 +108,16 @@ fn own_hosts(serve: &plan::Serve, hosts: &AllowedHosts) -> AllowedHosts {
     hosts::and(hosts.clone(), &names)
 }
 
-/// Starts the thread that writes the access log, if there is one.
+/// Starts the thread that writes the access log, if there is one. `shown` is what its lines on a
+/// terminal are about.
 fn start_access_log(
     access: Option<(Sink, access::Format)>,
     proxies: &Proxies,
     serve: &plan::Serve,
+    shown: &'static str,
 ) -> Result<Option<AccessLog>, Error> {
-    let start =
-        |(sink, format)| AccessLog::start(sink, format, proxies.clone(), serve.workers.get());
+    let workers = serve.workers.get();
+    let start = |(sink, format)| AccessLog::start(sink, format, proxies.clone(), workers, shown);
     Ok(access.map(start).transpose().context("cannot start a thread")?)
 }
 
@@ -133,12 +137,13 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     folders.watch()?;
     let checked_at = if folders.live.is_some() { CheckedAt::All } else { CheckedAt::Loopback };
     let (mounts, budgets) = (folders.mounts, folders.budgets);
-    let access = start_access_log(access, &proxies, &serve)?;
+    let access = start_access_log(access, &proxies, &serve, "request")?;
     let worker_log = access.clone();
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
     let own_hosts = own_hosts(&serve, &hosts);
     let (checked_hosts, checked_proxies) = (own_hosts.clone(), proxies.clone());
     let redirect_log = access.clone();
+    let logs = Logs { access, connections: None, log };
     let config = move |log: Option<Rc<dyn http_core::Log>>| {
         let mut config = http_core::ServerConfig::new(limits.clone()).http2(http2);
         if !proxies.is_empty() {
@@ -169,9 +174,9 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
             http_core::Server::new(Rc::clone(config), site.clone())
         })
     };
-    let result = match is_tls {
-        false => run(serve, screen, on_hangup, log, open),
-        true => run(serve, screen, on_hangup, log, move |shard, info| {
+    match is_tls {
+        false => run(serve, screen, on_hangup, logs, open),
+        true => run(serve, screen, on_hangup, logs, move |shard, info| {
             let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
             let log = redirect_log.as_ref().map(|log| {
                 let (log, first) = (log.worker(shard), redirects.first);
@@ -179,9 +184,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
             });
             WithRedirects::new(open(shard, info), redirect_config(log), redirects)
         }),
-    };
-    access.into_iter().for_each(AccessLog::finish);
-    result
+    }
 }
 
 /// The first lines of the start screen: the folders, before the URLs.
@@ -283,14 +286,23 @@ impl ServerInfo {
     }
 }
 
+/// Where a server reports what happens.
+struct Logs<'a> {
+    log: &'a Log,
+    access: Option<AccessLog>,
+    /// Shows connections on a terminal.
+    connections: Option<Connections>,
+}
+
 /// Serves until a signal stops it.
 fn run<S: Service + 'static>(
     plan: plan::Serve,
     mut screen: Screen,
     on_hangup: Option<OnHangup>,
-    log: &Log,
+    logs: Logs<'_>,
     service: impl Fn(usize, &ServerInfo) -> S + Send + Sync + 'static,
 ) -> Result<ExitCode, Error> {
+    let Logs { log, access, connections } = logs;
     let Config { lame_duck, drain_timeout: drain, max_connections: wanted, .. } = plan.config;
     let signals = signals::catch().context("cannot set up signals")?;
     let requested = [&plan.listen[..], &plan.redirects].concat();
@@ -322,7 +334,10 @@ fn run<S: Service + 'static>(
     let challenges = plan.acme.as_ref().map(Acme::challenges);
     let info =
         ServerInfo { bound: bound.clone(), first_redirect, workers, descriptors, challenges };
-    let running = server.start(move |shard| service(shard, &info));
+    let running = match connections {
+        None => server.start(move |shard| service(shard, &info)),
+        Some(shown) => server.start(move |shard| shown.of(service(shard, &info), shard)),
+    };
     let running = running.context("cannot start the workers")?;
     let handle = running.handle();
     let mut on_hangup = Vec::from_iter(on_hangup);
@@ -346,6 +361,7 @@ fn run<S: Service + 'static>(
     if completed + failed > 0 {
         tracing::debug!(target: "sockeye", completed, resumed, failed, "TLS handshakes");
     }
+    access.into_iter().for_each(AccessLog::finish);
     log.print(last_line(&stats));
     Ok(ExitCode::from(stopped.exit_code()))
 }

@@ -132,6 +132,8 @@ pub(crate) struct Conn<S> {
     pub(crate) send: SendState,
     /// Included in the connection counts: it was accepted, not opened by us.
     pub(crate) counted: bool,
+    /// The service has made its protocol.
+    pub(crate) served: bool,
     /// There may be something to receive.
     pub(crate) readable: bool,
     /// The socket may have failed; input from before that may still be unread.
@@ -164,6 +166,7 @@ impl<S> Conn<S> {
             received: 0,
             send: SendState::Ready,
             counted: false,
+            served: false,
             readable: false,
             failed: false,
             charged: false,

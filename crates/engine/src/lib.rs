@@ -71,7 +71,7 @@ pub use mailbox::{Inbox, Mailbox};
 pub use network::{BadNetwork, Network};
 pub use pool::Pool;
 pub use server::{Running, Server};
-pub use service::Service;
+pub use service::{Closed, Service};
 pub use shard::{Footprint, Handover, Shard, ShardParts};
 pub use stats::{HandshakeStats, JobStats, Stats};
 pub use stopped::Stopped;

@@ -1,6 +1,6 @@
 //! The service: makes a protocol for each connection.
 
-use sockeye_proto::{Peer, Protocol, Time, Timed};
+use sockeye_proto::{Peer, Protocol, Reason, Time, Timed};
 
 /// Makes a protocol for each connection that a shard accepts.
 ///
@@ -31,6 +31,14 @@ pub trait Service {
         None
     }
 
+    /// Called when a connection has ended, after its protocol got [`Event::Closed`]: once for each
+    /// protocol that [`Service::open`] or [`Service::open_plain`] has made. Default: does nothing.
+    ///
+    /// [`Event::Closed`]: sockeye_proto::Event::Closed
+    fn on_closed(&mut self, closed: &Closed<'_>) {
+        let _ = closed;
+    }
+
     /// When [`Service::on_deadline`] is due; `None` while there is nothing to do. Called once in
     /// each turn of the loop.
     fn deadline(&self) -> Option<Time> {
@@ -41,6 +49,20 @@ pub trait Service {
     fn on_deadline(&mut self, now: Time) {
         let _ = now;
     }
+}
+
+/// A connection that has ended.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Closed<'a> {
+    /// Who was at the other end.
+    pub peer: &'a Peer,
+    /// Why it ended.
+    pub reason: &'a Reason,
+    /// How many bytes were received. With TLS, those that were encrypted.
+    pub received: u64,
+    /// How many bytes the kernel has taken to send. With TLS, those that were encrypted.
+    pub sent: u64,
 }
 
 impl<T, F, P> Service for (T, F)

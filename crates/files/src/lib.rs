@@ -55,8 +55,8 @@
 //!
 //! Features: `compression` (on by default) adds the encoders and decoders of zstd, brotli and gzip.
 //! Without it every file is sent uncompressed, since precompressed files can't be checked either.
-//! `markdown` (on by default) renders a README in Markdown below a listing; without it, its text is
-//! shown. `memory` adds a store in memory, for tests.
+//! `markdown` (on by default) renders a README in Markdown below a listing, and Markdown files as
+//! pages of their own; without it, a README is shown as text, and other files are only sent. `memory` adds a store in memory, for tests.
 //!
 //! HTTP itself is in `sockeye-http`; threads, sockets and the sending of files are in the engine.
 

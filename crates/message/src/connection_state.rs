@@ -17,7 +17,7 @@ pub(super) struct HttpRules {
 
 impl HttpRules {
     pub(super) fn new(limits: Rc<Limits>, origins: AllowedOrigins, websocket: ws::Limits) -> Self {
-        // Whatever the content may be, its header fits, too.
+        // The limit on a message follows from that on content: a header fits in addition.
         let message = limits.websocket().message;
         let websocket = ws::Config::new(ws::Limits { message, ..websocket });
         let websocket = Rc::new(websocket.allowing_origins(origins.clone()));

@@ -95,8 +95,8 @@ impl ContentBuffer {
         Self { bytes: Vec::new(), remaining: announced, permit, uncharged }
     }
 
-    /// Appends at most [`ContentBuffer::remaining`] bytes. Returns whether the budget has room for
-    /// them; if not, nothing is appended.
+    /// Appends `piece`, which has at most [`ContentBuffer::remaining`] bytes. Returns whether the
+    /// budget has room for it; if not, nothing is appended.
     #[must_use]
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         let wanted = self.bytes.len() + piece.len();

@@ -171,7 +171,8 @@ impl<H: Handler + 'static> FramesOrHttp<H> {
     }
 }
 
-/// Whether the client and the server have agreed on HTTP/2 already. Its server sends first.
+/// Whether the TLS handshake has chosen HTTP/2 (ALPN). An HTTP/2 server sends first, so it doesn't
+/// wait for the client's first bytes.
 fn is_http2(peer: &Peer) -> bool {
     peer.tls.as_deref().is_some_and(|tls| tls.alpn.as_deref() == Some(b"h2"))
 }

@@ -1,4 +1,4 @@
-//! The header of a frame: it is read strictly, and written as Python writes it.
+//! The header of a frame: it is read strictly, and written as Python's `json.dumps` writes it.
 //!
 //! Keys may have any order and spacing, and unknown keys are ignored. A header that repeats a known
 //! key is refused, since readers differ in which value they use.
@@ -130,8 +130,8 @@ impl Header {
     /// Reads a text message of a WebSocket. Returns its header and its content, which is JSON.
     ///
     /// The header is the first line, if that is a JSON object of at most `limits.header` bytes and
-    /// more than white space follows. Such a text can't be one JSON value, so content without a
-    /// header is never taken for one.
+    /// more than white space follows. Such a text can't be one JSON value, so the first line of
+    /// content without a header is never mistaken for a header.
     pub(super) fn read_text<'t>(
         text: &'t str,
         limits: &Limits,

@@ -240,8 +240,8 @@ fn read_more(responder: HttpResponder<'_, '_>) -> HttpAnswer {
     responder.read_up_to(u64::MAX)
 }
 
-/// The response where something happens that can't: the HTTP server makes a call that it never
-/// makes, or a constant is no valid field.
+/// The response to a call that the HTTP server never makes, such as the end of a body without a
+/// pending message.
 fn unexpected(responder: HttpResponder<'_, '_>) -> HttpAnswer {
     HttpError::new("internal", "the server has a bug").send(responder)
 }
@@ -302,7 +302,7 @@ fn status_for_code(code: &str) -> Status {
     }
 }
 
-/// The code of messages for an error of the HTTP server, or `code` if none fits.
+/// The code of the error response to an error in HTTP: one that messages use, too, or else `code`.
 fn message_code(status: Status, code: &'static str) -> &'static str {
     match status {
         Status::BAD_REQUEST if code == "eof_in_body" => "incomplete",

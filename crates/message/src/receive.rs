@@ -26,8 +26,9 @@ pub(super) enum Receiver {
 }
 
 impl Receiver {
-    /// Receives the content behind `header`. `client` is charged for content that is collected: for
-    /// all of it if the connection `is_shared` by any number of messages.
+    /// Receives the content behind `header`. `client` is charged for content that is collected.
+    /// `is_shared`: the connection can have any number of messages at a time, so no part of the
+    /// content is free of charge.
     pub(super) fn new(
         mode: ContentMode,
         header: Header,
@@ -112,14 +113,14 @@ impl Receiver {
 pub(super) struct IncomingRequest {
     pub(super) request: PendingRequest,
     pub(super) receiver: Receiver,
-    /// When it times out if nothing more arrives.
+    /// When the request times out if nothing more arrives.
     pub(super) timeout: Time,
     /// The handler has returned [`Flow::Pause`].
     pub(super) paused: bool,
 }
 
 impl IncomingRequest {
-    /// When it times out, or its deadline passes.
+    /// When the request times out, or its deadline passes.
     pub(super) fn until(&self) -> Time {
         let timeout = if self.paused { Time::NEVER } else { self.timeout };
         match self.receiver {

@@ -68,8 +68,8 @@ impl PendingRequest {
         refusal.fault()
     }
 
-    /// Writes the response in a frame, unless it is late. `keep_alive`: the
-    /// connection may stay open.
+    /// Writes the response in a frame, unless it is late. `keep_alive`: the connection may stay
+    /// open.
     pub(super) fn write(&self, response: Message, keep_alive: bool, turn: &mut Turn<'_>) {
         if !self.is_late(turn.now()) {
             let (head, content) = self.frame(response, keep_alive);

@@ -49,7 +49,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Sets how far the server is in stopping.
+    /// Sets whether the server is stopping, and how far.
     pub(super) fn stopping(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
@@ -365,7 +365,7 @@ impl<H: Handler> Protocol for Server<H> {
         Some(read.min(responses.unwrap_or(Time::NEVER))).filter(|until| *until < Time::NEVER)
     }
 
-    /// Between frames, while no response is pending.
+    /// A connection is idle between frames, while no response is pending.
     fn idle_since(&self) -> Option<Time> {
         match self.state {
             State::ExpectFrame { until } if !self.has_pending() => {

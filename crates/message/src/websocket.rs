@@ -150,7 +150,7 @@ impl<H: Handler> WebSocket<H> {
             || request::is_at_limit(requests, &self.shared.rules.limits)
     }
 
-    /// Reads the next message or doesn't, or closes the WebSocket.
+    /// Resumes or pauses reading, or closes the WebSocket if it drains and all is answered.
     fn proceed(&self, socket: &mut Socket<'_, '_>) {
         if self.is_draining && !self.pending.iter().any(WaitingRequest::is_pending) {
             socket.close(CloseCode::GOING_AWAY, "");

@@ -207,6 +207,7 @@ impl Driver for SimDriver {
         self.call(&mut net);
         let watch_fails = net.faults.watch_fails;
         if net.inject(watch_fails) {
+            // ENOSPC: the user's limit on watched descriptors is reached.
             return Err(io::Error::from_raw_os_error(28));
         }
         let endpoint = &mut net.endpoints[socket.endpoint.0];
@@ -326,8 +327,8 @@ impl Driver for SimDriver {
         if let Owner::Driver { key: Some(key), .. } = net.endpoints[socket.endpoint.0].owner
             && net.rng.chance(500)
         {
-            // Without this, readiness is reported after the close, as a kernel may do within one
-            // batch.
+            // Otherwise, readiness is reported after the close, as a kernel may do within one batch
+            // of events.
             net.pollers[self.poller].forget(key);
         }
         net.close(socket.endpoint);

@@ -66,12 +66,11 @@ pub(crate) struct Endpoint {
     pub(crate) black_holed: bool,
     /// A receive has returned the failure. The next one returns the end of input.
     pub(crate) failure_reported: bool,
-    /// The most bytes that the endpoint may hold that have not arrived, if that is less than its
-    /// send buffer.
+    /// Maximum number of bytes in `in_flight`, if it is lower than the send buffer.
     pub(crate) unsent_limit: Option<usize>,
     /// A send that is not complete, with its output.
     pub(crate) pending: Option<Box<Output>>,
-    /// The pending send was due when there was no space. It waits for some.
+    /// The pending send was due when there was no space. It waits for space.
     pub(crate) pending_due: bool,
 }
 

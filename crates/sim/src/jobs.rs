@@ -11,7 +11,7 @@ pub(crate) struct Jobs {
     spawned: Mutex<Vec<Job>>,
     /// Whether further jobs are rejected.
     pub(crate) full: AtomicBool,
-    /// How many of [`JobKind::Handshake`] were spawned.
+    /// How many jobs of [`JobKind::Handshake`] were spawned.
     pub(crate) handshakes: AtomicUsize,
 }
 

@@ -42,7 +42,7 @@ pub(crate) enum ScheduledEvent {
     SendCancelled { poller: usize, key: Key, sent: Sent },
     /// Readiness that a fault had withheld is reported.
     ReportReady(EndpointId, Edge),
-    /// The same, of a listener.
+    /// The same, for a listener.
     ReportListener(usize),
     /// A reset arrives at an endpoint.
     Reset(EndpointId),
@@ -130,7 +130,7 @@ impl Net {
         self.trace
     }
 
-    /// Adds an event to the hash (FNV-1a, by words).
+    /// Adds an event to the hash (FNV-1a, by words). `what` is the number of a kind of event.
     pub(crate) fn record(&mut self, what: u64, which: usize, value: u64) {
         for word in [self.now.as_nanos(), what, which as u64, value] {
             self.trace = (self.trace ^ word).wrapping_mul(0x100_0000_01B3);
@@ -173,8 +173,8 @@ impl Net {
         self.now = self.now.max(time);
     }
 
-    /// Handles the next event, if it is due. `None` if none is. A job is returned to the caller,
-    /// which must run it while the network is not borrowed.
+    /// Handles the next event, if it is due. Returns `None` if no event is due. A job is returned
+    /// to the caller, which must run it while the network is not borrowed.
     pub(crate) fn step(&mut self) -> Option<Option<Job>> {
         let entry = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now)?;
         match entry.remove() {
@@ -184,7 +184,7 @@ impl Net {
         Some(None)
     }
 
-    /// May handle an event that is due soon. In a real network, too, events occur during a turn.
+    /// May handle an event that is due soon: in a real network, events occur during turns.
     pub(crate) fn mid_turn_event(&mut self) {
         const SOON: Duration = Duration::from_millis(1);
         let mid_turn_event = self.faults.mid_turn_event;

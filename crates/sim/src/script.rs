@@ -11,8 +11,8 @@ use crate::endpoint::EndpointId;
 
 /// The steps of a peer.
 ///
-/// It reads all the time, unless a step says otherwise. After the last step, it waits for the end
-/// of the other side's output and closes.
+/// It reads everything as it arrives, unless a step changes that. After the last step, it waits for
+/// the end of the other side's output and closes.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     pub(crate) from: Option<IpAddr>,

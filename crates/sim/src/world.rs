@@ -19,7 +19,7 @@ use crate::script::{PeerState, Script};
 use crate::spin_check::SpinCheck;
 use crate::{Faults, SimDriver};
 
-/// Maximum duration of a job.
+/// Maximum virtual duration of a job.
 const JOB_TIME: Duration = Duration::from_millis(50);
 
 /// Time within which all connections must end by themselves. Longer than any deadline and the
@@ -79,7 +79,7 @@ impl World {
         self.jobs.full.store(refuse, Ordering::Relaxed);
     }
 
-    /// How many TLS client hellos were given to threads.
+    /// How many jobs to answer a TLS client hello were spawned.
     #[must_use]
     pub fn handshake_jobs(&self) -> usize {
         self.jobs.handshakes.load(Ordering::Relaxed)
@@ -349,7 +349,7 @@ impl World {
     ///
     /// # Panics
     ///
-    /// If one doesn't end.
+    /// If a connection or a script doesn't end.
     pub fn settle(&mut self) {
         let quiet = |world: &Self| {
             world.net.borrow().is_quiet()
@@ -357,7 +357,7 @@ impl World {
         };
         let settled = self.run_until(SETTLE_TIMEOUT, quiet);
         assert!(settled, "a connection or an event doesn't end: {:?}", self.net.borrow());
-        // Timers of closed connections fire.
+        // Lets the timers of closed connections fire.
         self.run(Duration::from_secs(200));
     }
 
@@ -366,7 +366,7 @@ impl World {
     ///
     /// # Panics
     ///
-    /// If one is violated.
+    /// If an invariant is violated.
     pub fn finish(mut self) {
         self.settle();
         for shard_state in &mut self.shards {

@@ -1,4 +1,4 @@
-//! A counter that web pages follow. A page that is slow misses numbers, and never the last one.
+//! A counter that web pages follow. A slow page misses numbers, but never the last one.
 //!
 //! ```console
 //! $ cargo run --example websocket_counter 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/

@@ -113,7 +113,7 @@ impl Fixture {
     }
 
     fn of(service: impl Service + 'static, request: &[u8]) -> Self {
-        let (shard, address) = stepped::shard(service);
+        let (shard, address) = stepped::shard(service, None);
         let client = TcpStream::connect(address).unwrap();
         let mut fixture =
             Self { shard, client, request: request.to_vec(), len: 0, content: Vec::new() };

@@ -121,7 +121,7 @@ impl Access {
 
 impl Fixture {
     fn new(service: impl Service + 'static) -> Self {
-        let (shard, address) = stepped::shard(service);
+        let (shard, address) = stepped::shard(service, None);
         let client = connect(address);
         Self { shard, address, client }
     }

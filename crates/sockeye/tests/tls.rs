@@ -1,6 +1,8 @@
 //! HTTP over TLS, with rustls as the client.
 
-use std::io::{self, Read, Write};
+mod stepped;
+
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,12 +15,14 @@ use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned};
+use sockeye::engine::driver::Driver;
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
 use sockeye::http::{self, Body, Options, Request};
 use sockeye::message;
 use sockeye::tls::{CertificateStore, Settings, provider, self_signed};
 use sockeye::{
-    Config, HandshakeStats, ListenAddr, Peer, Serving, TlsAcceptor, http_core, usable_cores,
+    Config, Consumed, End, Event, Fault, HandshakeStats, ListenAddr, Peer, Protocol, Serving, Time,
+    TlsAcceptor, Turn, http_core, usable_cores,
 };
 
 #[expect(dead_code, reason = "its main is unused here")]
@@ -235,6 +239,48 @@ fn a_message_service_knows_that_it_has_tls() {
     }
     serving.handle().drain();
     serving.join().unwrap();
+}
+
+/// Sends back what it gets first, and closes.
+struct EchoOnce;
+
+impl Protocol for EchoOnce {
+    fn on_bytes(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        turn.out.write(bytes);
+        turn.end(End::Close);
+        Ok(Consumed::more(bytes.len()))
+    }
+    fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+/// The client sends its request with the end of the handshake, as most do.
+#[test]
+fn tickets_the_last_response_and_close_notify_are_one_send() {
+    let (acceptor, client) = tls();
+    let (mut shard, address) = stepped::shard(|_: &Peer| EchoOnce, Some(acceptor));
+    let mut client = connect(&client, address);
+    client.sock.set_nonblocking(true).unwrap();
+    client.conn.writer().write_all(b"Hello over TLS").unwrap();
+    let mut received = Vec::new();
+    loop {
+        match client.read_to_end(&mut received) {
+            Ok(_) => break,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // The bytes may not have arrived yet, though the shard is idle.
+                let until = shard.driver().now() + Duration::from_millis(10);
+                shard.turn_until(until).unwrap();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(received, b"Hello over TLS");
+    assert_eq!(client.conn.tls13_tickets_received(), 2);
+    assert_eq!(shard.driver().calls().send, 2, "the first one is the answer to the client hello");
 }
 
 #[test]

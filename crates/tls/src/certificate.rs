@@ -83,7 +83,7 @@ impl CertificateInfo {
     }
 }
 
-/// The files of a certificate, when they are checked, and how strictly.
+/// The files of a certificate, the time at which it has to be valid, and whether it may be expired.
 pub(crate) struct Source<'a> {
     pub(crate) chain: (&'a Path, &'a Content),
     pub(crate) key: (&'a Path, &'a Content),
@@ -194,7 +194,7 @@ impl Certificate {
         ))
     }
 
-    /// A certificate that we have made.
+    /// A certificate that this program has made in memory.
     pub(crate) fn from_der(
         der: CertificateDer<'static>,
         key: PrivateKeyDer<'static>,

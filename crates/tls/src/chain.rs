@@ -9,11 +9,12 @@ use crate::x509::Facts;
 /// authorities have up to four, and bundles of authorities more than a hundred.
 pub(crate) const MAX_CHAIN: usize = 16;
 
-/// A certificate and what is known of it.
+/// A certificate, and the facts read from it.
 pub(crate) type Link = (CertificateDer<'static>, Facts);
 
 /// Sorts certificates from the server's, which is that at `first`, to the one nearest to the root.
-/// Those that don't follow are at the end, in the order of the file. Copies are left out.
+/// Certificates that aren't in this chain come last, in the order of the file. Duplicates are left
+/// out.
 pub(crate) fn sort(links: Vec<Link>, first: usize) -> (Vec<Link>, Vec<WarningKind>) {
     let mut rest: Vec<(usize, Link)> = Vec::with_capacity(links.len());
     for (at, link) in links.into_iter().enumerate() {

@@ -16,12 +16,12 @@ pub fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Writes a file to the disk, with this mode, and replaces the one before. The new file first has
+/// Writes a file to the disk, with this mode, and replaces the previous one. The new file first has
 /// the extension `new`: only one process at a time may do this.
 ///
 /// # Errors
 ///
-/// If it can't be written. The one before stays.
+/// If it can't be written. The previous file stays.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let new = path.with_extension("new");
     match fs::remove_file(&new) {

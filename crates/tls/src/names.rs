@@ -94,8 +94,8 @@ impl ResolvesServerCert for ByName {
             && let Some(mut offered) = hello.alpn()
             && offered.any(|name| name == ACME_TLS_ALPN)
         {
-            // A CA offers nothing else. Others might be served by this protocol if they could agree
-            // on it.
+            // A CA offers only this protocol. Any other client is refused: TLS might agree with it
+            // on this protocol, and the program would serve it.
             let is_only = hello.alpn().is_some_and(|offered| offered.count() == 1);
             return if is_only { challenges.certificate(&hello) } else { None };
         }

@@ -24,7 +24,8 @@ pub(crate) struct Content {
 #[derive(Default)]
 pub(crate) struct Reader {
     kept: HashMap<PathBuf, Content>,
-    /// Pipes are not opened any more, because opening one may wait forever for a writer.
+    /// All files have been read once. From then on, pipes are not opened, because opening one may
+    /// wait forever for a writer.
     has_read: bool,
 }
 
@@ -54,7 +55,7 @@ impl Reader {
         Ok([content, self.read(key)?])
     }
 
-    /// All files have been read once.
+    /// Records that all files have been read once.
     pub(crate) fn set_has_read(&mut self) {
         self.has_read = true;
     }

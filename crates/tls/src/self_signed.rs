@@ -139,8 +139,8 @@ impl SelfSigned {
     }
 }
 
-/// Takes the certificate from the folder if it is as it should be, or makes one. Returns whether it
-/// is new.
+/// Takes the certificate from the folder if it has all names and more than 30 days left, or makes
+/// one. Returns whether it is new.
 fn ensure(
     folder: &Path,
     names: &[String],

@@ -1,4 +1,4 @@
-//! What a program chooses.
+//! Settings of TLS for a server.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -39,8 +39,9 @@ pub struct ClientCa {
 pub trait Challenges: fmt::Debug + Send + Sync {
     /// The certificate that proves the control of the name that this client hello asks for. `None`:
     /// no validation is expected, and the handshake is refused. This method is called on an event
-    /// loop, for clients that offer only [`ACME_TLS_ALPN`]; those that offer others, too, are refused.
-    /// A connection that has agreed on it must be closed without serving anything.
+    /// loop, for clients that offer only [`ACME_TLS_ALPN`]; those that offer others, too, are
+    /// refused. The program must close a connection that has agreed on [`ACME_TLS_ALPN`] without
+    /// serving it.
     fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>>;
 }
 
@@ -54,7 +55,7 @@ pub struct Settings {
     pub unknown_name: UnknownName,
     /// Ask clients for certificates. No session is resumed then. Default: `None`, don't.
     pub client_ca: Option<ClientCa>,
-    /// Answers a CA that validates names, whose certificates are those of
+    /// Answers a CA that validates names. The certificates that the CA issues are loaded by
     /// [`CertificateStore::with_ordered`](crate::CertificateStore::with_ordered). Default: `None`.
     pub challenges: Option<Arc<dyn Challenges>>,
 }

@@ -56,11 +56,11 @@ pub struct CertificateStore {
     warnings: Vec<Warning>,
     tickets: Tickets,
     reader: Reader,
-    /// What was read last.
+    /// The digest of what was read last.
     seen: [u8; 32],
-    /// When a certificate that was not valid yet begins to be. The first, if there are several.
+    /// The first time at which a certificate that is not valid yet becomes valid.
     valid_from: Option<SystemTime>,
-    /// When [`CertificateStore::expiring`] has returned a certificate.
+    /// When [`CertificateStore::expiring`] returned each certificate last.
     reported: HashMap<Fingerprint, SystemTime>,
 }
 
@@ -68,8 +68,8 @@ pub struct CertificateStore {
 #[derive(Debug)]
 struct Pair {
     files: [PathBuf; 2],
-    /// This program orders the certificate from a CA: it may be missing or unusable until it has been
-    /// loaded, and be expired.
+    /// This program orders the certificate from a CA. The certificate may be expired. Until it has
+    /// been loaded once, it may also be missing or unusable.
     is_ordered: bool,
     has_been_loaded: bool,
 }
@@ -89,9 +89,9 @@ struct Loaded {
     certificates: Vec<CertificateInfo>,
     warnings: Vec<Warning>,
     tickets: Tickets,
-    /// Which pairs are among the certificates.
+    /// For each pair, whether its certificate was loaded.
     are_loaded: Vec<bool>,
-    /// When an ordered certificate begins to be valid that isn't yet.
+    /// The first time at which an ordered certificate that is not valid yet becomes valid.
     valid_from: Option<SystemTime>,
 }
 
@@ -113,9 +113,10 @@ impl CertificateStore {
         Self::with_ordered(pairs, Vec::new(), settings)
     }
 
-    /// The same, followed by certificates that this program orders from a CA. Their files may be
-    /// missing until the CA has issued them, and an expired certificate is used until it is renewed.
-    /// Files that have something wrong are a [warning](WarningKind::Unusable) until one was loaded.
+    /// As [`CertificateStore::open`], with more certificates, which this program orders from a CA.
+    /// Their files may be missing until the CA has issued them, and an expired certificate is used
+    /// until it is renewed. Files that have something wrong are a
+    /// [warning](WarningKind::Unusable) until the certificate was loaded once.
     ///
     /// # Errors
     ///
@@ -276,7 +277,7 @@ impl fmt::Debug for CertificateStore {
 }
 
 impl Loaded {
-    /// Notes which pairs have been loaded.
+    /// Records in `pairs` which of them have been loaded.
     fn note(&self, pairs: &mut [Pair]) {
         for (pair, is_loaded) in pairs.iter_mut().zip(&self.are_loaded) {
             pair.has_been_loaded |= is_loaded;

@@ -16,7 +16,7 @@ use x509_parser::x509::X509Version;
 pub(crate) struct Facts {
     pub(crate) subject: Vec<u8>,
     pub(crate) issuer: Vec<u8>,
-    /// To be shown.
+    /// The issuer's name, for messages.
     pub(crate) issuer_name: String,
     pub(crate) public_key: Vec<u8>,
     /// DNS names in lower case, and IP addresses.
@@ -24,7 +24,8 @@ pub(crate) struct Facts {
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
     pub(crate) is_authority: bool,
-    /// Version 1 can't say whether it is that of an authority. Some old roots have it.
+    /// It is a version 1 certificate, which can't say whether it is that of an authority. Some old
+    /// roots are.
     pub(crate) is_v1: bool,
     /// The certificate has a URL of its issuer's certificate, as those from public authorities do.
     pub(crate) names_issuer_url: bool,

@@ -26,7 +26,8 @@ socket.onmessage = event => lines.append(event.data + "\n");
 input.onchange = () => { socket.send(input.value); input.value = ""; };
 </script>"#;
 
-/// What members say, except that the room is closed when its last `Sender` is dropped.
+/// The channel of a chat room. It is a weak handle, so that the room closes when `main` drops the
+/// only `Sender`.
 type Room = broadcast::WeakSender<String>;
 
 /// Sends lines to a member, and the member's lines to all.
@@ -73,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("Open http://{} in two windows of a browser", serving.addresses()[0]);
     Signals::new([SIGINT, SIGTERM])?.forever().next();
     serving.handle().drain();
-    drop(room); // Sockets live until the drain deadline, unless their tasks end.
+    drop(room); // Ends the members' tasks: else their sockets would live until the drain deadline.
     serving.join()?;
     Ok(())
 }

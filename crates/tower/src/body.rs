@@ -26,8 +26,8 @@ pub(crate) struct HasRoom;
 ///
 /// It buffers up to 192 KiB, and slows down a client that sends faster than the service polls. Over
 /// HTTP/2, where a connection has many bodies, [`Options::collected`] is charged for that, and once
-/// it is spent, a body that buffers anything counts as full. If it is dropped, the rest of the body
-/// is not read. An incomplete body ends with [`Incomplete`].
+/// it is spent, a body that buffers anything counts as full. After a `RequestBody` is dropped, the
+/// rest of the body is not read. An incomplete body ends with [`Incomplete`].
 ///
 /// [`Options::collected`]: sockeye::http::Options::collected
 pub struct RequestBody {
@@ -50,7 +50,7 @@ struct State {
     pieces: VecDeque<Bytes>,
     /// Number of bytes of `pieces`.
     buffered: usize,
-    /// Charges the client for them, over HTTP/2.
+    /// Charges the client for the buffered bytes, over HTTP/2.
     permit: Option<Permit>,
     end: Option<Result<HeaderMap, Incomplete>>,
     waker: Option<Waker>,

@@ -48,12 +48,13 @@ pub(crate) struct Exchange<S> {
 struct ActiveRequest {
     /// Whether the method is HEAD.
     head_only: bool,
-    /// Of the promise that the task fulfills with the [`ResponseStart`], then with each [`Batch`].
+    /// The ticket of the promise that the task fulfills with the [`ResponseStart`], and then of
+    /// those that it fulfills with a [`Batch`].
     awaited: Option<Ticket>,
     /// Asks the task for the next [`Batch`].
     batch_requests: mpsc::UnboundedSender<Promise>,
     request_body: BodyWriter,
-    /// Of the promise that is fulfilled when the request's body has room again.
+    /// The ticket of the promise that is fulfilled when the request's body has room again.
     room: Option<Ticket>,
     /// Whether the event loop reads the request's body.
     reads_body: bool,
@@ -213,7 +214,7 @@ where
         convert::ALLOW
     }
 
-    /// The service decides, as over HTTP/1.1.
+    /// Every upgrade is allowed: the service refuses those that it doesn't want, as over HTTP/1.1.
     #[cfg(feature = "upgrade")]
     fn can_upgrade(&self, _: &[u8]) -> bool {
         true
@@ -240,8 +241,8 @@ impl ActiveRequest {
         self.request_body.end(convert::trailers(trailers).unwrap_or_default());
     }
 
-    /// Handles the message that the request's body has room. If its promise was abandoned, the
-    /// service has dropped the body. Returns whether `ticket` was that of this message.
+    /// Handles the message that the request's body has room. If the promise was abandoned, the
+    /// service has dropped the body. Returns whether `ticket` belongs to that promise.
     fn on_room(&mut self, ticket: Ticket, body: &Result<Message, Abandoned>) -> bool {
         if self.room != Some(ticket) {
             return false;

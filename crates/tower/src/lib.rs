@@ -45,7 +45,7 @@
 //! # Requests
 //!
 //! - A request's extensions contain the [`Peer`], so axum's `Extension<Peer>` takes the place of
-//!   its `ConnectInfo`. For code that needs the latter, add a layer that calls
+//!   its `ConnectInfo`. For code that needs `ConnectInfo`, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
 //! - With [`Options::with_tls`], [`Peer::tls`] says what the handshake has agreed on: version,
 //!   cipher suite, ALPN, SNI, and the client's certificates. Over HTTP/1.1, the URI has no scheme,
@@ -61,11 +61,11 @@
 //! - An incomplete body ends with the error [`Incomplete`]: the client disconnected, closed its
 //!   sending side of the connection, was too slow, or sent an invalid body. The server answers 400
 //!   or 408 if it can, and drops the service's response. A task that still owns the body is aborted
-//!   after 5 s, or earlier if 1,024 newer tasks of its worker are in the same state.
+//!   after 5 s, or earlier if 1,024 later requests of its worker have incomplete bodies, too.
 //! - When a client resets its connection, or the server closes it, the task is aborted at its next
 //!   `await`: its future and both bodies are dropped. A client that only closed its sending side
-//!   (half-close) still gets its response. Once the response has started, it is aborted when no
-//!   byte has been sent for
+//!   (half-close) still gets its response. Once the response has started, the task is aborted when
+//!   no byte has been sent for
 //!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout) (default: 15 s),
 //!   because a client that closed an event stream without a reset looks the same. A stream to a
 //!   half-closed client has to send more often; axum's `KeepAlive`, at its default of 15 s,
@@ -121,8 +121,8 @@
 //!
 //! # HTTP/2
 //!
-//! Clients that speak it get it: see [`Options::http2`]. Where this page says that a connection is
-//! closed or reset, in HTTP/2 it is the request's stream.
+//! Clients that support HTTP/2 use it: see [`Options::http2`]. Where this page says that a
+//! connection is closed or reset, HTTP/2 closes or resets only the request's stream.
 //!
 //! # Upgrades
 //!
@@ -160,11 +160,11 @@
 //!   an `Upgrade` field that names one of the protocols that the client asked for. In every other
 //!   case the `OnUpgrade` fails, as in hyper.
 //! - In HTTP/2, it is an extended CONNECT (RFC 8441). The extensions contain hyper's `Protocol`,
-//!   too, and any 2xx accepts; the client gets a 200. Until then, 16 KiB are charged to
-//!   [`Options::collected`]; once that is spent, the server answers 503. The protocol has one
-//!   stream, and what this page says about its connection applies to that stream. In axum, route
-//!   both versions by `any(…)`, and enable axum's feature `http2`, so that it checks the name of
-//!   the protocol.
+//!   too, and any 2xx accepts; the client gets a 200. Until the service answers, 16 KiB are charged
+//!   to [`Options::collected`]; when that budget is spent, the server answers 503. The protocol has
+//!   one stream, and what this page says about its connection applies to that stream. In axum,
+//!   route both versions by `any(…)`, and enable axum's feature `http2`, so that it checks the name
+//!   of the protocol.
 //! - What the peer sends waits until the task reads it, and what the task writes waits until the
 //!   peer does. Up to 64 KiB per direction are buffered here, beyond what
 //!   [`Config::max_buffered_output`](sockeye::Config::max_buffered_output) and axum allow. By
@@ -173,8 +173,8 @@
 //! - `shutdown` closes our sending side. When the task drops the connection, it is closed after the
 //!   last byte.
 //! - When the connection ends, the task can read what arrived before, and then gets the end, or an
-//!   error that says why. Nothing aborts the task: it is one of the service's own. If it neither
-//!   reads nor writes, it doesn't notice.
+//!   error that says why. The server doesn't abort the task, which the service has spawned. A task
+//!   that neither reads nor writes doesn't notice the end.
 //! - A peer that doesn't read what was sent is disconnected after
 //!   [`Config::write_timeout`](sockeye::Config::write_timeout). There is no timeout for silence:
 //!   send pings if you need one. An upgraded connection counts as one of

@@ -8,9 +8,12 @@
 //! ```
 //!
 //! [`line`] formats lines, and those for a terminal with [`terminal_line`]; [`queue`] moves them
-//! from the workers to the thread, [`sink`] writes them.
+//! from the workers to the thread, [`sink`] writes them. On a terminal, there may also be lines of
+//! [`connections`], of which there is a [`limit`].
 
+mod connections;
 mod escape;
+mod limit;
 mod line;
 mod queue;
 mod sink;
@@ -25,6 +28,7 @@ use sockeye::http_core::{Log, Outcome, RequestHead};
 use sockeye::proto::{Peer, WallTime};
 use tracing::warn;
 
+pub(crate) use self::connections::Connections;
 pub(crate) use self::line::Format;
 use self::line::{DateCache, Sender};
 use self::queue::Lines;
@@ -42,19 +46,21 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Starts the thread that writes for this number of workers.
+    /// Starts the thread that writes for this number of workers. `shown` is what lines on a terminal
+    /// are about, for warnings.
     pub(crate) fn start(
         sink: Sink,
         format: Format,
         proxies: Proxies,
         workers: usize,
+        shown: &'static str,
     ) -> io::Result<Self> {
         let is_file = matches!(sink, Sink::File { .. });
         if let Some(path) = sink.unread_pipe() {
             let path = path.display();
             warn!(target: "sockeye", %path, "the pipe of the access log has no reader; dropping lines");
         }
-        Ok(Self { lines: Lines::start(workers, sink)?, format, proxies, is_file })
+        Ok(Self { lines: Lines::start(workers, sink, shown)?, format, proxies, is_file })
     }
 
     /// Reopens the file on SIGHUP; `None` for standard error.
@@ -66,6 +72,14 @@ impl AccessLog {
     /// The log of one worker, to be called on its thread.
     pub(crate) fn worker(&self, number: usize) -> Rc<dyn Log> {
         Rc::new(Worker { log: self.clone(), number, dates: RefCell::default() })
+    }
+
+    /// What writes the lines of connections, if this log is on a terminal.
+    pub(crate) fn connections(&self) -> Option<Connections> {
+        match self.format {
+            Format::Terminal { color } => Some(Connections { lines: self.lines.clone(), color }),
+            Format::Combined | Format::Json => None,
+        }
     }
 
     /// Writes the last lines, after the workers have ended.

@@ -6,14 +6,15 @@
 
 use std::io;
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
+use super::limit::{Decision, Kind, Limit};
 use super::sink::Sink;
-use crate::writer::{self, Queue, count_lines};
+use crate::writer::{self, Queue, count_lines, lock};
 
 /// Maximum number of bytes in a buffer of a worker: the lines of about 250 ms at full load.
 const MAX_QUEUED: usize = 1024 * 1024;
@@ -37,6 +38,8 @@ pub(super) struct Lines {
     reopen: Arc<AtomicBool>,
     /// Lines that the thread has taken and not written yet.
     unwritten: Arc<AtomicU64>,
+    /// Of the lines of connections, which only a terminal has.
+    limit: Arc<Mutex<Limit>>,
     mode: Mode,
 }
 
@@ -63,7 +66,7 @@ const FOR_PROGRAMS: Mode = Mode {
 
 /// For people who watch a terminal.
 const FOR_PEOPLE: Mode = Mode {
-    what: "request",
+    what: "",
     in_order: true,
     max_queued: MAX_QUEUED_FOR_TERMINAL,
     batch_delay: TERMINAL_BATCH_DELAY,
@@ -71,15 +74,22 @@ const FOR_PEOPLE: Mode = Mode {
 };
 
 impl Lines {
-    /// Starts the thread that writes the lines of all workers to `sink`.
-    pub(super) fn start(workers: usize, mut sink: Sink) -> io::Result<Self> {
+    /// Starts the thread that writes the lines of all workers to `sink`. `shown` is what lines on a
+    /// terminal are about, for warnings.
+    pub(super) fn start(workers: usize, mut sink: Sink, shown: &'static str) -> io::Result<Self> {
         let mode = match sink {
-            Sink::Terminal => FOR_PEOPLE,
+            Sink::Terminal => Mode { what: shown, ..FOR_PEOPLE },
             Sink::Stderr | Sink::File { .. } => FOR_PROGRAMS,
         };
         let lanes = if mode.in_order { 1 } else { workers };
         let queue = Arc::new(Queue::new(lanes, mode.batch_delay));
-        let lines = Self { queue, reopen: Arc::default(), unwritten: Arc::default(), mode };
+        let lines = Self {
+            queue,
+            reopen: Arc::default(),
+            unwritten: Arc::default(),
+            limit: Arc::default(),
+            mode,
+        };
         let own = lines.clone();
         let mut losses = Losses::default();
         writer::start(&lines.queue, "access-log", move |batch, flushing| {
@@ -87,6 +97,9 @@ impl Lines {
             if reopen {
                 // Lines from before the signal belong in the old file.
                 own.queue.take(batch);
+            }
+            if let Some(line) = lock(&own.limit).take(Instant::now(), flushing) {
+                batch.extend_from_slice(line.as_bytes());
             }
             // A write that may block can last until the program exits, so its lines are counted
             // before. Other writes leave unwritten lines in the batch, which is counted after the
@@ -110,8 +123,9 @@ impl Lines {
             own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             losses.dropped += own.queue.take_refused();
             losses.report(mode.what, flushing && batch.is_empty());
-            // If losses are unreported, this is called again even without new lines.
-            losses.are_unreported().then(|| Instant::now() + REPORT_EVERY)
+            // If anything is unreported, this is called again even without new lines.
+            let losses_due = losses.are_unreported().then(|| Instant::now() + REPORT_EVERY);
+            lock(&own.limit).due().into_iter().chain(losses_due).min()
         })?;
         Ok(lines)
     }
@@ -124,6 +138,16 @@ impl Lines {
             true => self.queue.put(max, write),
             false => self.queue.try_put(worker, max, write),
         };
+    }
+
+    /// Counts a line of a connection. Write it only if the result says so.
+    pub(super) fn count(&self, kind: Kind, now: Instant) -> Decision {
+        lock(&self.limit).count(kind, now)
+    }
+
+    /// Makes the thread look when it has to report lines that were left out.
+    pub(super) fn wake(&self) {
+        self.queue.wake();
     }
 
     /// Asks the thread to reopen the file.
@@ -199,6 +223,7 @@ mod tests {
             queue: Arc::clone(&queue),
             reopen: Arc::default(),
             unwritten: Arc::default(),
+            limit: Arc::default(),
             mode: FOR_PROGRAMS,
         };
         let line = "x".repeat(1000);
@@ -218,7 +243,7 @@ mod tests {
     fn every_line_of_every_worker_is_written_once_and_complete() {
         const LINES: usize = 2000;
         let path = scratch("lines");
-        let lines = Lines::start(3, Sink::file(path.clone()).unwrap()).unwrap();
+        let lines = Lines::start(3, Sink::file(path.clone()).unwrap(), "").unwrap();
         std::thread::scope(|scope| {
             for worker in 0..3 {
                 let lines = &lines;

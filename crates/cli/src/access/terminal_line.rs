@@ -73,7 +73,7 @@ fn write_request([method, path]: [&[u8]; 2], width: usize, line: &mut Vec<u8>) {
 }
 
 /// Foreground colours of ANSI terminals.
-const RED: u8 = 31;
+pub(super) const RED: u8 = 31;
 const GREEN: u8 = 32;
 const YELLOW: u8 = 33;
 const CYAN: u8 = 36;
@@ -89,7 +89,7 @@ fn color_of(status: Option<Status>) -> Option<u8> {
 }
 
 /// Appends what `write_text` appends, in `color` if there is one.
-fn paint(color: Option<u8>, line: &mut Vec<u8>, write_text: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn paint(color: Option<u8>, line: &mut Vec<u8>, write_text: impl FnOnce(&mut Vec<u8>)) {
     let Some(color) = color else { return write_text(line) };
     write(line, format_args!("\x1b[{color}m"));
     write_text(line);

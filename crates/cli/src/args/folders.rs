@@ -23,10 +23,10 @@ pub(crate) struct FolderArgs {
     /// List folders that have no index.html.
     ///
     /// ?format=json and ?format=text return the listing in that format. ?format=tar returns an
-    /// archive of everything in the folder, whether or not there is an index.html. Hidden files are
-    /// never listed. Other entries that can't be served are counted. Default: on if standard output
-    /// is a terminal, every --listen is a loopback address, and there is neither --trusted-proxy
-    /// nor --host.
+    /// archive of everything in the folder, whether or not there is an index.html. ?format=html
+    /// after a Markdown file shows it as a page. Hidden files are never listed. Other entries that
+    /// can't be served are counted. Default: on if standard output is a terminal, every --listen
+    /// is a loopback address, and there is neither --trusted-proxy nor --host.
     #[arg(long, help_heading = "Content")]
     pub(crate) listing: bool,
 

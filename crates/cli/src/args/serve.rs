@@ -390,7 +390,7 @@ pub(crate) struct Serve {
     ///
     /// Of info and more severe levels, ten lines of a kind are logged per client and minute, and
     /// then a line with the number of those left out. Lines of debug and trace are never left out.
-    /// Requests over HTTP that are shown on a terminal are of level info.
+    /// Requests over HTTP and connections that are shown on a terminal are of level info.
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
     #[arg(value_parser = level())]
     pub(crate) log: LevelFilter,

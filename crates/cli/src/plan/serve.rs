@@ -71,6 +71,7 @@ pub(crate) struct Message {
 #[derive(Debug)]
 pub(crate) struct Echo {
     pub(crate) serve: Serve,
+    pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) idle: Duration,
     /// Echo the messages of WebSockets, rather than bytes.
     pub(crate) websocket: Option<WebSocket>,
@@ -121,15 +122,16 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let access = match flags.access_log {
         Some(path) if path == Path::new("off") => None,
         Some(path) => Some((open_access_log(path)?, flags.access_log_format)),
-        None => request_lines(stdout, flags.serve.log),
+        None => lines(stdout, flags.serve.log),
     };
     let http2 = flags.http2.is_on();
     let hsts = flags.https.hsts.map(|span| span.0);
     Ok(Http { serve, folders, limits, access, proxies, hosts, http2, hsts })
 }
 
-/// The log of requests that a terminal shows at log level `info` and the more verbose ones.
-fn request_lines(stdout: Stdout, level: LevelFilter) -> Option<(Sink, access::Format)> {
+/// The lines of requests or connections that a terminal shows at log level `info` and the more
+/// verbose ones.
+fn lines(stdout: Stdout, level: LevelFilter) -> Option<(Sink, access::Format)> {
     match stdout {
         Stdout::Terminal { color } if level >= LevelFilter::INFO => {
             Some((Sink::Terminal, access::Format::Terminal { color }))
@@ -188,18 +190,19 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
-    let access = request_lines(stdout, flags.serve.log);
+    let access = lines(stdout, flags.serve.log);
     let http2 = flags.http2.is_on();
     Ok(Message { serve, answers, access, limits, websocket, frames_only, http2, hosts, origins })
 }
 
-pub(crate) fn echo(flags: args::Echo) -> Result<Echo, Error> {
+pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
     let names = tls::names(&flags.listen, &AllowedHosts::default());
     let websocket = flags.websocket;
     // Bytes have no name in ALPN.
     let alpn: &[&[u8]] = if websocket.is_on { &HTTP_ALPN } else { &[] };
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
+    let access = lines(stdout, flags.serve.log);
     let limits = ws::Limits {
         message: websocket.max_message.0,
         fragments: websocket.max_fragments,
@@ -209,13 +212,19 @@ pub(crate) fn echo(flags: args::Echo) -> Result<Echo, Error> {
     let origins = origins(&websocket.origin, "open WebSockets")?;
     let deflate = websocket.deflate;
     let websocket = websocket.is_on.then_some(WebSocket { limits, origins, deflate });
-    Ok(Echo { serve, idle: flags.idle_timeout.0, websocket })
+    Ok(Echo { serve, access, idle: flags.idle_timeout.0, websocket })
 }
 
 /// The origins of `--origin`, whose pages may do `what`.
 fn origins(typed: &[String], what: &str) -> Result<AllowedOrigins, Error> {
     let hint = "To allow an origin, start sockeye with --origin URL";
-    let mut origins = AllowedOrigins::default().hint(hint);
+    let mut origins = AllowedOrigins::default().hint(hint).on_refused(|origin| {
+        let origin = origin.unwrap_or("(none, or not one)");
+        tracing::warn!(
+            target: "sockeye", origin,
+            "a web page was refused because of its origin; allow it with --origin URL"
+        );
+    });
     for origin in typed {
         if origin == "*" {
             return Err(Error::usage(format!(

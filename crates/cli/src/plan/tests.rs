@@ -28,7 +28,9 @@ fn plan_on(stdout: Stdout, line: &[&str]) -> Result<Plan, Error> {
     let line = CommandLine::read([&["sockeye"], line].concat()).or_usage()?;
     match line.command {
         Command::Http(flags) => http(*flags, stdout).map(|plan| Plan::Http(Box::new(plan))),
-        Command::Echo(flags) => echo(flags).map(|plan| Plan::Echo(Box::new(plan.serve))),
+        Command::Echo(flags) => {
+            echo(flags, Stdout::Other).map(|plan| Plan::Echo(Box::new(plan.serve)))
+        }
         Command::Message(flags) => message(flags, stdout).map(|plan| Plan::Message(Box::new(plan))),
         Command::Send(flags) if line_is_message(&flags) => {
             send_messages(flags).map(Plan::SendMessages)

@@ -2,8 +2,9 @@
 //!
 //! A thread reads a piece when every connection has requested one, and sends it to all of them. So
 //! all connections send at the speed of the slowest peer, and each holds one piece besides its
-//! output. A request is a promise. A [`Remote`](sockeye::proto::Remote) would fill the output up to
-//! the limit at which the engine stops reading, and then an echo server stops reading, too.
+//! output. A connection requests a piece by a promise, when its output has room. By a
+//! [`Remote`](sockeye::proto::Remote), the thread would fill the output up to the limit at which
+//! the engine stops reading. Then an echo server stops reading, too, and neither side goes on.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
@@ -19,7 +20,7 @@ use crate::writer::lock;
 /// Maximum size of a piece.
 pub(in crate::send) const PIECE: usize = 64 * 1024;
 
-/// The value of a connection's promise.
+/// What a connection's promise is fulfilled with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::send) enum Piece {
     /// At least one byte.

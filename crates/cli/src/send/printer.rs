@@ -81,8 +81,8 @@ impl Printer {
         Ok(printer)
     }
 
-    /// Calls `write` to append to the queue, if there is room. Otherwise `promise` makes the promise
-    /// of a message that says when there is.
+    /// Calls `write` to append to the queue, if there is room. Otherwise calls `promise`, and
+    /// fulfills that promise when there is room.
     pub(super) fn print(
         &self,
         promise: impl FnOnce() -> Promise,

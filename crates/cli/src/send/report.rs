@@ -31,6 +31,11 @@ impl Report {
         Self { summary: Summary::default(), unconnected: Vec::new(), warn: Box::new(warn) }
     }
 
+    /// Tells the user something at once.
+    pub(in crate::send) fn note(&mut self, text: &str) {
+        (self.warn)(text.to_owned());
+    }
+
     /// Records how connection `number` ended, what it sent and received, and a hint for the user.
     pub(in crate::send) fn record(
         &mut self,

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use sockeye::Service;
+use sockeye::engine::Closed;
 use sockeye::http_core::{Log, Outcome, RequestHead, Server, ServerConfig, Status};
 use sockeye::proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn, WallTime};
 use sockeye::tls::ACME_TLS_ALPN;
@@ -43,6 +44,10 @@ impl<S: Service> Service for WithRedirects<S> {
 
     fn open_plain(&mut self, _: &Peer) -> Option<Box<dyn Protocol>> {
         Some(self.redirecting())
+    }
+
+    fn on_closed(&mut self, closed: &Closed<'_>) {
+        self.service.on_closed(closed);
     }
 
     fn deadline(&self) -> Option<Time> {

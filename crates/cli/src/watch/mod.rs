@@ -1,5 +1,5 @@
-//! Watches the served folders for `--live`, on a thread of its own, and says which URLs' files have
-//! changed.
+//! Watches the served folders for `--live`, on a thread of its own, and reports the paths in URLs
+//! of the files that have changed.
 
 mod names;
 mod tree;
@@ -19,18 +19,19 @@ use sockeye::files::Live;
 pub(crate) use self::tree::Root;
 use self::tree::Tree;
 
-/// How long nothing must change before pages are told. One save of an editor is several changes.
+/// How long nothing must change before pages are told. An editor makes several changes when it
+/// saves a file.
 const QUIET: Duration = Duration::from_millis(50);
 
 /// How long pages wait at most, while a build writes file after file.
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
-/// How long the start waits for the first look at the folders. In most sites it takes less, and no
-/// change after the start is missed.
+/// How long [`start`] waits until all folders are watched. Most sites take less, and then no change
+/// after the start is missed.
 const MAX_FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// Watches these folders from now on, until the process ends. If there are very many, they are
-/// still being looked at when this returns.
+/// Watches these folders until the process ends. If there are very many, some are not watched yet
+/// when this returns.
 ///
 /// # Errors
 ///
@@ -65,8 +66,8 @@ pub(crate) fn start(roots: Vec<Root>, live: Arc<Live>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs `first` and then `rest` on a thread, and waits for `first` at most for `max`. Returns whether
-/// it was done by then. `rest` gets its result, and whether nobody waited for it any more.
+/// Runs `first` and then `rest` on a thread, and waits up to `max` for the end of `first`. Returns
+/// whether `first` ended in that time. `rest` gets the result of `first`, and whether it was late.
 fn spawn<T: Send + 'static>(
     first: impl FnOnce() -> T + Send + 'static,
     max: Duration,
@@ -92,6 +93,7 @@ fn watch(mut tree: Tree, live: &Live) -> Result<(), Errno> {
                 break;
             }
         }
+        tree.report_missing();
         live.changed(changed.iter().map(Vec::as_slice));
     }
 }

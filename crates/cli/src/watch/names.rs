@@ -9,7 +9,7 @@ fn is_hidden(name: &[u8], is_root: bool) -> bool {
 /// Whether a file with this name is one that editors and other programs write for a moment, to
 /// rename it or to keep an old version.
 fn is_temporary(name: &[u8]) -> bool {
-    // Emacs, Vim (a probe of the folder), and JetBrains' programs.
+    // `#NAME#` is Emacs', `4913` is Vim's (a test of the folder), `___jb_…` is JetBrains'.
     let is_between = |edge| name.len() > 1 && name.starts_with(edge) && name.ends_with(edge);
     [&b"~"[..], b".tmp", b".swp", b"___jb_tmp___", b"___jb_old___"]
         .iter()

@@ -1,9 +1,10 @@
-//! The watched folders: all that are below the served ones, by inotify.
+//! The watched folders: the served ones and all folders in them, by inotify.
 //!
 //! A folder that appears later is watched, too. Symbolic links are followed where the server
-//! follows them: for one to a folder, that folder is watched under the link's name; for one to a
-//! file, the folder of that file. The folder that a served one is in is watched for its name only,
-//! because a build may replace the whole served folder, or the link that leads to it.
+//! follows them. If a link leads to a folder, that folder is watched under the link's name; if it
+//! leads to a file, the folder of that file is watched. The parent of a served folder is watched
+//! for the served folder's name only, because a build may replace that folder, or the link that
+//! leads to it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -17,21 +18,21 @@ use rustix::fs::inotify::{
     CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
 };
 use rustix::io::Errno;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::names::is_ignored;
 
 /// The most folders and links that are watched. Each takes about 1 KiB of the kernel's memory.
 const MAX_WATCHED: usize = 32 * 1024;
 
-/// The most changed paths that are collected. More are "everything".
+/// The most changed paths that are collected. If more change, [`EVERYTHING`] stands for them.
 const MAX_PATHS: usize = 4096;
 
-/// The most events that are read at a time, and how often.
+/// The most events that are read at a time, and the most reads for one call of [`Tree::read`].
 const MAX_EVENTS: usize = 1024;
 const MAX_READS: usize = 64;
 
-/// Everything in the root.
+/// The path of the root in a URL: everything may have changed.
 const EVERYTHING: &[u8] = b"/";
 
 /// A served folder or file.
@@ -47,8 +48,8 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// The path in the URL of a served folder, with a final slash; or of the folder that a served
-    /// file seems to be in.
+    /// The path of a served folder in a URL, with a final slash. For a served file, the path of the
+    /// folder that it seems to be in.
     fn url(&self) -> Vec<u8> {
         let prefix = self.prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
@@ -56,19 +57,20 @@ impl Root {
     }
 }
 
-/// What a watched folder is watched for.
+/// What a folder is watched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Watched {
-    /// The folder, or the link that leads to it or to a file in it; of a served folder, its path.
+    /// By scope: the watched folder, or the link that leads to it; the served file, or the link
+    /// that leads to a file in the watched folder; the served folder.
     path: PathBuf,
-    /// Its path in a URL, with a final slash if it is a folder.
+    /// The path of this folder or file in a URL, with a final slash if it is a folder.
     url: Vec<u8>,
     scope: Scope,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Scope {
-    /// All names in it. Whether it is a served folder itself.
+    /// All names in the watched folder. `is_root`: it is a served folder itself.
     Folder { is_root: bool },
     /// Only this name: the target of a link, or a served file.
     File(OsString),
@@ -87,14 +89,19 @@ struct Event {
 pub(super) struct Tree {
     inotify: OwnedFd,
     roots: Vec<Root>,
-    /// By the number of the watch. A folder that is seen at several paths has one watch.
+    /// By inotify's watch descriptor. A folder that is reached by several paths has one watch.
     watched: HashMap<i32, Vec<Watched>>,
+    /// The number of [`Watched`]s in `watched`.
     count: usize,
     /// The links that are followed, besides those of roots.
     links: HashSet<PathBuf>,
     max: usize,
     /// Whether a limit was reached and logged.
     is_full: bool,
+    /// The roots that were missing when that was last logged.
+    missing: HashSet<PathBuf>,
+    /// A root may have gone or come back since then.
+    is_changed: bool,
 }
 
 impl AsFd for Tree {
@@ -112,10 +119,12 @@ impl Tree {
     fn with_max(roots: Vec<Root>, max: usize) -> Result<Self, Errno> {
         let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let (watched, links) = (HashMap::new(), HashSet::new());
-        Ok(Self { inotify, roots, watched, count: 0, links, max, is_full: false })
+        let (count, missing) = (0, HashSet::new());
+        let (is_full, is_changed) = (false, false);
+        Ok(Self { inotify, roots, watched, count, links, max, is_full, missing, is_changed })
     }
 
-    /// Watches all that is there now. With many folders, that takes long.
+    /// Adds watches for all served folders and files. With many folders, this takes long.
     pub(super) fn look(&mut self) {
         for root in self.roots.clone() {
             let Root { path, is_file, .. } = &root;
@@ -133,7 +142,7 @@ impl Tree {
         }
     }
 
-    /// The changes since the last call, as paths of URLs. One with a final slash is a folder, in
+    /// The changes since the last call, as paths in URLs. A path with a final slash is a folder, in
     /// which everything may have changed.
     pub(super) fn read(&mut self) -> Result<BTreeSet<Vec<u8>>, Errno> {
         let mut changed = BTreeSet::new();
@@ -186,8 +195,12 @@ impl Tree {
                         let url = [&watched.url, name.as_bytes()].concat();
                         self.on_child(child, url, event.flags, changed);
                     }
-                    Scope::File(only) if only == *name => drop(changed.insert(watched.url)),
+                    Scope::File(only) if only == *name => {
+                        self.is_changed = true;
+                        changed.insert(watched.url);
+                    }
                     Scope::Root(only) if only == *name => {
+                        self.is_changed = true;
                         self.watch_again();
                         changed.insert(watched.url);
                     }
@@ -197,7 +210,7 @@ impl Tree {
         }
     }
 
-    /// A name in a folder has changed, appeared or gone.
+    /// Handles the event that a file, folder or link in a folder has changed, appeared or gone.
     fn on_child(
         &mut self,
         path: PathBuf,
@@ -226,7 +239,7 @@ impl Tree {
         }
     }
 
-    /// Watches everything from the beginning: a served folder was replaced, or events were lost.
+    /// Removes all watches and adds them again: a served folder was replaced, or events were lost.
     fn watch_again(&mut self) {
         for watch in take(&mut self.watched).into_keys() {
             // Fails if the folder is gone.
@@ -279,7 +292,8 @@ impl Tree {
         }
     }
 
-    /// Whether the server follows a link: into a served folder, or another one that was named.
+    /// Whether the server follows a link: it leads into a served folder, or into one of
+    /// [`Root::links_into`].
     fn may_follow(&self, link: &Path) -> bool {
         let Ok(target) = fs::canonicalize(link) else { return false };
         let folders = self.roots.iter().flat_map(|root| root.links_into.iter().chain([&root.path]));
@@ -287,8 +301,8 @@ impl Tree {
         folders.any(|folder| target.starts_with(folder))
     }
 
-    /// Watches `folder`. Returns false if that is impossible, or if what is in it was watched
-    /// before: a link may lead to a folder above it.
+    /// Watches `folder`. Returns false if that is impossible, or if its content is watched already:
+    /// a link may lead to a folder that contains the link.
     fn watch(&mut self, folder: &Path, watched: Watched) -> bool {
         const FLAGS: WatchFlags = WatchFlags::CREATE
             .union(WatchFlags::DELETE)
@@ -327,7 +341,7 @@ impl Tree {
         true
     }
 
-    /// Watches a folder or link no more, nor what is below it.
+    /// Stops watching a folder or link, and everything below it.
     fn remove_below(&mut self, path: &Path) {
         let (inotify, count) = (&self.inotify, &mut self.count);
         self.links.retain(|link| !link.starts_with(path));
@@ -342,6 +356,30 @@ impl Tree {
             }
             !all.is_empty()
         });
+    }
+
+    /// Logs which served folders and files have gone, or come back, since the last call. Call this
+    /// when nothing changes for a while: builds and editors replace what is served.
+    pub(super) fn report_missing(&mut self) {
+        if !replace(&mut self.is_changed, false) {
+            return;
+        }
+        for Root { path, is_file, .. } in &self.roots {
+            let what = if *is_file { "file" } else { "folder" };
+            let shown = path.display();
+            if path.exists() {
+                if self.missing.remove(path) {
+                    info!(target: "sockeye", path = %shown, "--live: the served {what} is back");
+                }
+            } else if self.missing.insert(path.clone()) {
+                warn!(
+                    target: "sockeye",
+                    path = %shown,
+                    "--live: the served {what} is gone: put it back, or start sockeye again with \
+                     another one"
+                );
+            }
+        }
     }
 
     fn report_full(&mut self, advice: &str) {

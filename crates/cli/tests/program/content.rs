@@ -53,6 +53,37 @@ fn several_folders_are_served_and_listed_on_the_start_screen() {
 }
 
 #[test]
+fn a_folder_of_markdown_is_shown_as_pages_where_it_is_listed() {
+    let docs = Folder::new();
+    docs.write("README.md", b"See [setup](setup.md#Linux).");
+    docs.write("setup.md", b"# Setup\n\n## Linux\n");
+    let server = start(&[docs.text(), "--listing"]);
+    let browser = "Accept: text/html,*/*;q=0.8\r\n";
+    let listing = get(&server, "/", browser);
+    assert!(listing.contains("<a href=\"setup.md?format=html\">"), "{listing}");
+    assert!(
+        listing.contains("<a href=\"setup.md?format=html#readme-linux\">setup</a>"),
+        "{listing}"
+    );
+    let page = get(&server, "/setup.md?format=html", browser);
+    assert!(page.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"), "{page}");
+    assert!(
+        page.contains("<title>Setup</title>") && page.contains("id=\"readme-linux\""),
+        "{page}"
+    );
+    assert!(get(&server, "/setup.md", browser).ends_with("\r\n\r\n# Setup\n\n## Linux\n"));
+    let unlisted = start(&[docs.text(), "--no-listing"]);
+    let source = get(&unlisted, "/setup.md?format=html", browser);
+    assert!(source.contains("\r\nContent-Type: text/markdown; charset=utf-8\r\n"), "{source}");
+    for (flag, rule) in
+        [("--listing", "asks for a Markdown file"), ("--no-listing", "names the file")]
+    {
+        let explained = run(&["explain", "/setup.md?format=html", docs.text(), flag]);
+        assert!(text(&explained.stdout).contains(rule), "{flag}: {}", text(&explained.stdout));
+    }
+}
+
+#[test]
 fn a_deleted_file_is_closed_without_another_request() {
     let site = Folder::new();
     site.write("large", &[7; 100_000]);

@@ -172,6 +172,28 @@ fn a_page_that_cannot_reload_is_named_once() {
 }
 
 #[test]
+fn a_served_folder_that_goes_and_comes_back_is_named() {
+    let parent = Folder::new();
+    let (site, away) = (parent.join("site"), parent.join("away"));
+    fs::create_dir(&site).unwrap();
+    fs::write(parent.join("site/index.html"), PAGE).unwrap();
+    let mut server = Running::start(&["http", &site, "--live", "--listen", "127.0.0.1:0"]);
+    let path = format!("path={site}");
+    for (from, to, level, expected) in [
+        (&site, &away, " WARN ", "--live: the served folder is gone: "),
+        (&away, &site, " INFO ", "--live: the served folder is back "),
+    ] {
+        fs::rename(from, to).unwrap();
+        let line = server.next_line();
+        assert!(line.contains(level) && line.contains(expected), "{line}");
+        assert!(line.trim_end().ends_with(&path), "{line}");
+    }
+    let mut page = Page::open(&server, "http://localhost").unwrap();
+    fs::write(parent.join("site/new.css"), "").unwrap();
+    page.until("/new.css");
+}
+
+#[test]
 fn without_the_flag_pages_are_sent_as_they_are() {
     let folder = site();
     let server = server(&folder, &["--fresh"]);

@@ -1,6 +1,7 @@
 //! The program as a user runs it: started, used over sockets, stopped by signals.
 
 mod access_log;
+mod connections;
 mod content;
 mod explain;
 mod flags;

@@ -94,6 +94,20 @@ fn lines_that_are_typed_go_out_and_messages_come_in_until_ctrl_d() {
 }
 
 #[test]
+fn on_a_terminal_send_says_how_to_end() {
+    let server = echo(&[]);
+    let (mut pty, terminal) = open_terminal();
+    let mut command = sockeye(&["send", server.url()]);
+    command.stdin(terminal.try_clone().unwrap()).stdout(terminal.try_clone().unwrap());
+    let mut child = command.stderr(terminal).spawn().unwrap();
+    drop(command);
+    let hint = "Connected. Each line that you type is a message; Ctrl-D closes.\r\n";
+    assert_eq!(shown(&mut pty, "\n"), hint);
+    pty.write_all(b"\x04").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn on_a_terminal_a_server_that_stops_is_shown() {
     let mut server = echo(&[]);
     let (mut pty, terminal) = open_terminal();
@@ -142,7 +156,7 @@ fn a_server_of_something_else_is_named() {
         (
             url(&websocket, "ws"),
             &["-H", "Origin: https://a.example"],
-            "403 Forbidden (The request comes from a page of another origin",
+            "--origin URL.); -H 'Origin: URL' sends another origin",
         ),
         ("ws://127.0.0.1:1/".into(), &[], "could not connect: Connection refused"),
     ] {

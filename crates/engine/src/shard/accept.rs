@@ -164,6 +164,7 @@ impl<D: Driver> Shard<D> {
                 let mut conn =
                     Conn::new(socket, key, peer, Stage::Established, protocol, self.resources.now);
                 conn.counted = true;
+                conn.served = true;
                 self.insert(key, conn);
                 self.unwatched.push(key);
                 self.start_session(key);

@@ -8,8 +8,9 @@ use sockeye_proto::{Blame, Event, Fault, Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
 use super::state::{Phase, Shard, find, slot_of};
-use crate::conn::{SendState, Stage};
+use crate::conn::{Conn, SendState, Stage, catch_panic};
 use crate::driver::Driver;
+use crate::service::Closed;
 
 /// Maximum number of buffers that are read from a connection before its protocol gets
 /// [`Event::Drain`]: about as much as a socket's receive queue holds.
@@ -38,6 +39,9 @@ impl<D: Driver> Shard<D> {
             self.resources.reads.remove(key);
         }
         conn.session.close(&reason, &mut self.resources);
+        if conn.served {
+            self.notify_service(&conn, &reason);
+        }
         if let Some(secure) = conn.secure.take() {
             self.close_secure(*secure, &mut conn, &reason);
         } else if matches!(conn.stage, Stage::Signing(_)) {
@@ -78,6 +82,18 @@ impl<D: Driver> Shard<D> {
             }
         }
         self.driver.close(conn.socket);
+    }
+
+    /// Tells the service that a connection has ended.
+    fn notify_service(&mut self, conn: &Conn<D::Socket>, reason: &Reason) {
+        let received = conn.secure.as_ref().map_or(conn.received, |secure| secure.received);
+        let (peer, sent) = (conn.session.peer(), conn.session.sent());
+        let closed = Closed { peer, reason, received, sent };
+        let service = &mut self.service;
+        if catch_panic(|| service.on_closed(&closed)).is_none() {
+            let peer = peer.address;
+            error!(target: "sockeye", %peer, "the service panicked after a connection has ended");
+        }
     }
 
     /// Logs and counts the faults that have ended streams in this turn of the event loop.

@@ -118,6 +118,7 @@ impl<D: Driver> Shard<D> {
             };
             let is_half_closed = conn.session.is_half_closed();
             conn.session = Session::new(protocol, key, peer);
+            conn.served = true;
             if is_half_closed {
                 conn.session.half_close();
             }
@@ -139,9 +140,8 @@ impl<D: Driver> Shard<D> {
             if is_at_end {
                 conn.session.end_of_input(*resources);
             }
-            if conn.readable {
-                conn.queue_read(resources);
-            }
+            // If the session has ended with this input, it may close in this turn.
+            conn.queue_if_readable(resources);
             Ok(())
         });
         // Called only after the session got the input that came with the handshake: if the server

@@ -1,7 +1,7 @@
 //! TLS connections: decrypting, and sending ciphertext.
 
 use sockeye_proto::driver::InFlight;
-use sockeye_proto::{Blame, Client, Reason, Time};
+use sockeye_proto::{Blame, Client, Output, Part, Reason, Time};
 
 use super::input::reason_of;
 use super::state::{Active, Shard};
@@ -9,6 +9,10 @@ use crate::conn::{Chore, Conn, SendState, ShardResources, Stage};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 use crate::output_budget::UNCHARGED_BYTES;
 use crate::tls::{Secure, TlsError, Unsealed};
+
+/// Maximum size of an output that is sealed behind records of the handshake.
+const SMALL: u64 = 4 * 1024;
+
 impl<D: Driver> Shard<D> {
     /// Closes the TLS of a connection. One that was idle gets close_notify, if that can be sent at
     /// once.
@@ -37,7 +41,9 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Sends once: the ciphertext that is left or, if there is none, newly sealed ciphertext.
+    /// Sends once: the ciphertext that is left or, if there is none, newly sealed ciphertext. A small
+    /// output shares the send with the last records of the handshake, such as tickets, and the last
+    /// output shares it with close_notify.
     #[inline(never)]
     pub(super) fn send_secure(&mut self) -> Result<(), Reason> {
         if self.conn.send != SendState::Ready {
@@ -47,11 +53,20 @@ impl<D: Driver> Active<'_, D> {
         if secure.is_sending {
             return Ok(());
         }
-        if secure.out.is_none() {
+        let may_seal = match secure.out {
+            None => true,
+            // What is left of sealed output is sent first.
+            Some(_) => secure.sealed == 0 && self.conn.session.output().is_some_and(is_small),
+        };
+        if may_seal {
             self.seal()?;
         }
+        let may_close = self.conn.may_close_behind_output();
         let Some(secure) = self.conn.secure.as_deref_mut() else { return Ok(()) };
-        let Some(out) = secure.out.take() else { return Ok(()) };
+        let Some(mut out) = secure.out.take() else { return Ok(()) };
+        if may_close {
+            secure.close(&mut out);
+        }
         match self.driver.send(&mut self.conn.socket, out) {
             Sending::Done(sent) => self.count_sent_secure(sent),
             Sending::Pending => {
@@ -73,7 +88,11 @@ impl<D: Driver> Active<'_, D> {
         }
         let Some(mut plain) = conn.session.take_output() else { return Ok(()) };
         let max = resources.max_read(Client::of(conn.session.peer().address));
-        let mut out = resources.outputs.lend_for_records(plain.unsent().min(max));
+        let outputs = &mut resources.outputs;
+        let mut out = match secure.out.take() {
+            Some(out) => out,
+            None => outputs.lend_for_records(plain.unsent().min(max)),
+        };
         secure.begin_sealing(resources.now);
         let mut sealed = 0;
         let end = loop {
@@ -178,6 +197,11 @@ impl<D: Driver> Active<'_, D> {
     }
 }
 
+/// Whether `output` is small and in memory, so that all of it can be sealed at once.
+fn is_small(output: &Output) -> bool {
+    output.unsent() <= SMALL && output.parts(SMALL).all(|part| matches!(part, Part::Memory(_)))
+}
+
 impl<S> Conn<S> {
     /// Decrypts what has arrived, and passes it to the session.
     #[inline(never)]
@@ -202,12 +226,15 @@ impl<S> Conn<S> {
         let now = resources.wall;
         let mut out = secure.out.take().unwrap_or_else(|| resources.outputs.lend());
         let before = out.unsent();
-        let Secure { tls, early, .. } = &mut *secure;
+        let Secure { tls, early, received, .. } = &mut *secure;
         let mut result = Ok(());
         out.write_with(|records| {
-            result = tls.read(now, input, records, |plain| match is_handshaking {
-                true => early.extend_from_slice(plain),
-                false => session.input(plain, resources),
+            result = tls.read(now, input, records, |plain| {
+                *received += plain.len() as u64;
+                match is_handshaking {
+                    true => early.extend_from_slice(plain),
+                    false => session.input(plain, resources),
+                }
             });
         });
         // After close_notify, not even an alert is sent. Unsent records before the alert can't be
@@ -284,15 +311,26 @@ impl<S> Conn<S> {
         self.session.is_flushed() && self.secure.as_ref().is_none_or(|secure| secure.is_flushed())
     }
 
-    /// Whether only close_notify remains to be sent. close_notify says that nothing was cut. So it
-    /// isn't sent if we are at fault: a response may be incomplete.
+    /// Whether only close_notify remains to be sent.
     pub(super) fn must_send_close(&self) -> bool {
+        self.is_flushed() && self.may_send_close()
+    }
+
+    /// Whether close_notify may follow the ciphertext that is to be sent: all output is sealed.
+    fn may_close_behind_output(&self) -> bool {
+        let is_last = self.session.writes_no_more() && self.session.output().is_none();
+        is_last && self.may_send_close()
+    }
+
+    /// Whether close_notify may be sent. It says that nothing was cut. So it isn't sent if we are at
+    /// fault: a response may be incomplete.
+    fn may_send_close(&self) -> bool {
         let is_cut = match self.session.reason() {
             Some(Reason::Fault(fault)) => fault.blame == Blame::Ours,
             Some(_) => true,
             None => false,
         };
         let is_open = self.secure.as_ref().is_some_and(|secure| !secure.is_closed);
-        is_open && !is_cut && self.is_flushed()
+        is_open && !is_cut
     }
 }

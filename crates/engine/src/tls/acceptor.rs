@@ -47,7 +47,8 @@ impl TlsAcceptor {
     }
 }
 
-/// The same configuration, whose handshakes note the server's name and use the event loop's clock.
+/// The same configuration, except that handshakes store the name that the client asks for
+/// ([`server_name`](super::server_name)) and use the event loop's clock.
 fn prepared(config: &ServerConfig) -> ServerConfig {
     let mut config = config.clone();
     config.cert_resolver = Arc::new(Noting(config.cert_resolver));

@@ -43,7 +43,8 @@ pub(crate) struct Tls {
     side: Side,
     /// Ciphertext of an incomplete record or handshake message. rustls keeps its position in it.
     unused: Vec<u8>,
-    /// Plaintext bytes sealed since the beginning, or since a pause; exact until records are large.
+    /// Plaintext bytes sealed since the beginning, or since a pause. It may saturate, because it
+    /// only decides how long records are small.
     sealed: u32,
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
@@ -249,7 +250,7 @@ impl Tls {
             out.extend(RECORD_OVERFLOW);
             return Err(TlsError::TooLarge);
         }
-        // What a connection that panicked may have left.
+        // Discards what a connection that panicked may have left.
         server_name::take();
         loop {
             // No more than `max`, so that a large message is refused however it arrives.

@@ -51,12 +51,13 @@ fn code_of(error: &Error) -> &'static str {
             Incompatible::ServerDoesNotSupportTls12Or13
             | Incompatible::ServerTlsVersionIsDisabledByOurConfig
             | Incompatible::SupportedVersionsExtensionRequired
-            // rustls finds this first: only clients of older versions leave it out.
+            // rustls reports this before the version: only clients of older versions lack the
+            // extension.
             | Incompatible::SignatureAlgorithmsExtensionRequired
             | Incompatible::Tls12NotOffered
             | Incompatible::Tls12NotOfferedOrEnabled,
         ) => "tls_no_common_version",
-        // A client may know a suite of ours, and no curve or signature that it needs.
+        // A client may support a suite of ours, but no curve or signature that the suite needs.
         Error::PeerIncompatible(
             Incompatible::NoCipherSuitesInCommon
             | Incompatible::NoKxGroupsInCommon

@@ -22,14 +22,14 @@ const MAX_SHARED: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
-    /// Those with clients in the order in which they began, and some that have ended.
+    /// The handshakes with clients, the oldest first. Some of them have ended.
     started: VecDeque<Key>,
     in_progress: usize,
     steps: u32,
     signatures: u32,
     /// The last key that was found for a client hello is RSA.
     signs_slowly: bool,
-    /// The last different results, oldest first. Most clients of a server agree on the same.
+    /// The last different results, the oldest first. Most handshakes of a server have the same.
     shared: VecDeque<Arc<TlsInfo>>,
 }
 

@@ -27,9 +27,11 @@ impl Hello {
     pub(crate) fn read(self) -> HelloRead {
         let Self { mut secure, mut input, now } = self;
         let mut records = Vec::new();
-        let Secure { tls, early, .. } = &mut *secure;
-        let result =
-            tls.read(now, &mut input, &mut records, |plain| early.extend_from_slice(plain));
+        let Secure { tls, early, received, .. } = &mut *secure;
+        let result = tls.read(now, &mut input, &mut records, |plain| {
+            *received += plain.len() as u64;
+            early.extend_from_slice(plain);
+        });
         HelloRead { secure, records, result }
     }
 }

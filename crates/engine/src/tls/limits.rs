@@ -31,9 +31,9 @@ pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
     !has_header || len >= 9 + (high << 16 | middle << 8 | low)
 }
 
-/// The place for `len` bytes of ciphertext that begin with `bytes`: for the whole first record, but
-/// at most for as much again. If each part of a record moved the others to a larger place, memory
-/// would be full of places that they have left.
+/// The capacity of a buffer for `len` bytes of ciphertext that begin with `bytes`: enough for the
+/// whole first record, but at most `2 * len` or `max`. If the buffer moved for each part of a
+/// record that arrives, the freed smaller buffers would fragment the heap.
 #[cfg(feature = "tls")]
 pub(super) fn place_for(bytes: &[u8], len: usize, max: usize) -> usize {
     let [_, _, _, high, low, ..] = *bytes else { return len };

@@ -1,4 +1,5 @@
-//! TLS between the driver and the session: the kernel sees ciphertext, protocols see plaintext.
+//! TLS between the driver and the session: the kernel sees ciphertext, protocols see plaintext. To
+//! seal is to encrypt plaintext into records.
 //!
 //! | file | what |
 //! |---|---|
@@ -16,7 +17,7 @@
 //! | `no_tls` | replaces the files that use rustls, if the feature `tls` is off |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
-//! records are appended to an output that is lent for that. How the shard shakes hands is in
+//! records are appended to an output that is lent for that. How the shard makes handshakes is in
 //! `shard/handshake.rs`; how it decrypts and seals, in `shard/secure.rs`; how it passes client
 //! hellos to threads, in `shard/hello.rs`.
 

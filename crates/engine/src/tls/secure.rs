@@ -18,9 +18,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Secure {
     pub(crate) tls: Tls,
-    /// The session is to be made when the handshake is complete: we have accepted the connection.
+    /// This side is the server, so the session is made when the handshake is complete.
     pub(crate) opens_session: bool,
-    /// Ciphertext to send; never present and empty.
+    /// Ciphertext to send. `None` if there is none; never an empty output.
     pub(crate) out: Option<Box<Output>>,
     /// The driver has ciphertext.
     pub(crate) is_sending: bool,
@@ -32,6 +32,8 @@ pub(crate) struct Secure {
     pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,
+    /// Bytes of plaintext received.
+    pub(crate) received: u64,
     /// Plaintext that came with the end of the handshake, or the input of a client without TLS.
     pub(crate) early: Vec<u8>,
     /// The client doesn't speak TLS.
@@ -58,13 +60,14 @@ impl Secure {
             is_closed: false,
             sealed: 0,
             last_sealed: Time::ZERO,
+            received: 0,
             early: Vec::new(),
             is_plain: false,
         }
     }
 
-    /// Whether the client's first bytes, `input`, are those of a protocol without TLS: a letter,
-    /// where a handshake has a type of record.
+    /// Whether the client's first bytes, `input`, are those of a protocol without TLS: they begin
+    /// with a letter, where TLS has the type of a record.
     pub(crate) fn is_not_tls(&self, input: &[u8]) -> bool {
         self.opens_session
             && !self.tls.has_begun()
@@ -80,7 +83,7 @@ impl Secure {
         }
     }
 
-    /// Plaintext is to be sealed. After a pause, the first records are small again.
+    /// Must be called before plaintext is sealed. After a pause, the first records are small again.
     pub(crate) fn begin_sealing(&mut self, now: Time) {
         if now.since(self.last_sealed) >= PAUSE {
             self.tls.begin_again();
@@ -109,8 +112,9 @@ impl Secure {
         self.out.is_none() && !self.is_sending
     }
 
-    /// Seals bytes from the front of `plain`, at most `max`, and returns how many. Consecutive parts, such as a head and a body, or the headers of frames and the pieces
-    /// of files between them, share records: they are gathered in `buffer`.
+    /// Seals bytes from the front of `plain`, at most `max`, and returns how many. Consecutive
+    /// parts, such as a head and a body, or the headers of frames and the pieces of files between
+    /// them, share records: they are gathered in `buffer`.
     pub(crate) fn seal_front<D: Driver>(
         &mut self,
         driver: &mut D,
@@ -122,7 +126,7 @@ impl Secure {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         if let Part::Memory(bytes) = plain.part(max as u64) {
             let len = bytes.len().min(max);
-            // If more follows, whole records, so that the rest shares one with it.
+            // If other parts follow, seals whole records only: the rest shares a record with them.
             let is_all = bytes.len() as u64 == plain.unsent();
             let len = if is_all { len } else { len / RECORD * RECORD };
             if len > 0 {
@@ -141,8 +145,8 @@ impl Secure {
     }
 }
 
-/// Copies the front of `plain` into `buffer`, and reads the parts of files that are resident.
-/// Returns how many bytes that are; an error only if it is none.
+/// Copies the front of `plain` into `buffer`, and reads the parts of files that are in the page
+/// cache. Returns the number of bytes. Fails only if the first part can't be copied.
 fn gather<D: Driver>(driver: &mut D, plain: &Output, buffer: &mut [u8]) -> Result<usize, Unsealed> {
     let mut filled = 0;
     for part in plain.parts(buffer.len() as u64) {
@@ -176,7 +180,7 @@ fn gather<D: Driver>(driver: &mut D, plain: &Output, buffer: &mut [u8]) -> Resul
                 }
             }
             Err(error) if filled == 0 => return Err(error),
-            // It comes up again when this is sealed.
+            // The next call begins with this part, and returns the error.
             Err(_) => break,
         }
     }

@@ -1,7 +1,7 @@
 //! The name of the server that a client asks for (SNI).
 //!
-//! rustls' unbuffered connections don't have it. But they call the resolver of certificates with
-//! it, on the same thread, while they read the client hello.
+//! rustls' unbuffered connections don't return this name. But they call the resolver of
+//! certificates with it, on the same thread, while they read the client hello.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ pub(super) struct Asked {
     pub(super) signs_slowly: Option<bool>,
 }
 
-/// Notes what is asked for, and asks another resolver for the certificate.
+/// A resolver that stores what is asked for in [`ASKED`], and asks another resolver for the
+/// certificate.
 #[derive(Debug)]
 pub(super) struct Noting(pub(super) Arc<dyn ResolvesServerCert>);
 

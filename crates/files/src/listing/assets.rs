@@ -9,7 +9,7 @@ pub(super) const ICONS: &str = include_str!("icons.svg");
 /// The `Content-Security-Policy` of a listing. It allows the style and scripts (by hashes, which a
 /// test checks), images from this server, the page's icon, and the form.
 pub(crate) const POLICY: &str = "default-src 'none'; img-src 'self' data:; \
-    style-src 'sha256-soOQwccdyxIBt0KhLSojp+wezwC1ZLsUCSGMupmcYn0='; \
+    style-src 'sha256-fLwnm11cPc6kexez54CAsrrhfckbvSJd58HPJLVi2jI='; \
     script-src 'sha256-UqU8W7IxhaOXwE64XZPR3Zz5ITVe/8BDXVjoBTxEwbY=' \
     'sha256-1SZxB9RjUBMWiHiVfo612jVozklh+QmHp5eIpjftyh0='; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'self'";

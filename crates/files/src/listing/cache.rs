@@ -1,4 +1,5 @@
-//! Reads folders for listings and archives, on threads of jobs, and caches the results.
+//! Reads folders for listings and archives, and Markdown files for pages, on threads of jobs, and
+//! caches the results.
 
 use std::sync::Arc;
 
@@ -6,6 +7,7 @@ use sockeye_proto::{Budget, CancelToken, Client, Time};
 
 use super::document::Document;
 use super::folder_cache::{FolderCache, Timestamped};
+use super::markdown_page;
 use super::page::{Page, PageContent};
 use super::query::{Format, ListingQuery, percent_decoded};
 use super::read::Listing;
@@ -36,11 +38,13 @@ pub(crate) struct ListingCache {
     manifests: FolderCache<Manifest>,
 }
 
-/// A request for a listing or an archive.
+/// A request for a listing, an archive, or the page of a Markdown file.
 #[derive(Debug)]
 pub(crate) struct ListingRequest {
-    /// The name of the folder in the store.
-    pub(crate) folder: Box<[u8]>,
+    /// The name of the folder in the store; with `is_file`, that of a Markdown file, whose page is
+    /// requested.
+    pub(crate) name: Box<[u8]>,
+    pub(crate) is_file: bool,
     /// The requested path, percent-encoded.
     pub(crate) path: Box<[u8]>,
     /// The name of the folder in an archive.
@@ -49,6 +53,8 @@ pub(crate) struct ListingRequest {
     pub(crate) format: Format,
     /// Whether a page links to the archive.
     pub(crate) archives: bool,
+    /// Whether a page links to Markdown files as pages.
+    pub(crate) links_pages: bool,
     /// Whether the folder is read again, even if that was just done.
     pub(crate) always_read: bool,
     /// The script tag of a page that reloads, or nothing.
@@ -115,6 +121,9 @@ impl ListingCache {
         request: ListingRequest,
     ) -> Result<ListingResult, ArchiveError> {
         Ok(match request.format {
+            _ if request.is_file => {
+                ListingResult::Page(self.markdown_page(store, encoder, &request)?)
+            }
             Format::Tar => ListingResult::Archive(self.archive(store, &request)?),
             Format::Html => ListingResult::Page(self.page(store, encoder, &request)?),
             Format::Json | Format::Text => ListingResult::Document(self.document(store, request)?),
@@ -139,16 +148,19 @@ impl ListingCache {
         encoder: &Encoder,
         request: &ListingRequest,
     ) -> Result<PageContent, Absent> {
-        let ListingRequest { folder, path, query, archives, client, cancel, script, .. } = request;
+        let ListingRequest { name: folder, path, query, archives, links_pages, .. } = request;
+        let ListingRequest { client, cancel, script, .. } = request;
         // Neither names nor paths contain a NUL, so keys are unambiguous. The path is decoded,
         // since the same path can be encoded in several ways.
-        let mut key =
-            [&**folder, b"\0", &percent_decoded(path), b"\0", &[(*archives).into()]].concat();
+        let flags = [(*archives).into(), (*links_pages).into()];
+        let mut key = [&**folder, b"\0", &percent_decoded(path), b"\0", &flags].concat();
         // The query, as it is written in a link.
         query.link(&mut key);
+        let now = store.now();
         let make = || {
             let lease = || self.lease(*client);
-            let (read_at, listing) = self.listing(store, request)?;
+            // At the same time, so that the page, which is as old as its listing, is fresh then.
+            let (read_at, listing) = self.listing(store, request, now)?;
             // Only the first page of the unfiltered folder shows the README.
             let whole = query.filter.is_empty() && query.page.is_none();
             let (readme, lacks_memory) = match whole {
@@ -159,17 +171,38 @@ impl ListingCache {
             let format = Format::Html;
             let mut view = View::new(listing, query, format, *archives, path, readme, lease()?)?;
             view.script.clone_from(script);
+            view.links_pages = *links_pages;
             let page = Page::render(view, lease()?, cancel)?;
             if lacks_memory {
                 return Err(Unshared::WithoutReadme(Arc::new(page)));
             }
             Ok((read_at, page))
         };
-        let page = match self.pages.get(&key, store.now(), request.always_read, make) {
+        let page = match self.pages.get(&key, now, request.always_read, make) {
             Ok((_, page)) => page,
             Err(Unshared::WithoutReadme(page)) => page,
             Err(Unshared::Absent(absent)) => return Err(absent),
         };
+        page.content(&self.budget, encoder, (*client, request.arrived), request.coding)
+    }
+
+    /// The page of a Markdown file.
+    fn markdown_page(
+        &self,
+        store: &dyn Store,
+        encoder: &Encoder,
+        request: &ListingRequest,
+    ) -> Result<PageContent, Absent> {
+        let ListingRequest { name, path, script, client, .. } = request;
+        // The key of a listing has more NULs. The query is not in it, since the page is the same
+        // for each: one with other parameters makes no other page.
+        let key = [&**name, b"\0", &percent_decoded(path)].concat();
+        let now = store.now();
+        let make = || {
+            let make = || markdown_page::make(store, name, path, script, self.lease(*client)?);
+            while_changing(make).map(|page| (now, page))
+        };
+        let (_, page) = self.pages.get(&key, now, request.always_read, make)?;
         page.content(&self.budget, encoder, (*client, request.arrived), request.coding)
     }
 
@@ -178,20 +211,21 @@ impl ListingCache {
         store: &dyn Store,
         request: ListingRequest,
     ) -> Result<Box<Document>, Absent> {
-        let (_, listing) = self.listing(store, &request)?;
+        let (_, listing) = self.listing(store, &request, store.now())?;
         let ListingRequest { path, query, format, archives, client, .. } = request;
         let lease = self.lease(client)?;
         let view = View::new(listing, query, format, archives, path, None, lease)?;
         Ok(Box::new(Document::new(view)))
     }
 
+    /// The entries of the folder, as they were less than a second before `now`.
     fn listing(
         &self,
         store: &dyn Store,
         request: &ListingRequest,
+        now: Stamp,
     ) -> Result<Timestamped<Listing>, Absent> {
-        let ListingRequest { folder, client, cancel, .. } = request;
-        let now = store.now();
+        let ListingRequest { name: folder, client, cancel, .. } = request;
         let read = || {
             let read = || Listing::read(store, folder, self.lease(*client)?, cancel);
             while_changing(read).map(|listing| (now, listing))
@@ -208,7 +242,7 @@ impl ListingCache {
         store: &dyn Store,
         request: &ListingRequest,
     ) -> Result<ArchiveWriter, ArchiveError> {
-        let ListingRequest { folder, title, client, cancel, always_read, .. } = request;
+        let ListingRequest { name: folder, title, client, cancel, always_read, .. } = request;
         let lease = || self.lease(*client);
         // No name contains a NUL, so keys are unambiguous.
         let key = [title, &b"\0"[..], folder].concat();

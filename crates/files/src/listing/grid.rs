@@ -22,13 +22,13 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     put!(out, "</p>\n<ul id=\"files\" class=\"grid\" aria-label=\"Files and folders\">\n");
 }
 
-/// One entry.
-pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
+/// One entry. The link to a file gets `query`, with its question mark.
+pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     let Row { name, kind, size, .. } = row;
     // A folder opens as a grid, too.
     let (class, slash, query) = match kind {
         Kind::Folder => ("f", "/", "?view=grid"),
-        Kind::File => ("n", "", ""),
+        Kind::File => ("n", "", query),
     };
     put!(out, "<li class=\"{class}\"><a href=\"");
     text::url(name, out);

@@ -1,45 +1,33 @@
 //! A listing as an HTML page. It loads nothing except the images of a grid and of a README. Its
 //! script filters while the user types and shows local times; the page works without it.
-//!
-//! A page is cached for all who request it, so the server writes no host into it: anyone can send
-//! any `Host`. The browser knows the host, and a script at the top shows it.
 
-use super::assets::{HOST_SCRIPT, ICONS, SCRIPT, STYLE};
+use super::assets::SCRIPT;
 use super::human::{Count, Size};
+use super::markdown_name::{PAGE_QUERY, is_markdown};
 use super::query::{Format, Layout, ListingQuery, Sort};
 use super::read::MAX_ENTRIES;
 use super::rows::Row;
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
-use super::{grid, table};
-
-/// The page's icon: a folder.
-const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 \
-    24'%3E%3Cpath fill='%23c98a2b' d='M3 6.5A1.5 1.5 0 0 1 4.5 5h4.6l2.2 2.5h8.2A1.5 1.5 0 0 1 21 \
-    9v8.5a1.5 1.5 0 0 1-1.5 1.5h-15A1.5 1.5 0 0 1 3 17.5z'/%3E%3C/svg%3E";
-
-/// What the page calls the root. A script replaces it by the host.
-const ROOT: &str = "Files";
+use super::{frame, grid, table};
+use crate::store::traits::Kind;
 
 /// Everything before the rows.
 pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     let segments = view.segments();
-    put!(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    put!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
-    put!(out, "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
-    text::html(segments.last().map_or(ROOT.as_bytes(), |name| name), out);
-    put!(
-        out,
-        "</title>\n<link rel=\"icon\" href=\"{FAVICON}\">\n<style>{STYLE}</style>\n</head>\n"
-    );
-    put!(out, "<body>\n{ICONS}");
+    frame::head(segments.last().map_or(frame::ROOT.as_bytes(), |name| name), out);
     if has_entries(view) {
         put!(out, "<a class=\"skip\" href=\"#files\">Skip to the files</a>\n");
     }
     put!(out, "<header>\n");
-    heading(&segments, view.query.layout, out);
+    // The folders above keep the layout.
+    let query = match view.query.layout {
+        Layout::List => "",
+        Layout::Grid => "?view=grid",
+    };
+    frame::heading(&segments, false, query, out);
     summary(view, out);
-    put!(out, "</header>\n<script>{HOST_SCRIPT}</script>\n<main>\n");
+    frame::content(out);
     notes(view, out);
     if is_empty_folder(view) {
         return;
@@ -55,10 +43,13 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
 }
 
 /// One entry.
-pub(super) fn row(layout: Layout, row: Row<'_>, out: &mut Vec<u8>) {
-    match layout {
-        Layout::List => table::row(row, out),
-        Layout::Grid => grid::row(row, out),
+pub(super) fn row(view: &View, row: Row<'_>, out: &mut Vec<u8>) {
+    // Programs that read pages look for the files themselves.
+    let is_page = view.links_pages && row.kind == Kind::File && is_markdown(row.name);
+    let query = if is_page { PAGE_QUERY } else { "" };
+    match view.query.layout {
+        Layout::List => table::row(row, query, out),
+        Layout::Grid => grid::row(row, query, out),
     }
 }
 
@@ -110,32 +101,6 @@ fn nothing(view: &View, out: &mut Vec<u8>) {
         show_all(view, out);
     }
     put!(out, "</p>\n");
-}
-
-/// The name of the folder, below links to the folders above. The links are relative, so they work
-/// with any URL of the root. They keep the layout.
-fn heading(segments: &[Vec<u8>], layout: Layout, out: &mut Vec<u8>) {
-    let query = match layout {
-        Layout::List => "",
-        Layout::Grid => "?view=grid",
-    };
-    let Some((name, above)) = segments.split_last() else {
-        put!(out, "<h1><bdi class=\"host\">{ROOT}</bdi></h1>\n");
-        return;
-    };
-    put!(out, "<nav aria-label=\"Folders above\"><ol class=\"crumbs\"><li><a href=\"");
-    (0..segments.len()).for_each(|_| put!(out, "../"));
-    put!(out, "{query}\"><bdi class=\"host\">{ROOT}</bdi></a></li>");
-    for (at, name) in above.iter().enumerate() {
-        put!(out, "<li><a href=\"");
-        (at + 1..segments.len()).for_each(|_| put!(out, "../"));
-        put!(out, "{query}\"><bdi>");
-        text::html(name, out);
-        put!(out, "</bdi></a></li>");
-    }
-    put!(out, "</ol></nav>\n<h1><bdi>");
-    text::html(name, out);
-    put!(out, "</bdi></h1>\n");
 }
 
 /// The numbers of folders and files, and their size.

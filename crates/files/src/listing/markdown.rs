@@ -11,14 +11,15 @@
 //! - Headings are below those of the page. Their IDs have a prefix, so that none equals an
 //!   ID of the page.
 //!
+//! A relative link to a Markdown file leads to its page.
+//!
 //! Time and memory are limited by [`memory`], and so are the output and its nesting.
 
 use std::collections::HashMap;
 
-use pulldown_cmark::{
-    Alignment, BlockQuoteKind, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd,
-};
+use pulldown_cmark::{Alignment, BlockQuoteKind, Event, LinkType, Options, Parser, Tag, TagEnd};
 
+use super::markdown_name::{PAGE_QUERY, is_markdown};
 use super::text::{self, put};
 
 /// The most bytes of a text that is rendered.
@@ -40,22 +41,36 @@ const BLANKS: [char; 2] = [' ', '\t'];
 /// The most cells that the parser adds to tables, to the rows that are shorter than the first.
 const MAX_ADDED_CELLS: usize = 1 << 18;
 
+/// The most bytes of the tags for one node.
+const MAX_TAGS: usize = 64;
+
+/// The memory that the parser takes for the shortest text, in bytes.
+const PARSER_MEMORY: usize = 64 * 1024;
+
 /// The memory that rendering a text takes at most, in bytes. `None` if it is more than
 /// [`MAX_MEMORY`], or if rendering would take long. Tests check it with texts that need much.
 ///
 /// The parser's tree has a node for each line, and for each character that may be markup.
 pub(super) fn memory(source: &str) -> Option<usize> {
-    let (mut nodes, mut lines, mut columns) = (0, 0, 0);
+    let (mut nodes, mut lines, mut columns, mut links, mut longest) = (0, 0, 0, 0, 0);
     for line in source.split(['\n', '\r']) {
         if containers(line) > MAX_CONTAINERS {
             return None;
         }
-        nodes += 1 + line.bytes().filter(u8::is_ascii_punctuation).count();
+        let count = |test: &dyn Fn(u8) -> bool| line.bytes().filter(|byte| test(*byte)).count();
+        nodes += 1 + count(&|byte| byte.is_ascii_punctuation());
         lines += 1;
-        columns = columns.max(line.bytes().filter(|byte| *byte == b'|').count());
+        columns = columns.max(count(&|byte| byte == b'|'));
+        links += count(&|byte| matches!(byte, b'[' | b'<'));
+        longest = longest.max(line.len());
     }
     nodes += (lines * columns).min(MAX_ADDED_CELLS);
-    let memory = source.len() + 256 * nodes + 4 * MAX_HTML;
+    // A character is written as up to six bytes, and those of headings in an ID, too. Each link may
+    // repeat the longest URL, of which a byte is written as up to five.
+    let tags = MAX_TAGS * nodes + links * 5 * longest.min(MAX_URL);
+    let html = MAX_HTML.min(8 * source.len() + tags);
+    // A buffer that grows has twice the size, and is copied from one of the same size.
+    let memory = PARSER_MEMORY + source.len() + 256 * nodes + 4 * html;
     (memory <= MAX_MEMORY).then_some(memory)
 }
 
@@ -89,6 +104,9 @@ pub(super) const MAX_URL: usize = 2048;
 /// The most bytes of the ID of a heading.
 const MAX_ID: usize = 100;
 
+/// The most bytes of a title, before its last character.
+pub(super) const MAX_TITLE: usize = 200;
+
 /// The prefix of IDs.
 pub(super) const ID_PREFIX: &str = "readme-";
 
@@ -101,10 +119,19 @@ const OPTIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_GFM)
     .union(Options::ENABLE_YAML_STYLE_METADATA_BLOCKS);
 
-/// Renders `source`. Returns the HTML, and whether it is only the beginning, because all of it
-/// would be longer than [`MAX_HTML`].
-pub(super) fn render(source: &str) -> (Vec<u8>, bool) {
-    let mut renderer = Renderer::default();
+/// A rendered text.
+#[derive(Debug)]
+pub(super) struct Rendered {
+    pub(super) html: Vec<u8>,
+    /// The text of the first heading that has any, or its beginning.
+    pub(super) title: Option<String>,
+    /// Whether it is only the beginning, because all of it would be longer than [`MAX_HTML`].
+    pub(super) is_truncated: bool,
+}
+
+/// Renders `source`. Its highest heading has the level `level`.
+pub(super) fn render(source: &str, level: u8) -> Rendered {
+    let mut renderer = Renderer { level, ..Renderer::default() };
     for event in Parser::new_ext(source, OPTIONS) {
         renderer.event(event);
         if renderer.is_full || renderer.out.len() > MAX_HTML {
@@ -116,12 +143,16 @@ pub(super) fn render(source: &str) -> (Vec<u8>, bool) {
     while !renderer.open.is_empty() {
         renderer.close();
     }
-    (renderer.out, renderer.is_full)
+    let Renderer { out: html, title, is_full: is_truncated, .. } = renderer;
+    Rendered { html, title, is_truncated }
 }
 
 #[derive(Debug, Default)]
 struct Renderer {
     out: Vec<u8>,
+    /// The level of the highest heading.
+    level: u8,
+    title: Option<String>,
     /// What ends each open element; empty for one that isn't written.
     open: Vec<&'static str>,
     /// Whether a text was left out because it is too long.
@@ -145,6 +176,8 @@ struct Heading {
     level: u8,
     start: usize,
     id: String,
+    /// Its text, if it is the first.
+    title: Option<String>,
 }
 
 impl Renderer {
@@ -161,7 +194,10 @@ impl Renderer {
                 self.tag("</code>");
             }
             Event::SoftBreak => self.text("\n"),
-            Event::HardBreak => self.tag("<br>\n"),
+            Event::HardBreak => {
+                self.tag("<br>");
+                self.text("\n");
+            }
             Event::Rule => self.tag("<hr>\n"),
             Event::TaskListMarker(done) => self.text(if done { "☑ " } else { "☐ " }),
             // Their options are off.
@@ -179,6 +215,14 @@ impl Renderer {
             self.is_full = true;
         }
         if let Some(heading) = &mut self.heading {
+            if let Some(title) = &mut heading.title {
+                for char in text.chars() {
+                    if title.len() >= MAX_TITLE {
+                        break;
+                    }
+                    title.push(if char == '\n' { ' ' } else { char });
+                }
+            }
             for char in text.chars() {
                 match char {
                     _ if heading.id.len() >= MAX_ID => break,
@@ -212,8 +256,10 @@ impl Renderer {
             Tag::Paragraph => self.open("<p>", "</p>\n"),
             Tag::Heading { level, .. } => {
                 if self.text_only.is_none() && self.open.len() < MAX_DEPTH {
-                    let (start, level) = (self.out.len(), shifted(level));
-                    self.heading = Some(Heading { level, start, id: String::new() });
+                    let level = (level as u8 - 1 + self.level).min(6);
+                    let title = self.title.is_none().then(String::new);
+                    let start = self.out.len();
+                    self.heading = Some(Heading { level, start, id: String::new(), title });
                 }
                 self.open.push("");
             }
@@ -289,7 +335,8 @@ impl Renderer {
     }
 
     fn end_heading(&mut self) {
-        let Some(Heading { level, start, id }) = self.heading.take() else { return };
+        let Some(Heading { level, start, id, title }) = self.heading.take() else { return };
+        self.title = self.title.take().or(title.filter(|title| !title.trim().is_empty()));
         let mut tag = format!("<h{level}");
         if !id.is_empty() {
             let count = self.ids.entry(id.clone()).or_default();
@@ -318,7 +365,7 @@ impl Renderer {
     fn link(&mut self, url: &str) {
         let target = target(url).filter(|_| !self.in_link && self.text_only.is_none());
         let start = match target {
-            Some(Target::Relative) => format!("<a href=\"{}\">", escaped(url)),
+            Some(Target::Relative) => format!("<a href=\"{}\">", escaped_link(url)),
             Some(Target::Absolute) => {
                 format!("<a href=\"{}\" rel=\"nofollow noreferrer\">", escaped(url))
             }
@@ -368,32 +415,55 @@ fn target(url: &str) -> Option<Target> {
 
 /// A URL for an attribute. Bytes that are not allowed in a URL are percent-encoded.
 fn escaped(url: &str) -> String {
+    let mut escaped = String::with_capacity(url.len());
+    escape(url.trim_matches(' '), &mut escaped);
+    escaped
+}
+
+/// A relative link for an attribute. It leads to the page of a Markdown file, and to a heading by
+/// its ID.
+fn escaped_link(url: &str) -> String {
     let url = url.trim_matches(' ');
-    let mut escaped = String::with_capacity(url.len() + ID_PREFIX.len());
-    let fragment = url.strip_prefix('#').filter(|id| !id.is_empty()).map(str::to_lowercase);
-    if fragment.is_some() {
-        escaped = format!("#{ID_PREFIX}");
+    let (path, fragment) = match url.split_once('#') {
+        Some((path, fragment)) => (path, Some(fragment)),
+        None => (url, None),
+    };
+    let is_page = is_markdown(path.as_bytes()) && !path.contains('?');
+    let mut escaped = String::with_capacity(url.len() + PAGE_QUERY.len() + ID_PREFIX.len());
+    escape(path, &mut escaped);
+    if is_page {
+        escaped += PAGE_QUERY;
     }
-    for byte in fragment.as_deref().unwrap_or(url).bytes() {
-        match byte {
-            b'&' => escaped += "&amp;",
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => escaped.push(char::from(byte)),
-            byte if b"-._~:/?#[]@!$()*+,;=%".contains(&byte) => escaped.push(char::from(byte)),
-            byte => escaped += &format!("%{byte:02X}"),
+    match fragment {
+        Some(id) if !id.is_empty() && (is_page || path.is_empty()) => {
+            escaped += "#";
+            escaped += ID_PREFIX;
+            escape(&id.to_lowercase(), &mut escaped);
         }
+        Some(fragment) => {
+            escaped += "#";
+            escape(fragment, &mut escaped);
+        }
+        None => {}
     }
     escaped
+}
+
+fn escape(url: &str, escaped: &mut String) {
+    for byte in url.bytes() {
+        match byte {
+            b'&' => *escaped += "&amp;",
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => escaped.push(char::from(byte)),
+            byte if b"-._~:/?#[]@!$()*+,;=%".contains(&byte) => escaped.push(char::from(byte)),
+            byte => *escaped += &format!("%{byte:02X}"),
+        }
+    }
 }
 
 /// Whether a line of HTML is a comment.
 fn is_comment(html: &str) -> bool {
     let inner = html.trim().strip_prefix("<!--").and_then(|html| html.strip_suffix("-->"));
     inner.is_some_and(|inner| !inner.contains("-->"))
-}
-
-/// The level in the page of a heading in the text. The heading of the text's section has level 2.
-fn shifted(level: HeadingLevel) -> u8 {
-    (level as u8 + 2).min(6)
 }
 
 /// The name of an alert.

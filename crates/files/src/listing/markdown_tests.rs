@@ -2,10 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::markdown::{ID_PREFIX, MAX_DEPTH, MAX_HTML, MAX_LEN, MAX_URL, memory, render};
+use super::markdown::{
+    ID_PREFIX, MAX_DEPTH, MAX_HTML, MAX_LEN, MAX_TITLE, MAX_URL, memory, render,
+};
 
 fn rendered(source: &str) -> String {
-    String::from_utf8(render(source).0).unwrap()
+    String::from_utf8(render(source, 3).html).unwrap()
 }
 
 #[test]
@@ -78,6 +80,66 @@ fn links_lead_only_where_they_may() {
     assert_eq!(rendered(&long), "<p>a</p>\n");
 }
 
+#[test]
+fn relative_links_to_markdown_lead_to_its_page() {
+    for (url, href) in [
+        ("b.md", "b.md?format=html"),
+        ("b.md#A-Part", "b.md?format=html#readme-a-part"),
+        ("../b/c%20d.MD#", "../b/c%20d.MD?format=html#"),
+        ("/b.markdown#x?y.z", "/b.markdown?format=html#readme-x?y.z"),
+        ("b.md#%C3%BC", "b.md?format=html#readme-%c3%bc"),
+        ("#A-Part", "#readme-a-part"),
+        ("#b.md", "#readme-b.md"),
+        ("#", "#"),
+        ("b.md?raw", "b.md?raw"),
+        ("b.md?raw#c", "b.md?raw#c"),
+        ("?b.md", "?b.md"),
+        ("b/#c", "b/#c"),
+        ("b.html#C", "b.html#C"),
+        ("b.md/", "b.md/"),
+        (".md", ".md"),
+    ] {
+        let html = format!("<p><a href=\"{href}\">a</a></p>\n");
+        assert_eq!(rendered(&format!("[a]({url})")), html, "{url}");
+    }
+    for (source, html) in [
+        ("[a](http://b/c.md#d)", "<a href=\"http://b/c.md#d\" rel=\"nofollow noreferrer\">a</a>"),
+        ("![a](b.md#c)", "<img loading=\"lazy\" src=\"b.md#c\" alt=\"a\">"),
+        ("[a](x:b.md)", "a"),
+        ("[a](//b.md)", "a"),
+    ] {
+        assert_eq!(rendered(source), format!("<p>{html}</p>\n"), "{source}");
+    }
+}
+
+#[test]
+fn the_first_heading_with_a_text_is_the_title() {
+    let long = format!("# {}", "é".repeat(2 * MAX_TITLE));
+    for (source, title) in [
+        ("a\n\n## *B* `c` [d](e)\n# f", Some("B c d")),
+        ("#\n\n# ![a](b)\n", Some("a")),
+        ("a  \nb\n===", Some("a b")),
+        ("> - # a", Some("a")),
+        ("# a <b>&amp;", Some("a <b>&")),
+        ("a", None),
+        ("#", None),
+    ] {
+        assert_eq!(render(source, 2).title.as_deref(), title, "{source}");
+    }
+    let title = render(&long, 2).title.unwrap();
+    assert!((MAX_TITLE..MAX_TITLE + 4).contains(&title.len()));
+}
+
+#[test]
+fn headings_begin_at_a_level_and_end_at_the_last() {
+    let html = |level| String::from_utf8(render("# a\n#### b\n###### c", level).html).unwrap();
+    assert_eq!(
+        html(2),
+        "<h2 id=\"readme-a\">a</h2>\n<h5 id=\"readme-b\">b</h5>\n<h6 id=\"readme-c\">c</h6>\n"
+    );
+    assert!(html(3).starts_with("<h3 id") && html(3).ends_with("<h6 id=\"readme-c\">c</h6>\n"));
+}
+
 /// Texts on which parsers have spent too much time or memory.
 fn heavy_texts() -> Vec<String> {
     let repeated = |unit: &str| unit.repeat(MAX_LEN / unit.len());
@@ -115,6 +177,13 @@ fn heavy_texts() -> Vec<String> {
     texts.push(format!("{}\n{}\n{}", "|a".repeat(60), "|-".repeat(60), "a\n".repeat(99_000)));
     // Each use of a reference repeats its URL.
     texts.push(format!("[a]: {}\n{}", "b".repeat(2000), "[a] ".repeat(60_000)));
+    // Short texts, whose HTML is long for their length.
+    for unit in
+        ["\"", "|a|\n|-|\n", "a\n\n", "# \u{e0001}\n", "[a][b]", "> [!IMPORTANT]\n\n", "```\n\n"]
+    {
+        texts.push(format!("{}\n\n[b]: {}", unit.repeat(300), "&".repeat(300)));
+    }
+    texts.extend(["", "#", "\0", "[a](b)"].map(str::to_owned));
     texts.push((0..30_000).map(|at| format!("# {at:x}\n")).collect());
     texts.push((0..20_000).map(|at| format!("[{at:x}]: b\n")).collect());
     // The longest that are rendered.
@@ -151,11 +220,21 @@ fn heavy_texts_stay_within_their_memory_and_the_limits() {
             continue;
         };
         let mut html = Vec::new();
-        let info = allocation_counter::measure(|| html = render(&text).0);
+        let info = allocation_counter::measure(|| html = render(&text, 3).html);
         assert!(info.bytes_max as usize <= memory, "{start}: {} of {memory}", info.bytes_max);
         assert!(html.len() <= MAX_HTML + 4 * MAX_URL, "{start}: {}", html.len());
         check(&String::from_utf8(html).unwrap()).expect(start);
     }
+}
+
+/// So that a client can have several pages rendered at a time.
+#[test]
+fn ordinary_texts_take_little_memory() {
+    let text =
+        "A sentence, with a [link](target.md) and `code`.\n\n## A heading\n\n- item\n".repeat(150);
+    assert!((10_000..16_000).contains(&text.len()));
+    let memory = memory(&text).unwrap();
+    assert!(memory < 2 * 1024 * 1024, "{memory}");
 }
 
 /// Fails unless `html` is well-formed, with the tags, attributes and URLs that may be in it. It

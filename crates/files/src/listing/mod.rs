@@ -4,13 +4,14 @@
 //!  query, Accept ─▶ query ─┐
 //!                          ▼            in a job
 //!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─┬▶ page ─▶ html ─▶ table, grid
-//!           rows      one second                         │          readme ─▶ markdown
-//!                                                        └▶ document ─▶ data
-//!                                                           in pieces, on the event loop
+//!           rows      one second                         │          readme ─▶ content ─▶ markdown
+//!                       │                                └▶ document ─▶ data
+//!                       │                                   in pieces, on the event loop
+//!                       └▶ markdown_page ─▶ content ─▶ markdown
 //! ```
 //!
 //! A job makes a `page` (HTML) or `document` (JSON, text), with the `cache` that all shards share,
-//! or an archive with `tar`. Pages are rendered whole, up to a limit, and cached like listings, so
+//! or an archive with `tar`. `markdown_page` makes a page of one file. Pages are rendered whole, up to a limit, and cached like listings, so
 //! that all requests of a second share them and their compressed forms.
 //!
 //! The entries of a listing are limited, and the memory of all listings and pages by a budget. The
@@ -18,15 +19,19 @@
 
 pub(crate) mod assets;
 pub(crate) mod cache;
+mod content;
 mod data;
 pub(crate) mod document;
 mod folder_cache;
+mod frame;
 mod grid;
 mod html;
 mod human;
 mod icon;
 #[cfg(feature = "markdown")]
 mod markdown;
+pub(crate) mod markdown_name;
+mod markdown_page;
 #[cfg(test)]
 mod markdown_tests;
 mod order;

@@ -1,4 +1,4 @@
-//! A listing as an HTML page, rendered once for all requests of a second.
+//! A listing or a Markdown file as an HTML page, rendered once for all requests of a second.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -26,8 +26,8 @@ const ROWS_PER_CHECK: usize = 1024;
 pub(crate) struct Page {
     pub(super) html: Bytes,
     pub(super) etag: String,
-    /// Whether it shows all entries of the folder. A folder has few such pages, which differ in
-    /// their order, and many requests share each: it is worth keeping.
+    /// Whether it shows all entries of the folder, or a whole file. There are few such pages, and
+    /// many requests share each: it is worth keeping.
     pub(crate) has_all_entries: bool,
     /// The charge of each client to which the page is being sent, for each form.
     charges: Mutex<HashMap<Form, Weak<Permit>>>,
@@ -78,7 +78,7 @@ impl Page {
                 return Err(Absent::Exhausted);
             }
             let end = rows.len();
-            html::row(view.query.layout, row, &mut rows);
+            html::row(&view, row, &mut rows);
             if rows.len() > max_len {
                 rows.truncate(end);
                 break;
@@ -99,11 +99,16 @@ impl Page {
         html.reserve_exact(rows.len() + closing.len());
         html.extend_from_slice(&rows);
         html.extend_from_slice(&closing);
+        Ok(Self::new(html, view.query.has_all_entries(), lease))
+    }
+
+    /// A page of this text, whose memory `lease` was resized for.
+    pub(super) fn new(html: Vec<u8>, has_all_entries: bool, mut lease: Lease) -> Self {
         // Less than before.
         let _ = lease.resize(html.len());
-        let (etag, has_all_entries) = (Digest::of(&html).etag(), view.query.has_all_entries());
+        let etag = Digest::of(&html).etag();
         let html = Bytes::from(html.into_boxed_slice());
-        Ok(Self { html, etag, has_all_entries, charges: Mutex::default(), _held: lease.share() })
+        Self { html, etag, has_all_entries, charges: Mutex::default(), _held: lease.share() }
     }
 
     /// The memory that it holds, in bytes.

@@ -9,6 +9,8 @@
 //! | `q=TEXT` | only names that contain this text, in upper or lower case |
 //! | `page=N` and `per=N` | the Nth page, and the entries per page |
 //!
+//! After a Markdown file, `format=html` asks for its page, and the rest has no effect.
+//!
 //! Other parameters are ignored. Unless `page` or `per` is given, JSON and text have all entries,
 //! and HTML has as many as a page may have: [`MAX_PER_PAGE`] and [`super::page::MAX_LEN`].
 

@@ -1,38 +1,27 @@
-//! The README of a folder, which its page shows below the entries: Markdown rendered, anything else
-//! as plain text. It is read like any other file of the folder, in the job that makes the page.
+//! The README of a folder, which its page shows below the entries. It is read like any other file of
+//! the folder, in the job that makes the page.
 
-#[cfg(feature = "markdown")]
-use super::markdown;
+use super::content::{self, Content};
 use super::read::Listing;
 use super::rows::Row;
-use super::text::{self, put};
+use super::text::put;
 use crate::limits::lease::Lease;
 use crate::naming::path::beneath;
 use crate::store::absent::Absent;
-use crate::store::traits::{Kind, OpenFile, Opened, Store};
-
-/// The most bytes of a plain README that are shown.
-pub(super) const MAX_PLAIN: usize = 64 * 1024;
+use crate::store::traits::{Kind, Opened, Store};
 
 /// The names of README files, in lower case. The first that can be shown is shown.
 const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
+
+/// The level of the highest heading. The section has level 2.
+const LEVEL: u8 = 3;
 
 /// The README of a folder.
 #[derive(Debug)]
 pub(crate) struct Readme {
     pub(super) name: Vec<u8>,
     content: Content,
-    /// Whether the content is only the beginning.
-    is_truncated: bool,
     _lease: Lease,
-}
-
-#[derive(Debug)]
-enum Content {
-    Plain(Vec<u8>),
-    /// HTML.
-    #[cfg(feature = "markdown")]
-    Rendered(Vec<u8>),
 }
 
 impl Readme {
@@ -50,109 +39,38 @@ impl Readme {
                 |row: &Row<'_>| row.kind == Kind::File && row.name.eq_ignore_ascii_case(readme);
             let name = listing.rows.iter().find(this)?.name;
             let Ok(Opened::File(file, _)) = store.open(&beneath(folder, name)) else { return None };
-            let content = content(readme, &*file, &mut lease);
-            lacks_memory |= content.is_err();
-            let (content, is_truncated) = content.ok()??;
-            Some((name.to_vec(), content, is_truncated))
+            match Content::read(&*file, readme, LEVEL, &mut lease) {
+                Ok(content) => Some((name.to_vec(), content.ok()?)),
+                Err(absent) => {
+                    lacks_memory |= absent == Absent::Exhausted;
+                    None
+                }
+            }
         });
-        let readme = found
-            .map(|(name, content, is_truncated)| Self::new(name, content, is_truncated, lease));
+        let readme = found.map(|(name, content)| {
+            // This makes the lease smaller, which can't fail.
+            let _ = lease.resize(content.memory());
+            Self { name, content, _lease: lease }
+        });
         (readme, lacks_memory)
-    }
-
-    fn new(name: Vec<u8>, content: Content, is_truncated: bool, mut lease: Lease) -> Self {
-        let memory = match &content {
-            Content::Plain(text) => text.capacity(),
-            #[cfg(feature = "markdown")]
-            Content::Rendered(html) => html.capacity(),
-        };
-        // This makes the lease smaller, which can't fail.
-        let _ = lease.resize(memory);
-        Self { name, content, is_truncated, _lease: lease }
     }
 
     /// Writes it as a section of a page.
     pub(super) fn section(&self, out: &mut Vec<u8>) {
-        let link = |out: &mut Vec<u8>| {
-            put!(out, "<a href=\"");
-            text::url(&self.name, out);
-            put!(out, "\">");
-        };
         put!(out, "<section class=\"readme\" aria-labelledby=\"readme\">\n<h2 id=\"readme\">");
-        link(out);
-        text::html(&self.name, out);
-        put!(out, "</a></h2>\n");
-        match &self.content {
-            Content::Plain(text) => {
-                put!(out, "<pre tabindex=\"0\">");
-                text::html_lines(text, out);
-                put!(out, "</pre>\n");
-            }
-            #[cfg(feature = "markdown")]
-            Content::Rendered(html) => {
-                put!(out, "<div class=\"md\">\n");
-                out.extend_from_slice(html);
-                put!(out, "</div>\n");
-            }
-        }
-        if self.is_truncated {
-            put!(out, "<p class=\"rest\">This is only the beginning of ");
-            link(out);
-            text::html(&self.name, out);
-            put!(out, "</a>.</p>\n");
-        }
+        content::link(&self.name, out);
+        put!(out, "</h2>\n");
+        self.content.write(&self.name, out);
         put!(out, "</section>\n");
     }
-}
-
-/// The content of a README with this name, and whether it is only the beginning. `None` if it can't
-/// be read, or if it is Markdown that is not UTF-8, too long, or more than the renderer takes.
-/// Fails if `lease` can't be resized for it.
-fn content(
-    readme: &[u8],
-    file: &dyn OpenFile,
-    lease: &mut Lease,
-) -> Result<Option<(Content, bool)>, Absent> {
-    #[cfg(feature = "markdown")]
-    if readme.ends_with(b".md") {
-        let text = match beginning(file, markdown::MAX_LEN, lease)? {
-            Some((text, false)) => String::from_utf8(text).ok(),
-            _ => None,
-        };
-        let rendering = text.and_then(|text| markdown::memory(&text).map(|memory| (text, memory)));
-        let Some((text, memory)) = rendering else { return Ok(None) };
-        if !lease.resize(memory) {
-            return Err(Absent::Exhausted);
-        }
-        let (html, is_truncated) = markdown::render(&text);
-        return Ok(Some((Content::Rendered(html), is_truncated)));
-    }
-    let _ = readme;
-    let text = beginning(file, MAX_PLAIN, lease)?;
-    Ok(text.map(|(text, is_truncated)| (Content::Plain(text), is_truncated)))
-}
-
-/// The first `max_len` bytes of a file, and whether there are more. `None` if it can't be read.
-/// Fails if `lease` can't be resized for it.
-fn beginning(
-    file: &dyn OpenFile,
-    max_len: usize,
-    lease: &mut Lease,
-) -> Result<Option<(Vec<u8>, bool)>, Absent> {
-    if !lease.resize(max_len + 1) {
-        return Err(Absent::Exhausted);
-    }
-    let mut text = vec![0; max_len + 1];
-    let Ok(filled) = file.fill(0, &mut text) else { return Ok(None) };
-    text.truncate(filled.min(max_len));
-    text.shrink_to_fit();
-    Ok(Some((text, filled > max_len)))
 }
 
 #[cfg(test)]
 mod tests {
     use sockeye_proto::CancelToken;
 
+    use super::super::content::MAX_PLAIN;
+    use super::super::markdown;
     use super::*;
     use crate::store::memory::Memory;
 
@@ -209,6 +127,8 @@ mod tests {
         assert!(shown(&store, "").unwrap().contains("<div class=\"md\">\n<p>aaaa"));
         store.write("README.md", vec![b'a'; markdown::MAX_LEN + 1]);
         assert_eq!(shown(&store, ""), None);
+        store.write("README.md", "\u{feff}# A");
+        assert!(shown(&store, "").unwrap().contains("<h3 id=\"readme-a\">A</h3>"));
         store.write("README.md", b"caf\xe9".to_vec());
         assert_eq!(shown(&store, ""), None);
         store.write("README", "plain");

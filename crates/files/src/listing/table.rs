@@ -67,16 +67,16 @@ pub(super) fn sort_link(view: &View, sort: Sort, out: &mut Vec<u8>) {
     put!(out, "</a>");
 }
 
-/// One entry.
-pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
+/// One entry. The link to a file gets `query`, with its question mark.
+pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     let Row { name, kind, size, modified } = row;
-    let (class, icon, slash) = match kind {
-        Kind::Folder => ("f", "d", "/"),
-        Kind::File => ("n", icon(name), ""),
+    let (class, icon, slash, query) = match kind {
+        Kind::Folder => ("f", "d", "/", ""),
+        Kind::File => ("n", icon(name), "", query),
     };
     put!(out, "<tr class=\"{class}\" role=\"row\"><th scope=\"row\" role=\"rowheader\"><a href=\"");
     text::url(name, out);
-    put!(out, "{slash}\"><svg aria-hidden=\"true\"><use href=\"#{icon}\"/></svg><bdi>");
+    put!(out, "{slash}{query}\"><svg aria-hidden=\"true\"><use href=\"#{icon}\"/></svg><bdi>");
     text::html(name, out);
     put!(out, "{slash}</bdi></a></th>");
     match kind {

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::frame;
 use super::query::{Format, ListingQuery, MAX_PER_PAGE, Sort};
 use super::read::Listing;
 use super::readme::Readme;
@@ -30,6 +31,8 @@ pub(crate) struct View {
     /// What can't be listed.
     pub(crate) omitted: Omitted,
     pub(crate) readme: Option<Readme>,
+    /// Whether Markdown files are linked as pages.
+    pub(crate) links_pages: bool,
     /// What is put at the end of a page.
     pub(crate) script: Box<[u8]>,
     rows: ViewRows,
@@ -122,6 +125,7 @@ impl View {
             truncated,
             omitted,
             readme,
+            links_pages: false,
             script: Box::default(),
             rows,
             cut: None,
@@ -167,8 +171,7 @@ impl View {
 
     /// The segments of the folder's path, decoded, for people.
     pub(crate) fn segments(&self) -> Vec<Vec<u8>> {
-        let named = self.path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty());
-        named.map(super::query::percent_decoded).collect()
+        frame::segments(&self.path)
     }
 }
 

@@ -20,7 +20,7 @@ const MAX_BATCHES: usize = 64;
 /// thousand paths.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// Everything in the root: what is said if too much has changed.
+/// The root folder: pages are told that it has changed if there are too many paths to list.
 const EVERYTHING: &str = "/";
 
 /// The changes of the files that a server publishes, for the pages that are open in browsers:
@@ -89,7 +89,7 @@ impl Live {
         state.followers.push(follower);
     }
 
-    /// What a page that is made now has seen.
+    /// The token of a page that is made now: it has seen all changes so far.
     pub(crate) fn token(&self) -> String {
         self.token_of(lock(&self.state).number)
     }
@@ -98,8 +98,8 @@ impl Live {
         format!("{:x}.{number}", self.instance)
     }
 
-    /// What the page with this token has seen. `None` if that is unknown, for example because the
-    /// server was started again.
+    /// The number of the last change that the page with this token has seen. `None` if it is
+    /// unknown, for example because the server was restarted.
     pub(crate) fn seen_with(&self, token: &str) -> Option<u64> {
         let (instance, number) = token.split_once('.')?;
         let is_ours = u64::from_str_radix(instance, 16) == Ok(self.instance);

@@ -1,4 +1,4 @@
-//! The WebSocket of an open page: it is told what has changed.
+//! The WebSocket of an open page, which tells the page what has changed.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use super::changes::Live;
 #[derive(Debug)]
 pub(crate) struct Channel {
     live: Arc<Live>,
-    /// The number of the last change that the page was told, if it is known.
+    /// The number of the last change that the page has seen or was told of, if known.
     seen: Option<u64>,
 }
 
 impl Channel {
-    /// The channel of a page that was made with this query, `since=TOKEN`.
+    /// The channel for a request with this query: `since=`, and the token in the page.
     pub(crate) fn new(live: &Arc<Live>, query: Option<&[u8]>) -> Self {
         let query = query.and_then(|query| str::from_utf8(query).ok());
         let token = query.and_then(|query| query.strip_prefix("since="));
         Self { live: Arc::clone(live), seen: token.and_then(|token| live.seen_with(token)) }
     }
 
-    /// Sends what the page was not told yet. One that is slow gets several changes at once.
+    /// Sends the changes that the page was not told of yet. A slow page gets several at once.
     fn send(&mut self, socket: &mut Socket<'_, '_>) {
         if socket.is_full() {
             socket.want_room();

@@ -43,9 +43,9 @@ impl Live {
         )
     }
 
-    /// Puts `tag` into `html`, the page `path`. `policy` is its Content-Security-Policy of a
-    /// header. `None` if that isn't possible; then, or if a policy forbids the script, the log
-    /// names the page.
+    /// Puts `tag` into `html`, the page at `path`. `policy` is the value of the response's header
+    /// Content-Security-Policy. Returns `None` if the page is in UTF-16. The log names the page
+    /// then, and also if a policy or its `<base>` keeps the script from running.
     pub(crate) fn insert(
         &self,
         tag: &str,
@@ -86,23 +86,23 @@ fn names_host(url: &[u8]) -> bool {
     url.starts_with(b"//") || url.windows(3).any(|three| three == b"://")
 }
 
-/// What the tokens of a page show.
+/// What a scan of a page's HTML finds.
 struct Scanned {
-    /// Where the tag is put: before the first element other than `<html>` and `<head>`. If there is
-    /// none, behind the doctype, which must come first. So nothing before it can swallow it, such as a
-    /// comment or a title that is not closed while the page is edited.
+    /// Where the tag is put: before the first element other than `<html>` and `<head>`, or else
+    /// behind the doctype, which must come first. So a comment or title in front can't swallow the
+    /// tag if it is not closed yet, while the page is edited.
     at: usize,
     has_element: bool,
-    /// The policies of its `<meta>` elements.
+    /// The policies of the page's `<meta>` elements.
     policies: Vec<Vec<u8>>,
-    /// The URL of its `<base>` element.
+    /// The URL of the page's `<base>` element.
     base: Option<Vec<u8>>,
 }
 
 fn scan(html: &[u8]) -> Scanned {
     let at = if html.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let mut scanned = Scanned { at, has_element: false, policies: Vec::new(), base: None };
-    // The current one, if its attributes matter.
+    // The current element, if it is a `<meta>` or a `<base>`.
     let mut element: Option<Element> = None;
     let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| {
         match event {
@@ -131,7 +131,7 @@ fn scan(html: &[u8]) -> Scanned {
         }
         None::<()>
     });
-    // So that tags in a script or a style are text.
+    // Makes the tokenizer treat tags in a script or a style as text.
     emitter.naively_switch_states(true);
     Tokenizer::new_with_emitter(html, emitter).for_each(drop);
     scanned

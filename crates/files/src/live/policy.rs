@@ -1,11 +1,11 @@
 //! What a Content-Security-Policy lacks for the script (CSP Level 3).
 //!
 //! The script is `<script src="/…">`, and connects to a WebSocket of its own origin, so `'self'` is
-//! enough. A policy is not evaluated beyond what tells that it is: sources that name hosts are
-//! taken as allowed only if they name this machine.
+//! enough. Sources are checked only as far as this needs: a source that names a host allows the
+//! script only if the host is this machine (`localhost`, for example).
 
-/// What is to be added to a policy, such as `script-src 'self'`. `None` if the script may run.
-/// `is_header`: whether the policy is that of a header, where `sandbox` counts.
+/// What the user has to add to a policy, such as `'self' to script-src`. `None` if the script may
+/// run. `is_header`: whether the policy is that of a header, where `sandbox` counts.
 pub(super) fn missing(policies: &[u8], is_header: bool) -> Option<String> {
     let mut missing = Vec::new();
     // A header may have several policies; each must allow everything.
@@ -55,7 +55,7 @@ impl<'a> Policy<'a> {
 
 fn allows_script(sources: &[&str]) -> bool {
     let has = |source: &str| sources.iter().any(|other| other.eq_ignore_ascii_case(source));
-    // It makes browsers ignore all sources that aren't nonces or hashes.
+    // With 'strict-dynamic', browsers ignore all sources that aren't nonces or hashes.
     !has("'strict-dynamic'")
         && (has("'self'") || has("*") || has("http:") || sources.iter().any(|it| is_local(it)))
 }

@@ -8,10 +8,11 @@ use tracing::warn;
 
 use crate::limits::lock::lock;
 
-/// The most bytes of a page that gets the script. It is read into memory for each request.
+/// Maximum size of a page that gets the script, in bytes. Such a page is read into memory for each
+/// request.
 pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
 
-/// How many pages are remembered. Of more, none is named.
+/// Maximum number of pages that are remembered. Problems of further pages are not logged.
 const MAX_PAGES: usize = 1024;
 
 /// Why a page doesn't reload.
@@ -53,8 +54,8 @@ impl fmt::Display for Problem {
 pub(crate) struct Problems(Mutex<HashMap<String, Problem>>);
 
 impl Problems {
-    /// Logs the problem of a page, unless that was the last thing logged about it. `None`: it has
-    /// none any more.
+    /// Logs the problem of a page, unless it is the one that was logged last for this page. `None`
+    /// says that the page has no problem any more.
     pub(crate) fn report(&self, page: &str, problem: Option<Problem>) {
         let mut known = lock(&self.0);
         let Some(problem) = problem else {

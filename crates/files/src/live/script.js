@@ -4,7 +4,7 @@
   "use strict";
   const tag = document.currentScript;
   const running = Symbol.for("sockeye live");
-  // A fragment of HTML that a script has put into the page has a tag of its own.
+  // Run once: HTML that a script has fetched and put into the page may have this tag, too.
   if (!tag || window[running]) return;
   window[running] = true;
 

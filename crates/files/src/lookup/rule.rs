@@ -14,6 +14,8 @@ pub enum Rule {
     Listing,
     /// The path names a folder, and the query a format: a listing or an archive.
     Format,
+    /// The path names a Markdown file, and the query asks for it as a page.
+    MarkdownPage,
     /// The path names a folder that is listed, but the query is invalid.
     BadQuery,
     /// The path leaves out `.html`.
@@ -46,6 +48,7 @@ impl fmt::Display for Rule {
             Self::Index => "the page of a folder is its index.html",
             Self::Listing => "the folder has no index.html and is listed",
             Self::Format => "the query names the format of a listing or archive",
+            Self::MarkdownPage => "the query asks for a Markdown file as a page",
             Self::BadQuery => "the query is not valid for a listing",
             Self::CleanUrl => "clean URL: the path leaves out .html",
             Self::SingleFile => "a single file is served",

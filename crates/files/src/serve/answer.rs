@@ -8,10 +8,11 @@ use sockeye_proto::Time;
 
 use super::error_page::{ErrorFields, ErrorResponse};
 use super::jobs::{LookupRequest, Progress};
-use super::listing::{answer_head, is_requested};
+use super::listing::{answer_head, is_markdown_page, is_requested};
 use super::site::Site;
 use crate::coding::file_entry::{FileEntry, Selected, Selection};
 use crate::lookup::entry::{Entry, Target};
+use crate::lookup::rule::Rule;
 use crate::naming::path::{Refusal, RequestPath, merge_slashes};
 use crate::request::view::RequestView;
 use crate::respond::send::send;
@@ -143,6 +144,17 @@ impl Site {
                 // The path of a listing ends with a slash, even if there is a page of its name.
                 let slash = entry.slash().filter(|_| !self.is_listed(lookup, entry));
                 Progress::Answered(self.redirect(slash, entry, view, responder))
+            }
+            Target::File(Rule::File, _)
+                if is_requested
+                    && view.query().is_some()
+                    && is_markdown_page(
+                        mounts,
+                        RequestPath::from_key(lookup.key),
+                        view.query(),
+                    ) =>
+            {
+                Progress::Listing(responder)
             }
             Target::File(_, file) => match file.select(view) {
                 Selection::Compress(coding) => self.compress(lookup, entry, coding, responder),

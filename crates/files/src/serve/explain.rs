@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex};
 
 use sockeye_http::{Fields, Status};
 
-use super::listing::is_requested;
+use super::listing::{is_markdown_page, is_requested};
+use super::listing_headers;
 use super::live;
 use crate::limits::lock::lock;
-use crate::listing::query::ListingQuery;
+use crate::listing::query::{Format, ListingQuery};
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up_fully;
 use crate::lookup::folder::Folder;
@@ -130,6 +131,13 @@ impl Mounts {
             (Target::Listing, Purpose::Requested) if names_format => {
                 explanation.rule = Rule::Format;
             }
+            // The response is a page of the file.
+            (Target::File(Rule::File, _), Purpose::Requested)
+                if parsed.is_ok_and(|path| is_markdown_page(self, path, query)) =>
+            {
+                explanation.rule = Rule::MarkdownPage;
+                explanation.fields = self.page_fields(&entry);
+            }
             (Target::Listing, Purpose::Requested) if self.refuses(&entry, query) => {
                 (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
             }
@@ -170,6 +178,13 @@ impl Mounts {
     fn refuses(&self, entry: &Entry, query: Option<&[u8]>) -> bool {
         let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
         ListingQuery::parse(query, archives).is_err()
+    }
+
+    /// The headers of a page that is made of the file `entry`, without its ETag.
+    fn page_fields(&self, entry: &Entry) -> Fields {
+        let Some(folder) = entry.mount.map(|at| &self.get(at).folder) else { return Fields::new() };
+        let is_live = folder.live.is_some();
+        listing_headers::head(&folder.options, None, Format::Html, b"", None, is_live).fields
     }
 
     /// The same folders, which record the names that can't be opened.

@@ -26,7 +26,7 @@ pub(crate) enum Progress<'r, 't> {
     Waiting(AwaitedJob, Responder<'r, 't>),
     /// A message with this ticket brings a permit for an open file.
     WaitingForFile(Ticket, Responder<'r, 't>),
-    /// A folder is to be listed, or sent as an archive.
+    /// A folder is to be listed or sent as an archive, or a Markdown file sent as a page.
     Listing(Responder<'r, 't>),
 }
 

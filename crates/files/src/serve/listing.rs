@@ -1,5 +1,5 @@
-//! One request for a folder as a listing or an archive, up to the head of its response.
-//! [`ListingBody`] sends the content.
+//! One request for a folder as a listing or an archive, or for a Markdown file as a page, up to the
+//! head of its response. [`ListingBody`] sends the content.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use super::listing_headers::head;
 use crate::file::head::Head;
 use crate::listing::cache::{ListingRequest, ListingResult};
 use crate::listing::document::Document;
+use crate::listing::markdown_name::is_markdown;
 use crate::listing::page::PageContent;
-use crate::listing::query::{Format, ListingQuery, preferred_format};
+use crate::listing::query::{Format, ListingQuery, preferred_format, prefers_html};
 use crate::live::changes::Live;
 use crate::lookup::folder::Folder;
 use crate::lookup::mounts::{MountedPath, Mounts};
@@ -30,7 +31,7 @@ use crate::tar::writer::ArchiveWriter;
 /// The name of the archive of the root.
 const ROOT_ARCHIVE: &[u8] = b"files";
 
-/// A request that waits for the job that reads the folder.
+/// A request that waits for the job that reads the folder or the Markdown file.
 #[derive(Debug)]
 pub(crate) struct PendingListing {
     pub(crate) ticket: Ticket,
@@ -40,6 +41,8 @@ pub(crate) struct PendingListing {
     /// The group of its jobs: they may block together with the other jobs of this group.
     job_group: JobGroup,
     format: Format,
+    /// Whether the page of a file is requested.
+    is_file: bool,
     title: Box<[u8]>,
     /// For the files that an archive keeps open.
     open_files: Option<Permit>,
@@ -57,18 +60,34 @@ pub(crate) enum ListingAnswer<'r, 't> {
 /// Whether the query names a format, and the path a folder that may be listed: then the response is
 /// a listing or an archive, even if the folder has an `index.html`.
 pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option<&[u8]>) -> bool {
-    let Some((mount, MountedPath::Inside(path))) = mounts.find(path.key()) else { return false };
+    path.is_folder() && requested_format(mounts, path, query).is_some()
+}
+
+/// Whether the query asks for a page, and the path may be that of a Markdown file in a folder that
+/// may be listed: then the response is a page of this file, not the file.
+pub(crate) fn is_markdown_page(
+    mounts: &Mounts,
+    path: RequestPath<'_>,
+    query: Option<&[u8]>,
+) -> bool {
+    is_markdown(path.key()) && requested_format(mounts, path, query) == Some(Format::Html)
+}
+
+/// The format that the query names, if the path is in a folder that may be listed.
+fn requested_format(
+    mounts: &Mounts,
+    path: RequestPath<'_>,
+    query: Option<&[u8]>,
+) -> Option<Format> {
+    query?;
+    let (mount, MountedPath::Inside(_)) = mounts.find(path.key())? else { return None };
     let folder = &mounts.get(mount).folder;
-    let options = &folder.options;
-    query.is_some()
-        && path.is_folder()
-        && options.listing
-        && !folder.is_file()
-        && ListingQuery::parse(query, options.archives).is_ok_and(|query| query.format.is_some())
+    let may_list = folder.options.listing && !folder.is_file();
+    ListingQuery::parse(query, folder.options.archives).ok().filter(|_| may_list)?.format
 }
 
 impl PendingListing {
-    /// Starts the job that reads the folder. Returns `None` if it sent an error instead.
+    /// Starts the job that reads the folder or the file. Returns `None` if it sent an error instead.
     pub(crate) fn start(
         mounts: &Mounts,
         request: OwnedRequest,
@@ -98,13 +117,16 @@ impl PendingListing {
         let (waiter, cancel) = Waiter::new();
         let script = folder.live.as_ref().filter(|_| format == Format::Html);
         let script = script.map(|live| live.tag(&mounts.get(mount).path_of(path.key())));
+        let is_file = !path.is_folder();
         let listing_request = ListingRequest {
-            folder: path.name().into(),
+            name: path.name().into(),
+            is_file,
             path: view.path().into(),
             title: title.clone(),
             query,
             format,
             archives: folder.options.archives,
+            links_pages: prefers_html(view.accept().as_deref()),
             always_read: folder.options.fresh,
             coding: match &script {
                 None => folder.encoder.preferred(view.accept_encoding().finish()),
@@ -129,8 +151,18 @@ impl PendingListing {
             return (send_busy(responder), None);
         }
         let _waiter = waiter;
-        let this =
-            Self { ticket, request, mount, folder, job_group, format, title, open_files, _waiter };
+        let this = Self {
+            ticket,
+            request,
+            mount,
+            folder,
+            job_group,
+            format,
+            is_file,
+            title,
+            open_files,
+            _waiter,
+        };
         (responder.later(), Some(this))
     }
 
@@ -177,11 +209,12 @@ impl PendingListing {
         responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
         let PageContent { bytes, etag, coding } = page;
-        let (Head { fields, .. }, _, responder) =
-            match self.evaluate("folder", &etag, None, responder) {
-                Ok(evaluated) => evaluated,
-                Err(answer) => return (answer, None),
-            };
+        let noun = if self.is_file { "file" } else { "folder" };
+        let (Head { fields, .. }, _, responder) = match self.evaluate(noun, &etag, None, responder)
+        {
+            Ok(evaluated) => evaluated,
+            Err(answer) => return (answer, None),
+        };
         let fields = match coding {
             Some(coding) => with(fields, "Content-Encoding", coding.name()),
             None => fields,
@@ -285,10 +318,10 @@ pub(crate) fn answer_head(
     }
 }
 
-/// The folder and format that a request names.
+/// The folder and format that a request names, or the Markdown file.
 struct ListingTarget<'s> {
     mount: usize,
-    /// The folder in its mount.
+    /// The folder or file in its mount.
     path: RequestPath<'s>,
     query: ListingQuery,
     format: Format,
@@ -340,6 +373,7 @@ fn send_error(
 /// Answers with 503: memory, threads or descriptors are short.
 fn send_busy(responder: Responder<'_, '_>) -> Answer {
     let fields = with(Fields::new(), "Retry-After", "1");
-    let text = "Too many folders are being read for you. Try again when some have arrived.";
+    let text =
+        "Too many folders or pages are being read for you. Try again when some have arrived.";
     responder.error(Status::SERVICE_UNAVAILABLE, &fields, text)
 }

@@ -21,6 +21,8 @@ mod json_lines;
 mod links;
 mod links_elsewhere;
 mod live;
+#[cfg(feature = "markdown")]
+mod markdown_pages;
 mod mounts;
 mod pages;
 mod precompressed;

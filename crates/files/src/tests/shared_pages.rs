@@ -1,9 +1,11 @@
 //! Pages of listings: rendered and compressed once for all requests, and charged to clients.
 
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use sockeye_proto::{Client as Payer, Time, Waiter};
+use sockeye_proto::{CancelToken, Client as Payer, Time, Waiter};
 
 use super::*;
 use crate::listing::cache::{ListingRequest, ListingResult};
@@ -11,7 +13,7 @@ use crate::listing::page::PageContent;
 use crate::listing::query::{Format, ListingQuery};
 use crate::store::absent::Absent;
 use crate::tar::manifest::ArchiveError;
-use crate::{BudgetLimits, Budgets, Codings, Options};
+use crate::{BudgetLimits, Budgets, Child, Codings, Omitted, Opened, Options, Stamp};
 
 const ALICE: Payer = Payer::V4([192, 0, 2, 1]);
 const BOB: Payer = Payer::V4([192, 0, 2, 2]);
@@ -31,24 +33,83 @@ fn make(
     query: &str,
 ) -> Result<PageContent, ArchiveError> {
     let (_waiter, cancel) = Waiter::new();
-    let request = ListingRequest {
-        folder: b"d".as_slice().into(),
+    make_from(&*folder.store, folder, request(client, coding, query, cancel))
+}
+
+fn request(
+    client: Payer,
+    coding: Option<Coding>,
+    query: &str,
+    cancel: CancelToken,
+) -> ListingRequest {
+    ListingRequest {
+        name: b"d".as_slice().into(),
+        is_file: false,
         path: b"/d/".as_slice().into(),
         title: b"d".as_slice().into(),
         query: ListingQuery::parse(Some(query.as_bytes()), true).unwrap(),
         format: Format::Html,
         archives: true,
+        links_pages: false,
         always_read: false,
         script: Box::default(),
         coding,
         client,
         arrived: Time::ZERO,
         cancel,
-    };
-    match folder.listings.make(&*folder.store, &folder.encoder, request)? {
+    }
+}
+
+fn make_from(
+    store: &dyn Store,
+    folder: &Folder,
+    request: ListingRequest,
+) -> Result<PageContent, ArchiveError> {
+    match folder.listings.make(store, &folder.encoder, request)? {
         ListingResult::Page(page) => Ok(page),
         other => panic!("not a page: {other:?}"),
     }
+}
+
+/// A store whose clock moves on with each look at it.
+#[derive(Debug)]
+struct Ticking {
+    memory: Memory,
+    looks: AtomicUsize,
+}
+
+impl Store for Ticking {
+    fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
+        self.memory.open(name)
+    }
+
+    fn list(
+        &self,
+        name: &[u8],
+        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<Omitted, Absent> {
+        self.memory.list(name, each)
+    }
+
+    fn now(&self) -> Stamp {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        assert!(looks < 100, "reads the folder again and again");
+        self.memory.pass(1_000_000);
+        self.memory.now()
+    }
+
+    fn single_file(&self) -> Option<&[u8]> {
+        self.memory.single_file()
+    }
+}
+
+#[test]
+fn a_page_is_made_though_the_clock_moves_on_before_its_listing_is_read() {
+    let (memory, folder) = folder(3, &Budgets::new(BudgetLimits::default()));
+    let store = Ticking { memory, looks: AtomicUsize::new(0) };
+    let (_waiter, cancel) = Waiter::new();
+    let page = make_from(&store, &folder, request(ALICE, None, "", cancel)).unwrap();
+    assert!(String::from_utf8_lossy(&page.bytes).contains("file 00002.txt"));
 }
 
 #[test]
@@ -165,7 +226,8 @@ fn a_page_without_a_readme_for_lack_of_memory_is_not_shared() {
         let page = make(&folder, client, None, "").unwrap();
         String::from_utf8_lossy(&page.bytes).contains("Read <em>me</em>")
     };
-    let spent = budgets.listings.charge(ALICE, 15 << 20).unwrap();
+    // Enough is left for the page, but not for reading a README.
+    let spent = budgets.listings.charge(ALICE, (16 << 20) - (200 << 10)).unwrap();
     assert!(!has_readme(ALICE) && has_readme(BOB));
     assert!(has_readme(ALICE), "the page is shared now");
     drop(spent);

@@ -36,7 +36,7 @@ pub(super) fn is_valid_name(name: &[u8]) -> bool {
     chars::is_token(name) && !name.iter().any(u8::is_ascii_uppercase)
 }
 
-/// The common name with this index in HPACK's static table.
+/// The [`FieldName`] with this index in HPACK's static table, if there is one.
 pub(super) fn common_name(static_name: u8) -> Option<FieldName> {
     Some(match static_name {
         16 => FieldName::AcceptEncoding,

@@ -17,7 +17,7 @@ use crate::semantics::refusal::Refusal;
 use crate::semantics::span::{Range, Span, fields};
 use crate::{Content, FieldName, Limits, Method, Request, Version};
 
-/// Why a header block is no request that a handler gets.
+/// Why a header block does not become a request for a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeadError {
     /// It is malformed (RFC 9113, 8.1.1): its stream is reset. The text is the end of a sentence
@@ -62,7 +62,7 @@ pub(crate) struct HeadBuffer {
     path: Option<Range>,
     protocol: Option<Range>,
     priority: Priority,
-    /// A field that is not a pseudo-header field has come.
+    /// A field that is not a pseudo-header field has been read.
     has_fields: bool,
     /// The size of the fields as RFC 9113, 6.5.2, counts it: with 32 bytes for each.
     size: usize,
@@ -73,8 +73,7 @@ pub(crate) struct HeadBuffer {
     pub(crate) host_allowed: Cell<Option<bool>>,
 }
 
-/// The name of a pseudo-header field of a request, by the index of its name in HPACK's static
-/// table.
+/// The names of pseudo-header fields of a request, as indices of HPACK's static table.
 const AUTHORITY: u8 = 1;
 const METHOD: u8 = 2;
 const PATH: u8 = 4;
@@ -181,7 +180,8 @@ impl HeadBuffer {
         self.cookie.extend_from_slice(value);
     }
 
-    /// Looks at a field whose name is not in the static table.
+    /// Checks a field whose name is not in the static table. Returns its name, if it is a known
+    /// one.
     fn check_unknown(&mut self, name: &[u8], value: &[u8]) -> Result<Option<FieldName>, HeadError> {
         match name {
             b"keep-alive" | b"proxy-connection" => {
@@ -199,7 +199,8 @@ impl HeadBuffer {
         }
     }
 
-    /// Two names of the host are malformed (RFC 9113, 8.3.1).
+    /// Checks that a Host field names the same host as `:authority`. A request with two different
+    /// hosts is malformed (RFC 9113, 8.3.1).
     fn check_same_host(&self, host: &[u8]) -> Result<(), HeadError> {
         let host = without_default_port(host);
         let is_same =
@@ -223,7 +224,7 @@ impl HeadBuffer {
             _ => STATUS,
         };
         let range = if kind == AUTHORITY {
-            // Handlers find it as Host, where HTTP/1.1 has it.
+            // Handlers find it as the field Host, as in HTTP/1.1.
             let name = self.append(b"host");
             let value = self.append(value);
             self.spans.push(Span { name, value });
@@ -238,7 +239,7 @@ impl HeadBuffer {
             PATH => self.path.replace(range),
             SCHEME => self.scheme.replace(range),
             PROTOCOL => {
-                // Handlers find it as HTTP/1.1's Upgrade, which HTTP/2 doesn't have.
+                // Handlers find it as the field Upgrade of HTTP/1.1, which HTTP/2 doesn't have.
                 self.index.add(FieldName::Upgrade, range);
                 self.protocol.replace(range)
             }
@@ -256,7 +257,7 @@ impl HeadBuffer {
         Range::new(start, self.bytes.len())
     }
 
-    /// The request that these fields are. `ends`: no content follows.
+    /// Builds the request from these fields. `ends`: no content follows.
     pub(crate) fn request(&mut self, ends: bool, limits: &Limits) -> Result<Head, HeadError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -364,7 +365,7 @@ impl HeadBuffer {
     }
 
     /// Puts the name of an extension method in front of all other bytes, where
-    /// [`MethodKind::in_head`] finds it. Returns where the path is then.
+    /// [`MethodKind::in_head`] finds it. Returns the new range of the path.
     #[cold]
     fn move_method_to_front(&mut self, method: Range, path: Range) -> Range {
         let mut front = method.of(&self.bytes).to_vec();
@@ -416,7 +417,7 @@ impl HeadBuffer {
         }
     }
 
-    /// The trailers that these fields are (RFC 9113, 8.1).
+    /// Builds the trailers from these fields (RFC 9113, 8.1).
     pub(crate) fn trailers(&self) -> Result<OwnedTrailers, HeadError> {
         match self.error {
             Some(error) => Err(error),
@@ -435,7 +436,7 @@ impl HeadBuffer {
         [method, scheme, authority, path, protocol].into_iter().any(Option::is_some)
     }
 
-    /// For a request that is refused: its method, as far as it is known.
+    /// The head of a request that is refused. It has the method, if that is known, and no target.
     #[cold]
     pub(crate) fn refused(&self) -> Head {
         let method = self.method.map_or(&b""[..], |method| method.of(&self.bytes));
@@ -449,7 +450,7 @@ impl HeadBuffer {
         }
     }
 
-    /// The fields that have come in the form of HTTP/1.1: for the log of a request that is refused.
+    /// The fields read so far, in the form of HTTP/1.1, for the log of a request that is refused.
     #[cold]
     pub(crate) fn as_lines(&self) -> Vec<u8> {
         let part = |range: Option<Range>| range.map_or(&b""[..], |range| range.of(&self.bytes));
@@ -461,7 +462,7 @@ impl HeadBuffer {
     }
 
     /// Whether fields were not checked because an earlier one was refused. Such fields may be in
-    /// HPACK's dynamic table, and come again.
+    /// HPACK's dynamic table, and be sent again from there.
     pub(crate) fn has_unchecked_fields(&self) -> bool {
         self.error.is_some()
     }

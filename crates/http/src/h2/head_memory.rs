@@ -8,7 +8,7 @@ pub(crate) struct HeadMemory {
     pub(crate) head: HeadBuffer,
     /// For strings that are Huffman-coded.
     pub(crate) huffman: Vec<u8>,
-    /// The block that `head` was read from, if it is the same request when it comes again.
+    /// The block that `head` was read from, if `known` is set.
     block: Vec<u8>,
     known: Option<Known>,
 }
@@ -20,7 +20,7 @@ struct Known {
     head: Head,
 }
 
-/// What a block's meaning depends on.
+/// What the meaning of a block depends on, besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     /// The connection, by a number that no other one of the shard has.

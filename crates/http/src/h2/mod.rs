@@ -1,4 +1,4 @@
-//! HTTP/2 as bytes (RFC 9113, RFC 7541).
+//! The encoding of HTTP/2 (RFC 9113, RFC 7541), and the client's side of a connection.
 
 mod checks;
 pub mod client;

@@ -10,8 +10,8 @@ pub(crate) struct Priority {
     pub(crate) incremental: bool,
 }
 
-/// Without a signal of the client, responses are sent alternately. RFC 9218, 10, leaves that to the
-/// server: such a client may be a proxy, with requests of several users.
+/// Without a signal from the client, responses are sent alternately. RFC 9218, 10, leaves that to
+/// the server: such a client may be a proxy, with requests of several users.
 impl Default for Priority {
     fn default() -> Self {
         Self { urgency: 3, incremental: true }

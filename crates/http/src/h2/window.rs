@@ -1,7 +1,7 @@
 //! Windows of flow control (RFC 9113, 5.2 and 6.9).
 
-/// How many bytes of content a sender may still send on a stream or a connection. It is negative
-/// if the receiver has lowered its initial window while content was on the way (6.9.2).
+/// How many bytes of content a sender may still send on a stream or a connection. Negative if the
+/// receiver has lowered its initial window while content was on the way (6.9.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window(i32);
 
@@ -23,8 +23,8 @@ impl Window {
         u64::from(self.0.max(0).unsigned_abs())
     }
 
-    /// Takes `bytes` out of the window. Returns whether it was large enough. No bytes need no
-    /// window (6.9.1).
+    /// Takes `bytes` out of the window. Returns whether it was large enough. For 0 bytes, a window
+    /// of any size is large enough (6.9.1).
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         let left = i64::from(self.0) - i64::try_from(bytes).unwrap_or(i64::MAX);
         let is_enough = left >= 0 || bytes == 0;
@@ -41,7 +41,7 @@ impl Window {
         Ok(())
     }
 
-    /// Follows a change of the initial window from `before` to `after`.
+    /// Adjusts the window to a change of the initial window from `before` to `after`.
     pub(crate) fn adjust(&mut self, before: Self, after: Self) -> Result<(), TooLarge> {
         let sum = i64::from(self.0) + i64::from(after.0) - i64::from(before.0);
         self.0 = i32::try_from(sum).map_err(|_| TooLarge)?;

@@ -83,7 +83,7 @@ impl ServerConfig {
         self
     }
 
-    /// What every HTTP/2 response begins with after its status.
+    /// The start of every HTTP/2 response: its status, and the fields that the server adds.
     pub(crate) fn cached_block(&self) -> (&CachedBlock, Added) {
         let CachedPreamble { server_header, strict_transport_security, .. } = self.preamble;
         (&self.block, Added { server_header, strict_transport_security })

@@ -36,7 +36,7 @@ impl Connection {
         self.checks_host = config.host_check.as_ref().is_some_and(|check| (check.applies)(peer));
     }
 
-    /// The state of one stream, with its request, the last one of the log.
+    /// The state of one stream. Moves the stream's request, the last one of the log, to it.
     pub(crate) fn split(&mut self) -> Self {
         let Self { config, stop, half_closed, checks_host, log } = self;
         Self {

@@ -41,10 +41,10 @@ pub trait Handler {
     /// doesn't know (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
 
-    /// Whether it may answer an HTTP/2 request by [`Responder::upgrade`] to the protocol `name`, such
-    /// as `websocket`. If so, it gets the client's request for that, which has the method CONNECT
-    /// (RFC 8441). It must not answer it by another success (2xx): the client would take the content
-    /// for the protocol's bytes.
+    /// Whether the handler may answer an HTTP/2 request by [`Responder::upgrade`] to the protocol
+    /// `name`, such as `websocket`. If so, the handler gets the client's request for an upgrade,
+    /// which has the method CONNECT (RFC 8441). The handler must not send another successful
+    /// response (2xx): the client would read its content as the protocol's bytes.
     ///
     /// Default: false. Then the server answers 501.
     fn can_upgrade(&self, name: &[u8]) -> bool {

@@ -108,7 +108,7 @@ impl PendingLog {
         });
     }
 
-    /// Takes the last request out, for the log of a stream.
+    /// Moves the last request to a new log, for a stream.
     pub(crate) fn split_last(&mut self) -> Self {
         let mut split = Self::new(Rc::clone(&self.config), self.peer.clone());
         if let Some(entry) = self.buffer.entries.pop_back() {
@@ -119,7 +119,7 @@ impl PendingLog {
         split
     }
 
-    /// Adds the request of a stream, as [`Self::finish`] does.
+    /// Moves the request of a stream back to this log, and calls [`Self::finish`].
     pub(crate) fn adopt(&mut self, stream: &mut Self, end: Mark) {
         if stream.buffer.entries.is_empty() {
             return;

@@ -49,7 +49,7 @@ pub struct PreparedResponse {
     h2_block: OnceLock<Box<[u8]>>,
     /// Where the content begins in `bytes`.
     pub(crate) content_start: usize,
-    /// Content that is not in `bytes`: longer than `MAX_COPIED_LEN`, or of a file.
+    /// Content that is not in `bytes`, because it is longer than `MAX_COPIED_LEN` or from a file.
     uncopied: Option<Uncopied>,
     /// Whether responses of this status have content.
     pub(crate) has_content: bool,

@@ -89,7 +89,7 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// The client that is charged for what `request` makes the server hold: see
+    /// The client that is charged for the resources that the server holds for `request`: see
     /// [`ServerConfig::clients`].
     #[must_use]
     pub fn client(&self, request: &Request<'_>) -> Client {
@@ -146,7 +146,7 @@ impl<'r, 't> Responder<'r, 't> {
     /// Waits for a message: the handler answers in
     /// [`Handler::on_message`](crate::Handler::on_message), when a promise is fulfilled or
     /// abandoned. Until then, nothing more is read from the connection in HTTP/1.1. In HTTP/2, only
-    /// this stream's content waits, as far as the client's window lets it through.
+    /// this stream's content waits, up to the size of the stream's window.
     pub fn later(self) -> Answer {
         Answer(AnswerKind::Wait(WaitFor::default()))
     }
@@ -178,9 +178,9 @@ impl<'r, 't> Responder<'r, 't> {
     /// [`Event::Open`](sockeye_proto::Event::Open) and the bytes after the request. `name` must be
     /// one of those in [`Request::upgrade`](crate::Request::upgrade).
     ///
-    /// On a stream, the protocol has the stream's flow control, and [`Turn::end`] ends the stream
-    /// only. Its fault or panic resets the stream, unless its output has something to send, which is
-    /// sent first; then the stream ends.
+    /// On a stream, the stream's flow control applies to the protocol, and [`Turn::end`] ends only
+    /// the stream. If the protocol panics, the stream is reset. If the protocol fails, its output
+    /// is sent and the stream ends, or the stream is reset if there is no output to send.
     ///
     /// # Errors
     ///

@@ -94,7 +94,8 @@ impl Stream<'_, '_> {
         self.wait(WaitFor { content: Some(ContentLimit::Configured), room: false })
     }
 
-    /// Ends the response. If its content is shorter than the announced length, it is aborted.
+    /// Ends the response. If the content is shorter than the announced length, the response is
+    /// aborted.
     pub fn end(self) -> Answer {
         self.end_with(&Fields::new())
     }

@@ -180,8 +180,8 @@ impl Wire<'_> {
         }
     }
 
-    /// Sends the response that switches to the protocol `name`, if the connection or the stream may
-    /// switch. Returns its status then.
+    /// Sends the response that switches to the protocol `name`, and returns its status. `None` if
+    /// the connection or the stream may not switch.
     pub(crate) fn write_upgrade(
         &mut self,
         config: &ServerConfig,

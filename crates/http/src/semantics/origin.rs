@@ -8,6 +8,8 @@
 //! Metadata). Other programs send neither.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use super::names::FieldName;
 use super::request::Request;
@@ -17,7 +19,34 @@ use super::request::Request;
 pub struct AllowedOrigins {
     origins: Vec<Box<str>>,
     hint: Cow<'static, str>,
+    on_refused: OnRefused,
 }
+
+/// See [`AllowedOrigins::on_refused`].
+#[derive(Clone, Default)]
+struct OnRefused(Option<Arc<Report>>);
+
+type Report = dyn Fn(Option<&str>) + Send + Sync;
+
+impl fmt::Debug for OnRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnRefused").field(&self.0.is_some()).finish()
+    }
+}
+
+impl PartialEq for OnRefused {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl Eq for OnRefused {}
+
+/// The longest origin that [`AllowedOrigins::on_refused`] gets.
+const MAX_REPORTED: usize = 300;
 
 impl AllowedOrigins {
     /// Adds an origin, such as `https://example.org` or `http://localhost:5173`.
@@ -31,6 +60,14 @@ impl AllowedOrigins {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();
+        self
+    }
+
+    /// Calls `on_refused` for each refused request, such as to log it, with its origin. `None` if the
+    /// request has none or several, or one with characters that an origin doesn't have.
+    #[must_use]
+    pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
+        self.on_refused = OnRefused(Some(Arc::new(on_refused)));
         self
     }
 
@@ -51,6 +88,15 @@ impl AllowedOrigins {
             Some(origin) if is_own(origin, request.host(), tls) && !is_cross_site() => return None,
             Some(_) => "a page of another origin",
         };
+        if let OnRefused(Some(report)) = &self.on_refused {
+            let origin = request.common_field(FieldName::Origin);
+            let is_one = !request.is_repeated(FieldName::Origin);
+            let is_valid = |origin: &&[u8]| {
+                origin.len() <= MAX_REPORTED && origin.iter().all(u8::is_ascii_graphic)
+            };
+            let origin = origin.filter(|_| is_one).filter(is_valid);
+            report(origin.and_then(|origin| str::from_utf8(origin).ok()));
+        }
         let hint = match &*self.hint {
             "" => String::new(),
             hint => format!(". {hint}"),
@@ -104,6 +150,28 @@ mod tests {
         let head = format!("{line}\r\n{fields}\r\n");
         let request = OwnedRequest::read(head.as_bytes()).unwrap();
         origins.refusal(&request.view(), false).is_none()
+    }
+
+    #[test]
+    fn refused_origins_are_reported_if_they_can_be_shown() {
+        let (report, reports) = std::sync::mpsc::channel();
+        let origins = AllowedOrigins::default()
+            .on_refused(move |origin| report.send(origin.map(str::to_owned)).unwrap());
+        let long = format!("Origin: https://{}\r\n", "a".repeat(MAX_REPORTED));
+        for (fields, expected) in [
+            ("Origin: https://evil.example\r\n", Some(Some("https://evil.example"))),
+            ("Origin: null\r\n", Some(Some("null"))),
+            ("Origin: a b\r\n", Some(None)),
+            (&long, Some(None)),
+            ("Origin: https://a.b\r\nOrigin: https://c.d\r\n", Some(None)),
+            ("Sec-Fetch-Site: cross-site\r\n", Some(None)),
+            ("Origin: https://a.example\r\n", None),
+        ] {
+            let fields = format!("Host: a.example\r\n{fields}");
+            assert_eq!(is_allowed(&origins, "GET / HTTP/1.1", &fields), expected.is_none());
+            let reported = reports.try_recv().ok();
+            assert_eq!(reported, expected.map(|origin| origin.map(str::to_owned)), "{fields}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One side of a WebSocket, as a protocol for an engine.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use sockeye_proto::{
@@ -33,8 +34,9 @@ pub struct Connection<H> {
     state: State,
     /// Bytes of incomplete messages that were reported with [`Turn::set_held`].
     held: usize,
-    /// The handler was told that the WebSocket is closed.
+    /// The handler was told that the WebSocket is closed, or has panicked.
     is_closed: bool,
+    has_panicked: bool,
 }
 
 /// A change of memory that is reported.
@@ -59,7 +61,7 @@ impl<H: Handler> Connection<H> {
 
     fn new(config: Rc<Config>, state: State, handler: H) -> Self {
         let receiver = Receiver::default();
-        Self { config, handler, receiver, state, held: 0, is_closed: false }
+        Self { config, handler, receiver, state, held: 0, is_closed: false, has_panicked: false }
     }
 
     /// Uses the extension that both sides have agreed on.
@@ -69,10 +71,22 @@ impl<H: Handler> Connection<H> {
         self
     }
 
-    /// Calls the handler.
+    /// Calls the handler. If it panics, the WebSocket is closed with 1011.
     fn call(&mut self, turn: &mut Turn<'_>, call: impl FnOnce(&mut H, &mut Socket<'_, '_>)) {
         let Self { config, handler, state, .. } = self;
-        call(handler, &mut Socket { turn, state, config });
+        let socket = &mut Socket { turn, state, config };
+        if catch_unwind(AssertUnwindSafe(|| call(handler, socket))).is_err() {
+            (self.is_closed, self.has_panicked) = (true, true);
+            self.state.end(Closed { code: CloseCode::INTERNAL_ERROR, reason: "" }, turn);
+        }
+    }
+
+    /// Fails if the handler has panicked.
+    fn check_panic(&self) -> Result<(), Fault> {
+        match self.has_panicked {
+            true => Err(Fault::ours("handler_panicked", "panicked while handling a WebSocket")),
+            false => Ok(()),
+        }
     }
 
     /// Tells the handler that the WebSocket is closed, once.
@@ -270,6 +284,7 @@ impl<H: Handler> Protocol for Connection<H> {
         self.config.put_back_scratch(scratch);
         let result = result.and_then(|is_read| self.check_budget(turn).map(|()| is_read));
         let is_read = result.map_err(|violation| self.fail(violation, turn))?;
+        self.check_panic()?;
         self.report_held(turn);
         let used = input.len() - rest.len();
         Ok(if is_read { Consumed::more(used) } else { Consumed::pause(used) })
@@ -300,6 +315,7 @@ impl<H: Handler> Protocol for Connection<H> {
             }
             _ => {}
         }
+        self.check_panic()?;
         self.report_held(turn);
         Ok(())
     }

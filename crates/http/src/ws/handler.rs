@@ -9,7 +9,8 @@ use super::socket::Socket;
 /// Answers the messages of one WebSocket, on the event loop: don't block. Closures
 /// `FnMut(Message<'_>, &mut Socket<'_, '_>)` implement it.
 ///
-/// After [`Handler::on_close`] it gets no further call. It is dropped with the connection.
+/// After [`Handler::on_close`] it gets no further call. It is dropped with the connection. If a call
+/// panics, the WebSocket is closed with 1011, and no further call comes.
 pub trait Handler {
     /// The WebSocket is open.
     fn on_open(&mut self, socket: &mut Socket<'_, '_>) {

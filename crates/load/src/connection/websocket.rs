@@ -90,8 +90,12 @@ impl WebSocketConnection {
                         Failure::BadResponse,
                         "; there is something else at this path: write that of a WebSocket",
                     ),
-                    300..400 => (Failure::BadResponse, ""),
-                    404 => (Failure::ErrorResponse, "; write the path of a WebSocket"),
+                    300..=399 => (Failure::BadResponse, ""),
+                    401 | 403 => (
+                        Failure::ErrorResponse,
+                        "; load --header 'Name: value' sends credentials or an Origin",
+                    ),
+                    404 | 405 | 426 => (Failure::ErrorResponse, "; write the path of a WebSocket"),
                     _ => (Failure::ErrorResponse, ""),
                 };
                 what += hint;

@@ -195,7 +195,13 @@ fn a_refusal_and_a_silent_server_are_failures() {
             "HTTP/1.1 403 Forbidden\r\n\r\n",
             Failure::ErrorResponse,
             true,
-            "opened no WebSocket: 403 Forbidden",
+            "403 Forbidden; load --header 'Name: value' sends credentials or an Origin",
+        ),
+        (
+            "HTTP/1.1 426 Upgrade Required\r\n\r\n",
+            Failure::ErrorResponse,
+            true,
+            "426 Upgrade Required; write the path of a WebSocket",
         ),
         (
             "HTTP/1.1 200 OK\r\n\r\n",

@@ -132,7 +132,8 @@ impl Session {
                 self.mark = None;
             }
             if sent_some || sent >= mark {
-                // Not by `send_event`: this is sent even if the protocol asked to be closed.
+                // Not through `send_event`: this event is sent even if the protocol asked to be
+                // closed.
                 self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
             }
         }
@@ -347,7 +348,7 @@ impl Session {
         Reoffer::AfterSwitch
     }
 
-    /// Applies the effects of few calls. Returns the protocol to switch to.
+    /// Applies the effects that only few calls have. Returns the protocol to switch to.
     fn apply_rare<O: Owner>(
         &mut self,
         mut rare: Box<RareEffects>,

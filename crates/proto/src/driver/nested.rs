@@ -37,13 +37,13 @@ pub struct NestedSession {
     room: usize,
     /// See [`Owner::stream`].
     stream: u32,
-    /// Its output was full when input came: some of its unused input was not offered.
+    /// The output was full when input arrived: some of the unused input was not offered.
     is_withheld: bool,
     /// The input has ended.
     has_ended: bool,
 }
 
-/// Its owner, during one of the outer session's turns.
+/// The owner of a nested session, during one of the outer session's turns.
 struct NestedOwner<'a> {
     context: Context<'a>,
     room: usize,
@@ -67,7 +67,7 @@ impl Owner for NestedOwner<'_> {
         self.stream
     }
 
-    // Most sessions are idle, and hold none then.
+    // Most sessions are idle, and hold no output then.
     fn lend_output(&mut self) -> Box<Output> {
         Box::default()
     }
@@ -77,7 +77,7 @@ impl Owner for NestedOwner<'_> {
     // The outer protocol charges what it holds: `NestedSession::held`.
     fn charge(&mut self, _: Key) {}
 
-    // The connection is not its own.
+    // The connection belongs to the outer session.
     fn limit_unsent(&mut self, _: Key, _: u32) {}
 
     fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
@@ -90,7 +90,7 @@ impl NestedSession {
     pub const MAX_UNUSED_INPUT: usize = 1024 * 1024;
 
     /// A session of `protocol`, whose output is full at `room` bytes. `outer`: a turn of the outer
-    /// session, in the stream that it runs in. Call [`NestedSession::open`] next.
+    /// session, in the stream that the new session runs in. Call [`NestedSession::open`] next.
     #[must_use]
     pub fn new(protocol: Box<dyn Protocol>, room: usize, outer: &Turn<'_>) -> Self {
         let session = Session::new(protocol, outer.key, outer.peer.clone());
@@ -98,8 +98,9 @@ impl NestedSession {
     }
 
     /// As [`NestedSession::new`], in `stream`, if [`Turn::switch_to`] was called in a turn of it.
-    /// Remotes that were made in the stream send to this session from now on. `outer`: a turn of the
-    /// outer session. Its output goes to the stream, by [`NestedSession::move_to_stream`].
+    /// Remotes that were made in the stream send to this session from now on. `outer`: a turn of
+    /// the outer session. The new session's output goes to the stream, by
+    /// [`NestedSession::move_to_stream`].
     pub fn in_stream(stream: &mut Stream, outer: &Turn<'_>) -> Option<Self> {
         let (protocol, room) = (stream.take_switch()?, stream.room());
         let mut nested = Self::new(protocol, room, &stream.turn(outer));
@@ -119,7 +120,7 @@ impl NestedSession {
     }
 
     /// Offers input, and keeps what isn't used. While the output is full, all of it is kept. After
-    /// the session has failed or asked to be closed, it is dropped.
+    /// the session has failed or asked to be closed, input is dropped.
     pub fn input(&mut self, bytes: &[u8], outer: &Turn<'_>) {
         if bytes.is_empty() || !self.session.is_open() {
             return;
@@ -135,8 +136,8 @@ impl NestedSession {
         }
     }
 
-    /// The input has ended. Sends [`Event::Eof`] when all input was offered, and
-    /// [`Event::HalfClosed`] if that is not now.
+    /// The input has ended. Sends [`Event::Eof`] when all input was offered. If some was not, sends
+    /// [`Event::HalfClosed`] first.
     pub fn end_of_input(&mut self, outer: &Turn<'_>) {
         self.has_ended = true;
         self.session.half_close();
@@ -147,8 +148,8 @@ impl NestedSession {
         }
     }
 
-    /// The input ends without the sign that it is complete. Call this before
-    /// [`NestedSession::end_of_input`]: [`Event::Truncated`] comes before [`Event::Eof`].
+    /// Notes that the input may have been cut. Call this before [`NestedSession::end_of_input`]:
+    /// [`Event::Truncated`] comes before [`Event::Eof`].
     pub fn truncate(&mut self) {
         self.session.truncate();
     }
@@ -156,7 +157,7 @@ impl NestedSession {
     /// Passes on an event that the outer session got in its turn `outer`: [`Event::Message`],
     /// [`Event::Woken`] or [`Event::LameDuck`].
     pub fn deliver(&mut self, event: Event<'_>, outer: &Turn<'_>) {
-        // A connection's own protocol may have streams.
+        // A nested protocol that doesn't run in a stream may have streams itself.
         let stream = if self.stream == 0 { outer.stream } else { self.stream };
         self.session.deliver_event(event, stream, &mut self.owner(outer));
     }
@@ -198,9 +199,10 @@ impl NestedSession {
         moved
     }
 
-    /// Moves all output to the output of `stream`, where it is in flight until it is moved from
-    /// there. Notes what was moved from there. Call this after each other call, and when the stream
-    /// has moved some; in that case [`NestedSession::progress`] next.
+    /// Moves all output to the output of `stream`, where it counts as in flight until the stream
+    /// moves it on. Counts as sent what the stream has moved on. Call this after each call of
+    /// another method, and when the stream has moved output on. In the latter case, call
+    /// [`NestedSession::progress`] next.
     pub fn move_to_stream(&mut self, stream: &mut Stream) {
         match self.session.take_output() {
             Some(output) => stream.append(output),
@@ -299,8 +301,8 @@ impl NestedSession {
     }
 }
 
-/// Whoever waits to send to it is told, even if the outer protocol has panicked and could not close
-/// it.
+/// Notifies remotes that wait to send to the session, even if the outer protocol has panicked and
+/// could not close it.
 impl Drop for NestedSession {
     fn drop(&mut self) {
         if let Some(credit) = self.session.credit.take() {

@@ -109,8 +109,8 @@ impl InFlight {
         self.bytes > 0
     }
 
-    /// How many more bytes the output may hold before it is full, if the output and this may hold
-    /// `max` bytes together. 0 while [`Output::MAX_FILE_RANGES`] are in flight.
+    /// How many more bytes the output may hold before it is full, if it and the output in flight
+    /// may hold `max` bytes together. 0 while [`Output::MAX_FILE_RANGES`] are in flight.
     #[cold]
     pub(super) fn remaining_room(&self, max: usize) -> usize {
         let may_add_range = (self.ranges as usize) < Output::MAX_FILE_RANGES;
@@ -209,6 +209,12 @@ impl Session {
         self.end
     }
 
+    /// Whether the protocol has ended, and gets no event before it is closed: it writes no more.
+    #[must_use]
+    pub fn writes_no_more(&self) -> bool {
+        self.end.is_some() && !self.is_open() && (self.mark.is_none() || self.reason.is_some())
+    }
+
     /// The fault or panic that ends it.
     #[must_use]
     pub fn reason(&self) -> Option<&Reason> {
@@ -237,8 +243,8 @@ impl Session {
         self.protocol.is_none()
     }
 
-    /// Whether the protocol has written or asked for something since the last call of this. If so,
-    /// flush the session, and read if [`Session::wants_input`].
+    /// Whether the protocol has written or asked for something since the last call of this method.
+    /// If so, flush the session, and read if [`Session::wants_input`].
     #[inline]
     pub fn take_changed(&mut self) -> bool {
         mem::take(&mut self.is_changed)
@@ -280,7 +286,8 @@ impl Session {
         self.input_state = self.input_state.max(InputState::HalfClosed);
     }
 
-    /// Notes that the input ends without an authenticated end, before [`Session::end_of_input`].
+    /// Notes that the input may have been cut, for example because it ended without TLS's
+    /// close_notify. Call this before [`Session::end_of_input`].
     pub fn truncate(&mut self) {
         self.is_truncated = true;
     }
@@ -346,7 +353,7 @@ impl Session {
     ) -> bool {
         self.sent += count;
         self.sent_some |= count > 0;
-        // Output that was written meanwhile follows.
+        // Output that was written in the meantime follows.
         if let Some(mut newer) = self.output.take() {
             output.append(&mut newer);
             owner.take_back_output(newer);
@@ -360,7 +367,7 @@ impl Session {
         is_left
     }
 
-    /// Bytes of output held in memory, in flight included.
+    /// Bytes of output held in memory, including output in flight.
     #[inline]
     #[must_use]
     pub fn held(&self) -> usize {
@@ -381,7 +388,7 @@ impl Session {
         self.output.is_none() && !self.in_flight.is_any()
     }
 
-    /// Unsent ranges of files, in flight included.
+    /// Unsent ranges of files, including those in flight.
     pub(super) fn file_ranges(&self) -> usize {
         let queued = self.output.as_ref().map_or(0, |output| output.file_ranges());
         queued + self.in_flight.ranges as usize

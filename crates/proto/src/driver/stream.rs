@@ -15,8 +15,8 @@ use crate::{Mark, Output, Protocol, Turn};
 /// [`Turn::stream`].
 ///
 /// [`Turn::end`] and [`Turn::resume`] do nothing in a stream's turn, and [`Turn::mark`] causes no
-/// [`Event::Sent`](crate::Event::Sent). [`Turn::want_room`] works: the protocol calls
-/// [`Stream::take_room`]. So does [`Turn::switch_to`]: it calls
+/// [`Event::Sent`](crate::Event::Sent). After [`Turn::want_room`], the session's protocol calls
+/// [`Stream::take_room`]; after [`Turn::switch_to`], it calls
 /// [`NestedSession::in_stream`](super::NestedSession::in_stream).
 #[derive(Debug)]
 pub struct Stream {
@@ -108,7 +108,7 @@ impl Stream {
         self.out.held()
     }
 
-    /// The end of what was moved.
+    /// The position up to which output was moved.
     #[must_use]
     pub fn moved(&self) -> Mark {
         Mark(self.moved)
@@ -128,8 +128,8 @@ impl Stream {
         moved
     }
 
-    /// Moves all of the output, by passing it to `take`, if it is only plain bytes. Returns whether
-    /// it is.
+    /// If the output consists of plain bytes only, passes it to `take`, and counts it as moved.
+    /// Returns whether it does.
     pub fn move_plain(&mut self, take: impl FnOnce(&[u8])) -> bool {
         let Some(bytes) = self.out.plain() else { return false };
         let len = bytes.len() as u64;
@@ -183,7 +183,7 @@ impl Stream {
         }
     }
 
-    /// Frees the memory of the output, if that is empty. An idle stream is small.
+    /// Frees the memory of the output, if the output is empty. This keeps idle streams small.
     pub(super) fn free_output(&mut self) {
         if self.out.is_empty() {
             self.out = Output::new();
@@ -204,7 +204,7 @@ impl Stream {
     }
 }
 
-/// From now on, remotes of this stream can't send: [`Remote::is_gone`](crate::Remote::is_gone).
+/// Afterwards, remotes of this stream can't send: see [`Remote::is_gone`](crate::Remote::is_gone).
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(credit) = &self.credit {

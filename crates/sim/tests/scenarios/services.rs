@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sockeye_engine::Config;
+use sockeye_engine::{Closed, Config, Service};
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{Peer, Protocol, Time, Timed};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
+use crate::checked::{SendClient, checked};
+use crate::tls::{HELLO, TLS};
 use crate::{here, secs};
 
 /// A service's deadline, and the times of the calls to [`Timed::on_deadline`].
@@ -105,5 +107,93 @@ fn a_panic_in_on_deadline_ends_no_connection() {
     let peer = world.peer(&here(), Script::new().send("one").wait(secs(3)).send(", two").finish());
     world.settle();
     assert_eq!((timed.calls().len(), &*world.peer_state(peer).bytes), (1, &b"one, two"[..]));
+    world.finish();
+}
+
+/// Echoes, with or without TLS, and notes how connections end.
+#[derive(Debug, Default)]
+struct Counting {
+    opened: usize,
+    closed: Rc<RefCell<Vec<Ended>>>,
+    panics: bool,
+}
+
+/// The code of the reason, and the bytes received and sent.
+type Ended = (&'static str, u64, u64);
+
+impl Service for Counting {
+    fn open(&mut self, peer: &Peer) -> Box<dyn Protocol> {
+        self.opened += 1;
+        echo(peer)
+    }
+
+    fn open_plain(&mut self, peer: &Peer) -> Option<Box<dyn Protocol>> {
+        Some(self.open(peer))
+    }
+
+    fn on_closed(&mut self, closed: &Closed<'_>) {
+        let Closed { reason, received, sent, .. } = *closed;
+        self.closed.borrow_mut().push((reason.code(), received, sent));
+        assert!(self.closed.borrow().len() <= self.opened, "called once for each protocol");
+        assert!(!self.panics, "on purpose");
+    }
+}
+
+#[test]
+fn the_service_learns_how_each_connection_ended_and_what_it_carried() {
+    seeds(0..50, |seed| {
+        let mut world = World::new(seed, Faults::lossless(&mut Rng::new(seed)));
+        let service = Counting::default();
+        let closed = Rc::clone(&service.closed);
+        world.server(&[here()], Config::default(), service);
+        for script in [
+            Script::new().send("a word").finish(),
+            Script::new().send("and silence"),
+            Script::new().finish(),
+        ] {
+            world.peer(&here(), script);
+            world.settle();
+        }
+        let expected = [("finished", 6, 6), ("idle_timeout", 11, 11), ("finished", 0, 0)];
+        assert_eq!(*closed.borrow(), expected);
+        world.finish();
+    });
+}
+
+#[test]
+fn with_tls_the_service_learns_what_was_encrypted_and_nothing_of_failed_handshakes() {
+    let mut world = World::new(1, Faults::none());
+    let service = Counting::default();
+    let closed = Rc::clone(&service.closed);
+    world.server_with_tls(&[here()], &TLS.0, Config::default(), service);
+    for script in [
+        Script::new().send(&HELLO[..100]).finish(),
+        Script::new().send(b"\x16\x03\x01 is no hello".as_slice()).finish(),
+        Script::new().finish(),
+    ] {
+        world.peer(&here(), script);
+        world.settle();
+    }
+    assert_eq!(*closed.borrow(), []);
+    world.peer(&here(), Script::new().send("no TLS").finish());
+    world.settle();
+    let client = world.client(Config::default(), None);
+    let (protocol, _) = checked(SendClient::then_finish(b"Hello"));
+    world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+    world.settle();
+    assert_eq!(*closed.borrow(), [("finished", 6, 6), ("finished", 5, 5)]);
+    world.finish();
+}
+
+#[test]
+fn a_panic_in_on_closed_ends_no_other_connection() {
+    let mut world = World::new(1, Faults::none());
+    let service = Counting { panics: true, ..Counting::default() };
+    let closed = Rc::clone(&service.closed);
+    world.server(&[here()], Config::default(), service);
+    let peer = world.peer(&here(), Script::new().send("one").wait(secs(3)).send(", two").finish());
+    world.peer(&here(), Script::new().finish());
+    world.settle();
+    assert_eq!((closed.borrow().len(), &*world.peer_state(peer).bytes), (2, &b"one, two"[..]));
     world.finish();
 }

@@ -273,6 +273,49 @@ fn a_silent_client_that_is_accepted_late_does_not_delay_a_drain() {
     assert!(late.is_empty(), "{} of 200: {:?}", late.len(), late.first());
 }
 
+/// Asks to be closed, and writes more when its output is sent.
+struct Afterthought;
+
+impl Protocol for Afterthought {
+    fn on_bytes(
+        &mut self,
+        bytes: &[u8],
+        turn: &mut sockeye_proto::Turn<'_>,
+    ) -> Result<sockeye_proto::Consumed, sockeye_proto::Fault> {
+        turn.out.write(b"first");
+        turn.mark();
+        turn.end(sockeye_proto::End::Close);
+        Ok(sockeye_proto::Consumed::more(bytes.len()))
+    }
+    fn on_event(
+        &mut self,
+        event: sockeye_proto::Event<'_>,
+        turn: &mut sockeye_proto::Turn<'_>,
+    ) -> Result<(), sockeye_proto::Fault> {
+        if let sockeye_proto::Event::Sent(_) = event {
+            turn.out.write(b", last");
+        }
+        Ok(())
+    }
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn close_notify_follows_what_is_written_when_all_was_sent() {
+    let mut world = World::new(1, Faults::none());
+    let (afterthoughts, _) = service(|_| Afterthought);
+    world.server_with_tls(&[here()], &TLS.0, Config::default(), afterthoughts);
+    let client = world.client(Config::default(), None);
+    let (protocol, log) = checked(SendClient::then_read(b"Hello"));
+    world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+    world.run(secs(5));
+    let log = log.borrow();
+    assert_eq!(log.bytes, b"first, last");
+    assert!(!log.truncated);
+}
+
 /// Writes a part of an answer, and fails.
 struct Partial;
 

@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use sockeye::engine::driver::{Driver, Epoll, bind_all};
 use sockeye::engine::{ConnectionCounts, ListenAddr, Mailbox, Pool, Shard, ShardParts};
-use sockeye::{Bound, Config, Service};
+use sockeye::{Bound, Config, Service, TlsAcceptor};
 
 /// A shard with a free port, and its address.
-pub(crate) fn shard(service: impl Service + 'static) -> (Shard<Epoll>, SocketAddr) {
+pub(crate) fn shard(
+    service: impl Service + 'static,
+    tls: Option<TlsAcceptor>,
+) -> (Shard<Epoll>, SocketAddr) {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
     let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
@@ -24,7 +27,7 @@ pub(crate) fn shard(service: impl Service + 'static) -> (Shard<Epoll>, SocketAdd
         mailbox,
         spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
         handover: None,
-        tls: [].into(),
+        tls: [tls].into(),
     });
     (shard.unwrap(), address)
 }

@@ -8,9 +8,9 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::x509::{Facts, utc};
 
-/// The most names of a certificate that are written.
+/// Maximum number of names of a certificate in a text.
 const MAX_NAMES: usize = 5;
-/// The most characters of a name that are written.
+/// Maximum number of characters of a name in a text.
 const MAX_NAME: usize = 100;
 
 /// Why a client refused a server's certificate.

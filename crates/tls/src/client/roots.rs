@@ -37,8 +37,9 @@ pub(super) fn of_system() -> Result<RootCertStore, ClientError> {
     Err(ClientError::NoRoots { looked_in })
 }
 
-/// The authorities among the certificates in PEM files, and all certificates. The others are
-/// trusted themselves only: the key of a server must not sign for other names.
+/// Returns the authorities among the certificates in PEM files, and all the certificates. One that
+/// isn't an authority's is trusted itself, but not as an issuer: the key of a server must not sign
+/// for other names.
 pub(super) fn of_files(
     paths: &[PathBuf],
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {

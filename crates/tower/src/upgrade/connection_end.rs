@@ -31,7 +31,7 @@ impl ConnectionEnd {
         (Self { pipe, is_paused: false, charged: 0 }, task_end)
     }
 
-    /// Writes the task's output, and reads on if the task has read.
+    /// Writes the task's output, and resumes reading if the task has read most of the input.
     fn copy_output(&mut self, turn: &mut Turn<'_>) {
         let Taken { output, has_more, end, held, unread } = self.pipe.take_output(!turn.is_full());
         if output.len() <= MAX_COPIED {
@@ -67,7 +67,8 @@ impl Protocol for ConnectionEnd {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (used, held) = self.pipe.write_input(input);
         self.charge(held, turn);
-        // The pipe is full then. It wakes the event loop when the task has read most of it.
+        // If not all of the input was used, the pipe is full. It wakes the event loop when the task
+        // has read most of it.
         self.is_paused = used < input.len();
         Ok(if self.is_paused { Consumed::pause(used) } else { Consumed::more(used) })
     }
@@ -96,7 +97,7 @@ impl Protocol for ConnectionEnd {
 }
 
 impl Drop for ConnectionEnd {
-    /// If the connection never switched, or the event loop has ended.
+    /// Ends the pipe if the connection never switched protocols, or the event loop has ended.
     fn drop(&mut self) {
         self.pipe.end_connection(io::ErrorKind::ConnectionAborted.into());
     }

@@ -1,8 +1,8 @@
 //! An upgrade that a client asked for and the service has not accepted yet.
 //!
-//! Only a connection of hyper can make an `OnUpgrade`. So this has such a connection, without a
-//! socket: its client is [`Handshake`], which asks for an upgrade, and its service accepts when
-//! ours does. It needs no task, because it never waits for input.
+//! Only a connection of hyper can make an `OnUpgrade`. So this module runs one without a socket:
+//! [`Handshake`] plays its client, and asks for an upgrade. The connection accepts when the
+//! program's service does. It needs no task, because it never waits for input.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -29,7 +29,7 @@ use tracing::warn;
 use super::connection_end::ConnectionEnd;
 use super::task_end::TaskEnd;
 
-/// How much memory one takes: hyper's buffers for reading and writing.
+/// How much memory a pending upgrade takes: hyper's buffers for reading and writing.
 const PENDING_BYTES: u64 = 16 * 1024;
 
 /// An upgrade that a client asked for. If this is dropped, the `OnUpgrade` fails.
@@ -37,7 +37,8 @@ pub(crate) struct PendingUpgrade {
     /// The protocols that the client asked for.
     names: Box<[u8]>,
     is_http2: bool,
-    /// Charges the client for [`PENDING_BYTES`] over HTTP/2, where a connection has many.
+    /// Charges the client for [`PENDING_BYTES`] over HTTP/2, where a connection can have many
+    /// pending upgrades.
     _permit: Option<Permit>,
     hyper: HyperConnection,
     connection_end: ConnectionEnd,
@@ -64,11 +65,11 @@ impl BudgetSpent<'_> {
 
 impl PendingUpgrade {
     /// Adds what the service needs to the extensions of a request whose client asks for an upgrade
-    /// to one of `names`. `http2`: over HTTP/2, the budget that is charged, and for which client.
+    /// to one of `names`. `http2`: over HTTP/2, the budget to take from, and the client to charge.
     ///
     /// # Errors
     ///
-    /// If there is no budget for it.
+    /// If the budget is spent.
     pub(crate) fn new<'a>(
         names: &[u8],
         extensions: &mut Extensions,
@@ -115,7 +116,7 @@ impl PendingUpgrade {
             return Err((what, responder));
         };
         let mut fields = Fields::new();
-        // The same fields are left out as of a final response. `Responder::upgrade` adds its own.
+        // Leaves out the same fields as from a final response. `Responder::upgrade` adds its own.
         if let Err(invalid) = convert::response(StatusCode::OK, &head.headers, &mut fields) {
             return Err((invalid.to_string(), responder));
         }
@@ -124,7 +125,7 @@ impl PendingUpgrade {
                 self.hyper.upgrade();
                 Ok(answer)
             }
-            // What it requires is checked above, except that the server may be stopping.
+            // The other requirements of `upgrade` are checked above, so the server is stopping.
             Err(responder) => {
                 let text = "The server is stopping.";
                 Ok(responder.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text))
@@ -149,12 +150,12 @@ struct HyperConnection {
     state: Rc<ServiceState>,
 }
 
-/// The state of the service of that connection.
+/// The state of the service of a [`HyperConnection`].
 #[derive(Default)]
 struct ServiceState {
-    /// Of the request.
+    /// The `OnUpgrade` of the request, until it is taken.
     on_upgrade: RefCell<Option<OnUpgrade>>,
-    /// Whether the service responds.
+    /// Whether the service may respond with its 101.
     accepts: Cell<bool>,
 }
 
@@ -206,7 +207,7 @@ impl HyperConnection {
 struct Handshake {
     /// What hyper has not read of the request.
     request: &'static [u8],
-    /// How many bytes of [`END_OF_HEAD`] hyper has written last.
+    /// How many bytes of [`END_OF_HEAD`] hyper's output ends with so far.
     matched: usize,
     task_end: TaskEnd,
 }

@@ -20,7 +20,7 @@ const MAX_OUTPUT: usize = 64 * 1024;
 #[derive(Default)]
 pub(super) struct Pipe {
     state: Mutex<PipeState>,
-    /// Wakes the event loop. Set when the connection has switched.
+    /// Wakes the event loop. Set when the connection has switched protocols.
     remote: OnceLock<Remote>,
 }
 
@@ -50,7 +50,7 @@ struct PipeState {
 pub(super) struct Taken {
     /// Everything that the task has written, unless there is no room for it.
     pub(super) output: Vec<u8>,
-    /// Whether output is left.
+    /// Whether the pipe still holds output.
     pub(super) has_more: bool,
     /// What follows the output.
     pub(super) end: OutputEnd,
@@ -76,8 +76,8 @@ impl Pipe {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the event loop. Before the connection has switched, this does nothing: the event loop
-    /// looks when it switches.
+    /// Wakes the event loop. Before the connection has switched protocols, this does nothing: the
+    /// event loop checks the pipe when it switches.
     fn wake_event_loop(&self) {
         if let Some(remote) = self.remote.get() {
             remote.wake();
@@ -87,14 +87,14 @@ impl Pipe {
 
 /// For the event loop.
 impl Pipe {
-    /// The connection has switched: from now on, `remote` wakes the event loop.
+    /// The connection has switched protocols: from now on, `remote` wakes the event loop.
     pub(super) fn open(&self, remote: Remote) {
         let _ = self.remote.set(remote);
     }
 
     /// Passes bytes of the peer to the task. Returns how many there was room for, and how many the
-    /// pipe holds then. If that is much, the event loop is woken when the task has read. If the
-    /// task has dropped its end, this discards the bytes.
+    /// pipe holds then. If it holds [`LOW_INPUT`] bytes of input or more, the event loop is woken
+    /// when the task has read. If the task has dropped its end, this discards the bytes.
     pub(super) fn write_input(&self, bytes: &[u8]) -> (usize, usize) {
         let mut state = self.lock();
         if state.task_dropped {
@@ -110,7 +110,8 @@ impl Pipe {
         (count, held)
     }
 
-    /// Ends the input, unless it has ended. An error follows what the task has not read.
+    /// Ends the input, unless it has ended. If `end` is an error, the task gets it after the rest
+    /// of the input.
     pub(super) fn end_input(&self, end: io::Result<()>) {
         let mut state = self.lock();
         state.input_end.get_or_insert(end);
@@ -154,7 +155,7 @@ impl Pipe {
 
 /// For the task.
 impl Pipe {
-    /// Passes up to `max` bytes of input to `read`, in one piece. There is none at the end.
+    /// Passes up to `max` bytes of input to `read`, in one piece. At the end, `read` isn't called.
     pub(super) fn poll_read(
         &self,
         waker: &Waker,
@@ -198,7 +199,7 @@ impl Pipe {
             state.writer = Some(waker.clone());
             return Poll::Pending;
         }
-        // If the output is not empty, the event loop knows.
+        // If there was output already, the event loop was woken for it.
         let is_first = state.output.is_empty() && count > 0;
         state.output.extend_from_slice(&bytes[..count]);
         drop(state);

@@ -48,7 +48,7 @@ pub(super) struct Settings {
     pub(super) style: Style,
     /// Half-close after sending, and read until the peer closes its sending side.
     pub(super) half_close: bool,
-    /// The target to type for TLS, if it is used without.
+    /// The same target with TLS, for hints. `None` if TLS is used already, or for a Unix socket.
     pub(super) with_tls: Option<String>,
     /// How long the peer may neither send nor read while it must act (`Connection::peer_must_act`).
     pub(super) timeout: Duration,
@@ -61,8 +61,8 @@ enum State {
     Connecting,
     /// Sending and receiving.
     Open,
-    /// With `half_close`: the peer has closed its sending side, and has been sent everything that
-    /// was read of standard input. If standard input ends by this time, that was everything.
+    /// With `half_close`: the peer has closed its sending side, and everything that was read from
+    /// standard input so far was sent. The connection succeeds if the input ends by this time.
     InputEnd(Time),
     /// Everything has come back.
     Done,
@@ -92,7 +92,7 @@ pub(super) struct Connection {
     progress: Time,
     /// The ticket of the piece of input that was requested.
     requested: Option<Ticket>,
-    /// The ticket of received bytes that wait for room in the printer's queue.
+    /// The ticket of the promise for room in the printer's queue, while received bytes wait for it.
     printing: Option<Ticket>,
 }
 
@@ -235,8 +235,8 @@ impl Connection {
     fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let Self { received, written, .. } = *self;
         let all_sent = self.all_written && turn.unsent() == 0;
-        // A server that needs no end of its input may answer and close before standard input was
-        // found to be at its end.
+        // A server that doesn't wait for our half-close may answer and close before the input
+        // thread has read the end of standard input.
         let may_be_all = self.requested.is_some() && turn.unsent() == 0;
         if self.settings.half_close && may_be_all && matches!(self.state, State::Open) {
             self.state = State::InputEnd(turn.now() + INPUT_END);

@@ -18,7 +18,7 @@ use crate::text;
 /// 7.1.1).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The most bytes of a control frame. Pings and pongs are no progress.
+/// Maximum size of a control frame, in bytes. Pings and pongs don't count as progress.
 const CONTROL_FRAME: usize = 2 + 4 + 125;
 
 #[derive(Debug)]
@@ -30,7 +30,9 @@ pub(super) struct Connection {
     progress: Rc<Progress>,
     /// Start of the timeout: when the server last read or sent anything.
     since: Time,
+    /// Whether an answer was due after the last call.
     was_due: bool,
+    /// Bytes of output that the server had not received after the last call.
     unsent: u64,
     /// The first bytes that the server has sent.
     first: Vec<u8>,
@@ -40,13 +42,15 @@ pub(super) struct Connection {
 enum State {
     /// Not connected yet.
     Connecting(Source),
-    /// The response to the request for a WebSocket comes.
+    /// The handshake's request was sent, and its response is expected.
     Opening(ClientHandshake, Source),
-    /// It opens none.
+    /// The server refused the handshake. The rest of its response is read.
     Refused(Refusal),
     Open(Box<ws::Connection<Handler>>),
-    /// The WebSocket is closed. The server closes the connection until then.
+    /// The WebSocket is closed. If the server has not closed the connection by this time, the
+    /// client does.
     Closed(Time),
+    /// An error ends the connection.
     Failed,
 }
 
@@ -76,8 +80,8 @@ impl Connection {
             return;
         };
         let request = &self.settings.request;
-        let nonce = ClientHandshake::new(random::bytes(), &self.config);
-        let handshake = request.protocols.iter().fold(nonce, ClientHandshake::offering);
+        let handshake = ClientHandshake::new(random::bytes(), &self.config);
+        let handshake = request.protocols.iter().fold(handshake, ClientHandshake::offering);
         turn.out.write(&handshake.request(&request.host, &request.path, &request.fields));
         self.state = State::Opening(handshake, source);
     }
@@ -110,6 +114,10 @@ impl Connection {
             let peer = turn.peer().clone();
             websocket.on_event(Event::Open(&peer), turn)?;
             self.state = State::Open(websocket);
+            if self.settings.has_hint && self.number == 1 {
+                let hint = "Connected. Each line that you type is a message; Ctrl-D closes.";
+                self.settings.report.borrow_mut().note(hint);
+            }
         }
         Ok(len)
     }
@@ -118,7 +126,8 @@ impl Connection {
         Fault::peer("refused", refusal.text(&self.settings.target))
     }
 
-    /// After a call of the WebSocket: ends the connection if that is due.
+    /// Called after each call of the WebSocket: ends the connection if the handler has said so, and
+    /// restarts the timeout after progress.
     fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Some(what) = self.progress.failure.take() {
             self.state = State::Failed;
@@ -219,8 +228,7 @@ impl Connection {
         let (Some((code, text)), false) = (&*closed, matches!(reason, Reason::Fault(_))) else {
             return Ending::Failed(reason.to_string());
         };
-        let is_normal = matches!(*code, CloseCode::NORMAL | CloseCode::NO_STATUS);
-        if self.settings.is_interactive && is_normal && text.is_empty() {
+        if self.settings.is_interactive && is_normal(*code) {
             return Ending::Done;
         }
         let how = match *code {
@@ -247,8 +255,17 @@ impl Connection {
         Ending::Failed(format!("the peer {how}{why}{when}"))
     }
 
-    /// A hint for the user, if the port speaks something else.
+    /// A hint for the user, if the port speaks something else; or the reason of a close that is no
+    /// error.
     fn hint(&self, reason: &Reason) -> Option<String> {
+        if let Some((code, text)) = &*self.progress.closed.borrow()
+            && !self.progress.is_done.get()
+            && self.ending(reason) == Ending::Done
+        {
+            let text = text::quote(text.as_bytes());
+            let is_shown = is_normal(*code) && text != "\"\"";
+            return is_shown.then(|| format!("the peer closed the WebSocket: {text}"));
+        }
         if !matches!(self.state, State::Opening(..)) {
             return None;
         }
@@ -275,6 +292,11 @@ impl Connection {
         let traffic = self.progress.traffic();
         self.settings.report.borrow_mut().record(self.number, traffic, ending, hint.as_deref());
     }
+}
+
+/// Whether a server closes with this code when it has nothing more to say.
+fn is_normal(code: CloseCode) -> bool {
+    matches!(code, CloseCode::NORMAL | CloseCode::NO_STATUS)
 }
 
 /// What a close code means.
@@ -334,7 +356,7 @@ impl Protocol for Connection {
         match (event, &mut self.state) {
             (Event::Closed(reason), state) => {
                 if let State::Open(websocket) = state {
-                    // The handler prints what waits for room.
+                    // The handler prints the message that waits for room in the printer's queue.
                     websocket.on_event(Event::Closed(reason), turn)?;
                 }
                 self.report(reason);

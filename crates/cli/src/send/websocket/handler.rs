@@ -1,4 +1,4 @@
-//! The messages of one WebSocket: sends them, and prints those that come in.
+//! Sends the messages of one WebSocket, and prints those that it receives.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -21,9 +21,11 @@ pub(super) struct Settings {
     pub(super) style: Style,
     /// Lines are typed on a terminal: nothing is due from the server, which may close at any time.
     pub(super) is_interactive: bool,
+    /// Say how to end that. Not if standard error is no terminal.
+    pub(super) has_hint: bool,
     pub(super) target: Target,
     pub(super) request: UpgradeRequest,
-    /// The target to type for TLS, if it is used without.
+    /// The same target with TLS, for hints. `None` if TLS is used already.
     pub(super) with_tls: Option<String>,
     /// How long the server may be silent while an answer is due.
     pub(super) timeout: Duration,
@@ -31,7 +33,7 @@ pub(super) struct Settings {
     pub(super) report: Rc<RefCell<Report>>,
 }
 
-/// What the connection knows of its handler.
+/// What the handler tells its connection.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) sent: Cell<Count>,
@@ -86,7 +88,7 @@ pub(super) struct Handler {
     pub(super) progress: Rc<Progress>,
     /// Everything was sent.
     pub(super) is_all_sent: bool,
-    /// A message that waits for room in the printer's queue, and the ticket of that room.
+    /// A message that waits for room in the printer's queue, and the ticket of the promise for it.
     pub(super) unprinted: Option<(Ticket, OwnedMessage)>,
 }
 

@@ -9,7 +9,7 @@ pub(super) struct Lines {
     bytes: Vec<u8>,
     /// Where the next line begins.
     start: usize,
-    /// There is no end of a line before this.
+    /// There is no LF between `start` and this index.
     searched: usize,
     is_ended: bool,
 }

@@ -1,9 +1,10 @@
 //! `sockeye send ws://…` and `wss://…`: opens WebSockets, sends messages on each, and prints those
-//! that come in.
+//! that it receives.
 //!
-//! Contents, and lines of standard input, are messages of text. A connection closes its WebSocket
-//! when it has received as many messages as it has sent. If standard input is a terminal, it stays
-//! open until the end of the input (Ctrl-D) or the server's close.
+//! Each argument, or each line of standard input, is a text message. With `--binary`, each
+//! argument, or all of the input, is a binary message. A connection closes its WebSocket when it
+//! has received as many messages as it has sent. If standard input is a terminal, the WebSocket
+//! stays open until the end of the input (Ctrl-D), or until the server closes it.
 
 mod connection;
 mod handler;
@@ -34,8 +35,8 @@ use super::report::{Report, Summary};
 use crate::log::Log;
 use crate::plan::SendWebSocket;
 
-/// Fragments of a message. Servers send long messages in small ones, and each takes at least two
-/// bytes.
+/// Maximum number of fragments of a message. Servers send long messages in small fragments, and
+/// each takes at least two bytes.
 const MAX_FRAGMENTS: u32 = 1 << 20;
 
 /// Runs until all connections have ended.
@@ -64,9 +65,11 @@ pub(crate) fn run(plan: SendWebSocket, log: &Log) -> anyhow::Result<ExitCode> {
             move |warning: String| log.print(warning)
         };
         let report = Rc::new(RefCell::new(Report::new(warn)));
+        let is_interactive = plan.messages.is_none() && io::stdin().is_terminal();
         let settings = Settings {
             style,
-            is_interactive: plan.messages.is_none() && io::stdin().is_terminal(),
+            is_interactive,
+            has_hint: is_interactive && io::stderr().is_terminal(),
             with_tls: plan.client.with_tls.as_ref().map(ToString::to_string),
             target: plan.target.clone(),
             request: plan.request.clone(),
@@ -113,9 +116,9 @@ fn run_connections(
         Connection::new(at + 1, source, Rc::clone(settings), Rc::clone(&config))
     });
     let client = &plan.client;
-    // No limit: at a limit, the client would stop reading: an echo server would with it, and a close
-    // frame would not be seen. What is sent is in memory anyway, or read when the output is almost
-    // empty.
+    // No limit: at a limit, the client would stop reading. Then an echo server would stop, too, and
+    // the client would miss a close frame. What is sent is in memory anyway, or is read from
+    // standard input when the output is almost empty.
     let unlimited = usize::MAX;
     let engine = Config {
         max_buffered_output: unlimited,

@@ -46,8 +46,8 @@ impl Refusal {
         }
     }
 
-    /// What the server has done instead, and what to do: the end of a sentence that begins with "the
-    /// peer".
+    /// What the server has answered, and what the user can do: the rest of a sentence that begins
+    /// with "the peer".
     pub(super) fn text(&self, target: &Target) -> String {
         let Self { status, .. } = self;
         let reason = Status::from_code(*status).map_or("", Status::reason);
@@ -57,7 +57,7 @@ impl Refusal {
         let own = format!("{status} {reason}\n");
         let content = content.strip_prefix(&own).unwrap_or(&content).trim();
         let line = content.lines().next().unwrap_or_default();
-        // A redirect says more by its Location.
+        // The `Location` of a redirect says more than its text.
         if self.is_text && !line.is_empty() && self.location.is_none() {
             let end = line.floor_char_boundary(MAX_TEXT);
             what += &format!(" ({})", text::escape_controls(&line[..end]));
@@ -79,7 +79,8 @@ impl Refusal {
                 path.into()
             }
             (401, _) => "; -H 'Authorization: …' sends credentials".into(),
-            (404, _) => "; write the path of a WebSocket".into(),
+            (403, _) => "; -H 'Origin: URL' sends another origin".into(),
+            (404 | 405 | 426, _) => "; write the path of a WebSocket".into(),
             _ => String::new(),
         }
     }

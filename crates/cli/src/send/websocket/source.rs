@@ -12,7 +12,7 @@ use crate::send::input::{Input, Piece};
 /// What a connection sends.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// Messages given on the command line, again and again until there were `total`.
+    /// Messages given on the command line, repeated until `total` messages were sent.
     Messages { messages: Rc<[OwnedMessage]>, next: usize, total: usize },
     /// The lines of standard input, as they are read.
     Lines {
@@ -23,11 +23,11 @@ pub(super) enum Source {
     },
 }
 
-/// What comes next.
+/// What to send next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<'a> {
     Message(Message<'a>),
-    /// A piece of input was requested.
+    /// Nothing yet: a piece of input was requested.
     Wait,
     End,
     /// Nothing more can be sent, because of this.
@@ -45,7 +45,7 @@ impl Source {
         Self::Lines { input, lines: Lines::default(), requested: None }
     }
 
-    /// The next message. `promise` makes the promise of a piece of standard input.
+    /// The next message. If it needs a piece of standard input, calls `promise` to request one.
     pub(super) fn next(&mut self, promise: impl FnOnce() -> Promise) -> Next<'_> {
         match self {
             Self::Messages { next, total, .. } if next == total => Next::End,
@@ -80,7 +80,8 @@ impl Source {
         }
     }
 
-    /// Whether `ticket` is that of the piece that was requested.
+    /// Whether `ticket` is that of the requested piece. If so, the next call of `next` may request
+    /// another one.
     pub(super) fn takes(&mut self, ticket: Ticket) -> bool {
         match self {
             Self::Lines { requested, .. } if *requested == Some(ticket) => {
@@ -91,7 +92,7 @@ impl Source {
         }
     }
 
-    /// A piece of standard input has come.
+    /// Takes a piece of standard input.
     ///
     /// # Errors
     ///

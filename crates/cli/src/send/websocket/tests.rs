@@ -34,6 +34,7 @@ impl Client {
         let settings = Settings {
             style: Style::Text,
             is_interactive,
+            has_hint: false,
             target: target_of_send("ws://localhost:1/chat").unwrap(),
             request: UpgradeRequest {
                 host: "localhost:1".into(),
@@ -211,6 +212,11 @@ fn a_close_of_the_server_is_shown_with_its_code_and_reason() {
         ),
         (true, &4000_u16.to_be_bytes(), "connection 1: the peer closed the WebSocket with 4000"),
         (true, &1000_u16.to_be_bytes(), ""),
+        (
+            true,
+            &[&1000_u16.to_be_bytes()[..], b"bye"].concat(),
+            "connection 1: the peer closed the WebSocket: \"bye\"",
+        ),
         (true, b"", ""),
         (
             false,
@@ -228,6 +234,8 @@ fn a_close_of_the_server_is_shown_with_its_code_and_reason() {
         client.peer.eof();
         client.peer.output();
         assert_eq!(client.warning(), expected);
+        let is_good = is_interactive && !close.starts_with(&4000_u16.to_be_bytes());
+        assert_eq!(client.summary().starts_with("1 connection: 1 finished"), is_good);
     }
 }
 

@@ -84,12 +84,16 @@ fn a_port_answers_frames_and_websockets() {
 #[test]
 fn a_page_of_another_origin_gets_403_with_the_flag_that_allows_it() {
     let origin = "Origin: https://app.example\r\n";
-    let (head, mut stream) = open(&service(&[]), origin);
+    let mut server = service(&[]);
+    let (head, mut stream) = open(&server, origin);
     assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
     let mut body = [0; 200];
     let len = stream.read(&mut body).unwrap();
     let body = String::from_utf8_lossy(&body[..len]).into_owned();
     assert!(body.contains("start sockeye with --origin URL"), "{body}");
+    let (line, shown) =
+        (server.next_line(), "allow it with --origin URL origin=\"https://app.example\"");
+    assert!(line.contains(" WARN ") && line.contains(shown), "{line}");
     let (head, _stream) = open(&service(&["--origin", "https://app.example"]), origin);
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
 }

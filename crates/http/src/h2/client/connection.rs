@@ -1,4 +1,4 @@
-//! One connection: reads frames, and says what they mean for requests.
+//! One connection: reads frames, and turns them into events about requests.
 
 use sockeye_proto::Output;
 
@@ -11,7 +11,7 @@ use super::stream::{Expects, Stream, Streams, receive};
 use crate::h2::frame::{self, DEFAULT_MAX_LEN, ErrorCode, FrameHeader, PREFACE, flags, kind};
 use crate::h2::window::Window;
 
-/// The client's side of one connection. `T` is what the caller keeps about a request.
+/// The client's side of one connection. `T` is the caller's data about a request.
 #[derive(Debug)]
 pub struct Connection<T> {
     next: NextInput,
@@ -42,14 +42,14 @@ pub enum Event<'a, T> {
         head: Head,
         /// Interim responses (RFC 9110, 15.2) before it: at most 100.
         interim: u32,
-        /// What the caller keeps about the request.
+        /// The caller's data about the request.
         data: &'a mut T,
     },
     /// A part of the content has arrived, at least one byte.
     Content {
         /// The bytes.
         bytes: &'a [u8],
-        /// What the caller keeps about the request.
+        /// The caller's data about the request.
         data: &'a mut T,
     },
     /// Its response is complete.
@@ -57,16 +57,16 @@ pub enum Event<'a, T> {
     /// The server has ended its stream with this error code (see [`code_name`](super::code_name))
     /// before the response was complete.
     Reset(u32, T),
-    /// The server has not processed the request, so it can be sent again (RFC 9113, 8.7): on another
-    /// connection if the server is ending this one, or else later, since the server has refused the
-    /// stream.
+    /// The server has not processed the request, so it can be sent again (RFC 9113, 8.7): on
+    /// another connection if the server is ending this one. If not, the server has refused the
+    /// stream: send the request later.
     Unprocessed(T),
 }
 
 /// The server is ending the connection (RFC 9113, 6.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GoAway {
-    /// The highest stream that the server has processed, or will.
+    /// The highest stream that the server has processed, or will process.
     pub(super) last_stream: u32,
     /// The error code: 0 without an error.
     pub code: u32,
@@ -102,10 +102,11 @@ struct PartialBlock {
     continuations: u8,
 }
 
-/// The result of reading a part of the input. Numbers are positions of streams.
+/// The result of reading a part of the input. A stream is given by its position, content by its
+/// length.
 pub(super) enum Step<T> {
     NeedMore,
-    /// Nothing that the caller is told.
+    /// Nothing to report to the caller: continue to read.
     Continue,
     Head(usize, Head),
     Content(usize, usize),
@@ -186,7 +187,7 @@ impl<T> Connection<T> {
         self.unsent_contents > 0
     }
 
-    /// Says that this side sends no more requests (RFC 9113, 6.8).
+    /// Tells the server that this side sends no more requests (RFC 9113, 6.8).
     pub fn go_away(&mut self, out: &mut Output) {
         out.write_with(|bytes| frame::write_goaway(0, ErrorCode::NoError, bytes));
     }
@@ -335,7 +336,7 @@ impl<T> Connection<T> {
     ) -> Result<Step<T>, Error> {
         let DataFrame { at, content, padding, ends_stream } = data;
         let len = content.min(input.len());
-        // If content is missing, nothing follows it.
+        // If content is missing, the padding after it has not arrived.
         let skipped = padding.min(input.len() - len);
         self.enlarge_windows(at, len + skipped, out)?;
         *input = &input[len + skipped..];

@@ -12,7 +12,7 @@ use crate::h2::frame::{self, ErrorCode, FrameHeader, flags, kind};
 const TOO_LARGE: Error = Error::flow_control("enlarged a window above 2^31-1");
 
 impl<T> Connection<T> {
-    /// Acts on such a frame.
+    /// Acts on a frame that is not part of a response.
     pub(super) fn on_other(
         &mut self,
         header: FrameHeader,
@@ -94,7 +94,8 @@ impl<T> Connection<T> {
             return Err(Error::frame_size("sent a GOAWAY frame that is too short"));
         };
         let last_stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
-        // A second one may name a lower stream only. Streams above the first one are gone.
+        // A second GOAWAY may only name a lower stream. Streams above the one that the first GOAWAY
+        // named have been returned as unprocessed.
         self.going_away = Some(GoAway { last_stream, code: u32::from_be_bytes([c0, c1, c2, c3]) });
         Ok(())
     }
@@ -118,7 +119,7 @@ impl<T> Connection<T> {
         } else if let Some(at) = self.streams.find(id) {
             &mut self.streams.at(at).send_window
         } else {
-            // Its response is complete.
+            // The response on this stream is complete.
             return self.check_begun(id);
         };
         window.add(increment).map_err(|_| TOO_LARGE)?;

@@ -2,10 +2,9 @@
 
 use crate::h2::hpack::encode;
 
-/// The size of a server's dynamic table before it says otherwise (RFC 9113, 6.5.2). This side uses
-/// no larger one.
+/// The default size of a server's dynamic table (RFC 9113, 6.5.2). This side uses no larger one.
 const TABLE_SIZE: usize = 4096;
-/// What an entry counts besides its bytes (RFC 7541, 4.1).
+/// What an entry counts in addition to its bytes (RFC 7541, 4.1).
 const OVERHEAD: usize = 32;
 /// The index of the newest entry of the dynamic table.
 const FIRST_DYNAMIC: usize = 62;
@@ -13,11 +12,12 @@ const FIRST_DYNAMIC: usize = 62;
 /// The heads of requests that are sent over and over, for any number of connections.
 ///
 /// As many different fields as fit into a dynamic table of 4 KiB are inserted into it, so nothing
-/// is ever evicted. Others, and those with secrets, are literals in each request.
+/// is ever evicted. All others, and those with secrets, are literals in each request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHeads {
     heads: Vec<PreparedHead>,
-    /// The fields that are inserted into the dynamic table. A [`Part::Entry`] is an index of them.
+    /// The fields that are inserted into the dynamic table. A [`Part::Entry`] is an index into
+    /// them.
     entries: Vec<Entry>,
     /// The size of a dynamic table with all entries.
     table_size: usize,
@@ -108,12 +108,12 @@ impl RequestHeads {
 /// The encoder of one connection.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    /// For each entry, how many were inserted up to and with it; 0 if it was not inserted.
+    /// For each entry, its place in the order of insertion, from 1; 0 if it was not inserted.
     inserted: Vec<u8>,
     count: u8,
-    /// The maximum size of the dynamic table that the server knows of.
+    /// The maximum size of the dynamic table that was last announced to the server.
     announced_size: usize,
-    /// The smallest size that the server has allowed since it was announced.
+    /// The smallest size that the server has allowed since that announcement.
     smallest_size: usize,
 }
 
@@ -167,8 +167,8 @@ impl Encoder {
         self.inserted[at] = self.count;
     }
 
-    /// The server has lowered its limit: the next block says that this side follows it (RFC 7541,
-    /// 4.2). Without room for all entries, the table is emptied and not used any more.
+    /// The server has lowered its limit: the block begins with the new size (RFC 7541, 4.2). If not
+    /// all entries fit into it, the table is emptied and not used any more.
     #[cold]
     fn announce_size(&mut self, heads: &RequestHeads, out: &mut Vec<u8>) {
         let fits = heads.table_size <= self.smallest_size;

@@ -39,7 +39,7 @@ impl Error {
         what: "sent a header block that cannot be decoded",
     };
 
-    /// The error code (RFC 9113, 7) that the server is told.
+    /// The error code (RFC 9113, 7) to send to the server.
     #[must_use]
     pub fn code(self) -> u32 {
         self.code as u32
@@ -54,7 +54,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The name of an error code (RFC 9113, 7), such as `REFUSED_STREAM`; of an unknown one, its number.
+/// The name of an error code (RFC 9113, 7), such as `REFUSED_STREAM`, or the number of an unknown
+/// one.
 #[must_use]
 pub fn code_name(code: u32) -> Cow<'static, str> {
     const NAMES: [&str; 14] = [

@@ -94,8 +94,8 @@ fn status(value: &[u8]) -> Result<u16, &'static str> {
     }
 }
 
-/// A header block whose fields are known: it neither changes the dynamic table nor has another
-/// meaning, as long as that table doesn't change.
+/// A header block whose fields are known. It doesn't change the dynamic table, and has the same
+/// fields as long as that table doesn't change.
 #[derive(Debug, Default)]
 struct KnownHead {
     block: Vec<u8>,
@@ -106,13 +106,13 @@ struct KnownHead {
 
 /// Reads the header blocks of one connection.
 ///
-/// Responses to the same request differ in their date only, once a second. So the last head of each
-/// request is remembered, and recognised by its bytes.
+/// Responses to the same request usually differ only in their date, which changes once a second. So
+/// the last head of each request is remembered, and recognised by its bytes.
 #[derive(Debug)]
 pub(super) struct HeadReader {
     decoder: Decoder,
     scratch: Vec<u8>,
-    /// By the numbers of requests.
+    /// Indexed by the numbers of requests.
     known: Vec<KnownHead>,
 }
 

@@ -17,7 +17,7 @@ impl<T> Connection<T> {
     /// Sends a request, whose head is number `number` of `heads`. `data` is returned in the events
     /// about its response.
     ///
-    /// All requests of a connection are of the same `heads`. Call this only while
+    /// Pass the same `heads` for all requests of a connection. Call this only while
     /// [`Connection::can_send`] is true.
     pub fn request(
         &mut self,

@@ -16,7 +16,7 @@ pub(super) struct ServerSettings {
     pub(super) max_len: usize,
 }
 
-/// A setting that has changed more than [`ServerSettings`].
+/// A change of a setting that the connection has to apply outside of [`ServerSettings`].
 pub(super) enum Change {
     None,
     /// The initial window, from one size to another.
@@ -53,7 +53,8 @@ impl ServerSettings {
                 }
                 self.max_len = value as usize;
             }
-            // Others are limits that requests of a load don't reach, or unknown.
+            // The other settings are unknown, or limits that the requests of a load test don't
+            // reach.
             _ => {}
         }
         Ok(Change::None)

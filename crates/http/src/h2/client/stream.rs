@@ -10,7 +10,7 @@ use crate::h2::window::Window;
 #[derive(Debug)]
 pub(super) struct Stream<T> {
     pub(super) id: u32,
-    /// The number of its request.
+    /// The number of its request in [`RequestHeads`](super::RequestHeads).
     pub(super) number: usize,
     pub(super) is_head: bool,
     pub(super) expects: Expects,
@@ -21,7 +21,7 @@ pub(super) struct Stream<T> {
     /// Content of the request that is not sent yet.
     pub(super) unsent: Bytes,
     pub(super) send_window: Window,
-    /// What the caller keeps about the request.
+    /// The caller's data about the request.
     pub(super) data: T,
 }
 
@@ -57,7 +57,7 @@ impl<T> Streams<T> {
         self.0.push_back(stream);
     }
 
-    /// Where a stream is. Responses mostly come in the order of their requests.
+    /// The position of a stream. Responses mostly arrive in the order of their requests.
     #[inline]
     pub(super) fn find(&self, id: u32) -> Option<usize> {
         match self.0.front() {
@@ -94,8 +94,8 @@ impl<T> Streams<T> {
     }
 }
 
-/// Counts bytes that were received in a window of [`WINDOW`] bytes. Returns by how many it is to be
-/// enlarged. `None`: the window was smaller.
+/// Counts bytes that were received in a window of [`WINDOW`] bytes. Returns by how many bytes to
+/// enlarge the window now, or `None` if the server has sent more than it allowed.
 #[inline]
 pub(super) fn receive(received: &mut u32, len: usize) -> Option<u32> {
     *received = u32::try_from(len).ok()?.checked_add(*received)?;

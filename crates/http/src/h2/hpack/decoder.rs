@@ -15,9 +15,10 @@ const SIZE_UPDATES_MAX: u32 = 2;
 /// inserts an entry into that table.
 ///
 /// A block of `n` bytes is decoded in a time that is linear in `n`, if the peer inserts no entries
-/// whose names are dynamic entries: each of these takes two bytes of the block, and copies a name of
-/// up to 4 KiB. The fields of a block may have 2,000 times its bytes together, so the caller counts
-/// them, ignores those above its limit, and ends connections that exceed it far or often.
+/// whose names are those of dynamic entries. Each such insertion takes two bytes of the block, and
+/// copies a name of up to 4 KiB. The fields of a block, together, may be 2,000 times as long as the
+/// block. So the caller counts their bytes, ignores fields above its limit, and ends connections
+/// that exceed the limit far or often.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     table: DynamicTable,
@@ -61,12 +62,12 @@ impl Decoder {
     /// false.
     ///
     /// `scratch` is a buffer for Huffman-coded strings. It is cleared for each field that needs it,
-    /// and grows to at most 1.6 times the block, or 4 KiB more.
+    /// and grows to at most 1.6 times the length of the block, plus 4 KiB.
     ///
     /// # Errors
     ///
-    /// The connection must end: with `COMPRESSION_ERROR`, or since the rest was not decoded. Fields
-    /// before the error were taken.
+    /// If the block is invalid, or `take` returned false. The connection must end, because the rest
+    /// of the block was not decoded. `take` was called with the fields before the error.
     pub(crate) fn decode(
         &mut self,
         block: &[u8],

@@ -6,11 +6,11 @@ use super::field::Field;
 
 /// Our `SETTINGS_HEADER_TABLE_SIZE`: its initial value, which we don't change.
 pub(super) const SIZE_LIMIT: usize = 4096;
-/// What an entry counts besides its bytes (RFC 7541, 4.1).
+/// What an entry counts in addition to its bytes (RFC 7541, 4.1).
 const OVERHEAD: usize = 32;
 /// Capacity of the first allocation, enough for what a simple client sends.
 const CAPACITY_MIN: usize = 128;
-/// Maximum capacity: half more than the bytes of a full table. See `make_room`.
+/// Maximum capacity: 1.5 times the bytes of a full table. See `make_room`.
 const CAPACITY_MAX: usize = (SIZE_LIMIT - OVERHEAD) * 3 / 2;
 
 /// The table. It allocates nothing until an entry is inserted, and then about what its entries
@@ -27,7 +27,7 @@ pub(super) struct DynamicTable {
     generation: u32,
 }
 
-/// Where an entry is in the bytes. All numbers are below `CAPACITY_MAX`.
+/// The position of an entry in [`DynamicTable::bytes`]. All numbers are below `CAPACITY_MAX`.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     at: u16,
@@ -85,7 +85,7 @@ impl DynamicTable {
             return;
         }
         self.make_room(len);
-        // They fit: `len` is below the limit of the table's size.
+        // These numbers fit into 16 bits: `len` is below the limit of the table's size.
         let (at, name_len) = (self.bytes.len() as u16, name.len() as u16);
         self.entries.push_front(Entry { at, name_len, value_len: value.len() as u16, static_name });
         self.bytes.extend_from_slice(name);
@@ -128,8 +128,8 @@ impl DynamicTable {
                 entry.at -= evicted as u16;
             }
         }
-        // If nothing was removed, the evicted bytes are less than half of the others, which fit into
-        // the table together with the new ones: so this is at most `CAPACITY_MAX`.
+        // If nothing was removed, there are less than half as many evicted bytes as others, and the
+        // others fit into the table together with the new ones. So this is at most `CAPACITY_MAX`.
         let needed = self.bytes.len() + len;
         if needed > self.bytes.capacity() {
             let doubled = (self.bytes.capacity() * 2).clamp(CAPACITY_MIN, CAPACITY_MAX);

@@ -48,7 +48,7 @@ pub(crate) fn status(code: u16, out: &mut Vec<u8>) {
 
 /// A field that the peer doesn't insert into its table: an entry of the static table, or a literal
 /// (RFC 7541, 6.2.2 and 6.2.3). The name is converted to lower case. With `is_huffman`, strings are
-/// coded where this makes them shorter.
+/// Huffman-coded where this makes them shorter.
 pub(crate) fn field(name: &[u8], value: &[u8], is_huffman: bool, out: &mut Vec<u8>) {
     let name_index = static_table::find_name(name);
     if let Some(index) = name_index.and_then(|first| static_table::find_value(first, value)) {

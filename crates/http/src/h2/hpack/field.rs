@@ -9,9 +9,9 @@ pub(crate) struct Field<'a> {
     /// from that table, directly or through a dynamic entry. Otherwise 0, even if the static table
     /// has the name.
     pub(crate) static_name: u8,
-    /// Whether name and value are an entry of a table. A dynamic entry was passed on before, when it
-    /// was inserted. So a caller needs to check the characters of such a field only if the table may
-    /// contain a field that is not valid: from the first field on that it has refused because of
-    /// its characters, or has not looked at, for example after an error in the same block.
+    /// Whether name and value are an entry of a table. The caller got a dynamic entry before, as a
+    /// field, when the entry was inserted. So it needs to check the characters of this field again
+    /// only if the table may contain invalid fields: after it has refused a field because of its
+    /// characters, or has skipped a field unchecked, for example after an error in the same block.
     pub(crate) is_from_table: bool,
 }

@@ -35,14 +35,14 @@ const LONGEST: usize = 30;
 /// How many bits are looked up in one step. They often contain two codes: those of lower-case
 /// letters and digits have five to seven bits.
 const STEP: usize = 12;
-/// Steps that need no check whether there are enough bits, as this many were read.
+/// How many steps are done at once, without a check between them whether there are enough bits.
 const STEPS: usize = 4;
 
 /// What `STEP` bits contain: one or two whole codes, or the start of a longer one.
 #[derive(Clone, Copy)]
 struct Step {
     symbols: [u8; 2],
-    /// How many of the symbols there are; zero if the first code is longer.
+    /// How many of `symbols` are valid; zero if the first code is longer than `STEP` bits.
     count: u8,
     /// The length of their codes together.
     len: u8,
@@ -95,7 +95,7 @@ const fn code() -> Code {
     code
 }
 
-/// What the first `STEP` bits contain. The others are zero.
+/// What the first `STEP` bits of `bits` contain. The other bits are zero.
 const fn step(code: &Code, bits: u64) -> Step {
     let mut step = Step { symbols: [0; 2], count: 0, len: 0 };
     while step.count < 2 {
@@ -133,11 +133,11 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionE
     Ok(())
 }
 
-/// Decodes into `out`, which is long enough for every string of that length, and returns the
-/// string's length.
+/// Decodes into `out`, which must be long enough for the longest string that `coded` can contain.
+/// Returns the string's length.
 fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, CompressionError> {
-    // The next bits, the first one highest, and how many of them are valid. The others are zero, or
-    // those that follow in `rest`.
+    // The next bits, from the highest bit of the word on, and how many of them are valid. The bits
+    // after them are zero, or the first bits of `rest`.
     let (mut bits, mut count) = (0_u64, 0);
     let (mut rest, mut len) = (coded, 0);
     loop {
@@ -185,7 +185,7 @@ fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, CompressionError> 
     }
 }
 
-/// The first 64 bits of `rest`, which is the end of `coded`. Those that it doesn't have are zero.
+/// The first 64 bits of `rest`, which is the end of `coded`. Bits after its end are zero.
 #[inline]
 fn first_bits(coded: &[u8], rest: &[u8]) -> u64 {
     if let Some(word) = rest.first_chunk() {
@@ -208,7 +208,7 @@ pub(super) fn encoded_len(string: impl Iterator<Item = u8>) -> usize {
 
 /// Appends the code of a string.
 pub(super) fn encode(string: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
-    // The last bits, the last one lowest, and how many of them are not in `out`.
+    // The last bits, down to the lowest bit of the word, and how many of them are not in `out` yet.
     let (mut bits, mut count) = (0_u64, 0);
     for byte in string {
         let len = LENGTHS[usize::from(byte)];

@@ -6,8 +6,8 @@ use super::error::CompressionError;
 /// is valid here, and can't overflow.
 const CONTINUATION_MAX: u32 = 4;
 
-/// Reads the rest of an integer whose first byte is `first`, with a prefix of `BITS` bits. Takes
-/// the bytes that it uses off `rest`.
+/// Reads the rest of an integer whose first byte is `first`, with a prefix of `BITS` bits. Removes
+/// the bytes that it reads from `rest`.
 #[inline]
 pub(super) fn decode<const BITS: u32>(
     first: u8,

@@ -1,4 +1,4 @@
-//! A second decoder, which is simple and slow, and a comparison of both.
+//! A second decoder, which is simple and slow, and a comparison of the two decoders.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,7 +9,7 @@ use super::{Decoder, encode, huffman, static_table};
 /// entirely from a table.
 type Entry = (Vec<u8>, Vec<u8>, u8, bool);
 
-/// The decoder: a list of fields as its table, and Huffman codes bit by bit.
+/// The simple decoder. Its table is a list of fields, and it reads Huffman codes bit by bit.
 struct Reference {
     table: VecDeque<Entry>,
     size_max: usize,
@@ -148,7 +148,7 @@ impl Reference {
 /// # Panics
 ///
 /// If the decoders differ in their fields, their tables, or in whether a block is valid; if the
-/// decoder exceeds its limits; or if the fields, encoded again, are other fields.
+/// decoder exceeds its limits; or if the fields change when they are encoded and decoded again.
 pub fn check_header_blocks<'a>(blocks: impl IntoIterator<Item = &'a [u8]>) {
     let (mut decoder, mut reference) = (Decoder::new(), Reference::new());
     let mut scratch = Vec::new();

@@ -134,8 +134,8 @@ pub(super) fn find_name(name: &[u8]) -> Option<usize> {
     (index > 0 && is_name(name, ENTRIES[index].name)).then_some(index)
 }
 
-/// Whether `name` equals the name of an entry, ignoring case, without a branch per byte. The latter
-/// consists of lower-case letters, hyphens and colons, of which only letters have the bit 0x40.
+/// Whether `name` equals the name of an entry, ignoring case, without a branch per byte. `entry`
+/// consists of lower-case letters, hyphens and colons. Of these, only letters have the bit 0x40.
 fn is_name(name: &[u8], entry: &[u8]) -> bool {
     let pairs = name.iter().zip(entry);
     let differences =

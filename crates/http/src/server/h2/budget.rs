@@ -1,4 +1,5 @@
-//! Budgets for what a peer may do again and again: each heals with time and with honest use.
+//! Budgets for actions that a peer may repeat, such as resets. Each recovers with time, or with
+//! requests and content.
 
 use std::time::Duration;
 
@@ -20,18 +21,19 @@ const RESETS_PER_PAUSE: u32 = RESETS / 10;
 /// After this many pauses without an answered request between them, the connection ends.
 const MAX_PAUSES: u32 = 10;
 
-/// How many control frames and empty frames may come at once, and how many more each second.
+/// How many control frames and empty frames may arrive at once, and how many more each second.
 const CONTROL_FRAMES: i64 = 1000;
 const CONTROL_FRAMES_PER_SECOND: u64 = 33;
 
-/// Content gives control frames back, also in advance, up to this many: a client may read many small
-/// DATA frames, and enlarge its windows for all of them at once.
+/// Requests and content allow further control frames. At most this many can be saved: a client may
+/// read many small DATA frames, and enlarge its windows for all of them at once.
 const CONTROL_FRAMES_SAVED: i64 = 10_000;
 
 /// How many DATA frames of this side may be small because of a window.
 const SMALL_FRAMES: u32 = 1000;
 
-/// Bytes without payload that may come in any case, and of how many bytes one must be payload.
+/// At least one of every `OVERHEAD_RATIO` received bytes must be payload. `OVERHEAD` bytes count as
+/// payload from the start.
 const OVERHEAD: u64 = 1024 * 1024;
 const OVERHEAD_RATIO: u64 = 8;
 
@@ -41,17 +43,18 @@ pub(super) struct Budgets {
     /// Streams that were reset.
     resets: u32,
     pauses: u32,
-    /// Control frames, less those that content gives back, and when their number was last lowered.
+    /// Control frames, minus those that requests and content allow. Time lowers this number,
+    /// counted from `control_since`.
     control: i64,
     control_since: Time,
     small_frames: u32,
-    /// Bytes that have come, and those of content and requests in both directions.
+    /// Bytes received, and bytes of requests and of content in both directions.
     received: u64,
     payload: u64,
 }
 
 impl Budgets {
-    /// A stream was reset, by the peer or because of a fault of it. Returns how long to read
+    /// A stream was reset, by the peer or because of a fault of the peer. Returns how long to read
     /// nothing.
     pub(super) fn on_reset(&mut self) -> Result<Option<Duration>, H2Error> {
         self.resets += 1;
@@ -73,7 +76,7 @@ impl Budgets {
         self.pauses = 0;
     }
 
-    /// A frame has come that is neither a request nor content.
+    /// A frame that is neither a request nor content has arrived.
     pub(super) fn on_control(&mut self, now: Time) -> Result<(), H2Error> {
         if self.control <= 0 {
             self.control_since = now;
@@ -92,14 +95,14 @@ impl Budgets {
         Err(H2Error::flood("http2_control_flood", "sent too many frames without content"))
     }
 
-    /// A request or content has come, which frames like WINDOW_UPDATE belong to.
+    /// A request has arrived. It allows one control frame, such as a WINDOW_UPDATE.
     #[inline]
     pub(super) fn on_request(&mut self, block_len: usize) {
         self.payload += block_len as u64;
         self.give_back(1);
     }
 
-    /// Content was received. A frame with little of it pays for no other frame.
+    /// Content was received. It allows one control frame, unless it is small.
     #[inline]
     pub(super) fn on_content(&mut self, len: usize) {
         self.payload += len as u64;
@@ -113,8 +116,9 @@ impl Budgets {
         self.control = (self.control - control).max(-CONTROL_FRAMES_SAVED);
     }
 
-    /// A DATA frame with this much content was sent. `is_cut`: a window lets no more through. The
-    /// peer needs frames to enlarge its windows by the content.
+    /// A DATA frame with this much content was sent. `is_cut`: a window allowed no more. The frame
+    /// allows two control frames, with which the peer enlarges its windows, unless a window made it
+    /// small.
     #[inline]
     pub(super) fn on_sent(&mut self, len: u64, is_cut: bool) -> Result<(), H2Error> {
         self.payload += len;
@@ -130,7 +134,7 @@ impl Budgets {
         Err(H2Error::flood("http2_small_windows", "opened its windows by a few bytes at a time"))
     }
 
-    /// Bytes have come.
+    /// Bytes have arrived.
     #[inline]
     pub(super) fn on_received(&mut self, len: usize) -> Result<(), H2Error> {
         self.received += len as u64;
@@ -176,7 +180,7 @@ mod tests {
         (0..20_000).for_each(|_| budgets.on_content(SMALL as usize));
         let flood = (1..).find(|_| budgets.on_control(at(1)).is_err());
         assert_eq!(flood, Some(CONTROL_FRAMES_SAVED + CONTROL_FRAMES));
-        // A ping a second, for a day.
+        // One PING per second, for a day.
         let mut budgets = Budgets::default();
         assert!((1..86_400).all(|second| budgets.on_control(at(second)).is_ok()));
         // Two frames for each frame of content that is sent, and one for each that is received.

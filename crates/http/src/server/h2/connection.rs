@@ -21,11 +21,11 @@ use crate::h2::window::Window;
 use crate::handling::connection::Connection;
 use crate::{Handlers, Limits, ServerConfig};
 
-/// The server's side of one HTTP/2 connection. It makes a handler for each request.
+/// The server's side of one HTTP/2 connection. Creates a handler for each request.
 pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) config: Rc<ServerConfig>,
     pub(super) handlers: S,
-    /// For the next request.
+    /// The state with which the next request starts.
     pub(super) connection: Connection,
     pub(super) expects: Expects,
     /// A header block that is incomplete.
@@ -42,8 +42,8 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) last_id: u32,
     /// The highest number of a stream that was or will be answered.
     pub(super) last_answered: u32,
-    /// The window of the connection that the peer sends content in, and how many bytes of it were
-    /// received since it was last enlarged.
+    /// The window that limits the content that the peer sends, and how many bytes were received
+    /// since it was last enlarged.
     pub(super) receive_window: Window,
     pub(super) received: u32,
     /// Bytes of content that wait for handlers.
@@ -76,7 +76,7 @@ pub(super) enum Expects {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DataFrame {
     pub(super) stream: u32,
-    /// Bytes of content that have not come.
+    /// Bytes of content that have not arrived.
     pub(super) content: usize,
     /// Bytes of padding after the content.
     pub(super) padding: usize,
@@ -91,7 +91,7 @@ pub(super) struct PartialBlock {
     pub(super) continuations: u8,
 }
 
-/// How far the connection is with its end (RFC 9113, 6.8).
+/// Which GOAWAY frames this side has sent (RFC 9113, 6.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Going {
     No,
@@ -102,8 +102,8 @@ pub(super) enum Going {
 }
 
 impl<S: Handlers> H2Connection<S> {
-    /// A connection whose requests are answered by `handlers`. `stop`: which events of a stopping
-    /// server the connection got before.
+    /// A connection whose requests are answered by `handlers`. `stop`: which event of a stopping
+    /// server the connection got before, if any.
     pub(in crate::server) fn new(config: Rc<ServerConfig>, handlers: S, stop: Stop) -> Self {
         let mut connection = Connection::new(Rc::clone(&config));
         connection.stop = stop;
@@ -164,13 +164,13 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// Whether the stream was begun after the last GOAWAY: the client sends its request again
-    /// elsewhere (RFC 9113, 6.8).
+    /// Whether the stream was opened after the last GOAWAY: the client repeats its request on
+    /// another connection (RFC 9113, 6.8).
     pub(super) fn is_ignored(&self, id: u32) -> bool {
         id > self.last_answered
     }
 
-    /// Whether frames have to wait until some are sent, or logged.
+    /// Whether frames have to wait until earlier ones are sent or logged.
     pub(super) fn is_full(&self, turn: &Turn<'_>) -> bool {
         turn.unsent() >= MAX_UNSENT
             || (turn.is_over_budget() && turn.unsent() > 0)
@@ -239,7 +239,7 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// After input and events: sends what streams have, and sets the timers.
+    /// After each input or event: sends the output of streams, and sets the timers.
     fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         self.send(turn)?;
         self.report_held(turn);
@@ -265,8 +265,8 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Sets when the rest of what has begun to come is due. `has_rest`: there is unread input.
-    /// `has_read`: at least one frame was read.
+    /// Sets the deadline for the rest of a preface, frame or header block that has arrived in part.
+    /// `has_rest`: there is unread input. `has_read`: at least one frame was read.
     fn set_partial_timer(&mut self, has_read: bool, has_rest: bool, now: Time) {
         if has_read && self.block.is_none() && self.expects == Expects::Frame {
             self.timers.partial = Time::NEVER;

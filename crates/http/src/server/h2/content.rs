@@ -11,8 +11,8 @@ use crate::h2::frame::{self, FrameHeader, flags};
 use crate::h2::trailers::OwnedTrailers;
 
 impl<S: Handlers> H2Connection<S> {
-    /// Reads the start of a DATA frame. `rest` is the input after its header. Returns whether it
-    /// was complete.
+    /// Reads the start of a DATA frame. `rest` is the input after its header. Returns false if the
+    /// start is incomplete.
     pub(super) fn start_data<'a>(
         &mut self,
         header: FrameHeader,
@@ -24,7 +24,7 @@ impl<S: Handlers> H2Connection<S> {
         let (padding, rest) = match (header.has(flags::PADDED), rest.split_first()) {
             (false, _) => (None, rest),
             (true, _) if len == 0 => {
-                return Err(H2Error::frame_size("sent a padded frame without a length of padding"));
+                return Err(H2Error::frame_size("sent a padded frame without a padding length"));
             }
             (true, Some((padding, rest))) => (Some(usize::from(*padding)), rest),
             (true, None) => return Ok(false),
@@ -58,8 +58,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(true)
     }
 
-    /// Checks that the peer may send this much content on the stream. A stream on which it may not
-    /// is reset.
+    /// Checks that the peer may send this much content on the stream. If not, the stream is reset.
     fn check_stream(&mut self, id: u32, len: usize, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         const TOO_MUCH: H2Error =
             H2Error::flow_control("sent more content than a stream's window allows");
@@ -156,7 +155,7 @@ impl<S: Handlers> H2Connection<S> {
         self.count_reset(turn)
     }
 
-    /// A stream was reset by the peer or because of its fault.
+    /// A stream was reset by the peer, or because of a fault of the peer.
     pub(super) fn count_reset(&mut self, turn: &Turn<'_>) -> Result<(), H2Error> {
         if let Some(pause) = self.budgets.on_reset()? {
             self.timers.pause = turn.now() + pause;
@@ -164,7 +163,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Enlarges the window of the connection by what was received, unless too much of that waits
+    /// Enlarges the window of the connection by the bytes received, unless too much content waits
     /// for handlers.
     pub(super) fn enlarge_window(&mut self, turn: &mut Turn<'_>) {
         let is_held =
@@ -173,7 +172,7 @@ impl<S: Handlers> H2Connection<S> {
             return;
         }
         let increment = std::mem::take(&mut self.received);
-        // Never more than the largest window, since as much was taken out.
+        // The window can't get too large: the same number of bytes was taken out of it before.
         let _ = self.receive_window.add(increment);
         turn.out.write_with(|bytes| frame::write_window_update(0, increment, bytes));
     }

@@ -34,7 +34,7 @@ impl H2Error {
         Self { code: ErrorCode::FlowControlError, reason: "http2_flow_control_error", what }
     }
 
-    /// The peer has sent a frame on a stream that it has ended.
+    /// The peer has sent a frame on a stream after its end.
     pub(super) const fn stream_closed(what: &'static str) -> Self {
         Self { code: ErrorCode::StreamClosed, reason: "http2_stream_closed", what }
     }
@@ -49,7 +49,7 @@ impl H2Error {
         "sent a header block in too many frames, or far beyond the limit",
     );
 
-    /// A header block was not decoded to its end.
+    /// A header block could not be decoded completely.
     pub(super) fn of_block(error: CompressionError) -> Self {
         if error == CompressionError::Stopped {
             return Self::HEADER_FLOOD;
@@ -70,7 +70,7 @@ impl H2Error {
     pub(super) const STALLED: Self = Self {
         code: ErrorCode::Cancel,
         reason: STREAM_STALLED,
-        what: "let nothing of a response through within the write timeout",
+        what: "accepted no part of a response within the write timeout",
     };
 
     /// The fault that is reported.

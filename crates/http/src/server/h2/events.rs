@@ -15,11 +15,12 @@ use crate::{Handlers, StreamEvent};
 
 /// The payload of the PING that follows the first GOAWAY.
 pub(super) const DRAIN_PING: &[u8; 8] = b"draining";
-/// The payload of the PING that asks a silent peer whether it is there.
+/// The payload of the PING that checks whether a silent peer still answers.
 const SILENCE_PING: &[u8; 8] = b"present?";
 
 impl<S: Handlers> H2Connection<S> {
-    /// Sends the first GOAWAY of two: it refuses no stream that is on its way.
+    /// Sends the first of two GOAWAY frames. It refuses no stream, because the client may just have
+    /// opened some.
     pub(super) fn warn(&mut self, turn: &mut Turn<'_>) {
         if self.going == Going::No {
             self.going = Going::Warned;
@@ -29,7 +30,7 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// The server is stopping. The answer to the PING shows that the client has got the first
+    /// The server is stopping. The answer to the PING shows that the client has received the first
     /// GOAWAY.
     pub(super) fn start_drain(&mut self, turn: &mut Turn<'_>) {
         self.warn(turn);
@@ -83,7 +84,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Looks for a peer that has vanished while streams are open.
+    /// Checks whether a silent peer still answers, while streams are open.
     fn check_silence(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let now = turn.now();
         let due = self.pings.last_input + PING_AFTER;

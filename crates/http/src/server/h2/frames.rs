@@ -52,7 +52,7 @@ impl<S: Handlers> H2Connection<S> {
             kind::GOAWAY if payload.len() < 8 => {
                 Err(H2Error::frame_size("sent a GOAWAY frame that is too short"))
             }
-            // The streams that are open are answered.
+            // Requests on open streams are still answered.
             kind::GOAWAY => {
                 self.is_client_leaving = true;
                 Ok(())
@@ -104,7 +104,8 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Follows a change of the initial window from `before` (RFC 9113, 6.9.2).
+    /// Adjusts the windows of streams to the new initial window; `before` is the old one (RFC 9113,
+    /// 6.9.2).
     fn adjust_windows(&mut self, before: Window, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         let after = self.sender.initial_window;
         if before == after {
@@ -141,7 +142,7 @@ impl<S: Handlers> H2Connection<S> {
             settings::NO_RFC7540_PRIORITIES if value > 1 => {
                 Err(H2Error::protocol("sent a SETTINGS_NO_RFC7540_PRIORITIES other than 0 and 1"))
             }
-            // Others are about what this side doesn't do, or unknown.
+            // The other settings are unknown, or about features that this side doesn't use.
             _ => Ok(()),
         }
     }
@@ -157,7 +158,7 @@ impl<S: Handlers> H2Connection<S> {
             return Err(H2Error::frame_size("sent a PING frame of a wrong length"));
         }
         if header.has(flags::ACK) {
-            // The client has got the first GOAWAY, and everything that it sent before has come.
+            // The client has received the first GOAWAY, and all that it sent before has arrived.
             if payload == DRAIN_PING && self.timers.goaway != Time::NEVER {
                 self.send_last_goaway(turn);
             }
@@ -253,17 +254,17 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// The priority that has come before the request itself.
+    /// The priority that arrived before the request itself, if there is one.
     pub(super) fn take_early_priority(&mut self, id: u32) -> Option<Priority> {
         if self.early_priorities.is_empty() {
             return None;
         }
         let at = self.early_priorities.iter().position(|(stream, _)| *stream == id);
         let priority = at.map(|at| self.early_priorities.swap_remove(at).1);
-        // Streams are opened in order, so these never begin.
+        // Streams are opened in order, so lower numbers are not used any more.
         self.early_priorities.retain(|(stream, _)| *stream > id);
         if self.early_priorities.is_empty() {
-            // Idle connections are small.
+            // Keeps idle connections small.
             self.early_priorities = Vec::new();
         }
         priority

@@ -12,46 +12,47 @@ pub(super) const MAX_STREAM_OUTPUT: usize = 64 * 1024;
 /// overtake it.
 pub(super) const QUANTUM: u64 = 16 * 1024;
 
-/// Frames are moved to the connection's output while less than this is unsent there.
+/// Frames are moved to the connection's output while it holds fewer unsent bytes than this.
 pub(super) const MAX_UNSENT: u64 = 128 * 1024;
 
 /// A DATA frame with less content than this is small, in bytes.
 pub(super) const SMALL: u64 = 256;
 
-/// If a window lets only a small part of the content through, this waits for so long for a larger
-/// window. Otherwise a client that enlarges its windows by what each frame has used up would get
-/// small frames for ever.
+/// If a window allows fewer than `SMALL` bytes of the content, the stream waits this long for a
+/// larger window. Otherwise, a client that enlarges its windows by the length of each frame would
+/// get small frames forever.
 pub(super) const SMALL_DELAY: Duration = Duration::from_millis(200);
 
-/// At most about this much waits in the kernel, so that a more urgent response needs not wait for a
-/// whole send buffer.
+/// About this many unsent bytes may wait in the kernel, so that a more urgent response doesn't wait
+/// for a whole send buffer.
 pub(super) const MAX_KERNEL_UNSENT: u32 = 256 * 1024;
 
-/// The window of a stream at first: bytes of content that wait for a handler that doesn't read.
+/// The initial receive window of a stream, in bytes. It limits the content that waits for a handler
+/// that doesn't read.
 pub(super) const STREAM_WINDOW: u32 = 65_535;
 
-/// The window of a stream whose content a handler reads.
+/// The receive window of a stream whose content a handler reads, in bytes.
 pub(super) const READ_STREAM_WINDOW: u32 = 512 * 1024;
 
-/// The window of a connection.
+/// The receive window of a connection, in bytes.
 pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// While the streams of a connection hold this much content that no handler has read, its window
-/// isn't enlarged again. That is more than a few streams may hold, so that these stall no others.
+/// The connection's window is not enlarged while its streams hold this many bytes of content that
+/// no handler has read. A few streams can't hold that much, so they can't stall the others.
 pub(super) const MAX_UNREAD_CONTENT: usize = 4 * 1024 * 1024;
 
-/// Changes of the memory that streams hold are reported to the engine from this size on, in bytes.
+/// The memory that streams hold is reported to the engine when it has changed by this many bytes.
 pub(super) const REPORTED_CHANGE: usize = 16 * 1024;
 
-/// If the budget for output is spent, streams that hold less than this may still be followed by
-/// others.
+/// If the budget for output is spent, a connection whose streams hold more bytes than this refuses
+/// new streams, and its window is not enlarged.
 pub(super) const UNCHARGED: usize = 40 * 1024;
 
-/// The memory of streams that have ended is freed when the connection had none for this long.
+/// If a connection has no streams for this long, the memory of its ended streams is freed.
 pub(super) const KEEP_SPARE: Duration = Duration::from_secs(1);
 
-/// The streams that this side has reset are forgotten when the connection had none for this long:
-/// their frames have arrived by then.
+/// If a connection has no streams for this long, it forgets which streams this side has reset: the
+/// frames that the client sent on them have arrived by then.
 pub(super) const KEEP_RESETS: Duration = Duration::from_secs(30);
 
 /// Maximum number of settings in one frame.
@@ -63,18 +64,19 @@ pub(super) const MAX_CONTINUATIONS: u8 = 8;
 /// Maximum number of priorities that are kept for streams that have not begun.
 pub(super) const MAX_EARLY_PRIORITIES: usize = MAX_STREAMS;
 
-/// How many of the streams that this side has reset are remembered. Frames of them that were on
-/// their way are no fault.
+/// How many streams that this side has reset are remembered. If the client sent frames on them
+/// before it received the reset, that is not an error.
 pub(super) const MAX_RESETS: usize = 2 * MAX_STREAMS;
 
-/// How much more is discarded of a request that was answered before its end than in HTTP/1.1. There
-/// the connection ends otherwise; here the stream is reset, which some clients take for a failure of
-/// the whole request.
+/// If a request is answered before its end, up to this factor times `Limits::discard` bytes of its
+/// content are discarded; in HTTP/1.1, `Limits::discard` bytes. After more content, HTTP/1.1 closes
+/// the connection, and HTTP/2 resets the stream, which some clients treat as a failure of the whole
+/// request.
 pub(super) const DISCARD_FACTOR: u64 = 16;
 
-/// The time to send the rest of a request that was answered before its end. After it, the stream is
-/// reset, which asks the client to stop. It is not reset at once, because some clients lose the
-/// response then.
+/// How long a client may take to send the rest of a request that was answered before its end. Then
+/// the stream is reset, so that the client stops sending. It is not reset at once, because some
+/// clients would lose the response.
 pub(super) const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// With streams open, a peer that has been silent for this long gets a PING. After the same time

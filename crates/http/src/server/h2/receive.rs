@@ -18,11 +18,11 @@ pub(super) struct Receive {
     is_enlarged: bool,
     /// Content that has arrived and waits for the handler.
     pub(super) unread: Vec<u8>,
-    /// How many of these the connection has counted.
+    /// The number of waiting bytes that the connection has counted.
     pub(super) counted: usize,
     /// Number of bytes of content that have not arrived; `None` if no length was announced.
     pub(super) remaining: Option<u64>,
-    /// The request is an extended CONNECT: what comes is not content of a request.
+    /// The request is an extended CONNECT: the bytes that arrive are not content of a request.
     pub(super) is_connect: bool,
     /// The trailers, if the peer has ended its side of the stream.
     pub(super) end: Option<OwnedTrailers>,
@@ -47,7 +47,7 @@ impl Receive {
                 Content::Chunked => None,
             },
             is_connect,
-            // A handler that reads such a request gets no content.
+            // A handler that reads such a request gets the end at once.
             end: (has_ended || is_connect).then(OwnedTrailers::default),
             has_ended,
         }
@@ -63,12 +63,12 @@ impl Receive {
         self.end.as_ref().map_or(0, OwnedTrailers::len)
     }
 
-    /// What the peer may still send.
+    /// How many bytes the peer may still send.
     pub(super) fn window(&self) -> u32 {
         self.window.available() as u32
     }
 
-    /// How many bytes that wait for the handler the connection has counted.
+    /// The number of waiting bytes that the connection has counted.
     pub(super) fn counted(&self) -> usize {
         self.counted
     }
@@ -78,12 +78,13 @@ impl Receive {
         self.window.take(len)
     }
 
-    /// Bytes of content or padding have been used, or will never be.
+    /// Counts bytes of content or padding that were used or dropped: the window can be enlarged by
+    /// them.
     pub(super) fn consume(&mut self, len: usize) {
         self.consumed += len as u32;
     }
 
-    /// By how much to enlarge the peer's window now. 0: not now. `is_read`: a handler reads the
+    /// By how many bytes to enlarge the window now. 0: not now. `is_read`: a handler reads the
     /// content.
     pub(super) fn take_increment(&mut self, is_read: bool) -> u32 {
         let window = if self.is_enlarged { READ_STREAM_WINDOW } else { STREAM_WINDOW };
@@ -94,7 +95,7 @@ impl Receive {
         if is_read && !mem::replace(&mut self.is_enlarged, true) {
             increment += READ_STREAM_WINDOW - STREAM_WINDOW;
         }
-        // Never more than the largest window, since the sum of all is at most that.
+        // The window can't get too large: it never exceeds [`READ_STREAM_WINDOW`].
         let _ = self.window.add(increment);
         increment
     }

@@ -63,7 +63,7 @@ impl<S: Handlers> H2Connection<S> {
         };
         block.continuations += 1;
         block.bytes.extend_from_slice(payload);
-        // A block that is somewhat too long gets a 431. It must be decoded all the same.
+        // A request whose block is somewhat too long gets a 431. The block must be decoded even so.
         let excess = if turn.is_over_budget() { 1 } else { 4 };
         let is_too_long = block.bytes.len() > self.config.limits.head.saturating_mul(excess);
         if block.continuations > MAX_CONTINUATIONS || is_too_long {
@@ -97,7 +97,7 @@ impl<S: Handlers> H2Connection<S> {
         result
     }
 
-    /// Reads a request. Clients often send the same block again: it is decoded only once.
+    /// Reads a request. Clients often send the same block again. Then it is not decoded again.
     fn read_request(
         &mut self,
         ends: bool,
@@ -119,8 +119,8 @@ impl<S: Handlers> H2Connection<S> {
         Ok(request)
     }
 
-    /// Decodes a header block. This must happen for every block that may change the dynamic table,
-    /// whatever becomes of it.
+    /// Decodes a header block. Every block that may change the dynamic table must be decoded, even
+    /// if its request is ignored.
     fn decode(&mut self, block: &[u8], memory: &mut HeadMemory) -> Result<(), H2Error> {
         memory.clear();
         let HeadMemory { head, huffman, .. } = memory;
@@ -145,7 +145,7 @@ impl<S: Handlers> H2Connection<S> {
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
         if self.going == Going::Last {
-            // The client sends it again elsewhere (RFC 9113, 6.8).
+            // The client repeats the request on another connection (RFC 9113, 6.8).
             self.last_id = id;
             return Ok(());
         }
@@ -155,13 +155,13 @@ impl<S: Handlers> H2Connection<S> {
             return self.fail_stream(id, H2Error::REFUSED, turn);
         }
         if turn.is_over_budget() && self.held > UNCHARGED {
-            // The client may send it again when it has taken the responses before it.
+            // The client may repeat the request when it has received the earlier responses.
             self.reset(id, H2Error::REFUSED.code, turn);
             return Ok(());
         }
         match request {
             Ok(request) if request.is_extended_connect && self.connection.is_stopping() => {
-                // The client may connect again elsewhere.
+                // The client may repeat the request on another connection.
                 self.reset(id, H2Error::REFUSED.code, turn);
                 Ok(())
             }
@@ -238,8 +238,8 @@ impl<S: Handlers> H2Connection<S> {
         })
     }
 
-    /// Answers a request by `call`. If the response is complete at once and the peer's windows and
-    /// the output have room for it, nothing is allocated for the stream.
+    /// Answers a request by calling `call`. If the response is complete at once and the peer's
+    /// windows and the output have room for it, nothing is allocated for the stream.
     fn answer(
         &mut self,
         id: u32,

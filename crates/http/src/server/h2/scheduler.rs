@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::h2::priority::Priority;
 
-/// Of this many quanta, one goes to the stream that has waited longest, so that no stream starves.
+/// One of this many quanta goes to the stream that has waited longest, so that no stream starves.
 const OTHER_EVERY: u32 = 16;
 
 /// The streams that have something to send.
@@ -16,7 +16,7 @@ pub(super) struct Scheduler {
     queue: VecDeque<Queued>,
     /// The number of calls of [`Scheduler::pop`].
     quanta: u32,
-    /// Where the stream was in the queue that was removed last, if it was not the next one.
+    /// The queue position of the stream that was removed last, if it wasn't the next one by rank.
     jumped_from: Option<usize>,
 }
 
@@ -46,8 +46,8 @@ impl Scheduler {
         self.queue.push_back(Queued { rank: rank(priority), stream, since });
     }
 
-    /// Adds a stream again that has just sent and has more: an incremental one goes behind the
-    /// others, another one keeps its place.
+    /// Adds a stream that has just sent a quantum and has more to send. An incremental stream goes
+    /// to the end of the queue; any other keeps its place.
     pub(super) fn push_again(&mut self, stream: u32, priority: Priority) {
         let since = self.quanta;
         let queued = Queued { rank: rank(priority), stream, since };
@@ -81,7 +81,7 @@ impl Scheduler {
         self.queue.retain(|queued| queued.stream != stream);
     }
 
-    /// Frees memory, if it is empty.
+    /// Frees the queue's memory, if the queue is empty.
     pub(super) fn shrink(&mut self) {
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
@@ -129,7 +129,7 @@ mod tests {
             other => other == Some(1),
         });
         assert_eq!(waits, Some(OTHER_EVERY));
-        // Of many, each gets its turn, whatever its urgency.
+        // Each of many streams gets its turn, whatever its urgency.
         let mut scheduler = Scheduler::default();
         let priority_of = |id: u32| priority((id % 8) as u8, false);
         (0..8).for_each(|id| scheduler.push(id, priority_of(id)));

@@ -1,4 +1,4 @@
-//! Which stream sends next, and what follows from a change of a stream.
+//! Moves the output of streams to the connection's output, and acts on changes of streams.
 
 use sockeye_proto::{Time, Turn};
 
@@ -12,7 +12,7 @@ use crate::handling::in_flight::InFlight;
 use crate::semantics::exchange::Incoming;
 
 impl<S: Handlers> H2Connection<S> {
-    /// Moves what streams have to send, while there is room.
+    /// Moves the output of streams to the connection's output, while that has room.
     pub(super) fn send(&mut self, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         while !self.scheduler.is_empty() {
             if self.is_full(turn) {
@@ -55,8 +55,7 @@ impl<S: Handlers> H2Connection<S> {
             active.is_queued = true;
             scheduler.push_again(id, active.priority);
         } else if active.is_room_due() {
-            // The handler has written nothing: perhaps it waits until the connection has sent what
-            // it wrote before.
+            // The handler has written nothing: perhaps it waits until its earlier output is sent.
             active.waits_for_connection = true;
             turn.want_room();
         }
@@ -148,7 +147,7 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// Calls `act` for each stream, and then acts on what has changed.
+    /// Calls `act` and then [`Self::settle`] for each stream.
     pub(super) fn for_each_stream(
         &mut self,
         turn: &mut Turn<'_>,

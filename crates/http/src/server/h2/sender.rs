@@ -21,9 +21,9 @@ pub(super) struct Sender {
     /// The maximum payload of a frame.
     pub(super) max_len: usize,
     /// The peer has lowered the size of the dynamic table, which this side doesn't use. The next
-    /// header block begins with the size 0 (RFC 7541, 4.2).
+    /// header block begins with a change of the size to 0 (RFC 7541, 4.2).
     owes_table_size: bool,
-    /// This side has announced that size.
+    /// This side has announced the size 0.
     has_sent_table_size: bool,
 }
 
@@ -49,13 +49,14 @@ impl Sender {
         }
     }
 
-    /// The peer's decoder accepts a dynamic table of at most `size` bytes. It is 4,096 at first.
+    /// The peer's decoder accepts a dynamic table of at most `size` bytes. Default: 4,096.
     pub(super) fn limit_table_size(&mut self, size: u32) {
         self.owes_table_size |= size < 4096 && !self.has_sent_table_size;
     }
 
-    /// How much of `content` bytes may be sent on a stream with this window. A small part of it only
-    /// if `sends_small` is set, or if the peer has chosen a small window.
+    /// How many of `content` bytes may be sent on a stream with this window. A part of fewer than
+    /// [`SMALL`] bytes is sent only if `sends_small` is set, or if the peer has chosen a small
+    /// window.
     #[inline]
     pub(super) fn allowed(&self, window: Window, content: u64, sends_small: bool) -> u64 {
         let allowed = window.available().min(self.window.available()).min(content);
@@ -65,8 +66,8 @@ impl Sender {
         if allowed < self.initial_window.available() / 2 { 0 } else { allowed }
     }
 
-    /// Moves at most `max` bytes of content, and all that precedes and follows it. `is_whole`: the
-    /// output of the stream holds the rest of the response.
+    /// Moves at most `max` bytes of content, and the header blocks before and after it. `is_whole`:
+    /// the output of the stream holds the rest of the response.
     pub(super) fn move_frames(
         &mut self,
         stream: &mut driver::Stream,
@@ -134,7 +135,7 @@ impl Sender {
     }
 
     /// Fast path: moves a whole response that is one HEADERS frame and one DATA frame of plain
-    /// bytes. Returns whether it is.
+    /// bytes. Returns false if the response has another form.
     #[inline]
     fn move_small(
         &mut self,

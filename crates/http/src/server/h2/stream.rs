@@ -29,21 +29,22 @@ pub(super) struct ActiveStream<H> {
     pub(super) connection: Connection,
     pub(super) state: State<H>,
     pub(super) priority: Priority,
-    /// How much content the peer's window lets through.
+    /// How much content the peer's window allows this side to send.
     pub(super) send_window: Window,
     pub(super) receive: Receive,
-    /// The stream has room, and its handler asks for it again: it gets it when the connection has.
+    /// The handler has asked for room again without writing anything. It gets the next
+    /// [`StreamEvent::Room`] when the connection has room.
     pub(super) waits_for_connection: bool,
-    /// How much of the memory that it holds the connection has counted.
+    /// How many bytes of memory the connection has counted for this stream.
     pub(super) counted: usize,
     /// The stream is in the scheduler.
     pub(super) is_queued: bool,
-    /// A window has let less than a usual frame through for some time: that is sent now.
+    /// A window has allowed fewer than `SMALL` bytes for [`SMALL_DELAY`]: these are sent now.
     pub(super) sends_small: bool,
-    /// When to send it.
+    /// When to set `sends_small`.
     pub(super) small_deadline: Time,
-    /// When the stream is reset because the peer's windows let nothing through, or because the rest
-    /// of a request that is discarded has not come.
+    /// When the stream is reset because the peer's windows allow nothing to be sent, or because the
+    /// rest of a discarded request has not arrived.
     pub(super) reset_deadline: Time,
 }
 
@@ -69,8 +70,8 @@ impl<H: Handler> ActiveStream<H> {
         self.stream.id().get()
     }
 
-    /// The connection counts the bytes that wait for the handler, or for another protocol. Returns
-    /// how many it had counted before, and how many these are.
+    /// Counts the bytes that wait for the handler, or for the tunnel's protocol. Returns the count
+    /// before, and the new count.
     pub(super) fn count_unread(&mut self) -> (usize, usize) {
         let unread = match &self.state {
             State::Tunnel(tunnel) => tunnel.session.unused(),
@@ -106,7 +107,8 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// The request or its response can't be completed, unless a refusal was sent.
+    /// The request has failed. Sends the refusal if one was written, and resets the stream
+    /// otherwise.
     pub(super) fn on_fault(&mut self, fault: Fault, outer: &Turn<'_>) {
         let State::InFlight(InFlight { exchange, .. }) = &self.state else { return };
         if fault.blame == Blame::Ours {
@@ -136,14 +138,14 @@ impl<H: Handler> ActiveStream<H> {
         self.drop_unread();
     }
 
-    /// The response is sent, and the request is not complete.
+    /// The response is sent, and the request is not complete: discards the rest of the request.
     pub(super) fn discard_request(&mut self, now: Time) {
         let discard = self.connection.config.limits.discard.saturating_mul(DISCARD_FACTOR);
         self.state = State::Discarding { left: usize::try_from(discard).unwrap_or(usize::MAX) };
         self.reset_deadline = now + DISCARD_TIMEOUT;
     }
 
-    /// Nothing more will come of a request that is discarded.
+    /// Stops waiting for the rest of a discarded request: the stream is reset.
     pub(super) fn stop_discarding(&mut self) {
         if let State::Discarding { .. } = self.state {
             self.state = State::Failed(ErrorCode::NoError);
@@ -165,7 +167,7 @@ impl<H: Handler> ActiveStream<H> {
         });
     }
 
-    /// The request's content can't be completed.
+    /// The request's content can't be completed: see [`InFlight::refuse_content`].
     pub(super) fn refuse_content(&mut self, refusal: Refusal<'static>, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, connection, turn| {
             Err(in_flight.refuse_content(refusal, connection, turn))
@@ -214,7 +216,7 @@ impl<H: Handler> ActiveStream<H> {
             *remaining = remaining.checked_sub(piece.len() as u64).ok_or(WRONG_LENGTH)?;
         }
         let State::InFlight(in_flight) = &mut self.state else {
-            // Nobody reads it any more. A client that sends too much is asked to stop.
+            // Nothing reads it any more. If the client sends too much, the stream is reset.
             self.receive.consume(piece.len());
             if let State::Discarding { left } = &mut self.state {
                 match left.checked_sub(piece.len()) {
@@ -256,7 +258,7 @@ impl<H: Handler> ActiveStream<H> {
         Ok(())
     }
 
-    /// Whether the handler, or another protocol, waits for room and gets it.
+    /// Whether the handler, or the tunnel's protocol, waits for room, and there is room.
     pub(super) fn is_room_due(&self) -> bool {
         match &self.state {
             State::Tunnel(tunnel) => tunnel.session.is_progress_due(),
@@ -274,7 +276,7 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// Memory that it holds, in bytes: content in both directions.
+    /// The memory that the stream holds, in bytes: content in both directions.
     pub(super) fn held(&self) -> usize {
         match &self.state {
             State::Tunnel(tunnel) => tunnel.session.held(),
@@ -303,7 +305,7 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// Notes whether the peer's windows keep the rest of the response back.
+    /// Sets the deadlines that apply while the peer's windows block the rest of the response.
     pub(super) fn note_progress(&mut self, has_moved: bool, now: Time) {
         if matches!(self.state, State::Discarding { .. }) {
             return;
@@ -370,7 +372,7 @@ impl<H: Handler> ActiveStream<H> {
     }
 }
 
-/// What has become of a request.
+/// The state of a request after its handler's answers were processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Followed {
     /// Its response is complete.
@@ -381,8 +383,8 @@ pub(super) enum Followed {
     Waits,
 }
 
-/// Acts on an answer and on those that follow, until the response is complete or the handler has to
-/// wait.
+/// Acts on an answer and on the answers that follow it, until the response is complete or the
+/// handler has to wait.
 ///
 /// # Errors
 ///

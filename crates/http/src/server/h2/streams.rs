@@ -9,9 +9,9 @@ use crate::Handler;
 /// The streams of a connection that are in flight, and the numbers of those that this side has
 /// reset.
 pub(super) struct Streams<H> {
-    /// The streams, in ascending order of their numbers, and behind them memory for further ones.
+    /// The streams, in ascending order of their numbers, followed by memory for further streams.
     all: Vec<Box<Option<ActiveStream<H>>>>,
-    /// How many of them are streams.
+    /// The number of streams in `all`.
     len: usize,
     /// Streams that this side has reset, and how much content the peer may still have sent on each.
     /// A ring: the oldest is replaced first.
@@ -40,7 +40,7 @@ impl<H: Handler> Streams<H> {
         self.all[..self.len].iter_mut().filter_map(|active| active.as_mut().as_mut())
     }
 
-    /// The lowest number of a stream from `id` on.
+    /// The lowest number of a stream that is at least `id`.
     pub(super) fn next_from(&self, id: u32) -> Option<u32> {
         let at = self.position(id).unwrap_or_else(|at| at);
         self.all[..self.len].get(at)?.as_ref().as_ref().map(ActiveStream::id)
@@ -65,7 +65,7 @@ impl<H: Handler> Streams<H> {
         self.len += 1;
     }
 
-    /// Removes a stream. Its memory is for the next one.
+    /// Removes a stream, and keeps its memory for the next one.
     pub(super) fn remove(&mut self, id: u32) -> Option<ActiveStream<H>> {
         let at = self.position(id).ok()?;
         let removed = self.all[at].take();
@@ -74,7 +74,8 @@ impl<H: Handler> Streams<H> {
         removed
     }
 
-    /// When there are no streams: for how long to keep what is left of them, if something is.
+    /// If there are no streams: how long to keep the memory of ended streams or, without any, the
+    /// resets. `None`: there is nothing to free.
     #[inline]
     pub(super) fn keep_for(&self) -> Option<Duration> {
         match self.all.capacity() {
@@ -90,7 +91,7 @@ impl<H: Handler> Streams<H> {
         self.all.shrink_to_fit();
     }
 
-    /// The time of [`Self::keep_for`] is over.
+    /// The time of [`Self::keep_for`] is over. Frees unused memory, or else forgets the resets.
     pub(super) fn forget(&mut self) {
         if self.all.capacity() == 0 {
             (self.resets, self.oldest) = (Vec::new(), 0);
@@ -98,7 +99,8 @@ impl<H: Handler> Streams<H> {
         self.shrink();
     }
 
-    /// This side has reset a stream. `window` is what the peer may still have sent on it.
+    /// This side has reset a stream. `window` is how much content the peer may still have sent on
+    /// it.
     pub(super) fn add_reset(&mut self, id: u32, window: u32) {
         if self.resets.len() < MAX_RESETS {
             self.resets.push((id, window));
@@ -108,8 +110,8 @@ impl<H: Handler> Streams<H> {
         }
     }
 
-    /// If this side has reset the stream, what the peer may still have sent on it. Frames that were
-    /// on their way are ignored (RFC 9113, 5.1).
+    /// If this side has reset the stream, how much content the peer may still have sent on it.
+    /// Frames that were sent before the reset arrived are ignored (RFC 9113, 5.1).
     pub(super) fn reset_window(&mut self, id: u32) -> Option<&mut u32> {
         self.resets.iter_mut().find(|(reset, _)| *reset == id).map(|(_, window)| window)
     }

@@ -1,4 +1,4 @@
-//! Streams that switch to another protocol (RFC 8441): calls of it.
+//! Streams that switch to another protocol (RFC 8441): calls into that protocol.
 
 use std::mem;
 
@@ -13,7 +13,7 @@ use crate::h2::frame::ErrorCode;
 use crate::handling::in_flight::InFlight;
 
 impl<H: Handler> ActiveStream<H> {
-    /// The handler has answered by an upgrade: opens the session of the other protocol.
+    /// The handler has answered with an upgrade: opens the session of the other protocol.
     pub(super) fn start_tunnel(&mut self, outer: &Turn<'_>) {
         let Some(session) = NestedSession::in_stream(&mut self.stream, outer) else { return };
         if let Some(log) = &mut self.connection.log {
@@ -34,7 +34,7 @@ impl<H: Handler> ActiveStream<H> {
         });
     }
 
-    /// Whether it has switched to another protocol.
+    /// Whether the stream has switched to another protocol.
     pub(super) fn is_tunnel(&self) -> bool {
         matches!(self.state, State::Tunnel(_))
     }
@@ -44,7 +44,7 @@ impl<H: Handler> ActiveStream<H> {
         matches!(&self.state, State::Tunnel(tunnel) if tunnel.is_closed())
     }
 
-    /// Calls the session of the tunnel, if it is one: see [`Tunnel::change`].
+    /// Calls the tunnel's session, if the stream is a tunnel: see [`Tunnel::change`].
     pub(super) fn change_tunnel(
         &mut self,
         received: usize,
@@ -65,12 +65,12 @@ impl<H: Handler> ActiveStream<H> {
         self.change_tunnel(0, outer, |session| session.progress(outer));
     }
 
-    /// Passes an event to the tunnel, if it is one.
+    /// Passes an event to the tunnel's session, if the stream is a tunnel.
     pub(super) fn deliver_to_tunnel(&mut self, event: Event<'_>, outer: &Turn<'_>) {
         self.change_tunnel(0, outer, |session| session.deliver(event, outer));
     }
 
-    /// This side of the tunnel has ended, and everything is moved to the connection.
+    /// This side of the tunnel has ended, and all its output is moved to the connection.
     pub(super) fn end_tunnel(&mut self, outer: &Turn<'_>) {
         let State::Tunnel(tunnel) = &mut self.state else { return };
         tunnel.note_end();

@@ -1,8 +1,8 @@
-//! When something is due on a connection.
+//! The deadlines of a connection.
 
 use sockeye_proto::Time;
 
-/// When something is due.
+/// The deadlines of a connection. [`Time::NEVER`]: none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timers {
     /// The rest of the preface, of a header block or of a frame.
@@ -16,7 +16,7 @@ pub(super) struct Timers {
     pub(super) pause: Time,
     /// The last GOAWAY.
     pub(super) goaway: Time,
-    /// Another look at how long the peer has been silent.
+    /// The next check whether the peer is silent.
     pub(super) silence: Time,
 }
 
@@ -36,11 +36,11 @@ impl Timers {
     }
 }
 
-/// Whether the peer is there.
+/// The state of the checks whether a silent peer still answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pings {
-    /// When input last came.
+    /// When input last arrived.
     pub(super) last_input: Time,
-    /// A PING was sent, and nothing has come since.
+    /// A PING was sent, and nothing has arrived since.
     pub(super) is_unanswered: bool,
 }

@@ -12,7 +12,7 @@ use crate::h2::frame::ErrorCode;
 pub(super) struct Tunnel {
     pub(super) session: NestedSession,
     pub(super) wire: H2Exchange,
-    /// Bytes that have come, and that the client's window has not got back.
+    /// Bytes received by which the client's window has not been enlarged again.
     kept: usize,
     /// The end of this side of the stream is moved to the connection.
     has_sent_end: bool,
@@ -23,8 +23,7 @@ impl Tunnel {
         Self { session, wire, kept: 0, has_sent_end: false }
     }
 
-    /// Whether the output of the stream holds all that this side will send, and its end has to
-    /// follow.
+    /// Whether the stream's output is complete, and the end of the stream has to be sent.
     pub(super) fn is_ending(&self) -> bool {
         self.session.end().is_some() && !self.has_sent_end
     }
@@ -35,7 +34,7 @@ impl Tunnel {
     }
 
     /// Calls the session, which gets `received` bytes of input, and acts on what has changed.
-    /// Returns how to reset the stream, if the session has failed.
+    /// Returns the error code if the stream has to be reset, because the session has failed.
     pub(super) fn change(
         &mut self,
         (stream, receive): (&mut Stream, &mut Receive),
@@ -45,7 +44,7 @@ impl Tunnel {
     ) -> Option<ErrorCode> {
         let Self { session, wire, kept, has_sent_end } = self;
         call(session);
-        // A protocol that needs more than the window lets through gets more.
+        // A protocol may need more input at once than the window allows: it may keep some unused.
         let may_keep = if session.wants_input() { STREAM_WINDOW as usize } else { 0 };
         let (has, keeps) = (*kept + received, session.unused().saturating_sub(may_keep));
         let consumed = has.saturating_sub(keeps);
@@ -76,7 +75,7 @@ impl Tunnel {
         self.has_sent_end = true;
     }
 
-    /// Whether the session goes on to read after that.
+    /// Whether the session still reads after this side of the stream has ended.
     pub(super) fn reads_on(&self) -> bool {
         self.session.end() == Some(End::Finish)
     }
@@ -96,7 +95,7 @@ impl Tunnel {
         self.session.close(reason.filter(|_| !has_failed).unwrap_or(&own), outer);
     }
 
-    /// Gives back the window of what is unused, since nothing more is read.
+    /// Enlarges the window by the unused bytes, since nothing more is read.
     pub(super) fn discard_unused(&mut self, receive: &mut Receive) {
         receive.consume(std::mem::take(&mut self.kept));
     }

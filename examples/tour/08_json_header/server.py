@@ -1,7 +1,6 @@
-"""A small server of the message protocol (docs/message.md): message_server.py HOST PORT.
+"""Step 8: answers searches, and bytes with their beginning: server.py [HOST PORT].
 
-It answers searches, and echoes the first bytes of binary content. It runs in one thread until it is
-killed.
+docs/message.md is the specification. One thread serves all clients, until it is killed.
 
 It reads one request per connection, and ignores input after it. For an invalid request, it closes
 the connection without a response. If the content is empty or JSON that is false in Python (such as
@@ -15,6 +14,8 @@ import socket
 import sys
 
 from frames import as_json, frame, take
+
+HOST, PORT = sys.argv[1:] or ("127.0.0.1", 5000)
 
 ANSWERS = {
     "morpheus": "Follow the white rabbit. \N{RABBIT FACE}",
@@ -73,14 +74,15 @@ class Connection:
 def main():
     connections = []  # holds the ignored ones, too, so that Python doesn't close them
     with selectors.DefaultSelector() as selector, \
-            socket.create_server((sys.argv[1], int(sys.argv[2]))) as listener:
+            socket.create_server((HOST, int(PORT))) as listener:
         listener.setblocking(False)
         print(f"listening on port {listener.getsockname()[1]}", flush=True)
         selector.register(listener, selectors.EVENT_READ, None)
         while True:
             for key, _ in selector.select():
                 if key.data is None:
-                    peer, _ = listener.accept()
+                    peer, address = listener.accept()
+                    print(f"connection from {address[0]}:{address[1]}", flush=True)
                     peer.setblocking(False)
                     connection = Connection(peer)
                     connections.append(connection)

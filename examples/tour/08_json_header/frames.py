@@ -1,4 +1,4 @@
-"""Writes and parses frames of the message protocol: see docs/message.md."""
+"""Step 8: writes and parses frames (docs/message.md), also for the tests of `sockeye message`."""
 
 import json
 import struct

@@ -1,8 +1,7 @@
-"""Sends one request and prints the response: message_client.py HOST PORT ACTION VALUE.
+"""Step 8: sends one request, and prints the response: client.py HOST PORT ACTION VALUE.
 
-The action `search` is sent as JSON, any other with its value as bytes with a custom type. The
-client writes the whole request before it reads, and closes the connection after one response. It
-has no timeout.
+The action `search` is sent as JSON, any other with its value as bytes. The client writes the whole
+request before it reads, and closes the connection after one response. It has no timeout.
 """
 
 import json

@@ -1,0 +1,69 @@
+//! A Markdown file as an HTML page of its own. What can't be rendered is shown as plain text.
+
+use super::content::{self, Content};
+use super::frame;
+use super::human::Size;
+use super::page::Page;
+use super::text::{self, put};
+use crate::limits::lease::Lease;
+use crate::store::absent::Absent;
+use crate::store::traits::{Opened, Store};
+
+/// The level of the highest heading. The name of the file has level 1.
+const LEVEL: u8 = 2;
+
+/// The most bytes of HTML for one byte of a requested path: `"%22"` has three and is `&quot;`, and a
+/// folder has a link of 40 bytes.
+const MAX_PER_PATH_BYTE: usize = 48;
+
+/// Makes the page of the file `name`. `path` is its requested path, percent-encoded, and `script`
+/// is put at the end. Blocks.
+///
+/// # Errors
+///
+/// If the file can't be read. [`Absent::Exhausted`] if `lease` can't be resized for it.
+pub(super) fn make(
+    store: &dyn Store,
+    name: &[u8],
+    path: &[u8],
+    script: &[u8],
+    mut lease: Lease,
+) -> Result<Page, Absent> {
+    // The lookup has found a file.
+    let Opened::File(file, identity) = store.open(name)? else { return Err(Absent::Changing) };
+    let (content, why) = match Content::read(&*file, name, LEVEL, &mut lease)? {
+        Ok(content) => (content, None),
+        Err(why) => (Content::plain(&*file, &mut lease)?, Some(why)),
+    };
+    let segments = frame::segments(path);
+    let own_name = segments.last().map_or(name, |name| name);
+    let title = content.title.as_ref().map_or(own_name, |title| title.as_bytes());
+    let max_len = frame::MAX_LEN
+        + MAX_PER_PATH_BYTE * path.len()
+        + 8 * title.len()
+        + content.max_len()
+        + script.len();
+    if !lease.resize(content.memory() + max_len) {
+        return Err(Absent::Exhausted);
+    }
+    let mut html = Vec::with_capacity(max_len);
+    let out = &mut html;
+    frame::head(title, out);
+    put!(out, "<header>\n");
+    frame::heading(&segments, true, "", out);
+    put!(out, "<p class=\"sum\">{} · <a href=\"", Size(identity.size));
+    text::url(own_name, out);
+    put!(out, "\">Source</a></p>\n");
+    frame::content(out);
+    if let Some(why) = why {
+        put!(out, "<p class=\"note\">This file is shown as plain text, because {why}.</p>\n");
+    }
+    put!(out, "<article class=\"readme doc\">\n");
+    content.write(own_name, out);
+    put!(out, "</article>\n</main>\n<footer>The source of this page is ");
+    content::link(own_name, out);
+    put!(out, ".</footer>\n</body>\n</html>\n");
+    out.extend_from_slice(script);
+    debug_assert!(out.len() <= max_len, "{} of {max_len}", out.len());
+    Ok(Page::new(html, true, lease))
+}

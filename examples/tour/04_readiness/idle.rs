@@ -1,0 +1,23 @@
+//! Step 4: opens connections, and holds them until it is killed: step4-idle ADDRESS CONNECTIONS.
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::thread;
+
+fn main() -> io::Result<()> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:5000".into());
+    let count = env::args().nth(2).map_or(1000, |count| count.parse().expect("a number"));
+    let mut connections = Vec::new();
+    for _ in 0..count {
+        let mut connection = TcpStream::connect(&address)?;
+        // One byte there and back: then the server has accepted the connection.
+        connection.write_all(b"?")?;
+        connection.read_exact(&mut [0])?;
+        connections.push(connection);
+    }
+    println!("open connections: {count}");
+    loop {
+        thread::park();
+    }
+}

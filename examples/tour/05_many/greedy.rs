@@ -1,0 +1,38 @@
+//! Step 5: a client that sends zeros and reads nothing, until it is killed: step5-greedy ADDRESS MB.
+
+use std::env;
+use std::io::{self, ErrorKind, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+const MEGABYTE: usize = 1_000_000;
+/// More than this could fill the machine's memory.
+const MOST: usize = 200;
+/// If the socket takes nothing for this long, the server has stopped reading.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn main() -> io::Result<()> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:5000".into());
+    let megabytes = env::args().nth(2).map_or(MOST, |count| count.parse().expect("a number"));
+    let end = megabytes.min(MOST) * MEGABYTE;
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_write_timeout(Some(PATIENCE))?;
+    let mut sent = 0;
+    while sent < end {
+        let zeros = vec![0; MEGABYTE.min(end - sent)];
+        let taken = match connection.write(&zeros) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            result => result?,
+        };
+        sent += taken;
+        if taken < zeros.len() {
+            break;
+        }
+    }
+    let how = if sent == end { "sent" } else { "blocked after" };
+    println!("{how} {} MB", sent / MEGABYTE);
+    loop {
+        thread::park();
+    }
+}

@@ -1,0 +1,35 @@
+//! Step 8: reads frames from a connection.
+
+use std::io::{self, ErrorKind, Read};
+
+use crate::message::{Header, Message};
+
+/// Reads one frame. `None`: the peer has closed its side, and not within a frame.
+pub(crate) fn read(input: &mut impl Read) -> io::Result<Option<Message>> {
+    let mut length = [0; 2];
+    match input.read_exact(&mut length[..1]) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        first => first?,
+    }
+    input.read_exact(&mut length[1..]).map_err(cut)?;
+    let mut header = vec![0; u16::from_be_bytes(length).into()];
+    input.read_exact(&mut header).map_err(cut)?;
+    let Header { kind, encoding, length } =
+        Header::parse(&header).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+
+    // Grows with the bytes that come.
+    let mut content = Vec::new();
+    input.take(length as u64).read_to_end(&mut content)?;
+    if content.len() < length {
+        return Err(cut(ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(Some(Message { kind, encoding, content }))
+}
+
+/// Names the error of a frame that has no end.
+fn cut(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "ended within a frame"),
+        _ => error,
+    }
+}
