@@ -287,12 +287,13 @@ impl<D: Driver> Shard<D> {
         self.conns.len()
     }
 
-    /// Whether the shard has ended: it has no listener and no connection, and no other shard hands
-    /// one over.
+    /// Whether the shard has ended: it has no listener and no connection, no other shard hands one
+    /// over, and the driver holds no output of a closed connection.
     #[must_use]
     pub fn is_done(&self) -> bool {
         let may_be_handed = self.handover.is_some() && !self.is_draining();
-        self.listeners.is_empty() && self.conns.is_empty() && !may_be_handed
+        let is_empty = self.listeners.is_empty() && self.conns.is_empty();
+        is_empty && !may_be_handed && self.resources.outputs.lent() == 0
     }
 
     /// Whether it has started to drain.

@@ -95,6 +95,8 @@ impl<D: Driver> Shard<D> {
             Phase::Draining { accepts_until, .. } if !self.listeners.is_empty() => {
                 Some(accepts_until)
             }
+            // Only the driver is awaited: see `is_done`.
+            Phase::Draining { .. } if self.conns.is_empty() => None,
             Phase::LameDuck { until } | Phase::Draining { until, .. } => Some(until),
         };
         let pause = self.accept_pause.as_ref().map(|pause| pause.until);
