@@ -26,6 +26,7 @@ const SMALL_READ: u64 = 32 * 1024;
 /// An output of more than this many bytes is large. Those of 64 connections fill the second-level cache
 /// of a core, about 1 MiB.
 const LARGE_OUTPUT: usize = 16 * 1024;
+const _: () = assert!(LARGE_OUTPUT <= UNCHARGED_BYTES, "no charge is missed");
 
 /// The resources of a shard that its connections use.
 #[derive(Debug)]

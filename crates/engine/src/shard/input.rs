@@ -34,10 +34,9 @@ impl<D: Driver> Shard<D> {
     /// Flushes a large output that was copied, before another connection is read: while it is in the
     /// cache of the core, and so that the next one is written to the same memory.
     #[cold]
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "its path names one lifetime")]
     fn flush_large(&mut self, key: Key) {
         if find(&mut self.conns, key).is_some_and(|conn| conn.has_plain_output()) {
-            self.serve(key, |active| active.flush());
+            self.flush_now(key);
         }
     }
 

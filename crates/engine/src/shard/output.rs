@@ -23,6 +23,17 @@ impl<D: Driver> Shard<D> {
         self.keys = keys;
     }
 
+    /// Flushes the connection with this key if it has just become dirty, without waiting for the end
+    /// of the turn.
+    pub(super) fn flush_now(&mut self, key: Key) {
+        if self.resources.dirty.pop_if(|last| *last == key).is_some() {
+            self.serve(key, |active| {
+                active.conn.unmark_dirty();
+                active.flush()
+            });
+        }
+    }
+
     /// Handles the result of a send that was [`Sending::Pending`].
     pub(super) fn handle_sent(&mut self, key: Key, sent: Sent) {
         if find(&mut self.conns, key).is_none() {
@@ -43,7 +54,7 @@ impl<D: Driver> Shard<D> {
 impl<D: Driver> Active<'_, D> {
     /// Sends once, tells the protocol about its output, and ends the connection when everything is
     /// sent and the protocol asked for that.
-    pub(super) fn flush(&mut self) -> Result<(), Reason> {
+    fn flush(&mut self) -> Result<(), Reason> {
         self.send()?;
         self.conn.session.progress(self.resources);
         self.conn.queue_if_readable(self.resources);
