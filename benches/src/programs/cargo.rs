@@ -8,8 +8,17 @@ use std::{
 
 use crate::Result;
 
+/// Cargo, without what `cargo run` says of this program's own package: build scripts ask for these
+/// variables, and would run again, here and in the next build, which builds all that depends on them.
 pub(super) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&*name);
+        }
+    }
+    cargo
 }
 
 /// The target directory. This program is in its `release` or `debug`.
