@@ -95,7 +95,6 @@ where
         let mut service_request = head.map(|()| body);
         service_request.extensions_mut().insert(self.peer.clone());
         #[cfg(feature = "upgrade")]
-        #[cfg(feature = "upgrade")]
         let mut upgrade = None;
         #[cfg(feature = "upgrade")]
         if let Some(names) = request.upgrade() {
