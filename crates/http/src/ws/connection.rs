@@ -220,10 +220,8 @@ impl<H: Handler> Connection<H> {
                 self.state.reads_again(turn.now(), limits);
             }
             Expects::Pong => {
-                let what = "answered no ping";
-                let timeout = limits.pong_timeout;
+                let what = format!("answered no ping within {} s", limits.pong_timeout.as_secs());
                 self.lose("no pong came", turn);
-                let what = format!("{what} within {} s", timeout.as_secs());
                 return Err(Fault::peer("websocket_no_pong", what));
             }
             Expects::Close => {

@@ -65,8 +65,7 @@ pub trait Handler {
         socket.close(CloseCode::GOING_AWAY, "");
     }
 
-    /// The WebSocket is closed, by either side, or the connection has ended. Not called after a
-    /// panic of the handler, which ends the connection without a close frame.
+    /// The WebSocket is closed, by either side, or the connection has ended.
     fn on_close(&mut self, closed: Closed<'_>, socket: &mut Socket<'_, '_>) {
         let _ = (closed, socket);
     }
