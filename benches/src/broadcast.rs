@@ -94,8 +94,9 @@ impl Client {
         let Self { members, message, received } = self;
         let sender = members.first_mut().ok_or("there is no member")?;
         sender.write_all(message.request.wire(false))?;
-        // The last one first: when it has its message, most others have theirs, if the server goes in
-        // order. So the server wakes this client once for each message, and not once for each member.
+        // The last one first: when it has its message, most others have theirs, if the server goes
+        // in order. So the server wakes this client once for each message, and not once for each
+        // member.
         for member in members.iter_mut().rev() {
             member.read_exact(received)?;
             if *received != message.response {

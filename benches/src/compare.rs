@@ -29,8 +29,8 @@ use crate::{
 /// The pause before the second attempt. Each further pause is longer by this much, because other
 /// work, such as a build, takes a while.
 const PAUSE: Duration = Duration::from_secs(2);
-/// A run without a response is extended to at most this many times its length: some servers send all
-/// streams of a connection in turn, so that many large files are complete at the same time.
+/// A run without a response is extended to at most this many times its length: some servers send
+/// all streams of a connection in turn, so that many large files are complete at the same time.
 const MAX_LENGTHS: usize = 20;
 /// A run is disturbed if others, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;

@@ -9,7 +9,8 @@ use std::{
 use crate::Result;
 
 /// Cargo, without what `cargo run` says of this program's own package: build scripts ask for these
-/// variables, and would run again, here and in the next build, which builds all that depends on them.
+/// variables, and would run again, here and in the next build, which builds all that depends on
+/// them.
 pub(super) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {

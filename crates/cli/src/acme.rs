@@ -23,7 +23,7 @@ pub(crate) struct Acme {
     renewer: Renewer<Thread>,
     challenges: Arc<Challenges>,
     retry: SyncSender<()>,
-    /// Of all certificates.
+    /// The names of all certificates.
     names: Vec<String>,
     host: String,
     email: Option<String>,
@@ -108,14 +108,14 @@ impl Acme {
 struct Thread {
     client: Client,
     signals: Receiver<()>,
-    /// A signal came during a wait, maybe one of an order.
+    /// A signal came during a wait, perhaps one within an order.
     retries: bool,
     host: String,
 }
 
 impl Thread {
-    /// Waits for a signal to retry. One that came during the last turn counts: its order may have
-    /// failed.
+    /// Waits for a signal to retry. A signal that came during the last order counts, since that
+    /// order may have failed.
     fn is_signalled_within(&mut self, time: Duration) -> bool {
         if !self.retries {
             self.wait(time);

@@ -27,7 +27,7 @@ impl HttpVersions {
         names.iter().map(|name| name.to_vec()).collect()
     }
 
-    /// What a server lacks that has none of them.
+    /// What a server lacks that supports none of them.
     fn missing(self) -> &'static str {
         match self {
             Self::Any => "neither HTTP/2 nor HTTP/1.1",

@@ -1,9 +1,9 @@
 //! Checks the host names of requests at loopback addresses, against DNS rebinding
 //! ([`sockeye::http_core::AllowedHosts`]).
 //!
-//! Other addresses are not checked, since this program can't know their names; with `--live`, they
-//! are. Connections from
-//! Unix sockets and trusted proxies are not checked, since they don't come from browsers.
+//! Other addresses are checked only with `--live`, since this program can't know their names.
+//! Connections from Unix sockets and trusted proxies are not checked, since they don't come from
+//! browsers.
 
 use std::net::IpAddr;
 

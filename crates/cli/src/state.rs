@@ -33,7 +33,7 @@ pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     }
 }
 
-/// Why a folder can't be used, and the command against it, without the folder.
+/// Why a folder can't be used, and the command that mends it, without the folder's path.
 #[derive(Debug, PartialEq, Eq)]
 struct Fault {
     what: String,

@@ -23,8 +23,8 @@ use crate::tls::{Handshakes, Secure};
 /// a connection may hold without being charged.
 const SMALL_READ: u64 = 32 * 1024;
 
-/// An output of more than this many bytes is large. Those of 64 connections fill the second-level cache
-/// of a core, about 1 MiB.
+/// An output of more than this many bytes is large. Those of 64 connections fill the second-level
+/// cache of a core, about 1 MiB.
 const LARGE_OUTPUT: usize = 16 * 1024;
 const _: () = assert!(LARGE_OUTPUT <= UNCHARGED_BYTES, "no charge is missed");
 
@@ -192,7 +192,7 @@ impl<S> Conn<S> {
         is_large
     }
 
-    /// Charges the client if the output is too large to be held without that.
+    /// Charges the client if the output is too large to be held without a charge.
     #[cold]
     fn charge_if_due(&mut self, resources: &mut ShardResources) {
         if self.session.output().is_some_and(|output| output.held() > UNCHARGED_BYTES) {
@@ -221,7 +221,7 @@ impl<S> Conn<S> {
             || (self.reads_for_itself() && !self.session.is_at_end_of_input())
     }
 
-    /// Whether the engine reads, not the session.
+    /// Whether the engine needs the input itself: for a handshake, or to discard it.
     #[cold] // Few connections linger or shake hands, and none for long.
     fn reads_for_itself(&self) -> bool {
         match self.stage {

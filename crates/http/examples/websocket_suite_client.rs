@@ -59,7 +59,7 @@ impl Client<'_> {
         let mut socket = TcpStream::connect(self.address)?;
         socket.set_read_timeout(Some(TIMEOUT))?;
         socket.set_nodelay(true)?;
-        // The server is a test on this machine: nobody needs to be kept from predicting these.
+        // The server is a test on this machine, so the nonce and the masks may be predictable.
         let handshake = ClientHandshake::new([7; 16], &self.config);
         socket.write_all(&handshake.request(self.address, target, &Fields::new()))?;
         let mut buffer = vec![0; 256 * 1024];
@@ -83,7 +83,7 @@ impl Client<'_> {
         let mut side = Harness::new(connection.with_extension(extension));
         side.input(&input);
         loop {
-            // Room in the output can bring more of it.
+            // The handler may write more when the output has room.
             loop {
                 let output = side.output();
                 if output.is_empty() {

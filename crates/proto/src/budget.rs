@@ -5,8 +5,8 @@
 //! response (uncompressed, or a 503), or wait for a permit of another ([`Budget::wait`]).
 //!
 //! A resource that clients share, such as a compressed file, is counted once in total while it
-//! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]). One that
-//! several requests of a client use counts once for them: [`Budget::take_once`].
+//! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]). One
+//! that several requests of a client use counts once for them: [`Budget::take_once`].
 //!
 //! All event loops and job threads share a budget, so it has a mutex. It is locked only when
 //! something large is held or released, and never while waiting.
@@ -37,7 +37,7 @@ struct State {
     by_client: Counts<Client>,
     /// The permits of [`Budget::take_once`].
     uses: Counts<(Client, NonZeroU32)>,
-    /// Those that wait for 1, in the order of their arrival.
+    /// The clients that wait for a permit for 1, in the order of their arrival.
     waiting: VecDeque<(Client, Promise)>,
 }
 
@@ -53,7 +53,7 @@ pub struct Permit {
     client: Option<Client>,
     /// Whether it counts in the total.
     in_total: bool,
-    /// The number of what the client's permits with the same number count once for.
+    /// The number of a resource: all permits of the client with this number count once.
     resource: Option<NonZeroU32>,
     amount: u64,
 }
@@ -97,8 +97,8 @@ impl Budget {
         self.permit(Some(client), true, amount)
     }
 
-    /// Takes 1 for the resource with this number, if the budget allows it. While `client` has such a
-    /// permit, further ones for the same resource cost nothing. `granted` is a permit for 1 that
+    /// Takes 1 for the resource with this number, if the budget allows it. While `client` has such
+    /// a permit, further ones for the same resource cost nothing. `granted` is a permit for 1 that
     /// the client has; it is used, or returned if another one counts already.
     pub fn take_once(
         self: &Arc<Self>,
@@ -129,7 +129,7 @@ impl Budget {
     }
 
     /// Waits until `client` may take 1. The promise is fulfilled with the [`Permit`]. Returns its
-    /// ticket, or `None` if too many wait already, or there will never be any.
+    /// ticket, or `None` if too many wait already, or if the total is 0.
     pub fn wait(
         self: &Arc<Self>,
         client: Client,
@@ -153,7 +153,7 @@ impl Budget {
     /// Gives permits to those that wait, as long as the budget allows it.
     fn serve_waiting(self: &Arc<Self>) {
         while let Some((client, promise)) = self.change(State::next_waiting) {
-            // Should nobody want it any more, the next one gets it.
+            // If nobody wants this permit any more, dropping it serves the next client.
             promise.fulfill(Box::new(self.permit_for_1(client)));
         }
     }
@@ -259,7 +259,8 @@ impl State {
         is_allowed
     }
 
-    /// Takes 1 for one that waits and may have it: of the client that holds least, the first.
+    /// Takes 1 for a waiting client that may have it: for the one that holds least. Of its
+    /// promises, takes the first.
     fn next_waiting(&mut self) -> Option<(Client, Promise)> {
         let clients = self.waiting.iter().map(|(client, _)| *client).enumerate();
         let may_have = clients.filter(|(_, client)| self.allows(Some(*client), true, 1));

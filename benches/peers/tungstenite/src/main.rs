@@ -1,5 +1,5 @@
-//! A WebSocket echo with tungstenite and tokio, on one thread. With the argument `broadcast`, it sends
-//! each message to all clients instead. Prints its address.
+//! A WebSocket echo with tungstenite and tokio, on one thread. With the argument `broadcast`, it
+//! sends each message to all clients instead. Prints its address.
 
 #![forbid(unsafe_code)]
 

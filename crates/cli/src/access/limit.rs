@@ -1,4 +1,4 @@
-//! Limits the lines of connections on a terminal, which a flood of connections would fill.
+//! Limits how many lines about connections a terminal shows: a flood of connections would fill it.
 //!
 //! In each [`PERIOD`], the first [`MAX_LINES`] lines are written. The others are counted, and one
 //! line says at the end of the period how many they were.

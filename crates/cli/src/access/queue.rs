@@ -38,7 +38,7 @@ pub(super) struct Lines {
     reopen: Arc<AtomicBool>,
     /// Lines that the thread has taken and not written yet.
     unwritten: Arc<AtomicU64>,
-    /// Of the lines of connections, which only a terminal has.
+    /// The limit on lines about connections, which only a terminal shows.
     limit: Arc<Mutex<Limit>>,
     mode: Mode,
 }

@@ -193,7 +193,7 @@ impl Report<'_> {
             Until::Time(time) => json!({ "seconds": time.as_secs_f64() }),
             Until::Requests(count) => json!({ "requests": count }),
         };
-        // Each `null` for the other protocol.
+        // `null` for the other protocol.
         let in_flight = |applies: bool| applies.then_some(self.plan.pipeline);
         let report = json!({
             "targets": self.targets.iter().map(ToString::to_string).collect::<Vec<_>>(),

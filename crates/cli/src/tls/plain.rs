@@ -1,5 +1,5 @@
-//! What isn't HTTPS in a server with TLS: plain HTTP to the address of `--https-redirect`, or of clients
-//! that don't begin a TLS handshake; and validations of a CA, for which the handshake is all.
+//! What isn't HTTPS in a server with TLS: plain HTTP, at the address of `--https-redirect` or from
+//! clients that don't begin a TLS handshake; and validations of a CA, which end with the handshake.
 
 use std::rc::Rc;
 

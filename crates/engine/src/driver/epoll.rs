@@ -27,8 +27,8 @@ use sockeye_proto::{Address, FileRange, Output, Time, WallTime};
 use super::listener::Listener;
 use super::{Driver, IoEvent, Received, SendStatus, Sending, Sent, Target, Wake, bind};
 
-/// One receive takes at most this many bytes: what is often sent at once, 64 KiB, and the headers of
-/// frames around it.
+/// One receive takes at most this many bytes: what is often sent at once, 64 KiB, and the headers
+/// of frames around it.
 const RECEIVE_BUFFER: usize = 68 * 1024;
 /// One wait reports at most this many events; the next one reports the rest.
 const MAX_EVENTS: usize = 1024;

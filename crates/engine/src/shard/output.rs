@@ -23,8 +23,8 @@ impl<D: Driver> Shard<D> {
         self.keys = keys;
     }
 
-    /// Flushes the connection with this key if it has just become dirty, without waiting for the end
-    /// of the turn.
+    /// Flushes the connection with this key if it has just become dirty, without waiting for the
+    /// end of the turn.
     pub(super) fn flush_now(&mut self, key: Key) {
         if self.resources.dirty.pop_if(|last| *last == key).is_some() {
             self.serve(key, |active| {

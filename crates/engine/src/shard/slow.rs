@@ -1,8 +1,8 @@
 //! Logs turns that take too long: while a handler blocks the event loop, its shard serves nobody.
 //!
-//! A turn ends when the loop waits. Its end costs no reading of the clock of its own, because the
-//! loop reads it before a wait with a deadline, and after one that returns at once. Only if the loop
-//! waits for events without a limit, the clock is read for this alone.
+//! A turn ends when the loop waits. The loop reads the clock anyway before a wait with a deadline,
+//! and after a wait that returns at once. Only before a wait without a deadline is the clock read
+//! to time the turn.
 
 use std::time::Duration;
 

@@ -38,7 +38,8 @@ const MAX_CONTAINERS: usize = 32;
 /// What may be before and after the marker of a list or quote.
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// The most cells that the parser adds to tables, to the rows that are shorter than the first.
+/// The most cells that the parser may add to rows that are shorter than the first row of their
+/// table.
 const MAX_ADDED_CELLS: usize = 1 << 18;
 
 /// The most bytes of the tags for one node.
@@ -48,7 +49,8 @@ const MAX_TAGS: usize = 64;
 const PARSER_MEMORY: usize = 64 * 1024;
 
 /// The memory that rendering a text takes at most, in bytes. `None` if it is more than
-/// [`MAX_MEMORY`], or if rendering would take long. Tests check it with texts that need much.
+/// [`MAX_MEMORY`], or if rendering would take long. Tests check it with texts that need much
+/// memory.
 ///
 /// The parser's tree has a node for each line, and for each character that may be markup.
 pub(super) fn memory(source: &str) -> Option<usize> {
@@ -65,8 +67,8 @@ pub(super) fn memory(source: &str) -> Option<usize> {
         longest = longest.max(line.len());
     }
     nodes += (lines * columns).min(MAX_ADDED_CELLS);
-    // A character is written as up to six bytes, and those of headings in an ID, too. Each link may
-    // repeat the longest URL, of which a byte is written as up to five.
+    // A character takes up to six bytes of HTML, and in a heading up to six more for its ID. Each
+    // link may repeat the longest URL, and each byte of that takes up to five.
     let tags = MAX_TAGS * nodes + links * 5 * longest.min(MAX_URL);
     let html = MAX_HTML.min(8 * source.len() + tags);
     // A buffer that grows has twice the size, and is copied from one of the same size.

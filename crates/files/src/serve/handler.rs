@@ -22,7 +22,7 @@ use crate::request::view::RequestView;
 pub struct FileHandler {
     site: Site,
     /// The request, while it waits for a job. Boxed, since few requests wait. Dropped by
-    /// [`FileHandler::drop`], which costs the others less than a call.
+    /// [`FileHandler::drop`], whose check costs less than the call that Rust would make without it.
     pending: ManuallyDrop<Option<Box<Pending>>>,
 }
 

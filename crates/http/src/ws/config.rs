@@ -83,8 +83,8 @@ impl Config {
         &self.origins
     }
 
-    /// Compresses messages with peers that can (permessage-deflate, RFC 7692). Default: off, since it
-    /// costs time and memory, and compressed secrets can be guessed by their length.
+    /// Compresses messages with peers that can (permessage-deflate, RFC 7692). Default: off, since
+    /// it costs time and memory, and compressed secrets can be guessed by their length.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflating(self, options: DeflateOptions) -> Self {

@@ -39,7 +39,7 @@ pub struct Connection<H> {
     has_panicked: bool,
 }
 
-/// A change of memory that is reported.
+/// The memory that is held is reported when it has changed by this many bytes.
 const REPORTED: usize = 16 * 1024;
 
 /// A connection may hold this much of an incomplete message even while its client's share of the
@@ -103,8 +103,8 @@ impl<H: Handler> Connection<H> {
         self.notify_closed(Closed { code: CloseCode::ABNORMAL, reason }, turn);
     }
 
-    /// Both close frames are sent. The server closes the connection, and a client waits for that for
-    /// some seconds (RFC 6455, 7.1.1).
+    /// Both close frames are sent. The server closes the connection, and a client waits for that
+    /// for some seconds (RFC 6455, 7.1.1).
     fn end(&self, turn: &mut Turn<'_>) {
         turn.end(match self.state.role() {
             Role::Server => End::Close,

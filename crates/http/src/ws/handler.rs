@@ -9,8 +9,8 @@ use super::socket::Socket;
 /// Answers the messages of one WebSocket, on the event loop: don't block. Closures
 /// `FnMut(Message<'_>, &mut Socket<'_, '_>)` implement it.
 ///
-/// After [`Handler::on_close`] it gets no further call. It is dropped with the connection. If a call
-/// panics, the WebSocket is closed with 1011, and no further call comes.
+/// After [`Handler::on_close`] it gets no further call. It is dropped with the connection. If a
+/// call panics, the WebSocket is closed with 1011, and no further call comes.
 pub trait Handler {
     /// The WebSocket is open.
     fn on_open(&mut self, socket: &mut Socket<'_, '_>) {
@@ -24,8 +24,8 @@ pub trait Handler {
     /// [`Socket::pause`].
     fn on_message(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>);
 
-    /// A promise of [`Socket::promise`] was fulfilled or abandoned, work of [`Socket::run`] is done,
-    /// or a remote of [`Socket::remote`] has sent something (then the ticket is
+    /// A promise of [`Socket::promise`] was fulfilled or abandoned, work of [`Socket::run`] is
+    /// done, or a remote of [`Socket::remote`] has sent something (then the ticket is
     /// [`Ticket::REMOTE`]). A remote's messages wait while the output is full.
     fn on_delivery(
         &mut self,

@@ -162,8 +162,8 @@ impl Receiver {
             Some(message) => message.is_compressed,
             None => header.is_compressed,
         };
-        // A message that was compressed in vain is longer than before, by an eighth at most: DEFLATE's
-        // fixed codes have up to 9 bits. The content is limited when it is decompressed.
+        // A message that was compressed in vain is longer than before, by an eighth at most:
+        // DEFLATE's fixed codes have up to 9 bits. The content is limited when it is decompressed.
         let longer = if is_compressed { limits.message / 8 + 64 } else { 0 };
         // As soon as it is announced.
         let max = (limits.message - before.min(limits.message)).saturating_add(longer);

@@ -28,8 +28,8 @@ impl Scratch {
         }
     }
 
-    /// Memory for a message whose first frame has `len` bytes, of which `arrived` are there: that of
-    /// the last message, if it fits. Otherwise empty, so that it grows with what arrives.
+    /// Memory for a message whose first frame has `len` bytes, of which `arrived` are there: that
+    /// of the last message, if it fits. Otherwise empty, so that it grows with what arrives.
     pub(super) fn lend_message(&mut self, len: u64, arrived: usize) -> Vec<u8> {
         let capacity = self.message.capacity() as u64;
         if arrived as u64 * 2 < len || capacity < len || capacity > 2 * len {
@@ -39,7 +39,8 @@ impl Scratch {
     }
 }
 
-/// Payload without its mask, and older bytes after it: bytes that are overwritten need not be cleared.
+/// Payload without its mask, and older bytes after it: bytes that are overwritten need not be
+/// cleared.
 #[derive(Debug, Default)]
 pub(super) struct Unmasked(Vec<u8>);
 

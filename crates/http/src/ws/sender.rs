@@ -18,7 +18,8 @@ pub struct Sender {
     closer: Arc<Closer>,
 }
 
-/// A promise for the close of a WebSocket, which all its senders share: a promise waits for nothing.
+/// Closes a WebSocket for all its senders. It is a promise, because promises can be fulfilled even
+/// while 16 messages wait.
 #[derive(Debug)]
 pub(super) struct Closer(Mutex<Option<Promise>>);
 

@@ -22,7 +22,7 @@ pub(super) struct State {
     /// A client's masking keys.
     masks: Option<Box<MaskKeys>>,
     pub(super) extension: Extension,
-    /// What the senders of other threads share, and the ticket of its promise.
+    /// What the senders on other threads share, and the ticket of its promise.
     closer: Option<(Ticket, Arc<Closer>)>,
     /// Set by the handler.
     pub(super) held_by_handler: usize,
@@ -72,7 +72,7 @@ impl State {
         if self.masks.is_some() { Role::Client } else { Role::Server }
     }
 
-    /// What the senders of other threads share.
+    /// What the senders on other threads share.
     pub(super) fn closer(&mut self, turn: &Turn<'_>) -> Arc<Closer> {
         let (_, closer) = self.closer.get_or_insert_with(|| {
             let promise = turn.promise();

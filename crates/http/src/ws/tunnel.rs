@@ -15,7 +15,7 @@ use super::role::Role;
 use super::socket::Socket;
 
 /// Runs a protocol inside a WebSocket: the bytes of the messages that arrive are its input, and its
-/// output leaves in binary messages. So browsers can speak any protocol. On the server's side only.
+/// output leaves in binary messages. So browsers can speak any protocol. Only servers have tunnels.
 ///
 /// When the protocol ends its connection, the WebSocket is closed with 1000; after a fault of the
 /// peer with 1008, after one of this program with 1011.
@@ -29,8 +29,8 @@ enum Inner {
     Running(Box<NestedSession>),
 }
 
-/// The inner protocol's output is full at this many bytes: it leaves at once, unless that of the
-/// connection is full.
+/// The inner protocol's output is full at this many bytes. While the connection's output has room,
+/// the inner one is moved to it at once.
 const ROOM: usize = 64 * 1024;
 
 /// The most bytes of a message that is sent.

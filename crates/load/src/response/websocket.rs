@@ -1,4 +1,4 @@
-//! Reads what a WebSocket server sends: the messages that it was sent, as they are expected.
+//! Reads what a WebSocket server sends: echoes of the messages that it was sent, or anything else.
 
 use std::mem;
 
@@ -20,8 +20,8 @@ pub(crate) enum Received {
 
 /// Reads the frames of one connection.
 ///
-/// Most messages are the expected frame: comparing its bytes costs a fraction of reading a header and
-/// a payload.
+/// Most messages are the expected frame: comparing its bytes costs a fraction of reading a header
+/// and a payload.
 #[derive(Debug, Default)]
 pub(crate) struct WebSocketReader {
     /// Bytes of the expected frame that have arrived.
@@ -39,8 +39,9 @@ struct OtherFrames {
 }
 
 impl WebSocketReader {
-    /// Reads on. `request` is the oldest one without a response. Returns the bytes consumed, and
-    /// `None` when that is all of `input`, and everything was read.
+    /// Reads `input`. `request` is the oldest one without a response. Returns the bytes consumed,
+    /// and what was read: `None` if more bytes are needed. Until then, call it again with the other
+    /// bytes.
     pub(crate) fn read(
         &mut self,
         input: &[u8],

@@ -25,16 +25,15 @@ use crate::driver::{Driver, QUANTUM, SendStatus};
 /// response's head may have used part of the quantum, and another turn would cost more.
 const MAX_TAIL: u64 = 4 * 1024;
 
-/// At most this many bytes of files are read into the receive buffer and sent together: several whole
-/// ranges of those that are short.
+/// At most this many bytes of files are read into the receive buffer and sent together: several
+/// whole ranges, if they are short.
 const GATHERED: usize = 64 * 1024;
 
 /// One `sendmsg` takes at most this many slices.
 const MAX_SLICES: usize = 64;
 
-/// Whether to read a range of a file and send it with what is next to it. For longer ranges, the
-/// calls that this saves cost less than the copy: with a probe three for each range, without it
-/// two.
+/// Whether to read a range of a file and send it with what is next to it. That saves two calls for
+/// each range, and a third where it would be probed. For longer ranges, the copy costs more.
 fn is_short(range: &FileRange) -> bool {
     let max = if range.source.access() == Access::Probe { 16 * 1024 } else { 8 * 1024 };
     range.len <= max
@@ -151,7 +150,8 @@ impl Epoll {
     ) -> Option<(Result<usize, Errno>, usize)> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let (mut filled, mut has_file, mut more_follows) = (0, false, false);
-        // Whether the part before was read only in part: because of the room, or of the file.
+        // Only a beginning of the part before was read: it was longer than the room, or the file
+        // has become shorter.
         let mut is_cut = false;
         for part in out.parts(max) {
             let bytes = match part {

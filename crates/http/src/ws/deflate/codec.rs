@@ -15,12 +15,13 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// was at the start of a block: the message was complete.
 const TAIL_AND_END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 
-/// Messages of up to this many bytes, the default limit on messages, may have any ratio: logs of equal
-/// lines and empty images get through, and what a peer gains is at most this much.
+/// A message that has at most this many bytes after decompression may expand by any ratio, as logs
+/// of equal lines and empty images do. The default limit on messages is the same.
 const ANY_RATIO: usize = 1024 * 1024;
 
 /// Maximum number of DEFLATE streams in a message, that is of blocks with BFINAL. A sender ends a
-/// stream at most once for each fragment, and each one takes us much longer than its 2 bytes.
+/// stream at most once for each fragment. A stream of 2 bytes takes much more time than other 2
+/// bytes.
 const MAX_STREAMS: u32 = 1024;
 
 /// Least number of bytes by which the output of decompression grows.
@@ -84,8 +85,8 @@ impl Codec {
     }
 
     /// Decompresses the next part of a message, and appends to `out`. `is_last`: the message ends
-    /// with `data`. The parts may be cut anywhere. `max` is the most that the message may have after
-    /// decompression, over all of its parts.
+    /// with `data`. The parts may be cut anywhere. `max` is the most that the message may have
+    /// after decompression, over all of its parts.
     ///
     /// After an error, the end of `out` is unspecified, and the connection has to be closed.
     pub(crate) fn inflate(
@@ -133,8 +134,8 @@ impl Codec {
             return false;
         }
         let start = out.len();
-        // Level 1 has bytes of 9 bits, and the others end sooner. The rest is for headers and the
-        // tail.
+        // At level 1, a byte takes up to 9 bits, and at the others less. The 64 bytes are for
+        // headers and the tail.
         out.reserve(message.len() + message.len() / 8 + 64);
         let compressor = memory.compressor(window_bits, self.level, self.sent.bytes());
         let result = compressor.compress_vec(message, out, FlushCompress::Sync);

@@ -8,8 +8,8 @@ use super::options::WINDOW_BITS;
 /// pieces.
 const MAX_SPARE: usize = 4;
 
-/// States of compressors and decompressors, which the connections of a shard share: at most 560 KiB,
-/// and 2.2 MiB if peers have asked for windows of every size.
+/// States of compressors and decompressors, which the connections of a shard share: at most 560
+/// KiB, and 2.2 MiB if peers have asked for windows of every size.
 #[derive(Debug, Default)]
 pub(crate) struct DeflateMemory {
     #[expect(clippy::vec_box, reason = "a connection has room for a pointer, not for 150 bytes")]
@@ -34,8 +34,8 @@ impl DeflateMemory {
                 decompressor.reset(false);
                 decompressor
             }
-            // With the largest window, which decompresses messages with every window. flate2 resets
-            // those with other windows by making them anew.
+            // The largest window, with which messages of every window can be decompressed. With
+            // another one, flate2 would allocate a new decompressor at each reset.
             None => Box::new(Decompress::new_with_window_bits(false, *WINDOW_BITS.end())),
         };
         if !dictionary.is_empty() {

@@ -65,7 +65,8 @@ impl fmt::Display for Parameters {
     }
 }
 
-/// The peer's `Sec-WebSocket-Extensions` is invalid: the end of a sentence that begins with "the peer".
+/// The peer's `Sec-WebSocket-Extensions` is invalid: the end of a sentence that begins with "the
+/// peer".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadExtensions(pub(crate) &'static str);
 
@@ -103,7 +104,7 @@ impl<'a> Extensions<'a> {
         self.rest = &self.rest[len..];
     }
 
-    /// Skips the byte and the whitespace around it. Whether it was there.
+    /// Skips the byte and the whitespace around it. Returns whether the byte was there.
     fn skip(&mut self, byte: u8) -> bool {
         self.skip_whitespace();
         let Some(rest) = self.rest.strip_prefix(&[byte]) else { return false };

@@ -10,9 +10,9 @@ use sockeye_proto::Remote;
 /// Sends messages to all WebSockets that subscribe, from any thread and without waiting.
 ///
 /// The newest messages are in a log, which has a limit. Each WebSocket reads it at its own pace, as
-/// far as its output has room: a slow peer costs a full output and a position in the log, and delays
-/// nobody. A subscriber that is behind the log skips what it missed, or is closed: its handler
-/// chooses.
+/// far as its output has room: a slow peer costs a full output and a position in the log, and
+/// delays nobody. A subscriber that is behind the log skips what it missed, or is closed: its
+/// handler chooses.
 ///
 /// ```
 /// use sockeye::http::ws::{Broadcast, Handler, Message, Missed, Socket, Subscription};
