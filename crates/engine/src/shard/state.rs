@@ -292,8 +292,8 @@ impl<D: Driver> Shard<D> {
     #[must_use]
     pub fn is_done(&self) -> bool {
         let may_be_handed = self.handover.is_some() && !self.is_draining();
-        let is_empty = self.listeners.is_empty() && self.conns.is_empty();
-        is_empty && !may_be_handed && self.resources.outputs.lent() == 0
+        let may_send = D::KEEPS_OUTPUT && self.resources.outputs.lent() > 0;
+        self.listeners.is_empty() && self.conns.is_empty() && !may_be_handed && !may_send
     }
 
     /// Whether it has started to drain.
