@@ -33,7 +33,7 @@ pub(crate) struct OtherServer {
     pub(crate) version: String,
 }
 
-/// Finds a server, or builds it unless the run is quick.
+/// Finds a server, or builds it. A quick run builds only servers that were built before.
 pub(crate) fn other_server(kind: Kind, quick: bool) -> Result<OtherServer> {
     let (program, version) = match kind.origin() {
         Origin::Tree => return Err("it is part of this tree".into()),
@@ -54,11 +54,11 @@ pub(crate) fn other_server(kind: Kind, quick: bool) -> Result<OtherServer> {
         Origin::Node { version } => (node::script(version)?, version.to_owned()),
         Origin::Peers { library } => {
             let program = peers::path(kind)?;
-            if !quick {
-                peers::build(kind)?;
-            } else if !program.exists() {
+            if quick && !program.exists() {
                 return Err("it is not built yet, and a quick run builds no other servers".into());
             }
+            // Also after a change of its source.
+            peers::build(kind)?;
             (program, peers::version_of(library).unwrap_or("of unknown version").to_owned())
         }
     };
