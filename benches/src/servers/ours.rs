@@ -1,5 +1,5 @@
-//! Starts the servers of this tree: the program, the handlers of the rows `mix` and `ws-broadcast`, and
-//! `limit`.
+//! Starts the servers of this tree: the program, the handlers of the rows `mix` and `ws-broadcast`,
+//! and `limit`, the bare server whose costs the others can't go below.
 
 use std::{env, ffi::OsStr, fs, path::Path, process::Command};
 
@@ -34,7 +34,8 @@ impl Setup {
         self.spawn(Kind::Ours, tracer, None)
     }
 
-    /// Sockeye, of this tree or the other build.
+    /// Sockeye, of this tree or of the build to compare with (`--before`). The rows `mix` and
+    /// `ws-broadcast` have handlers of their own, which are in this program.
     pub(super) fn sockeye(&self, kind: Kind, load: Shape) -> Result<Command> {
         if let Some(word) = match load {
             Shape::Mix => Some("sums"),
@@ -67,7 +68,8 @@ impl Setup {
         Ok(command)
     }
 
-    /// The server `limit`, which sends the responses of `exchanges`.
+    /// The server `limit`, which sends the responses of `exchanges`. An exchange is the length of a
+    /// request, and its response.
     pub(super) fn limit(&self, load: Shape, exchanges: &[ExpectedExchange]) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");

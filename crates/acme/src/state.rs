@@ -49,7 +49,8 @@ pub struct Lock(#[expect(dead_code, reason = "holds the lock")] File);
 /// What the state folder knows of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// The identifier for renewal information, if the certificate has one.
+    /// The identifier by which the authority is asked when to renew the certificate (RFC 9773), if
+    /// it has one.
     pub id: Option<String>,
     /// The times from and until which it is valid.
     pub lifetime: [SystemTime; 2],
@@ -64,7 +65,8 @@ const MODE: u32 = 0o600;
 const MAX_NAME: usize = 150;
 
 impl StateFolder {
-    /// Opens the folder of the authority with this directory, and creates it if it is missing.
+    /// Opens the folder for the authority whose ACME directory has this URL, and creates it if it
+    /// is missing.
     ///
     /// # Errors
     ///
@@ -225,7 +227,9 @@ impl StateFolder {
             .filter(|entry| {
                 let found = entry.file_name();
                 let found = found.to_string_lossy();
-                // The suffix has no dots, and a link of a version isn't needed any more.
+                // A version is `.NAME.SUFFIX`, and `.link` follows it in the temporary link of
+                // `install`. A suffix has no dot. A name without the prefix counts as one with a
+                // dot, and is left.
                 let rest = found.strip_prefix(&prefix).unwrap_or(".");
                 found != current && !rest.trim_end_matches(".link").contains('.')
             })

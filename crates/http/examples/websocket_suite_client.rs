@@ -21,7 +21,7 @@ use sockeye_http::ws::{
 };
 use sockeye_proto::harness::Harness;
 
-/// A server that is silent for so long has failed.
+/// A server that sends nothing for this long has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> Result<(), Box<dyn Error>> {

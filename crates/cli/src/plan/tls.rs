@@ -65,10 +65,10 @@ pub(crate) fn certificates(
         Some(certificate) if value == SELF_SIGNED => certificate.pair(),
         _ => pair(value),
     });
-    let ordered = acme.map(Acme::pairs).unwrap_or_default();
+    let acme_pairs = acme.map(Acme::pairs).unwrap_or_default();
     let given: Vec<_> = pairs.collect();
-    let all = [&given[..], &ordered].concat();
-    let certificates = Certificates::open(given, ordered, settings, self_signed);
+    let all = [&given[..], &acme_pairs].concat();
+    let certificates = Certificates::open(given, acme_pairs, settings, self_signed);
     let explained = |error| Error::Failure(explained(&error, &all, client_ca.as_deref()));
     certificates.map(Some).map_err(explained)
 }
@@ -102,6 +102,7 @@ fn explained(
 ) -> anyhow::Error {
     use io::ErrorKind::{NotFound, PermissionDenied};
     let sockeye::tls::Error::File(path, problem) = error else { return anyhow!("--tls: {error}") };
+    // One file was given for both the certificate and the key.
     let is_alone = pairs.iter().any(|pair| pair.iter().all(|part| part == path));
     let flag = match client_ca == Some(path) && !pairs.iter().flatten().any(|part| part == path) {
         true => "--client-ca",
@@ -109,6 +110,7 @@ fn explained(
     };
     match problem {
         Problem::CertificateInsteadOfKey if is_alone => {
+            // The error ends with "name the file of the key".
             anyhow!("--tls: {error} after a comma, --tls {},KEY", path.display())
         }
         Problem::Unreadable(cause) if cause.kind() == NotFound && path.starts_with("~") => anyhow!(
@@ -261,7 +263,8 @@ fn publishing<'a>(path: &Path, folders: &'a Folders) -> Option<&'a Path> {
     folders.mounted.iter().map(|mounted| &*mounted.path).find(|root| publishes(root))
 }
 
-/// Fails if a server with these flags doesn't start because a private key could be downloaded.
+/// Fails if a server with these flags would refuse to start because a private key could be
+/// downloaded.
 pub(crate) fn check_private(
     flags: &args::Tls,
     acme: &args::Acme,

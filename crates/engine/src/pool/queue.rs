@@ -171,9 +171,9 @@ impl Queue {
             && running.client_may_run(limits, client))
     }
 
-    /// Removes the cancelled jobs, after a job was refused: if all threads hang, [`Queue::take`]
-    /// never finds them. Removes none if there were too few pushes since the last time. The caller
-    /// drops the jobs, outside of locks.
+    /// Removes the cancelled jobs. Called after a job was refused, because while all threads hang,
+    /// none takes the cancelled jobs out of the queue. Removes none if there were too few pushes
+    /// since the last time. The caller drops the jobs, outside of locks.
     pub(crate) fn sweep(&mut self) -> Vec<WaitingJob> {
         if self.pushes.saturating_mul(CHECKS_PER_PUSH) < self.waiting {
             return Vec::new();

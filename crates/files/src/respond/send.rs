@@ -39,8 +39,9 @@ pub(crate) enum Attempt<'r, 't> {
 }
 
 /// Answers with `selected`, or with `original`, the same file uncompressed, if the client's share
-/// of the budget is spent. If the share of open files is spent, a request over HTTP/2 waits: clients
-/// send as many as they like at once. In HTTP/1.1, where each has a connection, it gets a 503.
+/// of the budget for compressed contents is spent. If its share of open files is spent, a request
+/// over HTTP/2 waits: clients send as many requests as they like at once. In HTTP/1.1, where each
+/// request in flight has a connection, it gets a 503.
 pub(crate) fn send<'r, 't>(
     selected: &Selected<'_>,
     original: &Representation,
@@ -127,8 +128,9 @@ fn refuse<'r, 't>(retry: &Fields, responder: Responder<'r, 't>) -> Attempt<'r, '
 struct BudgetSpent;
 
 /// Charges the client for the resources that are held until the response is sent: a descriptor, or
-/// the bytes of large content that is compressed or from a volatile file. Smaller contents are
-/// limited by the output limit of each connection.
+/// the bytes of large content that is compressed or volatile. (A volatile file is read for each
+/// request, because its size isn't that of its content. Its bytes share a budget with listings.)
+/// Smaller contents are limited by the output limit of each connection.
 #[inline]
 fn charge(
     selected: &Selected<'_>,
@@ -160,7 +162,7 @@ fn charge(
             };
             (open_files, permit)
         }
-        // Only the selected representation is compressed.
+        // Compressed content is in `selected.compressed`, and never in a file.
         (None, Content::Compressed(_)) => return Ok(None),
     };
     if permit.is_none() {

@@ -117,8 +117,8 @@ const fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES * 0x80;
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-    let no_delete = word ^ (ONES * 0x7f);
-    let delete = no_delete.wrapping_sub(ONES) & !no_delete;
+    let zero_for_delete = word ^ (ONES * 0x7f);
+    let delete = zero_for_delete.wrapping_sub(ONES) & !zero_for_delete;
     (below_space | delete) & HIGHS
 }
 

@@ -33,7 +33,7 @@ pub enum Opening {
         /// For [`Connection::with_extension`](super::Connection::with_extension).
         extension: Extension,
     },
-    /// The server has answered with another status than 101. A
+    /// The server has answered with a status other than 101. A
     /// [`ResponseReader`](crate::client::ResponseReader) reads the response from its start.
     Refused {
         /// The status.
@@ -42,8 +42,9 @@ pub enum Opening {
 }
 
 impl ClientHandshake {
-    /// A handshake whose key is made of `nonce`, which is random. It offers compression if `config`
-    /// says so.
+    /// A handshake. `nonce` must be random: `Sec-WebSocket-Key` is its base64. Offers compression
+    /// if
+    /// `config` enables it.
     #[must_use]
     pub fn new(nonce: [u8; 16], config: &Rc<Config>) -> Self {
         let (config, key) = (Rc::clone(config), BASE64.encode(&nonce));
@@ -81,7 +82,7 @@ impl ClientHandshake {
     ///
     /// # Errors
     ///
-    /// If it is no valid response of HTTP, or not the one that the request requires.
+    /// If `input` is no valid HTTP response, or if the response doesn't match the request.
     pub fn read(&self, input: &[u8]) -> Result<Opening, BadResponse> {
         let mut start = 0;
         let (head, len) = loop {

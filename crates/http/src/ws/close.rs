@@ -30,8 +30,8 @@ impl CloseCode {
     /// The server is overloaded.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
-    /// Whether a close frame may carry it: registered codes but 1004 to 1006 and 1015, and those of
-    /// libraries and applications, from 3000 to 4999.
+    /// Whether a close frame may carry this code: a registered one except 1004, 1005, 1006 and
+    /// 1015, or one of a library or application, from 3000 to 4999.
     #[must_use]
     pub const fn may_be_sent(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -51,7 +51,7 @@ pub struct Closed<'a> {
     /// [`CloseCode::NO_STATUS`] if the peer sent none, [`CloseCode::ABNORMAL`] if the connection
     /// ended without a close frame of the peer.
     pub code: CloseCode,
-    /// The text that came or went with it.
+    /// The reason in that close frame.
     pub reason: &'a str,
 }
 

@@ -8,8 +8,8 @@ use super::config::Config;
 use super::deflate::{self, Agreed, Codec, InflateError};
 use super::violation::Violation;
 
-/// The extension that the two sides of a WebSocket have agreed on: permessage-deflate (RFC 7692), or
-/// none. Without the feature `deflate`, always none.
+/// The extension that the two sides of a WebSocket have agreed on: permessage-deflate (RFC 7692),
+/// or none. Without the feature `deflate`, always none.
 #[derive(Default)]
 pub struct Extension {
     #[cfg(feature = "deflate")]
@@ -77,7 +77,7 @@ impl Extension {
         self.codec.as_ref().map_or(0, |codec| codec.held())
     }
 
-    /// Appends what a part of a compressed message holds to `out`.
+    /// Decompresses a part of a message, and appends it to `out`.
     pub(super) fn inflate(
         &mut self,
         config: &Config,

@@ -20,7 +20,7 @@ pub enum Opcode {
     Text = 1,
     /// A message of bytes, or its first fragment.
     Binary = 2,
-    /// The peer sends no more.
+    /// Closes the WebSocket: its sender sends no further frame.
     Close = 8,
     /// Asks for a pong.
     Ping = 9,
@@ -126,7 +126,7 @@ impl FrameHeader {
         Ok(Some((header, input.len() - rest.len())))
     }
 
-    /// Its bytes: the first ones of the array, as many as the number says.
+    /// Its bytes, at the start of the array, and how many they are.
     #[must_use]
     pub fn encode(&self) -> ([u8; Self::MAX_LEN], usize) {
         let mut bytes = [0; Self::MAX_LEN];

@@ -43,7 +43,7 @@ pub trait Handler {
 
     /// The output has room: [`Socket::want_room`] has asked for this.
     ///
-    /// Default: calls [`Handler::on_woken`], because what was interrupted there goes on.
+    /// Default: calls [`Handler::on_woken`], which goes on with what it had no room for.
     fn on_room(&mut self, socket: &mut Socket<'_, '_>) {
         self.on_woken(socket);
     }

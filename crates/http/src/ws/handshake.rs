@@ -108,8 +108,8 @@ pub(super) fn has_token(list: &[u8], token: &[u8]) -> bool {
 impl Handshake {
     /// Reads a request. `tls`: its connection has TLS.
     ///
-    /// A browser sends the origin of the page that asks. Only pages of the server's own origin may,
-    /// and those of [`Config::allowing_origins`].
+    /// A browser sends the origin of the page that asks. Pages of the server's own origin and those
+    /// of [`Config::allowing_origins`] may open WebSockets, others may not.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl Handshake {
         ];
         for (name, value) in values {
             if let Some(value) = value {
-                // It is made of tokens, or base64.
+                // Tokens and base64 are valid field values.
                 let _ = fields.push(name, value.as_bytes());
             }
         }

@@ -162,10 +162,10 @@ impl Receiver {
             Some(message) => message.is_compressed,
             None => header.is_compressed,
         };
-        // A message that was compressed in vain is longer than before, by an eighth at most:
-        // DEFLATE's fixed codes have up to 9 bits. The content is limited when it is decompressed.
+        // Compression may make a message longer, by an eighth at most: DEFLATE's fixed codes have
+        // up to 9 bits. The content is limited when it is decompressed.
         let longer = if is_compressed { limits.message / 8 + 64 } else { 0 };
-        // As soon as it is announced.
+        // A frame that would exceed the limit is refused when its header arrives.
         let max = (limits.message - before.min(limits.message)).saturating_add(longer);
         if header.len > max as u64 {
             return Err(Violation::TOO_LARGE);

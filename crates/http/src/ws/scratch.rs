@@ -28,8 +28,9 @@ impl Scratch {
         }
     }
 
-    /// Memory for a message whose first frame has `len` bytes, of which `arrived` are there: that
-    /// of the last message, if it fits. Otherwise empty, so that it grows with what arrives.
+    /// Memory for a message whose first frame has `len` bytes, of which `arrived` have arrived.
+    /// Returns the memory of the last message if it fits, otherwise an empty `Vec`, which grows
+    /// with what arrives.
     pub(super) fn lend_message(&mut self, len: u64, arrived: usize) -> Vec<u8> {
         let capacity = self.message.capacity() as u64;
         if arrived as u64 * 2 < len || capacity < len || capacity > 2 * len {

@@ -41,7 +41,8 @@ impl Sender {
     }
 
     /// Sends a message. Blocks while 16 wait. After a close frame was sent or received, the message
-    /// is dropped, which only [`Handler::on_close`](super::Handler::on_close) tells.
+    /// is dropped without an error. Only [`Handler::on_close`](super::Handler::on_close) tells that
+    /// the WebSocket has closed.
     ///
     /// # Errors
     ///
@@ -79,8 +80,8 @@ impl Sender {
     }
 
     /// Closes the WebSocket, after what was sent before: see
-    /// [`Socket::close`](super::Socket::close). Never blocks, however many messages wait. The first
-    /// call counts, of all senders of the WebSocket.
+    /// [`Socket::close`](super::Socket::close). Never blocks, however many messages wait. Later
+    /// calls, by this or another sender of the WebSocket, do nothing.
     pub fn close(&self, code: CloseCode, reason: &str) {
         let promise = self.closer.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(promise) = promise {

@@ -31,8 +31,8 @@ impl Socket<'_, '_> {
     }
 
     /// Closes the WebSocket: sends a close frame, and drops what the peer sends until it answers.
-    /// Its time for that is [`Limits::close_timeout`](super::Limits::close_timeout). A code that may
-    /// not be sent is replaced by 1011, and a reason of more than 123 bytes is cut.
+    /// Its time for that is [`Limits::close_timeout`](super::Limits::close_timeout). A code that
+    /// may not be sent is replaced by 1011, and a reason of more than 123 bytes is cut.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         self.state.close(code, reason, self.config.limits(), self.turn);
     }
@@ -44,7 +44,7 @@ impl Socket<'_, '_> {
     }
 
     /// Whether the output holds as much as it should: see [`Turn::is_full`]. A handler that sends
-    /// more than it was asked for checks this before each message.
+    /// more than one message for each that arrives checks this before each.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.turn.is_full()
@@ -88,8 +88,8 @@ impl Socket<'_, '_> {
         Sender::new(self.turn.remote(), self.state.closer(self.turn))
     }
 
-    /// Notifies the handler from any thread: see [`Handler::on_woken`](super::Handler::on_woken) and
-    /// [`Handler::on_delivery`](super::Handler::on_delivery).
+    /// Notifies the handler from any thread: see [`Handler::on_woken`](super::Handler::on_woken)
+    /// and [`Handler::on_delivery`](super::Handler::on_delivery).
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         self.turn.remote()
@@ -102,8 +102,8 @@ impl Socket<'_, '_> {
     }
 
     /// Runs `work`, which may block, on another thread. Its result comes to
-    /// [`Handler::on_delivery`](super::Handler::on_delivery) with the returned ticket. Messages that
-    /// arrive meanwhile are delivered, unless the handler pauses.
+    /// [`Handler::on_delivery`](super::Handler::on_delivery) with the returned ticket. Messages
+    /// that arrive meanwhile are delivered, unless the handler pauses.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         self.turn.run(work)
     }

@@ -27,13 +27,13 @@ pub(super) struct State {
     /// Set by the handler.
     pub(super) held_by_handler: usize,
     pub(super) expects: Expects,
-    /// When what is expected is late.
+    /// When `expects` is overdue.
     pub(super) deadline: Time,
     /// The handler has paused.
     pub(super) is_paused: bool,
     /// The next message waits for room in the output.
     pub(super) waits_for_room: bool,
-    /// The output has got room: the next message is read, even if the handler fills it first.
+    /// The output had room: the next message is read, even if the handler fills the output first.
     pub(super) had_room: bool,
     /// The handler has asked for [`Handler::on_room`](super::Handler::on_room).
     pub(super) wants_room: bool,
@@ -181,7 +181,7 @@ impl State {
         (self.expects, self.deadline) = (Expects::Pong, turn.now() + limits.pong_timeout);
     }
 
-    /// Answers a ping. Nothing is read while the output is full, so a flood of pings ends there.
+    /// Answers a ping. Nothing is read while the output is full, which limits a flood of pings.
     pub(super) fn on_ping(&mut self, payload: &[u8], turn: &mut Turn<'_>) {
         if self.is_open() {
             self.write(Opcode::Pong, payload, turn);

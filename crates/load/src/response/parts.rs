@@ -38,7 +38,8 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) request: &'a PreparedRequest,
     /// It is the last request on its connection.
     pub(crate) last: bool,
-    /// The expected response, if the probe has learned it.
+    /// The expected response: the one that the probe, the first request before the load, has got.
+    /// `None` in the probe.
     pub(crate) expected: Option<&'a ExpectedResponse>,
 }
 

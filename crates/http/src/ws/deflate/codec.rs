@@ -20,14 +20,15 @@ const TAIL_AND_END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 const ANY_RATIO: usize = 1024 * 1024;
 
 /// Maximum number of DEFLATE streams in a message, that is of blocks with BFINAL. A sender ends a
-/// stream at most once for each fragment. A stream of 2 bytes takes much more time than other 2
-/// bytes.
+/// stream at most once for each fragment. Each end of a stream resets the decompressor, so many
+/// short streams are expensive.
 const MAX_STREAMS: u32 = 1024;
 
 /// Least number of bytes by which the output of decompression grows.
 const MIN_GROWTH: usize = 512;
 
-/// Most bytes by which it grows before it is doubled.
+/// Most bytes that are reserved for the output at a time. Its `Vec` may double its capacity
+/// instead.
 const MAX_GROWTH: usize = 16 * 1024;
 
 /// Bytes of memory of a decompressor.
@@ -168,7 +169,7 @@ struct Inflating {
     produced: usize,
     /// Ends of DEFLATE streams so far.
     streams: u32,
-    /// All data so far are complete DEFLATE streams. An empty message is none.
+    /// All data so far are complete DEFLATE streams. Also true before any data.
     is_between_streams: bool,
 }
 
@@ -230,8 +231,8 @@ impl Inflating {
 
     /// Checks that the message is complete.
     fn finish(&mut self) -> Result<(), InflateError> {
-        // Senders whose last block has BFINAL may leave out the empty block after it, whose first
-        // byte remains of what they should append.
+        // A sender ends a message with an empty block, of which it removes all but the first byte.
+        // After a block with BFINAL, some senders leave out that byte, too.
         if self.is_between_streams {
             return Ok(());
         }

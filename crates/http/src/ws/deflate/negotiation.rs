@@ -71,7 +71,7 @@ fn accept_offer(offer: &Parameters, options: &DeflateOptions) -> Option<Agreed> 
         server_no_context_takeover: !options.context_takeover || offer.server_no_context_takeover,
         client_no_context_takeover: !client_context_takeover,
         server_max_window_bits: offer.server_max_window_bits,
-        // Without context takeover, the window needs no limit: it ends with the message.
+        // Without context takeover, the window needs no limit: it is dropped after each message.
         client_max_window_bits: (client_context_takeover && offer.client_max_window_bits.is_some())
             .then_some(Some(client_window_bits)),
     };
@@ -105,7 +105,7 @@ pub(crate) fn offer(options: &DeflateOptions) -> String {
 ///
 /// # Errors
 ///
-/// If the answer is malformed, or is not one to the offer. The client then fails the connection
+/// If the answer is malformed, or doesn't match the offer. The client then fails the connection
 /// (RFC 7692, 5.1 and 7.1).
 pub(crate) fn confirm<'a>(
     fields: impl Iterator<Item = &'a [u8]>,

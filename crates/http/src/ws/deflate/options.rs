@@ -48,8 +48,9 @@ impl DeflateOptions {
 
     /// Sets whether a message may refer to earlier messages, in both directions. Small messages
     /// that resemble each other then become much smaller. A connection keeps up to
-    /// [`window_bits`](Self::window_bits) of messages in each direction, which are 4 KiB by default.
-    /// A peer that can't limit its window sends messages without context takeover. Default: off.
+    /// [`window_bits`](Self::window_bits) of messages in each direction, which are 4 KiB by
+    /// default. A peer that can't limit its window sends messages without context takeover.
+    /// Default: off.
     #[must_use]
     pub fn context_takeover(mut self, context_takeover: bool) -> Self {
         self.context_takeover = context_takeover;
@@ -95,7 +96,8 @@ impl DeflateOptions {
     /// Sets how many times as large as its compressed form a received message may be, if it is
     /// larger than 1 MiB. A larger one is refused as too large. The limit on messages applies, too.
     ///
-    /// DEFLATE can expand data by 1,032. Text and JSON rarely exceed 50. Default: 200.
+    /// DEFLATE can expand data by a factor of up to 1,032. Text and JSON rarely exceed 50. Default:
+    /// 200.
     #[must_use]
     pub fn max_ratio(mut self, ratio: usize) -> Self {
         self.max_ratio = ratio;
