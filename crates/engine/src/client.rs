@@ -10,7 +10,7 @@ use crate::driver::{Driver, Epoll, Target};
 use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats, TlsConnector};
 
 /// Connects to all targets at once, and runs a protocol on each connection, on this thread, until
-/// the last one has ended. [`Peer::via`] is the connection's position, from 0.
+/// the last one has ended. [`Peer::via`] is the position in `connections`, from 0.
 ///
 /// The protocol of a connection that can't be established gets
 /// [`Event::Closed`](sockeye_proto::Event::Closed) only.
