@@ -37,9 +37,9 @@ pub(super) fn head(title: &[u8], out: &mut Vec<u8>) {
     put!(out, "<body>\n{ICONS}");
 }
 
-/// The last of `segments`, below links to the folders above. The links are relative, so they work
-/// with any URL of the root. They get `query`, with its question mark. `is_file`: whether the last
-/// segment is a file, and the links begin in its folder.
+/// Links to the folders above, and the last of `segments` as heading. The links are relative, so
+/// they work with any URL of the root. They get `query`, with its question mark. `is_file`: whether
+/// the last segment is a file, and the links begin in its folder.
 pub(super) fn heading(segments: &[Vec<u8>], is_file: bool, query: &str, out: &mut Vec<u8>) {
     let Some((name, above)) = segments.split_last() else {
         put!(out, "<h1><bdi class=\"host\">{ROOT}</bdi></h1>\n");

@@ -12,8 +12,8 @@ use crate::store::traits::{Opened, Store};
 /// The level of the highest heading. The name of the file has level 1.
 const LEVEL: u8 = 2;
 
-/// The most bytes of HTML for one byte of a requested path: `"%22"` has three and is `&quot;`, and a
-/// folder has a link of 40 bytes.
+/// The most bytes of HTML for one byte of a requested path: `%22` becomes `&quot;`, and the name of
+/// a folder becomes a link of 40 bytes.
 const MAX_PER_PATH_BYTE: usize = 48;
 
 /// Makes the page of the file `name`. `path` is its requested path, percent-encoded, and `script`

@@ -39,8 +39,8 @@ pub(crate) enum Attempt<'r, 't> {
 }
 
 /// Answers with `selected`, or with `original`, the same file uncompressed, if the client's share
-/// of the budget is spent. If the share of open files is spent, a request over HTTP/2 waits: clients
-/// send as many as they like at once. In HTTP/1.1, where each has a connection, it gets a 503.
+/// of the budget is spent. If the share of open files is spent, a request over HTTP/2 waits, since
+/// clients send many at once. Over HTTP/1.1, where a connection has one at a time, it gets a 503.
 pub(crate) fn send<'r, 't>(
     selected: &Selected<'_>,
     original: &Representation,

@@ -19,7 +19,8 @@ use crate::respond::send::send;
 use crate::respond::substitutes::{Purpose, Slash, location, status};
 use crate::store::absent::Absent;
 
-/// The most folders above a missing name that are looked up, to find one to go back to.
+/// The most folders above a missing name that are looked up, to find one for the link of the error
+/// page.
 const MAX_FOLDERS_ABOVE: usize = 4;
 
 impl Site {
@@ -232,7 +233,7 @@ impl Site {
         };
         let cors = self.cors(entry.mount);
         let cors_fields = cors.constant_fields();
-        // Usually there are none, and a missing file is answered without an allocation.
+        // Usually CORS adds no fields, and a missing file is answered without an allocation.
         let fields = match cors_fields.is_empty() {
             true => Cow::Borrowed(fields),
             false => {

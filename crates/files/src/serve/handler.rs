@@ -152,7 +152,7 @@ impl FileHandler {
         self.progress_with_permit(progress, arrived, || request)
     }
 
-    /// As [`Self::progress`]. Returns the permit that the request had, if it needs none.
+    /// As [`Self::progress`]. Drops the permit that the request had, if it isn't needed.
     fn progress_with_permit(
         &mut self,
         progress: Progress<'_, '_>,

@@ -87,7 +87,7 @@ fn requested_format(
 }
 
 impl PendingListing {
-    /// Starts the job that reads the folder or the file. Returns `None` if it sent an error instead.
+    /// Starts the job that reads the folder or the file. Returns `None` if this sent an error.
     pub(crate) fn start(
         mounts: &Mounts,
         request: OwnedRequest,
