@@ -243,7 +243,7 @@ impl Running {
         self.handle.clone()
     }
 
-    /// A future that is ready when the server has ended. [`Running::join`] doesn't wait then.
+    /// A future that is ready when the server has ended. Then [`Running::join`] returns at once.
     pub fn stopped(&self) -> Stopped {
         Stopped::new(&self.running_workers)
     }

@@ -293,8 +293,8 @@ impl<'a> Turn<'a> {
         self.effects.resume = true;
     }
 
-    /// Marks the end of what was written. Until all of it is sent, an [`Event::Sent`] follows
-    /// sends. In a turn of a [`driver::Stream`](crate::driver::Stream), no [`Event::Sent`] follows.
+    /// Marks the end of what was written. Until all of it is sent, an [`Event::Sent`] comes whenever
+    /// output was sent. None comes in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);
@@ -346,7 +346,7 @@ impl<'a> Turn<'a> {
         self.effects.rare.get_or_insert_with(|| spare.take().unwrap_or_default())
     }
 
-    /// Sets how many bytes the protocol holds for this connection outside of its output, such as the
+    /// Sets how many bytes the protocol holds for this connection outside its output, such as the
     /// outputs of its streams. They are charged to the client, as output is. Default: 0. The number
     /// need not be exact: call this again when it has changed by some KiB.
     ///
