@@ -10,7 +10,7 @@ use crate::driver::{Driver, Epoll, Target};
 use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats, TlsConnector};
 
 /// Connects to all targets at once, and runs a protocol on each connection, on this thread, until
-/// the last one has ended. [`Peer::via`] is the connection's position, from 0.
+/// the last one has ended. [`Peer::via`] is the position in `connections`, from 0.
 ///
 /// The protocol of a connection that can't be established gets
 /// [`Event::Closed`](sockeye_proto::Event::Closed) only.
@@ -25,7 +25,8 @@ pub fn run_client(
     run(config, None, connections)
 }
 
-/// As [`run_client`], with TLS. The protocols' connections open when the handshakes are complete.
+/// As [`run_client`], with TLS. A protocol gets [`Event::Open`](sockeye_proto::Event::Open) when
+/// the handshake of its connection is complete.
 ///
 /// # Errors
 ///

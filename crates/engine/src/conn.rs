@@ -23,8 +23,8 @@ use crate::tls::{Handshakes, Secure};
 /// a connection may hold without being charged.
 const SMALL_READ: u64 = 32 * 1024;
 
-/// An output of more than this many bytes is large. Those of 64 connections fill the second-level
-/// cache of a core, about 1 MiB.
+/// An output of more than this many bytes is large, and is sent before another connection is read
+/// if possible. 64 outputs of this size fill the second-level cache of a core, about 1 MiB.
 const LARGE_OUTPUT: usize = 16 * 1024;
 const _: () = assert!(LARGE_OUTPUT <= UNCHARGED_BYTES, "no charge is missed");
 
@@ -49,21 +49,21 @@ pub(crate) struct ShardResources {
     pub(crate) ready: Vec<Key>,
     pub(crate) handshakes: Handshakes,
     pub(crate) hellos: Hellos,
-    /// What few connections need, and what needs more of the shard than a session has. Done after
-    /// reading.
+    /// Work for connections that a call into a session can't do, since it needs more of the shard.
+    /// Done after reading.
     pub(crate) chores: Vec<(Key, Chore)>,
-    /// Gathers parts of outputs that are encrypted together. Empty before the first ones.
+    /// Gathers parts of outputs that are encrypted together. Empty until it is first used.
     pub(crate) sealing_buffer: Vec<u8>,
 }
 
-/// How far a connection is.
+/// What a connection does now.
 #[derive(Debug)]
 pub(crate) enum Stage {
     /// It is being established, and fails at `until`.
     Connecting { until: Time },
     /// Its TLS handshake is in progress, and fails at `until`. The session is not open yet.
     Handshaking { until: Time },
-    /// A thread reads its client hello, and has [`Conn::secure`] meanwhile.
+    /// A thread reads its client hello, and holds [`Conn::secure`] meanwhile.
     Signing(Box<Signing>),
     /// The session is running.
     Established,
@@ -177,7 +177,7 @@ impl<S> Conn<S> {
     }
 
     /// Schedules a flush and reading if the session needs them. To be called after calls into the
-    /// session. Returns whether it has written to an output that is large now.
+    /// session. Returns whether the session has changed and its output is large.
     #[inline(always)] // Runs for each request.
     pub(crate) fn schedule(&mut self, resources: &mut ShardResources) -> bool {
         if !self.session.take_changed() {
@@ -310,7 +310,7 @@ impl<S> Conn<S> {
         self.dirty = false;
     }
 
-    /// Schedules reading: in this turn, or in the next if this one has passed reading.
+    /// Schedules reading: in this turn, or in the next one if this turn has finished reading.
     pub(crate) fn queue_read(&mut self, resources: &mut ShardResources) {
         if !std::mem::replace(&mut self.read_queued, true) {
             resources.ready.push(self.session.key());
@@ -331,8 +331,8 @@ impl ShardResources {
         if is_exhausted { SMALL_READ } else { QUANTUM }
     }
 
-    /// Whether a thread is to answer a client hello: the event loop has done so in this turn, other
-    /// connections wait for the end of the turn, or the key is likely to be RSA.
+    /// Whether a thread, not the event loop, is to answer a client hello: because the event loop has
+    /// answered one in this turn, connections wait to be flushed, or the key is likely to be RSA.
     pub(crate) fn must_sign_elsewhere(&self) -> bool {
         !self.dirty.is_empty() || !self.handshakes.may_sign()
     }

@@ -14,9 +14,9 @@ use crate::tls::{Handshakes, Hello};
 pub(crate) struct Hellos {
     spawn: Arc<dyn Spawn>,
     mailbox: Arc<Mailbox>,
-    /// One was refused in this turn, because too many wait.
+    /// A hello was refused in this turn, because too many wait for threads.
     is_full: bool,
-    /// The one that was refused, if the event loop has not read it: the next turn reads it.
+    /// The job that was refused, if the event loop has not run it: the next turn tries again.
     refused: Option<Job>,
 }
 
@@ -25,12 +25,12 @@ impl Hellos {
         Self { spawn, mailbox, is_full: false, refused: None }
     }
 
-    /// Whether too many wait. Until the next turn, no more may be received.
+    /// Whether too many hellos wait for threads. Then no more may be received in this turn.
     pub(crate) fn is_full(&self) -> bool {
         self.is_full
     }
 
-    /// Whether one is to be read in the next turn.
+    /// Whether a refused hello waits for the next turn.
     pub(crate) fn is_any_refused(&self) -> bool {
         self.refused.is_some()
     }
@@ -45,7 +45,7 @@ impl Hellos {
 
     /// Makes a thread read `hello`, from a connection of `client`. If too many wait, the event loop
     /// reads it, in this turn or in the next. The result comes through the mailbox either way. If
-    /// the waiter is dropped before a read begins, the hello is not read.
+    /// the waiter is dropped before the hello is read, it is not read.
     pub(crate) fn start(
         &mut self,
         key: Key,

@@ -1,7 +1,7 @@
 //! A shard's mailbox: envelopes for its connections, commands, and results of reads and handshakes.
 //! And its inbox: connections that another shard accepted for it.
 //!
-//! Their size is bounded. An envelope belongs to a promise, or is one of the few messages that a
+//! Both are bounded. An envelope belongs to a promise, or is one of the few messages that a
 //! session's remotes may send before the session takes them. A connection has one wake-up, and
 //! one read or handshake in progress at most. Commands to drain or stop come from the owner of the
 //! server, one per call; a command to evict is answered before the next. Connections in the inbox
@@ -141,7 +141,7 @@ thread_local! {
     static IN_TURN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// While it exists, its thread is in a turn of an event loop, where nothing may wait.
+/// While it exists, its thread is in a turn of an event loop, where nothing may block.
 #[derive(Debug)]
 pub(crate) struct EventLoopGuard(());
 
@@ -164,8 +164,8 @@ impl fmt::Debug for Mailbox {
     }
 }
 
-/// Connections that another shard has accepted for this one. If a listener has a single socket, the
-/// connections of all listeners are distributed.
+/// Connections that another shard has accepted for this one. If any listener has a single socket
+/// for all shards, they distribute the connections of all listeners among themselves.
 pub struct Inbox<S> {
     /// `None` after the shard has started to drain.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,

@@ -8,10 +8,10 @@ use crate::driver::QUANTUM;
 const MAX_KEPT: usize = 1024;
 /// Maximum size of the buffer of plain bytes that an unused output keeps.
 const MAX_KEPT_BYTES: usize = 8 * 1024;
-/// Room for the records of one send. What the records add to the plaintext is small, even if each
-/// record is as small as a TCP segment.
+/// Capacity for the TLS records of one send: for at most [`QUANTUM`] bytes of plaintext and what
+/// the records add, which fits into 4 KiB even if each record is as small as a TCP segment.
 const ROOM: usize = QUANTUM as usize + 4 * 1024;
-/// Maximum number of unused outputs with that room that are kept: about 1 MiB.
+/// Maximum number of unused outputs with this capacity that are kept: about 1 MiB.
 const MAX_ROOMY: usize = 8;
 
 // Boxed, so that moving one to the driver and back moves a pointer.
@@ -19,8 +19,8 @@ const MAX_ROOMY: usize = 8;
 pub(crate) struct Outputs {
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     free: Vec<Box<Output>>,
-    /// Those with room for [`ROOM`] bytes. They are reused because the kernel clears each page of
-    /// new memory.
+    /// Unused outputs with a capacity of [`ROOM`] bytes. They are reused because the kernel clears
+    /// each page of new memory.
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     roomy: Vec<Box<Output>>,
     lent: usize,
@@ -32,7 +32,7 @@ impl Outputs {
         self.free.pop().unwrap_or_default()
     }
 
-    /// Lends one for the records of `bytes` bytes of plaintext, at most [`QUANTUM`].
+    /// Lends an output for the TLS records of `bytes` bytes of plaintext, at most [`QUANTUM`].
     pub(crate) fn lend_for_records(&mut self, bytes: u64) -> Box<Output> {
         if bytes <= MAX_KEPT_BYTES as u64 {
             return self.lend();
@@ -49,7 +49,7 @@ impl Outputs {
     #[inline(always)] // The fast path; the slow one is split out below.
     pub(crate) fn take_back(&mut self, out: Box<Output>) {
         self.lent -= 1;
-        // Most are empty and small.
+        // Most outputs are empty and small.
         if !out.is_empty() || out.is_oversized(MAX_KEPT_BYTES) {
             self.reset(out);
         } else if self.free.len() < MAX_KEPT {
@@ -69,7 +69,7 @@ impl Outputs {
         }
     }
 
-    /// How many are in use.
+    /// How many outputs are in use.
     pub(crate) fn lent(&self) -> usize {
         self.lent
     }
@@ -96,7 +96,7 @@ mod tests {
         let out = outputs.lend_for_records(QUANTUM);
         assert!(out.is_empty() && out.is_oversized(ROOM - 1));
         outputs.take_back(out);
-        // A small response leaves them alone.
+        // A small response takes no output from `roomy`.
         assert!(!outputs.lend_for_records(200).is_oversized(MAX_KEPT_BYTES));
         assert_eq!((outputs.lent(), outputs.roomy.len()), (1, MAX_ROOMY));
     }

@@ -40,8 +40,8 @@ impl Reads {
         self.waiters.remove(&key);
     }
 
-    /// Starts to read `range`, for a connection of `client`. Then verifies the file if
-    /// `must_verify`.
+    /// Starts a job that reads `range` for a connection of `client`. The job also verifies the file
+    /// if `must_verify`.
     pub(crate) fn start(
         &mut self,
         key: Key,

@@ -16,8 +16,8 @@ use crate::{
     ShardParts, Stats, TlsAcceptor, raise_descriptor_limit,
 };
 
-/// Descriptors for everything except connections: files, pollers, logs. A quarter of the limit, if
-/// that is less.
+/// Descriptors for everything except connections: files, pollers, logs. At most a quarter of the
+/// limit is reserved.
 const RESERVED_DESCRIPTORS: usize = 2048;
 
 /// A server that listens and doesn't accept yet.
@@ -25,12 +25,12 @@ const RESERVED_DESCRIPTORS: usize = 2048;
 pub struct Server {
     config: Config,
     addresses: Vec<Bound>,
-    /// By listener: which of the addresses given to [`Server::bind`] it is for.
+    /// By listener: the index of its address in the list given to [`Server::bind`].
     requested: Vec<usize>,
     reserved_descriptors: usize,
-    /// By shard.
+    /// By shard: its listeners, each with its index in `addresses`.
     listeners: Vec<Vec<(u32, Listener)>>,
-    /// By listener.
+    /// By listener: how it accepts TLS; `None` for connections without TLS.
     tls: Vec<Option<TlsAcceptor>>,
 }
 
@@ -243,7 +243,7 @@ impl Running {
         self.handle.clone()
     }
 
-    /// A future that is ready when the server has ended. [`Running::join`] doesn't wait then.
+    /// A future that is ready when the server has ended. Then [`Running::join`] returns at once.
     pub fn stopped(&self) -> Stopped {
         Stopped::new(&self.running_workers)
     }

@@ -9,7 +9,7 @@ use sockeye_proto::{Peer, Protocol, Reason, Time, Timed};
 /// and must not block.
 ///
 /// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service. A pair of a [`Timed`]
-/// value and a closure is one with a deadline:
+/// value and a closure is a service with a deadline:
 ///
 /// ```
 /// use sockeye_engine::Service;
@@ -59,9 +59,9 @@ pub struct Closed<'a> {
     pub peer: &'a Peer,
     /// Why it ended.
     pub reason: &'a Reason,
-    /// How many bytes were received. With TLS, those that were encrypted.
+    /// How many bytes were received. With TLS, bytes of plaintext.
     pub received: u64,
-    /// How many bytes the kernel has taken to send. With TLS, those that were encrypted.
+    /// How many bytes the kernel has taken to send. With TLS, bytes of plaintext.
     pub sent: u64,
 }
 

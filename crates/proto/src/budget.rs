@@ -2,11 +2,11 @@
 //!
 //! Code that holds a resource takes a [`Permit`] and keeps it beside the resource; dropping the
 //! permit returns its amount to the budget. When a budget is exhausted, requests get a cheaper
-//! response (uncompressed, or a 503), or wait for a permit of another ([`Budget::wait`]).
+//! response (uncompressed, or a 503), or wait until permits are dropped ([`Budget::wait`]).
 //!
 //! A resource that clients share, such as a compressed file, is counted once in total while it
-//! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]). One
-//! that several requests of a client use counts once for them: [`Budget::take_once`].
+//! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]). A
+//! resource that several requests of a client use is counted once: [`Budget::take_once`].
 //!
 //! All event loops and job threads share a budget, so it has a mutex. It is locked only when
 //! something large is held or released, and never while waiting.
@@ -35,7 +35,7 @@ struct State {
     total: u64,
     used: u64,
     by_client: Counts<Client>,
-    /// The permits of [`Budget::take_once`].
+    /// How many permits of [`Budget::take_once`] a client has for a resource.
     uses: Counts<(Client, NonZeroU32)>,
     /// The clients that wait for a permit for 1, in the order of their arrival.
     waiting: VecDeque<(Client, Promise)>,
@@ -99,7 +99,7 @@ impl Budget {
 
     /// Takes 1 for the resource with this number, if the budget allows it. While `client` has such
     /// a permit, further ones for the same resource cost nothing. `granted` is a permit for 1 that
-    /// the client has; it is used, or returned if another one counts already.
+    /// the client has already. It becomes the new permit, or is dropped if it isn't needed.
     pub fn take_once(
         self: &Arc<Self>,
         client: Client,
@@ -122,7 +122,7 @@ impl Budget {
         Some(permit)
     }
 
-    /// A permit for 1 that is counted already.
+    /// A permit for 1, which is in [`State::used`] already.
     fn permit_for_1(self: &Arc<Self>, client: Client) -> Permit {
         let (budget, client) = (Arc::clone(self), Some(client));
         Permit { budget, client, in_total: true, resource: None, amount: 1 }
@@ -158,7 +158,8 @@ impl Budget {
         }
     }
 
-    /// Returns part of the budget. `resource`: that of a permit that is dropped.
+    /// Returns `less` to the budget. `resource` is set if a permit of [`Budget::take_once`] is
+    /// dropped: then nothing is returned while the client has another one for this resource.
     fn give_back(
         self: &Arc<Self>,
         client: Option<Client>,
@@ -259,8 +260,8 @@ impl State {
         is_allowed
     }
 
-    /// Takes 1 for a waiting client that may have it: for the one that holds least. Of its
-    /// promises, takes the first.
+    /// Takes 1 for a waiting client: of those whose share allows it, for the one that holds least.
+    /// Returns the first promise of this client.
     fn next_waiting(&mut self) -> Option<(Client, Promise)> {
         let clients = self.waiting.iter().map(|(client, _)| *client).enumerate();
         let may_have = clients.filter(|(_, client)| self.allows(Some(*client), true, 1));
@@ -279,7 +280,7 @@ impl State {
         }
     }
 
-    /// A permit is dropped. Returns whether another one counts for the same resource.
+    /// Counts one permit for the resource less. Returns whether the client still has another one.
     fn is_used_after(&mut self, client: Option<Client>, resource: Option<NonZeroU32>) -> bool {
         let Some(key) = client.zip(resource) else { return false };
         self.uses.subtract(key, 1);
@@ -332,7 +333,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Self { ref budget, client, in_total, resource, amount } = *self;
-        // Most hold nothing: skip the lock.
+        // Most permits are for 0: skip the lock.
         if amount > 0 {
             budget.give_back(client, in_total, resource, amount);
         }

@@ -245,7 +245,7 @@ impl Harness {
         count
     }
 
-    /// As [`Harness::run_jobs`], without the delivery of what they send: see [`Harness::deliver`].
+    /// As [`Harness::run_jobs`], but delivers no messages: see [`Harness::deliver`].
     pub fn run_jobs_only(&mut self) -> usize {
         let jobs = mem::take(&mut *self.jobs.0.lock().expect("no test panics while spawning"));
         let mut count = 0;

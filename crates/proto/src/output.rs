@@ -2,8 +2,8 @@
 //!
 //! A protocol appends. An owner takes from the front with [`Output::part`], [`Output::slices`] and
 //! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice.
-//! [`Turn::is_full`](crate::Turn::is_full) says when an output is full: it knows what is in flight,
-//! too.
+//! [`Turn::is_full`](crate::Turn::is_full) says when an output is full: it also counts what is in
+//! flight.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -36,7 +36,7 @@ pub struct Output {
     file_bytes: u64,
     /// How many of the pieces are ranges of files.
     file_ranges: usize,
-    /// For the next piece.
+    /// The permit for the next piece: see [`Output::hold`].
     permit: Option<Permit>,
 }
 
@@ -165,7 +165,7 @@ impl Output {
 
     /// What is at the front, and what follows it: for drivers that send several parts at once, at
     /// most `max` bytes in total. Each part is as from [`Output::part`], with what the parts before
-    /// it have left of `max`. So after a part of which a driver sends less, it asks for no other.
+    /// it leave of `max`. So a driver that doesn't send all of a part must not take the next one.
     #[must_use]
     pub fn parts(&self, max: u64) -> Parts<'_> {
         Parts::new(&self.plain, self.sent, self.pieces.iter(), max)
@@ -260,9 +260,10 @@ impl Output {
         }
     }
 
-    /// What a thread is to read for [`Output::put_read`], at most `max` bytes: the beginning of
-    /// [`Output::front_file`] and, if that was moved here in parts, of the parts that follow it.
-    /// And whether that includes the end of the range, so that the thread must verify the file:
+    /// The range that a thread is to read for [`Output::put_read`], at most `max` bytes long. It
+    /// begins at [`Output::front_file`]. If that range was moved here in parts, it goes on into the
+    /// parts that follow. The second value is whether it includes the end of the range that was
+    /// written. Then the thread must verify the file:
     /// [`FileSource::verify`](crate::FileSource::verify).
     #[must_use]
     pub fn front_read(&self, max: u64) -> Option<(FileRange, bool)> {
@@ -280,12 +281,12 @@ impl Output {
         Some((read, false))
     }
 
-    /// Replaces what [`Output::front_read`] has returned, or the beginning of it, by `bytes`, which
-    /// were read from it. The permit of a range stays with its last bytes.
+    /// Replaces the range that [`Output::front_read`] has returned, or its beginning, by `bytes`,
+    /// which were read from it. The permit of a range stays with its last bytes.
     ///
     /// # Panics
     ///
-    /// If no ranges of at least that many bytes are there.
+    /// If the output has less of this range than `bytes`.
     pub fn put_read(&mut self, mut bytes: Bytes) {
         let mut read = self.front_file().expect("a range of a file is at the front").clone();
         read.len = 0;

@@ -78,8 +78,8 @@ pub struct Consumed {
 pub enum Next {
     /// More bytes than were offered.
     More,
-    /// [`Turn::resume`]: until then nothing is read, and then the unused bytes are offered again
-    /// without waiting for new ones.
+    /// A call of [`Turn::resume`]. Until then, nothing is read. After it, the unused bytes are
+    /// offered again without waiting for new ones.
     Pause,
 }
 
@@ -105,11 +105,12 @@ pub struct Context<'a> {
     pub now: Time,
     /// The wall clock, read once per turn of the loop.
     pub wall: WallTime,
-    /// Send messages and jobs.
+    /// The shard's mailbox and job threads.
     pub handles: &'a ShardHandles,
     /// The output is full when it holds this many bytes.
     pub room: usize,
-    /// The client of the connection may have no more memory: see [`Turn::is_over_budget`].
+    /// The budget for output, or the client's share of it, is spent: see
+    /// [`Turn::is_over_budget`].
     pub is_over_budget: bool,
 }
 
@@ -141,7 +142,7 @@ pub(crate) struct Effects {
     pub(crate) rare: Option<Box<RareEffects>>,
 }
 
-/// Those of few calls, so that the others cost less.
+/// The effects that few calls have. [`Effects`] boxes them, so that all other calls cost less.
 #[derive(Default)]
 pub(crate) struct RareEffects {
     /// [`Turn::switch_to`].
@@ -191,7 +192,7 @@ impl ShardHandles {
         }
     }
 
-    /// Keeps memory of rare effects, which have been taken.
+    /// Keeps the memory of `effects` for a later call. Their content has been taken.
     pub(crate) fn keep_spare(&self, effects: Box<RareEffects>) {
         self.spare_effects.set(Some(effects));
     }
@@ -269,8 +270,8 @@ impl<'a> Turn<'a> {
         self.in_flight + self.out.unsent()
     }
 
-    /// Whether the output holds as much as it should (in the engine: 256 KiB in memory, or 2 ranges
-    /// of files). A protocol that writes much checks this before each part, and calls
+    /// Whether the output is full (in the engine: 256 KiB in memory, 1024 pieces, or 2 ranges of
+    /// files). A protocol that writes much checks this before each part, and calls
     /// [`Turn::want_room`] when it stops. Writing more is possible, but input isn't read while the
     /// output is full.
     #[must_use]
@@ -280,8 +281,8 @@ impl<'a> Turn<'a> {
             || self.out.file_ranges() >= Output::MAX_FILE_RANGES
     }
 
-    /// Asks for one [`Event::Room`]: when something was sent and the output is below the low-water
-    /// mark (a quarter of what makes it full), or at once if nothing is left to send.
+    /// Asks for one [`Event::Room`]. It comes when something was sent and the output is at most a
+    /// quarter full, or as soon as nothing is left to send.
     pub fn want_room(&mut self) {
         self.effects.want_room = true;
     }
@@ -292,8 +293,8 @@ impl<'a> Turn<'a> {
         self.effects.resume = true;
     }
 
-    /// Marks the end of what was written, and asks for [`Event::Sent`] until all of it is sent. In
-    /// a turn of a [`driver::Stream`](crate::driver::Stream), no [`Event::Sent`] follows.
+    /// Marks the end of what was written. Until all of it is sent, an [`Event::Sent`] comes whenever
+    /// output was sent. None comes in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);
@@ -332,7 +333,7 @@ impl<'a> Turn<'a> {
     /// From now on, the kernel holds at most about `bytes` bytes of this connection that it has not
     /// sent to the network (on Linux: `TCP_NOTSENT_LOWAT`). The rest stays in the output. For
     /// protocols with streams: a small urgent frame then waits only for those bytes, and not for a
-    /// whole send buffer of others. Each send takes less, so a large transfer costs more calls.
+    /// whole send buffer. The kernel takes less per send, so a large transfer costs more calls.
     ///
     /// Call this once, while the connection is new. No effect on Unix sockets, in a turn of a
     /// [`driver::Stream`](crate::driver::Stream), and inside another protocol.
@@ -345,9 +346,9 @@ impl<'a> Turn<'a> {
         self.effects.rare.get_or_insert_with(|| spare.take().unwrap_or_default())
     }
 
-    /// Sets how many bytes the protocol holds for this connection outside of its output, such as the
-    /// outputs of its streams. They are charged to the client, as output is. At first none. It need
-    /// not be exact: call this when it has changed by some KiB.
+    /// Sets how many bytes the protocol holds for this connection outside its output, such as the
+    /// outputs of its streams. They are charged to the client, as output is. Default: 0. The number
+    /// need not be exact: call this again when it has changed by some KiB.
     ///
     /// No effect in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn set_held(&mut self, bytes: usize) {
@@ -361,8 +362,8 @@ impl<'a> Turn<'a> {
         self.context.is_over_budget
     }
 
-    /// Reports a fault that ends one of several streams, and not the connection: the engine logs
-    /// it, and counts those of this program.
+    /// Reports a fault that ends one of several streams, and not the connection. The engine logs
+    /// it. It also counts the fault if this program is to blame.
     pub fn report(&self, fault: Fault) {
         self.context.handles.has_reported.set(true);
         self.context.handles.reported.borrow_mut().push((self.peer.address, fault));

@@ -109,7 +109,7 @@ impl<D: Driver> Shard<D> {
             Some(AcceptPause { until: self.resources.now + ACCEPT_PAUSE, shortage });
     }
 
-    /// Ends a pause at the limit on connections, since a connection has closed.
+    /// Ends a pause that the limit on connections caused, since a connection has closed.
     pub(super) fn resume_accepting(&mut self) {
         if let Some(pause) = &mut self.accept_pause
             && pause.shortage == Shortage::Connections
@@ -180,7 +180,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// If this turn accepted several connections, queues them for reading in the same turn. Several
-    /// mean that this shard is behind, and that most of their requests have arrived; a connection
+    /// mean that this shard is behind, so most of the requests on them have arrived. A connection
     /// that is answered and closed within the turn need not be registered with the driver. The
     /// request of a single new connection has rarely arrived, and the receive call would be wasted.
     pub(super) fn queue_accepted(&mut self) {
@@ -195,7 +195,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Registers with the driver the connections that this turn opened and that are still open.
-    /// The driver also reports what arrived before.
+    /// The driver also reports input that arrived before.
     pub(super) fn watch_accepted(&mut self) {
         let mut keys = std::mem::take(&mut self.unwatched);
         for key in keys.drain(..) {
@@ -288,7 +288,7 @@ impl<D: Driver> Shard<D> {
         self.catch_up(key);
     }
 
-    /// Tells a session that has just opened if the server is stopping.
+    /// If the server is stopping, tells a session that has just opened.
     #[inline]
     pub(super) fn catch_up(&mut self, key: Key) {
         if self.phase != Phase::Serving {

@@ -92,7 +92,7 @@ impl<D: Driver> Shard<D> {
         let service = &mut self.service;
         if catch_panic(|| service.on_closed(&closed)).is_none() {
             let peer = peer.address;
-            error!(target: "sockeye", %peer, "the service panicked after a connection has ended");
+            error!(target: "sockeye", %peer, "the service panicked in Service::on_closed");
         }
     }
 
@@ -158,7 +158,7 @@ impl<D: Driver> Shard<D> {
         for key in self.all_keys() {
             self.notify_phase(key);
         }
-        // This may be the end of a turn, or between two.
+        // The turn has done its chores already, or this runs between two turns.
         self.do_chores();
     }
 

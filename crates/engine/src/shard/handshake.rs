@@ -47,7 +47,7 @@ impl<D: Driver> Shard<D> {
         let conns = &mut self.conns;
         let is_in_progress = |key| find(conns, key).is_some_and(|conn| conn.is_shaking_hands());
         if let Some(first) = self.resources.handshakes.begin(key, is_in_progress) {
-            let what = "had not completed its TLS handshake when there were too many";
+            let what = "had not completed its TLS handshake when too many were in progress";
             self.close(first, Reason::Fault(Fault::peer("tls_handshake_limit", what)));
         }
         self.catch_up(key);
@@ -65,7 +65,7 @@ impl<D: Driver> Shard<D> {
         });
     }
 
-    /// The connection closes before its handshake is complete.
+    /// Counts the end of a handshake: its connection closes before the handshake is complete.
     #[cold]
     pub(super) fn end_handshake(&mut self, conn: &Conn<D::Socket>, reason: &Reason) {
         self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
@@ -74,7 +74,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Does what connections have asked for since the last call.
+    /// Does the chores that connections have queued since the last call.
     pub(super) fn do_chores(&mut self) {
         while let Some((key, chore)) = self.resources.chores.pop() {
             match chore {
@@ -151,8 +151,8 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<S> Conn<S> {
-    /// Uses TLS, if that is possible; else the session fails. `opens_session`: we have accepted the
-    /// connection.
+    /// Uses TLS, and returns whether that is possible; if it isn't, the session fails.
+    /// `opens_session` is whether we have accepted the connection: see [`Secure::opens_session`].
     pub(super) fn secure_with(&mut self, tls: Result<Tls, TlsError>, opens_session: bool) -> bool {
         match tls {
             Ok(tls) => {

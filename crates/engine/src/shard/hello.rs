@@ -1,11 +1,11 @@
 //! Answering client hellos on threads of the pool, because signatures take long.
 //!
-//! A thread gets what a connection has for TLS, with the client hello, and gives it back through
-//! the mailbox. Meanwhile nothing is received or sent on the connection. If it closes, at the
-//! deadline of its handshake for example, what the thread gives back is dropped.
+//! A thread gets the TLS state of a connection with the client hello, and returns it through the
+//! mailbox. Meanwhile nothing is received or sent on the connection. If the connection closes, at
+//! the deadline of its handshake for example, the state that the thread returns is dropped.
 //!
 //! If too many hellos wait for threads, the event loop answers one in a turn, and receives no
-//! others before the next.
+//! others before the next turn.
 
 use sockeye_proto::Reason;
 
@@ -16,7 +16,7 @@ use crate::mailbox::HelloDone;
 use crate::tls::{Hello, HelloRead};
 
 impl<D: Driver> Shard<D> {
-    /// Goes on with a connection whose client hello was read, by a thread as a rule.
+    /// Continues with a connection whose client hello was read, usually by a thread.
     pub(super) fn handle_hello(&mut self, HelloDone { key, read }: HelloDone) {
         self.serve(key, |active| active.conn.take_back(read, active.resources));
     }
@@ -32,7 +32,7 @@ impl<S> Conn<S> {
             return true;
         };
         let may = match secure.tls.awaits_hello() {
-            // A request for another hello is sent first. The next is read after that.
+            // A HelloRetryRequest is sent before the next hello is read.
             true if !secure.is_flushed() => return false,
             true => !resources.hellos.is_full(),
             false => resources.handshakes.may_step(),
@@ -43,8 +43,8 @@ impl<S> Conn<S> {
         may
     }
 
-    /// Passes `input`, which completes the client hello, to a thread, with all that the connection
-    /// has for TLS. There is nothing to send: see [`Conn::may_take_step`].
+    /// Passes `input`, which completes the client hello, to a thread, with the TLS state of the
+    /// connection. No records are left to send: see [`Conn::may_take_step`].
     #[cold]
     pub(super) fn pass_hello(&mut self, input: &[u8], resources: &mut ShardResources) {
         let Stage::Handshaking { until } = self.stage else { return };

@@ -31,8 +31,8 @@ impl<D: Driver> Shard<D> {
         self.keys = keys;
     }
 
-    /// Flushes a large output that was copied, before another connection is read: while it is in
-    /// the cache of the core, and so that the next one is written to the same memory.
+    /// Flushes a large output that is in one piece of memory, before another connection is read:
+    /// while it is in the cache of the core, and so that the next output reuses its memory.
     #[cold]
     fn flush_large(&mut self, key: Key) {
         if find(&mut self.conns, key).is_some_and(|conn| conn.has_plain_output()) {

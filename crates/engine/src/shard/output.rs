@@ -52,8 +52,8 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Sends once, tells the protocol about its output, and ends the connection when everything is
-    /// sent and the protocol asked for that.
+    /// Sends once, and notifies the protocol of what was sent. If the protocol has ended the
+    /// connection and everything is sent, closes it as the protocol asked for.
     fn flush(&mut self) -> Result<(), Reason> {
         self.send()?;
         self.conn.session.progress(self.resources);
@@ -119,7 +119,7 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    /// Sets the write deadline after a send that has left something.
+    /// Sets the write deadline after a send that left output unsent.
     pub(super) fn extend_write_deadline(&mut self) {
         let Self { conn, resources, .. } = self;
         if conn.send == SendState::Blocked {

@@ -14,8 +14,8 @@ use crate::tls::{Secure, TlsError, Unsealed};
 const SMALL: u64 = 4 * 1024;
 
 impl<D: Driver> Shard<D> {
-    /// Closes the TLS of a connection. One that was idle gets close_notify, if that can be sent at
-    /// once.
+    /// Closes the TLS of a connection. Sends close_notify if the reason is orderly, nothing else is
+    /// left to send, and the kernel takes it at once.
     #[cold]
     pub(super) fn close_secure(
         &mut self,
@@ -41,7 +41,7 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Sends once: the ciphertext that is left or, if there is none, newly sealed ciphertext. A small
+    /// Sends once: the ciphertext that is left or, if none is, newly sealed ciphertext. A small
     /// output shares the send with the last records of the handshake, such as tickets, and the last
     /// output shares it with close_notify.
     #[inline(never)]
@@ -55,7 +55,7 @@ impl<D: Driver> Active<'_, D> {
         }
         let may_seal = match secure.out {
             None => true,
-            // What is left of sealed output is sent first.
+            // Sealed output that is left is sent first.
             Some(_) => secure.sealed == 0 && self.conn.session.output().is_some_and(is_small),
         };
         if may_seal {
@@ -120,8 +120,8 @@ impl<D: Driver> Active<'_, D> {
         secure.sealed = u32::try_from(sealed).unwrap_or(u32::MAX);
         conn.session.put_back(plain, 0, *resources);
         conn.session.set_in_flight(InFlight::of_bytes(sealed as usize));
-        // The peer may be slow to take the records, and its client may have many connections, so
-        // they are charged to that client even before the send.
+        // The peer may take the records slowly, and its client may have many such connections. So
+        // the client is charged before the send.
         if conn.session.held() > UNCHARGED_BYTES {
             conn.charge(resources);
         }
@@ -237,8 +237,8 @@ impl<S> Conn<S> {
                 }
             });
         });
-        // After close_notify, not even an alert is sent. Unsent records before the alert can't be
-        // separated from it. Then it is sent too, and the peer ignores it.
+        // After close_notify, not even an alert is sent. But if unsent records are in front of the
+        // alert, it can't be removed: it is sent with them, and the peer ignores it.
         if secure.is_closed && before == 0 {
             out.clear();
         }
@@ -250,7 +250,7 @@ impl<S> Conn<S> {
         self.handle_decrypted(result, is_more, resources);
     }
 
-    /// Handles the result of reading ciphertext. `is_more`: there is more to send.
+    /// Handles the result of reading ciphertext. `is_more`: reading has made records to send.
     pub(super) fn handle_decrypted(
         &mut self,
         result: Result<(), TlsError>,
@@ -296,7 +296,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// The end of input has come. Without close_notify, the input may have been cut.
+    /// Handles the end of input. Without close_notify, the input may have been cut.
     pub(super) fn end_of_input(&mut self, resources: &mut ShardResources) {
         if let Some(secure) = &self.secure
             && !secure.tls.is_closed_by_peer()
@@ -322,8 +322,8 @@ impl<S> Conn<S> {
         is_last && self.may_send_close()
     }
 
-    /// Whether close_notify may be sent. It says that nothing was cut. So it isn't sent if we are at
-    /// fault: a response may be incomplete.
+    /// Whether close_notify may be sent. It tells the peer that nothing was cut, so it isn't sent
+    /// if we are at fault: a response may be incomplete.
     fn may_send_close(&self) -> bool {
         let is_cut = match self.session.reason() {
             Some(Reason::Fault(fault)) => fault.blame == Blame::Ours,

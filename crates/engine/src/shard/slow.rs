@@ -33,7 +33,7 @@ impl Default for SlowTurns {
 }
 
 impl SlowTurns {
-    /// Reports none, as a client that has no other connections to serve.
+    /// Reports no slow turns: for clients, which have nobody else to serve.
     pub(super) fn ignore(&mut self) {
         self.next_report = Time::NEVER;
     }

@@ -1,4 +1,7 @@
 //! Reads files for a lookup. Blocks, unless the scope is [`ReadScope::Cached`].
+//!
+//! An *unsized* file has a content whose length is not the size in its metadata, as in `/proc` and
+//! `/sys`.
 
 use std::sync::Arc;
 
@@ -13,11 +16,11 @@ use crate::store::digest::{Digest, Digests, Summary};
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Store};
 
-/// The most that is read of a file whose size is not that of its content, in bytes.
+/// The most that is read of an unsized file, in bytes.
 pub(crate) const MAX_UNSIZED: usize = 1024 * 1024;
 
-/// How much is read at a time of a file whose size is not that of its content, in bytes. Some such
-/// files return their whole content in one read only, so the buffer is large.
+/// How much is read at a time of an unsized file, in bytes. Some return their whole content in one
+/// read only, so the buffer is large.
 const UNSIZED_CHUNK: usize = 128 * 1024;
 
 /// How much is read of a file of size 0 to find out whether it is empty, in bytes.
@@ -47,13 +50,11 @@ pub(crate) struct Reader<'a> {
     /// Whether a file may grow while it is read. Then only as many bytes are sent as it had when it
     /// was opened.
     pub(crate) may_grow: bool,
-    /// The budget for the contents of files whose size is not that of their content, and for
-    /// contents that are made.
+    /// The budget for the contents of unsized files, and for contents that are generated.
     pub(crate) unsized_memory: &'a Arc<Budget>,
 }
 
-/// The bytes of a file whose size is not that of its content, or of content that was made, and the
-/// permit for them.
+/// The bytes of an unsized file, or of generated content, and the permit for them.
 struct UnsizedContent(Vec<u8>, #[expect(dead_code, reason = "it is held with the bytes")] Permit);
 
 impl AsRef<[u8]> for UnsizedContent {
@@ -68,7 +69,7 @@ pub(crate) enum LoadError {
     Absent(Absent),
     /// The file changed while it was read.
     Changed,
-    /// It is larger than [`ReadScope::SmallFiles`] allows, and has to be read.
+    /// The file is larger than [`ReadScope::SmallFiles`] allows, and has to be read.
     NeedsFullRead,
     /// Loading it takes more than [`ReadScope::Cached`] allows.
     WouldBlock,
@@ -103,7 +104,7 @@ pub(crate) struct Loaded {
     pub(crate) content: Content,
     /// The hash of the content, if the ETag is made of it.
     pub(crate) digest: Option<Digest>,
-    /// What the whole content showed about its encoding, if it was read and is not in memory.
+    /// Whether the content is UTF-8. Set if all of it was read and is not kept in memory.
     pub(crate) utf8: Option<Utf8As>,
 }
 
@@ -112,7 +113,7 @@ impl Reader<'_> {
     /// [`Identity::is_settled`].
     ///
     /// The content is never a mixture of two versions. It has another length than `identity.size`
-    /// only if the file has another length than its metadata say, as in `/proc` and `/sys`.
+    /// only if the file is unsized.
     pub(crate) fn load(
         &self,
         file: Arc<dyn OpenFile>,
@@ -160,7 +161,8 @@ impl Reader<'_> {
         }
     }
 
-    /// All of a content, to be changed. Reads an open file, which must be unchanged afterwards.
+    /// All of a content, for the caller to change. Reads an open file, and fails if the file has
+    /// changed since it was opened.
     pub(crate) fn whole(&self, content: &Content, len: u64) -> Result<Bytes, LoadError> {
         match (content, self.scope) {
             (Content::Open(_), ReadScope::Cached | ReadScope::SmallFiles) => {
@@ -175,7 +177,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Content that was made for a response, with a permit for its memory.
+    /// Content that was generated for a response, with a permit for its memory.
     pub(crate) fn made(&self, bytes: Vec<u8>) -> Result<Content, Absent> {
         let permit = self.unsized_memory.take_shared(bytes.len() as u64);
         let permit = permit.ok_or(Absent::Exhausted)?;
@@ -188,7 +190,7 @@ impl Reader<'_> {
         before == after || self.may_grow && before.may_have_grown_to(after)
     }
 
-    /// Reads a file whose size is not that of its content.
+    /// Reads an unsized file.
     fn read_to_end(&self, file: &dyn OpenFile) -> Result<Bytes, Absent> {
         let budget = self.unsized_memory;
         let mut permit = budget.take_shared(MAX_UNSIZED as u64).ok_or(Absent::Exhausted)?;

@@ -1,4 +1,4 @@
-//! Reads folders for listings and archives, and Markdown files for pages, on threads of jobs, and
+//! Reads folders for listings and archives, and Markdown files for pages, on job threads, and
 //! caches the results.
 
 use std::sync::Arc;
@@ -159,7 +159,7 @@ impl ListingCache {
         let now = store.now();
         let make = || {
             let lease = || self.lease(*client);
-            // At the same time, so that the page, which is as old as its listing, is fresh then.
+            // A page is as old as its listing. One that is fresh at `now` makes a fresh page.
             let (read_at, listing) = self.listing(store, request, now)?;
             // Only the first page of the unfiltered folder shows the README.
             let whole = query.filter.is_empty() && query.page.is_none();
@@ -194,8 +194,8 @@ impl ListingCache {
         request: &ListingRequest,
     ) -> Result<PageContent, Absent> {
         let ListingRequest { name, path, script, client, .. } = request;
-        // The key of a listing has more NULs. The query is not in it, since the page is the same
-        // for each: one with other parameters makes no other page.
+        // The key of a listing has more NULs. This key has no query, since other parameters make no
+        // other page.
         let key = [&**name, b"\0", &percent_decoded(path)].concat();
         let now = store.now();
         let make = || {

@@ -41,7 +41,7 @@ enum Form {
 pub(super) enum NotRendered {
     TooLong,
     NotUtf8,
-    /// It is more than the renderer takes.
+    /// Rendering it would take too much time or memory.
     TooComplex,
 }
 

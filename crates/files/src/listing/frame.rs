@@ -12,19 +12,19 @@ const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/s
     24'%3E%3Cpath fill='%23c98a2b' d='M3 6.5A1.5 1.5 0 0 1 4.5 5h4.6l2.2 2.5h8.2A1.5 1.5 0 0 1 21 \
     9v8.5a1.5 1.5 0 0 1-1.5 1.5h-15A1.5 1.5 0 0 1 3 17.5z'/%3E%3C/svg%3E";
 
-/// What a page calls the root. A script replaces it by the host.
+/// The name of the root on a page. A script replaces it by the host.
 pub(super) const ROOT: &str = "Files";
 
 /// The most bytes that the functions below write, without the title and the path.
 pub(super) const MAX_LEN: usize = STYLE.len() + ICONS.len() + HOST_SCRIPT.len() + 4096;
 
-/// The segments of a path, decoded, for people.
+/// The segments of a path, decoded for display.
 pub(super) fn segments(path: &[u8]) -> Vec<Vec<u8>> {
     let named = path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty());
     named.map(percent_decoded).collect()
 }
 
-/// The page up to its `<header>`.
+/// Writes the page up to its `<header>`.
 pub(super) fn head(title: &[u8], out: &mut Vec<u8>) {
     put!(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     put!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
@@ -37,9 +37,9 @@ pub(super) fn head(title: &[u8], out: &mut Vec<u8>) {
     put!(out, "<body>\n{ICONS}");
 }
 
-/// The last of `segments`, below links to the folders above. The links are relative, so they work
-/// with any URL of the root. They get `query`, with its question mark. `is_file`: whether the last
-/// segment is a file, and the links begin in its folder.
+/// Links to the folders above, and the last of `segments` as heading. The links are relative, so
+/// they work with any URL of the root. They get `query`, with its question mark. `is_file`: whether
+/// the last segment is a file, and the links begin in its folder.
 pub(super) fn heading(segments: &[Vec<u8>], is_file: bool, query: &str, out: &mut Vec<u8>) {
     let Some((name, above)) = segments.split_last() else {
         put!(out, "<h1><bdi class=\"host\">{ROOT}</bdi></h1>\n");
@@ -64,7 +64,7 @@ pub(super) fn heading(segments: &[Vec<u8>], is_file: bool, query: &str, out: &mu
     put!(out, "</bdi></h1>\n");
 }
 
-/// The end of the `<header>`, and the start of the content.
+/// Writes the end of the `<header>`, and the start of the content.
 pub(super) fn content(out: &mut Vec<u8>) {
     put!(out, "</header>\n<script>{HOST_SCRIPT}</script>\n<main>\n");
 }

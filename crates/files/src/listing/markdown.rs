@@ -8,12 +8,12 @@
 //!   text.
 //! - An image has a relative URL. An image from another server becomes a link to it, because the
 //!   page's policy would block it.
-//! - Headings are below those of the page. Their IDs have a prefix, so that none equals an
-//!   ID of the page.
+//! - Headings have lower levels than those of the page. Their IDs have a prefix, so that none
+//!   equals an ID of the page.
 //!
-//! A relative link to a Markdown file leads to its page.
+//! A relative link to a Markdown file leads to the page of that file.
 //!
-//! Time and memory are limited by [`memory`], and so are the output and its nesting.
+//! [`memory`] limits time and memory, [`MAX_HTML`] the output, and [`MAX_DEPTH`] its nesting.
 
 use std::collections::HashMap;
 
@@ -106,7 +106,7 @@ pub(super) const MAX_URL: usize = 2048;
 /// The most bytes of the ID of a heading.
 const MAX_ID: usize = 100;
 
-/// The most bytes of a title, before its last character.
+/// A title ends with the character that reaches this length, in bytes.
 pub(super) const MAX_TITLE: usize = 200;
 
 /// The prefix of IDs.
@@ -155,7 +155,7 @@ struct Renderer {
     /// The level of the highest heading.
     level: u8,
     title: Option<String>,
-    /// What ends each open element; empty for one that isn't written.
+    /// The end tag of each open element; empty for an element that isn't written.
     open: Vec<&'static str>,
     /// Whether a text was left out because it is too long.
     is_full: bool,
@@ -165,7 +165,7 @@ struct Renderer {
     /// Whether a link is open. A link inside another one is not written.
     in_link: bool,
     heading: Option<Heading>,
-    /// How often a heading has had this ID.
+    /// How many headings have each ID, without its number.
     ids: HashMap<String, u32>,
     alignments: Vec<Alignment>,
     column: usize,
@@ -178,7 +178,7 @@ struct Heading {
     level: u8,
     start: usize,
     id: String,
-    /// Its text, if it is the first.
+    /// Its text, if no earlier heading is the title.
     title: Option<String>,
 }
 

@@ -12,8 +12,8 @@ use crate::store::traits::{Opened, Store};
 /// The level of the highest heading. The name of the file has level 1.
 const LEVEL: u8 = 2;
 
-/// The most bytes of HTML for one byte of a requested path: `"%22"` has three and is `&quot;`, and a
-/// folder has a link of 40 bytes.
+/// The most bytes of HTML for one byte of a requested path: `%22` becomes `&quot;`, and the name of
+/// a folder becomes a link of 40 bytes.
 const MAX_PER_PATH_BYTE: usize = 48;
 
 /// Makes the page of the file `name`. `path` is its requested path, percent-encoded, and `script`
@@ -29,7 +29,7 @@ pub(super) fn make(
     script: &[u8],
     mut lease: Lease,
 ) -> Result<Page, Absent> {
-    // The lookup has found a file.
+    // The lookup found a file. If it is none now, it was replaced meanwhile.
     let Opened::File(file, identity) = store.open(name)? else { return Err(Absent::Changing) };
     let (content, why) = match Content::read(&*file, name, LEVEL, &mut lease)? {
         Ok(content) => (content, None),

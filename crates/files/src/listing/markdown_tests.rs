@@ -1,4 +1,5 @@
-//! What Markdown is rendered as, and that nothing else is in the output.
+//! Tests of the HTML that Markdown becomes: it has only the tags, attributes and URLs that are
+//! allowed.
 
 use proptest::prelude::*;
 
@@ -168,7 +169,7 @@ fn heavy_texts() -> Vec<String> {
     texts.push((0..1000).map(|at| "  ".repeat(at % 130) + "- a\n").collect());
     texts.push((0..500).map(|at| ">".repeat(at) + " a\n").collect());
     texts.push((1..700).map(|at| "`".repeat(at) + " ").collect());
-    // Lists in one another, and lines that belong to all of them.
+    // Nested lists, and lines that belong to all of them.
     let nested: String = (0..450).map(|at| "  ".repeat(at) + "- a\n").collect();
     texts.push(nested + &"a\n".repeat(25_000));
     texts.push(format!("{}a\n{}", "> ".repeat(32), "a\n".repeat(99_000)));
@@ -186,7 +187,7 @@ fn heavy_texts() -> Vec<String> {
     texts.extend(["", "#", "\0", "[a](b)"].map(str::to_owned));
     texts.push((0..30_000).map(|at| format!("# {at:x}\n")).collect());
     texts.push((0..20_000).map(|at| format!("[{at:x}]: b\n")).collect());
-    // The longest that are rendered.
+    // The longest beginnings that are rendered.
     for text in &mut texts {
         text.truncate(MAX_LEN);
         while memory(text).is_none() {
@@ -333,7 +334,7 @@ fn no_script(value: &str, schemes: &[&str]) -> Result<(), String> {
     if is_allowed { Ok(()) } else { Err(format!("a link to {value}")) }
 }
 
-/// Texts of what is special in Markdown, HTML and URLs.
+/// Texts made of parts that are special in Markdown, HTML and URLs.
 fn texts() -> impl Strategy<Value = String> {
     const PARTS: &[&str] = &[
         "[a](",

@@ -1,5 +1,5 @@
-//! The README of a folder, which its page shows below the entries. It is read like any other file of
-//! the folder, in the job that makes the page.
+//! The README of a folder, which its page shows below the entries. It is read like any other file
+//! of the folder, in the job that makes the page.
 
 use super::content::{self, Content};
 use super::read::Listing;
@@ -13,7 +13,7 @@ use crate::store::traits::{Kind, Opened, Store};
 /// The names of README files, in lower case. The first that can be shown is shown.
 const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
 
-/// The level of the highest heading. The section has level 2.
+/// The level of the README's highest heading. The heading of its section has level 2.
 const LEVEL: u8 = 3;
 
 /// The README of a folder.
@@ -26,7 +26,7 @@ pub(crate) struct Readme {
 
 impl Readme {
     /// Reads the README of `folder`. `None` if there is none that can be shown. The second value is
-    /// whether one is missing only because `lease` can't be resized for it. Blocks.
+    /// whether a README was left out because `lease` can't be resized for it. Blocks.
     pub(super) fn read(
         listing: &Listing,
         store: &dyn Store,

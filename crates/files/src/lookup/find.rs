@@ -54,7 +54,7 @@ pub(crate) struct OpenedEarlier {
     identity: Identity,
     /// The clock of the store, read before the file was opened.
     now: Stamp,
-    /// The descriptor is charged to a client while the file waits to be read.
+    /// Charges the descriptor to a client while the file waits to be read.
     permit: Option<Permit>,
 }
 
@@ -246,7 +246,8 @@ impl Lookup<'_> {
         reader: &Reader<'_>,
     ) -> Result<Option<Target>, LoadError> {
         let folder = self.folder;
-        // Before the file is read, so that no change between the two is missed.
+        // The tag says which changes its page has. Made before the file is read, so that no later
+        // change is missed.
         let tag = folder.live.as_ref().map(|live| live.tag(&self.mount.path_of(name)));
         let earlier = self.opened.take().filter(|opened| *opened.name == *name);
         let (now, file, identity, permit) = match earlier {
@@ -262,7 +263,7 @@ impl Lookup<'_> {
                 }
             }
         };
-        // A file without a size may get content while its identity stays.
+        // The content of a file of size 0, as in `/proc`, may change while its identity stays.
         let is_known = |(by, known): &(Rule, &Arc<FileEntry>)| {
             *by == rule && identity.size > 0 && known.original.is_of_file(name, &identity)
         };

@@ -19,7 +19,8 @@ use crate::respond::send::send;
 use crate::respond::substitutes::{Purpose, Slash, location, status};
 use crate::store::absent::Absent;
 
-/// The most folders above a missing name that are looked up, to find one to go back to.
+/// The most folders above a missing name that are looked up, to find one for the link of the error
+/// page.
 const MAX_FOLDERS_ABOVE: usize = 4;
 
 impl Site {
@@ -88,7 +89,8 @@ impl Site {
         self.respond(LookupRequest::requested(b"", view), &entry, responder)
     }
 
-    /// Answers a request of a page that reloads. Returns the responder if it is no such request.
+    /// Answers a request from a page that reloads after changes. For any other request, returns the
+    /// responder.
     fn answer_live<'r, 't>(
         &self,
         request: &Request<'_>,
@@ -232,7 +234,7 @@ impl Site {
         };
         let cors = self.cors(entry.mount);
         let cors_fields = cors.constant_fields();
-        // Usually there are none, and a missing file is answered without an allocation.
+        // Usually CORS adds no fields, and a missing file is answered without an allocation.
         let fields = match cors_fields.is_empty() {
             true => Cow::Borrowed(fields),
             false => {
@@ -260,7 +262,7 @@ impl Site {
         let Ok(path) = RequestPath::parse(view.path(), &mut scratch) else { return Some(1) };
         let name = path.name();
         let ends = || name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        // The slash in front of the name is the first.
+        // Slash 1 is the one in front of the name.
         let numbers = 2..ends().count() + 2;
         let mut folders = ends().rev().zip(numbers.rev()).take(MAX_FOLDERS_ABOVE);
         let nearest = folders.find(|(end, _)| self.shows_something(&name[..=*end], now));

@@ -152,7 +152,7 @@ impl Mounts {
         explanation
     }
 
-    /// The result for the requested path: a listing is read, too.
+    /// The entry for the requested path. If it is a listing, its folder must be readable, too.
     fn requested(&self, path: RequestPath<'_>, query: Option<&[u8]>) -> Arc<Entry> {
         let entry = match self.find(path.key()) {
             Some((mount, _)) if is_requested(self, path, query) => {
@@ -187,7 +187,7 @@ impl Mounts {
         listing_headers::head(&folder.options, None, Format::Html, b"", None, is_live).fields
     }
 
-    /// The same folders, which record the names that can't be opened.
+    /// The same folders, with stores that record the names that can't be opened.
     fn watched(&self) -> (Self, Arc<Failures>) {
         let failures = Arc::<Failures>::default();
         let watched = self.map_folders(|folder| {
@@ -238,7 +238,7 @@ impl Mounts {
 }
 
 impl Explanation {
-    /// That of a response without a folder.
+    /// The explanation of a response without a folder.
     fn of(status: Status, rule: Rule, fields: Fields) -> Self {
         Self {
             status,

@@ -152,7 +152,7 @@ impl FileHandler {
         self.progress_with_permit(progress, arrived, || request)
     }
 
-    /// As [`Self::progress`]. Returns the permit that the request had, if it needs none.
+    /// As [`Self::progress`]. Drops the permit that the request had, if it isn't needed.
     fn progress_with_permit(
         &mut self,
         progress: Progress<'_, '_>,
@@ -192,7 +192,7 @@ impl FileHandler {
 }
 
 impl Handler for FileHandler {
-    #[inline(always)] // Each wire has a copy, for most requests.
+    #[inline(always)] // Each wire has a copy, which runs for most requests.
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.method() {
             Method::Get | Method::Head => {

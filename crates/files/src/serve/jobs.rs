@@ -118,7 +118,7 @@ impl Site {
                     }
                     Ok(entry) if charge.take(None) => completer.complete(&entry, charge.permit),
                     Ok(entry) => {
-                        // Closed before the requests go on.
+                        // Closes the file before the waiting requests go on.
                         drop(entry);
                         completer.no_permit();
                     }
@@ -255,7 +255,7 @@ impl Site {
     ) -> Option<AwaitedJob> {
         let now = responder.now();
         let mut in_flight = self.inner.in_flight.borrow_mut();
-        // A lookup that has started may have read what was there before the request.
+        // A lookup in flight may have read the file before this request arrived.
         if kind != JobKind::Compress && self.looks_up_always(key) {
             in_flight.remove(&name);
         }
@@ -327,8 +327,8 @@ impl Site {
         self.look_up(awaited.lookup(view), JobKind::ReadWhole, None, responder)
     }
 
-    /// The file is open, and the share of open files of the client is spent, or of the client whose
-    /// job it was: waits for a permit, and then looks up again.
+    /// The share of open files is spent: that of this client, or that of the client whose job this
+    /// request joined. Waits for a permit, if the request needs one, and then looks up again.
     pub(crate) fn on_no_permit<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -345,8 +345,9 @@ impl Site {
         wait_for_file(budgets, &self.inner.retry, view, responder).into()
     }
 
-    /// Whether a job charges the client for a file that it opens. Over HTTP/2, where one connection
-    /// starts many lookups: their results would hold files until their event loop takes them.
+    /// Whether a job charges the client for a file that it opens: over HTTP/2, unless the request
+    /// has a permit. There, one connection starts many lookups, and each result may hold an open
+    /// file until the event loop takes it.
     fn must_charge(&self, view: RequestView<'_>) -> bool {
         view.request().version() == Version::Http2 && self.inner.granted.borrow().is_none()
     }

@@ -44,7 +44,7 @@ pub(crate) struct PendingListing {
     /// Whether the page of a file is requested.
     is_file: bool,
     title: Box<[u8]>,
-    /// For the files that an archive keeps open.
+    /// The permit for the files that an archive keeps open.
     open_files: Option<Permit>,
     /// Dropping it cancels the job.
     _waiter: Waiter,
@@ -87,7 +87,7 @@ fn requested_format(
 }
 
 impl PendingListing {
-    /// Starts the job that reads the folder or the file. Returns `None` if it sent an error instead.
+    /// Starts the job that reads the folder or the file. Returns `None` if this sent an error.
     pub(crate) fn start(
         mounts: &Mounts,
         request: OwnedRequest,
@@ -261,7 +261,7 @@ impl PendingListing {
                 Ok(evaluated) => evaluated,
                 Err(answer) => return (answer, None),
             };
-        // Several ranges get the whole archive, which RFC 9110, 14.2 permits.
+        // A request for several ranges gets the whole archive, which RFC 9110, 14.2 permits.
         let (status, fields, part) = match ranges {
             Ranges::One(part) => {
                 let range = part.content_range(len);

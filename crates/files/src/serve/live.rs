@@ -1,4 +1,4 @@
-//! The script of pages that reload after changes, and its WebSocket, at paths that no file can have.
+//! The script of pages that reload after changes, and its WebSocket. No file can have their paths.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::live::page::{CHANNEL_PATH, SCRIPT, SCRIPT_PATH};
 use crate::lookup::rule::Rule;
 use crate::options::fields::with;
 
-/// The most bytes of a message from a page, which has nothing to say.
+/// The most bytes of a message from a page. Our script sends none.
 const MAX_MESSAGE: usize = 1024;
 
 /// The changes that the pages of a shard follow.
@@ -28,7 +28,7 @@ impl LivePages {
         Self { live: Arc::clone(live), sockets: Rc::new(Config::new(limits)) }
     }
 
-    /// Opens a WebSocket, or says why not. Only pages of this server may.
+    /// Opens a WebSocket, or answers why not. Only pages of this server may open one.
     fn open(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let has_tls = responder.peer().tls.is_some();
         match Handshake::read(request, has_tls, &self.sockets) {
@@ -48,7 +48,7 @@ impl LivePages {
         responder: Responder<'r, 't>,
     ) -> Result<Answer, Responder<'r, 't>> {
         match request.path() {
-            // A success would make a client of CONNECT take the script for frames.
+            // After a 200 to CONNECT, the client would read the script as WebSocket frames.
             SCRIPT_PATH if request.method() != Method::Connect => {
                 let body = Body::Copied(SCRIPT.as_bytes());
                 Ok(responder.send(Status::OK, &script_fields(), body))

@@ -22,8 +22,8 @@ pub(super) enum PieceData {
     Shared(Bytes),
     File {
         range: FileRange,
-        /// The rest of the range that was written is in another output, so that the file is checked
-        /// there: see [`Output::move_front`](crate::Output::move_front).
+        /// The range that was written goes on in a later piece, of this or another output. The file
+        /// is checked there: see [`Output::move_front`](crate::Output::move_front).
         goes_on: bool,
     },
 }
@@ -36,7 +36,7 @@ impl PieceData {
         }
     }
 
-    /// This piece, if it is a range that begins where `before` ends, and whether it goes on.
+    /// The range of this piece and its `goes_on`, if it begins in the file where `before` ends.
     pub(super) fn continuing(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
         match self {
             Self::File { range, goes_on }
@@ -49,7 +49,7 @@ impl PieceData {
         }
     }
 
-    /// This piece at the front, of which a driver may send at most `max` bytes.
+    /// This piece as the part at the front. The driver may send at most `max` bytes of it.
     pub(super) fn part(&self, max: u64) -> Part<'_> {
         match self {
             Self::Shared(bytes) => Part::Memory(bytes),

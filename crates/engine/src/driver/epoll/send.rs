@@ -1,10 +1,10 @@
 //! Sends output: memory with `send` or `sendmsg`, files with `sendfile`. Where `sendfile` doesn't
-//! work, a file is read into the driver's buffer for input, and sent from it. So are several short
-//! ranges of files, with the bytes between them, as in frames: one `sendmsg` instead of two calls
-//! for each range.
+//! work, a file is read into the driver's buffer for input, and sent from it. Several short ranges
+//! of files are sent that way, too, with the bytes between them, such as the headers of frames: one
+//! `sendmsg` instead of two calls for each range.
 //!
-//! `sendfile` waits for the disk if the content is not in the page cache, and has no flag against
-//! that. So a file on a disk is probed first, once per quantum, by reading the last byte of the
+//! `sendfile` waits for the disk if the content is not in the page cache. No flag prevents that.
+//! So a file on a disk is probed first, once per quantum, by reading the last byte of the
 //! quantum with `RWF_NOWAIT`: the kernel reads ahead in order, so the last page comes last.
 //! (`cachestat` also counts pages that are still being read, and is newer than the oldest Linux
 //! that we support.)
@@ -90,7 +90,7 @@ impl Epoll {
                         None => return (count, SendStatus::NeedsRead),
                         // The file ends before its range does.
                         Some(Ok(0)) => return (count, SendStatus::FileChanged),
-                        // A short `sendfile` doesn't show that the socket is full, the next does.
+                        // After a short `sendfile`, the socket may have room: call it again.
                         Some(Ok(sent)) => (Ok(sent), sent),
                         Some(Err(Failure::File(error))) => {
                             return (count, SendStatus::FileFailed(error));
@@ -128,7 +128,7 @@ impl Epoll {
     /// memory before and between them: about `max` bytes at most, and at most [`GATHERED`] of the
     /// files. Returns what [`Epoll::send_memory`] does; `None` if it has read nothing.
     ///
-    /// What the socket doesn't take is read again.
+    /// What the socket doesn't take is read again for the next send.
     fn send_gathered(
         &mut self,
         fd: &OwnedFd,
@@ -150,8 +150,8 @@ impl Epoll {
     ) -> Option<(Result<usize, Errno>, usize)> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let (mut filled, mut has_file, mut more_follows) = (0, false, false);
-        // Only a beginning of the part before was read: it was longer than the room, or the file
-        // has become shorter.
+        // Only the beginning of the previous part was read: the part was longer than the room, or
+        // its file has become shorter.
         let mut is_cut = false;
         for part in out.parts(max) {
             let bytes = match part {
@@ -284,7 +284,8 @@ impl Epoll {
         }
     }
 
-    /// Whether the byte at `offset` can be read without waiting for a disk. True after the end.
+    /// Whether the byte at `offset` can be read without waiting for a disk. True at the end of the
+    /// file and after it.
     fn is_resident(&mut self, file: BorrowedFd<'_>, offset: u64) -> bool {
         self.calls.probe += 1;
         let byte = &mut [0];
