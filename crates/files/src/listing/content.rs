@@ -114,14 +114,15 @@ impl Content {
         }
     }
 
-    /// The most bytes that [`Self::write`] writes, without the name.
-    pub(super) fn max_len(&self) -> usize {
+    /// The most bytes that [`Self::write`] writes with this `name`.
+    pub(super) fn max_len(&self, name: &[u8]) -> usize {
         let text = match &self.form {
             Form::Plain(text) => MAX_ESCAPED * text.len(),
             #[cfg(feature = "markdown")]
             Form::Rendered(html) => html.len(),
         };
-        text + 256
+        // The name is in a URL, where a byte takes up to 3, and in text.
+        text + (3 + MAX_ESCAPED) * name.len() + 256
     }
 
     /// Writes it as HTML. `name` is the name of the file.

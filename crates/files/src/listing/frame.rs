@@ -15,9 +15,6 @@ const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/s
 /// The name of the root on a page. A script replaces it by the host.
 pub(super) const ROOT: &str = "Files";
 
-/// The most bytes that the functions below write, without the title and the path.
-pub(super) const MAX_LEN: usize = STYLE.len() + ICONS.len() + HOST_SCRIPT.len() + 4096;
-
 /// The segments of a path, decoded for display.
 pub(super) fn segments(path: &[u8]) -> Vec<Vec<u8>> {
     let named = path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty());

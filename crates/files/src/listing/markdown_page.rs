@@ -12,10 +12,6 @@ use crate::store::traits::{Opened, Store};
 /// The level of the highest heading. The name of the file has level 1.
 const LEVEL: u8 = 2;
 
-/// The most bytes of HTML for one byte of a requested path: `%22` becomes `&quot;`, and the name of
-/// a folder becomes a link of 40 bytes.
-const MAX_PER_PATH_BYTE: usize = 48;
-
 /// Makes the page of the file `name`. `path` is its requested path, percent-encoded, and `script`
 /// is put at the end. Blocks.
 ///
@@ -38,15 +34,7 @@ pub(super) fn make(
     let segments = frame::segments(path);
     let own_name = segments.last().map_or(name, |name| name);
     let title = content.title.as_ref().map_or(own_name, |title| title.as_bytes());
-    let max_len = frame::MAX_LEN
-        + MAX_PER_PATH_BYTE * path.len()
-        + 8 * title.len()
-        + content.max_len()
-        + script.len();
-    if !lease.resize(content.memory() + max_len) {
-        return Err(Absent::Exhausted);
-    }
-    let mut html = Vec::with_capacity(max_len);
+    let (mut html, mut closing) = (Vec::new(), Vec::new());
     let out = &mut html;
     frame::head(title, out);
     put!(out, "<header>\n");
@@ -59,11 +47,18 @@ pub(super) fn make(
         put!(out, "<p class=\"note\">This file is shown as plain text, because {why}.</p>\n");
     }
     put!(out, "<article class=\"readme doc\">\n");
-    content.write(own_name, out);
+    let out = &mut closing;
     put!(out, "</article>\n</main>\n<footer>The source of this page is ");
     content::link(own_name, out);
     put!(out, ".</footer>\n</body>\n</html>\n");
     out.extend_from_slice(script);
-    debug_assert!(out.len() <= max_len, "{} of {max_len}", out.len());
+    let max_len = html.len() + content.max_len(own_name) + closing.len();
+    if !lease.resize(content.memory() + max_len) {
+        return Err(Absent::Exhausted);
+    }
+    html.reserve_exact(max_len - html.len());
+    content.write(own_name, &mut html);
+    html.extend_from_slice(&closing);
+    debug_assert!(html.len() <= max_len, "{} of {max_len}", html.len());
     Ok(Page::new(html, true, lease))
 }

@@ -56,6 +56,17 @@ fn a_query_asks_for_a_markdown_file_as_a_page() {
 }
 
 #[test]
+fn the_memory_of_a_page_includes_its_links_to_the_folders_above() {
+    let path = format!("{}a.md", "x/".repeat(500));
+    let mut client = client(folder(&[(&path, "text")]));
+    let got = client.get(&format!("/{path}?format=html"));
+    // One link leads up 499 levels, one 498, and so on.
+    let links = "../".len() * (1..500).sum::<usize>();
+    assert_eq!(got.status, 200);
+    assert!(got.text().len() > links && got.text().contains("<p>text</p>"));
+}
+
+#[test]
 fn pages_are_revalidated_and_compressed_and_heads_are_the_same() {
     let mut client = client(folder(&[("a.md", &"# A\n\nword ".repeat(500))]));
     let got = client.get("/a.md?format=html");
