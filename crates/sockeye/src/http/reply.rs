@@ -258,10 +258,10 @@ impl Reply {
         Self::pull(head, Pieces(pieces.into_iter()))
     }
 
-    /// Switches to the protocol that `make` returns: in HTTP/1.1 the connection, by a 101 with `name`
-    /// in `Upgrade` and with `fields`; in HTTP/2 the request's stream, by a 200 with `fields` (RFC
-    /// 8441). The protocol gets [`Event::Open`](crate::Event::Open), then the bytes after the
-    /// request. For WebSockets, use [`ws`](super::ws).
+    /// Switches to the protocol that `make` returns: in HTTP/1.1 the connection, by a 101 with
+    /// `name` in `Upgrade` and with `fields`; in HTTP/2 the request's stream, by a 200 with
+    /// `fields` (RFC 8441). The protocol gets [`Event::Open`](crate::Event::Open), then the bytes
+    /// after the request. For WebSockets, use [`ws`](super::ws).
     ///
     /// [`Upgrade`](super::Upgrade), in the request's extensions, has what the client asks for. A
     /// request that can't be upgraded (one that doesn't ask, has a body in HTTP/1.1, or comes while
@@ -375,7 +375,7 @@ impl PendingReply {
 
 /// Receives a request's body as it arrives: see [`Body::receive`](super::Body::receive).
 pub trait BodyReceiver: Send + 'static {
-    /// Receives a piece of the body, of 1 byte to 64 KiB. To get the next piece, return
+    /// Receives a piece of the body, of 1 byte to 68 KiB. To get the next piece, return
     /// [`Reply::read_more`] with `self`. The work of a [`Reply::run`] may return it, too; until
     /// then, nothing is read. With any other [`Reply`], the rest of the body is not read.
     ///
