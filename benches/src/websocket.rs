@@ -1,4 +1,5 @@
-//! The WebSockets of the rows whose names begin with `ws`: how they are opened, and their messages.
+//! The WebSockets of the benchmark's rows whose names begin with `ws`: how they are opened, and
+//! their messages.
 
 use std::{
     io::{Read, Write},
@@ -69,7 +70,7 @@ pub(crate) fn open(stream: &mut (impl Read + Write)) -> Result<()> {
 
 /// The request that opens a WebSocket.
 pub(crate) fn opening() -> (ClientHandshake, Vec<u8>) {
-    // The key proves that the server understands it, and needs to be no secret.
+    // The key only proves that the server speaks WebSocket: it needs to be no secret.
     let handshake = ClientHandshake::new([7; 16], &Rc::default());
     let request = handshake.request("localhost", "/", &Fields::new());
     (handshake, request)

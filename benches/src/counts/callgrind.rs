@@ -10,8 +10,9 @@ use std::{
 use super::scene;
 use crate::Result;
 
-/// Number of counted turns: enough that work done once per second adds little to each request, and
-/// not more than are made within a second.
+/// Number of counted turns of the event loop: enough that work done once per second adds little to
+/// each request, and few enough that callgrind makes them within a second, before that work is due
+/// again.
 fn turns(name: &str) -> usize {
     match name {
         "h2-small" => 25,

@@ -11,7 +11,7 @@ pub struct Directory {
     pub(crate) new_nonce: String,
     pub(crate) new_account: String,
     pub(crate) new_order: String,
-    /// RFC 9773, 3.
+    /// The URL at which the authority says when to renew a certificate (RFC 9773, 3).
     pub(crate) renewal_info: Option<String>,
     /// Where its terms of service are.
     pub(crate) terms: Option<String>,

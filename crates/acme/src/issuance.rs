@@ -1,4 +1,5 @@
-//! One certificate, from the directory to the download: a state machine without I/O.
+//! Gets one certificate, from the request for the CA's directory (its list of URLs) to the download
+//! of the certificate: a state machine without I/O.
 
 use std::fmt;
 use std::mem;
@@ -70,11 +71,12 @@ impl fmt::Debug for Issued {
     }
 }
 
-/// Maximum number of refused nonces in a row. An authority that has restarted refuses one; pebble
-/// refuses some on purpose.
+/// Maximum number of refused nonces in a row. An authority that has restarted refuses one; the test
+/// server pebble refuses some on purpose.
 const MAX_BAD_NONCES: u32 = 10;
 
-/// Maximum time to wait for one validation, or for the certificate, in total.
+/// Maximum time to wait for one validation, or for the certificate: the sum of the waits between
+/// polls.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// Maximum number of polls for one validation, or for the certificate.
@@ -83,7 +85,7 @@ const MAX_POLLS: u32 = 60;
 /// The shortest and the longest wait between two polls, whatever the authority says.
 const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
-/// One certificate, from the directory to the download. Call [`step`](Issuance::step) until it
+/// Gets one certificate: see the module. Call [`step`](Issuance::step) until it
 /// returns [`Step::Done`] or a failure. A failure ends it: begin a new one.
 #[derive(Debug)]
 pub struct Issuance<'a> {
@@ -120,7 +122,7 @@ enum Stage {
     Contact,
     /// The order, after it was made.
     NewOrder,
-    /// An authorization of the order.
+    /// An authorization of the order (RFC 8555, 7.1.4): for each name, how it may be validated.
     Authorization(String),
     /// No response: the caller has to present the challenge first.
     Present { authorization: String, challenge: String },
@@ -128,9 +130,9 @@ enum Stage {
     Challenge { authorization: String, challenge: String },
     /// The result of the validation.
     Validation(String),
-    /// The order, which is polled after all names were validated, and after it was finalized.
+    /// The order, as the response to a poll.
     Order,
-    /// The order, after it was finalized (RFC 8555, 7.4).
+    /// The order, as the response to the request that finalizes it (RFC 8555, 7.4).
     Finalize,
     /// The certificate.
     Download(String),

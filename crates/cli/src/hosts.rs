@@ -20,7 +20,7 @@ pub(crate) fn allowed(names: &[String]) -> Result<AllowedHosts, BadHostName> {
     names.iter().try_fold(hosts, |hosts, name| hosts.allow(name))
 }
 
-/// Allows these host names, too.
+/// Allows these host names of certificates, too. Names that aren't valid host names are left out.
 pub(crate) fn and(hosts: AllowedHosts, names: &[String]) -> AllowedHosts {
     names.iter().fold(hosts, |hosts, name| hosts.clone().allow(name).unwrap_or(hosts))
 }

@@ -19,7 +19,7 @@ use crate::error::Error;
 /// the folder.
 pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = path(flag)?;
-    // A folder that can't be looked at can't be used either, which its user reports.
+    // If the folder can't be looked at, the code that uses it fails, and says why.
     let Ok(found) = folder.metadata() else { return Ok(folder) };
     match fault(found.uid(), found.mode(), geteuid().as_raw()).filter(|_| found.is_dir()) {
         None => Ok(folder),

@@ -214,7 +214,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
         pending: Box<PendingMessage>,
         responder: HttpResponder<'_, '_>,
     ) -> HttpAnswer {
-        // When more content arrives, the handler may make more promises.
+        // While content is still to come, the handler may yet make a promise.
         let has_promise = pending.content.is_some() || !pending.request.tickets.is_empty();
         let Some(Response { message, fault }) = answer.into_response(has_promise) else {
             let reads = pending.content.as_ref().is_some_and(|content| !content.paused);
@@ -302,7 +302,8 @@ fn status_for_code(code: &str) -> Status {
     }
 }
 
-/// The code of the error response to an error in HTTP: one that messages use, too, or else `code`.
+/// The code in the error message for an error of HTTP: the one that frames use for the same error,
+/// or else `code`.
 fn message_code(status: Status, code: &'static str) -> &'static str {
     match status {
         Status::BAD_REQUEST if code == "eof_in_body" => "incomplete",
@@ -393,7 +394,7 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
         let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
         let request = &mut pending.request;
         if !request.take_ticket(ticket) {
-            // The promise belongs to an earlier message that was answered before.
+            // The promise isn't one of this request's.
             return self.continue_with(Answer::LATER, pending, responder);
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };

@@ -29,8 +29,9 @@
 //! }
 //! ```
 //!
-//! Clients that speak HTTP/2 get it: with TLS (ALPN), and without it by prior knowledge. [`http`] also
-//! has request bodies, streams, server-sent events and WebSockets ([`http::ws`]). [`message`] answers messages with a closure.
+//! Clients that speak HTTP/2 get it: with TLS (ALPN), and without it by prior knowledge. [`http`]
+//! also has request bodies, streams, server-sent events and WebSockets ([`http::ws`]). [`message`]
+//! answers messages with a closure.
 //!
 //! # An axum app in ten lines
 //!
@@ -147,7 +148,8 @@
 //! let serving = Serving::start(&addresses, usable_cores(), Config::default(), move |_, _| {
 //!     let config = Rc::new(http_core::ServerConfig::default());
 //!     let site = folder.site(CacheLimits::default());
-//!     // The pair also closes files that have not been requested for a while.
+//!     // A pair is a service with a deadline: the site closes files that nobody has requested for a
+//!     // while. The closure makes the protocol of each connection.
 //!     (site.clone(), move |_: &Peer| http_core::Server::new(config.clone(), site.clone()))
 //! })?;
 //! # use std::io::{Read, Write};
@@ -186,10 +188,10 @@
 //! | `aws-lc-rs` | no | the same by aws-lc-rs, instead of `ring` if both are enabled |
 //!
 //! A service that serves no folder builds faster with `default-features = false`; with `tls`, it
-//! needs `ring` or `aws-lc-rs` then. With aws-lc-rs, RSA handshakes cost half as much CPU, handshakes
-//! with P-256 keys about 15 % less, and key exchange is post-quantum with clients that support it; it
-//! takes twice as long to build. The program `sockeye` is the crate `sockeye-cli`, with the same two
-//! features.
+//! needs `ring` or `aws-lc-rs` then. With aws-lc-rs, RSA handshakes cost half as much CPU,
+//! handshakes with P-256 keys about 15 % less, and key exchange is post-quantum with clients that
+//! support it; it takes twice as long to build. The program `sockeye` is the crate `sockeye-cli`,
+//! with the same two features.
 
 #![forbid(unsafe_code)]
 

@@ -48,8 +48,8 @@ pub(crate) struct Exchange<S> {
 struct ActiveRequest {
     /// Whether the method is HEAD.
     head_only: bool,
-    /// The ticket of the promise that the task fulfills with the [`ResponseStart`], and then of
-    /// those that it fulfills with a [`Batch`].
+    /// The ticket of the promise that the task fulfills next: first with the [`ResponseStart`],
+    /// then with a [`Batch`] of the response's body at a time.
     awaited: Option<Ticket>,
     /// Asks the task for the next [`Batch`].
     batch_requests: mpsc::UnboundedSender<Promise>,
@@ -213,7 +213,8 @@ where
         convert::ALLOW
     }
 
-    /// Every upgrade is allowed: the service refuses those that it doesn't want, as over HTTP/1.1.
+    /// Asked over HTTP/2. Every upgrade is allowed: the service refuses those that it doesn't want,
+    /// as it does over HTTP/1.1.
     #[cfg(feature = "upgrade")]
     fn can_upgrade(&self, _: &[u8]) -> bool {
         true

@@ -95,7 +95,7 @@ impl<D: Driver> Shard<D> {
             Phase::Draining { accepts_until, .. } if !self.listeners.is_empty() => {
                 Some(accepts_until)
             }
-            // Only the driver is awaited: see `is_done`.
+            // The shard only waits for the driver to give outputs of closed connections back.
             Phase::Draining { .. } if self.conns.is_empty() => None,
             Phase::LameDuck { until } | Phase::Draining { until, .. } => Some(until),
         };

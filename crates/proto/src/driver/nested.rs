@@ -10,9 +10,9 @@ use crate::protocol::Context;
 use crate::remote::Key;
 use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
 
-/// A session that runs inside another one: in one of its [`Stream`]s, or in messages that it frames.
-/// The outer session's protocol owns it, and makes all calls during its own turns, which provide the
-/// clocks and the context.
+/// A session that runs inside another one: in one of its [`Stream`]s, or in messages that it
+/// frames. The outer session's protocol owns it, and makes all calls during its own turns, which
+/// provide the clocks and the context.
 ///
 /// ```text
 ///   outer protocol                              nested session
@@ -28,9 +28,10 @@ use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
 /// false. A panic ends the nested session only.
 ///
 /// Promises and remotes that were made in its turns send to the outer session, with the number of
-/// the stream that it runs in ([`Turn::stream`]). The outer protocol passes these events on by
-/// [`NestedSession::deliver`]. Its turns carry this number, too. So a protocol that has streams
-/// itself, such as HTTP/2, can't run in a stream, since the numbers would be ambiguous.
+/// the stream that it runs in ([`Turn::stream`]). The outer protocol passes what they send on by
+/// [`NestedSession::deliver`]. The turns of the nested session carry this number, too. So a
+/// protocol that has streams itself, such as HTTP/2, can't run in a stream, since the numbers would
+/// be ambiguous.
 pub struct NestedSession {
     session: Session,
     /// Its output is full at this many bytes.
@@ -67,7 +68,7 @@ impl Owner for NestedOwner<'_> {
         self.stream
     }
 
-    // Most sessions are idle, and hold no output then.
+    // Not from a pool: most sessions are idle, and an idle session holds no output.
     fn lend_output(&mut self) -> Box<Output> {
         Box::default()
     }
@@ -97,10 +98,10 @@ impl NestedSession {
         Self { session, room, stream: outer.stream, is_withheld: false, has_ended: false }
     }
 
-    /// As [`NestedSession::new`], in `stream`, if [`Turn::switch_to`] was called in a turn of it.
-    /// Remotes that were made in the stream send to this session from now on. `outer`: a turn of
-    /// the outer session. The new session's output goes to the stream, by
-    /// [`NestedSession::move_to_stream`].
+    /// As [`NestedSession::new`], in `stream`, for the protocol that [`Turn::switch_to`] was given
+    /// in a turn of it. `None` if it was not called. Remotes that were made in the stream send to
+    /// this session from now on. `outer`: a turn of the outer session. The new session's output
+    /// goes to the stream, by [`NestedSession::move_to_stream`].
     pub fn in_stream(stream: &mut Stream, outer: &Turn<'_>) -> Option<Self> {
         let (protocol, room) = (stream.take_switch()?, stream.room());
         let mut nested = Self::new(protocol, room, &stream.turn(outer));
@@ -200,8 +201,8 @@ impl NestedSession {
     }
 
     /// Moves all output to the output of `stream`, where it counts as in flight until the stream
-    /// moves it on. Counts as sent what the stream has moved on. Call this after each call of
-    /// another method, and when the stream has moved output on. In the latter case, call
+    /// moves it to the connection's output. What the stream has moved there counts as sent. Call
+    /// this after each call of another method, and when the stream has moved output: then call
     /// [`NestedSession::progress`] next.
     pub fn move_to_stream(&mut self, stream: &mut Stream) {
         match self.session.take_output() {
@@ -219,8 +220,8 @@ impl NestedSession {
         self.session.output = None;
     }
 
-    /// Sends [`Event::Room`] and [`Event::Sent`] if they are due. Offers input that was kept because
-    /// the output was full.
+    /// Sends [`Event::Room`] and [`Event::Sent`] if they are due. Offers input that was kept
+    /// because the output was full.
     pub fn progress(&mut self, outer: &Turn<'_>) {
         let owner = &mut self.owner(outer);
         self.session.progress(owner);
