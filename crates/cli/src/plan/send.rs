@@ -22,6 +22,9 @@ use crate::target::Target;
 /// File descriptors of a client besides its connections, with a margin.
 const OTHER_DESCRIPTORS: u64 = 32;
 
+/// How long a server may take to close the connection after a WebSocket is closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The connections, for bytes and messages.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -104,7 +107,10 @@ pub(crate) fn send_websocket(mut flags: args::Send) -> Result<SendWebSocket, Err
     let contents = std::mem::take(&mut flags.contents);
     let request = UpgradeRequest::new(&flags.target, &flags.websocket.header)?;
     let messages = websocket::read(contents, &flags.message.file, flags.websocket.binary)?;
-    let client = client(&flags)?;
+    let mut client = client(&flags)?;
+    // After both close frames, the server closes the connection (RFC 6455, 7.1.1).
+    client.config.linger =
+        Linger { quiet: CLOSE_TIMEOUT, total: CLOSE_TIMEOUT, ..Linger::default() };
     let typed = &flags.message;
     Ok(SendWebSocket {
         client,

@@ -147,6 +147,19 @@ fn contents_are_sent_as_typed_and_none_means_standard_input() {
 }
 
 #[test]
+fn only_after_a_websocket_is_the_server_given_time_to_close_the_connection() {
+    let flags = |target: &str| {
+        let line = CommandLine::read(["sockeye", "send", target, "one"]).unwrap();
+        let Command::Send(flags) = line.command else { panic!("not a command line of send") };
+        flags
+    };
+    let websocket = send_websocket(flags("ws://127.0.0.1:1/")).unwrap();
+    assert_eq!(websocket.client.config.linger.total, Duration::from_secs(1));
+    let bytes = send_bytes(flags("tcp://127.0.0.1:1")).unwrap();
+    assert_eq!(bytes.client.config.linger.total, Duration::ZERO);
+}
+
+#[test]
 fn the_flags_of_messages_reach_the_plan() {
     let folder = Folder::new("messages");
     let file = folder.join("file");

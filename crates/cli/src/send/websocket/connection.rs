@@ -1,7 +1,6 @@
 //! One connection: opens a WebSocket, and ends when it is closed or makes no progress.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use sockeye::http_core::ws::{self, ClientHandshake, CloseCode, Config, MaskKeys, Opening};
 use sockeye::proto::{Blame, Consumed, End, Event, Fault, Protocol, Reason, Time, Turn};
@@ -13,10 +12,6 @@ use crate::quantity::Span;
 use crate::random;
 use crate::send::report::Ending;
 use crate::text;
-
-/// How long a server may take to close the connection after the WebSocket is closed (RFC 6455,
-/// 7.1.1).
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum size of a control frame, in bytes. Pings and pongs don't count as progress.
 const CONTROL_FRAME: usize = 2 + 4 + 125;
@@ -47,9 +42,8 @@ enum State {
     /// The server refused the handshake. The rest of its response is read.
     Refused(Refusal),
     Open(Box<ws::Connection<Handler>>),
-    /// The WebSocket is closed. If the server has not closed the connection by this time, the
-    /// client does.
-    Closed(Time),
+    /// The WebSocket is closed.
+    Closed,
     /// An error ends the connection.
     Failed,
 }
@@ -138,7 +132,7 @@ impl Connection {
         }
         let is_closed = self.progress.closed.borrow().is_some();
         if is_closed && matches!(self.state, State::Open(_)) {
-            self.state = State::Closed(turn.now() + CLOSE_TIMEOUT);
+            self.state = State::Closed;
         }
         // The timeout starts when an answer becomes due.
         let is_due = self.is_due();
@@ -170,11 +164,6 @@ impl Connection {
     }
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if let State::Closed(until) = self.state
-            && until <= turn.now()
-        {
-            turn.end(End::Close);
-        }
         if !self.is_due() || turn.now() < self.since + self.settings.timeout {
             return Ok(());
         }
@@ -387,7 +376,6 @@ impl Protocol for Connection {
     fn deadline(&self) -> Option<Time> {
         let websocket = match &self.state {
             State::Open(websocket) => websocket.deadline(),
-            State::Closed(until) => Some(*until),
             _ => None,
         };
         let due = self.is_due().then(|| self.since + self.settings.timeout);
