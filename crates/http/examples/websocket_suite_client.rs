@@ -4,8 +4,8 @@
 //! websocket_suite_client HOST:PORT [--deflate]
 //! ```
 //!
-//! It asks how many cases there are, and echoes the messages of each. Bytes go between a blocking
-//! socket and the protocol, without an engine.
+//! The client asks for the number of test cases, then runs each one as an echo. It passes bytes
+//! between a blocking socket and the protocol, without an engine.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -21,7 +21,7 @@ use sockeye_http::ws::{
 };
 use sockeye_proto::harness::Harness;
 
-/// A server that sends nothing for this long has failed.
+/// The client gives up if the server sends nothing for this long.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         [address, flag] if flag == "--deflate" => (address, true),
         _ => return Err("usage: websocket_suite_client HOST:PORT [--deflate]".into()),
     };
-    // The largest message and the smallest fragments of group 9.
+    // Enough for the largest message and the smallest fragments in group 9 of the suite.
     let limits = Limits { message: 16 << 20, fragments: 65_536, ..Limits::default() };
     let config = Config::new(limits);
     let config = if deflates { config.deflating(DeflateOptions::new()) } else { config };
@@ -89,7 +89,7 @@ impl Client<'_> {
                 if output.is_empty() {
                     break;
                 }
-                // A server that has found an error reads no more.
+                // The write fails if the server has found an error, and stopped reading.
                 let _ = socket.write_all(&output);
             }
             if side.fault().is_some() || side.end().is_some() {
@@ -115,7 +115,7 @@ impl Handler for Echo {
     }
 }
 
-/// Keeps the last text.
+/// Stores the last text message.
 struct Note(Rc<RefCell<String>>);
 
 impl Handler for Note {

@@ -1,5 +1,5 @@
-//! HTTPS, with a certificate that may be replaced while the service runs. The response says what the
-//! handshake has agreed on, and whose certificate the client has.
+//! HTTPS, with a certificate that may be replaced while the service runs. The response shows the
+//! TLS version, the cipher suite, and the subject of the client's certificate.
 //!
 //! ```console
 //! $ openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=localhost \
@@ -9,7 +9,7 @@
 //! TLSv1.3 with TLS_AES_256_GCM_SHA384, no client certificate
 //! ```
 //!
-//! A fourth argument is a file with the authorities of clients' certificates.
+//! An optional fourth argument is a file with CA certificates, which verify clients' certificates.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -50,11 +50,11 @@ impl Handler for Follower {
 
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
         let Some(news) = &mut self.1 else { return };
-        while news.forward(socket).is_err() {} // It missed numbers that don't matter any more.
+        while news.forward(socket).is_err() {} // Missed numbers don't matter: newer ones follow.
     }
 }
 
-/// Counts at every `interval`, on a thread of its own.
+/// Serves a counter. A thread increments it every `interval`.
 pub(crate) fn serve(address: ListenAddr, interval: Duration) -> Result<Serving, ServeError> {
     let counter = Arc::new(Counter { value: Mutex::new(0), news: Broadcast::latest() });
     let weak = Arc::downgrade(&counter);

@@ -1,4 +1,4 @@
-//! The smallest WebSocket service: each message comes back.
+//! The smallest WebSocket service: it sends each message back.
 //!
 //! ```console
 //! $ cargo run --example websocket_echo 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/
@@ -25,7 +25,7 @@ socket.onclose = event => show(`closed: ${event.code} ${event.reason}`);
 pub(crate) fn serve(address: ListenAddr) -> Result<Serving, ServeError> {
     http::serve(&[address], Options::default(), |request| match request.uri().path() {
         "/" => Response::builder().header("content-type", "text/html").body(PAGE).unwrap().into(),
-        // Runs on the event loop: don't block. While the peer reads nothing, nothing is read from it.
+        // Runs on the event loop: don't block. While a peer doesn't read, nothing is read from it.
         "/echo" => ws::on_message(&request, |message, socket| socket.send(message)),
         _ => StatusCode::NOT_FOUND.into(),
     })

@@ -29,7 +29,7 @@
 //! }
 //! ```
 //!
-//! Clients that speak HTTP/2 get it: with TLS (ALPN), and without it by prior knowledge. [`http`]
+//! The same service speaks HTTP/2: over TLS by ALPN, and without TLS by prior knowledge. [`http`]
 //! also has request bodies, streams, server-sent events and WebSockets ([`http::ws`]). [`message`]
 //! answers messages with a closure.
 //!
@@ -95,8 +95,8 @@
 //! }
 //! ```
 //!
-//! A protocol uses all input that is complete; what is left is offered again only together with new
-//! bytes. [`Protocol`] lists what the engine guarantees. `proto::harness`, with the feature
+//! A protocol uses all complete input. The rest is offered again only together with new bytes.
+//! [`Protocol`] lists what the engine guarantees. `proto::harness`, with the feature
 //! `harness`, tests a protocol byte by byte, without sockets. With [`Remote`], connections notify
 //! each other.
 //!
@@ -148,8 +148,7 @@
 //! let serving = Serving::start(&addresses, usable_cores(), Config::default(), move |_, _| {
 //!     let config = Rc::new(http_core::ServerConfig::default());
 //!     let site = folder.site(CacheLimits::default());
-//!     // A pair is a service with a deadline: the site closes files that nobody has requested for a
-//!     // while. The closure makes the protocol of each connection.
+//!     // The first part of the pair closes files that have not been requested for a while.
 //!     (site.clone(), move |_: &Peer| http_core::Server::new(config.clone(), site.clone()))
 //! })?;
 //! # use std::io::{Read, Write};
@@ -185,13 +184,13 @@
 //! | `harness` | no | `proto::harness`, which drives a protocol or an HTTP service in a test |
 //! | `tls` | no | `tls`, for [`Config::tls`]; needs a C compiler to build |
 //! | `ring` | yes | the cryptography of `tls` |
-//! | `aws-lc-rs` | no | the same by aws-lc-rs, instead of `ring` if both are enabled |
+//! | `aws-lc-rs` | no | cryptography by aws-lc-rs, used instead of `ring` if both are enabled |
 //!
 //! A service that serves no folder builds faster with `default-features = false`; with `tls`, it
-//! needs `ring` or `aws-lc-rs` then. With aws-lc-rs, RSA handshakes cost half as much CPU,
-//! handshakes with P-256 keys about 15 % less, and key exchange is post-quantum with clients that
-//! support it; it takes twice as long to build. The program `sockeye` is the crate `sockeye-cli`,
-//! with the same two features.
+//! needs `ring` or `aws-lc-rs` then. With aws-lc-rs, RSA handshakes cost half as much CPU, handshakes
+//! with P-256 keys about 15 % less, and key exchange is post-quantum with clients that support it.
+//! The build takes twice as long. The program `sockeye` is the crate `sockeye-cli`, which also has
+//! the features `ring` and `aws-lc-rs`.
 
 #![forbid(unsafe_code)]
 

@@ -26,15 +26,15 @@ pub enum Opening {
     NeedMore,
     /// The WebSocket is open.
     Open {
-        /// Bytes of the response. Frames follow.
+        /// Length of the response in bytes. Frames follow it.
         len: usize,
         /// The subprotocol that the server has chosen.
         protocol: Option<String>,
         /// For [`Connection::with_extension`](super::Connection::with_extension).
         extension: Extension,
     },
-    /// The server has answered with a status other than 101. A
-    /// [`ResponseReader`](crate::client::ResponseReader) reads the response from its start.
+    /// The server has answered with another status than 101. To read that response, pass the same
+    /// input to a [`ResponseReader`](crate::client::ResponseReader).
     Refused {
         /// The status.
         status: u16,
@@ -42,8 +42,7 @@ pub enum Opening {
 }
 
 impl ClientHandshake {
-    /// A handshake. `nonce` must be random: `Sec-WebSocket-Key` is its base64. Offers compression
-    /// if
+    /// A handshake with a key made from `nonce`, which must be random. It offers compression if
     /// `config` enables it.
     #[must_use]
     pub fn new(nonce: [u8; 16], config: &Rc<Config>) -> Self {
@@ -58,8 +57,8 @@ impl ClientHandshake {
         self
     }
 
-    /// The request. `target` is a path with its query, `fields` are further fields, such as
-    /// `Origin`.
+    /// Encodes the request. `target` is a path with its query, `fields` are additional header
+    /// fields, such as `Origin`.
     #[must_use]
     pub fn request(&self, host: &str, target: &str, fields: &Fields) -> Vec<u8> {
         let mut request = format!(
@@ -82,7 +81,7 @@ impl ClientHandshake {
     ///
     /// # Errors
     ///
-    /// If `input` is no valid HTTP response, or if the response doesn't match the request.
+    /// If the response is not valid HTTP, or is a 101 that doesn't match the request.
     pub fn read(&self, input: &[u8]) -> Result<Opening, BadResponse> {
         let mut start = 0;
         let (head, len) = loop {
@@ -90,7 +89,7 @@ impl ClientHandshake {
             let Some(len) = head::len(rest, 0)? else { return Ok(Opening::NeedMore) };
             let head = head::parse(&rest[..len])?;
             start += len;
-            // Other interim responses, such as 103 (RFC 9110, 15.2).
+            // Skips other interim responses, such as 103 (RFC 9110, 15.2).
             if head.status == 101 || head.status >= 200 {
                 break (head, start);
             }

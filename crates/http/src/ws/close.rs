@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// Why a WebSocket is closed: a number of the close codes' registry, or of an application.
+/// Why a WebSocket is closed: a registered close code, or one that an application defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
-    /// The purpose is fulfilled.
+    /// A normal end: the connection has served its purpose.
     pub const NORMAL: Self = Self(1000);
     /// The server stops, or the browser leaves the page.
     pub const GOING_AWAY: Self = Self(1001);
@@ -30,8 +30,8 @@ impl CloseCode {
     /// The server is overloaded.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
-    /// Whether a close frame may carry this code: a registered one except 1004, 1005, 1006 and
-    /// 1015, or one of a library or application, from 3000 to 4999.
+    /// Whether a close frame may carry this code: 1000 to 1003, 1007 to 1014, and 3000 to 4999,
+    /// which are for libraries and applications.
     #[must_use]
     pub const fn may_be_sent(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -47,11 +47,11 @@ impl fmt::Display for CloseCode {
 /// How a WebSocket was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed<'a> {
-    /// The code of the peer's close frame, or of ours if the peer broke the protocol.
-    /// [`CloseCode::NO_STATUS`] if the peer sent none, [`CloseCode::ABNORMAL`] if the connection
-    /// ended without a close frame of the peer.
+    /// The code of the peer's close frame, or of ours if the peer broke the protocol or exceeded a
+    /// limit. [`CloseCode::NO_STATUS`] if the peer's frame had no code, [`CloseCode::ABNORMAL`] if
+    /// the connection ended without a close frame of the peer.
     pub code: CloseCode,
-    /// The reason in that close frame.
+    /// The text of the same close frame, or why there was none.
     pub reason: &'a str,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn read_payload(payload: &[u8]) -> Result<Closed<'_>, (CloseCode, &'s
     }
 }
 
-/// The longest start of `reason` that fits into a close frame.
+/// The longest prefix of `reason` that fits into a close frame.
 pub(super) fn cut_reason(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(MAX_REASON)]
 }

@@ -21,8 +21,8 @@ pub struct Limits {
     pub fragments: u32,
     /// Time without input after which a ping is sent. `None`: never. Default: 30 s.
     pub ping_after: Option<Duration>,
-    /// Time that a peer has to answer a ping, with a pong or anything else. It doesn't count while
-    /// output is unsent, since the ping may be behind it, or while the handler has paused.
+    /// Time that a peer has to answer a ping, with a pong or anything else. The time doesn't run
+    /// while output is unsent, since that may include the ping, or while the handler has paused.
     /// Default: 20 s.
     pub pong_timeout: Duration,
     /// Time that a peer has to answer a close frame. Default: 5 s.
@@ -48,19 +48,19 @@ pub struct Config {
     origins: AllowedOrigins,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateOptions>,
-    /// Memory for one message during a call. `None` until the first one, and during a call.
+    /// Memory for one message. `None` before the first message, and during a call, which takes it.
     scratch: Cell<Option<Box<Scratch>>>,
-    /// Memory for a compressed message that is sent.
+    /// Memory for compressing one message.
     compressed: Cell<Vec<u8>>,
     #[cfg(feature = "deflate")]
     deflate_memory: RefCell<DeflateMemory>,
 }
 
-/// The most memory that is kept for the next message.
+/// Maximum size of a buffer that is kept for the next message.
 const KEPT_SCRATCH: usize = 68 * 1024;
 
 impl Config {
-    /// WebSockets with these limits.
+    /// A configuration with these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
@@ -83,8 +83,8 @@ impl Config {
         &self.origins
     }
 
-    /// Compresses messages with peers that can (permessage-deflate, RFC 7692). Default: off, since
-    /// it costs time and memory, and compressed secrets can be guessed by their length.
+    /// Compresses messages if the peer supports it (permessage-deflate, RFC 7692). Default: off,
+    /// since it costs time and memory, and compressed secrets can be guessed from their length.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflating(self, options: DeflateOptions) -> Self {
@@ -110,7 +110,7 @@ impl Config {
         self.scratch.set(Some(scratch));
     }
 
-    /// Calls `write` with empty memory.
+    /// Calls `write` with an empty buffer, which later calls reuse.
     pub(super) fn with_compressed<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let mut memory = self.compressed.take();
         memory.clear();

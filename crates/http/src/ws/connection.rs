@@ -25,21 +25,21 @@ use super::violation::Violation;
 /// One side of a WebSocket (RFC 6455), after its handshake: reads the connection's bytes, and calls
 /// a [`Handler`] for each message.
 ///
-/// Idle, it holds no buffer. If the peer breaks the protocol, it gets a close frame that says why,
-/// and the connection ends with a [`Fault`].
+/// An idle connection holds no buffer. If the peer breaks the protocol, it gets a close frame that
+/// says why, and the connection ends with a [`Fault`].
 pub struct Connection<H> {
     config: Rc<Config>,
     handler: H,
     receiver: Receiver,
     state: State,
-    /// Bytes of incomplete messages that were reported with [`Turn::set_held`].
+    /// The bytes of memory that were last reported with [`Turn::set_held`].
     held: usize,
-    /// The handler was told that the WebSocket is closed, or has panicked.
+    /// The handler gets no more calls: it was told that the WebSocket is closed, or has panicked.
     is_closed: bool,
     has_panicked: bool,
 }
 
-/// The memory that is held is reported when it has changed by this many bytes.
+/// The memory that a connection holds is reported when it has changed by this many bytes.
 const REPORTED: usize = 16 * 1024;
 
 /// A connection may hold this much of an incomplete message even while its client's share of the
@@ -103,8 +103,8 @@ impl<H: Handler> Connection<H> {
         self.notify_closed(Closed { code: CloseCode::ABNORMAL, reason }, turn);
     }
 
-    /// Both close frames are sent. The server closes the connection, and a client waits for that
-    /// for some seconds (RFC 6455, 7.1.1).
+    /// Ends the connection after both close frames: a server closes it, a client waits some seconds
+    /// for the server to do so (RFC 6455, 7.1.1).
     fn end(&self, turn: &mut Turn<'_>) {
         turn.end(match self.state.role() {
             Role::Server => End::Close,
@@ -112,8 +112,8 @@ impl<H: Handler> Connection<H> {
         });
     }
 
-    /// Reads what is in `input`. Returns whether all of it that is complete was read: otherwise the
-    /// rest waits.
+    /// Reads the frames in `input`. Returns `false` if it stops before the end, because the handler
+    /// has paused or the output is full.
     fn read(
         &mut self,
         input: &mut &[u8],
@@ -125,8 +125,8 @@ impl<H: Handler> Connection<H> {
             match self.state.expects {
                 Expects::Nothing => *input = &[],
                 Expects::Frame | Expects::Pong if self.state.is_paused => return Ok(false),
-                // One message is read then, so that a handler which always fills the output when
-                // there is room doesn't keep its peer from being read.
+                // After `Event::Room`, one frame is read even if the output is full again.
+                // Otherwise a handler that always fills it in `on_room` would stop all reading.
                 Expects::Frame | Expects::Pong
                     if turn.is_full() && !std::mem::take(&mut self.state.had_room) =>
                 {
@@ -176,7 +176,7 @@ impl<H: Handler> Connection<H> {
         Fault::peer(name, what)
     }
 
-    /// Checks that an incomplete message is small if the client may have no more memory.
+    /// Fails if an incomplete message is large, and its client's share of the budget is spent.
     fn check_budget(&self, turn: &Turn<'_>) -> Result<(), Violation> {
         match self.held_by_message() > UNCHARGED && turn.is_over_budget() {
             true => Err(Violation::OVER_BUDGET),
@@ -184,13 +184,13 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Memory that an incomplete message takes.
+    /// Memory of an incomplete message and of the extension, in bytes.
     fn held_by_message(&self) -> usize {
         self.receiver.held() + self.state.extension.held()
     }
 
-    /// Reports how much memory an incomplete message and the handler take, if that has changed by
-    /// much.
+    /// Reports how much memory the connection and its handler hold, if that has changed by
+    /// [`REPORTED`] or is 0 now.
     fn report_held(&mut self, turn: &mut Turn<'_>) {
         let held = self.held_by_message() + self.state.held_by_handler;
         if held.abs_diff(self.held) >= REPORTED || (held == 0 && self.held > 0) {
@@ -199,7 +199,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// When the handler wants a call.
+    /// When [`Handler::on_deadline`] is due.
     fn handler_deadline(&self) -> Time {
         if self.is_closed { Time::NEVER } else { self.handler.deadline().unwrap_or(Time::NEVER) }
     }
@@ -214,8 +214,8 @@ impl<H: Handler> Connection<H> {
         let limits = self.config.limits();
         match self.state.expects {
             Expects::Frame => self.state.ping(limits, turn),
-            // The pong may have arrived, and not have been read. Or the ping waits to be sent: a
-            // peer that takes nothing of the output is ended by its owner.
+            // The pong may be in the unread input, or the ping in the unsent output. If the peer
+            // receives no output at all, the session's owner ends the connection.
             Expects::Pong if self.state.is_paused || turn.unsent() > 0 => {
                 self.state.reads_again(turn.now(), limits);
             }

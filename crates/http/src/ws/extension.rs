@@ -21,7 +21,7 @@ pub struct Extension {
 pub(super) struct Malformed;
 
 impl Extension {
-    /// The client's side, if nothing was offered.
+    /// The client's side, if it has offered nothing: the server must not answer with an extension.
     fn confirm_none<'a>(mut answers: impl Iterator<Item = &'a [u8]>) -> Result<Self, &'static str> {
         match answers.next() {
             None => Ok(Self::default()),
@@ -32,8 +32,8 @@ impl Extension {
 
 #[cfg(feature = "deflate")]
 impl Extension {
-    /// The server's side: picks one of the client's offers, the values of the fields
-    /// `Sec-WebSocket-Extensions`. Returns the value to answer with, too.
+    /// The server's side: picks one of the client's offers, which are the values of its
+    /// `Sec-WebSocket-Extensions` fields. Also returns the value to answer with.
     pub(super) fn accept<'a>(
         offers: impl Iterator<Item = &'a [u8]>,
         config: &Config,
@@ -72,12 +72,12 @@ impl Extension {
         self.codec.is_some()
     }
 
-    /// Memory that it holds, in bytes.
+    /// Memory that the extension holds, in bytes.
     pub(super) fn held(&self) -> usize {
         self.codec.as_ref().map_or(0, |codec| codec.held())
     }
 
-    /// Decompresses a part of a message, and appends it to `out`.
+    /// Decompresses a part of a message, and appends the result to `out`.
     pub(super) fn inflate(
         &mut self,
         config: &Config,
@@ -98,8 +98,8 @@ impl Extension {
         })
     }
 
-    /// Appends a message to `out`, compressed. Returns whether that made it smaller; otherwise
-    /// nothing is appended.
+    /// Compresses a message, and appends the result to `out`. If this returns `false`, nothing was
+    /// appended: the message has to be sent uncompressed.
     pub(super) fn deflate(&mut self, config: &Config, message: &[u8], out: &mut Vec<u8>) -> bool {
         let Some(codec) = &mut self.codec else { return false };
         codec.deflate(&mut config.deflate_memory(), message, out)

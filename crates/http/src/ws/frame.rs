@@ -20,7 +20,7 @@ pub enum Opcode {
     Text = 1,
     /// A message of bytes, or its first fragment.
     Binary = 2,
-    /// Closes the WebSocket: its sender sends no further frame.
+    /// The last frame that its sender sends.
     Close = 8,
     /// Asks for a pong.
     Ping = 9,
@@ -41,7 +41,7 @@ impl Opcode {
         })
     }
 
-    /// Whether it is a close, a ping or a pong (RFC 6455, 5.5).
+    /// Whether the frame is a close, a ping or a pong (RFC 6455, 5.5).
     #[must_use]
     pub const fn is_control(self) -> bool {
         self as u8 >= 8
@@ -55,7 +55,7 @@ pub struct FrameHeader {
     pub is_final: bool,
     /// The first frame of a compressed message (RFC 7692, 6).
     pub is_compressed: bool,
-    /// What it carries.
+    /// What the frame carries.
     pub opcode: Opcode,
     /// The masking key, which only clients send.
     pub mask: Option<MaskKey>,
@@ -81,11 +81,11 @@ impl FrameHeader {
         Self { is_final: true, is_compressed: false, opcode, mask, len: len as u64 }
     }
 
-    /// Reads a header, and returns how many bytes it has. `None`: more bytes are needed.
+    /// Reads a header. Returns it with its length in bytes. `None`: more bytes are needed.
     ///
     /// # Errors
     ///
-    /// What is wrong with it: the end of a sentence that begins with "the peer".
+    /// What is wrong with the header: the end of a sentence that begins with "the peer".
     pub fn read(input: &[u8]) -> Result<Option<(Self, usize)>, &'static str> {
         let &[first, second, ref rest @ ..] = input else { return Ok(None) };
         if first & RSV2_AND_3 != 0 {
@@ -126,7 +126,7 @@ impl FrameHeader {
         Ok(Some((header, input.len() - rest.len())))
     }
 
-    /// Its bytes, at the start of the array, and how many they are.
+    /// Encodes the header. Returns an array, and how many of its first bytes are the header.
     #[must_use]
     pub fn encode(&self) -> ([u8; Self::MAX_LEN], usize) {
         let mut bytes = [0; Self::MAX_LEN];

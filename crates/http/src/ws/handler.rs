@@ -7,10 +7,11 @@ use super::message::Message;
 use super::socket::Socket;
 
 /// Answers the messages of one WebSocket, on the event loop: don't block. Closures
-/// `FnMut(Message<'_>, &mut Socket<'_, '_>)` implement it.
+/// `FnMut(Message<'_>, &mut Socket<'_, '_>)` implement this trait.
 ///
-/// After [`Handler::on_close`] it gets no further call. It is dropped with the connection. If a
-/// call panics, the WebSocket is closed with 1011, and no further call comes.
+/// After [`Handler::on_close`], the handler gets no further call. It is dropped with the
+/// connection. If a call panics, the WebSocket is closed with 1011, and the handler gets no further
+/// call.
 pub trait Handler {
     /// The WebSocket is open.
     fn on_open(&mut self, socket: &mut Socket<'_, '_>) {
@@ -19,14 +20,14 @@ pub trait Handler {
 
     /// A message has arrived.
     ///
-    /// While the output is full ([`Socket::is_full`]), nothing is read, so the next message comes
-    /// when the peer has taken some of it. To wait for something else, such as a job, call
-    /// [`Socket::pause`].
+    /// While the output is full ([`Socket::is_full`]), nothing is read: the next message is
+    /// delivered after the peer has received some of the output. To delay the next message for
+    /// another reason, such as a job, call [`Socket::pause`].
     fn on_message(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>);
 
     /// A promise of [`Socket::promise`] was fulfilled or abandoned, work of [`Socket::run`] is
-    /// done, or a remote of [`Socket::remote`] has sent something (then the ticket is
-    /// [`Ticket::REMOTE`]). A remote's messages wait while the output is full.
+    /// done, or a remote of [`Socket::remote`] has sent a message, whose ticket is
+    /// [`Ticket::REMOTE`]. A remote's messages wait while the output is full.
     fn on_delivery(
         &mut self,
         ticket: Ticket,
@@ -41,14 +42,14 @@ pub trait Handler {
         let _ = socket;
     }
 
-    /// The output has room: [`Socket::want_room`] has asked for this.
+    /// The output has room. Called once after [`Socket::want_room`].
     ///
-    /// Default: calls [`Handler::on_woken`], which goes on with what it had no room for.
+    /// Default: calls [`Handler::on_woken`], to continue what the full output interrupted there.
     fn on_room(&mut self, socket: &mut Socket<'_, '_>) {
         self.on_woken(socket);
     }
 
-    /// When [`Handler::on_deadline`] is called. Asked for after each call of the handler.
+    /// When [`Handler::on_deadline`] is called. Read again after each call of the handler.
     fn deadline(&self) -> Option<Time> {
         None
     }

@@ -12,15 +12,15 @@ use super::extension::Extension;
 use super::handler::Handler;
 use crate::{Answer, Content, Fields, Method, Request, Responder, Status, Version};
 
-/// A client's request to open a WebSocket, which may be accepted.
+/// A client's valid request to open a WebSocket.
 #[derive(Debug)]
 pub struct Handshake {
-    /// `Sec-WebSocket-Accept`. `None` over HTTP/2, which needs no proof that the server has
-    /// understood the request.
+    /// The response's `Sec-WebSocket-Accept`. `None` over HTTP/2, which needs no proof that the
+    /// server has understood the request.
     accept: Option<String>,
     protocols: Vec<String>,
     extension: Extension,
-    /// `Sec-WebSocket-Extensions`.
+    /// The response's `Sec-WebSocket-Extensions`.
     extension_answer: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl Refused {
         Self { status, text: text.into() }
     }
 
-    /// Because it asks for no WebSocket.
+    /// The request doesn't ask for a WebSocket (400).
     #[must_use]
     pub fn not_asked_for() -> Self {
         let text = "Only WebSockets are answered here: ask for one with Upgrade: websocket.";
@@ -55,7 +55,7 @@ impl Refused {
         &self.text
     }
 
-    /// Fields that the response has because of its status.
+    /// Header fields of the response: `Sec-WebSocket-Version` for 400, `Allow` for 405.
     #[must_use]
     pub fn fields(&self) -> Fields {
         let (name, value): (_, &[u8]) = match self.status {
@@ -75,7 +75,7 @@ impl Refused {
 
 const VERSION_FIELD: (&str, &[u8]) = ("Sec-WebSocket-Version", b"13");
 
-/// What a client may append to its key to prove that it speaks WebSocket (RFC 6455, 1.3).
+/// What a server appends to the client's key, to prove that it speaks WebSocket (RFC 6455, 1.3).
 const ACCEPT_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
@@ -90,7 +90,8 @@ pub fn is_asked_for(request: &Request<'_>) -> bool {
     request.upgrade().is_some_and(|names| has_token(names, b"websocket"))
 }
 
-/// As [`is_asked_for`], but also while the server is stopping, and no protocol can be switched to.
+/// Like [`is_asked_for`], but also true while the server is stopping, when [`Request::upgrade`] is
+/// `None` over HTTP/1.1.
 fn names_websocket(request: &Request<'_>) -> bool {
     let lists = |name, token| request.fields_named(name).any(|list| has_token(list, token));
     match request.version() {
@@ -108,14 +109,14 @@ pub(super) fn has_token(list: &[u8], token: &[u8]) -> bool {
 impl Handshake {
     /// Reads a request. `tls`: its connection has TLS.
     ///
-    /// A browser sends the origin of the page that asks. Pages of the server's own origin and those
-    /// of [`Config::allowing_origins`] may open WebSockets, others may not.
+    /// Browsers send the origin of the page that opens the WebSocket. It must be the server's own
+    /// origin, or one of [`Config::allowing_origins`].
     ///
     /// # Errors
     ///
-    /// Why it is refused: it asks for no WebSocket or for another version of the protocol, or is
-    /// malformed (400), has another method than GET (405), or comes from a page of another origin
-    /// (403).
+    /// Why the request is refused: it doesn't ask for a WebSocket, asks for another version of the
+    /// protocol or is malformed (400), has another method than GET (405), or comes from a page of
+    /// another origin (403).
     pub fn read(request: &Request<'_>, tls: bool, config: &Config) -> Result<Self, Refused> {
         if !names_websocket(request) {
             return Err(Refused::not_asked_for());
@@ -155,13 +156,13 @@ impl Handshake {
         Ok(Self { accept, protocols, extension, extension_answer })
     }
 
-    /// The subprotocols that the client offers, those that it prefers first.
+    /// The subprotocols that the client offers, in its order of preference.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.protocols.iter().map(String::as_str)
     }
 
-    /// The fields of the response that accepts. `protocol` is one of [`Handshake::protocols`], or
-    /// `None`.
+    /// The fields of the response that accepts the request. `protocol` is one of
+    /// [`Handshake::protocols`], or `None`.
     #[must_use]
     pub fn fields(&self, protocol: Option<&str>) -> Fields {
         let mut fields = Fields::new();
@@ -175,7 +176,7 @@ impl Handshake {
         ];
         for (name, value) in values {
             if let Some(value) = value {
-                // Tokens and base64 are valid field values.
+                // Can't fail: the value is made of tokens, or base64.
                 let _ = fields.push(name, value.as_bytes());
             }
         }

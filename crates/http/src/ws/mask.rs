@@ -1,4 +1,4 @@
-//! Masks, which every frame of a client has (RFC 6455, 5.3).
+//! Masks payloads, as clients must do in every frame (RFC 6455, 5.3).
 
 use sha1::{Digest, Sha1};
 
@@ -59,7 +59,7 @@ pub struct MaskKeys {
 }
 
 impl MaskKeys {
-    /// Keys from `seed`, which must be random and secret: they are its hashes with a counter.
+    /// Keys from `seed`, which must be random and secret: they are hashes of it and a counter.
     #[must_use]
     pub fn new(seed: [u8; 16]) -> Self {
         Self { seed, count: 0, keys: Default::default(), used: 5 }

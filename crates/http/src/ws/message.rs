@@ -14,7 +14,7 @@ pub enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Its bytes: of a text, those of its UTF-8.
+    /// The bytes of the message. Text is in UTF-8.
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {
         match self {
@@ -23,7 +23,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Its text, unless it is binary.
+    /// The text of the message. `None` if it is binary.
     #[must_use]
     pub fn text(self) -> Option<&'a str> {
         match self {
@@ -64,7 +64,7 @@ impl<'a> From<&'a Vec<u8>> for Message<'a> {
     }
 }
 
-/// A message for several WebSockets, or for one of another thread. Clones share its memory.
+/// A message for several WebSockets, or for one on another thread. Clones share its memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedMessage {
     /// The message as a server's frame.
@@ -97,7 +97,7 @@ impl SharedMessage {
         Self::new(Message::Binary(bytes))
     }
 
-    /// Its bytes: of a text, those of its UTF-8.
+    /// The bytes of the message. Text is in UTF-8.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.frame[self.payload_start..]

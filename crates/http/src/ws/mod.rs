@@ -39,14 +39,14 @@
 //!       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
 //! );
 //! assert!(client.output().starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
-//! // A text of one frame, masked.
+//! // A text message in one masked frame.
 //! client.input(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
 //! assert_eq!(client.output(), b"\x81\x05Hello");
 //! ```
 //!
 //! ```text
 //!  frame, mask, close      the bytes of frames
-//!  content                 of a message that arrives in parts
+//!  content                 the content of a message that arrives in parts
 //!  receive                 from frames to messages
 //!  state                   what may be sent, and what is expected from the peer
 //!  connection              the Protocol: calls the handler

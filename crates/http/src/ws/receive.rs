@@ -1,4 +1,4 @@
-//! From the bytes of a connection to messages and control frames.
+//! Reads messages and control frames from the bytes of a connection.
 
 use std::mem;
 
@@ -17,7 +17,7 @@ use super::violation::Violation;
 pub(super) enum Received<'a> {
     /// More bytes are needed.
     NeedMore,
-    /// A part of a message, which is kept.
+    /// A part of a message, which the [`Receiver`] keeps.
     Part,
     Text(&'a str),
     Binary(&'a [u8]),
@@ -33,16 +33,16 @@ pub(super) struct Context<'c> {
     pub(super) extension: &'c mut Extension,
 }
 
-/// Reads frames, and puts messages together.
+/// Reads frames, and assembles messages from them.
 #[derive(Debug, Default)]
 pub(super) struct Receiver {
-    /// The rest of a frame of `message`.
+    /// The frame of `message` whose payload is being read.
     frame: Option<PartialFrame>,
     /// A message whose end has not arrived.
     message: Option<Box<PartialMessage>>,
 }
 
-/// A frame of a message, of which some payload has not arrived.
+/// A frame of a message whose payload has not arrived completely.
 #[derive(Debug)]
 struct PartialFrame {
     remaining: u64,
@@ -51,7 +51,8 @@ struct PartialFrame {
     is_final: bool,
 }
 
-/// The beginning of a message. Its memory grows with what has arrived, not with what is announced.
+/// The beginning of a message. Its memory grows with the bytes that have arrived, not with the
+/// announced length.
 #[derive(Debug)]
 struct PartialMessage {
     is_compressed: bool,
@@ -60,13 +61,13 @@ struct PartialMessage {
 }
 
 impl Receiver {
-    /// Memory that it holds, in bytes.
+    /// Memory of an incomplete message, in bytes.
     pub(super) fn held(&self) -> usize {
         self.message.as_ref().map_or(0, |message| message.content.capacity())
     }
 
-    /// Reads the next frame, or as much of a message as there is. Takes what it uses from `input`.
-    /// `scratch` is memory for what is returned.
+    /// Reads the next frame, or as much payload of a message as `input` has. Advances `input` past
+    /// the bytes that it uses. The result may borrow from `scratch`.
     ///
     /// # Errors
     ///
@@ -88,7 +89,7 @@ impl Receiver {
         let payload = &input[len..];
         let is_whole = payload.len() as u64 >= header.len;
         if header.opcode.is_control() && !is_whole {
-            // At most 125 bytes: the connection keeps them.
+            // The session keeps the unused input: a control frame has at most 125 bytes of payload.
             return Ok(Received::NeedMore);
         }
         // Most messages are one frame that arrives at once.
@@ -125,7 +126,7 @@ impl Receiver {
         self.read_payload(input, context, scratch)
     }
 
-    /// Whether a frame with this header may come now.
+    /// Checks that the peer may send a frame with this header now.
     fn check_header(&self, header: &FrameHeader, context: &Context<'_>) -> Result<(), Violation> {
         let limits = context.config.limits();
         match (context.role, header.mask) {
@@ -135,7 +136,7 @@ impl Receiver {
             (Role::Client, Some(_)) => return Err(Violation::protocol("sent a frame with a mask")),
             _ => {}
         }
-        // RFC 7692, 6.1: only the first frame of a message says so.
+        // RFC 7692, 6.1: only the first frame of a message says that it is compressed.
         let is_first = matches!(header.opcode, Opcode::Text | Opcode::Binary);
         if header.is_compressed && !(is_first && context.extension.may_compress()) {
             return Err(Violation::protocol("sent a frame with a reserved bit"));
@@ -162,10 +163,10 @@ impl Receiver {
             Some(message) => message.is_compressed,
             None => header.is_compressed,
         };
-        // Compression may make a message longer, by an eighth at most: DEFLATE's fixed codes have
-        // up to 9 bits. The content is limited when it is decompressed.
+        // Compression can make a message longer, by an eighth at most: DEFLATE's fixed codes have
+        // up to 9 bits. The size of the content is checked when it is decompressed.
         let longer = if is_compressed { limits.message / 8 + 64 } else { 0 };
-        // A frame that would exceed the limit is refused when its header arrives.
+        // A message that is too large is refused as soon as its length is announced.
         let max = (limits.message - before.min(limits.message)).saturating_add(longer);
         if header.len > max as u64 {
             return Err(Violation::TOO_LARGE);
@@ -173,7 +174,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// Reads payload of a frame of a message.
+    /// Reads payload of the current frame, as far as it has arrived.
     fn read_payload<'a>(
         &mut self,
         input: &mut &[u8],
@@ -193,7 +194,7 @@ impl Receiver {
         } else {
             let before = message.content.len();
             if message.content.capacity() < before + len {
-                // Often the whole frame, and never more than twice what has arrived.
+                // Room for the rest of the frame, but at most for twice what has arrived.
                 let wanted = frame.remaining.min((before + 2 * len) as u64);
                 message.content.reserve_exact(wanted as usize);
             }

@@ -5,18 +5,18 @@ use std::mem;
 use super::content::Content;
 use super::mask::{self, MaskKey};
 
-/// Memory for one message: the connections of a shard use it one after the other.
+/// Memory for one message, which the connections of a shard use in turn.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) unmasked: Unmasked,
-    /// What was decompressed.
+    /// Decompressed payload.
     pub(super) inflated: Vec<u8>,
-    /// A message that came in parts.
+    /// A message that has arrived in parts.
     pub(super) message: Content,
 }
 
 impl Scratch {
-    /// Frees what is more than `max` bytes.
+    /// Frees each buffer that has more than `max` bytes.
     pub(super) fn shrink(&mut self, max: usize) {
         for memory in [&mut self.unmasked.0, &mut self.inflated] {
             if memory.capacity() > max {
@@ -28,9 +28,9 @@ impl Scratch {
         }
     }
 
-    /// Memory for a message whose first frame has `len` bytes, of which `arrived` have arrived.
-    /// Returns the memory of the last message if it fits, otherwise an empty `Vec`, which grows
-    /// with what arrives.
+    /// Memory for a message whose first frame has `len` bytes, `arrived` of which have arrived.
+    /// Reuses the memory of the last message if at least half of the frame has arrived and the size
+    /// fits. Otherwise the memory is empty, and grows with what arrives.
     pub(super) fn lend_message(&mut self, len: u64, arrived: usize) -> Vec<u8> {
         let capacity = self.message.capacity() as u64;
         if arrived as u64 * 2 < len || capacity < len || capacity > 2 * len {
@@ -40,8 +40,8 @@ impl Scratch {
     }
 }
 
-/// Payload without its mask, and older bytes after it: bytes that are overwritten need not be
-/// cleared.
+/// A buffer for unmasked payload. Older bytes may follow the payload: clearing them would cost
+/// time, and later payloads overwrite them.
 #[derive(Debug, Default)]
 pub(super) struct Unmasked(Vec<u8>);
 

@@ -8,7 +8,7 @@ use sockeye_proto::{Message, Promise, Remote, SendError};
 use super::close::CloseCode;
 use super::message::SharedMessage;
 
-/// Sends the messages of one WebSocket, from any thread.
+/// Sends messages over one WebSocket, from any thread.
 ///
 /// A peer that reads slowly slows the sender down: at most 16 messages wait for the event loop,
 /// which takes none while the output is full.
@@ -40,9 +40,9 @@ impl Sender {
         Self { remote, closer }
     }
 
-    /// Sends a message. Blocks while 16 wait. After a close frame was sent or received, the message
-    /// is dropped without an error. Only [`Handler::on_close`](super::Handler::on_close) tells that
-    /// the WebSocket has closed.
+    /// Sends a message. Blocks while 16 messages wait. After a close frame was sent or received,
+    /// the message is dropped without an error. The handler learns of the close in
+    /// [`Handler::on_close`](super::Handler::on_close).
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl Sender {
     ///
     /// # Panics
     ///
-    /// If it would have to block on the thread of an event loop. Use [`Sender::try_send`] there.
+    /// If the call would block the thread of an event loop. Use [`Sender::try_send`] there.
     pub fn send(&self, message: impl Into<SharedMessage>) -> Result<(), Gone> {
         match self.remote.send(Box::new(Sent::Message(message.into()))) {
             Ok(()) => Ok(()),
@@ -65,8 +65,8 @@ impl Sender {
         }
     }
 
-    /// Sends a message, if it can without blocking. The message can be sent again: a
-    /// [`SharedMessage`] is cheap to clone.
+    /// Sends a message, or fails if that would block. To be able to try again, pass a clone of a
+    /// [`SharedMessage`], which is cheap.
     ///
     /// # Errors
     ///
@@ -80,8 +80,8 @@ impl Sender {
     }
 
     /// Closes the WebSocket, after what was sent before: see
-    /// [`Socket::close`](super::Socket::close). Never blocks, however many messages wait. Later
-    /// calls, by this or another sender of the WebSocket, do nothing.
+    /// [`Socket::close`](super::Socket::close). Never blocks, however many messages wait. Of all
+    /// calls on all senders of the WebSocket, only the first has an effect.
     pub fn close(&self, code: CloseCode, reason: &str) {
         let promise = self.closer.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(promise) = promise {

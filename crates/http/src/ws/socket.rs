@@ -10,7 +10,7 @@ use super::state::State;
 
 /// A WebSocket, during a call of its handler.
 ///
-/// After a close frame was sent or received, what is sent is dropped.
+/// After a close frame was sent or received, further messages are dropped instead of sent.
 #[derive(Debug)]
 pub struct Socket<'s, 't> {
     pub(super) turn: &'s mut Turn<'t>,
@@ -25,32 +25,34 @@ impl Socket<'_, '_> {
         self.state.send_message(message, self.config, self.turn);
     }
 
-    /// Sends a message that others may send, too. A long one isn't copied.
+    /// Sends a message that other WebSockets may send, too. A server copies it only if it is at
+    /// most 1 KiB or is compressed.
     pub fn send_shared(&mut self, message: &SharedMessage) {
         self.state.send_shared(message, self.config, self.turn);
     }
 
-    /// Closes the WebSocket: sends a close frame, and drops what the peer sends until it answers.
-    /// Its time for that is [`Limits::close_timeout`](super::Limits::close_timeout). A code that
-    /// may not be sent is replaced by 1011, and a reason of more than 123 bytes is cut.
+    /// Closes the WebSocket: sends a close frame, and drops messages from the peer until its close
+    /// frame arrives. The peer has [`Limits::close_timeout`](super::Limits::close_timeout) to send
+    /// it. A code that may not be sent is replaced by 1011, and a reason of more than 123 bytes is
+    /// cut.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         self.state.close(code, reason, self.config.limits(), self.turn);
     }
 
-    /// Whether no message is sent any more, because a close frame was sent or received.
+    /// Whether a close frame was sent or received, so that no more messages can be sent.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         !self.state.is_open()
     }
 
-    /// Whether the output holds as much as it should: see [`Turn::is_full`]. A handler that sends
-    /// more than one message for each that arrives checks this before each.
+    /// Whether the output has reached its limit: see [`Turn::is_full`]. A handler that sends more
+    /// than one answer per message checks this before it sends the next message.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.turn.is_full()
     }
 
-    /// Bytes that were sent, and that the kernel has not taken.
+    /// Bytes in the output that the kernel has not taken yet.
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.turn.unsent()
@@ -63,7 +65,7 @@ impl Socket<'_, '_> {
         self.turn.want_room();
     }
 
-    /// Reads nothing more, not even a close frame, until [`Socket::resume`].
+    /// Stops reading, even close frames, until [`Socket::resume`] or [`Socket::close`].
     pub fn pause(&mut self) {
         self.state.is_paused = true;
     }
@@ -77,19 +79,21 @@ impl Socket<'_, '_> {
     }
 
     /// Sets how many bytes the handler holds for this WebSocket, such as messages that wait for a
-    /// thread. They are charged to the client, as output is. At first none. It need not be exact.
+    /// thread. They are charged to the client, as output is. The number need not be exact.
+    /// Default: 0.
     pub fn set_held(&mut self, bytes: usize) {
         self.state.held_by_handler = bytes;
     }
 
-    /// Sends messages from any thread.
+    /// A handle that sends messages from any thread.
     #[must_use]
     pub fn sender(&mut self) -> Sender {
         Sender::new(self.turn.remote(), self.state.closer(self.turn))
     }
 
-    /// Notifies the handler from any thread: see [`Handler::on_woken`](super::Handler::on_woken)
-    /// and [`Handler::on_delivery`](super::Handler::on_delivery).
+    /// A handle that notifies the handler from any thread: see
+    /// [`Handler::on_woken`](super::Handler::on_woken) and
+    /// [`Handler::on_delivery`](super::Handler::on_delivery).
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         self.turn.remote()
@@ -101,9 +105,9 @@ impl Socket<'_, '_> {
         self.turn.promise()
     }
 
-    /// Runs `work`, which may block, on another thread. Its result comes to
-    /// [`Handler::on_delivery`](super::Handler::on_delivery) with the returned ticket. Messages
-    /// that arrive meanwhile are delivered, unless the handler pauses.
+    /// Runs `work`, which may block, on another thread.
+    /// [`Handler::on_delivery`](super::Handler::on_delivery) gets its result with the returned
+    /// ticket. Messages that arrive meanwhile are delivered, unless the handler pauses.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         self.turn.run(work)
     }
@@ -129,7 +133,7 @@ impl Socket<'_, '_> {
         self.turn.wall()
     }
 
-    /// Who is at the other end.
+    /// The peer of this connection.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         self.turn.peer()

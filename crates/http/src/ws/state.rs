@@ -1,4 +1,5 @@
-//! The state of a WebSocket besides what it receives: what it may send, and what it waits for.
+//! The state of a WebSocket, except for incomplete messages: what it may send, and what it waits
+//! for.
 
 use std::sync::Arc;
 
@@ -22,18 +23,18 @@ pub(super) struct State {
     /// A client's masking keys.
     masks: Option<Box<MaskKeys>>,
     pub(super) extension: Extension,
-    /// What the senders on other threads share, and the ticket of its promise.
+    /// What the senders on other threads share, and the ticket of the promise in it.
     closer: Option<(Ticket, Arc<Closer>)>,
-    /// Set by the handler.
+    /// The value of [`Socket::set_held`](super::Socket::set_held).
     pub(super) held_by_handler: usize,
     pub(super) expects: Expects,
-    /// When `expects` is overdue.
+    /// The time limit of `expects`.
     pub(super) deadline: Time,
     /// The handler has paused.
     pub(super) is_paused: bool,
-    /// The next message waits for room in the output.
+    /// Reading waits for room in the output.
     pub(super) waits_for_room: bool,
-    /// The output had room: the next message is read, even if the handler fills the output first.
+    /// The output had room: the next frame is read, even if the handler fills the output first.
     pub(super) had_room: bool,
     /// The handler has asked for [`Handler::on_room`](super::Handler::on_room).
     pub(super) wants_room: bool,
@@ -44,9 +45,9 @@ pub(super) struct State {
 pub(super) enum Expects {
     /// Any frame. When the deadline comes, a ping is sent.
     Frame,
-    /// Any frame, the pong included, or the connection is lost.
+    /// Any frame, such as the pong. When the deadline comes, the connection ends.
     Pong,
-    /// A close frame: ours was sent. Others are dropped.
+    /// A close frame: ours was sent. Other frames are dropped.
     Close,
     /// Nothing: both close frames were sent, or the WebSocket has failed.
     Nothing,
@@ -81,7 +82,7 @@ impl State {
         Arc::clone(closer)
     }
 
-    /// Whether a message with this ticket is of a sender.
+    /// Whether a message with this ticket may come from a [`Sender`](super::Sender).
     pub(super) fn is_of_sender(&self, ticket: Ticket) -> bool {
         ticket == Ticket::REMOTE || self.closer.as_ref().is_some_and(|(own, _)| *own == ticket)
     }
@@ -99,7 +100,7 @@ impl State {
         }
     }
 
-    /// Input is read again: only now can a pong arrive.
+    /// Restarts the time limit for a pong: until now, input was not read or the ping not sent.
     pub(super) fn reads_again(&mut self, now: Time, limits: &Limits) {
         if self.expects == Expects::Pong {
             self.deadline = now + limits.pong_timeout;

@@ -14,8 +14,8 @@ use super::message::Message;
 use super::role::Role;
 use super::socket::Socket;
 
-/// Runs a protocol inside a WebSocket: the bytes of the messages that arrive are its input, and its
-/// output leaves in binary messages. So browsers can speak any protocol. Only servers have tunnels.
+/// Runs a protocol inside a WebSocket: the bytes of received messages are its input, and its output
+/// is sent in binary messages. So browsers can speak any protocol. Only for the server's side.
 ///
 /// When the protocol ends its connection, the WebSocket is closed with 1000; after a fault of the
 /// peer with 1008, after one of this program with 1011.
@@ -30,7 +30,7 @@ enum Inner {
 }
 
 /// The inner protocol's output is full at this many bytes. While the connection's output has room,
-/// the inner one is moved to it at once.
+/// the inner output is moved there at once.
 const ROOM: usize = 64 * 1024;
 
 /// The most bytes of a message that is sent.
@@ -85,7 +85,7 @@ impl Tunnel {
                 socket.close(CloseCode::POLICY_VIOLATION, &fault.what);
             }
             Some(_) => socket.close(CloseCode::INTERNAL_ERROR, ""),
-            // The peer may still send: WebSockets have no half-closed state.
+            // The protocol still reads: the WebSocket stays open, as it has no half-closed state.
             None if end == End::Finish && !session.has_input_ended() => {}
             None => socket.close(CloseCode::NORMAL, ""),
         }

@@ -24,9 +24,9 @@ pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 /// target, the characters that it refuses are percent-encoded, and the extensions contain the
 /// [`RawTarget`](crate::http::RawTarget).
 ///
-/// The [`Uri`] of an HTTP/1.1 request is what the client sent: mostly a path. That of an HTTP/2
-/// request has a scheme and a host, too, as in hyper. The scheme is that of the connection of
-/// `peer`, whatever the client claims, and the host is also the `Host` field.
+/// The [`Uri`] of an HTTP/1.1 request is what the client sent: usually a path. The [`Uri`] of an
+/// HTTP/2 request also has a scheme and a host, as in hyper. The scheme is `https` if `peer` uses
+/// TLS, whatever the client claims. The host is also in the `Host` field.
 ///
 /// # Errors
 ///
@@ -66,8 +66,8 @@ pub fn request(request: &http_core::Request<'_>, peer: &Peer) -> http::Result<Re
     Ok(head)
 }
 
-/// Adds the scheme and the host to a URI that has only a path. One whose host [`Uri`] refuses stays
-/// as it is, and so does `*`.
+/// Adds the scheme and the host to a URI that has only a path. Doesn't change the URI if it is `*`
+/// or if [`Uri`] refuses the host.
 fn make_absolute(uri: &mut Uri, authority: Bytes, peer: &Peer) {
     if !uri.path().starts_with('/') {
         return;
@@ -85,7 +85,7 @@ fn make_absolute(uri: &mut Uri, authority: Bytes, peer: &Peer) {
 ///
 /// # Errors
 ///
-/// If there are more than a [`HeaderMap`] holds.
+/// If there are more trailers than a [`HeaderMap`] holds.
 pub fn trailers(trailers: &Trailers<'_>) -> http::Result<HeaderMap> {
     headers(trailers.fields().count(), trailers.fields(), Bytes::copy_from_slice)
 }
@@ -116,7 +116,7 @@ pub fn refuse_unsupported(responder: Responder<'_, '_>) -> Answer {
 pub struct ResponseHead {
     /// The status.
     pub status: Status,
-    /// Whether there was a `Connection: close`. See [`Responder::closing`].
+    /// Whether the response had a `Connection: close`. See [`Responder::closing`].
     pub close: bool,
     /// The `Content-Length`.
     pub length: Option<u64>,
@@ -142,7 +142,7 @@ impl From<&str> for InvalidResponse {
 
 /// Converts the head of a response, and appends its fields to `fields`.
 ///
-/// `Connection` and `Content-Length` are returned instead. `Date`, `Server`, `Keep-Alive`,
+/// `Connection` and `Content-Length` are returned in the head. `Date`, `Server`, `Keep-Alive`,
 /// `Upgrade` and `Trailer` are left out: only the server writes them.
 ///
 /// # Errors

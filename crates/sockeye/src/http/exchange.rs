@@ -53,16 +53,16 @@ pub(super) struct Exchange {
     number: u64,
     /// Whether the method is HEAD.
     head_only: bool,
-    /// Whether the method is CONNECT: the client would take the content of a successful response
-    /// for the bytes of the protocol that it asks for (RFC 8441).
+    /// Whether the method is CONNECT: the client would read the content of a successful response as
+    /// bytes of the protocol that it asks for (RFC 8441).
     is_connect: bool,
-    /// How many bytes of a collected body are free of charge.
+    /// How many bytes of a collected body are not charged to the budget.
     uncharged: u64,
     request_body: RequestBody,
     /// Number of empty pieces in a row that the source has returned.
     empty_pieces: u32,
-    /// Charges a collected body until the response starts and the work that makes the response has
-    /// ended.
+    /// Charges a collected body to the budget until the response starts and the work that makes the
+    /// response has ended.
     permit: Option<Arc<Permit>>,
     /// For [`Reply::follow`] and its variants: the state of the source.
     follow: Option<FollowState>,
@@ -79,7 +79,7 @@ enum RequestBody {
 
 /// The state of a source that can wait to be woken.
 struct FollowState {
-    /// Tells the source's waker that the response is over, by being dropped.
+    /// When this is dropped, the source's waker learns that the response is over.
     _open: OpenResponse,
     /// The source was woken while it was not waiting.
     woken: bool,
@@ -95,10 +95,10 @@ enum Expects {
     /// The [`Reply`] from a job or a [`PendingReply`].
     Reply {
         ticket: Ticket,
-        /// Tells the [`PendingReply`] that the request is over, by being dropped.
+        /// When this is dropped, the [`PendingReply`] learns that the request is over.
         _open: Option<OpenResponse>,
     },
-    /// More of a body that is collected.
+    /// The rest of a body that is collected.
     WholeBody { collected: Vec<u8>, permit: Permit, then: BodyWaiter<CollectFn> },
     /// The next piece of a body.
     BodyPiece(BodyWaiter<Box<dyn BodyReceiver>>),
@@ -119,7 +119,7 @@ enum Expects {
 }
 
 /// Maximum initial capacity for a collected body of known length. Only memory beyond it is charged
-/// to the budget. Over HTTP/2, where a connection has many bodies at a time, it is 0.
+/// to the budget. HTTP/2 uses 0 instead, because a connection can have many bodies at a time.
 const UNCHARGED: u64 = 64 * 1024;
 
 impl Handler for Exchange {
@@ -219,7 +219,7 @@ impl Handler for Exchange {
     }
 
     fn can_upgrade(&self, _: &[u8]) -> bool {
-        true // Only the closure knows. See `is_connect`.
+        true // Only the closure knows which protocols it speaks. See `is_connect`.
     }
 }
 
@@ -336,7 +336,7 @@ impl Exchange {
         body: &Bytes,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        // An empty body may mean that the handler left out the content that GET has.
+        // An empty body may mean that the handler left out the content that GET would get.
         if self.head_only && body.is_empty() {
             return responder.send_head(head.status, fields, head.length);
         }
@@ -381,7 +381,7 @@ impl Exchange {
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        // The server writes the status. The one here is only checked, and not sent.
+        // `Responder::upgrade` writes the status. This one is only checked, and not sent.
         self.with_head(StatusCode::BAD_REQUEST, fields, responder, |_, _, fields, responder| {
             responder.upgrade(name, fields, make()).unwrap_or_else(|responder| {
                 let text = format!("This needs an upgrade of the connection to {name}.");

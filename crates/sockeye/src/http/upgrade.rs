@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sockeye_http::{self as http_core, FieldName, OwnedRequest};
 
-/// In the extensions of a request that asks to switch to another protocol: in HTTP/1.1 with its
-/// `Upgrade` field, in HTTP/2 with CONNECT and `:protocol` (RFC 8441). [`ws`](super::ws) and
-/// [`Reply::upgrade`](super::Reply::upgrade) switch, in the same way for both.
+/// An item in the extensions of a request that asks to switch to another protocol: in HTTP/1.1 with
+/// the field `Upgrade`, in HTTP/2 with CONNECT and `:protocol` (RFC 8441). To switch, use
+/// [`ws`](super::ws) or [`Reply::upgrade`](super::Reply::upgrade). Both work for both versions.
 ///
 /// ```
 /// use sockeye::http::{Body, Request, Upgrade};
@@ -53,8 +53,7 @@ impl Upgrade {
     }
 }
 
-/// What the client asks for, even if the server can't switch to any protocol, because it is
-/// stopping.
+/// The protocols that the client asks for, even while the server is stopping and can't switch.
 fn names<'a>(request: &http_core::Request<'a>) -> Option<&'a [u8]> {
     request.upgrade().or_else(|| request.common_field(FieldName::Upgrade))
 }

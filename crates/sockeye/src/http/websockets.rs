@@ -31,12 +31,12 @@ impl Settings {
     }
 }
 
-/// A configuration for each of the last [`ws::Options`](super::ws::Options) of a shard, because a
-/// configuration also has memory that its WebSockets share.
+/// The configurations for the latest [`ws::Options`](super::ws::Options) that a shard has used. It
+/// keeps them, because a configuration also has memory that its WebSockets share.
 #[derive(Default)]
 pub(super) struct WebSocketConfigs(RefCell<Vec<(Arc<Settings>, Rc<Config>)>>);
 
-/// How many options are remembered. A program has one for each kind of WebSocket that it opens.
+/// Maximum number of configurations. A program needs one for each kind of WebSocket that it opens.
 const MAX_CONFIGS: usize = 16;
 
 impl WebSocketConfigs {

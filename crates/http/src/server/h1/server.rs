@@ -30,7 +30,7 @@ use crate::{
 pub struct Server<S: Handlers> {
     pub(super) connection: Connection,
     pub(super) state: State<S::Handler>,
-    /// `None` if the connection speaks HTTP/2, whose side of the server has them then.
+    /// `None` after the switch to HTTP/2, which moves them to the [`H2Connection`].
     handlers: Option<S>,
 }
 
@@ -53,8 +53,8 @@ impl<S: Handlers> Server<S> {
         Self { connection, state, handlers: Some(handlers) }
     }
 
-    /// Sets whether the server is stopping already, for a protocol that hands its connection over
-    /// to this one.
+    /// Sets whether the server is stopping already: for a protocol that passes its connection on to
+    /// this `Server`.
     #[must_use]
     pub fn with_stop(mut self, stop: Stop) -> Self {
         self.connection.stop = stop;
@@ -287,7 +287,7 @@ impl<S: Handlers + 'static> Server<S> {
         is_first && is_own && !self.connection.config.is_http1_only
     }
 
-    /// The rest of the connection is HTTP/2. The other side of the server gets all input.
+    /// Switches to HTTP/2 for the rest of the connection. The [`H2Connection`] gets all input.
     #[cold]
     fn switch_to_http2(&mut self, turn: &mut Turn<'_>) {
         let Some(handlers) = self.handlers.take() else { return };
@@ -298,7 +298,7 @@ impl<S: Handlers + 'static> Server<S> {
 
     fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) {
         let alpn = peer.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
-        // In a stream, `alpn` is that of the connection.
+        // In a stream of HTTP/2, `alpn` describes the connection around it.
         if alpn == Some(b"h2") && turn.stream() == 0 && !self.connection.config.is_http1_only {
             return self.switch_to_http2(turn);
         }

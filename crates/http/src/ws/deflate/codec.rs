@@ -8,51 +8,52 @@ use super::memory::DeflateMemory;
 use super::negotiation::{Agreed, Direction};
 use super::options::WINDOW_BITS;
 
-/// What a sender removes from the end of a message: a block without data, except its first byte.
+/// An empty stored block ends each compressed message. The sender removes these bytes, which are
+/// all but the first byte of that block (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// [`TAIL`], and a final block without data. A decompressor that finds the end of the stream there
-/// was at the start of a block: the message was complete.
+/// [`TAIL`], then an empty final block. If the decompressor finds the end of the stream there, the
+/// message ended between blocks, so it was complete.
 const TAIL_AND_END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 
-/// A message that has at most this many bytes after decompression may expand by any ratio, as logs
-/// of equal lines and empty images do. The default limit on messages is the same.
+/// A message of at most this many bytes after decompression may expand by any ratio, as logs of
+/// equal lines and empty images do. The default limit on messages is 1 MiB, too.
 const ANY_RATIO: usize = 1024 * 1024;
 
-/// Maximum number of DEFLATE streams in a message, that is of blocks with BFINAL. A sender ends a
-/// stream at most once for each fragment. Each end of a stream resets the decompressor, so many
-/// short streams are expensive.
+/// Maximum number of DEFLATE streams in a message. A block with BFINAL ends a stream, and senders
+/// write at most one such block per fragment. The limit is needed because each stream resets the
+/// decompressor, which takes far longer than reading the 2 bytes of the shortest stream.
 const MAX_STREAMS: u32 = 1024;
 
-/// Least number of bytes by which the output of decompression grows.
+/// Minimum number of bytes by which the output of decompression grows.
 const MIN_GROWTH: usize = 512;
 
-/// Most bytes that are reserved for the output at a time. Its `Vec` may double its capacity
-/// instead.
+/// Maximum number of bytes by which the output grows, except that `Vec` may double its capacity.
 const MAX_GROWTH: usize = 16 * 1024;
 
-/// Bytes of memory of a decompressor.
+/// Memory of one decompressor, in bytes.
 pub(super) const DECOMPRESSOR: usize = 48 * 1024;
 
 /// Why a message can't be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InflateError {
-    /// It is larger than allowed.
+    /// The message is larger than allowed.
     TooLarge,
-    /// It expands to more than this many times its size.
+    /// The message expands to more than this many times its size.
     Ratio(usize),
-    /// It is not in the format of DEFLATE, or ends within a block.
+    /// The message is not valid DEFLATE, or ends within a block.
     Malformed,
 }
 
 /// Compresses and decompresses the messages of one connection, one at a time in each direction.
 #[derive(Debug)]
 pub(crate) struct Codec {
-    /// `None`: the peer allows only a window that zlib can't make. So no message is compressed.
+    /// `None`: the peer allows only a window of 256 bytes, which zlib doesn't support. So no
+    /// message is compressed.
     send_window_bits: Option<u8>,
     sent: History,
     received: History,
-    /// The message of which a part has been received.
+    /// The message that is being received, if it arrives in parts.
     incomplete: Option<Inflating>,
     min_len: usize,
     level: u8,
@@ -77,19 +78,20 @@ impl Codec {
         }
     }
 
-    /// Bytes of memory that this connection holds. It changes with every message. Without context
-    /// takeover, it is 0 between messages. With it, at most one window in each direction is added.
-    /// While a part of a message has been received, 48 KiB are added.
+    /// Memory that the codec holds, in bytes. It changes with every message. Between messages, it
+    /// is 0 without context takeover, and at most one window per direction with it. An incomplete
+    /// message adds 48 KiB.
     pub(crate) fn held(&self) -> usize {
         let incomplete = if self.incomplete.is_some() { DECOMPRESSOR } else { 0 };
         self.sent.held() + self.received.held() + incomplete
     }
 
     /// Decompresses the next part of a message, and appends to `out`. `is_last`: the message ends
-    /// with `data`. The parts may be cut anywhere. `max` is the most that the message may have
-    /// after decompression, over all of its parts.
+    /// with `data`. The parts may be cut anywhere. `max`: maximum bytes of the whole message after
+    /// decompression.
     ///
-    /// After an error, the end of `out` is unspecified, and the connection has to be closed.
+    /// After an error, what was appended to `out` is unspecified, and the connection has to be
+    /// closed.
     pub(crate) fn inflate(
         &mut self,
         memory: &mut DeflateMemory,
@@ -121,9 +123,9 @@ impl Codec {
         result
     }
 
-    /// Compresses a message, and appends it to `out`. If it returns `false`, it has not changed
-    /// `out`: send the message as it is, without RSV1, since it is short or compression would make
-    /// it no smaller. Before that, `out` may need memory for the whole message, and an eighth more.
+    /// Compresses a message, and appends it to `out`. If this returns `false`, `out` has the same
+    /// content as before: send the message uncompressed, without RSV1, since it is short or would
+    /// not become smaller. Even then, `out` may have grown by the message's size and an eighth.
     pub(crate) fn deflate(
         &mut self,
         memory: &mut DeflateMemory,
@@ -135,7 +137,7 @@ impl Codec {
             return false;
         }
         let start = out.len();
-        // At level 1, a byte takes up to 9 bits, and at the others less. The 64 bytes are for
+        // A byte takes up to 9 bits at level 1, and less at other levels. The 64 bytes are for
         // headers and the tail.
         out.reserve(message.len() + message.len() / 8 + 64);
         let compressor = memory.compressor(window_bits, self.level, self.sent.bytes());
@@ -145,7 +147,7 @@ impl Codec {
             && compressor.total_in() == message.len() as u64
             && out.len() < out.capacity();
         if !is_complete {
-            // A reset doesn't clear all of a state that still has output, in zlib-rs 0.6.8.
+            // In zlib-rs 0.6.8, a reset doesn't clear all of a state that has pending output.
             memory.discard_compressor(window_bits);
         }
         if !is_complete || out.len() - start >= message.len() + TAIL.len() {
@@ -163,13 +165,13 @@ impl Codec {
 #[derive(Debug)]
 struct Inflating {
     decompressor: Box<Decompress>,
-    /// Bytes of the message so far.
+    /// Compressed bytes of the message so far.
     consumed: usize,
     /// Bytes of the message after decompression so far.
     produced: usize,
-    /// Ends of DEFLATE streams so far.
+    /// DEFLATE streams that have ended so far.
     streams: u32,
-    /// All data so far are complete DEFLATE streams. Also true before any data.
+    /// All data so far consists of complete DEFLATE streams, or there is no data.
     is_between_streams: bool,
 }
 
@@ -218,8 +220,8 @@ impl Inflating {
         }
     }
 
-    /// A block with BFINAL has ended the stream, but not the message (RFC 7692, 7.2.3.4). Most
-    /// decompressors forget their window there, so no sender refers to it.
+    /// Starts a new DEFLATE stream: a block with BFINAL ends the stream, but not the message (RFC
+    /// 7692, 7.2.3.4). This drops the window, as most decompressors do, so no sender refers to it.
     fn start_stream(&mut self) -> Result<(), InflateError> {
         self.streams += 1;
         if self.streams > MAX_STREAMS {
@@ -231,8 +233,8 @@ impl Inflating {
 
     /// Checks that the message is complete.
     fn finish(&mut self) -> Result<(), InflateError> {
-        // A sender ends a message with an empty block, of which it removes all but the first byte.
-        // After a block with BFINAL, some senders leave out that byte, too.
+        // After a last block with BFINAL, senders should append the first byte of an empty block
+        // (RFC 7692, 7.2.3.4). A message without this byte is complete, too.
         if self.is_between_streams {
             return Ok(());
         }

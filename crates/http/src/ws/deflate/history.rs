@@ -1,4 +1,4 @@
-//! The end of what was sent or received, for context takeover.
+//! The last bytes sent or received, to which later messages refer (context takeover).
 
 /// The last bytes of the messages in one direction.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl History {
         &self.bytes
     }
 
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub(super) fn held(&self) -> usize {
         self.bytes.capacity()
     }

@@ -34,8 +34,8 @@ impl DeflateMemory {
                 decompressor.reset(false);
                 decompressor
             }
-            // The largest window, with which messages of every window can be decompressed. With
-            // another one, flate2 would allocate a new decompressor at each reset.
+            // With the largest window, messages of any window can be decompressed. With another
+            // size, flate2 would allocate a new decompressor at each reset.
             None => Box::new(Decompress::new_with_window_bits(false, *WINDOW_BITS.end())),
         };
         if !dictionary.is_empty() {

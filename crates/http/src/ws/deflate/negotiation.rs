@@ -6,7 +6,7 @@ use super::DeflateOptions;
 use super::options::WINDOW_BITS;
 use super::parameters::{BadExtensions, Extensions, NAME, Parameters};
 
-/// A window without a limit, as a base-2 logarithm of bytes.
+/// The window if no limit was negotiated, as a base-2 logarithm of bytes.
 const MAX_WINDOW_BITS: u8 = *WINDOW_BITS.end();
 
 /// What the server and the client have agreed on, from the view of one of them.
@@ -27,14 +27,14 @@ pub(super) struct Direction {
 }
 
 impl Agreed {
-    /// The server's `Sec-WebSocket-Extensions`.
+    /// The value of the server's `Sec-WebSocket-Extensions`.
     pub(crate) fn answer(&self) -> impl fmt::Display {
         self.answer
     }
 }
 
-/// Server: accepts the first offer that is acceptable, out of the client's fields
-/// `Sec-WebSocket-Extensions`. `None` if there is none: then messages aren't compressed.
+/// Server: accepts the first acceptable offer in the client's `Sec-WebSocket-Extensions` fields.
+/// `None` if no offer is acceptable: messages aren't compressed then.
 ///
 /// # Errors
 ///
@@ -54,12 +54,13 @@ pub(crate) fn accept<'a>(
 }
 
 fn accept_offer(offer: &Parameters, options: &DeflateOptions) -> Option<Agreed> {
-    // zlib can't make a window of 256 bytes. A server declines what it doesn't support (RFC 7692,
-    // 7.1.2.1).
+    // zlib doesn't support a window of 256 bytes (8 bits). A server declines what it doesn't
+    // support (RFC 7692, 7.1.2.1).
     if offer.server_max_window_bits.is_some_and(|bits| !WINDOW_BITS.contains(&bits)) {
         return None;
     }
-    // Only a client that offers it can limit its window (RFC 7692, 7.1.2.2).
+    // The server may limit the client's window only if the client offers this parameter (RFC 7692,
+    // 7.1.2.2).
     let client_window_bits = match offer.client_max_window_bits {
         Some(bits) => bits.unwrap_or(MAX_WINDOW_BITS).min(options.window_bits),
         None => MAX_WINDOW_BITS,
@@ -79,7 +80,7 @@ fn accept_offer(offer: &Parameters, options: &DeflateOptions) -> Option<Agreed> 
     Some(Agreed { sends: server, receives: client, answer })
 }
 
-/// Client: its `Sec-WebSocket-Extensions`.
+/// Client: the value of its `Sec-WebSocket-Extensions`.
 pub(crate) fn offer(options: &DeflateOptions) -> String {
     let no_context_takeover = Parameters {
         server_no_context_takeover: true,
@@ -96,11 +97,11 @@ pub(crate) fn offer(options: &DeflateOptions) -> String {
         server_max_window_bits: limits_window.then_some(options.window_bits),
         ..no_context_takeover
     };
-    // The second one is for servers that can't limit their window.
+    // The second offer is for servers that can't limit their window.
     format!("{context_takeover}, {no_context_takeover}")
 }
 
-/// Client: checks the answer to [`offer`], the server's fields `Sec-WebSocket-Extensions`. `None`
+/// Client: checks the answer to [`offer`] in the server's `Sec-WebSocket-Extensions` fields. `None`
 /// if the server has declined.
 ///
 /// # Errors
@@ -147,7 +148,7 @@ fn confirm_answer(answer: Parameters, options: &DeflateOptions) -> Result<Agreed
     Ok(Agreed { sends: client, receives: server, answer })
 }
 
-/// The server's and the client's direction after this answer.
+/// The parameters of the server's and of the client's messages, according to this answer.
 fn directions(answer: &Parameters) -> (Direction, Direction) {
     let server = Direction {
         window_bits: answer.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS),

@@ -1,7 +1,7 @@
 //! The settings of compression.
 //!
-//! The defaults were measured on JSON messages without context takeover, on one core. The size is
-//! in percent of the message, and the time is that of compression:
+//! The defaults are based on these measurements: JSON messages without context takeover, on one
+//! core. The compressed size is in percent of the message, and the time is that of compression:
 //!
 //! | level | 128 bytes    | 512 bytes    | 4 KiB        | 64 KiB        | 1 MiB        |
 //! |-------|--------------|--------------|--------------|---------------|--------------|
@@ -14,7 +14,8 @@
 
 use std::ops::RangeInclusive;
 
-/// The windows that zlib supports, as base-2 logarithms. It has no raw DEFLATE with 8.
+/// The windows that zlib supports for raw DEFLATE, as base-2 logarithms of bytes. RFC 7692 also
+/// allows 8.
 pub(super) const WINDOW_BITS: RangeInclusive<u8> = 9..=15;
 
 /// The compression of WebSocket messages (permessage-deflate, RFC 7692).
@@ -47,10 +48,9 @@ impl DeflateOptions {
     }
 
     /// Sets whether a message may refer to earlier messages, in both directions. Small messages
-    /// that resemble each other then become much smaller. A connection keeps up to
-    /// [`window_bits`](Self::window_bits) of messages in each direction, which are 4 KiB by
-    /// default. A peer that can't limit its window sends messages without context takeover.
-    /// Default: off.
+    /// that resemble each other then become much smaller. A connection keeps one window of messages
+    /// in each direction (see [`window_bits`](Self::window_bits)): 4 KiB in total by default. A
+    /// peer that can't limit its window sends messages without context takeover. Default: off.
     #[must_use]
     pub fn context_takeover(mut self, context_takeover: bool) -> Self {
         self.context_takeover = context_takeover;
@@ -71,9 +71,9 @@ impl DeflateOptions {
         self
     }
 
-    /// Sets the length of the shortest message that is compressed, in bytes. Shorter ones take as
-    /// long to compress, and shrink by less: JSON messages of 512 bytes by half, those of 128 bytes
-    /// by an eighth without context takeover. Default: 512.
+    /// Sets the length of the shortest message that is compressed, in bytes. Short messages take as
+    /// long to compress, and shrink less: without context takeover, JSON messages of 512 bytes
+    /// shrink by half, and those of 128 bytes by an eighth. Default: 512.
     #[must_use]
     pub fn min_len(mut self, len: usize) -> Self {
         self.min_len = len;
@@ -93,11 +93,11 @@ impl DeflateOptions {
         self
     }
 
-    /// Sets how many times as large as its compressed form a received message may be, if it is
-    /// larger than 1 MiB. A larger one is refused as too large. The limit on messages applies, too.
+    /// Sets the maximum ratio of a received message's size to its compressed size. It applies to
+    /// messages of more than 1 MiB, in addition to [`Limits::message`](crate::ws::Limits::message).
+    /// A message that exceeds it is refused as too large.
     ///
-    /// DEFLATE can expand data by a factor of up to 1,032. Text and JSON rarely exceed 50. Default:
-    /// 200.
+    /// DEFLATE reaches a ratio of up to 1,032. Text and JSON rarely exceed 50. Default: 200.
     #[must_use]
     pub fn max_ratio(mut self, ratio: usize) -> Self {
         self.max_ratio = ratio;

@@ -13,7 +13,7 @@ pub(super) struct Parameters {
     pub(super) server_no_context_takeover: bool,
     pub(super) client_no_context_takeover: bool,
     pub(super) server_max_window_bits: Option<u8>,
-    /// In an offer, it may have no value.
+    /// In an offer, this parameter may have no value (`Some(None)`).
     pub(super) client_max_window_bits: Option<Option<u8>>,
 }
 
@@ -65,8 +65,8 @@ impl fmt::Display for Parameters {
     }
 }
 
-/// The peer's `Sec-WebSocket-Extensions` is invalid: the end of a sentence that begins with "the
-/// peer".
+/// Why the peer's `Sec-WebSocket-Extensions` is invalid: the end of a sentence that begins with
+/// "the peer".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadExtensions(pub(crate) &'static str);
 
@@ -84,12 +84,12 @@ const SYNTAX: BadExtensions = BadExtensions(
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Extension<'a> {
     pub(super) name: &'a [u8],
-    /// `None` if one of them is not a valid parameter of permessage-deflate.
+    /// `None` if the extension has a parameter that is not a valid one of permessage-deflate.
     pub(super) parameters: Option<Parameters>,
 }
 
-/// The extensions in the value of a field (RFC 6455, 9.1), whose list may have empty elements, and
-/// whitespace between all tokens. Ends after an error.
+/// Iterates over the extensions in the value of a field (RFC 6455, 9.1). The list may have empty
+/// elements, and whitespace between all tokens. The iterator ends after an error.
 pub(super) struct Extensions<'a> {
     rest: &'a [u8],
 }
@@ -119,7 +119,7 @@ impl<'a> Extensions<'a> {
         if token.is_empty() { Err(SYNTAX) } else { Ok(token) }
     }
 
-    /// A token or a quoted string, which must be a token without its quotes and escapes.
+    /// A token, or a quoted string that is a token after its quotes and escapes are removed.
     fn value(&mut self) -> Result<Cow<'a, [u8]>, BadExtensions> {
         let Some(quoted) = self.rest.strip_prefix(b"\"") else {
             return self.token().map(Cow::Borrowed);

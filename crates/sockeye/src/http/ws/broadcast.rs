@@ -1,4 +1,4 @@
-//! The same messages to many WebSockets.
+//! Sends the same messages to many WebSockets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -9,10 +9,10 @@ use sockeye_proto::Remote;
 
 /// Sends messages to all WebSockets that subscribe, from any thread and without waiting.
 ///
-/// The newest messages are in a log, which has a limit. Each WebSocket reads it at its own pace, as
-/// far as its output has room: a slow peer costs a full output and a position in the log, and
-/// delays nobody. A subscriber that is behind the log skips what it missed, or is closed: its
-/// handler chooses.
+/// A log of limited size keeps the newest messages. Each WebSocket reads the log at its own pace,
+/// as far as its output has room: a slow peer costs a full output and a position in the log, and
+/// delays nobody. If messages leave the log before a subscriber has sent them, its handler chooses
+/// whether to skip them or to close the WebSocket.
 ///
 /// ```
 /// use sockeye::http::ws::{Broadcast, Handler, Message, Missed, Socket, Subscription};
@@ -47,7 +47,7 @@ struct Log {
     messages: VecDeque<SharedMessage>,
     /// The number of the next message.
     end: u64,
-    /// What `messages` cost.
+    /// The cost of all `messages`, in bytes.
     cost: usize,
     max_cost: usize,
     subscribers: BTreeMap<u64, Remote>,
@@ -55,7 +55,7 @@ struct Log {
     next_subscriber: u64,
 }
 
-/// What a message costs besides its bytes.
+/// What a message costs besides its payload, in bytes.
 const MESSAGE_COST: usize = 64;
 
 fn cost(message: &SharedMessage) -> usize {
@@ -77,8 +77,8 @@ impl Default for Broadcast {
 }
 
 impl Broadcast {
-    /// Keeps messages of up to `max_bytes` together, each of which counts 64 bytes more than it
-    /// has. The newest is kept, however large.
+    /// Keeps messages of up to `max_bytes` in total. Each counts as its length plus 64 bytes. The
+    /// newest message is kept, however large.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self(Arc::new(Mutex::new(Log {
@@ -91,8 +91,8 @@ impl Broadcast {
         })))
     }
 
-    /// Keeps the newest message only: for a state that changes, such as a counter. A subscriber may
-    /// ignore that it missed others.
+    /// Keeps the newest message only: for a state that changes, such as a counter. Subscribers may
+    /// then ignore [`Missed`].
     #[must_use]
     pub fn latest() -> Self {
         Self::new(0)
@@ -140,7 +140,7 @@ impl fmt::Debug for Broadcast {
     }
 }
 
-/// One WebSocket's place in a [`Broadcast`]. Dropping it ends the subscription.
+/// One WebSocket's subscription to a [`Broadcast`]. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct Subscription {
     broadcast: Broadcast,
@@ -149,7 +149,7 @@ pub struct Subscription {
     position: u64,
 }
 
-/// How many messages a subscriber was too slow for: they were dropped before it sent them.
+/// How many messages were dropped from the log before a slow subscriber has sent them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed(pub u64);
 
@@ -164,7 +164,7 @@ impl std::error::Error for Missed {}
 /// What a subscriber has to send.
 enum Next {
     Nothing,
-    /// This many messages are not kept any more.
+    /// This many messages were dropped from the log.
     Missed(u64),
     Message {
         message: SharedMessage,
@@ -174,13 +174,13 @@ enum Next {
 
 impl Subscription {
     /// Sends the messages that were not sent yet, while the output of `socket` has room. If there
-    /// are more, it asks for [`Handler::on_room`](super::Handler::on_room), which calls
-    /// [`Handler::on_woken`](super::Handler::on_woken) if the handler doesn't implement it.
+    /// are more, this asks for [`Handler::on_room`](super::Handler::on_room), which calls
+    /// [`Handler::on_woken`](super::Handler::on_woken) unless the handler implements `on_room`.
     ///
     /// # Errors
     ///
-    /// [`Missed`], once, when there is room: the next call goes on with the oldest message that is
-    /// kept.
+    /// [`Missed`], once the output has room. The next call continues with the oldest message in the
+    /// log.
     pub fn forward(&mut self, socket: &mut Socket<'_, '_>) -> Result<(), Missed> {
         let mut more = true;
         while more && !socket.is_closing() {
@@ -197,14 +197,14 @@ impl Subscription {
                 }
                 Next::Message { message, more } => (message, more),
             };
-            // The log is not locked: sending may compress, and other threads send, too.
+            // The log is not locked here: sending may compress, and other threads must not wait.
             socket.send_shared(&message);
             self.position += 1;
         }
         Ok(())
     }
 
-    /// The next message to send. If another one is sent afterwards, that wakes the WebSocket again.
+    /// The next message to send. [`Broadcast::send`] wakes the WebSocket for later messages.
     fn next(&self) -> Next {
         let log = self.broadcast.log();
         match log.start().checked_sub(self.position) {
@@ -216,7 +216,7 @@ impl Subscription {
         Next::Message { message, more: self.position + 1 < log.end }
     }
 
-    /// How many messages it has missed: they were not sent, and are not kept any more.
+    /// How many messages were dropped from the log before they were sent.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.broadcast.log().start().saturating_sub(self.position)

@@ -1,4 +1,4 @@
-//! WebSockets for threads.
+//! WebSockets whose messages a thread receives.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,8 +14,8 @@ const MAX_BYTES: usize = 256 * 1024;
 
 /// Receives the messages of a WebSocket of [`channel`](super::channel()), on any thread.
 ///
-/// 16 messages wait for it, or messages of 256 KiB; meanwhile nothing is read from the peer. When it is
-/// dropped, the WebSocket is closed (1000).
+/// While 16 messages or 256 KiB of messages wait for the receiver, nothing is read from the peer.
+/// When the receiver is dropped, the WebSocket is closed (1000).
 pub struct Receiver {
     queue: Arc<Queue>,
     remote: Remote,
@@ -30,9 +30,9 @@ struct Queue {
 #[derive(Default)]
 struct QueueState {
     messages: VecDeque<SharedMessage>,
-    /// The bytes of `messages`.
+    /// The number of bytes in `messages`.
     bytes: usize,
-    /// The WebSocket isn't read.
+    /// Nothing is read from the peer.
     is_paused: bool,
     has_no_receiver: bool,
     closed: Option<(CloseCode, String)>,
@@ -88,8 +88,8 @@ impl Receiver {
         Some(message)
     }
 
-    /// How the WebSocket was closed, as in [`Closed`]. `None` while it is open. Messages that came
-    /// before can still be received.
+    /// How the WebSocket was closed, as in [`Closed`]. `None` while it is open. Messages that
+    /// arrived before the close can still be received.
     #[must_use]
     pub fn closed(&self) -> Option<(CloseCode, String)> {
         self.queue.lock().closed.clone()

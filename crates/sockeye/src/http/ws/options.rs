@@ -50,8 +50,8 @@ impl Options {
         self
     }
 
-    /// Compresses messages with peers that can (permessage-deflate, RFC 7692). Default: off, since it
-    /// costs time and memory, and compressed secrets can be guessed by their length.
+    /// Compresses messages if the peer supports it (permessage-deflate, RFC 7692). Default: off,
+    /// since it costs time and memory, and compressed secrets can be guessed from their length.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, options: DeflateOptions) -> Self {
@@ -117,11 +117,11 @@ impl Options {
     }
 }
 
-/// Switches to a WebSocket, whose messages `handler` answers, on the event loop.
+/// Switches to a WebSocket. `handler` answers its messages, on the event loop.
 ///
-/// A request that asks for no WebSocket, or is malformed, gets 400, another method than GET 405, a
-/// page of another origin 403, and all of them get 503 while the server stops. Over HTTP/2, the
-/// request is an extended CONNECT (RFC 8441).
+/// A request is refused with 400 if it doesn't ask for a WebSocket or is malformed, with 405 if its
+/// method is not GET, with 403 if it comes from a page of another origin, and with 503 while the
+/// server is stopping. Over HTTP/2, the request is an extended CONNECT (RFC 8441).
 ///
 /// ```
 /// # use sockeye::http::{Body, Reply, Request, StatusCode, ws};
@@ -148,7 +148,7 @@ pub fn upgrade<B>(request: &Request<B>, handler: impl Handler + Send + 'static) 
     Options::default().upgrade(request, handler)
 }
 
-/// Switches to a WebSocket, whose messages `answer` answers: [`upgrade`](fn@upgrade) with a closure.
+/// As [`upgrade`](fn@upgrade), with a closure that answers each message.
 pub fn on_message<B>(
     request: &Request<B>,
     answer: impl FnMut(Message<'_>, &mut Socket<'_, '_>) + Send + 'static,
@@ -156,8 +156,8 @@ pub fn on_message<B>(
     upgrade(request, answer)
 }
 
-/// Switches to a WebSocket that a thread answers. When it is open, `start` gets its ends, and passes them
-/// to a thread. `start` runs on the event loop: don't block.
+/// Switches to a WebSocket for another thread. When it is open, `start` gets a [`Receiver`] and a
+/// [`Sender`], and passes them to the thread. `start` runs on the event loop: don't block.
 ///
 /// ```
 /// # use sockeye::http::{Body, Reply, Request, ws};
@@ -165,7 +165,7 @@ pub fn on_message<B>(
 ///     ws::channel(&request, |receiver, sender| {
 ///         std::thread::spawn(move || {
 ///             for message in receiver {
-///                 // This may block: meanwhile, little is read from the peer.
+///                 // This may block. Then at most 16 more messages are read from the peer.
 ///                 if sender.send(message).is_err() {
 ///                     break; // The peer has left.
 ///                 }
