@@ -1,4 +1,4 @@
-//! Certificates from an authority: the thread that orders and renews them, and its log lines.
+//! Certificates from a CA: the thread that orders and renews them, and its log lines.
 
 use std::io;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub(crate) struct Acme {
 }
 
 impl Acme {
-    /// Opens the state folder. No request is sent to the authority before [`Acme::start`].
+    /// Opens the state folder. No request is sent to the CA before [`Acme::start`].
     pub(crate) fn new(settings: Settings, client: ClientConfig) -> Result<Self, Failure> {
         let challenges = Arc::<Challenges>::default();
         let (retry, signals) = sync_channel(1);
@@ -133,7 +133,7 @@ impl Runtime for Thread {
         match self.signals.recv_timeout(time) {
             Ok(()) => self.retries = true,
             Err(RecvTimeoutError::Timeout) => {}
-            // Nobody is left who could signal.
+            // No sender is left that could signal.
             Err(RecvTimeoutError::Disconnected) => thread::sleep(time),
         }
     }
@@ -225,7 +225,7 @@ mod tests {
         // The order waits for a validation, then fails.
         thread.wait(Duration::from_secs(60));
         retry.send(()).unwrap();
-        // There is no wait, which would take the second signal.
+        // This call returns without a wait, which would take the second signal.
         assert!(thread.is_signalled_within(Duration::from_secs(60)));
         assert!(thread.signals.try_recv().is_ok());
         assert!(!thread.is_signalled_within(Duration::ZERO));

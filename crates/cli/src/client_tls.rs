@@ -27,7 +27,7 @@ impl HttpVersions {
         names.iter().map(|name| name.to_vec()).collect()
     }
 
-    /// What a server lacks that supports none of them.
+    /// What to say that a server has, if it supports none of these versions.
     fn missing(self) -> &'static str {
         match self {
             Self::Any => "neither HTTP/2 nor HTTP/1.1",
@@ -42,9 +42,9 @@ impl HttpVersions {
 pub(crate) struct ClientTls {
     pub(crate) client: TlsClient,
     pub(crate) target: Target,
-    /// The versions of HTTP that we offer, to a target of HTTP.
+    /// The versions of HTTP that we offer to a target of HTTP or WebSocket.
     pub(crate) versions: HttpVersions,
-    /// We have a certificate of our own.
+    /// We have a client certificate.
     pub(crate) has_certificate: bool,
 }
 
@@ -53,14 +53,14 @@ impl ClientTls {
         self.client.connector()
     }
 
-    /// A fault that explains the reason for which a connection ended, and says what to do. `None`:
-    /// there is nothing to add.
+    /// A fault that explains why a connection ended, and says what to do. `None` if there is
+    /// nothing to add to `reason`.
     pub(crate) fn explain(&self, reason: &Reason) -> Option<Fault> {
         let Reason::Fault(fault) = reason else { return None };
         let what = match fault.code {
             "tls_bad_certificate" => self.refusal()?,
             "tls_alert" => self.alert(&fault.what)?,
-            // What is not TLS has another first byte, which rustls takes for the type of a record.
+            // Other protocols begin with another byte, which rustls takes for a record's type.
             "tls_malformed" if fault.what.contains("InvalidContentType") => {
                 format!("answered without TLS: try {}", self.target.without_tls())
             }
@@ -91,9 +91,9 @@ impl ClientTls {
         Some(format!("{refusal}: {advice}"))
     }
 
-    /// What an alert means, if that is clear.
+    /// What a TLS alert means, if that is clear. `what` is the engine's text about it.
     fn alert(&self, what: &str) -> Option<String> {
-        // The engine's sentence ends with the name.
+        // The text ends with the alert's name.
         let name = what.rsplit(' ').next()?;
         let what = match name {
             "certificate_required" => "requires a certificate of ours: add --cert CERT,KEY".into(),
@@ -112,7 +112,7 @@ impl ClientTls {
             {
                 "refused the certificate of --cert".into()
             }
-            // Servers with TLS 1.2 have no better alert.
+            // TLS 1.2 has no better alert for this.
             "handshake_failure" | "bad_certificate" if !self.has_certificate => {
                 "refused the handshake: it may require a certificate (--cert CERT,KEY), or have no \
                  cipher suite in common with us"
@@ -126,7 +126,7 @@ impl ClientTls {
     }
 }
 
-/// A protocol that is told why TLS has failed.
+/// Wraps a protocol, and tells it why TLS has failed.
 #[derive(Debug)]
 pub(crate) struct Explained<P> {
     pub(crate) protocol: P,

@@ -19,12 +19,12 @@ use crate::stdout::Stdout;
 use crate::target::{HTTP_PORT, HTTPS_PORT};
 use crate::{args, hosts, text};
 
-/// Prints the explanation. Fails if the response is an error.
+/// Prints the explanation. The exit code is a failure if the response is an error.
 pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let target = target(&flags.url).or_usage()?;
     let refused = refused_host(&flags.url, &flags.http).or_usage()?;
     let outcome = tls::outcome(&flags.http, origin(&flags.url), &target)?;
-    // The server may run elsewhere than on this terminal.
+    // The server may run without a terminal, unlike this command.
     let listing = Listing::of(&flags.http, Stdout::Other);
     let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
     let folders = Folders::of(flags.http.folders, listing)?;
@@ -65,11 +65,11 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
 struct RefusedHost {
     /// The response, the addresses, and how to allow the host.
     text: String,
-    /// Every address is a loopback address, and no clients are exempt.
+    /// Hosts are checked at every address, and no client is exempt as a trusted proxy.
     always: bool,
 }
 
-/// Whether a server with these flags refuses the host of `url`.
+/// The host of `url`, if a server with these flags refuses it at some addresses.
 fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedHost>> {
     let Some(host) = host(url) else { return Ok(None) };
     let is_live = flags.folders.live;
@@ -140,8 +140,8 @@ fn target(url: &str) -> anyhow::Result<String> {
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let slash = if rest[at..].starts_with('/') { "" } else { "/" };
     let mut target = slash.to_owned();
-    // Bytes that no URI contains are percent-encoded (RFC 3986). Browsers leave some as they are,
-    // and get the same response.
+    // Percent-encodes bytes that a URI can't contain (RFC 3986). Browsers send some of them as they
+    // are, and get the same response.
     for byte in rest[at..].bytes() {
         if matches!(byte, b'!'..=b'~') && !b"\"<>\\^`{|}".contains(&byte) {
             target.push(byte.into());

@@ -20,7 +20,7 @@ pub(crate) fn allowed(names: &[String]) -> Result<AllowedHosts, BadHostName> {
     names.iter().try_fold(hosts, |hosts, name| hosts.allow(name))
 }
 
-/// Allows these host names of certificates, too. Names that aren't valid host names are left out.
+/// Allows these host names, too. Skips invalid ones.
 pub(crate) fn and(hosts: AllowedHosts, names: &[String]) -> AllowedHosts {
     names.iter().fold(hosts, |hosts, name| hosts.clone().allow(name).unwrap_or(hosts))
 }
@@ -44,8 +44,9 @@ pub(crate) enum CheckedAt {
     All,
 }
 
-/// Allows only `hosts` on connections to these listeners, except Unix sockets, and except from
-/// `proxies`, and logs refused names. `proxies` is `None` for a command without `--trusted-proxy`.
+/// Makes the check that allows only `hosts`, and logs refused names. `bound` are the listeners, of
+/// which `checked_at` selects those with checks; Unix sockets have none. Connections from `proxies`
+/// are not checked. `proxies` is `None` for a command without `--trusted-proxy`.
 pub(crate) fn check(
     hosts: AllowedHosts,
     bound: &[Bound],

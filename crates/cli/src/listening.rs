@@ -29,7 +29,7 @@ pub(crate) fn cannot_listen(
         (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
             let by = match listening_process::at(at) {
-                // The earlier listeners of this command are closed already.
+                // None is found, because this command has closed its earlier listeners already.
                 None if listen
                     .iter()
                     .chain(redirects)

@@ -101,15 +101,15 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     }
 }
 
-/// These hosts, and the names of certificates, which prove that those names are this server's.
+/// `hosts`, and the names in the server's certificates, which prove that these names are its own.
 fn own_hosts(serve: &plan::Serve, hosts: &AllowedHosts) -> AllowedHosts {
     let mut names = serve.certificates.as_ref().map(Certificates::hosts).unwrap_or_default();
     names.extend_from_slice(serve.acme.as_ref().map(Acme::names).unwrap_or_default());
     hosts::and(hosts.clone(), &names)
 }
 
-/// Starts the thread that writes the access log, if there is one. `shown` is what its lines on a
-/// terminal are about.
+/// Starts the thread that writes the access log, if there is one. `shown` names, in warnings, what
+/// its lines on a terminal are about.
 fn start_access_log(
     access: Option<(Sink, access::Format)>,
     proxies: &Proxies,
@@ -168,7 +168,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         budgets.set_open_files(info.files_in_flight());
         let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
-        // The site is the service, too: its deadline closes files that nobody requests any more.
+        // The site is also the service: at its deadlines, it closes files that nobody requests.
         (site.clone(), move |peer: &Peer| {
             let config = if peer.tls.is_some() { &secure } else { &plain };
             http_core::Server::new(Rc::clone(config), site.clone())
@@ -255,14 +255,14 @@ struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// How many files may be in flight. The other half of `descriptors` is for cached files, jobs
-    /// and logs.
+    /// How many files may be in flight: half of `descriptors`. The other half is for cached files,
+    /// jobs and logs.
     fn files_in_flight(&self) -> u64 {
         (self.descriptors / 2) as u64
     }
 
     /// How plain HTTP is redirected. Listeners at loopback addresses redirect only to this server's
-    /// own hosts. If names are given, all listeners do so.
+    /// own hosts. With `--host`, all listeners do so.
     fn redirects(&self, hosts: &AllowedHosts) -> Redirects {
         let are_named = hosts.names().next().is_some();
         let ip = |bound: &Bound| match bound {
@@ -321,7 +321,7 @@ fn run<S: Service + 'static>(
     let is_redirect = |via: &usize| server.requested(*via) >= plan.listen.len();
     let first_redirect = (0..bound.len()).find(is_redirect).unwrap_or(bound.len());
     for (via, address) in bound.iter().enumerate() {
-        // The clients of Unix sockets are proxies on this machine.
+        // The clients of Unix sockets are proxies on this machine, which need no TLS.
         if via >= first_redirect || matches!(address, Bound::Unix(_)) {
             server = server.without_tls(via);
         }
@@ -394,8 +394,9 @@ fn check_loopback(bound: &[Bound]) -> anyhow::Result<()> {
 /// Below this many descriptors, fewer files than documented can be sent at a time.
 const FEW_DESCRIPTORS: usize = 8192;
 
-/// A warning if the hard limit on open files doesn't allow as many connections as wanted. The
-/// default may be lowered silently as long as that leaves enough for a busy site.
+/// A warning if the hard limit on open files doesn't allow as many connections as wanted. If
+/// `--max-connections` has its default, there is no warning as long as a busy site has enough
+/// descriptors.
 fn few_descriptors(server: &Server, wanted: usize) -> Option<String> {
     let allowed = server.config().max_connections;
     let descriptors = allowed + server.reserved_descriptors();

@@ -40,7 +40,7 @@ impl Screen {
         Self { heading: vec![heading.into()], ..Self::default() }
     }
 
-    /// Adds what is said about certificates, and about the listeners that redirect to HTTPS.
+    /// Adds the lines about certificates, and about the listeners that redirect to HTTPS.
     pub(crate) fn add_certificates(&mut self, certificates: &Certificates, redirecting: &[Bound]) {
         self.hosts = certificates.hosts();
         self.hosts.truncate(MAX_HOSTS);
@@ -49,7 +49,7 @@ impl Screen {
         self.notes.splice(0..0, lines);
     }
 
-    /// Adds what is said about `--acme`. Its names are shown as hosts, even before the first
+    /// Adds the line about `--acme`. Its names are shown as hosts, even before the first
     /// certificate: browsers accept the certificate for no other host, such as an IP address.
     pub(crate) fn add_acme(&mut self, acme: &Acme) {
         for name in acme.names() {

@@ -19,7 +19,7 @@ use crate::error::Error;
 /// the folder.
 pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = path(flag)?;
-    // If the folder can't be looked at, the code that uses it fails, and says why.
+    // The folder may be missing. If it can't be read, the code that uses it reports that.
     let Ok(found) = folder.metadata() else { return Ok(folder) };
     match fault(found.uid(), found.mode(), geteuid().as_raw()).filter(|_| found.is_dir()) {
         None => Ok(folder),
@@ -40,8 +40,8 @@ struct Fault {
     advice: String,
 }
 
-/// Whether other users than `user` and root can change what is in a folder: they could exchange
-/// keys, and prevent renewals.
+/// The fault of a folder in which users other than `user` and root can change files: they could
+/// exchange keys, and prevent renewals.
 fn fault(owner: u32, mode: u32, user: u32) -> Option<Fault> {
     if owner != user && owner != 0 {
         let what = format!("it belongs to the user {owner}, and the server runs as {user}");
@@ -62,7 +62,7 @@ fn path(flag: Option<&Path>) -> Result<PathBuf, Error> {
 
 /// The default, from environment variables.
 fn default(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    // systemd sets a list if a unit has several.
+    // systemd sets a list if a unit has several state folders.
     let first = |list: OsString| {
         let first = list.as_bytes().split(|byte| *byte == b':').next().unwrap_or_default();
         PathBuf::from(OsStr::from_bytes(first))

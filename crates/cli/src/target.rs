@@ -11,13 +11,13 @@ use sockeye::engine::{ListenAddr, driver};
 /// A server, with its protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// Bytes.
+    /// Bytes over TCP.
     Tcp(Server),
     /// Bytes over a Unix domain socket.
     Unix(PathBuf),
     /// Messages.
     Message(Server),
-    /// A URL's server, and its path with query.
+    /// A URL of HTTP: its server, and its path with the query.
     Http { server: Server, path: String },
     /// A WebSocket: its server, and the path of its URL with the query.
     WebSocket { server: Server, path: String },
@@ -192,7 +192,7 @@ impl Target {
         }
     }
 
-    /// The host as a URL has it: an IPv6 address in brackets. `None` for a Unix socket.
+    /// The host as it is written in a URL: an IPv6 address in brackets. `None` for a Unix socket.
     fn host_of_url(&self) -> Option<String> {
         let Server { host, .. } = self.server()?;
         Some(if host.contains(':') { format!("[{host}]") } else { host.clone() })
@@ -219,7 +219,8 @@ impl Target {
         })
     }
 
-    /// The same with TLS: the default port becomes that of `https://`. `None` for a Unix socket.
+    /// This target with TLS. For HTTP and WebSockets, port 80 becomes 443. `None` for a Unix
+    /// socket.
     pub(crate) fn with_tls(&self) -> Option<Self> {
         let mut target = self.clone();
         match &mut target {
@@ -235,8 +236,8 @@ impl Target {
         Some(target)
     }
 
-    /// The same URL with TLS, at the same port, if this one is redirected there: then this port
-    /// speaks TLS. `location` is the URL of the redirect.
+    /// This URL with TLS, if the server redirects it to `location`, and that is an https:// URL at
+    /// the same host and port: then the port speaks TLS.
     pub(crate) fn with_tls_by(&self, location: &str) -> Option<Self> {
         let mut target = self.clone();
         let (Self::Http { server, .. } | Self::WebSocket { server, .. }) = &mut target else {
@@ -254,7 +255,7 @@ impl Target {
         is_same.then_some(target)
     }
 
-    /// The same without TLS, at the same port.
+    /// This target without TLS, at the same port.
     pub(crate) fn without_tls(&self) -> Self {
         let mut target = self.clone();
         match &mut target {

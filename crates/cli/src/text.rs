@@ -117,7 +117,7 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{amount:.1} {}", UNITS[unit])
 }
 
-/// A duration for people, to two or three figures: `87 µs`, `1.2 ms`, `3.4 s`.
+/// A duration for people: `87 µs`, `1.2 ms`, `3.4 s`.
 pub(crate) fn time(time: Duration) -> String {
     let micros = time.as_micros();
     match micros {
@@ -144,8 +144,8 @@ pub(crate) fn count(count: u64, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// Says how to give several addresses to a flag, which has to be repeated for each. The environment
-/// variable that sets a flag has room for one value.
+/// Refuses a list of addresses, and says to repeat the flag for each of them. The environment
+/// variable of a flag holds one value, so for systemd units the error names `OPTIONS`.
 pub(crate) fn refuse_list(flag: &str, text: &str) -> Result<(), String> {
     let values: Vec<&str> = text.split([',', ' ']).filter(|value| !value.is_empty()).collect();
     let is_address = |value: &&str| *value == "unix" || value.contains([':', '.']);

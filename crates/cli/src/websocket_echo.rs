@@ -9,11 +9,11 @@ use sockeye::proto::Peer;
 
 use crate::plan::WebSocket;
 
-/// What a request gets that asks for no WebSocket.
+/// The response to a request that doesn't ask for a WebSocket.
 const HELP: &str = "This server echoes the messages of WebSockets, at every path: connect to it with \
                     ws:// or wss://, as in: sockeye send ws://HOST:PORT/ hello";
 
-/// Answers requests.
+/// The handler of HTTP requests: opens a WebSocket.
 #[derive(Clone, Debug)]
 pub(crate) struct WebSocketEcho(Rc<ws::Config>);
 
@@ -52,7 +52,7 @@ impl Handler for WebSocketEcho {
     }
 }
 
-/// Sends messages back.
+/// The handler of a WebSocket: sends messages back.
 #[derive(Debug)]
 struct Echo;
 

@@ -1,5 +1,5 @@
-//! The lines of connections on a terminal: one when a connection is open, and one when it has
-//! ended, with the reason unless one side has closed it.
+//! The lines about connections on a terminal: one when a connection opens, and one when it ends.
+//! The second line gives the reason, unless one side closed the connection in the usual way.
 //!
 //! ```text
 //! 127.0.0.1:61354 connected
@@ -22,7 +22,7 @@ use crate::text;
 /// The longest part of a reason that is shown, in bytes.
 const MAX_REASON: usize = 200;
 
-/// Writes the lines of connections.
+/// Writes the lines about connections.
 #[derive(Clone)]
 pub(crate) struct Connections {
     pub(super) lines: Lines,
@@ -102,7 +102,7 @@ fn closed_line(closed: &Closed<'_>, color: bool) -> Vec<u8> {
     line
 }
 
-/// A reason, which may contain text from the peer, as a part of a line.
+/// A reason as part of a line: escaped and truncated, since it may contain text from the peer.
 fn shown(reason: &Reason) -> String {
     let mut text = text::escape_controls(&reason.to_string());
     if text.len() > MAX_REASON {

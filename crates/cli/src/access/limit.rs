@@ -33,7 +33,7 @@ pub(super) struct Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Write,
-    /// [`Limit::due`] has changed, since this is the first line to leave out.
+    /// As [`Decision::LeaveOut`]. This is the first such line, so [`Limit::due`] has changed.
     LeaveOutFirst,
     LeaveOut,
 }
@@ -63,8 +63,8 @@ impl Limit {
         self.since.filter(|_| is_any).map(|since| since + PERIOD)
     }
 
-    /// The line that says how many lines were left out, if it is due. If this is the `last` call,
-    /// it is due as soon as there are some.
+    /// The line that says how many lines were left out, if it is due. The `last` call returns it
+    /// even before that.
     pub(super) fn take(&mut self, now: Instant, last: bool) -> Option<String> {
         self.due().filter(|due| last || *due <= now)?;
         let counts = [(&mut self.connected, "connected"), (&mut self.closed, "closed")];

@@ -1,8 +1,8 @@
 //! Formats the lines of the access log.
 //!
-//! Whatever a client sends, it takes one line of printable ASCII. Other characters are escaped: in
-//! the combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`. Only the colours of
-//! a terminal are escape sequences, and they are ours.
+//! Whatever a client sends, its request takes one line of printable ASCII. Other characters are
+//! escaped: in the combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`. The
+//! only escape sequences are the colours that Sockeye itself writes to a terminal.
 
 use std::time::Duration;
 
@@ -34,11 +34,12 @@ pub(super) const MAX_END_LEN: usize = 256;
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_FIELD: usize = 1024;
 const MAX_CODE: usize = 64;
-/// The same for a method on a terminal.
+/// The same limit, for a method on a terminal.
 const MAX_SHORT_METHOD: usize = 16;
 
-/// The notes begin with a position in the text behind it, in this many bytes: where [`end`] inserts
-/// the status or, in the format for a terminal, where the target begins.
+/// The notes begin with an offset of this many bytes, followed by text. The offset is a position in
+/// that text: where [`end`] inserts the status or, in the format for a terminal, where the target
+/// begins.
 const SPLIT_LEN: usize = 4;
 
 /// Formats the date, once a second.
@@ -91,7 +92,7 @@ pub(super) struct Sender<'a> {
     pub(super) peer: &'a Peer,
 }
 
-/// Appends the parts of a line that are known when a request starts.
+/// Appends to `notes` the parts of a line that are known when a request starts.
 pub(super) fn begin(
     format: Format,
     date: &[u8],
@@ -111,8 +112,8 @@ pub(super) fn begin(
     notes[start..start + SPLIT_LEN].copy_from_slice(&split.to_le_bytes());
 }
 
-/// Appends the line of a request that has ended, at most [`MAX_END_LEN`] bytes longer than its
-/// notes.
+/// Appends the line of a request that has ended. The line is at most [`MAX_END_LEN`] bytes longer
+/// than the request's notes.
 pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Vec<u8>) {
     let Some((split, notes)) = notes.split_first_chunk::<SPLIT_LEN>() else { return };
     let split = (u32::from_le_bytes(*split) as usize).min(notes.len());
@@ -196,7 +197,7 @@ fn begin_combined(
     status_offset
 }
 
-/// Returns the position of the status: the end.
+/// Returns the position of the status: the end of the notes.
 fn begin_json(
     date: &[u8],
     sender: Sender<'_>,
@@ -275,8 +276,8 @@ fn begin_for_terminal(request: RequestHead<'_>, notes: &mut Vec<u8>) -> usize {
     target_offset
 }
 
-/// The host, Referer and User-Agent; of a repeated field, the first. The host is that of the target
-/// if it has one, else the field Host.
+/// The host, Referer and User-Agent; the first value of a repeated field. The host comes from the
+/// target or, if that has none, from the field Host.
 fn fields(request: RequestHead<'_>) -> [Option<&[u8]>; 3] {
     match request {
         RequestHead::Parsed(request) => [
@@ -354,7 +355,7 @@ fn write_number(mut number: u64, line: &mut Vec<u8>) {
     line.extend_from_slice(&digits[at..]);
 }
 
-/// With microseconds: `12.000345`.
+/// Writes seconds, with six decimals: `12.000345`.
 fn write_seconds(time: Duration, line: &mut Vec<u8>) {
     write_number(time.as_secs(), line);
     let mut micros = time.subsec_micros();

@@ -16,7 +16,7 @@ use super::limit::{Decision, Kind, Limit};
 use super::sink::Sink;
 use crate::writer::{self, Queue, count_lines, lock};
 
-/// Maximum number of bytes in a buffer of a worker: the lines of about 250 ms at full load.
+/// Maximum number of bytes in each buffer of a lane: the lines of about 250 ms at full load.
 const MAX_QUEUED: usize = 1024 * 1024;
 /// The same for a terminal: some hundred lines, because nobody reads more at once.
 const MAX_QUEUED_FOR_TERMINAL: usize = 64 * 1024;
@@ -46,7 +46,7 @@ pub(super) struct Lines {
 /// What depends on the kind of the sink.
 #[derive(Clone, Copy)]
 struct Mode {
-    /// What the lines are, for warnings.
+    /// The name of the lines in warnings, such as `access log`.
     what: &'static str,
     /// Whether the lines of all workers are written in the order in which their requests ended. If
     /// so, a worker waits while another one appends a line.
@@ -74,8 +74,8 @@ const FOR_PEOPLE: Mode = Mode {
 };
 
 impl Lines {
-    /// Starts the thread that writes the lines of all workers to `sink`. `shown` is what lines on a
-    /// terminal are about, for warnings.
+    /// Starts the thread that writes the lines of all workers to `sink`. `shown` names, in
+    /// warnings, what the lines on a terminal are about, such as `request`.
     pub(super) fn start(workers: usize, mut sink: Sink, shown: &'static str) -> io::Result<Self> {
         let mode = match sink {
             Sink::Terminal => Mode { what: shown, ..FOR_PEOPLE },
@@ -123,7 +123,7 @@ impl Lines {
             own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             losses.dropped += own.queue.take_refused();
             losses.report(mode.what, flushing && batch.is_empty());
-            // If anything is unreported, this is called again even without new lines.
+            // If anything is unreported, this closure is called again even without new lines.
             let losses_due = losses.are_unreported().then(|| Instant::now() + REPORT_EVERY);
             lock(&own.limit).due().into_iter().chain(losses_due).min()
         })?;
@@ -140,12 +140,12 @@ impl Lines {
         };
     }
 
-    /// Counts a line of a connection. Write it only if the result says so.
+    /// Counts a line about a connection. The caller writes it only if told [`Decision::Write`].
     pub(super) fn count(&self, kind: Kind, now: Instant) -> Decision {
         lock(&self.limit).count(kind, now)
     }
 
-    /// Makes the thread look when it has to report lines that were left out.
+    /// Wakes the thread, which then learns when to report the lines that were left out.
     pub(super) fn wake(&self) {
         self.queue.wake();
     }

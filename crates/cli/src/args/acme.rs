@@ -50,11 +50,11 @@ pub(crate) struct Acme {
     pub(crate) acme_ca: Option<PathBuf>,
 }
 
-/// The directory of an authority.
+/// The ACME directory of a CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     pub(crate) url: String,
-    /// It is Let's Encrypt, which gives certificates for public names only.
+    /// The CA is Let's Encrypt, which issues certificates for public names only.
     pub(crate) is_public: bool,
 }
 
@@ -82,8 +82,8 @@ fn email(text: &str) -> Result<String, String> {
     }
 }
 
-/// With `--acme`, a server listens where authorities and browsers connect, unless the command line
-/// says where. With a `port`, which replaces 443, no address for redirects is added.
+/// With `--acme` and without `--listen`, makes a server listen where CAs and browsers connect: at
+/// :443, and at :80 for redirects. A `port` later replaces 443; then :80 is not added.
 pub(super) fn listen(
     flags: &Acme,
     listen: &mut Vec<ListenAddr>,

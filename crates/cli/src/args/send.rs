@@ -14,7 +14,7 @@ use crate::log::level;
 use crate::quantity::{Size, Span, above_zero};
 use crate::target::{Target, address, target_of_send};
 
-/// The help heading of the flags that are for message://, and some of them for ws://.
+/// The help heading of the flags for message://. Those in [`OF_BOTH`] are for ws://, too.
 pub(super) const MESSAGES: &str = "Messages";
 /// The help heading of the flags that are only for ws:// and wss://.
 pub(super) const WEBSOCKETS: &str = "WebSocket";

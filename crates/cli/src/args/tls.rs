@@ -98,7 +98,7 @@ pub(crate) enum Redirect {
 }
 
 fn redirect(text: &str) -> Result<Redirect, String> {
-    // What environment variables of switches contain.
+    // Values of environment variables that set switches.
     let is_switch = ["true", "false", "yes", "no", "on", "off"]
         .iter()
         .any(|value| value.eq_ignore_ascii_case(text));

@@ -14,7 +14,7 @@ use crate::target::HTTP_PORT;
 use crate::tls::{Certificates, Redirects, Requested};
 use crate::{args, hosts, text};
 
-/// The scheme, host and port of a URL that is explained.
+/// The scheme, host and port of the URL to explain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin<'a> {
     pub(super) is_https: bool,
@@ -26,14 +26,14 @@ pub(super) struct Origin<'a> {
 /// What a client gets before, or instead of, the response of the folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The response of the folders. More lines about it follow the explanation.
+    /// The response comes from the folders. The text is appended to its explanation.
     Folders(String),
-    /// The text about another response, or about none; whether this is a success.
+    /// Another response, or none: the text about it, and whether it counts as a success.
     Instead(String, bool),
 }
 
-/// What a server with these flags does with a URL. `origin` is `None` if only its path is given.
-/// `target` is its request target.
+/// What a server with these flags does with a URL. `origin` is `None` if the user gave only a path.
+/// `target` is the URL's request target.
 pub(super) fn outcome(
     flags: &args::Http,
     origin: Option<Origin<'_>>,
@@ -79,7 +79,7 @@ pub(super) fn outcome(
     if let Some(client_ca) = &flags.tls.client_ca {
         let path = client_ca.display();
         let need = if flags.tls.client_ca_optional { "optional" } else { "required" };
-        // Writing to a text never fails.
+        // Writing to a string never fails.
         let _ = writeln!(more, "  client certificate: {need}, from an authority in {path}");
     }
     let hsts = flags.https.hsts.map(|age| age.0.as_secs());
@@ -125,7 +125,7 @@ fn plain(
         ips: listeners.iter().filter_map(ip).collect(),
         challenges: None,
     };
-    // Clients leave out the port of `http://` URLs without a port.
+    // Clients leave the default port out of the Host header.
     let authority = if port == HTTP_PORT { host.to_owned() } else { format!("{host}:{port}") };
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query.as_bytes())),
@@ -158,7 +158,7 @@ fn ordered(flags: &args::Http) -> Result<Vec<Vec<String>>, Error> {
 
 /// The names that the server allows because it has certificates for them.
 pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
-    // Explaining must not make a certificate. An error in a name or file is reported elsewhere.
+    // `given_certificates` makes no self-signed certificate. Errors are reported elsewhere.
     let mut names = ordered(flags).unwrap_or_default().concat();
     if let Ok(Some(certificates)) = tls::given_certificates(&flags.tls) {
         names.extend(certificates.hosts());
@@ -170,11 +170,11 @@ pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
 enum Given {
     /// There are no files.
     Nothing,
-    /// Those that a server uses.
+    /// The certificates that a server would use.
     Certificates(Box<Certificates>),
-    /// Why this user can't read them. The server's user may be allowed to.
+    /// Why this user can't read the files. The server's user may be allowed to.
     Unreadable(String),
-    /// Why a server with them doesn't start.
+    /// Why a server with these files doesn't start.
     Refused(String),
 }
 
@@ -194,7 +194,7 @@ fn given(flags: &args::Tls) -> Result<Given, Error> {
     })
 }
 
-/// The lines about the certificate that answers `host`. `None`: the handshake is refused.
+/// The lines about the certificate that clients get for `host`. `None`: the handshake is refused.
 fn certificate(
     flags: &args::Http,
     given: Given,
@@ -214,7 +214,7 @@ fn certificate(
              {host}\n"
         ));
     }
-    // Explaining must not make a certificate.
+    // It may not exist, and `explain` must not make it.
     if tls::uses_self_signed(&flags.tls) {
         let others = if flags.tls.tls.len() > 1 { ", or by name one of the others" } else { "" };
         return Some(format!("  certificate: self-signed, so browsers warn{others}\n"));

@@ -54,7 +54,7 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Fails if plain HTTP is redirected to TLS at the same port: what follows would measure redirects.
+/// Fails if plain HTTP is redirected to TLS at the same port: the load would measure redirects.
 pub(crate) fn check_redirects(probe: &Probe, targets: &[Target]) -> anyhow::Result<()> {
     for (index, location) in probe.redirects() {
         if let Some(target) = targets.get(index)
@@ -75,7 +75,7 @@ pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error 
         }
         _ => "did not respond",
     };
-    // A server that has sent an error has understood us.
+    // A server that has sent an error has understood the request, so it doesn't expect TLS.
     let may_be_tls = !error.is_understood
         && !matches!(
             error.failure,
@@ -119,7 +119,7 @@ impl ProgressLine {
     fn show(&mut self, text: &str) {
         if self.is_terminal {
             self.is_shown = true;
-            // Progress that can't be shown is no error.
+            // A failure to show progress is ignored.
             let _ = write!(io::stderr(), "\r{text}\x1b[K");
         }
     }

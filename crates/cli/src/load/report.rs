@@ -131,7 +131,7 @@ impl Report<'_> {
         self.outcome.stats.protocol == Some("HTTP/2")
     }
 
-    /// A short description of the load's options.
+    /// The row that describes the load.
     fn load(&self) -> String {
         let plan = self.plan;
         let mut load = text::count(plan.connections.get() as u64, "connection");
@@ -193,7 +193,7 @@ impl Report<'_> {
             Until::Time(time) => json!({ "seconds": time.as_secs_f64() }),
             Until::Requests(count) => json!({ "requests": count }),
         };
-        // `null` for the other protocol.
+        // HTTP/2 has `streams`, every other protocol `pipeline`. The other one is `null`.
         let in_flight = |applies: bool| applies.then_some(self.plan.pipeline);
         let report = json!({
             "targets": self.targets.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -1,4 +1,4 @@
-//! Certificates from an authority.
+//! The plan of `--acme`: certificates from a CA.
 
 use std::collections::HashSet;
 
@@ -13,8 +13,8 @@ use crate::state;
 /// The most names of a certificate: Let's Encrypt's limit.
 const MAX_NAMES: usize = 100;
 
-/// The orders of `--acme`. `None` without the flag. `redirects`: whether plain HTTP is answered,
-/// too.
+/// Checks the flags of `--acme`, and opens the state folder. `None` without `--acme`. `redirects`:
+/// whether the server also listens for plain HTTP, by which http-01 is answered.
 pub(super) fn acme(
     flags: &args::Acme,
     tls: &args::Tls,
@@ -53,8 +53,8 @@ pub(super) fn acme(
     acme.map(Some).map_err(|error| Error::Failure(anyhow::anyhow!("--acme: {error}; {advice}")))
 }
 
-/// The challenges that the listeners can answer, the preferred one first. The CA itself has no
-/// client certificate for tls-alpn-01.
+/// The challenges that the listeners can answer, the preferred one first. tls-alpn-01 is not among
+/// them if clients must have a certificate: the CA has none.
 fn kinds(requires_certificate: bool, redirects: bool) -> Result<Vec<ChallengeKind>, Error> {
     let mut kinds = Vec::new();
     if !requires_certificate {
@@ -72,7 +72,7 @@ fn kinds(requires_certificate: bool, redirects: bool) -> Result<Vec<ChallengeKin
     Ok(kinds)
 }
 
-/// The first certificate with the same names as one before, in any order.
+/// The names of the first certificate that has the same names as an earlier one, in any order.
 fn repeated(certificates: &[Vec<String>]) -> Option<&[String]> {
     let mut seen = HashSet::new();
     let names = certificates.iter().find(|names| {
@@ -83,7 +83,7 @@ fn repeated(certificates: &[Vec<String>]) -> Option<&[String]> {
     names.map(Vec::as_slice)
 }
 
-/// The names of one certificate.
+/// Parses the names of one certificate, which are separated by commas.
 pub(crate) fn names(list: &str, is_public: bool) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for text in list.split(',').map(str::trim) {

@@ -1,4 +1,4 @@
-//! TLS of clients.
+//! Plans for TLS in clients.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::client_tls::{ClientTls, HttpVersions};
 use crate::error::Error;
 use crate::target::Target;
 
-/// TLS to `target`, which is offered `versions` if it is a target of HTTP. `None` if it has no TLS.
+/// TLS to `target`, or `None` if it uses no TLS. A target of HTTP is offered `versions` (ALPN).
 pub(super) fn client_tls(
     flags: &args::ClientTls,
     target: &Target,
@@ -45,7 +45,7 @@ fn with_trust(
 ) -> Result<Option<ClientTls>, Error> {
     let Some(host) = target.tls_host() else { return Ok(None) };
     let versions = match target {
-        // The only version that opens WebSockets here.
+        // Our clients open WebSockets only by HTTP/1.1.
         Target::WebSocket { .. } => HttpVersions::Http1,
         _ => versions,
     };
@@ -79,7 +79,7 @@ fn failure(error: impl std::fmt::Display) -> Error {
     Error::Failure(anyhow::anyhow!("{error}"))
 }
 
-/// TLS for a load.
+/// Converts TLS for the load client.
 pub(super) fn of_load(tls: ClientTls) -> sockeye_load::Tls {
     let connector = tls.connector().clone();
     let explain = move |reason: &_| tls.explain(reason).map(|fault| fault.to_string());

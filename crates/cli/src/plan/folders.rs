@@ -24,7 +24,7 @@ pub(crate) struct Folders {
     pub(crate) listing: Listing,
     pub(crate) archives: bool,
     links_into: Vec<PathBuf>,
-    /// The changes that pages follow, with `--live`.
+    /// With `--live`: tells open pages which files have changed.
     pub(crate) live: Option<Arc<Live>>,
 }
 
@@ -69,7 +69,7 @@ impl Folders {
         Ok(Self { mounts, budgets, mounted, listing, archives, links_into, live })
     }
 
-    /// Watches the folders for the pages that reload when they change, if they do.
+    /// With `--live`, watches the folders for changes, at which pages reload.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl Folders {
     }
 }
 
-/// Opens a folder or file whose links may lead into other folders.
+/// Opens a folder or file. Links in it may lead into the folders `links_into`.
 fn open(path: &Path, links_into: &[PathBuf]) -> Result<Disk, Error> {
     let disk = Disk::open(path).map_err(not_servable)?;
     links_into

@@ -72,9 +72,9 @@ pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
     let mut plan = sockeye_load::Plan::new(kind, vec![request]);
     plan.until = Until::Time(timeout.0);
     plan.tls = tls.map(of_load);
-    // Only the time of the whole plan matters.
+    // These exceed the time of the whole plan, so that only that one matters.
     (plan.timeout, plan.connect_timeout) = (2 * timeout.0, 2 * timeout.0);
-    // The request announces that it is the last one, so that the server may close the connection.
+    // The request says that it is the connection's last one, so that the server may close it.
     plan.per_connection = Some(NonZeroU64::MIN);
     Ok(Health { plan, addresses, target })
 }
@@ -127,7 +127,7 @@ fn body(flags: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
     }
 }
 
-/// The requests of HTTP. If one of them has features of HTTP/1.1, only that version is offered.
+/// The requests of an HTTP load. If HTTP/2 can't send one of them, only HTTP/1.1 is offered.
 fn http(
     flags: &args::Load,
     versions: &mut HttpVersions,
@@ -179,7 +179,7 @@ fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {
     Ok(PreparedRequest::bytes(bytes))
 }
 
-/// A message of text if it is UTF-8, else of bytes.
+/// A WebSocket request with one message: text if `content` is UTF-8, else binary.
 fn websocket(
     target: &Target,
     headers: &[String],

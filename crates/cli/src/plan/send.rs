@@ -25,7 +25,7 @@ const OTHER_DESCRIPTORS: u64 = 32;
 /// How long a server may take to close the connection after a WebSocket is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The connections, for bytes and messages.
+/// How to connect: the same for bytes, messages and WebSockets.
 #[derive(Debug)]
 pub(crate) struct Client {
     /// At least one, in the order to try them.
@@ -35,7 +35,7 @@ pub(crate) struct Client {
     pub(crate) timeout: Duration,
     pub(crate) config: Config,
     pub(crate) tls: Option<ClientTls>,
-    /// The target to type for TLS, if it is used without.
+    /// The target to type if the server expects TLS. `None` if TLS is used, or for a Unix socket.
     pub(crate) with_tls: Option<Target>,
 }
 
@@ -71,11 +71,11 @@ pub(crate) struct SendWebSocket {
     /// Each connection sends all of them, `count` times. `None` for the lines of standard input.
     pub(crate) messages: Option<Rc<[OwnedMessage]>>,
     pub(crate) count: usize,
-    /// Maximum size of a message that comes in.
+    /// Maximum size of a received message.
     pub(crate) max_content: usize,
     /// Offer compression.
     pub(crate) deflate: bool,
-    /// The file for messages that come in; `None` for standard output.
+    /// The file for received messages; `None` for standard output.
     pub(crate) output: Option<(PathBuf, File)>,
 }
 
@@ -140,7 +140,8 @@ pub(super) fn addresses(target: &Target) -> anyhow::Result<Vec<driver::Target>> 
     Ok(addresses)
 }
 
-/// Makes sure that these numbers of connections and of other files can be open at once.
+/// Raises the limit on open files for these numbers of connections and of other files. Fails if
+/// the hard limit is too low.
 pub(super) fn reserve_descriptors(connections: u64, others: u64) -> anyhow::Result<()> {
     let descriptors = raise_descriptor_limit(connections + others);
     if descriptors < connections + others {
@@ -165,8 +166,8 @@ fn client(flags: &args::Send) -> Result<Client, Error> {
         config: Config {
             connect_timeout: flags.connect_timeout.0,
             handshake_timeout: flags.connect_timeout.0,
-            // The connections have a timeout of their own, which doesn't count while they wait for
-            // standard output.
+            // In effect never: `timeout` applies instead, which doesn't count while a connection
+            // waits for standard output.
             write_timeout: Duration::from_secs(366 * 24 * 3600),
             // Nothing is read after the last response.
             linger: Linger { bytes: 0, quiet: Duration::ZERO, total: Duration::ZERO },

@@ -35,9 +35,9 @@ pub(crate) struct Serve {
     pub(crate) redirects: Vec<ListenAddr>,
     /// Don't start if a listener turns out not to be on the loopback.
     pub(crate) loopback_only: bool,
-    /// Certificates that an authority issues and renews, by ACME.
+    /// Certificates that a CA issues and renews, by ACME.
     pub(crate) acme: Option<Acme>,
-    /// That authority is a public one, which connects from the internet.
+    /// The CA of `acme` is a public one, which connects from the internet.
     pub(crate) is_public_ca: bool,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Http {
     pub(crate) proxies: Proxies,
     pub(crate) hosts: AllowedHosts,
     pub(crate) http2: bool,
-    /// The age of Strict-Transport-Security.
+    /// The max-age of Strict-Transport-Security.
     pub(crate) hsts: Option<Duration>,
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     serve.redirects = redirects;
     serve.is_public_ca = serve.acme.is_some() && flags.acme.acme_directory.is_public;
     serve.config.unlimited_networks = proxies.networks.clone();
-    // The system may resolve a name such as localhost to another address.
+    // The system may resolve a name such as localhost to an address that isn't a loopback one.
     serve.loopback_only = listing == Listing::Automatic;
     let access = match flags.access_log {
         Some(path) if path == Path::new("off") => None,
@@ -129,8 +129,8 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     Ok(Http { serve, folders, limits, access, proxies, hosts, http2, hsts })
 }
 
-/// The lines of requests or connections that a terminal shows at log level `info` and the more
-/// verbose ones.
+/// The sink and format of the lines about requests or connections on a terminal. `None` without a
+/// terminal, or at a log level less verbose than `info`.
 fn lines(stdout: Stdout, level: LevelFilter) -> Option<(Sink, access::Format)> {
     match stdout {
         Stdout::Terminal { color } if level >= LevelFilter::INFO => {
@@ -185,7 +185,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     let origins = origins(&flags.origin, "send messages")?;
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
-    // Frames have no name in ALPN.
+    // The protocol of frames has no name in ALPN.
     let alpn = if frames_only { &[] } else { flags.http2.alpn() };
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
@@ -198,7 +198,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
 pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
     let names = tls::names(&flags.listen, &AllowedHosts::default());
     let websocket = flags.websocket;
-    // Bytes have no name in ALPN.
+    // The protocol of bytes (RFC 862) has no name in ALPN.
     let alpn: &[&[u8]] = if websocket.is_on { &HTTP_ALPN } else { &[] };
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
@@ -215,7 +215,7 @@ pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
     Ok(Echo { serve, access, idle: flags.idle_timeout.0, websocket })
 }
 
-/// The origins of `--origin`, whose pages may do `what`.
+/// The origins of `--origin`. `what`, in errors, is what their pages may do.
 fn origins(typed: &[String], what: &str) -> Result<AllowedOrigins, Error> {
     let hint = "To allow an origin, start sockeye with --origin URL";
     let mut origins = AllowedOrigins::default().hint(hint).on_refused(|origin| {

@@ -1,4 +1,4 @@
-//! TLS of a server.
+//! Plans for TLS in servers.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -20,10 +20,10 @@ use crate::state;
 use crate::target::{HTTP_PORT, HTTPS_PORT};
 use crate::tls::Certificates;
 
-/// The value of `--tls` for a certificate for development.
+/// The value of `--tls` that asks for a self-signed certificate, for development.
 const SELF_SIGNED: &str = "self-signed";
 
-/// Whether the certificate for development is used.
+/// Whether the self-signed certificate is used.
 pub(crate) fn uses_self_signed(flags: &args::Tls) -> bool {
     flags.tls.iter().any(|value| value == SELF_SIGNED)
 }
@@ -73,8 +73,8 @@ pub(crate) fn certificates(
     certificates.map(Some).map_err(explained)
 }
 
-/// The certificates in the files of `--tls`, which exist before the server starts. `None` if there
-/// are none.
+/// The certificates in the files of `--tls`: not the self-signed one, nor those of `--acme`. `None`
+/// if `--tls` names no files.
 pub(crate) fn given_certificates(flags: &args::Tls) -> Result<Option<Certificates>, Error> {
     let is_file = |value: &&OsString| *value != SELF_SIGNED;
     let tls: Vec<_> = flags.tls.iter().filter(is_file).cloned().collect();
@@ -125,7 +125,7 @@ fn explained(
                 "{flag}: {error}; the user that runs the server must be allowed to read it, and to \
                  open its folders"
             );
-            // `explain` recognizes it by its kind.
+            // `sockeye explain` recognizes this error by its kind.
             anyhow::Error::new(io::Error::new(PermissionDenied, text))
         }
         _ => anyhow!("{flag}: {error}"),
@@ -136,8 +136,8 @@ fn needs_tls(flag: &str) -> Error {
     Error::usage(format!("{flag} needs TLS: add --tls CERT,KEY, or --tls self-signed"))
 }
 
-/// The files of the certificate and of its key; one file twice if it has both. A path may contain
-/// commas: the first comma between two files that exist separates them.
+/// The files of the certificate and of its key; the same file twice if it has both. A path may
+/// contain commas: the first comma between two files that exist separates them.
 pub(super) fn pair(value: &OsStr) -> [PathBuf; 2] {
     let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
     let bytes = value.as_bytes();
@@ -238,7 +238,7 @@ pub(super) fn check_state(
     if !uses_self_signed(flags) && acme.acme.is_empty() {
         return Ok(());
     }
-    // Without a folder for the state, the error comes later.
+    // If there is no usable state folder, that error is reported later.
     let Ok(folder) = state::folder(flags.state.as_deref()) else { return Ok(()) };
     let Some(mounted) = publishing(&folder, folders) else { return Ok(()) };
     Err(Error::usage(format!(
@@ -249,7 +249,7 @@ pub(super) fn check_state(
     )))
 }
 
-/// The folder that publishes what is at `path`, which need not exist yet.
+/// The served folder from which a file at `path` could be downloaded. The file need not exist yet.
 fn publishing<'a>(path: &Path, folders: &'a Folders) -> Option<&'a Path> {
     let path = std::path::absolute(path).ok()?;
     let existing = path.ancestors().find(|folder| folder.exists())?;

@@ -1,4 +1,4 @@
-//! What clients send to a WebSocket.
+//! What `sockeye send` and `sockeye load` send to a WebSocket.
 
 use std::ffi::OsString;
 use std::io;
@@ -36,7 +36,7 @@ impl OwnedMessage {
         }
     }
 
-    /// Text, or with `is_binary` bytes.
+    /// A text message, or a binary one if `is_binary`.
     pub(super) fn new(content: Bytes, is_binary: bool) -> Result<Self, Error> {
         if is_binary {
             return Ok(Self::Binary(content));
@@ -51,8 +51,8 @@ impl OwnedMessage {
     }
 }
 
-/// The messages of the command line, and of files. With `is_binary` and without any, all of standard
-/// input is one. `None`: the lines of standard input are messages.
+/// The messages of the command line and of files. Without these, all of standard input is one
+/// message if `is_binary`; else the result is `None`, and each line of standard input is a message.
 pub(super) fn read(
     contents: Vec<OsString>,
     files: &[PathBuf],
@@ -75,14 +75,14 @@ pub(super) fn read(
     Ok(Some(vec![OwnedMessage::Binary(content.into())]))
 }
 
-/// A request to open a WebSocket, without its key.
+/// A request to open a WebSocket, without `Sec-WebSocket-Key`.
 #[derive(Clone, Debug)]
 pub(crate) struct UpgradeRequest {
     pub(crate) host: String,
     /// The path, with the query if there is one.
     pub(crate) path: String,
     pub(crate) fields: Fields,
-    /// The subprotocols to offer: those of a field `Sec-WebSocket-Protocol`.
+    /// The subprotocols to offer, from `--header 'Sec-WebSocket-Protocol: …'`.
     pub(crate) protocols: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ use crate::log::Log;
 use crate::signals::OnHangup;
 use crate::text;
 
-/// How often the files are compared with what is in use.
+/// How often the files are checked for changes.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often the self-signed certificate is checked, and renewed if that is due.
@@ -33,7 +33,7 @@ const MAX_CERTIFICATES: usize = 10;
 pub(crate) struct Certificates {
     pairs: Vec<[PathBuf; 2]>,
     store: CertificateStore,
-    /// The certificate that this program has made, if there is one.
+    /// The certificate that `--tls self-signed` has made, if it is used.
     self_signed: Option<SelfSigned>,
     /// The files of the certificates that `--acme` renews.
     ordered: Vec<[PathBuf; 2]>,
@@ -48,8 +48,8 @@ struct Fault {
 }
 
 impl Certificates {
-    /// Reads the certificates in these pairs of files: chain and key. `ordered` are those that
-    /// `--acme` orders and renews.
+    /// Reads the certificates in pairs of files: chain and key. `given` are those of `--tls`,
+    /// `ordered` those that `--acme` orders and renews.
     pub(crate) fn open(
         given: Vec<[PathBuf; 2]>,
         ordered: Vec<[PathBuf; 2]>,
@@ -61,7 +61,7 @@ impl Certificates {
         Ok(Self { pairs, store, self_signed, ordered, fault: None })
     }
 
-    /// The files: certificate and key.
+    /// The files of all certificates: chain and key.
     pub(crate) fn pairs(&self) -> &[[PathBuf; 2]] {
         &self.pairs
     }
@@ -81,8 +81,8 @@ impl Certificates {
         }
     }
 
-    /// The host names of URLs that clients can use without a warning: those of the certificates that
-    /// were given, without wildcards.
+    /// The host names of URLs that clients can use without a warning: those of all certificates
+    /// except the self-signed one. Wildcards and IP addresses are left out.
     pub(crate) fn hosts(&self) -> Vec<String> {
         let all = self.store.certificates().iter().filter(|info| !self.is_self_signed(info));
         let names = all.flat_map(|info| &info.names);
@@ -117,18 +117,18 @@ impl Certificates {
         self.self_signed.as_ref().is_some_and(|own| own.pair()[0] == info.path)
     }
 
-    /// What answers clients that ask for `host`: the certificate, and whether it is for that host.
-    /// `None`: their handshake is refused.
+    /// Describes the certificate that clients get if they ask for `host`, and says whether it is
+    /// for that host. `None`: their handshake is refused.
     pub(crate) fn explain(&self, host: &str, now: SystemTime) -> Option<(String, bool)> {
         let is_ip = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        // Clients send no address.
+        // Clients send no server name (SNI) for an IP address.
         let info = self.store.certificate_for((!is_ip).then_some(host))?;
         let text = format!("{}, for {}; {}", info.path.display(), names(info), expiry(info, now));
         Some((text, info.is_for(host)))
     }
 
     /// Starts the thread that loads the files again when they change, and warns before certificates
-    /// expire. Calling the result loads them at once; dropping it ends the thread.
+    /// expire. Calling the returned function loads the files at once; dropping it ends the thread.
     pub(crate) fn watch(mut self, log: Log) -> io::Result<OnHangup> {
         let (sender, receiver) = sync_channel(1);
         let work = move || {
@@ -184,8 +184,8 @@ impl Certificates {
     }
 
     /// Loads the files if they have changed. Returns the line to log: what was loaded, or a fault.
-    /// A fault is logged at the second call that finds it: the files of a certificate and of its key
-    /// can't be replaced at the same time.
+    /// A fault is logged at the second call that finds it: the files of a certificate and of its
+    /// key can't be replaced at the same time.
     fn load(&mut self) -> Option<Result<String, String>> {
         match self.store.reload() {
             Some(Ok(())) => {
@@ -212,9 +212,9 @@ impl Certificates {
         }
     }
 
-    /// Logs what is doubtful about the certificates in use.
+    /// Logs warnings about the certificates in use.
     fn warn(&self) {
-        // A certificate of --acme may be missing: the line of its order says more.
+        // A certificate of --acme may be missing: the log lines about its order say more.
         let is_missing = |warning: &&Warning| warning.kind == WarningKind::Missing;
         for warning in self.store.warnings().iter().filter(|warning| !is_missing(warning)) {
             warn!(target: "sockeye", "{warning}");
@@ -223,8 +223,8 @@ impl Certificates {
 
     fn warn_of_expiry(&mut self, now: SystemTime) {
         for info in self.store.expiring(now) {
-            // `--acme` renews a certificate when a third of its lifetime is left, and says why if
-            // that fails.
+            // `--acme` renews a certificate when a third of its lifetime is left, and logs each
+            // failure. So this warning waits until a sixth is left.
             let lifetime = info.not_after.duration_since(info.not_before).unwrap_or_default();
             let is_ordered = self.ordered.iter().any(|[path, _]| *path == info.path);
             if is_ordered && info.left(now).is_some_and(|left| left > lifetime / 6) {
@@ -238,7 +238,7 @@ impl Certificates {
         }
     }
 
-    /// The line after the files were loaded.
+    /// The log line that says which certificates were loaded.
     fn loaded(&self) -> String {
         let now = SystemTime::now();
         let certificates = self.store.certificates();

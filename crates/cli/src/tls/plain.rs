@@ -13,7 +13,7 @@ use super::redirect::{RedirectHandlers, Redirects};
 
 /// A service with TLS that redirects plain HTTP.
 pub(crate) struct WithRedirects<S> {
-    /// For connections with TLS, and of Unix sockets.
+    /// Serves connections with TLS, and those of Unix sockets.
     service: S,
     config: Rc<ServerConfig>,
     first: u32,
@@ -59,8 +59,8 @@ impl<S: Service> Service for WithRedirects<S> {
     }
 }
 
-/// An access log of redirected requests: those that get no redirect, and all at a port that expects
-/// TLS, have a reason, like the requests that the server itself refuses.
+/// An access log of plain HTTP requests. It adds a reason to refusals, and to redirects at a port
+/// that expects TLS. Requests that the HTTP server itself refuses have a reason already.
 #[derive(Debug)]
 pub(crate) struct WithReasons {
     pub(crate) log: Rc<dyn Log>,

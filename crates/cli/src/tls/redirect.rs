@@ -2,8 +2,8 @@
 //! expected.
 //!
 //! A `Location` is made of the request's host, which is checked, and its target, whose special
-//! characters are escaped. So it has one shape, whatever a client sends: `https://`, a name or an IP
-//! address, perhaps a port, a path, and perhaps a query.
+//! characters are escaped. So it has one shape, whatever a client sends: `https://`, a name or an
+//! IP address, perhaps a port, a path, and perhaps a query.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -174,7 +174,7 @@ impl Handler for Redirect {
 
     fn page(&self, status: Status, _: &'static str, what: &str) -> Option<(Fields, Bytes)> {
         let place = self.redirects.place(self.peer.via).text();
-        // It is empty if the handler panicked.
+        // `what` is empty if the handler panicked.
         let what = if what.is_empty() { String::new() } else { format!(" The client {what}.") };
         let text = format!("{status}\n{place}{what}\n");
         let fields = Fields::new().with("Content-Type", b"text/plain; charset=utf-8").ok()?;
@@ -186,8 +186,8 @@ fn is_read(request: &Request<'_>) -> bool {
     matches!(request.method(), Method::Get | Method::Head)
 }
 
-/// The name or IP address of a host, and the port after it. `None` if the name has characters that
-/// no host name has, or the port is no number up to 65,535.
+/// Splits a request's host into the name or IP address, and the port. `None` if the name has
+/// characters that no host name has, or the port is no number up to 65,535.
 fn split(host: &[u8]) -> Option<(&str, Option<u16>)> {
     let host = str::from_utf8(host).ok()?;
     let (name, port) = match host.rsplit_once(':') {
@@ -213,13 +213,13 @@ fn suffix(port: Option<u16>) -> String {
     port.map_or_else(String::new, |port| format!(":{port}"))
 }
 
-/// Appends a part of a target. Escapes the characters that clients send although a URL must not
-/// contain them.
+/// Appends a part of a target. Escapes characters that a URL must not contain, but that some
+/// clients send.
 fn escape(part: &[u8], url: &mut String) {
     for byte in part {
         match byte {
             b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => {
-                // Writing to a text never fails.
+                // Writing to a string never fails.
                 let _ = write!(url, "%{byte:02X}");
             }
             byte => url.push(char::from(*byte)),

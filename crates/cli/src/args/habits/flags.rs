@@ -2,7 +2,7 @@
 //! http-server, miniserve, dufs, `caddy file-server`, nginx, darkhttpd, `php -S` and others for
 //! servers; those of ab, wrk, hey, curl, wget, h2load and oha for clients.
 
-/// The meaning of a flag that the command doesn't have.
+/// The meaning of another program's flag, which the command itself doesn't have.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Meaning {
     /// It means this flag of the command, with the same value.
@@ -72,7 +72,7 @@ const ACME: Meaning =
 const CONFIG: &str = "there is no configuration file; write flags, or set environment variables, \
                       as SOCKEYE_LISTEN for --listen";
 
-/// Flags of every command with a log.
+/// For every command with a log.
 const LOGGING: Table = &[
     (
         &["-v", "--verbose", "--debug"],
@@ -83,7 +83,7 @@ const LOGGING: Table = &[
     (&["--log-level", "--loglevel"], Flag("--log")),
 ];
 
-/// Flags of every server.
+/// For every server.
 const SERVER: Table = &[
     (
         &["-b", "--bind", "--addr", "--address", "--ip", "--hostname", "--interfaces"],
@@ -214,7 +214,7 @@ const SERVER: Table = &[
     ),
 ];
 
-/// Flags of `sockeye http` and `sockeye explain`.
+/// For `sockeye http` and `sockeye explain`.
 const FOLDERS: Table = &[
     (
         &[
@@ -366,7 +366,7 @@ const FOLDERS: Table = &[
     ),
 ];
 
-/// Flags of `sockeye load`: those of ab, wrk and hey.
+/// For `sockeye load`: flags of ab, wrk, hey, h2load and curl.
 const LOAD: Table = &[
     (&["-c"], Flag("--connections")),
     (&["-n"], Flag("--requests")),
@@ -377,7 +377,7 @@ const LOAD: Table = &[
     (&["--http1.1", "--h1"], Flag("--http1")),
 ];
 
-/// Flags of TLS of curl, wget, h2load and oha.
+/// For clients: the TLS flags of curl, wget, h2load, oha and others.
 const CLIENT_TLS: Table = &[
     (
         &["-k", "--no-check-certificate", "--no-verify", "--skip-verify", "--tls-skip-verify"],
@@ -396,19 +396,19 @@ const CLIENT_TLS: Table = &[
     ),
 ];
 
-/// Flags of `sockeye send`, which has no target with https://.
+/// For `sockeye send`, which has no target with https://.
 const SEND: Table = &[(
     &["--tls", "--ssl", "--https", "--secure"],
     Advice("write the target with tls:// or message+tls://"),
 )];
 
-/// Flags of `sockeye health`.
+/// For `sockeye health`.
 const HEALTH: Table = &[(
     &["-p", "--port", "-l", "--listen", "--host", "--url", "-u", "--address"],
     Advice("write the URL without a flag: sockeye health http://127.0.0.1:8000/"),
 )];
 
-/// Flags of other commands of Sockeye, given to `sockeye http` and `sockeye explain`.
+/// For `sockeye http` and `sockeye explain`: flags that belong to other commands of Sockeye.
 const NOT_FOLDERS: Table = &[(
     &["--websocket", "--websockets", "--ws"],
     Advice(
@@ -417,7 +417,7 @@ const NOT_FOLDERS: Table = &[(
     ),
 )];
 
-/// Flags of other commands of Sockeye, given to `sockeye message`.
+/// For `sockeye message`: flags that belong to other commands of Sockeye.
 const MESSAGE: Table = &[
     (&["--max-message", "--max-message-size"], Flag("--max-content")),
     (
@@ -426,13 +426,13 @@ const MESSAGE: Table = &[
     ),
 ];
 
-/// Flags of other commands of Sockeye, given to `sockeye echo`.
+/// For `sockeye echo`: flags that belong to other commands of Sockeye.
 const ECHO: Table = &[
     (&["--websockets", "--ws"], Flag("--websocket")),
     (&["--max-content", "--max-message-size"], Flag("--max-message")),
 ];
 
-/// The tables of a command.
+/// The tables for a command. The first one that has a flag counts.
 pub(super) fn tables(command: &str) -> &'static [Table] {
     match command {
         "http" | "explain" => &[FOLDERS, NOT_FOLDERS, SERVER, LOGGING],

@@ -172,7 +172,7 @@ pub(super) fn understand(
     let words = words(&line, program)?;
     let typed = line.split_off(2);
     let name = line[1].to_string_lossy().into_owned();
-    // How many arguments stay as typed: the URL of `explain`, and all those of other commands.
+    // How many positional arguments stay as typed: the URL of `explain`, and all of other commands.
     let unchanged = match &*name {
         "http" | "echo" | "message" | "health" => 0,
         "explain" => 1,
@@ -213,7 +213,7 @@ fn late_command(line: &[OsString], program: &Command) -> Option<usize> {
         _ => None,
     })?;
     program.find_subcommand(&first)?;
-    // The last one: the value of a flag may be the same.
+    // The last such argument: an earlier one may be the value of a flag.
     line.iter().rposition(|arg| *arg == first)
 }
 
@@ -275,7 +275,7 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
             }
             known = flag.find(command);
         }
-        // A value that is optional is part of the same argument for clap.
+        // clap takes an optional value only from the same argument, after `=`.
         if known.is_some_and(Arg::is_require_equals_set)
             && flag.value.is_none()
             && let Some(next) = args.clone().next()

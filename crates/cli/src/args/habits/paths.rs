@@ -8,15 +8,15 @@ use clap::Command;
 
 use crate::text;
 
-/// The most blanks of a path that is recognized without its quotes.
+/// A path with more blanks than this is not recognized without its quotes.
 const MAX_BLANKS: usize = 16;
 
 pub(super) fn exists(path: &OsStr) -> bool {
     !path.is_empty() && Path::new(path).symlink_metadata().is_ok()
 }
 
-/// Why the path of a file or folder with blanks, typed without quotes, is refused: the shell has made
-/// several arguments of it.
+/// The error for an existing path with blanks that was typed without quotes, so that the shell has
+/// split it into several arguments.
 pub(super) fn unquoted_blanks(typed: &[OsString]) -> Option<String> {
     let is_flag = |word: &&OsString| word.as_bytes().starts_with(b"-");
     let (first, rest) = typed.split_first().filter(|(first, _)| !is_flag(first))?;

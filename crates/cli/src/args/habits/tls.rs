@@ -47,7 +47,7 @@ impl TlsParts {
                 value.push(key);
                 Ok(Some(value))
             }
-            // Both files are named as for `--tls`.
+            // The value names both files, as for `--tls`.
             (Some((_, value)), None) if value.as_bytes().contains(&b',') => Ok(Some(value)),
             (Some((flag, file)), None) => Err(format!(
                 "'{flag}' needs the key, too: write --tls {0},KEY, or --tls {0} if the key is in the \
