@@ -19,12 +19,12 @@ pub(crate) struct Acme {
     /// Get and renew a certificate for this name, by Let's Encrypt unless --acme-directory.
     ///
     /// Using this flag agrees to the CA's terms of service, whose URL is logged. Several names with
-    /// commas share one certificate; give the flag again for another certificate. The DNS must lead
-    /// each name to this server, and the CA must reach it at port 443 (tls-alpn-01) or 80
-    /// (http-01): unless --listen or --port is given, the server listens on :443, and on :80, which
-    /// redirects; with --port alone, on that port of all addresses. Certificates, keys and the
-    /// account's key are kept in --state. They are renewed at two thirds of their lifetime, or when
-    /// the CA says so. Wildcards and IP addresses are not supported. Can be used with --tls.
+    /// commas share one certificate; give the flag again for another certificate. The DNS records
+    /// of each name must point to this server, and the CA must reach it at port 443 (tls-alpn-01)
+    /// or 80 (http-01): unless --listen or --port is given, the server listens on :443, and on :80,
+    /// which redirects; with --port alone, on that port of all addresses. Certificates, keys and
+    /// the account's key are kept in --state. They are renewed at two thirds of their lifetime, or
+    /// when the CA says so. Wildcards and IP addresses are not supported. Can be used with --tls.
     /// Default: none.
     #[arg(long, value_name = "NAME", help_heading = "TLS")]
     pub(crate) acme: Vec<String>,
@@ -43,7 +43,7 @@ pub(crate) struct Acme {
     #[arg(requires = "acme", default_value = LETS_ENCRYPT, hide_default_value = true)]
     pub(crate) acme_directory: Directory,
 
-    /// PEM file with the root certificates that --acme-directory itself is trusted by.
+    /// PEM file with the root certificates that verify the server of --acme-directory.
     ///
     /// For a CA of your own. Default: the authorities that this machine trusts.
     #[arg(long, value_name = "FILE", help_heading = "TLS", requires = "acme")]

@@ -13,12 +13,12 @@ pub(crate) struct ClientTls {
     /// Trust the authorities in this PEM file, not the system's.
     ///
     /// Can be given several times. A certificate in the file is also trusted as the server's own,
-    /// as a self-signed one is. It must have the server's name and be valid. Default: the
+    /// for example a self-signed one. It must have the server's name and be valid. Default: the
     /// authorities of the system, or those in $SSL_CERT_FILE and $SSL_CERT_DIR.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Vec<PathBuf>,
 
-    /// Accept every certificate: others on the way can read and change everything.
+    /// Accept every certificate: anyone on the path can read and change everything.
     #[arg(long, conflicts_with = "ca")]
     pub(crate) insecure: bool,
 

@@ -37,7 +37,7 @@ Examples:
 /// responses without errors have latencies. A percentile is shown if there are enough latencies.
 ///
 /// With TLS, every connection makes a full handshake, unless --resume is given. A response that ends
-/// with the connection must end with TLS's close_notify, else it counts as cut.
+/// with the connection must end with TLS's close_notify, else it counts as truncated.
 ///
 /// --duration starts with the first request. At its end, requests in flight have 1s more, and are
 /// then counted as unanswered. If a response ends its connection, the server has 100ms to close it
@@ -95,7 +95,7 @@ pub(crate) struct Load {
     #[arg(long, conflicts_with_all = ["pipeline", "chunked", "http1"])]
     pub(crate) http2: bool,
 
-    /// Use HTTP/1.1 on https://, also if the server has HTTP/2.
+    /// Use HTTP/1.1 on https://, even if the server supports HTTP/2.
     #[arg(long)]
     pub(crate) http1: bool,
 

@@ -345,7 +345,7 @@ pub(crate) struct Message {
 /// The versions of HTTP.
 #[derive(Args, Debug)]
 pub(crate) struct Http2 {
-    /// Answer no HTTP/2, only HTTP/1.1.
+    /// Turn off HTTP/2: answer only HTTP/1.1.
     ///
     /// Otherwise clients with TLS choose HTTP/2 if they have it (ALPN: h2), and clients without TLS
     /// if they begin with its preface (prior knowledge). With this flag, a preface gets 505.
@@ -390,7 +390,7 @@ pub(crate) struct Serve {
     ///
     /// Of info and more severe levels, ten lines of a kind are logged per client and minute, and
     /// then a line with the number of those left out. Lines of debug and trace are never left out.
-    /// Requests over HTTP and connections that are shown on a terminal are of level info.
+    /// Requests over HTTP and connections that are shown on a terminal are logged at level info.
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
     #[arg(value_parser = level())]
     pub(crate) log: LevelFilter,

@@ -26,13 +26,13 @@ pub(crate) struct Tls {
     /// self-signed makes a certificate for this machine, for development, and keeps it in --state.
     ///
     /// All addresses of --listen use TLS then, except Unix sockets. The address and port stay the
-    /// same, so that a certificate alone opens the server to nobody: for https:// URLs without a
+    /// same: a certificate alone doesn't let other machines connect. For https:// URLs without a
     /// port, add --listen :443. Changed files are loaded within seconds, and at once on SIGHUP; if
     /// something is wrong with one, the old certificates stay in use. Default: no TLS.
     #[arg(long, value_name = "CERT,KEY", help_heading = "TLS")]
     pub(crate) tls: Vec<OsString>,
 
-    /// For a name that no certificate has: first sends the first certificate, refuse an alert.
+    /// If no certificate has the name: first sends the first one, refuse ends the handshake.
     ///
     /// Clients that ask for no name get the first certificate.
     #[arg(long, value_name = "WHAT", help_heading = "TLS", default_value = "first")]
@@ -83,7 +83,7 @@ pub(crate) struct Https {
     ///
     /// Adds Strict-Transport-Security to every response over TLS. Browsers can't be told otherwise
     /// by plain HTTP until the time is over, so begin with a short one, as --hsts=1h. --hsts=0
-    /// takes it back. A value follows after an equals sign. Default: off.
+    /// revokes it. A value follows after an equals sign. Default: off.
     #[arg(long, value_name = "TIME", help_heading = "TLS", num_args = 0..=1)]
     #[arg(require_equals = true, default_missing_value = "365d", value_parser = hsts)]
     pub(crate) hsts: Option<Span>,
