@@ -138,7 +138,7 @@ impl HttpRequest {
     }
 }
 
-/// A character as a URL has it if it can't have it as it is (RFC 3986, 2.1).
+/// Percent-encodes a character (RFC 3986, 2.1).
 #[must_use]
 pub fn percent_encoded(c: char) -> String {
     c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect()

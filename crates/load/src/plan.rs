@@ -32,8 +32,8 @@ pub struct Plan {
     /// Requests per second, of all connections together. Default: no rate; the next request is sent
     /// when a response has arrived.
     pub rate: Option<f64>,
-    /// Maximum number of requests in flight on one connection: a pipeline of HTTP/1.1, or streams of
-    /// HTTP/2, whose server may allow fewer. Default: 1.
+    /// Maximum number of requests in flight on one connection: a pipeline of HTTP/1.1, or streams
+    /// of HTTP/2, whose server may allow fewer. Default: 1.
     pub pipeline: NonZeroUsize,
     /// Number of requests after which a connection is replaced by another. Default: no limit.
     pub per_connection: Option<NonZeroU64>,
@@ -95,7 +95,7 @@ impl Plan {
 pub struct Tls {
     /// TLS to the server.
     pub connector: TlsConnector,
-    /// What to say in place of a reason for which a connection ended, if there is something better.
+    /// A better description of why a connection ended than the reason's own, if there is one.
     pub explain: Arc<Explain>,
 }
 
@@ -202,7 +202,7 @@ impl PreparedRequest {
         })
     }
 
-    /// A message for an echo server, on WebSockets that are opened so.
+    /// A message for an echo server. `opening` says how its WebSockets are opened.
     #[must_use]
     pub fn websocket(opening: WebSocketOpening, message: ws::Message<'_>) -> Self {
         let request = WebSocketRequest::new(opening, message);

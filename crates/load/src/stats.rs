@@ -52,7 +52,7 @@ pub struct Stats {
     pub latencies: Times,
 }
 
-/// A histogram of durations, from a microsecond to an hour, with three digits.
+/// A histogram of durations, from a microsecond to an hour, with three significant digits.
 #[derive(Clone, Debug)]
 pub struct Times(Histogram<u64>);
 
@@ -72,7 +72,7 @@ impl Times {
         let _ = self.0.add(other.0);
     }
 
-    /// How many there are.
+    /// The number of recorded times.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.len()

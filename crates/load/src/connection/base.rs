@@ -220,7 +220,8 @@ impl ConnectionBase {
         slot.schedule = slot.schedule.or_else(|| self.worker.schedule(self.number, turn.now()));
     }
 
-    /// The server has not closed the connection in time. Returns whether it had announced that.
+    /// Closes the connection if its end was announced and the server has not closed it within
+    /// [`CLOSE_TIMEOUT`]. Returns whether its end was announced.
     pub(super) fn close_if_overdue(&mut self, turn: &mut Turn<'_>) -> bool {
         if self.state != ConnectionState::ServerClosing {
             return false;
@@ -232,7 +233,7 @@ impl ConnectionBase {
         true
     }
 
-    /// What the server is to blame for if it has been silent for too long.
+    /// The text of the server's fault, if it has been silent for too long.
     /// `extent`: how much of the next response has arrived.
     pub(super) fn silence(
         &self,

@@ -24,11 +24,11 @@ pub(super) struct Http2Connection {
     /// The server has refused a request since the last response: until the next one, no second
     /// request is in flight.
     is_refusing: bool,
-    /// Refusals since the last response that left no request in flight.
+    /// The number of refusals since the last response after which no request was in flight.
     refusals: u32,
 }
 
-/// A request that has no response yet, and what has arrived of that.
+/// A request that has no response yet, and the part of its response that has arrived.
 #[derive(Debug)]
 struct PendingStream {
     request: PendingRequest,

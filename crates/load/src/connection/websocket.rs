@@ -18,14 +18,14 @@ use crate::websocket_request::WebSocketRequest;
 /// Frames of at least this many bytes are sent without a copy. Sending them counts as progress.
 const LARGE_FRAME: usize = 16 * 1024;
 
-/// What to do if a server sends something else than an echo.
+/// The advice in an error if the server sends anything but echoes.
 const NEEDS_ECHO: &str = "load needs a WebSocket that sends back each message, and nothing else; \
                           for the service of sockeye message, write message://HOST:PORT";
 
 #[derive(Debug)]
 pub(super) struct WebSocketConnection {
     base: ConnectionBase,
-    /// The response to the request for a WebSocket has not arrived.
+    /// The opening handshake, until its response has arrived.
     opening: Option<ClientHandshake>,
     reader: WebSocketReader,
     /// The messages without a response, the oldest first, each with the bytes written before it.
@@ -185,7 +185,8 @@ impl WebSocketConnection {
         turn.out.clear();
     }
 
-    /// What is awaited; `None` if nothing is.
+    /// How much of the handshake's response or of the next message has arrived; `None` if neither
+    /// is pending.
     fn extent(&self) -> Option<Extent> {
         if self.opening.is_some() {
             let text = "before the WebSocket was open".into();
@@ -253,7 +254,8 @@ fn response(content_len: u64, is_echo: bool, expected: Option<&ExpectedResponse>
     Response { status: 200, content_len, error, mismatch, persistent, interim: 0, learned }
 }
 
-/// Writes a control frame. Its content is the server's own, so the mask needs no random key.
+/// Writes a control frame. Its payload is a fixed code or the server's own bytes, so the mask needs
+/// no random key.
 fn control(opcode: Opcode, payload: &[u8], turn: &mut Turn<'_>) {
     const KEY: [u8; 4] = [0x35, 0x9A, 0x4C, 0xE6];
     let (header, len) = FrameHeader::whole(opcode, payload.len(), Some(KEY)).encode();

@@ -26,13 +26,13 @@ pub(crate) enum Received {
 pub(crate) struct WebSocketReader {
     /// Bytes of the expected frame that have arrived.
     matched: usize,
-    /// Something else arrives.
+    /// Set while frames arrive that aren't the expected echo.
     other: Option<Box<OtherFrames>>,
 }
 
 #[derive(Debug, Default)]
 struct OtherFrames {
-    /// Bytes that were not read.
+    /// Received bytes that are not parsed yet.
     bytes: Vec<u8>,
     /// A message whose last frame has not arrived, and whether it is text.
     message: Option<(bool, Vec<u8>)>,
@@ -116,7 +116,7 @@ impl OtherFrames {
             if header.is_compressed {
                 return Err(bad("sent a compressed frame without having agreed on it"));
             }
-            // Less than `max_content`, which is at most what memory has.
+            // At most `max_content`, which fits into memory.
             let Some(payload) = self.bytes.get(start..start + header.len as usize) else {
                 return Ok(None);
             };
