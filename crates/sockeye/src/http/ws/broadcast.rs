@@ -161,17 +161,6 @@ impl fmt::Display for Missed {
 
 impl std::error::Error for Missed {}
 
-/// What a subscriber has to send.
-enum Next {
-    Nothing,
-    /// This many messages were dropped from the log.
-    Missed(u64),
-    Message {
-        message: SharedMessage,
-        more: bool,
-    },
-}
-
 impl Subscription {
     /// Sends the messages that were not sent yet, while the output of `socket` has room. If there
     /// are more, this asks for [`Handler::on_room`](super::Handler::on_room), which calls
@@ -182,38 +171,33 @@ impl Subscription {
     /// [`Missed`], once the output has room. The next call continues with the oldest message in the
     /// log.
     pub fn forward(&mut self, socket: &mut Socket<'_, '_>) -> Result<(), Missed> {
-        let mut more = true;
-        while more && !socket.is_closing() {
-            let message;
-            (message, more) = match self.next() {
-                Next::Nothing => return Ok(()),
-                _ if socket.is_full() => {
-                    socket.want_room();
-                    return Ok(());
-                }
-                Next::Missed(count) => {
-                    self.position += count;
-                    return Err(Missed(count));
-                }
-                Next::Message { message, more } => (message, more),
-            };
-            // The log is not locked here: sending may compress, and other threads must not wait.
-            socket.send_shared(&message);
+        while !socket.is_closing() {
+            let log = self.broadcast.log();
+            if self.position == log.end {
+                break;
+            }
+            if socket.is_full() {
+                socket.want_room();
+                break;
+            }
+            let start = log.start();
+            if self.position < start {
+                let missed = Missed(start - self.position);
+                self.position = start;
+                return Err(missed);
+            }
+            let message = log.messages[(self.position - start) as usize].clone();
             self.position += 1;
+            let is_last = self.position == log.end;
+            // Sending may compress, and other threads must not wait for that.
+            drop(log);
+            socket.send_shared(&message);
+            if is_last {
+                // A later message wakes the WebSocket again.
+                break;
+            }
         }
         Ok(())
-    }
-
-    /// The next message to send. [`Broadcast::send`] wakes the WebSocket for later messages.
-    fn next(&self) -> Next {
-        let log = self.broadcast.log();
-        match log.start().checked_sub(self.position) {
-            Some(missed @ 1..) => return Next::Missed(missed),
-            _ if self.position == log.end => return Next::Nothing,
-            _ => {}
-        }
-        let message = log.messages[(self.position - log.start()) as usize].clone();
-        Next::Message { message, more: self.position + 1 < log.end }
     }
 
     /// How many messages were dropped from the log before they were sent.
