@@ -43,10 +43,8 @@ impl Handler for WebSocketEcho {
         }
         let has_tls = responder.peer().tls.is_some();
         match Handshake::read(request, has_tls, &self.0) {
-            Ok(handshake) => {
-                let subprotocol = None;
-                handshake.accept(subprotocol, &self.0, Echo, responder)
-            }
+            // Without a subprotocol.
+            Ok(handshake) => handshake.accept(None, &self.0, Echo, responder),
             Err(refused) => refused.answer(responder),
         }
     }

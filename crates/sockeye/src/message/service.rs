@@ -31,8 +31,8 @@ pub fn serve<R: Into<Reply>>(
 ) -> Result<Serving, ServeError> {
     let answer: Arc<RequestFn> = Arc::new(move |request| answer(request).into());
     let (workers, config) = (options.workers, options.config.clone());
-    Serving::start(addresses, workers, config, move |_, addresses| {
-        let config = Rc::new(options.server_config(addresses));
+    Serving::start(addresses, workers, config, move |_, bound_addresses| {
+        let config = Rc::new(options.server_config(bound_addresses));
         let answer = Arc::clone(&answer);
         move |_: &Peer| config.open(ClosureHandler { answer: Arc::clone(&answer) })
     })
