@@ -307,7 +307,7 @@ fn status_for_code(code: &str) -> Status {
 fn message_code(status: Status, code: &'static str) -> &'static str {
     match status {
         Status::BAD_REQUEST if code == "eof_in_body" => "incomplete",
-        Status::BAD_REQUEST => "bad_header",
+        Status::BAD_REQUEST if code != "tls_on_plain_port" => "bad_header",
         Status::METHOD_NOT_ALLOWED => "method_not_allowed",
         Status::REQUEST_TIMEOUT => "timeout",
         Status::CONTENT_TOO_LARGE

@@ -109,7 +109,7 @@ fn errors_use_the_protocol_of_the_request() {
         assert_eq!(error_code(&client.output()), "bad_header", "{}", input.escape_ascii());
     }
     for (input, status, code) in [
-        (&b"\x16\x03\x01\x02\x00\x01"[..], "400 Bad Request", "bad_header"),
+        (&b"\x16\x03\x01\x02\x00\x01"[..], "400 Bad Request", "tls_on_plain_port"),
         (b"PRI * HTTP/3.0\r\n\r\n", "505 HTTP Version Not Supported", "unsupported_version"),
         (b"NEWS / HTTP/1.1\r\nHost: a\r\n\r\n", "501 Not Implemented", "unknown_method"),
         (&b"NEWS".repeat(17), "501 Not Implemented", "unknown_method"),
