@@ -19,14 +19,17 @@ use crate::connection::{Ending, Jobs, Outcome, run_connection};
 static LARGE: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
 /// The error codes of the server and of [`TestHandler`].
-pub(crate) const CODES: [&str; 8] = [
+pub(crate) const CODES: [&str; 11] = [
     "bad_header",
     "bad_content",
     "bad_request",
     "too_large",
+    "too_complex",
     "unsupported_encoding",
+    "busy",
     "timeout",
     "incomplete",
+    "tls_on_plain_port",
     "internal",
 ];
 

@@ -42,8 +42,8 @@ impl Mode {
 ///
 /// # Panics
 ///
-/// If the handlers or the outputs differ by more than the pongs, or the output isn't a sequence of
-/// frames that RFC 6455 and RFC 7692 permit.
+/// If the parts change what the handler gets or what is sent, or the output isn't a sequence of frames
+/// that RFC 6455 and RFC 7692 permit.
 pub fn websocket(input: &[u8]) {
     let Some((&first, input)) = input.split_first() else { return };
     let Some(split) = SplitInput::read(input) else { return };
@@ -70,8 +70,7 @@ pub fn websocket(input: &[u8]) {
 struct Outcome {
     /// What the handler got.
     events: Vec<String>,
-    /// Messages and close frames that were sent. Of several pings in one part, only the last one is
-    /// answered.
+    /// What was sent, except for pings: how often the peer is silent for long depends on the jobs.
     frames: Vec<Frame>,
     fault: Option<String>,
 }
@@ -212,7 +211,7 @@ impl Reader {
         Self { mode, inflate: Decompress::new(false) }
     }
 
-    /// All frames except for pings and pongs.
+    /// All frames of `output`, except for pings.
     fn read(&mut self, output: &[u8]) -> Vec<Frame> {
         let mut frames = Vec::new();
         let mut rest = output;
@@ -234,8 +233,8 @@ impl Reader {
                         assert!(payload.is_empty());
                     }
                 }
-                2 => {}
-                9 | 10 => continue,
+                2 | 10 => {}
+                9 => continue,
                 _ => panic!("the opcode {opcode}"),
             }
             frames.push(Frame { opcode, payload });
