@@ -57,8 +57,13 @@ def complete_lines(trace: pathlib.Path):
 
 
 def between_request_and_response(lines):
-    """The names of the calls after the request was received and before the response is sent."""
+    """The names of the calls after the request was received and before the response is sent.
+
+    Without those of threads that answer no requests: the one for signals may still be starting.
+    """
     first = next(at for at, line in enumerate(lines) if "GET /cold.bin" in line)
     last = next(at for at, line in enumerate(lines) if "HTTP/1.1 200 OK" in line)
-    names = (re.match(r"\d+ +(\w+)\(", line) for line in lines[first + 1:last])
-    return [name[1] for name in names if name]
+    named = (re.match(r'(\d+) +prctl\(PR_SET_NAME, "(?!sockeye)', line) for line in lines)
+    others = {match[1] for match in named if match}
+    calls = (re.match(r"(\d+) +(\w+)\(", line) for line in lines[first + 1:last])
+    return [call[2] for call in calls if call and call[1] not in others]
