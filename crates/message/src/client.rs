@@ -227,7 +227,7 @@ impl<H: ClientHandler> Client<H> {
     }
 
     fn bad_response(&mut self, what: String, turn: &mut Turn<'_>) -> Fault {
-        let fault = Fault::peer("bad_reply", format!("sent an invalid response: {what}"));
+        let fault = Fault::peer("bad_response", format!("sent an invalid response: {what}"));
         self.fail(ClientEnd::BadResponse(what), fault, turn)
     }
 

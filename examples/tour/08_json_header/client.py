@@ -26,6 +26,8 @@ def show(header, content):
 
 
 def main():
+    if len(sys.argv) != 5:
+        sys.exit("usage: client.py HOST PORT ACTION VALUE")
     host, port, action, value = sys.argv[1:]
     unsent, received = request(action, value), b""
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

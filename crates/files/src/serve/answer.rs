@@ -309,6 +309,6 @@ impl Site {
 
     /// Answers with the allowed methods. `status` is a success for OPTIONS, otherwise an error.
     pub(crate) fn allow(&self, status: Status, responder: Responder<'_, '_>) -> Answer {
-        responder.error(status, &self.inner.allow, "Files are only read here.")
+        responder.error(status, &self.inner.allow, "The files here are read-only: use GET or HEAD.")
     }
 }

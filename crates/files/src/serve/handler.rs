@@ -205,7 +205,8 @@ impl Handler for FileHandler {
             // HTTP does not define this method (RFC 9110, 9.1).
             Method::Extension(name) => {
                 let text = format!(
-                    "This server does not support the method {name}. Files are only read here."
+                    "This server does not support the method {name}. The files here are \
+                     read-only: use GET or HEAD."
                 );
                 responder.error(Status::NOT_IMPLEMENTED, &Fields::new(), &text)
             }
