@@ -358,10 +358,9 @@ fn turn_until_without_events_ends_at_the_given_time() {
     }
 }
 
-/// Shards hand accepted connections to each other. One that drains may end before it opens a
-/// connection that it is handed, so the shard that accepted the connection must keep it.
-#[test]
-fn a_shard_that_has_drained_is_handed_no_connection() {
+/// Two shards that hand accepted connections to each other, in turn. The first one listens, and
+/// hands its first connection to the second one.
+fn two_shards() -> ([Shard<Epoll>; 2], SocketAddr, Arc<ConnectionCounts>) {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
     let Bound::Ip(address) = bound.bound else { panic!("not a TCP address") };
@@ -369,27 +368,31 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
     let inboxes: Arc<[_]> = drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
     let counts = Arc::new(ConnectionCounts::default());
     let listeners = bound.listeners.into_iter().map(|listener| (0, listener)).collect();
-    let [mut first, mut second] = [(0, listeners), (1, Vec::new())].map({
-        let mut drivers = drivers.into_iter();
-        let inboxes = Arc::clone(&inboxes);
-        let counts = Arc::clone(&counts);
-        move |(own, listeners)| {
-            let driver = drivers.next().unwrap();
-            let mailbox = Arc::new(Mailbox::new(driver.waker()));
-            Shard::new(ShardParts {
-                driver,
-                listeners,
-                service: Box::new(echo),
-                config: Arc::new(Config::default()),
-                counts: Arc::clone(&counts),
-                mailbox,
-                spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
-                handover: Some(Handover { inboxes: Arc::clone(&inboxes), own, next: 1 }),
-                tls: [].into(),
-            })
-            .unwrap()
-        }
+    let mut drivers = drivers.into_iter();
+    let shards = [(0, listeners), (1, Vec::new())].map(|(own, listeners)| {
+        let driver = drivers.next().unwrap();
+        let mailbox = Arc::new(Mailbox::new(driver.waker()));
+        Shard::new(ShardParts {
+            driver,
+            listeners,
+            service: Box::new(echo),
+            config: Arc::new(Config::default()),
+            counts: Arc::clone(&counts),
+            mailbox,
+            spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
+            handover: Some(Handover { inboxes: Arc::clone(&inboxes), own, next: 1 }),
+            tls: [].into(),
+        })
+        .unwrap()
     });
+    (shards, address, counts)
+}
+
+/// A shard that drains may end before it opens a connection that it is handed, so the shard that
+/// accepted the connection must keep it.
+#[test]
+fn a_shard_that_has_drained_is_handed_no_connection() {
+    let ([mut first, mut second], address, _) = two_shards();
     // Connections go to the shards in turn: this one to the second shard, the next to the first.
     let _early = TcpStream::connect(address).unwrap();
     first.turn().unwrap();
@@ -406,4 +409,22 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
     for mut late in late {
         assert_eq!(late.read(&mut [0]).unwrap(), 0, "closed, not reset");
     }
+}
+
+/// A shard that was stopped has ended: it counts what it was handed, and is handed nothing more.
+#[test]
+fn a_shard_that_was_stopped_is_handed_no_connection() {
+    let ([mut first, mut second], address, counts) = two_shards();
+    let _early = TcpStream::connect(address).unwrap();
+    first.turn().unwrap();
+    assert_eq!(counts.total(), 1);
+    second.stop();
+    assert!(second.is_done());
+    assert_eq!((second.stats().accepted, second.stats().cut, counts.total()), (1, 1, 0));
+    let _late = [(); 2].map(|()| TcpStream::connect(address).unwrap());
+    while first.stats().accepted < 2 {
+        first.turn().unwrap();
+    }
+    first.stop();
+    assert_eq!((first.stats().cut, counts.total()), (2, 0));
 }

@@ -145,12 +145,7 @@ impl<D: Driver> Shard<D> {
         let now = self.resources.now;
         let until = now + self.resources.config.drain_timeout;
         self.phase = Phase::Draining { until, accepts_until: until.min(now + HANDSHAKE_TIME) };
-        if let Some(handover) = &self.handover {
-            let inboxes = Arc::clone(&handover.inboxes);
-            for accepted in inboxes[handover.own].close() {
-                self.open(accepted);
-            }
-        }
+        self.close_inbox();
         for state in &mut self.listeners {
             self.driver.block_new_clients(&mut state.listener);
         }
@@ -166,8 +161,20 @@ impl<D: Driver> Shard<D> {
     pub fn stop(&mut self) {
         self.phase =
             Phase::Draining { until: self.resources.now, accepts_until: self.resources.now };
+        self.close_inbox();
         self.close_listeners();
         self.cut_all();
+    }
+
+    /// Opens the connections that other shards have accepted for this one, and lets these shards
+    /// keep those that they accept from now on.
+    fn close_inbox(&mut self) {
+        if let Some(handover) = &self.handover {
+            let inboxes = Arc::clone(&handover.inboxes);
+            for accepted in inboxes[handover.own].close() {
+                self.open(accepted);
+            }
+        }
     }
 
     /// Does what is due: starts to drain after lame duck; while draining, accepts once more and
