@@ -30,8 +30,8 @@ use queue::{Limits, Queue};
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;
-/// How many handshakes may wait. Each holds its client hello, up to 16 KiB, and what else its
-/// connection has for TLS, some KiB.
+/// How many handshakes may wait. Each holds its client hello, up to 16 KiB, and the other TLS state
+/// of its connection, some KiB.
 const MAX_WAITING_HANDSHAKES: usize = 4096;
 /// Threads for lookups and reads. Unless a file system hangs, only a few of them run.
 const MAX_LOOKUP_THREADS: usize = 256;
@@ -68,7 +68,7 @@ struct SubPool {
 struct State {
     queue: Queue,
     threads: usize,
-    /// Threads that wait to be woken, or have just been started.
+    /// Threads that wait for a job, or have just been started.
     idle: usize,
     closed: bool,
     /// When refused jobs were reported last.
@@ -89,7 +89,7 @@ impl Pool {
         job_threads: Option<NonZeroUsize>,
     ) -> Self {
         let workers = workers.get();
-        // More than cores, because jobs mostly wait for a disk.
+        // More threads than cores, because jobs mostly wait for a disk.
         let base = workers.saturating_mul(2).saturating_add(1);
         let lookups = Limits {
             threads: MAX_LOOKUP_THREADS.max(base),
@@ -105,8 +105,8 @@ impl Pool {
             limits_clients: true,
             waiting: MAX_WAITING_LONG,
         };
-        // One per core. Handshakes never block, so one client may use all threads for a moment: it
-        // takes turns with other clients.
+        // One thread per worker. Handshakes never block, so one client may use all threads for a
+        // moment: other clients get theirs in turn.
         let handshakes = Limits {
             threads: workers,
             per_root: workers,
@@ -196,7 +196,8 @@ impl SubPool {
 
     fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
         let now = Instant::now();
-        // Declared before the lock, so dropped after it: a job may hold something that takes locks.
+        // Declared before the lock, so dropped after it: dropping a job may drop something that
+        // takes locks.
         let cancelled;
         let mut state = self.lock();
         let client = job.client();
@@ -250,7 +251,7 @@ impl SubPool {
         );
     }
 
-    /// Starts a thread. Returns whether it could.
+    /// Starts a thread. Returns whether that succeeded.
     fn start(self: &Arc<Self>, state: &mut State) -> bool {
         let sub_pool = Arc::clone(self);
         let thread = std::thread::Builder::new().name("sockeye-job".into());
@@ -286,9 +287,10 @@ impl SubPool {
         }
     }
 
-    /// This thread has taken a job. If another may run, wakes or starts a thread for it:
-    /// [`SubPool::push`] starts none for jobs that a limit holds back, and the end of one job can
-    /// free two of them, one of its client and one of its group.
+    /// To be called when this thread has taken a job. If another job may run, wakes or starts a
+    /// thread for that one. This is needed because [`SubPool::push`] starts no thread for jobs that
+    /// a limit holds back, and because the end of one job can let two such jobs run: one of the
+    /// same client and one of the same group.
     fn start_next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.queue.has_next() {
             return;
@@ -297,7 +299,7 @@ impl SubPool {
             drop(state);
             self.work_available.notify_one();
         } else if state.threads < self.limits.threads {
-            // If that fails, this thread takes the job later.
+            // If no thread can be started, this thread takes the other job later.
             self.start(&mut state);
         }
     }
@@ -333,7 +335,7 @@ impl SubPool {
                 state.threads -= 1;
                 let is_last = state.threads == 0;
                 drop(state);
-                // The heaps of the threads are not needed soon.
+                // Without threads, the free memory in their heaps is not needed soon.
                 if is_last {
                     trim_heaps();
                 }
