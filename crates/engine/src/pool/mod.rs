@@ -196,8 +196,7 @@ impl SubPool {
 
     fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
         let now = Instant::now();
-        // Declared before the lock, so dropped after it: dropping a job may drop something that
-        // takes locks.
+        // Declared before the lock, so dropped after it: what a job holds may take locks in `drop`.
         let cancelled;
         let mut state = self.lock();
         let client = job.client();
@@ -287,10 +286,9 @@ impl SubPool {
         }
     }
 
-    /// To be called when this thread has taken a job. If another job may run, wakes or starts a
-    /// thread for that one. This is needed because [`SubPool::push`] starts no thread for jobs that
-    /// a limit holds back, and because the end of one job can let two such jobs run: one of the
-    /// same client and one of the same group.
+    /// After this thread has taken a job: if another job may run, wakes or starts a thread for it.
+    /// [`SubPool::push`] starts none for jobs that a limit holds back, and the end of one job can
+    /// let two such jobs run: one of its client and one of its group.
     fn start_next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.queue.has_next() {
             return;

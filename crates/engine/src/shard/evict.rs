@@ -48,8 +48,8 @@ impl<D: Driver> Shard<D> {
         self.eviction.idle = Vec::new();
     }
 
-    /// Evicts a connection for the shard with the index `asker`, and answers it. Without an idle
-    /// connection, asks the next shard instead.
+    /// Evicts a connection for the shard with the index `asker`, and tells that shard. Without an
+    /// idle connection, asks the next shard instead.
     pub(super) fn evict_for(&mut self, asker: usize) {
         if self.close_idle() {
             self.counts.send_command(asker, Command::Evicted);
@@ -58,7 +58,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Handles the answer of the other shards.
+    /// Handles the answer of the other shards: whether one of them has closed a connection.
     pub(super) fn handle_eviction_answer(&mut self, evicted: bool) {
         self.eviction.is_asking = false;
         if evicted {

@@ -10,7 +10,7 @@ use crate::driver::{Driver, SendStatus, Sending, Sent};
 use crate::output_budget::UNCHARGED_BYTES;
 use crate::tls::{Secure, TlsError, Unsealed};
 
-/// Maximum size of an output that is sealed behind records of the handshake.
+/// Maximum size of an output that is sealed and sent together with unsent records of the handshake.
 const SMALL: u64 = 4 * 1024;
 
 impl<D: Driver> Shard<D> {
@@ -41,9 +41,9 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Sends once: the ciphertext that is left or, if none is, newly sealed ciphertext. A small
-    /// output shares the send with the last records of the handshake, such as tickets, and the last
-    /// output shares it with close_notify.
+    /// Sends once: the ciphertext that an earlier send left or, if there is none, newly sealed
+    /// ciphertext. A small output shares the send with the last records of the handshake, such as
+    /// session tickets, and the last output shares it with close_notify.
     #[inline(never)]
     pub(super) fn send_secure(&mut self) -> Result<(), Reason> {
         if self.conn.send != SendState::Ready {
@@ -55,7 +55,7 @@ impl<D: Driver> Active<'_, D> {
         }
         let may_seal = match secure.out {
             None => true,
-            // Sealed output that is left is sent first.
+            // Output that was sealed earlier is sent first.
             Some(_) => secure.sealed == 0 && self.conn.session.output().is_some_and(is_small),
         };
         if may_seal {
@@ -145,7 +145,7 @@ impl<D: Driver> Active<'_, D> {
         secure.is_sending = false;
         let mut is_left = !out.is_empty();
         if is_left {
-            // Records that were made meanwhile follow.
+            // Records that were made during the send follow the unsent ones.
             let mut out = out;
             if let Some(mut newer) = secure.out.take() {
                 out.append(&mut newer);
@@ -237,8 +237,9 @@ impl<S> Conn<S> {
                 }
             });
         });
-        // After close_notify, not even an alert is sent. But if unsent records are in front of the
-        // alert, it can't be removed: it is sent with them, and the peer ignores it.
+        // After our close_notify, not even an alert is sent. But if unsent records are in front of
+        // the alert, it can't be removed from the output: it is sent with them, and the peer
+        // ignores it.
         if secure.is_closed && before == 0 {
             out.clear();
         }
@@ -277,7 +278,7 @@ impl<S> Conn<S> {
                     if secure.opens_session {
                         resources.handshakes.end();
                     }
-                    // The alert is sent, and then the connection closes as others do.
+                    // The connection sends the alert, and then closes like an established one.
                     *stage = Stage::Established;
                 }
                 self.mark_dirty(resources);
@@ -306,7 +307,7 @@ impl<S> Conn<S> {
         self.session.end_of_input(resources);
     }
 
-    /// Whether everything is sent.
+    /// Whether all output and all ciphertext is sent.
     pub(super) fn is_flushed(&self) -> bool {
         self.session.is_flushed() && self.secure.as_ref().is_none_or(|secure| secure.is_flushed())
     }

@@ -40,7 +40,8 @@ impl TlsAcceptor {
         self.0.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// A copy for one shard, so that shards share only what they must: tickets and sessions.
+    /// A copy of the configuration for one shard, so that shards share only what they must: the
+    /// keys of tickets, and stored sessions.
     fn copy(&self) -> Arc<ServerConfig> {
         let config = Arc::clone(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner));
         Arc::new(ServerConfig::clone(&config))
@@ -63,7 +64,8 @@ impl fmt::Debug for TlsAcceptor {
     }
 }
 
-/// A shard's access to a [`TlsAcceptor`]: it locks only when the configuration was replaced.
+/// A shard's copy of the configuration of a [`TlsAcceptor`]. It locks the acceptor only when the
+/// configuration was replaced.
 pub(crate) struct ShardAcceptor {
     acceptor: TlsAcceptor,
     generation: u64,
