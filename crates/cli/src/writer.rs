@@ -22,8 +22,8 @@ type Buffer = Mutex<Vec<u8>>;
 /// Bytes to be written, in lanes. A lane is a pair of buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the
-    /// other buffer free.
+    /// The writing thread locks one buffer of a lane at a time. So a thread that is the only one to
+    /// append to a lane finds the other buffer free.
     lanes: Box<[[Buffer; 2]]>,
     /// How long the thread waits after a write, to write more at once.
     batch_delay: Duration,
@@ -155,9 +155,10 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
     text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// Starts the thread that writes what is queued. `write` removes written and lost bytes from its
-/// first argument, and is called again with the rest before more is taken. Its second argument says
-/// whether a flush is waiting. It returns when to call it again even if nothing is queued.
+/// Starts the thread that writes what is queued. `write` removes from its first argument the bytes
+/// that it has written or given up, and is called again with the rest before more is taken. Its
+/// second argument says whether a flush is waiting. It returns when to call it again even if
+/// nothing is queued.
 pub(crate) fn start(
     queue: &Arc<Queue>,
     name: &str,

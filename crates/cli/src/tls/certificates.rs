@@ -24,11 +24,12 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// How often the self-signed certificate is checked, and renewed if that is due.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// How many names of a certificate are shown.
+/// How many names of a certificate are shown at most.
 const MAX_NAMES: usize = 5;
-/// How many certificates are shown.
+/// How many certificates are shown at most.
 const MAX_CERTIFICATES: usize = 10;
 
+/// The certificates of a server, and the files that they come from.
 #[derive(Debug)]
 pub(crate) struct Certificates {
     /// The files of all certificates: chain and key.
@@ -226,6 +227,7 @@ impl Certificates {
         }
     }
 
+    /// Logs a warning for each certificate that expires soon.
     fn warn_of_expiry(&mut self, now: SystemTime) {
         for info in self.store.expiring(now) {
             // `--acme` renews a certificate when a third of its lifetime is left, and logs each

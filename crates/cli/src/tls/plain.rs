@@ -16,9 +16,9 @@ use super::redirect::{RedirectHandlers, Redirects};
 pub(crate) struct WithRedirects<S> {
     /// Serves connections with TLS, and those of Unix sockets.
     service: S,
-    /// For plain HTTP.
+    /// The configuration of plain HTTP.
     config: Rc<ServerConfig>,
-    /// The first listener of a port that only redirects: see [`Redirects::first`].
+    /// The number of the first listener that only redirects: see [`Redirects::first`].
     first: u32,
     handlers: RedirectHandlers,
 }
@@ -68,7 +68,7 @@ impl<S: Service> Service for WithRedirects<S> {
 #[derive(Debug)]
 pub(crate) struct WithReasons {
     pub(crate) log: Rc<dyn Log>,
-    /// The first listener of a port that only redirects.
+    /// The number of the first listener that only redirects: see [`Redirects::first`].
     pub(crate) first: u32,
 }
 
@@ -133,6 +133,7 @@ mod tests {
 
     use super::*;
 
+    /// A boxed protocol, in a type that a [`Harness`] accepts.
     struct Opened(Box<dyn Protocol>);
 
     impl Protocol for Opened {

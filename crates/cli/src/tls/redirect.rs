@@ -24,7 +24,7 @@ use crate::target::HTTPS_PORT;
 pub(crate) struct Redirects {
     /// The port of the server with TLS, to which the redirecting ports redirect.
     pub(crate) port: u16,
-    /// The first listener of a port that only redirects; all listeners after it are for such ports,
+    /// The number of the first listener that only redirects. All listeners after it only redirect,
     /// too. The listeners before it expect TLS.
     pub(crate) first: u32,
     /// By listener: whether it redirects only to hosts that `hosts` and `ips` allow.
@@ -109,6 +109,7 @@ impl Redirects {
         Ok(location)
     }
 
+    /// Whether `hosts` and `ips` allow a host. `name`: the host without its port.
     fn is_ours(&self, host: &[u8], name: &str) -> bool {
         self.hosts.allows(host)
             && ip(name).is_none_or(|ip| ip.is_loopback() || self.ips.contains(&ip))
@@ -116,6 +117,7 @@ impl Redirects {
 }
 
 impl Place {
+    /// What the answer to a request that isn't redirected says about the port.
     fn text(self) -> &'static str {
         match self {
             Self::Redirecting => "This port redirects to HTTPS.",

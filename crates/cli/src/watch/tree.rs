@@ -387,6 +387,7 @@ impl Tree {
         }
     }
 
+    /// Logs, once, that a limit was reached, and what to do about it.
     fn report_full(&mut self, advice: &str) {
         if !replace(&mut self.is_full, true) {
             let watched = self.count;
