@@ -22,8 +22,9 @@ use crate::limits::lock::lock;
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
-/// How many bytes of the original are compared. Of a longer file, modification times decide, too.
-/// Decompressing takes about 4 ms per MiB for each coding.
+/// How many bytes of the original are compared. If it is longer, the modification times decide
+/// about the rest: the precompressed file must not be older. Decompressing takes about 4 ms per MiB
+/// for each coding.
 pub(crate) const MAX_COMPARED: u64 = 16 * 1024 * 1024;
 
 /// The most results that are cached. They take about 3 MiB.

@@ -140,6 +140,7 @@ impl Decoder {
                 HeapAlloc::new(0),
                 HeapAlloc::new(HuffmanCode::default()),
             ))),
+            // 15 is the base-2 logarithm of the window, 32 KiB, which no gzip stream exceeds.
             Coding::Gzip => Self::Gzip(Decompress::new_gzip(15)),
         })
     }

@@ -87,8 +87,8 @@ struct History {
 pub(crate) struct Key {
     pub(crate) folder: u32,
     pub(crate) etag: Box<str>,
-    /// The identity of the file, if its ETag is not a hash of the content. Several files may have
-    /// such an ETag.
+    /// The identity of the file, if its ETag is not a hash of the content: then another file may
+    /// have the same ETag.
     pub(crate) identity: Option<Identity>,
     pub(crate) coding: Coding,
 }
