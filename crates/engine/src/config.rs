@@ -8,7 +8,8 @@ use sockeye_proto::Address;
 
 use crate::{Network, TlsAcceptor};
 
-/// Limits and deadlines of an engine. A protocol has more of its own, such as idle timeouts.
+/// Limits and deadlines of an engine. A protocol has further ones of its own, such as idle
+/// timeouts.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Connections on all shards. Above this, each new connection closes the one that has been idle
@@ -26,8 +27,9 @@ pub struct Config {
     /// use a quarter of this, a local client half. A client that uses all of its share gets more
     /// output on a connection only when it has read what is buffered there. Default: 64 MiB.
     pub max_buffered_total: usize,
-    /// Bytes of unused input per connection. A connection with more is closed. Protocols should
-    /// have lower limits, with a response. Default: 1 MiB.
+    /// Bytes of input per connection that the protocol has not consumed. A connection with more is
+    /// closed. Protocols should have lower limits, above which they send an error response.
+    /// Default: 1 MiB.
     pub max_unused_input: usize,
     /// A connection whose peer takes no output for this long is closed. Default: 60 s.
     pub write_timeout: Duration,

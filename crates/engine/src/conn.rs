@@ -123,9 +123,11 @@ pub(crate) enum SendState {
 pub(crate) struct Conn<S> {
     pub(crate) socket: S,
     pub(crate) session: Session,
-    /// For TLS, except in [`Stage::Signing`].
+    /// The TLS state, if this is a TLS connection. `None` also in [`Stage::Signing`].
     pub(crate) secure: Option<Box<Secure>>,
     pub(crate) stage: Stage,
+    /// When the connection closes if the peer has made no progress by then, or if a read of a file
+    /// is still in progress. [`Time::NEVER`]: there is no such deadline.
     pub(crate) write_deadline: Time,
     /// Bytes that the peer had not acknowledged when the write deadline was set. `u64::MAX` if the
     /// kernel was not asked, so that any answer counts as progress.

@@ -115,6 +115,7 @@ impl FromStr for ListenAddr {
     }
 }
 
+/// Parses what follows `unix:`.
 fn parse_unix(path: &str) -> Result<ListenAddr, String> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let (bytes, path) = match path.strip_prefix('@') {
@@ -129,6 +130,7 @@ fn parse_unix(path: &str) -> Result<ListenAddr, String> {
     Ok(ListenAddr::Unix(path.into()))
 }
 
+/// Parses a TCP address without `tcp://`.
 fn parse_tcp(text: &str) -> Result<ListenAddr, String> {
     if text.is_empty() {
         return Err("the address is empty".into());

@@ -183,6 +183,7 @@ pub struct Inbox<S> {
 pub(crate) struct Accepted<S> {
     pub(crate) socket: S,
     pub(crate) address: Address,
+    /// The index of the listener's address: see [`Peer::via`](sockeye_proto::Peer::via).
     pub(crate) via: u32,
 }
 

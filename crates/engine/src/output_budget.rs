@@ -36,7 +36,8 @@ pub(crate) struct HeapTrimmer {
 }
 
 impl HeapTrimmer {
-    /// Whether the caller is to trim the heaps now.
+    /// Returns whether the caller is to trim the heaps now. If so, counts the trim as done, so that
+    /// no other shard trims before [`TRIM_INTERVAL`] has passed.
     fn take(&self, now: Time) -> bool {
         let (now, next) = (now.as_nanos(), (now + TRIM_INTERVAL).as_nanos());
         let may = |not_before| (now >= not_before).then_some(next);

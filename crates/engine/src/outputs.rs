@@ -12,13 +12,14 @@ const MAX_KEPT_BYTES: usize = 8 * 1024;
 /// the headers and tags of the records, which is enough even if each record is as small as a TCP
 /// segment.
 const ROOM: usize = QUANTUM as usize + 4 * 1024;
-/// Maximum number of unused outputs with this capacity that are kept: about 1 MiB.
+/// Maximum number of unused outputs with this capacity that are kept: together about 1 MiB.
 const MAX_ROOMY: usize = 8;
 
 /// The outputs of a shard that no connection uses, for reuse.
 // They are boxed so that moving an output to the driver and back moves a pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
+    /// Unused outputs with small buffers, at most [`MAX_KEPT_BYTES`].
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     free: Vec<Box<Output>>,
     /// Unused outputs with a capacity of [`ROOM`] bytes. They are reused because the kernel clears

@@ -152,6 +152,7 @@ impl Server {
             drivers.iter().map(|driver| Arc::new(Mailbox::new(driver.waker()))).collect();
         let inboxes: Arc<[Inbox<Socket>]> =
             drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
+        // A Unix socket has a single listener: its shard hands connections over to the others.
         let hands_over = self.addresses.iter().any(|bound| matches!(bound, Bound::Unix(_)));
         let pool = Pool::with_job_threads(
             NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN),

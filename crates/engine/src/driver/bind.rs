@@ -162,6 +162,8 @@ fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<BoundListeners> {
     }
 }
 
+/// Listens on an address with one socket per shard. If the port is 0, all sockets share the port
+/// that the kernel chooses for the first one.
 fn bind_tcp(
     address: SocketAddr,
     shards: NonZeroUsize,

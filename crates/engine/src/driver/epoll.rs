@@ -69,7 +69,7 @@ pub struct Socket {
     key: Key,
     /// Whether the socket is registered with the poller.
     watched: bool,
-    /// Whether watching this socket includes writing. Set when a send first blocks, and from the
+    /// Whether the registration includes room to send. Set when a send first blocks, and from the
     /// start if we opened the connection.
     watches_writing: bool,
 }

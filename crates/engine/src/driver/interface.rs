@@ -176,7 +176,7 @@ pub struct Received<'a> {
 /// The result of a call to send.
 #[derive(Debug)]
 pub enum Sending {
-    /// It is done.
+    /// The send is done.
     Done(Sent),
     /// The driver keeps the output until [`IoEvent::Sent`].
     Pending,
@@ -189,7 +189,7 @@ pub struct Sent {
     pub out: Box<Output>,
     /// How many bytes were sent, even if the send failed after them.
     pub count: u64,
-    /// Why it ended, and so when to send again.
+    /// Why the send ended, and so when to send again.
     pub status: SendStatus,
 }
 

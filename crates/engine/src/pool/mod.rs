@@ -33,7 +33,7 @@ const MAX_WAITING_LONG: usize = 1024;
 /// How many handshakes may wait. Each holds its client hello, up to 16 KiB, and the other TLS state
 /// of its connection, some KiB.
 const MAX_WAITING_HANDSHAKES: usize = 4096;
-/// Threads for lookups and reads. Unless a file system hangs, only a few of them run.
+/// Maximum number of threads for lookups and reads. Only a few run, unless a file system hangs.
 const MAX_LOOKUP_THREADS: usize = 256;
 /// Maximum number of these threads for the jobs of one served folder, or for reads from one device.
 const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;

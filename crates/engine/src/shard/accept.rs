@@ -298,6 +298,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
+    /// The key for the next connection that is inserted.
     fn next_key(&mut self) -> Key {
         let slot = self.conns.vacant_key();
         if slot == self.slots.len() {
@@ -306,6 +307,7 @@ impl<D: Driver> Shard<D> {
         key_of(slot, self.slots[slot].generation)
     }
 
+    /// Inserts a connection. `key` is what [`Shard::next_key`] has just returned.
     pub(super) fn insert(&mut self, key: Key, conn: Conn<D::Socket>) {
         let slot = self.conns.insert(conn);
         debug_assert_eq!(slot, slot_of(key), "the key was made for the vacant slot");

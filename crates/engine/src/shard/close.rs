@@ -120,9 +120,10 @@ impl<D: Driver> Shard<D> {
         Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.resources);
     }
 
-    /// After [`Config::lame_duck`](crate::Config::lame_duck), stops listening and tells every
-    /// protocol to finish. After [`Config::drain_timeout`](crate::Config::drain_timeout) more, cuts
-    /// the connections that are not finished.
+    /// Drains this shard. After [`Config::lame_duck`](crate::Config::lame_duck), the shard stops
+    /// listening and tells every protocol to finish. When
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout) has passed after that, it cuts the
+    /// connections that are not finished.
     ///
     /// No request that has arrived is lost: waiting connections are accepted, and input that has
     /// arrived is read, before protocols get [`Event::Drain`].

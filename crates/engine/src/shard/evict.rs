@@ -2,9 +2,10 @@
 //! for a new one.
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
-//! connections once and list those that are idle. Each further connection closes the oldest entry
-//! of the list. When the list is empty, the shard scans again, after a pause. A shard without an
-//! idle connection asks the others, one after the other, through their mailboxes.
+//! connections once and list those that are idle. Each further new connection closes the connection
+//! of the list that has been idle longest. When the list is empty, the shard scans again, after a
+//! pause. A shard without an idle connection asks the other shards, one after the other, through
+//! their mailboxes.
 
 use std::cmp::Reverse;
 use std::time::Duration;

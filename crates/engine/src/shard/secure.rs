@@ -95,6 +95,7 @@ impl<D: Driver> Active<'_, D> {
         };
         secure.begin_sealing(resources.now);
         let mut sealed = 0;
+        // `Ok(true)`: a thread must read the next part of the output first.
         let end = loop {
             let left = max.saturating_sub(sealed);
             if left == 0 || plain.is_empty() {
@@ -185,7 +186,7 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    /// Sends close_notify, before the sending side is closed.
+    /// Queues close_notify to be sent before the sending side is closed.
     #[cold]
     pub(super) fn send_close(&mut self) -> Result<(), Reason> {
         let Some(secure) = self.conn.secure.as_deref_mut() else { return Ok(()) };
@@ -317,7 +318,8 @@ impl<S> Conn<S> {
         self.is_flushed() && self.may_send_close()
     }
 
-    /// Whether close_notify may follow the ciphertext that is to be sent: all output is sealed.
+    /// Whether close_notify may be appended to the ciphertext that is about to be sent: all output
+    /// is sealed, and the session writes no more.
     fn may_close_behind_output(&self) -> bool {
         let is_last = self.session.writes_no_more() && self.session.output().is_none();
         is_last && self.may_send_close()

@@ -102,6 +102,7 @@ pub struct Shard<D: Driver> {
     pub(super) conns: Slab<Conn<D::Socket>>,
     /// Connections accepted in this turn: the driver doesn't report their events yet.
     pub(super) unwatched: Vec<Key>,
+    /// The slots of `conns`, by index.
     pub(super) slots: Vec<Slot>,
     pub(super) resources: ShardResources,
     pub(super) phase: Phase,

@@ -204,6 +204,7 @@ impl<D: Driver> Shard<D> {
         while let Some((time, slot)) = self.resources.timers.pop_due(self.resources.now) {
             let timer = &mut self.slots[slot as usize].timer;
             if *timer != time {
+                // The entry is stale.
                 continue;
             }
             *timer = Time::NEVER;

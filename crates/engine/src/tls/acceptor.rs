@@ -49,7 +49,7 @@ impl TlsAcceptor {
 }
 
 /// The same configuration, except that handshakes store the name that the client asks for
-/// ([`server_name`](super::server_name)) and use the event loop's clock.
+/// ([`server_name`](super::server_name)), use the event loop's clock, and accept no early data.
 fn prepared(config: &ServerConfig) -> ServerConfig {
     let mut config = config.clone();
     config.cert_resolver = Arc::new(Noting(config.cert_resolver));

@@ -28,8 +28,7 @@ const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Maximum plaintext of each of the first records: such a record fits into a TCP segment, so that
 /// the peer can decrypt it before the next segment arrives.
 const FIRST_RECORD: usize = 1300;
-/// How much plaintext is sent in records of [`FIRST_RECORD`] at the beginning of a connection,
-/// while the congestion window is small.
+/// How much plaintext is sent in such small records, while the congestion window is small, too.
 const SENT_IN_FIRST_RECORDS: u32 = 32 * 1024;
 /// A record with the alert record_overflow, for use before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
@@ -50,8 +49,7 @@ pub(crate) struct Tls {
     peer_closed: bool,
     /// Input was read.
     has_begun: bool,
-    /// Whether the key that was found for a client hello is RSA. `None` before, and after
-    /// [`Tls::take_signs_slowly`].
+    /// Whether the key found for a client hello is RSA, until [`Tls::take_signs_slowly`] takes it.
     signs_slowly: Option<bool>,
     /// An error has ended the connection. rustls must not be called again.
     has_failed: bool,
@@ -202,7 +200,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// If the connection can't go on. `out` has an alert for the peer then.
+    /// If the connection can't go on. `out` may have an alert for the peer then: see [`TlsError`].
     pub(crate) fn read(
         &mut self,
         now: WallTime,
@@ -236,6 +234,7 @@ impl Tls {
         self.unused = Vec::new();
     }
 
+    /// As [`Tls::read`], before the handshake is complete.
     #[cold]
     fn shake_hands(
         &mut self,
@@ -290,6 +289,8 @@ impl Tls {
         }
     }
 
+    /// Processes kept ciphertext and `input`, and keeps at most `max` bytes of an incomplete
+    /// record.
     fn read_records(
         &mut self,
         input: &mut [u8],
@@ -389,8 +390,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Makes the next records small again. To be called when nothing was sent for a while, so that
-    /// the congestion window may be small.
+    /// Makes the next records small again: after a pause, the congestion window may be small.
     pub(crate) fn begin_again(&mut self) {
         self.sealed = 0;
     }
