@@ -24,18 +24,21 @@ use crate::tls::{Handshakes, Secure};
 const SMALL_READ: u64 = 32 * 1024;
 
 /// An output of more than this many bytes is large: the shard tries to send it before it reads from
-/// another connection, while the output is still in the cache of the core. 64 outputs of this size
-/// fill the second-level cache of a core, about 1 MiB.
+/// another connection, while the output is still in the cache of the core. Outputs up to this size
+/// are sent at the end of the turn: 64 of them fit into a core's second-level cache of 1 MiB.
 const LARGE_OUTPUT: usize = 16 * 1024;
+// `Conn::schedule` charges clients for large outputs only.
 const _: () = assert!(LARGE_OUTPUT <= UNCHARGED_BYTES, "no charge is missed");
 
 /// The resources of a shard that its connections use.
 #[derive(Debug)]
 pub(crate) struct ShardResources {
     pub(crate) config: Arc<Config>,
+    /// The mailbox and the job threads, for sessions.
     pub(crate) handles: ShardHandles,
-    /// The clocks, read once a turn.
+    /// The monotonic clock, read once a turn.
     pub(crate) now: Time,
+    /// The wall clock, read once a turn.
     pub(crate) wall: WallTime,
     pub(crate) outputs: Outputs,
     /// Charges clients for output in memory.
@@ -119,6 +122,7 @@ pub(crate) enum SendState {
     Reading,
 }
 
+/// A connection of a shard.
 #[derive(Debug)]
 pub(crate) struct Conn<S> {
     pub(crate) socket: S,
@@ -301,7 +305,8 @@ impl<S> Conn<S> {
         matches!(self.stage, Stage::Handshaking { .. } | Stage::Signing(_))
     }
 
-    /// Whether the peer has sent something: the start of a TLS handshake, or plain text.
+    /// Whether the TLS handshake has begun. On accepted connections, this is when the client has
+    /// sent something, even if that is plain text.
     pub(crate) fn has_begun_handshake(&self) -> bool {
         self.secure.as_ref().is_none_or(|secure| !secure.is_silent())
     }
@@ -351,6 +356,7 @@ impl Owner for ShardResources {
     fn context(&self, peer: &Peer) -> Context<'_> {
         let Self { now, wall, handles, output_budget, config, .. } = self;
         let is_exhausted = output_budget.must_check_clients() && is_exhausted(output_budget, peer);
+        // With room for a single byte, a connection that holds any output counts as full.
         let room = if is_exhausted { 1 } else { config.max_buffered_output };
         Context { now: *now, wall: *wall, handles, room, is_over_budget: is_exhausted }
     }

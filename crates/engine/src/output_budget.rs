@@ -60,7 +60,8 @@ pub(crate) struct OutputBudget {
     /// `may_trim` is set. Releases by other shards take effect here at the next update.
     must_check_clients: bool,
     /// Whether a trim may become due. Set when this shard charges a client. Cleared at the end of a
-    /// turn when little is held, unless a trim is needed but the last one was too recent.
+    /// turn when at most a 32nd of the budget is held, unless a trim is needed but the last one was
+    /// too recent.
     may_trim: bool,
     /// By connection: what its client is charged.
     permits: HashMap<Key, Permit>,

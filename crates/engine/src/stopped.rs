@@ -17,6 +17,7 @@ pub(crate) struct RunningWorkers {
 
 #[derive(Debug)]
 struct State {
+    /// How many workers run.
     workers: usize,
     /// One for each [`Stopped`] that waits.
     wakers: Slab<Waker>,

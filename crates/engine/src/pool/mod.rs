@@ -98,6 +98,7 @@ impl Pool {
             limits_clients: true,
             waiting: MAX_WAITING,
         };
+        // A root leaves one thread for other roots, and a group leaves some for others of its root.
         let long = Limits {
             threads: base + 1,
             per_root: base,
@@ -216,8 +217,7 @@ impl SubPool {
                 return Err(job);
             }
         };
-        // A job held back by a limit needs no new thread: a thread that finishes another job takes
-        // it.
+        // A job that a limit holds back needs no thread: the thread that ends another job takes it.
         let needs_thread = may_run && state.idle < state.queue.waiting();
         if needs_thread && state.threads < self.limits.threads && !self.start(&mut state) {
             // Without a thread, the job would wait forever.

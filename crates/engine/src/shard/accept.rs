@@ -251,6 +251,7 @@ impl<D: Driver> Shard<D> {
                     conn.secure_with(tls.connect(self.driver.wall()), false);
                 }
                 self.insert(key, conn);
+                // Arms the timer of the connection attempt.
                 self.serve(key, |_| Ok(()));
             }
             Err(error) => {

@@ -40,6 +40,7 @@ impl<D: Driver> Shard<D> {
         let is_possible = conn.secure_with(tls, true);
         self.insert(key, conn);
         self.unwatched.push(key);
+        // Arms the timer of the handshake.
         self.serve(key, |_| Ok(()));
         if !is_possible {
             return;

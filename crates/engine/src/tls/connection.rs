@@ -47,7 +47,7 @@ pub(crate) struct Tls {
     sealed: u32,
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
-    /// Input was read.
+    /// See [`Tls::has_begun`].
     has_begun: bool,
     /// Whether the key found for a client hello is RSA, until [`Tls::take_signs_slowly`] takes it.
     signs_slowly: Option<bool>,
@@ -124,7 +124,7 @@ impl Tls {
         }
     }
 
-    /// Whether this connection has read any input.
+    /// Whether the handshake has begun: the server has read input, or the client has made a hello.
     pub(crate) fn has_begun(&self) -> bool {
         self.has_begun
     }

@@ -102,7 +102,7 @@ impl Secure {
         self.tls.is_handshaking() && !self.is_plain
     }
 
-    /// Whether the peer has sent nothing yet.
+    /// Whether the handshake has not begun. On accepted connections: the client has sent nothing.
     pub(crate) fn is_silent(&self) -> bool {
         !self.tls.has_begun() && !self.is_plain
     }
