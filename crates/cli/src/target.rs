@@ -1,5 +1,5 @@
-//! The servers that `sockeye send`, `sockeye load` and `sockeye health` connect to, as they are
-//! typed.
+//! Targets: the servers that `sockeye send`, `sockeye load` and `sockeye health` connect to, parsed
+//! from what the user types.
 
 use std::fmt;
 use std::io;
@@ -8,22 +8,22 @@ use std::path::PathBuf;
 
 use sockeye::engine::{ListenAddr, driver};
 
-/// A server, with its protocol.
+/// A server, and the protocol to speak with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// Bytes over TCP.
+    /// Bytes over TCP or TLS.
     Tcp(Server),
     /// Bytes over a Unix domain socket.
     Unix(PathBuf),
-    /// Messages.
+    /// Messages in frames (`docs/message.md`), over TCP or TLS.
     Message(Server),
-    /// A URL of HTTP: its server, and its path with the query.
+    /// An HTTP URL: its server, and its path with the query.
     Http { server: Server, path: String },
     /// A WebSocket: its server, and the path of its URL with the query.
     WebSocket { server: Server, path: String },
 }
 
-/// Where a server is.
+/// The address of a server, and whether it is reached over TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     /// A name or an address, without brackets.
@@ -47,7 +47,7 @@ pub(crate) const HTTPS_PORT: u16 = 443;
 /// The default ports of URLs, without and with TLS.
 const PORTS: [u16; 2] = [HTTP_PORT, HTTPS_PORT];
 
-/// Parses a target of `sockeye send`: everything except a URL of HTTP.
+/// Parses a target of `sockeye send`: every form except HTTP URLs.
 pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
     parse(text, false)
 }
@@ -62,11 +62,12 @@ pub(crate) fn address(text: &str) -> Result<Target, String> {
     authority(text, false).map(Target::Tcp)
 }
 
-/// Parses a path or abstract name, without `unix:`.
+/// Parses the path or the abstract name of a Unix socket, without `unix:`.
 pub(crate) fn unix_socket(text: &str) -> Result<Target, String> {
     parse(&format!("unix:{text}"), false)
 }
 
+/// Parses a target in any form. `allows_http`: HTTP URLs are valid, too.
 fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
     let forms = if allows_http { LOAD_FORMS } else { SEND_FORMS };
     let scheme = text.split(':').next().unwrap_or_default();
@@ -111,7 +112,7 @@ fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
     }
 }
 
-/// Parses what follows `ws://` or `wss://` (RFC 6455, 3).
+/// Parses what follows `ws://` or `wss://`. Such a URL has no fragment (RFC 6455, section 3).
 fn websocket(rest: &str, has_tls: bool) -> Result<Target, String> {
     if let Some((before, fragment)) = rest.split_once('#') {
         let scheme = if has_tls { "wss" } else { "ws" };
@@ -140,7 +141,8 @@ fn url(rest: &str, has_tls: bool) -> Result<(Server, String), String> {
     Ok((server, format!("{slash}{path}")))
 }
 
-/// Parses the host and the port, in the form of an address to listen on.
+/// Parses `HOST:PORT` by the rules for an address to listen on, except that the host is required
+/// and the port isn't 0.
 fn authority(text: &str, has_tls: bool) -> Result<Server, String> {
     if text.contains("://") {
         return Err("there is more than one scheme: write HOST:PORT after the first".into());
@@ -173,7 +175,8 @@ impl Target {
         Ok(found)
     }
 
-    /// Whether this is the server of `other`, with the same protocol.
+    /// Whether both targets name the same server with the same protocol. The paths of HTTP URLs may
+    /// differ.
     pub(crate) fn has_server_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http { server, .. }, Self::Http { server: others, .. }) => server == others,
@@ -181,7 +184,8 @@ impl Target {
         }
     }
 
-    /// The value of the `Host` header: without the default port. Empty for a Unix socket.
+    /// The value of the `Host` header. The port is left out if it is the default of the URL's
+    /// scheme. Empty for a Unix socket.
     pub(crate) fn authority(&self) -> String {
         let Some(Server { port, has_tls, .. }) = self.server() else { return String::new() };
         let host = self.host_of_url().unwrap_or_default();
@@ -198,7 +202,7 @@ impl Target {
         Some(if host.contains(':') { format!("[{host}]") } else { host.clone() })
     }
 
-    /// Where the server is. `None` for a Unix socket.
+    /// The server's address. `None` for a Unix socket.
     fn server(&self) -> Option<&Server> {
         match self {
             Self::Unix(_) => None,
@@ -236,8 +240,9 @@ impl Target {
         Some(target)
     }
 
-    /// This URL with TLS, if the server redirects it to `location`, and that is an https:// URL at
-    /// the same host and port: then the port speaks TLS.
+    /// This URL with TLS, if `location` is an https:// URL at the same host and port. A server that
+    /// redirects to it expects TLS at the port to which this URL sends plain text. `None` for other
+    /// locations, and if this target has TLS already.
     pub(crate) fn with_tls_by(&self, location: &str) -> Option<Self> {
         let mut target = self.clone();
         let (Self::Http { server, .. } | Self::WebSocket { server, .. }) = &mut target else {

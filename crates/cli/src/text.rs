@@ -15,7 +15,7 @@ fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Escapes control characters, so that `text` is one line: `\n`, `\r`, `\t`, `\u{1b}`.
+/// Escapes control characters as `\n`, `\r`, `\t`, `\u{1b}`. The result is one line.
 pub(crate) fn escape_controls(text: &str) -> String {
     escaped(text, is_control)
 }
@@ -127,25 +127,26 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
-/// `2027-02-24`, in UTC.
+/// The date of a time, in UTC: `2027-02-24`.
 pub(crate) fn date(time: SystemTime) -> String {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    // Wed, 24 Feb 2027 19:00:00 GMT
+    // In the form `Wed, 24 Feb 2027 19:00:00 GMT`, from which the parts are cut by position.
     let date = http_core::date::format(WallTime::from_secs(seconds));
     let date = String::from_utf8_lossy(&date);
     let month = MONTHS.find(&date[8..11]).unwrap_or_default() / 3 + 1;
     format!("{}-{month:02}-{}", &date[12..16], &date[5..7])
 }
 
-/// `1 connection`, `2 connections`.
+/// A number with its noun: `1 connection`, `2 connections`.
 pub(crate) fn count(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }
 
-/// Refuses a list of addresses, and says to repeat the flag for each of them. The environment
-/// variable of a flag holds one value, so for systemd units the error names `OPTIONS`.
+/// Refuses a list of addresses as the value of `flag`. The error says to repeat the flag for each
+/// address. For a systemd unit, it names the variable `OPTIONS`, which holds any number of flags:
+/// the environment variable of a flag holds one value only.
 pub(crate) fn refuse_list(flag: &str, text: &str) -> Result<(), String> {
     let values: Vec<&str> = text.split([',', ' ']).filter(|value| !value.is_empty()).collect();
     let is_address = |value: &&str| *value == "unix" || value.contains([':', '.']);

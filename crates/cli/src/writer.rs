@@ -2,7 +2,8 @@
 //! terminal or a pipe.
 //!
 //! A [`Queue`] is bounded, counts the writes for which it had no room, and can be flushed with a
-//! timeout. Its user decides how bytes are written, and handles errors and a full queue.
+//! timeout. The code that uses it decides how bytes are written, and handles errors and a full
+//! queue.
 
 use std::io;
 use std::mem;
@@ -21,8 +22,8 @@ type Buffer = Mutex<Vec<u8>>;
 /// Bytes to be written, in lanes. A lane is a pair of buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the
-    /// other buffer free.
+    /// The writing thread locks one buffer of a lane at a time. So a thread that is the only one to
+    /// append to a lane finds the other buffer free.
     lanes: Box<[[Buffer; 2]]>,
     /// How long the thread waits after a write, to write more at once.
     batch_delay: Duration,
@@ -46,19 +47,21 @@ impl Queue {
     }
 
     /// Calls `write` to append to the first lane, unless more than `max` bytes are queued there.
-    /// Returns whether it did. Waits only for threads that append, or that take what is queued.
+    /// Returns whether `write` was called. May wait for other threads that append, and for the
+    /// writing thread while it takes the queued bytes, but not while it writes them.
     pub(crate) fn put(&self, max: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.append(self.lanes.first().map(|[buffer, _]| lock(buffer)), max, write)
     }
 
-    /// Like [`Queue::put`], for a lane with only one user. Never waits.
+    /// Like [`Queue::put`], but never waits. For a lane to which only one thread appends.
     pub(crate) fn try_put(
         &self,
         lane: usize,
         max: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
-        // Tries each buffer twice, since the thread may move from one to the other meanwhile.
+        // Tries each buffer twice, since the writing thread may release one and lock the other
+        // between two attempts.
         let buffers = self.lanes.get(lane).into_iter().flatten();
         self.append(buffers.cycle().take(4).find_map(free), max, write)
     }
@@ -116,7 +119,8 @@ impl Queue {
         }
     }
 
-    /// Waits until everything queued so far is written, at most `timeout`. Returns whether it is.
+    /// Waits until everything queued so far is written, at most `timeout`. Returns whether all of
+    /// it is written.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         let Some((_, flushes)) = self.writer.get() else { return false };
         let (done, flushed) = channel();
@@ -151,9 +155,10 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
     text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// Starts the thread that writes what is queued. `write` removes written and lost bytes from its
-/// first argument, and is called again with the rest before more is taken. Its second argument says
-/// whether a flush is waiting. It returns when to call it again even if nothing is queued.
+/// Starts the thread that writes what is queued. `write` removes from its first argument the bytes
+/// that it has written or given up, and is called again with the rest before more is taken. Its
+/// second argument says whether a flush is waiting. It returns when to call it again even if
+/// nothing is queued.
 pub(crate) fn start(
     queue: &Arc<Queue>,
     name: &str,
@@ -185,7 +190,8 @@ pub(crate) fn start(
     Ok(())
 }
 
-/// Parks this thread, at most until `until`. Returns false if that has passed.
+/// Parks this thread, at most until `until`. Returns false, without parking, if that time has
+/// passed.
 fn sleep(until: Option<Instant>) -> bool {
     match until.map(|until| until.saturating_duration_since(Instant::now())) {
         None => thread::park(),
@@ -195,6 +201,7 @@ fn sleep(until: Option<Instant>) -> bool {
     true
 }
 
+/// Locks a buffer, unless another thread has locked it.
 fn free(buffer: &Buffer) -> Option<MutexGuard<'_, Vec<u8>>> {
     match buffer.try_lock() {
         Ok(bytes) => Some(bytes),
@@ -203,7 +210,7 @@ fn free(buffer: &Buffer) -> Option<MutexGuard<'_, Vec<u8>>> {
     }
 }
 
-/// Locks a mutex, even if a thread panicked with it.
+/// Locks a mutex, even if a thread panicked while it held the lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,8 @@ use sockeye_proto::Address;
 
 use crate::{Network, TlsAcceptor};
 
-/// Limits and deadlines of an engine. A protocol has more of its own, such as idle timeouts.
+/// Limits and deadlines of an engine. A protocol has further ones of its own, such as idle
+/// timeouts.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Connections on all shards. Above this, each new connection closes the one that has been idle
@@ -26,8 +27,9 @@ pub struct Config {
     /// use a quarter of this, a local client half. A client that uses all of its share gets more
     /// output on a connection only when it has read what is buffered there. Default: 64 MiB.
     pub max_buffered_total: usize,
-    /// Bytes of unused input per connection. A connection with more is closed. Protocols should
-    /// have lower limits, with a response. Default: 1 MiB.
+    /// Bytes of input per connection that the protocol has not consumed. A connection with more is
+    /// closed. Protocols should have lower limits, above which they send an error response.
+    /// Default: 1 MiB.
     pub max_unused_input: usize,
     /// A connection whose peer takes no output for this long is closed. Default: 60 s.
     pub write_timeout: Duration,
@@ -45,16 +47,16 @@ pub struct Config {
     pub tls: Option<TlsAcceptor>,
     /// How long a TLS handshake may take. Default: 10 s.
     pub handshake_timeout: Duration,
-    /// How many jobs of [`Turn::run`](sockeye_proto::Turn::run) and
-    /// [`Turn::spawn`](sockeye_proto::Turn::spawn), and of what is built on them, run at a time,
-    /// each on a thread of its own. The others wait, and clients take turns. Choose more for jobs
-    /// that wait for something else than this machine's cores and disks, such as a database.
-    /// Default: `None`, two per worker and one more.
+    /// How many jobs run at a time, each on a thread of its own: those of
+    /// [`Turn::run`](sockeye_proto::Turn::run), of [`Turn::spawn`](sockeye_proto::Turn::spawn), and
+    /// of functions that call one of these. Further jobs wait, and clients take turns. Choose more
+    /// threads for jobs that wait for a database or another machine, not for this machine's cores
+    /// and disks. Default: `None`, which means two per worker and one more.
     pub job_threads: Option<NonZeroUsize>,
 }
 
 impl Config {
-    /// How many connections `address` may have.
+    /// How many connections `address` may have. `usize::MAX`: it has no limit of its own.
     pub(crate) fn max_connections_of(&self, address: Address) -> usize {
         let Address::Ip(address) = address else { return usize::MAX };
         let ip = SocketAddr::ip(&address);
@@ -66,12 +68,13 @@ impl Config {
     }
 }
 
-/// How much input of a closing connection is read and discarded, and for how long.
+/// How much input of a closing connection is read and discarded, and for how long. The limit that
+/// is reached first closes the connection.
 #[derive(Clone, Debug)]
 pub struct Linger {
     /// At most this many bytes. Default: 1 MiB.
     pub bytes: u64,
-    /// Until no input arrives for this long. Default: 2 s.
+    /// At most until no input has arrived for this long. Default: 2 s.
     pub quiet: Duration,
     /// At most this long. Default: 5 s.
     pub total: Duration,

@@ -19,22 +19,26 @@ use crate::stats::Stats;
 use crate::timers::Timers;
 use crate::tls::{Handshakes, Secure};
 
-/// Maximum size of a read while the client's share of the output budget is exhausted: no more than
-/// a connection may hold without being charged.
+/// The result of [`ShardResources::max_read`] while the client's share of the output budget is
+/// exhausted: no more than a connection may hold without being charged.
 const SMALL_READ: u64 = 32 * 1024;
 
-/// An output of more than this many bytes is large, and is sent before another connection is read
-/// if possible. 64 outputs of this size fill the second-level cache of a core, about 1 MiB.
+/// An output of more than this many bytes is large: the shard tries to send it before it reads from
+/// another connection, while the output is still in the cache of the core. Outputs up to this size
+/// are sent at the end of the turn: 64 of them fit into a core's second-level cache of 1 MiB.
 const LARGE_OUTPUT: usize = 16 * 1024;
+// `Conn::schedule` charges clients for large outputs only.
 const _: () = assert!(LARGE_OUTPUT <= UNCHARGED_BYTES, "no charge is missed");
 
 /// The resources of a shard that its connections use.
 #[derive(Debug)]
 pub(crate) struct ShardResources {
     pub(crate) config: Arc<Config>,
+    /// The mailbox and the job threads, for sessions.
     pub(crate) handles: ShardHandles,
-    /// The clocks, read once a turn.
+    /// The monotonic clock, read once a turn.
     pub(crate) now: Time,
+    /// The wall clock, read once a turn.
     pub(crate) wall: WallTime,
     pub(crate) outputs: Outputs,
     /// Charges clients for output in memory.
@@ -49,27 +53,28 @@ pub(crate) struct ShardResources {
     pub(crate) ready: Vec<Key>,
     pub(crate) handshakes: Handshakes,
     pub(crate) hellos: Hellos,
-    /// Work for connections that a call into a session can't do, since it needs more of the shard.
-    /// Done after reading.
+    /// Work for connections that was requested during a call into a session, but needs parts of the
+    /// shard that the call can't reach. The shard does it after reading.
     pub(crate) chores: Vec<(Key, Chore)>,
     /// Gathers parts of outputs that are encrypted together. Empty until it is first used.
     pub(crate) sealing_buffer: Vec<u8>,
 }
 
-/// What a connection does now.
+/// What a connection does now. `until` is a time: if the stage lasts until then, the connection
+/// fails.
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// It is being established, and fails at `until`.
+    /// It is being established.
     Connecting { until: Time },
-    /// Its TLS handshake is in progress, and fails at `until`. The session is not open yet.
+    /// Its TLS handshake is in progress. The session is not open yet.
     Handshaking { until: Time },
-    /// A thread reads its client hello, and holds [`Conn::secure`] meanwhile.
+    /// A thread answers its client hello, and owns the value of [`Conn::secure`] meanwhile.
     Signing(Box<Signing>),
     /// The session is running.
     Established,
     /// We have sent the FIN, and wait for the peer's.
     Finished,
-    /// As `Finished`, and input is discarded.
+    /// As `Finished`, but input is discarded meanwhile.
     Lingering(Box<Lingering>),
 }
 
@@ -81,7 +86,7 @@ pub(crate) struct Signing {
     pub(crate) _waiter: Waiter,
 }
 
-/// The limits of lingering: the first that is reached closes the connection.
+/// The limits of lingering. The limit that is reached first closes the connection.
 #[derive(Debug)]
 pub(crate) struct Lingering {
     /// Lingering ends at this time at the latest.
@@ -94,7 +99,7 @@ pub(crate) struct Lingering {
     pub(crate) got_input: bool,
 }
 
-/// What a shard is to do for a connection.
+/// Work that a shard is to do for a connection: see [`ShardResources::chores`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Chore {
     /// Its TLS handshake is complete, or its client doesn't speak TLS: its session is to be opened.
@@ -117,27 +122,32 @@ pub(crate) enum SendState {
     Reading,
 }
 
+/// A connection of a shard.
 #[derive(Debug)]
 pub(crate) struct Conn<S> {
     pub(crate) socket: S,
     pub(crate) session: Session,
-    /// For TLS, except in [`Stage::Signing`].
+    /// The TLS state, if this is a TLS connection. `None` also in [`Stage::Signing`].
     pub(crate) secure: Option<Box<Secure>>,
     pub(crate) stage: Stage,
+    /// When the connection closes if the peer has made no progress by then, or if a read of a file
+    /// is still in progress. [`Time::NEVER`]: there is no such deadline.
     pub(crate) write_deadline: Time,
     /// Bytes that the peer had not acknowledged when the write deadline was set. `u64::MAX` if the
     /// kernel was not asked, so that any answer counts as progress.
     pub(crate) unacknowledged: u64,
     pub(crate) opened: Time,
+    /// How many bytes were received.
     pub(crate) received: u64,
     pub(crate) send: SendState,
-    /// Included in the connection counts: it was accepted, not opened by us.
+    /// Included in [`ConnectionCounts`](crate::ConnectionCounts): the connection was accepted, not
+    /// opened by us.
     pub(crate) counted: bool,
     /// The service has made its protocol.
     pub(crate) served: bool,
     /// There may be something to receive.
     pub(crate) readable: bool,
-    /// The socket may have failed; input from before that may still be unread.
+    /// The socket may have failed; input that arrived before may still be unread.
     pub(crate) failed: bool,
     /// The client is charged for the output that this connection holds.
     pub(crate) charged: bool,
@@ -176,7 +186,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Schedules a flush and reading if the session needs them. To be called after calls into the
+    /// Schedules a flush and a read if the session needs them. Call this after each call into the
     /// session. Returns whether the session has changed and its output is large.
     #[inline(always)] // Runs for each request.
     pub(crate) fn schedule(&mut self, resources: &mut ShardResources) -> bool {
@@ -200,7 +210,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Whether its output is one piece of memory, which the kernel copies as it is.
+    /// Whether the output is one piece of memory, to be sent without TLS.
     pub(crate) fn has_plain_output(&self) -> bool {
         self.secure.is_none() && self.session.output().is_some_and(|out| out.plain().is_some())
     }
@@ -214,7 +224,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Whether to read from it.
+    /// Whether to read from the connection.
     #[inline]
     pub(crate) fn wants_input(&self, config: &Config) -> bool {
         self.session.wants_input(config.max_buffered_output)
@@ -239,8 +249,8 @@ impl<S> Conn<S> {
         self.readable || self.secure.as_ref().is_some_and(|secure| secure.tls.unused() > 0)
     }
 
-    /// Charges the client for the output that this connection holds. Ends the charge if this
-    /// connection holds little.
+    /// Charges the client for the output that this connection holds, or ends the charge if this
+    /// connection holds at most [`UNCHARGED_BYTES`].
     #[cold]
     pub(crate) fn charge(&mut self, resources: &mut ShardResources) {
         let (key, held) = (self.session.key(), self.session.charged());
@@ -257,8 +267,9 @@ impl<S> Conn<S> {
         Client::of(self.session.peer().address)
     }
 
-    /// Since when it has been idle: the session is idle, and there is nothing to receive. `None`
-    /// also for connections that we opened: closing them would make no room for new ones.
+    /// Since when the connection has been idle: the session is idle, and there is nothing to
+    /// receive. `None` if it isn't idle, or if we opened it: closing it would then make no room for
+    /// a new connection.
     pub(crate) fn idle_since(&self) -> Option<Time> {
         if !self.counted || self.readable || self.read_queued {
             return None;
@@ -270,7 +281,7 @@ impl<S> Conn<S> {
         catch_panic(|| self.session.idle_since()).flatten()
     }
 
-    /// The next time at which a timeout may have passed.
+    /// The next time at which a timeout may end.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Time {
         if self.session.is_open() {
@@ -294,7 +305,8 @@ impl<S> Conn<S> {
         matches!(self.stage, Stage::Handshaking { .. } | Stage::Signing(_))
     }
 
-    /// Whether the peer has begun the TLS handshake, or to speak without TLS.
+    /// Whether the TLS handshake has begun. On accepted connections, this is when the client has
+    /// sent something, even if that is plain text.
     pub(crate) fn has_begun_handshake(&self) -> bool {
         self.secure.as_ref().is_none_or(|secure| !secure.is_silent())
     }
@@ -310,7 +322,7 @@ impl<S> Conn<S> {
         self.dirty = false;
     }
 
-    /// Schedules reading: in this turn, or in the next one if this turn has finished reading.
+    /// Schedules a read: in this turn, or in the next one if this turn has finished its reads.
     pub(crate) fn queue_read(&mut self, resources: &mut ShardResources) {
         if !std::mem::replace(&mut self.read_queued, true) {
             resources.ready.push(self.session.key());
@@ -331,8 +343,9 @@ impl ShardResources {
         if is_exhausted { SMALL_READ } else { QUANTUM }
     }
 
-    /// Whether a thread, not the event loop, is to answer a client hello: because the event loop has
-    /// answered one in this turn, connections wait to be flushed, or the key is likely to be RSA.
+    /// Whether a thread, not the event loop, is to answer a client hello: because the event loop
+    /// has answered one in this turn, connections wait to be flushed, or the key is likely to be
+    /// RSA.
     pub(crate) fn must_sign_elsewhere(&self) -> bool {
         !self.dirty.is_empty() || !self.handshakes.may_sign()
     }
@@ -343,6 +356,7 @@ impl Owner for ShardResources {
     fn context(&self, peer: &Peer) -> Context<'_> {
         let Self { now, wall, handles, output_budget, config, .. } = self;
         let is_exhausted = output_budget.must_check_clients() && is_exhausted(output_budget, peer);
+        // With room for a single byte, a connection that holds any output counts as full.
         let room = if is_exhausted { 1 } else { config.max_buffered_output };
         Context { now: *now, wall: *wall, handles, room, is_over_budget: is_exhausted }
     }
@@ -381,8 +395,8 @@ impl Owner for ShardResources {
     }
 }
 
-/// Whether the client of `peer` holds as much output as it may. If so, each of its connections that
-/// holds any output counts as full.
+/// Whether the connections of the client hold as much output as they may together. If so, each of
+/// them that holds any output counts as full.
 #[cold]
 fn is_exhausted(budget: &OutputBudget, peer: &Peer) -> bool {
     budget.is_exhausted(Client::of(peer.address))

@@ -1,8 +1,8 @@
 //! How many connections there are on all shards, in total and by client.
 //!
-//! A connection is counted from the time when it is accepted until it closes. Loopback and Unix
-//! sockets have no limit by client. The shards' mailboxes are here, too, so that a shard at the
-//! limit can ask the others to evict (close) an idle connection.
+//! A connection is counted from the time when it is accepted until it closes. Connections from
+//! loopback addresses and of Unix sockets have no limit by client. The shards' mailboxes are here,
+//! too, so that a shard at the limit can ask the others to evict (close) an idle connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,8 @@ pub struct ConnectionCounts {
     shards: Mutex<Vec<Arc<Mailbox>>>,
 }
 
-/// The client that a connection from `address` is counted for; `None` if it has no limit by client.
+/// The client that a connection from `address` is counted for. `None` for loopback addresses and
+/// Unix sockets, which have no limit by client.
 fn limited_client(address: Address) -> Option<Client> {
     let client = Client::of(address);
     (!client.is_local()).then_some(client)
@@ -82,8 +83,9 @@ impl ConnectionCounts {
         shards.len() - 1
     }
 
-    /// Asks the shard that follows shard `index` to evict a connection for shard `asker`. Returns
-    /// `false` if the one that follows is `asker` itself: all others were asked.
+    /// Asks the shard that follows shard `index` to evict a connection for shard `asker`. Asks
+    /// nobody and returns `false` if the shard that follows is `asker` itself, so that all others
+    /// have been asked.
     pub(crate) fn ask_next_shard(&self, index: usize, asker: usize) -> bool {
         let shards = self.shards();
         let next = (index + 1) % shards.len();

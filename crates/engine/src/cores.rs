@@ -4,17 +4,18 @@ use std::num::NonZeroUsize;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many cores the process may use, by its affinity and its control group's quota.
+/// How many cores the process may use: as many as its CPU affinity and the quota of its control
+/// group allow.
 #[must_use]
 pub fn usable_cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Raises the limit on open descriptors to `wanted`, or as near as the hard limit allows. Returns
-/// the limit. It is never lowered.
+/// Raises the limit on open descriptors to `wanted`, or to the hard limit if that is lower. Never
+/// lowers it. Returns the limit.
 ///
-/// Don't ask for more than connections and files can use: some programs loop over all possible
-/// descriptors when they start.
+/// Don't ask for more descriptors than connections and files can use: child processes inherit the
+/// limit, and some programs loop over all possible descriptors when they start.
 #[must_use]
 pub fn raise_descriptor_limit(wanted: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

@@ -1,4 +1,5 @@
-//! Client hellos that threads read, for a shard: at most one for each connection.
+//! Passes client hellos to threads, which read and answer them, for a shard: at most one hello for
+//! each connection at a time.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,9 +15,10 @@ use crate::tls::{Handshakes, Hello};
 pub(crate) struct Hellos {
     spawn: Arc<dyn Spawn>,
     mailbox: Arc<Mailbox>,
-    /// A hello was refused in this turn, because too many wait for threads.
+    /// The pool has refused a hello in this turn, because too many wait for threads.
     is_full: bool,
-    /// The job that was refused, if the event loop has not run it: the next turn tries again.
+    /// The job that the pool has refused, if the event loop has not run it: the next turn tries
+    /// again.
     refused: Option<Job>,
 }
 
@@ -35,7 +37,7 @@ impl Hellos {
         self.refused.is_some()
     }
 
-    /// A turn begins.
+    /// To be called when a turn begins. Tries again with the hello that the pool has refused.
     pub(crate) fn begin_turn(&mut self, handshakes: &mut Handshakes) {
         self.is_full = false;
         if let Some(job) = self.refused.take() {
@@ -43,9 +45,10 @@ impl Hellos {
         }
     }
 
-    /// Makes a thread read `hello`, from a connection of `client`. If too many wait, the event loop
-    /// reads it, in this turn or in the next. The result comes through the mailbox either way. If
-    /// the waiter is dropped before the hello is read, it is not read.
+    /// Makes a thread read and answer `hello`, from a connection of `client`. If too many hellos
+    /// wait for threads, the event loop does it, in this turn or in a later one. The result comes
+    /// through the mailbox either way. Dropping the returned waiter cancels the job if it has not
+    /// started.
     pub(crate) fn start(
         &mut self,
         key: Key,

@@ -9,8 +9,8 @@
 //!            (system calls)        Session            for each peer
 //! ```
 //!
-//! [`Server`] binds addresses and runs a [`Shard`] on each core. [`run_client`] runs one for
-//! connections that we open. The engine depends on no particular
+//! [`Server`] binds addresses and runs a [`Shard`] on each core. [`run_client`] runs a single shard
+//! for connections that we open. The engine depends on no particular
 //! [`Protocol`](sockeye_proto::Protocol). An echo server, and a client:
 //!
 //! ```
@@ -35,8 +35,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Only [`driver`] makes system calls for connections. Only it and the [`Pool`], which measures how
-//! long jobs wait, read clocks.
+//! Only [`driver`] makes system calls for connections. Only [`driver`] and the [`Pool`], which
+//! measures how long jobs wait, read clocks.
 
 mod client;
 mod config;

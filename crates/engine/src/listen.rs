@@ -19,7 +19,7 @@ use std::str::FromStr;
 /// Port 0 selects a free port. TCP addresses may start with `tcp://`. An IPv4-mapped IPv6 address
 /// (`::ffff:192.0.2.1`) is read as IPv4.
 ///
-/// A [`SocketAddr`], an IP address with a port, and a path can be converted into it.
+/// A [`SocketAddr`], an IP address with a port, and a path can be converted into a `ListenAddr`.
 ///
 /// ```
 /// use sockeye_engine::ListenAddr;
@@ -41,8 +41,8 @@ pub enum ListenAddr {
     Unix(PathBuf),
 }
 
-/// The text is not an address to listen on. `Debug` writes the same sentence as `Display`, because
-/// a program whose `main` returns an error prints it with `Debug`.
+/// The error for a text that is not an address to listen on. `Debug` writes the same sentence as
+/// `Display`, because a program whose `main` returns an error prints it with `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BadListenAddr {
     text: String,
@@ -60,7 +60,7 @@ impl BadListenAddr {
 impl From<SocketAddr> for ListenAddr {
     fn from(address: SocketAddr) -> Self {
         let host = match address {
-            // A link-local address needs its interface.
+            // A link-local address is incomplete without its interface.
             SocketAddr::V6(address) if address.scope_id() != 0 => {
                 format!("{}%{}", address.ip(), address.scope_id())
             }
@@ -90,7 +90,8 @@ impl From<&Path> for ListenAddr {
     }
 }
 
-/// The most bytes of a Unix socket's path or name: `sun_path` without the NUL after or before it.
+/// The most bytes of a Unix socket's path or name: `sun_path` has 108, and one of them is the NUL
+/// after a path or before a name.
 const MAX_PATH_LEN: usize = 107;
 
 impl FromStr for ListenAddr {
@@ -114,6 +115,7 @@ impl FromStr for ListenAddr {
     }
 }
 
+/// Parses what follows `unix:`.
 fn parse_unix(path: &str) -> Result<ListenAddr, String> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let (bytes, path) = match path.strip_prefix('@') {
@@ -128,6 +130,7 @@ fn parse_unix(path: &str) -> Result<ListenAddr, String> {
     Ok(ListenAddr::Unix(path.into()))
 }
 
+/// Parses a TCP address without `tcp://`.
 fn parse_tcp(text: &str) -> Result<ListenAddr, String> {
     if text.is_empty() {
         return Err("the address is empty".into());
@@ -194,8 +197,8 @@ fn parse_port(text: &str) -> Result<u16, String> {
     }
 }
 
-/// Whether `text` is an IPv4 address or a possible host name. The last label of a name is not a
-/// number: `256.0.0.1` is an error. The resolver decides about characters outside ASCII.
+/// Whether `text` is an IPv4 address or a possible host name. The last label of a host name is not
+/// a number, so `256.0.0.1` is neither. The resolver decides about characters outside ASCII.
 fn is_host(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || !c.is_ascii();
     let name = text.strip_suffix('.').unwrap_or(text);

@@ -1,11 +1,11 @@
-//! A shard's mailbox: envelopes for its connections, commands, and results of reads and handshakes.
-//! And its inbox: connections that another shard accepted for it.
+//! A shard's mailbox: envelopes (messages for its connections), commands, and results of reads and
+//! handshakes. And its inbox: connections that another shard accepted for it.
 //!
 //! Both are bounded. An envelope belongs to a promise, or is one of the few messages that a
 //! session's remotes may send before the session takes them. A connection has one wake-up, and
 //! one read or handshake in progress at most. Commands to drain or stop come from the owner of the
-//! server, one per call; a command to evict is answered before the next. Connections in the inbox
-//! count as open.
+//! server, one per call. A shard sends no further command to evict before the last one is answered.
+//! Connections in the inbox count as open.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -23,9 +23,11 @@ use crate::tls::HelloRead;
 /// A command from another thread to a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
+    /// See [`Handle::drain`](crate::Handle::drain).
     Drain,
+    /// See [`Handle::stop`](crate::Handle::stop).
     Stop,
-    /// Close an idle connection, for the shard with this index.
+    /// Close an idle connection: the shard with this index needs room for a new one.
     Evict(usize),
     /// Another shard has closed an idle connection for this one.
     Evicted,
@@ -40,7 +42,7 @@ pub(crate) struct ReadDone {
     pub(crate) result: Result<Vec<u8>, ReadError>,
 }
 
-/// A thread has read the client hello of a connection.
+/// The result of reading and answering the client hello of a connection.
 #[derive(Debug)]
 pub(crate) struct HelloDone {
     pub(crate) key: Key,
@@ -56,7 +58,8 @@ pub(crate) enum ReadError {
     Failed(io::Error),
 }
 
-/// When this is dropped, posts the result of a job; `None` if the job panicked or never ran.
+/// Posts the result of a job to a mailbox when it is dropped: `None` if the job panicked or never
+/// ran.
 pub(crate) struct ResultSender<T> {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) key: Key,
@@ -70,6 +73,7 @@ impl<T> Drop for ResultSender<T> {
     }
 }
 
+/// What a shard takes from its mailbox in one turn.
 #[derive(Debug, Default)]
 pub(crate) struct MailboxContents {
     pub(crate) envelopes: Vec<Envelope>,
@@ -164,10 +168,11 @@ impl fmt::Debug for Mailbox {
     }
 }
 
-/// Connections that another shard has accepted for this one. If any listener has a single socket
-/// for all shards, they distribute the connections of all listeners among themselves.
+/// Connections that another shard has accepted for this one. Used if any listener has a single
+/// socket for all shards: then the shards distribute the connections of all listeners among
+/// themselves.
 pub struct Inbox<S> {
-    /// `None` after the shard has started to drain.
+    /// `None` once the shard has started to drain.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,
     non_empty: AtomicBool,
     waker: Arc<dyn Wake>,
@@ -178,6 +183,7 @@ pub struct Inbox<S> {
 pub(crate) struct Accepted<S> {
     pub(crate) socket: S,
     pub(crate) address: Address,
+    /// The index of the listener's address: see [`Peer::via`](sockeye_proto::Peer::via).
     pub(crate) via: u32,
 }
 

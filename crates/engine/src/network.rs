@@ -17,7 +17,7 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
-    // Invariant: canonical, with zeros after `len` bits.
+    // Invariant: no IPv4-mapped IPv6 address, and zeros after the first `len` bits.
     first: IpAddr,
     len: u8,
 }
@@ -30,7 +30,7 @@ pub struct BadNetwork {
 }
 
 impl Network {
-    /// Whether `ip` is in it. An IPv4-mapped IPv6 address counts as the IPv4 address.
+    /// Whether `ip` is in this network. An IPv4-mapped IPv6 address counts as the IPv4 address.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         masked(ip.to_canonical(), self.len) == self.first
@@ -70,7 +70,7 @@ impl FromStr for Network {
                 .filter(|len| *len <= max)
                 .ok_or_else(|| bad(format!("the prefix length must be from 0 to {max}")))?,
         };
-        // IPv4-mapped IPv6 networks.
+        // A network of IPv4-mapped IPv6 addresses becomes the IPv4 network.
         let (ip, len) = match ip.to_canonical() {
             canonical if canonical.is_ipv4() && ip.is_ipv6() && len >= 96 => (canonical, len - 96),
             _ => (ip, len),

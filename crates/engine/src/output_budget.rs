@@ -3,10 +3,11 @@
 //! Each connection has a limit of its own, but a client may have a thousand connections. So the
 //! output of a connection that holds more than [`UNCHARGED_BYTES`] is charged to its client, from a
 //! budget that the shards share. While the budget, or the client's share of it, is exhausted, each
-//! connection of that client counts as full if it has any unsent output: the next request is
-//! answered when the peer has taken that output.
+//! connection of that client counts as full if it has any unsent output: its next request is
+//! answered only after the peer has taken that output.
 //!
-//! While little is held, no client's share is checked: see [`OutputBudget::must_check_clients`].
+//! While all connections together hold at most an eighth of the budget, no client's share is
+//! checked: see [`OutputBudget::must_check_clients`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,14 +29,15 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 /// have to trim because another has freed memory.
 #[derive(Debug, Default)]
 pub(crate) struct HeapTrimmer {
-    /// Much was held since the last trim.
+    /// Since the last trim, more than an eighth of the budget was held.
     is_needed: AtomicBool,
     /// No trim before this time, in nanoseconds of the event loops' clock.
     not_before: AtomicU64,
 }
 
 impl HeapTrimmer {
-    /// Whether the caller is to trim the heaps now.
+    /// Returns whether the caller is to trim the heaps now. If so, counts the trim as done, so that
+    /// no other shard trims before [`TRIM_INTERVAL`] has passed.
     fn take(&self, now: Time) -> bool {
         let (now, next) = (now.as_nanos(), (now + TRIM_INTERVAL).as_nanos());
         let may = |not_before| (now >= not_before).then_some(next);
@@ -53,14 +55,15 @@ pub(crate) struct OutputBudget {
     budget: Arc<Budget>,
     /// The total of the budget, which doesn't change.
     total: u64,
-    /// Whether the clients' shares must be checked, since much is held. Updated when this shard
-    /// charges or releases something, and at the end of a turn while `may_trim` is set. Releases
-    /// by other shards take effect here at the next update.
+    /// Whether the clients' shares must be checked, because more than an eighth of the budget is
+    /// held. Updated when this shard charges or releases something, and at the end of a turn while
+    /// `may_trim` is set. Releases by other shards take effect here at the next update.
     must_check_clients: bool,
     /// Whether a trim may become due. Set when this shard charges a client. Cleared at the end of a
-    /// turn when little is held, unless a trim is needed and the last one was too recent.
+    /// turn when at most a 32nd of the budget is held, unless a trim is needed but the last one was
+    /// too recent.
     may_trim: bool,
-    /// By connection, for those that are charged.
+    /// By connection: what its client is charged.
     permits: HashMap<Key, Permit>,
     trimmer: Arc<HeapTrimmer>,
 }
@@ -72,12 +75,12 @@ impl OutputBudget {
         Self { budget, total, must_check_clients: false, may_trim: false, permits, trimmer }
     }
 
-    /// Whether the clients' shares must be checked, since much is held.
+    /// Whether the clients' shares must be checked: more than an eighth of the budget is held.
     pub(crate) fn must_check_clients(&self) -> bool {
         self.must_check_clients
     }
 
-    /// Whether `client` may have no more.
+    /// Whether the budget or the share of `client` is exhausted.
     pub(crate) fn is_exhausted(&self, client: Client) -> bool {
         self.budget.is_exhausted(client)
     }
@@ -108,15 +111,17 @@ impl OutputBudget {
         self.update();
     }
 
-    /// At the end of a turn: whether to trim the heaps, because most of what all shards held has
-    /// been released. Returns true once, and not again before [`TRIM_INTERVAL`] is over.
+    /// Whether to trim the heaps, because most of the output that all shards held has been
+    /// released. To be called at the end of a turn. After it has returned true to one shard, it
+    /// returns false to all shards until [`TRIM_INTERVAL`] has passed.
     pub(crate) fn take_due_trim(&mut self, now: Time) -> bool {
         self.may_trim && self.check_trim(now)
     }
 
     #[cold]
     fn check_trim(&mut self, now: Time) -> bool {
-        // Far below the threshold of `update`: no trims while the amount hovers around that.
+        // Far below the threshold of `update`, so that an amount that rises above it and falls
+        // below it again and again causes no trims.
         if self.update() || self.budget.used() > self.total / 32 {
             return false;
         }
@@ -128,7 +133,7 @@ impl OutputBudget {
 
     /// Updates `must_check_clients` from what all shards hold, and returns it.
     fn update(&mut self) -> bool {
-        // Well below one client's share.
+        // An eighth of the total: well below one client's share, which is a quarter.
         self.must_check_clients = self.budget.used() > self.total / 8;
         self.must_check_clients
     }

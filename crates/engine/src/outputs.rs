@@ -8,21 +8,25 @@ use crate::driver::QUANTUM;
 const MAX_KEPT: usize = 1024;
 /// Maximum size of the buffer of plain bytes that an unused output keeps.
 const MAX_KEPT_BYTES: usize = 8 * 1024;
-/// Capacity for the TLS records of one send: for at most [`QUANTUM`] bytes of plaintext and what
-/// the records add, which fits into 4 KiB even if each record is as small as a TCP segment.
+/// Capacity for the TLS records of one send: at most [`QUANTUM`] bytes of plaintext, and 4 KiB for
+/// the headers and tags of the records, which is enough even if each record is as small as a TCP
+/// segment.
 const ROOM: usize = QUANTUM as usize + 4 * 1024;
-/// Maximum number of unused outputs with this capacity that are kept: about 1 MiB.
+/// Maximum number of unused outputs with this capacity that are kept: together about 1 MiB.
 const MAX_ROOMY: usize = 8;
 
-// Boxed, so that moving one to the driver and back moves a pointer.
+/// The outputs of a shard that no connection uses, for reuse.
+// They are boxed so that moving an output to the driver and back moves a pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
+    /// Unused outputs with small buffers, at most [`MAX_KEPT_BYTES`].
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     free: Vec<Box<Output>>,
     /// Unused outputs with a capacity of [`ROOM`] bytes. They are reused because the kernel clears
     /// each page of new memory.
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     roomy: Vec<Box<Output>>,
+    /// How many outputs are in use.
     lent: usize,
 }
 

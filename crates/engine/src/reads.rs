@@ -30,18 +30,22 @@ impl Reads {
         self.spawn.spawn(job)
     }
 
-    /// How many are in progress.
+    /// How many reads are in progress.
     pub(crate) fn len(&self) -> usize {
         self.waiters.len()
     }
 
-    /// Removes the read of a connection: it is done, or to be cancelled.
+    /// Removes the read of a connection. If it is not done yet, this cancels it.
     pub(crate) fn remove(&mut self, key: Key) {
         self.waiters.remove(&key);
     }
 
-    /// Starts a job that reads `range` for a connection of `client`. The job also verifies the file
-    /// if `must_verify`.
+    /// Starts a job that reads `range` for a connection of `client`. If `must_verify`, the job also
+    /// verifies that the file has not changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::ReadRefused`] if too many jobs wait for threads.
     pub(crate) fn start(
         &mut self,
         key: Key,
@@ -82,8 +86,8 @@ impl fmt::Debug for Reads {
     }
 }
 
-/// The kind of the job that reads `range`. Verifying may read the whole file, which would
-/// occupy a lookup thread for too long.
+/// The kind of the job that reads `range`: a long one if it may read the whole file to verify it,
+/// which would occupy a lookup thread for too long.
 fn kind(range: &FileRange, must_verify: bool) -> JobKind {
     let FileRange { source, .. } = range;
     let reads_whole =

@@ -16,8 +16,8 @@ use crate::{
     ShardParts, Stats, TlsAcceptor, raise_descriptor_limit,
 };
 
-/// Descriptors for everything except connections: files, pollers, logs. At most a quarter of the
-/// limit is reserved.
+/// Descriptors that are reserved for everything except connections: files, pollers, logs. At most a
+/// quarter of the process's limit is reserved.
 const RESERVED_DESCRIPTORS: usize = 2048;
 
 /// A server that listens and doesn't accept yet.
@@ -38,7 +38,7 @@ impl Server {
     /// Binds every address, for `workers` shards.
     ///
     /// Raises the process's limit on descriptors to what [`Config::max_connections`] needs. If that
-    /// fails, lowers `max_connections` to what the limit allows, with a reserve for files.
+    /// fails, lowers `max_connections` to the limit minus [`Server::reserved_descriptors`].
     ///
     /// # Errors
     ///
@@ -76,8 +76,8 @@ impl Server {
         })
     }
 
-    /// The addresses that it listens on, with the ports that replaced 0. A peer's
-    /// [`via`](sockeye_proto::Peer::via) is an index of this list.
+    /// The addresses that the server listens on. Port 0 has been replaced by the port that the
+    /// kernel chose. A peer's [`via`](sockeye_proto::Peer::via) is an index of this list.
     #[must_use]
     pub fn addresses(&self) -> &[Bound] {
         &self.addresses
@@ -112,7 +112,7 @@ impl Server {
         self.reserved_descriptors
     }
 
-    /// The configuration, with connections limited to what descriptors allow.
+    /// The configuration. [`Server::bind`] may have lowered [`Config::max_connections`].
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
@@ -152,6 +152,7 @@ impl Server {
             drivers.iter().map(|driver| Arc::new(Mailbox::new(driver.waker()))).collect();
         let inboxes: Arc<[Inbox<Socket>]> =
             drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
+        // A Unix socket has a single listener: its shard hands connections over to the others.
         let hands_over = self.addresses.iter().any(|bound| matches!(bound, Bound::Unix(_)));
         let pool = Pool::with_job_threads(
             NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN),
@@ -258,7 +259,8 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// If a shard failed: its poller failed, or it panicked while it made its service.
+    /// If a shard failed: its poller failed, or its thread panicked, as when `make` of
+    /// [`Server::start`] panics.
     pub fn join(mut self) -> io::Result<Stats> {
         let mut stats = Stats::default();
         let mut failure = None;

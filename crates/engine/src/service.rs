@@ -24,8 +24,8 @@ pub trait Service {
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol>;
 
     /// Makes the protocol for a connection on which `peer` should have begun a TLS handshake, but
-    /// whose first byte is a letter: that of a plain HTTP request, say. `None` closes the
-    /// connection. Default: `None`.
+    /// whose first byte is a letter, as in a plain HTTP request. `None` closes the connection.
+    /// Default: `None`.
     fn open_plain(&mut self, peer: &Peer) -> Option<Box<dyn Protocol>> {
         let _ = peer;
         None
@@ -45,7 +45,7 @@ pub trait Service {
         None
     }
 
-    /// Called once for each deadline, when it has passed. The time is `now`.
+    /// Called once for each deadline, when it has passed. `now` is the current time.
     fn on_deadline(&mut self, now: Time) {
         let _ = now;
     }

@@ -14,7 +14,7 @@ pub struct Stats {
     pub connected: u64,
     /// Bytes received.
     pub received: u64,
-    /// Bytes that the kernel has taken.
+    /// Bytes that the kernel has taken to send.
     pub sent: u64,
     /// Connections that [`Handle::stop`](crate::Handle::stop) or the drain timeout ended before
     /// they had finished.
@@ -25,7 +25,7 @@ pub struct Stats {
     pub handshakes: HandshakeStats,
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
-    /// Faults of this program that ended a stream, and not its connection ([`Turn::report`]), by
+    /// Faults of this program that ended a stream but not its connection ([`Turn::report`]), by
     /// their codes.
     ///
     /// [`Turn::report`]: sockeye_proto::Turn::report
@@ -41,9 +41,9 @@ pub struct HandshakeStats {
     pub completed: u64,
     /// Those in `completed` that resumed an earlier session, which costs no signature.
     pub resumed: u64,
-    /// Handshakes that were not completed, for a reason that isn't orderly
-    /// ([`Reason::is_orderly`]): [`Stats::closed`] has the reasons. So a client that closes its
-    /// connection before it sends a byte isn't counted.
+    /// Handshakes that were not completed because of a failure, that is, for a reason that isn't
+    /// orderly ([`Reason::is_orderly`]). [`Stats::closed`] has the reasons. A client that closes
+    /// its connection before it sends a byte isn't counted here.
     pub failed: u64,
 }
 

@@ -17,12 +17,14 @@ pub(crate) struct RunningWorkers {
 
 #[derive(Debug)]
 struct State {
+    /// How many workers run.
     workers: usize,
     /// One for each [`Stopped`] that waits.
     wakers: Slab<Waker>,
 }
 
-/// A worker that has not ended. Its thread drops this last.
+/// Counts a worker as running until it is dropped, which is the last thing that the worker's thread
+/// does.
 #[derive(Debug)]
 pub(crate) struct WorkerGuard {
     running_workers: Arc<RunningWorkers>,
@@ -70,7 +72,7 @@ impl Drop for WorkerGuard {
 #[must_use = "a future does nothing unless it is polled"]
 pub struct Stopped {
     running_workers: Arc<RunningWorkers>,
-    /// Its key in `wakers`.
+    /// The key of this future's waker in [`State::wakers`].
     slot: Option<usize>,
 }
 

@@ -1,10 +1,10 @@
 //! The timers of a shard's connections.
 //!
 //! Each slot of the slab has at most one armed timer. A deadline that moves later, as most do,
-//! changes nothing here: when the timer is due, the shard arms it for the connection's present
-//! deadline. A deadline that moves before the armed time pushes a new entry, and the old one is
+//! changes nothing here: when the timer is due, the shard arms it for the connection's current
+//! deadline. A deadline that moves before the armed time pushes a new entry, and the old entry is
 //! stale. Deadlines are "now plus a constant", so stale entries are few. Timers belong to slots,
-//! not to connections: the timer of a connection that has closed serves the next one.
+//! not to connections: the timer of a connection that has closed serves the next one in its slot.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,8 +17,8 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Arms the timer of `slot` for `deadline`, unless it is due before that. `armed` is the time
-    /// for which the timer is armed, or [`Time::NEVER`].
+    /// Arms the timer of `slot` for `deadline`, unless it is armed for the same or an earlier time.
+    /// `armed` is the time for which the timer is armed, or [`Time::NEVER`]; this updates it.
     pub(crate) fn arm(&mut self, slot: u32, deadline: Time, armed: &mut Time) {
         if deadline < *armed {
             *armed = deadline;
@@ -39,7 +39,7 @@ impl Timers {
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
-    /// Entries, stale ones included.
+    /// The number of entries, stale ones included.
     pub(crate) fn len(&self) -> usize {
         self.heap.len()
     }

@@ -1,5 +1,5 @@
-//! The certificates of a server: what the start screen says about them, and the thread that loads
-//! them again.
+//! The certificates of a server: the lines about them that are printed at the start, and the thread
+//! that loads them again when their files change.
 
 use std::io;
 use std::net::IpAddr;
@@ -24,25 +24,29 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// How often the self-signed certificate is checked, and renewed if that is due.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// How many names of a certificate are shown.
+/// How many names of a certificate are shown at most.
 const MAX_NAMES: usize = 5;
-/// How many certificates are shown.
+/// How many certificates are shown at most.
 const MAX_CERTIFICATES: usize = 10;
 
+/// The certificates of a server, and the files that they come from.
 #[derive(Debug)]
 pub(crate) struct Certificates {
+    /// The files of all certificates: chain and key.
     pairs: Vec<[PathBuf; 2]>,
     store: CertificateStore,
     /// The certificate that `--tls self-signed` has made, if it is used.
     self_signed: Option<SelfSigned>,
-    /// The files of the certificates that `--acme` renews.
+    /// The files of the certificates that `--acme` orders and renews.
     ordered: Vec<[PathBuf; 2]>,
-    /// Why the files can't be used as they are now.
+    /// Why the files couldn't be loaded when they changed last. `None` after a successful load.
     fault: Option<Fault>,
 }
 
+/// Why files couldn't be loaded. The old certificates are used meanwhile.
 #[derive(Debug)]
 struct Fault {
+    /// The log line.
     text: String,
     is_logged: bool,
 }
@@ -61,7 +65,7 @@ impl Certificates {
         Ok(Self { pairs, store, self_signed, ordered, fault: None })
     }
 
-    /// The files of all certificates: chain and key.
+    /// The files of all certificates: those of `--tls`, then those of `--acme`.
     pub(crate) fn pairs(&self) -> &[[PathBuf; 2]] {
         &self.pairs
     }
@@ -90,7 +94,7 @@ impl Certificates {
         names.filter(is_host).filter(|name| !name.contains(':')).cloned().collect()
     }
 
-    /// The lines of the start screen.
+    /// The lines about the certificates that are printed at the start.
     pub(crate) fn lines(&self, now: SystemTime) -> Vec<String> {
         let certificates = self.store.certificates();
         let line = |info| {
@@ -128,7 +132,8 @@ impl Certificates {
     }
 
     /// Starts the thread that loads the files again when they change, and warns before certificates
-    /// expire. Calling the returned function loads the files at once; dropping it ends the thread.
+    /// expire. Calling the returned function makes the thread load the files at once; dropping the
+    /// function ends the thread.
     pub(crate) fn watch(mut self, log: Log) -> io::Result<OnHangup> {
         let (sender, receiver) = sync_channel(1);
         let work = move || {
@@ -161,7 +166,7 @@ impl Certificates {
         }))
     }
 
-    /// Loads the files after a signal, and prints the result, whatever `--log` is.
+    /// Loads the files after a SIGHUP, and prints the result, whatever the value of `--log`.
     fn load_now(&mut self, log: &Log) {
         match self.store.reload() {
             Some(Ok(())) => {
@@ -183,9 +188,10 @@ impl Certificates {
         }
     }
 
-    /// Loads the files if they have changed. Returns the line to log: what was loaded, or a fault.
-    /// A fault is logged at the second call that finds it: the files of a certificate and of its
-    /// key can't be replaced at the same time.
+    /// Loads the files if they have changed. Returns the line to log: what was loaded, or why the
+    /// files couldn't be loaded. A failure is returned by the next call, unless the files have
+    /// changed again by then: the files of a certificate and of its key can't be replaced at the
+    /// same time, so the first call may see only one of them replaced.
     fn load(&mut self) -> Option<Result<String, String>> {
         match self.store.reload() {
             Some(Ok(())) => {
@@ -221,6 +227,7 @@ impl Certificates {
         }
     }
 
+    /// Logs a warning for each certificate that expires soon.
     fn warn_of_expiry(&mut self, now: SystemTime) {
         for info in self.store.expiring(now) {
             // `--acme` renews a certificate when a third of its lifetime is left, and logs each
@@ -252,10 +259,12 @@ impl Certificates {
     }
 }
 
+/// The log line of a failed load.
 fn kept(error: &Error) -> String {
     format!("still using the old certificates: {error}")
 }
 
+/// The names of a certificate, at most [`MAX_NAMES`], or its file if it has no name.
 fn names(info: &CertificateInfo) -> String {
     match &info.names[..] {
         [] => format!("no name ({})", info.path.display()),
@@ -266,7 +275,7 @@ fn names(info: &CertificateInfo) -> String {
     }
 }
 
-/// `expires 2027-02-24, in 90 days`.
+/// When a certificate expires: `expires 2027-02-24, in 90 days`.
 fn expiry(info: &CertificateInfo, now: SystemTime) -> String {
     const DAY: u64 = 24 * 60 * 60;
     let date = text::date(info.not_after);

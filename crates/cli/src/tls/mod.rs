@@ -1,4 +1,4 @@
-//! TLS in servers: the certificates, and plain HTTP beside it.
+//! TLS in servers: the certificates, and how plain HTTP is answered.
 
 mod certificates;
 mod plain;

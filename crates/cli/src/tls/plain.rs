@@ -1,5 +1,6 @@
-//! What isn't HTTPS in a server with TLS: plain HTTP, at the address of `--https-redirect` or from
-//! clients that don't begin a TLS handshake; and validations of a CA, which end with the handshake.
+//! The connections of a server with TLS that aren't HTTPS: plain HTTP, at the address of
+//! `--https-redirect` or from clients that don't begin a TLS handshake; and connections by which a
+//! CA validates a name (ACME's tls-alpn-01), which end with the handshake.
 
 use std::rc::Rc;
 
@@ -11,11 +12,13 @@ use sockeye::tls::ACME_TLS_ALPN;
 
 use super::redirect::{RedirectHandlers, Redirects};
 
-/// A service with TLS that redirects plain HTTP.
+/// Wraps the service of a server with TLS, and answers plain HTTP with redirects.
 pub(crate) struct WithRedirects<S> {
     /// Serves connections with TLS, and those of Unix sockets.
     service: S,
+    /// The configuration of plain HTTP.
     config: Rc<ServerConfig>,
+    /// The number of the first listener that only redirects: see [`Redirects::first`].
     first: u32,
     handlers: RedirectHandlers,
 }
@@ -59,12 +62,13 @@ impl<S: Service> Service for WithRedirects<S> {
     }
 }
 
-/// An access log of plain HTTP requests. It adds a reason to refusals, and to redirects at a port
-/// that expects TLS. Requests that the HTTP server itself refuses have a reason already.
+/// An access log of plain HTTP requests, which passes them on to `log`. It adds a reason to
+/// refusals, and to redirects at a port that expects TLS. Requests that the HTTP server itself
+/// refuses have a reason already.
 #[derive(Debug)]
 pub(crate) struct WithReasons {
     pub(crate) log: Rc<dyn Log>,
-    /// The first listener of a port that only redirects.
+    /// The number of the first listener that only redirects: see [`Redirects::first`].
     pub(crate) first: u32,
 }
 
@@ -76,6 +80,7 @@ impl Log for WithReasons {
         when: WallTime,
         notes: &mut Vec<u8>,
     ) {
+        // The first byte of the notes says whether the port expects TLS. The rest belongs to `log`.
         notes.push((peer.via < self.first).into());
         self.log.on_request(request, peer, when, notes);
     }
@@ -96,7 +101,8 @@ impl Log for WithReasons {
     }
 }
 
-/// Closes the connection: the handshake has proved what the CA wanted to know (RFC 8737, 3).
+/// Closes the connection: the handshake has already shown the CA the certificate that it asked for
+/// (RFC 8737, section 3).
 struct Validated;
 
 impl Protocol for Validated {
@@ -127,6 +133,7 @@ mod tests {
 
     use super::*;
 
+    /// A boxed protocol, in a type that a [`Harness`] accepts.
     struct Opened(Box<dyn Protocol>);
 
     impl Protocol for Opened {

@@ -22,9 +22,9 @@ use crate::target::HTTPS_PORT;
 /// How to redirect; shared by the connections of a shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Redirects {
-    /// The port of TLS.
+    /// The port of the server with TLS, to which the redirecting ports redirect.
     pub(crate) port: u16,
-    /// The first listener of a port that only redirects; all listeners after it are for such ports,
+    /// The number of the first listener that only redirects. All listeners after it only redirect,
     /// too. The listeners before it expect TLS.
     pub(crate) first: u32,
     /// By listener: whether it redirects only to hosts that `hosts` and `ips` allow.
@@ -41,7 +41,7 @@ pub(crate) struct Redirects {
 /// What decides where a request is redirected to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requested<'a> {
-    /// The listener.
+    /// The number of the listener that accepted the connection.
     pub(crate) via: u32,
     /// The host, with the port if the client sent one.
     pub(crate) host: Option<&'a [u8]>,
@@ -51,7 +51,7 @@ pub(crate) struct Requested<'a> {
     pub(crate) is_read: bool,
 }
 
-/// Where a client connected to.
+/// The kind of port that a client connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// A port that only redirects.
@@ -109,6 +109,7 @@ impl Redirects {
         Ok(location)
     }
 
+    /// Whether `hosts` and `ips` allow a host. `name`: the host without its port.
     fn is_ours(&self, host: &[u8], name: &str) -> bool {
         self.hosts.allows(host)
             && ip(name).is_none_or(|ip| ip.is_loopback() || self.ips.contains(&ip))
@@ -116,6 +117,7 @@ impl Redirects {
 }
 
 impl Place {
+    /// What the answer to a request that isn't redirected says about the port.
     fn text(self) -> &'static str {
         match self {
             Self::Redirecting => "This port redirects to HTTPS.",
@@ -160,7 +162,7 @@ impl Handler for Redirect {
         };
         match self.redirects.location(requested) {
             Ok(location) => {
-                // If a browser cached the redirect, the port could never speak plain HTTP again.
+                // A browser that cached the redirect could never use plain HTTP at this port again.
                 let fields = Fields::new()
                     .with("Location", location.as_bytes())
                     .and_then(|fields| fields.with("Cache-Control", b"no-store"))

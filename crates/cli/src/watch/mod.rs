@@ -1,5 +1,5 @@
-//! Watches the served folders for `--live`, on a thread of its own, and reports the paths in URLs
-//! of the files that have changed.
+//! Watches the served folders for `--live`, on a thread of its own, and reports the URL paths of
+//! files that have changed.
 
 mod names;
 mod tree;
@@ -19,19 +19,19 @@ use sockeye::files::Live;
 pub(crate) use self::tree::Root;
 use self::tree::Tree;
 
-/// How long nothing must change before pages are told. An editor makes several changes when it
-/// saves a file.
+/// Pages are told of changes once nothing has changed for this long, because an editor makes
+/// several changes when it saves a file.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// How long pages wait at most, while a build writes file after file.
+/// Pages are told of changes after this time even if files keep changing, as during a build.
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
-/// How long [`start`] waits until all folders are watched. Most sites take less, and then no change
-/// after the start is missed.
+/// How long [`start`] waits at most until all folders are watched. Most sites take less, so that no
+/// change after the start is missed.
 const MAX_FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// Watches these folders until the process ends. If there are very many, some are not watched yet
-/// when this returns.
+/// Watches these folders until the process ends. If they contain very many folders, some are not
+/// watched yet when this returns.
 ///
 /// # Errors
 ///
@@ -98,7 +98,8 @@ fn watch(mut tree: Tree, live: &Live) -> Result<(), Errno> {
     }
 }
 
-/// Waits for a change, at most for this time. Returns whether there is one.
+/// Waits for a change, at most for `time` (`None`: without a limit). Returns whether there may be
+/// one.
 fn wait(tree: &Tree, time: Option<Duration>) -> Result<bool, Errno> {
     let time = time.map(|time| Timespec {
         tv_sec: time.as_secs() as i64,

@@ -1,15 +1,16 @@
-//! Names whose changes mean nothing to a page.
+//! Names of files whose changes are ignored, because no page depends on these files.
 
-/// Whether a name in a folder is hidden, as the server hides it. `is_root`: whether the folder is a
-/// served one itself, where `.well-known` is shown.
+/// Whether the server hides a name in a folder. `is_root`: whether the folder is a served one
+/// itself, where `.well-known` is not hidden.
 fn is_hidden(name: &[u8], is_root: bool) -> bool {
     name.starts_with(b".") && !(is_root && name == b".well-known")
 }
 
-/// Whether a file with this name is one that editors and other programs write for a moment, to
-/// rename it or to keep an old version.
+/// Whether a name is one that editors and other programs use for backups, and for files that they
+/// soon rename or delete.
 fn is_temporary(name: &[u8]) -> bool {
-    // `#NAME#` is Emacs', `4913` is Vim's (a test of the folder), `___jb_…` is JetBrains'.
+    // Emacs writes `#NAME#`. Vim writes `4913`, to test whether the folder is writable. The editors
+    // of JetBrains write `___jb_…`.
     let is_between = |edge| name.len() > 1 && name.starts_with(edge) && name.ends_with(edge);
     [&b"~"[..], b".tmp", b".swp", b"___jb_tmp___", b"___jb_old___"]
         .iter()

@@ -32,7 +32,7 @@ const MAX_PATHS: usize = 4096;
 const MAX_EVENTS: usize = 1024;
 const MAX_READS: usize = 64;
 
-/// The path of the root in a URL: everything may have changed.
+/// The URL path of the root. As a changed path, it means that everything may have changed.
 const EVERYTHING: &[u8] = b"/";
 
 /// A served folder or file.
@@ -40,16 +40,16 @@ const EVERYTHING: &[u8] = b"/";
 pub(crate) struct Root {
     /// Absolute.
     pub(crate) path: PathBuf,
-    /// Where it is served, with a slash in front.
+    /// The URL path where it is served, which begins with a slash.
     pub(crate) prefix: String,
     pub(crate) is_file: bool,
-    /// The other folders that links may lead into.
+    /// The other folders that links may lead into (`--links-into`).
     pub(crate) links_into: Vec<PathBuf>,
 }
 
 impl Root {
-    /// The path of a served folder in a URL, with a final slash. For a served file, the path of the
-    /// folder that it seems to be in.
+    /// The URL path of a served folder, with a final slash. For a served file, the URL path of the
+    /// folder that contains the file.
     fn url(&self) -> Vec<u8> {
         let prefix = self.prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
@@ -57,24 +57,26 @@ impl Root {
     }
 }
 
-/// What a folder is watched for.
+/// One reason why a folder is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Watched {
-    /// By scope: the watched folder, or the link that leads to it; the served file, or the link
-    /// that leads to a file in the watched folder; the served folder.
+    /// With [`Scope::Folder`], the watched folder, or the link that leads to it. With
+    /// [`Scope::File`], the served file, or the link that leads to a file in the watched folder.
+    /// With [`Scope::Root`], the served folder, which is in the watched one.
     path: PathBuf,
-    /// The path of this folder or file in a URL, with a final slash if it is a folder.
+    /// The URL path of the folder or file at `path`, with a final slash if it is a folder.
     url: Vec<u8>,
     scope: Scope,
 }
 
+/// The names in a watched folder whose changes are reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Scope {
-    /// All names in the watched folder. `is_root`: it is a served folder itself.
+    /// All names in the watched folder. `is_root`: the watched folder is a served one itself.
     Folder { is_root: bool },
     /// Only this name: the target of a link, or a served file.
     File(OsString),
-    /// Only this name, which is that of a served folder.
+    /// Only this name: a served folder.
     Root(OsString),
 }
 
@@ -89,18 +91,20 @@ struct Event {
 pub(super) struct Tree {
     inotify: OwnedFd,
     roots: Vec<Root>,
-    /// By inotify's watch descriptor. A folder that is reached by several paths has one watch.
+    /// By inotify's watch descriptor. A folder that is reached by several paths has one descriptor
+    /// and several reasons.
     watched: HashMap<i32, Vec<Watched>>,
     /// The number of [`Watched`]s in `watched`.
     count: usize,
-    /// The links that are followed, besides those of roots.
+    /// The links that are followed. Roots that are links are not among them.
     links: HashSet<PathBuf>,
+    /// Limits `count`.
     max: usize,
     /// Whether a limit was reached and logged.
     is_full: bool,
-    /// The roots that were missing when that was last logged.
+    /// The roots that were missing at the last call of [`Tree::report_missing`].
     missing: HashSet<PathBuf>,
-    /// A root may have gone or come back since then.
+    /// A root may have gone or come back since that call.
     is_changed: bool,
 }
 
@@ -111,7 +115,7 @@ impl AsFd for Tree {
 }
 
 impl Tree {
-    /// Watches nothing yet.
+    /// Starts inotify. No folder is watched before [`Tree::look`].
     pub(super) fn new(roots: Vec<Root>) -> Result<Self, Errno> {
         Self::with_max(roots, MAX_WATCHED)
     }
@@ -142,7 +146,7 @@ impl Tree {
         }
     }
 
-    /// The changes since the last call, as paths in URLs. A path with a final slash is a folder, in
+    /// The changes since the last call, as URL paths. A path with a final slash is a folder, in
     /// which everything may have changed.
     pub(super) fn read(&mut self) -> Result<BTreeSet<Vec<u8>>, Errno> {
         let mut changed = BTreeSet::new();
@@ -221,7 +225,7 @@ impl Tree {
         let is_gone = flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM);
         let is_new = flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
         let is_folder = flags.contains(ReadFlags::ISDIR);
-        // The watch of a folder that was deleted ends by itself.
+        // A deleted folder needs no removal: its watch ends by itself.
         let was_link = self.links.contains(&path);
         if was_link || is_folder && flags.contains(ReadFlags::MOVED_FROM) {
             self.remove_below(&path);
@@ -229,11 +233,11 @@ impl Tree {
         let is_link = is_new && path.is_symlink();
         changed.insert(url.clone());
         url.push(b'/');
-        // A link to a folder looks like a file here.
+        // The event doesn't say whether a link leads to a folder.
         if is_folder || was_link || is_link {
             changed.insert(url.clone());
         }
-        // With a new mode, a folder may be readable now.
+        // Also if only the mode of a folder has changed: the folder may be readable now.
         if is_folder && !is_gone || is_link || was_link && !is_gone {
             self.add(path, url, false);
         }
@@ -250,7 +254,8 @@ impl Tree {
         self.look();
     }
 
-    /// Watches a folder with all that is in it, or the target of a link. `url` has a final slash.
+    /// Watches a folder and all folders in it. If `path` is a link, watches its target. `url` has a
+    /// final slash.
     fn add(&mut self, path: PathBuf, url: Vec<u8>, is_root: bool) {
         let mut folders = vec![(path, url, is_root)];
         while let Some((path, url, is_root)) = folders.pop() {
@@ -281,7 +286,7 @@ impl Tree {
         }
     }
 
-    /// If `link` is a link to a file, watches that file.
+    /// If `link` is a link to a file, watches the folder of that file for the file's name.
     fn add_target(&mut self, link: &Path, url: &[u8]) {
         let Ok(target) = fs::canonicalize(link).map_err(drop) else { return };
         if let (true, Some(parent), Some(name)) =
@@ -301,8 +306,8 @@ impl Tree {
         folders.any(|folder| target.starts_with(folder))
     }
 
-    /// Watches `folder`. Returns false if that is impossible, or if its content is watched already:
-    /// a link may lead to a folder that contains the link.
+    /// Watches `folder`. Returns false if it can't be watched, or if its content is watched
+    /// already, as when a link leads to a folder that contains the link.
     fn watch(&mut self, folder: &Path, watched: Watched) -> bool {
         const FLAGS: WatchFlags = WatchFlags::CREATE
             .union(WatchFlags::DELETE)
@@ -323,7 +328,7 @@ impl Tree {
                 );
                 return false;
             }
-            // It is gone, or may not be read.
+            // The folder is gone, or the process may not read it.
             Err(_) => return false,
         };
         let known = self.watched.entry(watch).or_default();
@@ -382,6 +387,7 @@ impl Tree {
         }
     }
 
+    /// Logs, once, that a limit was reached, and what to do about it.
     fn report_full(&mut self, advice: &str) {
         if !replace(&mut self.is_full, true) {
             let watched = self.count;

@@ -122,8 +122,9 @@ pub fn bind_all(
     Ok(all)
 }
 
-/// Binds the addresses of a host name. Skips those that this machine does not have, such as the
-/// IPv6 address of `localhost` without IPv6. Fails if it has none of them.
+/// Binds the addresses of a host name. Skips addresses that this machine does not have, such as the
+/// IPv6 address of `localhost` on a machine without IPv6. Fails if the machine has none of the
+/// addresses.
 fn bind_resolved(
     resolved: &[SocketAddr],
     shards: NonZeroUsize,
@@ -161,6 +162,8 @@ fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<BoundListeners> {
     }
 }
 
+/// Listens on an address with one socket per shard. If the port is 0, all sockets share the port
+/// that the kernel chooses for the first one.
 fn bind_tcp(
     address: SocketAddr,
     shards: NonZeroUsize,
@@ -182,6 +185,8 @@ fn bind_tcp(
     Ok(BoundListeners { bound: Bound::Ip(bound), listeners })
 }
 
+/// A socket that is bound and doesn't listen yet. `dual_stack`: an IPv6 socket also serves IPv4.
+/// `shared`: with `SO_REUSEPORT`.
 fn tcp_socket(address: SocketAddr, dual_stack: bool, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
     // Allows binding the address while connections of an earlier run are in TIME_WAIT.

@@ -2,7 +2,8 @@
 //!
 //! A receive or a send is tried at once, and waits for an edge only after `WouldBlock`. A
 //! connection is registered for reading at the end of the turn in which it was accepted, if it is
-//! still open, and for writing when a send first blocks: most never do. Sending is in `send`.
+//! still open, and for writing when a send first blocks: on most connections, none does. Sending is
+//! in `send`.
 
 mod send;
 #[cfg(test)]
@@ -27,13 +28,14 @@ use sockeye_proto::{Address, FileRange, Output, Time, WallTime};
 use super::listener::Listener;
 use super::{Driver, IoEvent, Received, SendStatus, Sending, Sent, Target, Wake, bind};
 
-/// One receive takes at most this many bytes: what is often sent at once, 64 KiB, and the headers
-/// of frames around it.
+/// One receive takes at most this many bytes: 64 KiB, which peers often send at once, and the frame
+/// headers around them.
 const RECEIVE_BUFFER: usize = 68 * 1024;
-/// One wait reports at most this many events; the next one reports the rest.
+/// One wait reports at most this many events; the next wait reports those beyond.
 const MAX_EVENTS: usize = 1024;
-/// No wait takes longer. `epoll_wait` counts milliseconds in an int, which overflows after 24 days;
-/// `epoll_pwait2` is newer than the oldest Linux that we support.
+/// No wait takes longer than a day. `epoll_wait` counts milliseconds in an int, which overflows
+/// after 24 days. `epoll_pwait2` has no such limit, but is newer than the oldest Linux that we
+/// support.
 const MAX_WAIT: u64 = 24 * 60 * 60 * NANOS_PER_SEC;
 const NANOS_PER_SEC: u64 = 1_000_000_000;
 /// Event data of the waker, and the bit that marks the ids of listeners. No connection's key has
@@ -46,12 +48,13 @@ const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventF
 /// As `READING`, and for room to send.
 const READING_AND_WRITING: EventFlags = READING.union(EventFlags::OUT);
 
-/// Flags that report each condition. A failed connection may set all of them.
+/// The flags that mean each condition: there may be something to read, there may be room to write,
+/// the peer's side has ended. A failed connection may set all of them.
 const READABLE: EventFlags = ENDED.union(EventFlags::IN).union(EventFlags::ERR);
 const WRITABLE: EventFlags = EventFlags::OUT.union(EventFlags::HUP).union(EventFlags::ERR);
 const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP);
 
-/// A poller and a clock.
+/// The driver: an epoll instance, and the system's clocks.
 pub struct Epoll {
     poller: OwnedFd,
     waker: Arc<Waker>,
@@ -64,8 +67,9 @@ pub struct Epoll {
 pub struct Socket {
     fd: OwnedFd,
     key: Key,
+    /// Whether the socket is registered with the poller.
     watched: bool,
-    /// Whether watching this socket includes writing. Set when a send first blocks, and from the
+    /// Whether the registration includes room to send. Set when a send first blocks, and from the
     /// start if we opened the connection.
     watches_writing: bool,
 }
@@ -89,7 +93,7 @@ pub struct SyscallCounts {
     pub probe: u64,
 }
 
-/// An eventfd. Nobody reads it: each write is an edge.
+/// Wakes [`Epoll::wait`] by an eventfd. Nobody reads the eventfd: each write to it is an edge.
 struct Waker(OwnedFd);
 
 impl Wake for Waker {
@@ -118,7 +122,7 @@ impl Epoll {
         })
     }
 
-    /// How many system calls it has made.
+    /// How many system calls this driver has made.
     #[must_use]
     pub fn calls(&self) -> SyscallCounts {
         self.calls
@@ -129,8 +133,8 @@ impl Epoll {
     }
 }
 
-/// A socket for both families reports an IPv4 peer as an IPv4-mapped address. Returns the IPv4
-/// address.
+/// Turns an IPv4-mapped address into the IPv4 address. A socket for IPv6 and IPv4 reports IPv4
+/// peers by mapped addresses.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip == address.ip() => address,
@@ -150,7 +154,7 @@ impl Driver for Epoll {
     }
 
     fn wall(&self) -> WallTime {
-        // A few milliseconds late, like the mtimes of files, and cheaper to read.
+        // The coarse clock is a few milliseconds late, as mtimes are, and cheaper to read.
         let now = clock_gettime(ClockId::RealtimeCoarse);
         WallTime::from_secs(u64::try_from(now.tv_sec).unwrap_or(0))
     }
@@ -280,7 +284,8 @@ impl Driver for Epoll {
         };
         if matches!(status, SendStatus::Blocked) && !socket.watches_writing {
             socket.watches_writing = true;
-            // A changed registration reports the present state as an edge, so none is missed.
+            // After this change, epoll reports the current state as an edge. So room that came
+            // since the send blocked is not missed.
             let key = EventData::new_u64(socket.key.0);
             if socket.watched
                 && let Err(error) =
@@ -293,7 +298,7 @@ impl Driver for Epoll {
     }
 
     fn limit_unsent(&mut self, socket: &mut Socket, bytes: u32) {
-        // Unix sockets don't have it.
+        // Fails for Unix sockets, which don't have this option.
         let _ = SockRef::from(&socket.fd).set_tcp_notsent_lowat(bytes);
     }
 

@@ -4,8 +4,9 @@
 /// memory above 128 KiB at the end of a heap. A program calls it once, before it starts threads.
 ///
 /// By default, glibc raises both thresholds with the size of freed blocks, up to 32 and 64 MiB, and
-/// each heap (up to eight per core) may keep that much. Setting the thresholds to their initial
-/// values fixes them. With another C library, this does nothing.
+/// each heap (up to eight per core) may keep that much. Once a program has set the thresholds, even
+/// to their initial values, glibc no longer changes them. With another C library, this does
+/// nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "mallopt has no safe wrapper"))]
 pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]

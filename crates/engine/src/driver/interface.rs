@@ -28,9 +28,10 @@ pub trait Driver {
     /// A handle that interrupts [`Driver::wait`], from any thread.
     fn waker(&self) -> Arc<dyn Wake>;
 
-    /// Waits for events until `until`, and appends them to `events`. `None` waits without a limit;
-    /// a time up to `now` doesn't wait. `now` is the latest [`Driver::now`]; if it is known that
-    /// nothing is to be waited for, `until` itself will do. May return early without events.
+    /// Waits for events until `until`, and appends them to `events`. `None` waits without a limit.
+    /// If `until` is not after `now`, this doesn't wait. `now` is the latest [`Driver::now`]; a
+    /// caller that doesn't want to wait may pass `until` as `now`, and so save reading the clock.
+    /// May return early without events.
     ///
     /// # Errors
     ///
@@ -38,7 +39,8 @@ pub trait Driver {
     fn wait(&mut self, now: Time, until: Option<Time>, events: &mut Vec<IoEvent>)
     -> io::Result<()>;
 
-    /// Starts to report connections of `listener`, as [`IoEvent::ListenerReady`] with `id`.
+    /// From now on, [`Driver::wait`] reports new connections of `listener`, as
+    /// [`IoEvent::ListenerReady`] with `id`.
     ///
     /// # Errors
     ///
@@ -59,18 +61,19 @@ pub trait Driver {
     /// Stops listening. Connections in the queue are reset.
     fn close_listener(&mut self, listener: Self::Listener);
 
-    /// Sets the `key` in the events of an accepted connection. It can receive and send from now on.
+    /// Sets the key that events of an accepted connection have. The connection can receive and send
+    /// from now on.
     fn set_key(&mut self, socket: &mut Self::Socket, key: Key);
 
-    /// Starts to report events of an accepted connection, its present state first. Called before
-    /// the next [`Driver::wait`].
+    /// From now on, [`Driver::wait`] reports events of an accepted connection, beginning with its
+    /// current state. Called before the first wait after the connection was accepted.
     ///
     /// # Errors
     ///
     /// If the kernel can't register it.
     fn watch(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Starts to connect. After [`IoEvent::Ready`] with `key`, [`Driver::connected`] has the
+    /// Starts to connect. After [`IoEvent::Ready`] with `key`, [`Driver::connected`] returns the
     /// result.
     ///
     /// # Errors
@@ -78,11 +81,11 @@ pub trait Driver {
     /// If the attempt fails at once.
     fn connect(&mut self, target: &Target, key: Key) -> io::Result<Self::Socket>;
 
-    /// Whether the connection is established.
+    /// Checks whether an outgoing connection is established: `Ok` if it is.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` while it is being established; any other error if that failed.
+    /// `WouldBlock` while it is being established; any other error if it could not be established.
     fn connected(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
     /// Receives bytes that have arrived, up to the size of one buffer.
@@ -96,8 +99,8 @@ pub trait Driver {
     /// `out`.
     fn send(&mut self, socket: &mut Self::Socket, out: Box<Output>) -> Sending;
 
-    /// From now on, the kernel holds at most about `bytes` bytes of `socket` that it has not sent to
-    /// the network. No effect on Unix sockets. Only an optimization, so it never fails.
+    /// From now on, the kernel holds at most about `bytes` bytes of `socket` that it has not sent
+    /// to the network. No effect on Unix sockets. Only an optimization, so it never fails.
     fn limit_unsent(&mut self, socket: &mut Self::Socket, bytes: u32);
 
     /// Reads the beginning of `range` into `buffer` without waiting for a disk, at most as much as
@@ -137,8 +140,8 @@ pub const QUANTUM: u64 = 128 * 1024;
 pub enum IoEvent {
     /// A listener may have connections to accept.
     ListenerReady(u32),
-    /// The state of a connection has changed. Flags other than `ended` may be set without need;
-    /// none is missing.
+    /// The state of a connection has changed. Flags other than `ended` may be set although their
+    /// condition doesn't hold. A flag is never missing.
     Ready {
         /// The connection.
         key: Key,
@@ -146,8 +149,8 @@ pub enum IoEvent {
         readable: bool,
         /// There may be room for output, or the connection is established.
         writable: bool,
-        /// The peer has closed its sending side: a receive that doesn't fill the buffer is not the
-        /// last one.
+        /// The peer has closed its sending side. So a receive that doesn't fill the buffer is not
+        /// the last one: the next receive reports the end of input.
         ended: bool,
         /// The connection may have failed.
         failed: bool,
@@ -166,14 +169,14 @@ pub enum IoEvent {
 pub struct Received<'a> {
     /// The bytes; empty at the end of input. The caller may overwrite them.
     pub bytes: &'a mut [u8],
-    /// There may be more, which no new [`IoEvent::Ready`] reports.
+    /// There may be more bytes. No new [`IoEvent::Ready`] reports them.
     pub more: bool,
 }
 
 /// The result of a call to send.
 #[derive(Debug)]
 pub enum Sending {
-    /// It is done.
+    /// The send is done.
     Done(Sent),
     /// The driver keeps the output until [`IoEvent::Sent`].
     Pending,
@@ -184,9 +187,9 @@ pub enum Sending {
 pub struct Sent {
     /// The output, advanced by what was sent.
     pub out: Box<Output>,
-    /// How many bytes were sent, also when it failed afterwards.
+    /// How many bytes were sent, even if the send failed after them.
     pub count: u64,
-    /// Why it ended, and so when to send again.
+    /// Why the send ended, and so when to send again.
     pub status: SendStatus,
 }
 
@@ -219,6 +222,6 @@ pub enum Target {
 
 /// Interrupts [`Driver::wait`].
 pub trait Wake: Send + Sync {
-    /// Makes the driver's present wait return, or its next one.
+    /// Makes the driver's current wait return, or its next one if it isn't waiting.
     fn wake(&self);
 }

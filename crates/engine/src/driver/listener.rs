@@ -11,14 +11,15 @@ use std::{fs, io};
 
 use socket2::{SockFilter, SockRef};
 
-/// Drops SYN packets and keeps all others, so that started handshakes complete.
-/// (The program is given a packet from its TCP header on.)
+/// A socket filter (a BPF program) that drops SYN packets and keeps all others, so that started
+/// handshakes complete. The kernel gives it each packet from the TCP header on: the byte at offset
+/// 13 holds the flags.
 const DROP_SYN: [SockFilter; 4] = [
     // BPF_LD | BPF_B | BPF_ABS: the flags.
     SockFilter::new(0x30, 0, 0, 13),
     // BPF_JMP | BPF_JSET: is SYN set?
     SockFilter::new(0x45, 0, 1, 0x02),
-    // BPF_RET: how many bytes to keep.
+    // BPF_RET: how many bytes of the packet to keep: 0 with SYN, else all.
     SockFilter::new(0x06, 0, 0, 0),
     SockFilter::new(0x06, 0, 0, u32::MAX),
 ];
@@ -47,8 +48,8 @@ impl Listener {
         match self.file.take() {
             Some(file) => drop(file),
             // If the kernel refuses the filter, clients can connect until the listener is closed.
-            // Connections accepted from now on inherit the filter. It drops nothing of theirs: no
-            // SYN follows the handshake.
+            // Connections accepted from now on inherit the filter. It drops none of their packets:
+            // no SYN follows the handshake.
             None => drop(SockRef::from(&self.fd.as_fd()).attach_filter(&DROP_SYN)),
         }
     }

@@ -30,10 +30,10 @@ use queue::{Limits, Queue};
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;
-/// How many handshakes may wait. Each holds its client hello, up to 16 KiB, and what else its
-/// connection has for TLS, some KiB.
+/// How many handshakes may wait. Each holds its client hello, up to 16 KiB, and the other TLS state
+/// of its connection, some KiB.
 const MAX_WAITING_HANDSHAKES: usize = 4096;
-/// Threads for lookups and reads. Unless a file system hangs, only a few of them run.
+/// Maximum number of threads for lookups and reads. Only a few run, unless a file system hangs.
 const MAX_LOOKUP_THREADS: usize = 256;
 /// Maximum number of these threads for the jobs of one served folder, or for reads from one device.
 const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;
@@ -68,7 +68,7 @@ struct SubPool {
 struct State {
     queue: Queue,
     threads: usize,
-    /// Threads that wait to be woken, or have just been started.
+    /// Threads that wait for a job, or have just been started.
     idle: usize,
     closed: bool,
     /// When refused jobs were reported last.
@@ -89,7 +89,7 @@ impl Pool {
         job_threads: Option<NonZeroUsize>,
     ) -> Self {
         let workers = workers.get();
-        // More than cores, because jobs mostly wait for a disk.
+        // More threads than cores, because jobs mostly wait for a disk.
         let base = workers.saturating_mul(2).saturating_add(1);
         let lookups = Limits {
             threads: MAX_LOOKUP_THREADS.max(base),
@@ -98,6 +98,7 @@ impl Pool {
             limits_clients: true,
             waiting: MAX_WAITING,
         };
+        // A root leaves one thread for other roots, and a group leaves some for others of its root.
         let long = Limits {
             threads: base + 1,
             per_root: base,
@@ -105,8 +106,8 @@ impl Pool {
             limits_clients: true,
             waiting: MAX_WAITING_LONG,
         };
-        // One per core. Handshakes never block, so one client may use all threads for a moment: it
-        // takes turns with other clients.
+        // One thread per worker. Handshakes never block, so one client may use all threads for a
+        // moment: other clients get theirs in turn.
         let handshakes = Limits {
             threads: workers,
             per_root: workers,
@@ -196,7 +197,7 @@ impl SubPool {
 
     fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
         let now = Instant::now();
-        // Declared before the lock, so dropped after it: a job may hold something that takes locks.
+        // Declared before the lock, so dropped after it: what a job holds may take locks in `drop`.
         let cancelled;
         let mut state = self.lock();
         let client = job.client();
@@ -216,8 +217,7 @@ impl SubPool {
                 return Err(job);
             }
         };
-        // A job held back by a limit needs no new thread: a thread that finishes another job takes
-        // it.
+        // A job that a limit holds back needs no thread: the thread that ends another job takes it.
         let needs_thread = may_run && state.idle < state.queue.waiting();
         if needs_thread && state.threads < self.limits.threads && !self.start(&mut state) {
             // Without a thread, the job would wait forever.
@@ -250,7 +250,7 @@ impl SubPool {
         );
     }
 
-    /// Starts a thread. Returns whether it could.
+    /// Starts a thread. Returns whether that succeeded.
     fn start(self: &Arc<Self>, state: &mut State) -> bool {
         let sub_pool = Arc::clone(self);
         let thread = std::thread::Builder::new().name("sockeye-job".into());
@@ -286,9 +286,9 @@ impl SubPool {
         }
     }
 
-    /// This thread has taken a job. If another may run, wakes or starts a thread for it:
+    /// After this thread has taken a job: if another job may run, wakes or starts a thread for it.
     /// [`SubPool::push`] starts none for jobs that a limit holds back, and the end of one job can
-    /// free two of them, one of its client and one of its group.
+    /// let two such jobs run: one of its client and one of its group.
     fn start_next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.queue.has_next() {
             return;
@@ -297,7 +297,7 @@ impl SubPool {
             drop(state);
             self.work_available.notify_one();
         } else if state.threads < self.limits.threads {
-            // If that fails, this thread takes the job later.
+            // If no thread can be started, this thread takes the other job later.
             self.start(&mut state);
         }
     }
@@ -333,7 +333,7 @@ impl SubPool {
                 state.threads -= 1;
                 let is_last = state.threads == 0;
                 drop(state);
-                // The heaps of the threads are not needed soon.
+                // Without threads, the free memory in their heaps is not needed soon.
                 if is_last {
                     trim_heaps();
                 }

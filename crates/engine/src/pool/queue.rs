@@ -31,12 +31,12 @@ pub(crate) struct Limits {
     pub(crate) waiting: usize,
 }
 
-/// Waiting jobs, and counts of running ones.
+/// The waiting jobs, and how many jobs run.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
-    /// By [`JobGroup::root`]. Clients can cause a root to have many groups, so the groups are not
-    /// checked while their root has no free thread.
+    /// By [`JobGroup::root`], then by group, then by client. Clients can cause a root to have many
+    /// groups, so the groups are not checked while their root has no free thread.
     roots: RoundRobin<u32, RoundRobin<JobGroup, RoundRobin<Client, VecDeque<WaitingJob>>>>,
     waiting: usize,
     waiting_by_client: Counts<Client>,
@@ -45,7 +45,7 @@ pub(crate) struct Queue {
     running: Running,
 }
 
-/// A job, and since when it waits.
+/// A job, with the time when it was pushed.
 type WaitingJob = (Instant, Job);
 
 /// Counts of running jobs.
@@ -54,7 +54,7 @@ struct Running {
     by_client: Counts<Client>,
     by_group: Counts<JobGroup>,
     by_root: Counts<u32>,
-    /// How many groups were checked for a job.
+    /// How often a group was checked for a job that may run.
     #[cfg(test)]
     checks: std::cell::Cell<usize>,
 }
@@ -90,7 +90,7 @@ impl<K, V> Default for RoundRobin<K, V> {
 }
 
 impl<K: Copy + Eq + Hash, V: Default + IsEmpty> RoundRobin<K, V> {
-    /// The item of `key`. A new one has its turn last.
+    /// The item of `key`. If it is new, its turn comes last.
     fn entry(&mut self, key: K) -> &mut V {
         self.items.entry(key).or_insert_with(|| {
             self.turns.push_back(key);
@@ -150,7 +150,7 @@ impl Queue {
         self.waiting
     }
 
-    /// Adds a job at the time `now`. Returns whether the limits would let it run at once.
+    /// Adds a job at the time `now`. Returns whether the limits on threads would let it run now.
     ///
     /// # Errors
     ///
@@ -171,9 +171,10 @@ impl Queue {
             && running.client_may_run(limits, client))
     }
 
-    /// Removes the cancelled jobs. Called after a job was refused, because while all threads hang,
-    /// none takes the cancelled jobs out of the queue. Removes none if there were too few pushes
-    /// since the last time. The caller drops the jobs, outside of locks.
+    /// Removes and returns the cancelled jobs. To be called when a job was refused: while all
+    /// threads hang, no thread takes the cancelled jobs out of the queue. Removes none if there
+    /// were too few pushes since the last sweep ([`CHECKS_PER_PUSH`]). The caller must drop the
+    /// returned jobs outside of locks.
     pub(crate) fn sweep(&mut self) -> Vec<WaitingJob> {
         if self.pushes.saturating_mul(CHECKS_PER_PUSH) < self.waiting {
             return Vec::new();

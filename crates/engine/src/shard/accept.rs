@@ -58,8 +58,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Accepts one connection. Returns whether to accept another one: not if none is waiting, or if
-    /// there is no descriptor or memory for it.
+    /// Accepts one connection. Returns false if no further one can be accepted now: none is waiting
+    /// in the kernel, or there is no descriptor or memory for it.
     fn accept_one(&mut self, index: usize) -> bool {
         let state = &mut self.listeners[index];
         match self.driver.accept(&mut state.listener) {
@@ -89,9 +89,9 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Admits an accepted connection. At the limit on connections, an idle one is closed to make
-    /// room; if none is idle, the new one waits, and accepting pauses. If its address is at the
-    /// limit per address, no idle connection is closed: `admit` refuses the new one.
+    /// Admits an accepted connection. At the limit on connections, closes an idle one to make room;
+    /// if none is idle, the new one waits, and accepting pauses. If the new one's address is at the
+    /// limit per address, closes no idle connection: `admit` refuses the new one.
     fn admit_or_wait(&mut self, accepted: Accepted<D::Socket>) {
         let config = &self.resources.config;
         let max = config.max_connections_of(accepted.address);
@@ -109,7 +109,8 @@ impl<D: Driver> Shard<D> {
             Some(AcceptPause { until: self.resources.now + ACCEPT_PAUSE, shortage });
     }
 
-    /// Ends a pause that the limit on connections caused, since a connection has closed.
+    /// Ends a pause that the limit on connections caused. To be called when a connection has
+    /// closed.
     pub(super) fn resume_accepting(&mut self) {
         if let Some(pause) = &mut self.accept_pause
             && pause.shortage == Shortage::Connections
@@ -138,7 +139,7 @@ impl<D: Driver> Shard<D> {
             if to != handover.own {
                 match handover.inboxes[to].put(accepted) {
                     Ok(()) => return,
-                    // That shard is draining, and may have ended.
+                    // The other shard is draining, and may have ended.
                     Err(returned) => accepted = returned,
                 }
             }
@@ -180,9 +181,10 @@ impl<D: Driver> Shard<D> {
     }
 
     /// If this turn accepted several connections, queues them for reading in the same turn. Several
-    /// mean that this shard is behind, so most of the requests on them have arrived. A connection
-    /// that is answered and closed within the turn need not be registered with the driver. The
-    /// request of a single new connection has rarely arrived, and the receive call would be wasted.
+    /// new connections mean that this shard is behind, so most of their requests have arrived. A
+    /// connection that is answered and closed within the turn need not be registered with the
+    /// driver. The request of a single new connection has rarely arrived: a receive would be
+    /// wasted.
     pub(super) fn queue_accepted(&mut self) {
         if self.unwatched.len() < 2 {
             return;
@@ -249,6 +251,7 @@ impl<D: Driver> Shard<D> {
                     conn.secure_with(tls.connect(self.driver.wall()), false);
                 }
                 self.insert(key, conn);
+                // Arms the timer of the connection attempt.
                 self.serve(key, |_| Ok(()));
             }
             Err(error) => {
@@ -288,7 +291,7 @@ impl<D: Driver> Shard<D> {
         self.catch_up(key);
     }
 
-    /// If the server is stopping, tells a session that has just opened.
+    /// Tells a session that has just opened if the server is stopping.
     #[inline]
     pub(super) fn catch_up(&mut self, key: Key) {
         if self.phase != Phase::Serving {
@@ -296,6 +299,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
+    /// The key for the next connection that is inserted.
     fn next_key(&mut self) -> Key {
         let slot = self.conns.vacant_key();
         if slot == self.slots.len() {
@@ -304,6 +308,7 @@ impl<D: Driver> Shard<D> {
         key_of(slot, self.slots[slot].generation)
     }
 
+    /// Inserts a connection. `key` is what [`Shard::next_key`] has just returned.
     pub(super) fn insert(&mut self, key: Key, conn: Conn<D::Socket>) {
         let slot = self.conns.insert(conn);
         debug_assert_eq!(slot, slot_of(key), "the key was made for the vacant slot");

@@ -20,7 +20,8 @@ const MAX_READS: usize = 16;
 /// ample for a round trip within a data center. Meanwhile, SYN packets of new clients are dropped.
 const HANDSHAKE_TIME: Duration = Duration::from_millis(10);
 
-/// The highest generation of a slot: keys with the top bit set are reserved for the driver.
+/// The highest generation of a slot. The generation is the upper half of a connection's key, and
+/// keys with the top bit set are reserved for the driver.
 const MAX_GENERATION: u32 = u32::MAX >> 1;
 
 impl<D: Driver> Shard<D> {
@@ -119,9 +120,10 @@ impl<D: Driver> Shard<D> {
         Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.resources);
     }
 
-    /// After [`Config::lame_duck`](crate::Config::lame_duck), stops listening and tells every
-    /// protocol to finish. After [`Config::drain_timeout`](crate::Config::drain_timeout) more, cuts
-    /// the connections that are not finished.
+    /// Drains this shard. After [`Config::lame_duck`](crate::Config::lame_duck), the shard stops
+    /// listening and tells every protocol to finish. When
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout) has passed after that, it cuts the
+    /// connections that are not finished.
     ///
     /// No request that has arrived is lost: waiting connections are accepted, and input that has
     /// arrived is read, before protocols get [`Event::Drain`].
@@ -153,7 +155,8 @@ impl<D: Driver> Shard<D> {
         for key in self.all_keys() {
             self.notify_phase(key);
         }
-        // The turn has done its chores already, or this runs between two turns.
+        // The calls above may have queued chores. They are done here because this may run at the
+        // end of a turn, or between two turns.
         self.do_chores();
     }
 
@@ -177,8 +180,9 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Does what is due: starts to drain after lame duck; while draining, accepts once more and
-    /// closes the listeners at `accepts_until`, and cuts all connections at `until`.
+    /// Advances a stopping server if the time has come: starts to drain at the end of
+    /// [`Phase::LameDuck`]; while draining, accepts once more and closes the listeners at
+    /// `accepts_until`, and cuts all connections at `until`.
     pub(super) fn advance_phase(&mut self) {
         let now = self.resources.now;
         match self.phase {
@@ -221,7 +225,8 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Reads what has arrived on a connection, if it wants input: at most [`MAX_READS`] buffers.
-    /// The protocol gets [`Event::LameDuck`] before the last buffer.
+    /// The protocol gets [`Event::LameDuck`] before the last buffer, so that its responses to the
+    /// requests in that buffer can ask the peer to connect elsewhere.
     fn read_arrived(&mut self, key: Key) {
         for _ in 0..MAX_READS {
             let Some(conn) = find(&mut self.conns, key) else { return };
@@ -252,13 +257,14 @@ impl<D: Driver> Shard<D> {
         for state in self.listeners.drain(..) {
             self.driver.close_listener(state.listener);
         }
-        // A drain has admitted the waiting connection. A stop cuts it, like those in the kernel's
-        // queue.
+        // If a connection still waits, this is a stop, because a drain has admitted it. A stop cuts
+        // it, as the kernel cuts those in the listeners' queues.
         if let Some(accepted) = self.waiting.take() {
             self.resources.stats.count_closed(&Reason::Cut);
             self.driver.close(accepted.socket);
         }
-        // Nothing more will be accepted: the event loop need not wake up when the pause ends.
+        // No more connections will be accepted: the event loop need not wake up when the pause
+        // ends.
         self.accept_pause = None;
     }
 

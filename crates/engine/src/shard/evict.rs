@@ -2,9 +2,10 @@
 //! for a new one.
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
-//! connections once and list those that are idle. Each further connection closes the oldest entry
-//! of the list. When the list is empty, the shard scans again, after a pause. A shard without an
-//! idle connection asks the others, one after the other, through their mailboxes.
+//! connections once and list those that are idle. Each further new connection closes the connection
+//! of the list that has been idle longest. When the list is empty, the shard scans again, after a
+//! pause. A shard without an idle connection asks the other shards, one after the other, through
+//! their mailboxes.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -48,8 +49,8 @@ impl<D: Driver> Shard<D> {
         self.eviction.idle = Vec::new();
     }
 
-    /// Evicts a connection for the shard with the index `asker`, and answers it. Without an idle
-    /// connection, asks the next shard instead.
+    /// Evicts a connection for the shard with the index `asker`, and tells that shard. Without an
+    /// idle connection, asks the next shard instead.
     pub(super) fn evict_for(&mut self, asker: usize) {
         if self.close_idle() {
             self.counts.send_command(asker, Command::Evicted);
@@ -58,7 +59,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Handles the answer of the other shards.
+    /// Handles the answer of the other shards: whether one of them has closed a connection.
     pub(super) fn handle_eviction_answer(&mut self, evicted: bool) {
         self.eviction.is_asking = false;
         if evicted {

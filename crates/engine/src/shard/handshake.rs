@@ -40,6 +40,7 @@ impl<D: Driver> Shard<D> {
         let is_possible = conn.secure_with(tls, true);
         self.insert(key, conn);
         self.unwatched.push(key);
+        // Arms the timer of the handshake.
         self.serve(key, |_| Ok(()));
         if !is_possible {
             return;
@@ -59,13 +60,13 @@ impl<D: Driver> Shard<D> {
         self.serve(key, |active| {
             let until = active.resources.now + active.resources.config.handshake_timeout;
             active.conn.stage = Stage::Handshaking { until };
-            // Makes the client hello.
+            // Without input, this makes the client hello.
             active.conn.decrypt(&mut [], active.resources);
             Ok(())
         });
     }
 
-    /// Counts the end of a handshake: its connection closes before the handshake is complete.
+    /// Counts the end of a handshake whose connection closes before the handshake is complete.
     #[cold]
     pub(super) fn end_handshake(&mut self, conn: &Conn<D::Socket>, reason: &Reason) {
         self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
@@ -93,6 +94,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
+    /// Opens the session of a connection whose handshake is complete, or whose client doesn't speak
+    /// TLS.
     #[cold]
     fn open_session(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
@@ -140,7 +143,8 @@ impl<D: Driver> Shard<D> {
             if is_at_end {
                 conn.session.end_of_input(*resources);
             }
-            // If the session has ended with this input, it may close in this turn.
+            // If the session has ended with this input, no read is queued, so that the connection
+            // can close in this turn.
             conn.queue_if_readable(resources);
             Ok(())
         });
@@ -151,8 +155,9 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<S> Conn<S> {
-    /// Uses TLS, and returns whether that is possible; if it isn't, the session fails.
-    /// `opens_session` is whether we have accepted the connection: see [`Secure::opens_session`].
+    /// Makes this connection use `tls`. If `tls` is an error, the session fails, and this returns
+    /// false. `opens_session`: whether we have accepted the connection, see
+    /// [`Secure::opens_session`].
     pub(super) fn secure_with(&mut self, tls: Result<Tls, TlsError>, opens_session: bool) -> bool {
         match tls {
             Ok(tls) => {
@@ -208,7 +213,8 @@ impl<S> Conn<S> {
         Ok(())
     }
 
-    /// The handshake begins, perhaps after [`Conn::drain_handshake`].
+    /// To be called when the handshake begins. If [`Conn::drain_handshake`] has shortened its
+    /// timeout, restores the usual one.
     #[cold]
     pub(super) fn note_begin(&mut self, resources: &ShardResources) {
         if let Stage::Handshaking { until } = &mut self.stage

@@ -4,8 +4,8 @@
 //! mailbox. Meanwhile nothing is received or sent on the connection. If the connection closes, at
 //! the deadline of its handshake for example, the state that the thread returns is dropped.
 //!
-//! If too many hellos wait for threads, the event loop answers one in a turn, and receives no
-//! others before the next turn.
+//! If too many hellos wait for threads, the event loop answers one per turn, and receives no
+//! further ones in the same turn.
 
 use sockeye_proto::Reason;
 
@@ -16,7 +16,7 @@ use crate::mailbox::HelloDone;
 use crate::tls::{Hello, HelloRead};
 
 impl<D: Driver> Shard<D> {
-    /// Continues with a connection whose client hello was read, usually by a thread.
+    /// Continues with a connection whose client hello was read and answered, usually by a thread.
     pub(super) fn handle_hello(&mut self, HelloDone { key, read }: HelloDone) {
         self.serve(key, |active| active.conn.take_back(read, active.resources));
     }
@@ -24,8 +24,9 @@ impl<D: Driver> Shard<D> {
 
 impl<S> Conn<S> {
     /// Whether to receive from this connection in this turn. If it is shaking hands, and this turn
-    /// has done enough steps of handshakes, it is read in the next turn. A client hello can go to a
-    /// thread, so it is read in this turn unless too many hellos wait for threads.
+    /// has done enough steps of handshakes, it is read in the next turn. That limit doesn't hold
+    /// for client hellos, because they can go to threads: a connection that awaits one is read in
+    /// this turn unless too many hellos wait for threads.
     #[cold]
     pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
         let (Stage::Handshaking { .. }, Some(secure)) = (&self.stage, &self.secure) else {
@@ -56,6 +57,7 @@ impl<S> Conn<S> {
         self.stage = Stage::Signing(Box::new(Signing { until, _waiter: waiter }));
     }
 
+    /// Takes the TLS state back after the hello was read, with the answer to send.
     fn take_back(
         &mut self,
         read: Option<HelloRead>,

@@ -11,10 +11,11 @@ use crate::conn::{ShardResources, Stage};
 use crate::driver::Driver;
 
 impl<D: Driver> Shard<D> {
-    /// Reads once from each connection in the ready list. The next turn reads from those that are
-    /// still ready.
+    /// Reads once from each connection in the ready list. Connections that are still ready are read
+    /// again in the next turn.
     ///
-    /// Not inlined, and the only caller of `Active::read`, which is therefore inlined here.
+    /// This is the only caller of `Active::read`, which is therefore inlined here. This method
+    /// itself is not inlined.
     #[inline(never)]
     pub(super) fn read_ready(&mut self) {
         let mut keys = std::mem::take(&mut self.keys);
@@ -31,8 +32,9 @@ impl<D: Driver> Shard<D> {
         self.keys = keys;
     }
 
-    /// Flushes a large output that is in one piece of memory, before another connection is read:
-    /// while it is in the cache of the core, and so that the next output reuses its memory.
+    /// Flushes a large output that is in one piece of memory before another connection is read,
+    /// because the output is still in the cache of the core, and the next output can then reuse its
+    /// memory.
     #[cold]
     fn flush_large(&mut self, key: Key) {
         if find(&mut self.conns, key).is_some_and(|conn| conn.has_plain_output()) {
@@ -50,8 +52,8 @@ impl<D: Driver> Shard<D> {
         self.resources.ready.extend(again);
     }
 
-    /// Handles a failure or a half-close of a connection that is not being read from: no receive
-    /// would report it.
+    /// Handles a failure or a half-close of a connection that is not being read from, so that no
+    /// receive reports it.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "its path names one lifetime")]
     pub(super) fn check_disconnect(&mut self, key: Key) {
         self.serve(key, |active| active.check_disconnect());

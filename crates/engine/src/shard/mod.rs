@@ -11,9 +11,10 @@
 //!  └─────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A connection may stop because its input filled the buffer, or because it sent a quantum (the
-//! most bytes of one send). It then gets no new edge from the kernel. It stays in the ready list or
-//! among the dirty ones, and the next wait returns at once.
+//! If a turn stops reading from a connection because its input filled the buffer, or stops sending
+//! because a quantum (the most bytes of one send) is used up, the kernel reports no new edge. So
+//! the connection stays in the ready list or among the dirty ones, and the next wait returns at
+//! once.
 //!
 //! | file | what |
 //! |---|---|

@@ -9,8 +9,8 @@ use crate::conn::{Lingering, SendState, ShardResources, Stage};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 
 impl<D: Driver> Shard<D> {
-    /// Flushes each dirty connection once. Those that become dirty again are flushed in the next
-    /// turn, so that a connection with much to send doesn't delay others.
+    /// Flushes each dirty connection once. Connections that become dirty again are flushed in the
+    /// next turn, so that a connection with much to send doesn't delay others.
     pub(super) fn flush_dirty(&mut self) {
         let mut keys = std::mem::take(&mut self.keys);
         std::mem::swap(&mut keys, &mut self.resources.dirty);
@@ -66,7 +66,7 @@ impl<D: Driver> Active<'_, D> {
         }
     }
 
-    /// Sends once.
+    /// Sends once, at most a quantum.
     fn send(&mut self) -> Result<(), Reason> {
         let conn = &mut *self.conn;
         if conn.secure.is_some() {
@@ -125,13 +125,14 @@ impl<D: Driver> Active<'_, D> {
         if conn.send == SendState::Blocked {
             return self.set_write_deadline();
         }
-        // The kernel took all that one turn sends, and gets more in the next turn. How much the
-        // peer has acknowledged matters only when the deadline passes.
+        // The kernel took all that one turn sends, and gets more in the next turn. So it isn't
+        // asked now how much the peer has acknowledged: that matters only when the deadline passes.
         conn.write_deadline = resources.now + resources.config.write_timeout;
         conn.unacknowledged = u64::MAX;
     }
 
-    /// Sets the write deadline: the peer has made progress, or the socket has just blocked.
+    /// Sets the write deadline anew, because the peer has made progress or the socket has just
+    /// blocked.
     pub(super) fn set_write_deadline(&mut self) {
         self.conn.write_deadline = self.resources.now + self.resources.config.write_timeout;
         self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);

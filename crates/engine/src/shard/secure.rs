@@ -10,7 +10,7 @@ use crate::driver::{Driver, SendStatus, Sending, Sent};
 use crate::output_budget::UNCHARGED_BYTES;
 use crate::tls::{Secure, TlsError, Unsealed};
 
-/// Maximum size of an output that is sealed behind records of the handshake.
+/// Maximum size of an output that is sealed and sent together with unsent records of the handshake.
 const SMALL: u64 = 4 * 1024;
 
 impl<D: Driver> Shard<D> {
@@ -41,9 +41,9 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Sends once: the ciphertext that is left or, if none is, newly sealed ciphertext. A small
-    /// output shares the send with the last records of the handshake, such as tickets, and the last
-    /// output shares it with close_notify.
+    /// Sends once: the ciphertext that an earlier send left or, if there is none, newly sealed
+    /// ciphertext. A small output shares the send with the last records of the handshake, such as
+    /// session tickets, and the last output shares it with close_notify.
     #[inline(never)]
     pub(super) fn send_secure(&mut self) -> Result<(), Reason> {
         if self.conn.send != SendState::Ready {
@@ -55,7 +55,7 @@ impl<D: Driver> Active<'_, D> {
         }
         let may_seal = match secure.out {
             None => true,
-            // Sealed output that is left is sent first.
+            // Output that was sealed earlier is sent first.
             Some(_) => secure.sealed == 0 && self.conn.session.output().is_some_and(is_small),
         };
         if may_seal {
@@ -95,6 +95,7 @@ impl<D: Driver> Active<'_, D> {
         };
         secure.begin_sealing(resources.now);
         let mut sealed = 0;
+        // `Ok(true)`: a thread must read the next part of the output first.
         let end = loop {
             let left = max.saturating_sub(sealed);
             if left == 0 || plain.is_empty() {
@@ -145,7 +146,7 @@ impl<D: Driver> Active<'_, D> {
         secure.is_sending = false;
         let mut is_left = !out.is_empty();
         if is_left {
-            // Records that were made meanwhile follow.
+            // Records that were made during the send follow the unsent ones.
             let mut out = out;
             if let Some(mut newer) = secure.out.take() {
                 out.append(&mut newer);
@@ -185,7 +186,7 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    /// Sends close_notify, before the sending side is closed.
+    /// Queues close_notify to be sent before the sending side is closed.
     #[cold]
     pub(super) fn send_close(&mut self) -> Result<(), Reason> {
         let Some(secure) = self.conn.secure.as_deref_mut() else { return Ok(()) };
@@ -237,8 +238,9 @@ impl<S> Conn<S> {
                 }
             });
         });
-        // After close_notify, not even an alert is sent. But if unsent records are in front of the
-        // alert, it can't be removed: it is sent with them, and the peer ignores it.
+        // After our close_notify, not even an alert is sent. But if unsent records are in front of
+        // the alert, it can't be removed from the output: it is sent with them, and the peer
+        // ignores it.
         if secure.is_closed && before == 0 {
             out.clear();
         }
@@ -277,7 +279,7 @@ impl<S> Conn<S> {
                     if secure.opens_session {
                         resources.handshakes.end();
                     }
-                    // The alert is sent, and then the connection closes as others do.
+                    // The connection sends the alert, and then closes like an established one.
                     *stage = Stage::Established;
                 }
                 self.mark_dirty(resources);
@@ -306,7 +308,7 @@ impl<S> Conn<S> {
         self.session.end_of_input(resources);
     }
 
-    /// Whether everything is sent.
+    /// Whether all output and all ciphertext is sent.
     pub(super) fn is_flushed(&self) -> bool {
         self.session.is_flushed() && self.secure.as_ref().is_none_or(|secure| secure.is_flushed())
     }
@@ -316,7 +318,8 @@ impl<S> Conn<S> {
         self.is_flushed() && self.may_send_close()
     }
 
-    /// Whether close_notify may follow the ciphertext that is to be sent: all output is sealed.
+    /// Whether close_notify may be appended to the ciphertext that is about to be sent: all output
+    /// is sealed, and the session writes no more.
     fn may_close_behind_output(&self) -> bool {
         let is_last = self.session.writes_no_more() && self.session.output().is_none();
         is_last && self.may_send_close()

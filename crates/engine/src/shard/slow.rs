@@ -1,7 +1,7 @@
 //! Logs turns that take too long: while a handler blocks the event loop, its shard serves nobody.
 //!
-//! A turn ends when the loop waits. The loop reads the clock anyway before a wait with a deadline,
-//! and after a wait that returns at once. Only before a wait without a deadline is the clock read
+//! A turn ends when the loop waits. Before a wait with a deadline, and after a wait that returns at
+//! once, the loop reads the clock anyway. Before a wait without a deadline, it reads the clock only
 //! to time the turn.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use sockeye_proto::Time;
 use tracing::warn;
 
-/// A turn that takes longer is reported. Most take less than a millisecond.
+/// A turn that takes longer than this is reported. Most turns take less than a millisecond.
 const SLOW_TURN: Duration = Duration::from_millis(100);
 /// A shard reports slow turns at most once in this time.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
@@ -19,8 +19,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) struct SlowTurns {
     /// When the last turn began. [`Time::NEVER`] before the first.
     began: Time,
-    /// Slow turns since the last report, and the time of the longest.
+    /// Slow turns since the last report.
     count: u64,
+    /// How long the longest of them took.
     longest: Duration,
     /// No report before this time.
     next_report: Time,
@@ -33,17 +34,17 @@ impl Default for SlowTurns {
 }
 
 impl SlowTurns {
-    /// Reports no slow turns: for clients, which have nobody else to serve.
+    /// From now on, reports no slow turns: for clients, which have nobody else to serve.
     pub(super) fn ignore(&mut self) {
         self.next_report = Time::NEVER;
     }
 
-    /// A turn begins.
+    /// To be called when a turn begins.
     pub(super) fn begin(&mut self, now: Time) {
         self.began = now;
     }
 
-    /// The turn has ended.
+    /// To be called when the turn has ended.
     pub(super) fn end(&mut self, now: Time) {
         // Most turns cost this comparison only.
         if now.as_nanos().saturating_sub(self.began.as_nanos()) > SLOW_TURN.as_nanos() as u64 {

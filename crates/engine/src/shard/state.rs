@@ -40,7 +40,7 @@ pub struct ShardParts<D: Driver> {
     pub mailbox: Arc<Mailbox>,
     /// Runs jobs.
     pub spawn: Arc<dyn Spawn>,
-    /// Set on all shards if a listener has only one socket, whose shard accepts for all.
+    /// Set on all shards if a listener has only one socket: then its shard accepts for all shards.
     pub handover: Option<Handover<D::Socket>>,
     /// TLS of the listeners, by [`Peer::via`](sockeye_proto::Peer::via).
     pub tls: Arc<[Option<TlsAcceptor>]>,
@@ -94,18 +94,19 @@ pub struct Shard<D: Driver> {
     pub(super) tls: Vec<Option<ShardAcceptor>>,
     pub(super) listeners: Vec<ListenerState<D::Listener>>,
     pub(super) accept_pause: Option<AcceptPause>,
-    /// An accepted connection that waits because there are too many. Nothing else is accepted
-    /// meanwhile, and its listener stays ready.
+    /// An accepted connection that waits because there are too many connections. Nothing else is
+    /// accepted meanwhile, and its listener stays ready.
     pub(super) waiting: Option<Accepted<D::Socket>>,
     pub(super) eviction: Eviction,
     pub(super) slow_turns: SlowTurns,
     pub(super) conns: Slab<Conn<D::Socket>>,
     /// Connections accepted in this turn: the driver doesn't report their events yet.
     pub(super) unwatched: Vec<Key>,
+    /// The slots of `conns`, by index.
     pub(super) slots: Vec<Slot>,
     pub(super) resources: ShardResources,
     pub(super) phase: Phase,
-    /// These two are empty between turns, and kept for their memory.
+    /// `events` and `keys` are empty between turns. They are kept to reuse their memory.
     pub(super) events: Vec<IoEvent>,
     pub(super) keys: Vec<Key>,
 }
@@ -151,24 +152,26 @@ pub(super) struct Eviction {
     pub(super) is_logged: bool,
 }
 
-/// The deadline of the service. The service is called once for each deadline.
+/// The deadline of the service, which is called once for each deadline.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServiceDeadline {
-    /// [`Time::NEVER`]: none.
+    /// When the service is to be called. [`Time::NEVER`]: no deadline.
     pub(super) next: Time,
-    /// The last one for which the service was called.
+    /// The last deadline for which the service was called.
     pub(super) last: Time,
 }
 
 /// State of a slot of the slab, kept when its connection closes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    /// The generation of the present or next connection.
+    /// The generation of the connection that uses this slot, or of the next one. It is a part of
+    /// the key, so that the key of a closed connection doesn't find the next one in its slot.
     pub(super) generation: u32,
-    /// When its timer is due.
+    /// When the slot's timer is due. [`Time::NEVER`]: it isn't armed.
     pub(super) timer: Time,
 }
 
+/// Whether a shard is serving or stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Serving,
@@ -176,10 +179,11 @@ pub(super) enum Phase {
     LameDuck {
         until: Time,
     },
-    /// Finishing what is in flight, and cutting at `until` what is not finished.
+    /// Finishing what is in flight. Connections that are not finished at `until` are cut.
     Draining {
         until: Time,
-        /// Until then, handshakes that had started are accepted.
+        /// Until this time, connections are accepted whose TCP handshake had started when the drain
+        /// began.
         accepts_until: Time,
     },
 }
@@ -275,8 +279,8 @@ impl<D: Driver> Shard<D> {
         })
     }
 
-    /// Logs no slow turns: this is a client, and a protocol that prepares much output delays nobody
-    /// else.
+    /// From now on, logs no slow turns: for clients, where a protocol that prepares much output
+    /// delays nobody else.
     pub(crate) fn ignore_slow_turns(&mut self) {
         self.slow_turns.ignore();
     }
@@ -287,8 +291,8 @@ impl<D: Driver> Shard<D> {
         self.conns.len()
     }
 
-    /// Whether the shard has ended: it has no listener and no connection, no other shard hands one
-    /// over, and the driver holds no output of a closed connection.
+    /// Whether the shard has ended: it has no listener and no connection, no other shard can hand a
+    /// connection over, and the driver holds no output of a closed connection.
     #[must_use]
     pub fn is_done(&self) -> bool {
         let may_be_handed = self.handover.is_some() && !self.is_draining();
@@ -307,7 +311,7 @@ impl<D: Driver> Shard<D> {
         &self.resources.stats
     }
 
-    /// How much it holds now.
+    /// How much the shard holds now.
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         Footprint {

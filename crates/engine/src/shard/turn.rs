@@ -81,6 +81,7 @@ impl<D: Driver> Shard<D> {
         Ok(())
     }
 
+    /// Until when the driver may wait. `None`: without a limit; [`Time::ZERO`]: not at all.
     fn wait_until(&self) -> Option<Time> {
         let resources = &self.resources;
         let at_once = !resources.ready.is_empty()
@@ -95,7 +96,7 @@ impl<D: Driver> Shard<D> {
             Phase::Draining { accepts_until, .. } if !self.listeners.is_empty() => {
                 Some(accepts_until)
             }
-            // The shard only waits for the driver to give outputs of closed connections back.
+            // The shard waits only for the driver to return the outputs of closed connections.
             Phase::Draining { .. } if self.conns.is_empty() => None,
             Phase::LameDuck { until } | Phase::Draining { until, .. } => Some(until),
         };
@@ -178,8 +179,8 @@ impl<D: Driver> Shard<D> {
         self.service_deadline.next = if is_new { next } else { Time::NEVER };
     }
 
-    /// Returns freed memory to the kernel, on a thread of the pool. No client asked for it: the job
-    /// takes its turn as if a local client had.
+    /// Returns freed memory to the kernel, on a thread of the pool. The job belongs to no client,
+    /// so the pool schedules it like those of local clients.
     #[cold]
     fn trim(&self) {
         let job = Job::new(JobKind::Other, Client::Unix, trim_heaps);
@@ -203,6 +204,7 @@ impl<D: Driver> Shard<D> {
         while let Some((time, slot)) = self.resources.timers.pop_due(self.resources.now) {
             let timer = &mut self.slots[slot as usize].timer;
             if *timer != time {
+                // The entry is stale.
                 continue;
             }
             *timer = Time::NEVER;

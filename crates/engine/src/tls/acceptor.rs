@@ -40,7 +40,8 @@ impl TlsAcceptor {
         self.0.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// A copy for one shard, so that shards share only what they must: tickets and sessions.
+    /// A copy of the configuration for one shard, so that shards share only what they must: the
+    /// keys of tickets, and stored sessions.
     fn copy(&self) -> Arc<ServerConfig> {
         let config = Arc::clone(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner));
         Arc::new(ServerConfig::clone(&config))
@@ -48,7 +49,7 @@ impl TlsAcceptor {
 }
 
 /// The same configuration, except that handshakes store the name that the client asks for
-/// ([`server_name`](super::server_name)) and use the event loop's clock.
+/// ([`server_name`](super::server_name)), use the event loop's clock, and accept no early data.
 fn prepared(config: &ServerConfig) -> ServerConfig {
     let mut config = config.clone();
     config.cert_resolver = Arc::new(Noting(config.cert_resolver));
@@ -63,7 +64,8 @@ impl fmt::Debug for TlsAcceptor {
     }
 }
 
-/// A shard's access to a [`TlsAcceptor`]: it locks only when the configuration was replaced.
+/// A shard's copy of the configuration of a [`TlsAcceptor`]. It locks the acceptor only when the
+/// configuration was replaced.
 pub(crate) struct ShardAcceptor {
     acceptor: TlsAcceptor,
     generation: u64,

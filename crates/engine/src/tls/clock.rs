@@ -12,7 +12,7 @@ thread_local! {
     static NOW: Cell<WallTime> = const { Cell::new(WallTime::from_secs(0)) };
 }
 
-/// Tells the time that [`set`] was given.
+/// A clock for rustls that returns the time that [`set`] was last given.
 #[derive(Debug)]
 pub(super) struct LoopClock;
 

@@ -20,21 +20,20 @@ use super::names::name_of_suite;
 use super::{clock, server_name};
 
 /// Maximum ciphertext of an incomplete record that is kept. A record has at most 16 KiB + 261 bytes
-/// (RFC 8446, 5.2; RFC 5246, 6.2.3: 16 KiB + 2,053).
+/// in TLS 1.3 (RFC 8446, section 5.2), 16 KiB + 2,053 in TLS 1.2 (RFC 5246, section 6.2.3).
 pub(super) const MAX_UNUSED: usize = 18 * 1024 + 64;
-/// As [`MAX_FROM_CLIENT`], but what a client keeps: the certificates of a server. rustls reads no
-/// larger message.
+/// Maximum ciphertext of an incomplete handshake message that a client keeps: the certificates of a
+/// server. rustls reads no larger message.
 const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
-/// Plaintext of one of the first records: it fits into a TCP segment, so that the peer can decrypt
-/// it before the next segment arrives.
+/// Maximum plaintext of each of the first records: such a record fits into a TCP segment, so that
+/// the peer can decrypt it before the next segment arrives.
 const FIRST_RECORD: usize = 1300;
-/// Plaintext in small records at the beginning of a connection, while the congestion window is
-/// small.
+/// How much plaintext is sent in such small records, while the congestion window is small, too.
 const SENT_IN_FIRST_RECORDS: u32 = 32 * 1024;
-/// The alert record_overflow, before anything is encrypted.
+/// A record with the alert record_overflow, for use before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
 /// If there is no certificate for a name, rustls sends the alert access_denied. It is replaced by
-/// unrecognized_name, the alert for this case (RFC 6066, 3).
+/// unrecognized_name, the alert for this case (RFC 6066, section 3).
 const ACCESS_DENIED: [u8; 2] = [2, 49];
 const UNRECOGNIZED_NAME: [u8; 2] = [2, 112];
 
@@ -48,8 +47,9 @@ pub(crate) struct Tls {
     sealed: u32,
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
+    /// See [`Tls::has_begun`].
     has_begun: bool,
-    /// Whether the key that was found for a client hello is RSA, until that is taken.
+    /// Whether the key found for a client hello is RSA, until [`Tls::take_signs_slowly`] takes it.
     signs_slowly: Option<bool>,
     /// An error has ended the connection. rustls must not be called again.
     has_failed: bool,
@@ -124,13 +124,13 @@ impl Tls {
         }
     }
 
-    /// Whether it has read anything.
+    /// Whether the handshake has begun: the server has read input, or the client has made a hello.
     pub(crate) fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// Whether it is a server that has not answered a client hello with its certificate yet. It may
-    /// have asked for another hello (RFC 8446, 4.1.4).
+    /// Whether this is the server's side, and has not answered a client hello with its certificate
+    /// yet. It may have asked for another hello (HelloRetryRequest: RFC 8446, section 4.1.4).
     pub(crate) fn awaits_hello(&self) -> bool {
         let Side::Server(server) = &self.side else { return false };
         match server.protocol_version() {
@@ -140,13 +140,14 @@ impl Tls {
         }
     }
 
-    /// Whether the key for a client hello is RSA, if one was found since this was called last.
+    /// Whether the key that was found for a client hello is RSA. `None` if no key was found since
+    /// the last call.
     pub(crate) fn take_signs_slowly(&mut self) -> Option<bool> {
         self.signs_slowly.take()
     }
 
-    /// Whether `input` may complete a client hello, the answer to which takes a signature. A hello
-    /// that is too large is refused without a signature.
+    /// Whether `input` may complete a client hello, so that the answer takes a signature. False for
+    /// a hello that is too large, which is refused without a signature.
     pub(crate) fn completes_hello(&self, input: &[u8]) -> bool {
         self.awaits_hello()
             && self.unused.len() + input.len() <= MAX_FROM_CLIENT
@@ -199,7 +200,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// If the connection can't go on. `out` has an alert for the peer then.
+    /// If the connection can't go on. `out` may have an alert for the peer then: see [`TlsError`].
     pub(crate) fn read(
         &mut self,
         now: WallTime,
@@ -227,12 +228,13 @@ impl Tls {
         result
     }
 
-    /// rustls is not called again, so what it has not used is dropped.
+    /// Marks the connection as failed. rustls is not called again, so unused input is dropped.
     fn fail(&mut self) {
         self.has_failed = true;
         self.unused = Vec::new();
     }
 
+    /// As [`Tls::read`], before the handshake is complete.
     #[cold]
     fn shake_hands(
         &mut self,
@@ -245,12 +247,12 @@ impl Tls {
             Side::Client(_) => MAX_FROM_SERVER,
         };
         self.has_begun = true;
-        // Nothing may follow a hello before its answer.
+        // A client sends nothing between its hello and the answer, so all of this would be a hello.
         if self.awaits_hello() && self.unused.len() + input.len() > MAX_FROM_CLIENT {
             out.extend(RECORD_OVERFLOW);
             return Err(TlsError::TooLarge);
         }
-        // Discards what a connection that panicked may have left.
+        // Discards the name that a connection of this thread may have left when it panicked.
         server_name::take();
         loop {
             // No more than `max`, so that a large message is refused however it arrives.
@@ -260,7 +262,7 @@ impl Tls {
             let mut result = self.read_records(now, max, out, on_plain);
             if result.is_ok() && self.unused.len() == max {
                 result = Err(TlsError::TooLarge);
-                // Later, an alert would have to be encrypted, which only rustls can do.
+                // After the hellos, an alert would have to be encrypted, which only rustls can do.
                 if is_new {
                     out.extend(RECORD_OVERFLOW);
                 }
@@ -287,6 +289,8 @@ impl Tls {
         }
     }
 
+    /// Processes kept ciphertext and `input`, and keeps at most `max` bytes of an incomplete
+    /// record.
     fn read_records(
         &mut self,
         input: &mut [u8],
@@ -346,7 +350,8 @@ impl Tls {
                     }
                 }
                 Err(error) => {
-                    // The error has queued an alert. Without an alert, rustls would go on reading.
+                    // rustls has queued an alert for the error. The loop ends when the alert is
+                    // written: called with nothing to write, rustls would go on reading.
                     while self.side.wants_write()
                         && process!(self.side, &mut [], |status| advance(status, out, on_plain))
                             .is_ok()
@@ -385,13 +390,12 @@ impl Tls {
         Ok(())
     }
 
-    /// The next records are small again: nothing was sent for a while, so the congestion window may
-    /// be small.
+    /// Makes the next records small again: after a pause, the congestion window may be small.
     pub(crate) fn begin_again(&mut self) {
         self.sealed = 0;
     }
 
-    /// Appends close_notify: no more plaintext follows. Nothing if the connection has failed.
+    /// Appends close_notify: no more plaintext follows. Does nothing if the connection has failed.
     pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
         if self.has_failed {
             return;
@@ -452,8 +456,8 @@ fn close<Data>(status: UnbufferedStatus<'_, '_, Data>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what `write` writes to a slice. If `write` returns how much room it needs, it is called
-/// again with that much. Returns whether `write` succeeded.
+/// Appends to `out` what `write` writes. If `write` fails and returns how much space it needs, it
+/// is called again with that much. Returns whether `write` succeeded.
 fn append(
     out: &mut Vec<u8>,
     mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,

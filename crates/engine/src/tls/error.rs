@@ -14,8 +14,8 @@ pub(crate) enum TlsError {
     Failed(Error),
     /// The peer's alert.
     Alert(AlertDescription),
-    /// The peer sent a handshake message that is too large. There is an alert only before a version
-    /// is agreed on: later ones are encrypted, which only rustls can do.
+    /// The peer sent a handshake message that is too large. An alert is sent only before a version
+    /// is agreed on: later alerts must be encrypted, which only rustls can do.
     TooLarge,
     /// We have no certificate for the name that the client asked for.
     UnknownName,
@@ -51,8 +51,8 @@ fn code_of(error: &Error) -> &'static str {
             Incompatible::ServerDoesNotSupportTls12Or13
             | Incompatible::ServerTlsVersionIsDisabledByOurConfig
             | Incompatible::SupportedVersionsExtensionRequired
-            // rustls reports this before the version: only clients of older versions lack the
-            // extension.
+            // rustls checks for this extension before it checks the version. Only clients of older
+            // versions lack it.
             | Incompatible::SignatureAlgorithmsExtensionRequired
             | Incompatible::Tls12NotOffered
             | Incompatible::Tls12NotOfferedOrEnabled,
@@ -70,7 +70,7 @@ fn code_of(error: &Error) -> &'static str {
     }
 }
 
-/// What a peer and we don't have in common.
+/// The name of the thing that the peer and we don't have in common.
 fn kind_of_suite(what: &PeerIncompatible) -> &'static str {
     match what {
         PeerIncompatible::NoKxGroupsInCommon => "key exchange group (curve)",

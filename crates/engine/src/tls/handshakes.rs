@@ -7,34 +7,38 @@ use sockeye_proto::TlsInfo;
 use sockeye_proto::driver::Key;
 
 /// Maximum number of handshakes in progress with clients. Each may hold the beginning of a client
-/// hello. Above this, the one that began first is closed for each new one: a client that takes this
-/// long under such a load is either far away or an attacker.
+/// hello. Above this, each new handshake closes the connection whose handshake began first: a
+/// client that isn't done while so many later ones are in progress is far away or an attacker.
 const MAX_IN_PROGRESS: usize = 4096;
-/// Maximum number of steps in one turn. One of the two steps of a handshake agrees on keys and
-/// signs, which takes from 0.1 ms (P-256) to some milliseconds (RSA), while all other connections
-/// of the shard wait.
+/// Maximum number of steps in one turn. A step is a read after which the handshake has an answer to
+/// send. One of the two steps of a handshake agrees on keys and signs, which takes from 0.1 ms
+/// (P-256) to some milliseconds (RSA). Meanwhile, all other connections of the shard wait.
 const MAX_STEPS_PER_TURN: u32 = 4;
 /// Maximum number of client hellos that the event loop answers in one turn. Each answer takes a
 /// signature.
 const MAX_SIGNATURES_PER_TURN: u32 = 1;
-/// Maximum number of different results of handshakes that later connections share.
+/// Maximum number of results of handshakes that are kept for later connections to share.
 const MAX_SHARED: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
     /// The handshakes with clients, the oldest first. Some of them have ended.
     started: VecDeque<Key>,
+    /// How many handshakes with clients are in progress.
     in_progress: usize,
+    /// Steps in this turn.
     steps: u32,
+    /// Client hellos that the event loop has answered in this turn.
     signatures: u32,
     /// The last key that was found for a client hello is RSA.
     signs_slowly: bool,
-    /// The last different results, the oldest first. Most handshakes of a server have the same.
+    /// The last results that differ, the oldest first. Most handshakes of a server have the same
+    /// result.
     shared: VecDeque<Arc<TlsInfo>>,
 }
 
 impl Handshakes {
-    /// A turn begins.
+    /// To be called when a turn begins.
     pub(crate) fn begin_turn(&mut self) {
         self.steps = 0;
         self.signatures = 0;
@@ -51,12 +55,12 @@ impl Handshakes {
         self.signatures < MAX_SIGNATURES_PER_TURN
     }
 
-    /// A key was found for a client hello. `signs_slowly`: it is RSA.
+    /// Notes which kind of key was found for a client hello. `signs_slowly`: it is RSA.
     pub(crate) fn note_key(&mut self, signs_slowly: bool) {
         self.signs_slowly = signs_slowly;
     }
 
-    /// The event loop answers a client hello.
+    /// Counts a client hello that the event loop answers.
     pub(crate) fn count_signature(&mut self) {
         self.signatures += 1;
     }
@@ -66,13 +70,14 @@ impl Handshakes {
         self.steps < MAX_STEPS_PER_TURN
     }
 
-    /// A step was done: something was read to which the handshake has an answer.
+    /// Counts a step.
     pub(crate) fn count_step(&mut self) {
         self.steps += 1;
     }
 
-    /// The handshake of `key` begins. `is_in_progress` says whether another handshake is still in
-    /// progress. Returns the one to close, if there are too many.
+    /// Counts the handshake of connection `key`, which begins. `is_in_progress` says whether the
+    /// handshake of another connection is still in progress. Returns the connection to close if
+    /// there are too many.
     pub(crate) fn begin(
         &mut self,
         key: Key,
@@ -94,13 +99,13 @@ impl Handshakes {
         None
     }
 
-    /// Returns `info`. If a recent connection had the same, both share its memory.
+    /// Returns `info`. If a recent connection had the same, both share one copy.
     pub(crate) fn share(&mut self, info: TlsInfo) -> Arc<TlsInfo> {
         if let Some(same) = self.shared.iter().find(|shared| ***shared == info) {
             return Arc::clone(same);
         }
         let info = Arc::new(info);
-        // Certificates are large, and differ.
+        // Certificates of clients are large, and rarely the same for two connections.
         if info.client_certificates.is_empty() {
             if self.shared.len() == MAX_SHARED {
                 self.shared.pop_front();
@@ -115,7 +120,8 @@ impl Handshakes {
         self.in_progress
     }
 
-    /// A handshake with a client is complete, has failed, or its connection closes.
+    /// Counts the end of a handshake with a client: it is complete, or has failed, or its
+    /// connection closes.
     pub(crate) fn end(&mut self) {
         self.in_progress -= 1;
     }

@@ -11,7 +11,7 @@ use super::{Tls, TlsError};
 pub struct TlsHarness(Tls);
 
 impl TlsHarness {
-    /// The time that connections see.
+    /// The time of day that every connection sees.
     pub const NOW: WallTime = WallTime::from_secs(1_795_651_200);
 
     /// The server's side of a new connection.
@@ -76,7 +76,7 @@ impl TlsHarness {
         self.0.is_handshaking()
     }
 
-    /// Bytes of incomplete records that it keeps.
+    /// Bytes of incomplete records that the connection keeps.
     #[must_use]
     pub fn unused(&self) -> usize {
         self.0.unused()

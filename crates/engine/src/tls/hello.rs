@@ -1,4 +1,5 @@
-//! A client hello that a thread of the pool reads, because the signature of the answer takes long.
+//! A client hello that a thread of the pool reads and answers, because the signature in the answer
+//! takes long.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use sockeye_proto::WallTime;
 
 use super::{Secure, TlsError};
 
-/// A client hello that was not read yet, with its connection.
+/// A client hello that was not read yet, with the TLS state of its connection.
 pub(crate) struct Hello {
     pub(crate) secure: Box<Secure>,
     pub(crate) input: Vec<u8>,
@@ -14,16 +15,16 @@ pub(crate) struct Hello {
     pub(crate) now: WallTime,
 }
 
-/// A connection that has read its client hello.
+/// The TLS state of a connection after its client hello was read.
 pub(crate) struct HelloRead {
     pub(crate) secure: Box<Secure>,
-    /// The answer.
+    /// The answer, to be sent.
     pub(crate) records: Vec<u8>,
     pub(crate) result: Result<(), TlsError>,
 }
 
 impl Hello {
-    /// Reads it, and answers. Takes from 0.1 ms (P-256) to some milliseconds (RSA).
+    /// Reads the hello and makes the answer. Takes from 0.1 ms (P-256) to some milliseconds (RSA).
     pub(crate) fn read(self) -> HelloRead {
         let Self { mut secure, mut input, now } = self;
         let mut records = Vec::new();

@@ -1,6 +1,6 @@
 //! Sizes of records and handshake messages.
 
-/// The most bytes of plaintext in a record (RFC 8446, 5.1).
+/// The most bytes of plaintext that a record may have (RFC 8446, section 5.1).
 pub(crate) const RECORD: usize = 16 * 1024;
 /// Maximum ciphertext of an incomplete handshake message that a server keeps: a client hello, or
 /// the certificates of a client.
@@ -10,9 +10,9 @@ pub(crate) const MAX_FROM_CLIENT: usize = 16 * 1024 + 64;
 #[cfg(feature = "tls")]
 const HANDSHAKE: u8 = 22;
 
-/// Whether the records that begin with `unused` and go on with `input` may have a whole handshake
-/// message. This depends on the header of the first record and, if that record has one, on the
-/// header of the message.
+/// Whether the records that begin with `unused` and go on with `input` may hold a whole handshake
+/// message. This depends on the header of the first record and, if that record holds the header of
+/// a message, also on that.
 #[cfg(feature = "tls")]
 pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
     let len = unused.len() + input.len();
@@ -25,15 +25,16 @@ pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
     if len < 5 || len < 5 + record {
         return false;
     }
-    // A message may go on in other records.
+    // A message may go on in further records, so the length in its header counts, too.
     let has_header = kind == HANDSHAKE && record >= 4;
     let [high, middle, low] = message.map(usize::from);
     !has_header || len >= 9 + (high << 16 | middle << 8 | low)
 }
 
-/// The capacity of a buffer for `len` bytes of ciphertext that begin with `bytes`: enough for the
-/// whole first record, but at most `2 * len` or `max`. If the buffer moved for each part of a
-/// record that arrives, the freed smaller buffers would fragment the heap.
+/// The capacity of a buffer for `len` bytes of ciphertext that begin with `bytes`: `len`, or as
+/// much as the whole first record needs, but then at most `2 * len` and at most `max`. If the
+/// buffer moved for each part of a record that arrives, the freed smaller buffers would fragment
+/// the heap.
 #[cfg(feature = "tls")]
 pub(super) fn place_for(bytes: &[u8], len: usize, max: usize) -> usize {
     let [_, _, _, high, low, ..] = *bytes else { return len };

@@ -4,20 +4,20 @@
 //! | file | what |
 //! |---|---|
 //! | `connection` | one connection: records in and out; no other file uses rustls' connections |
-//! | `secure` | what a connection with TLS has besides its session |
+//! | `secure` | the TLS state of a connection, kept beside its session |
 //! | `acceptor` | the configurations of servers and clients |
 //! | `error` | why a connection can't go on, and the codes for it |
 //! | `names` | names of cipher suites and alerts |
 //! | `server_name` | the name that a client asks for |
 //! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a shard |
-//! | `hello` | client hellos that threads read |
+//! | `hello` | client hellos that threads answer |
 //! | `limits` | sizes of records and handshake messages |
 //! | `harness` | a connection without a socket, for fuzzing |
 //! | `no_tls` | replaces the files that use rustls, if the feature `tls` is off |
 //!
-//! While a connection is idle, it has no buffer: input is decrypted where it was received, and
-//! records are appended to an output that is lent for that. How the shard makes handshakes is in
+//! While a connection is idle, it has no buffer: input is decrypted in the receive buffer, and
+//! records are appended to an output of the shard's pool. How the shard makes handshakes is in
 //! `shard/handshake.rs`; how it decrypts and seals, in `shard/secure.rs`; how it passes client
 //! hellos to threads, in `shard/hello.rs`.
 

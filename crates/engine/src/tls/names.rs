@@ -1,8 +1,9 @@
-//! Names in IANA's registry.
+//! Names of TLS cipher suites and alerts in IANA's registry.
 
 use rustls::{AlertDescription, CipherSuite};
 
-/// The name of a cipher suite in IANA's registry: rustls calls those of TLS 1.3 `TLS13_…`.
+/// The name of a cipher suite in IANA's registry. rustls has other names for those of TLS 1.3:
+/// `TLS13_…`.
 pub(super) fn name_of_suite(suite: CipherSuite) -> &'static str {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",

@@ -1,4 +1,4 @@
-//! What a connection with TLS has besides its session.
+//! The TLS state of a connection, which is kept beside its session.
 
 use std::fmt;
 use std::io;
@@ -22,13 +22,13 @@ pub(crate) struct Secure {
     pub(crate) opens_session: bool,
     /// Ciphertext to send. `None` if there is none; never an empty output.
     pub(crate) out: Option<Box<Output>>,
-    /// The driver has ciphertext.
+    /// The driver holds ciphertext, and has not reported the end of its send.
     pub(crate) is_sending: bool,
     /// No more records follow: close_notify or a fatal alert is in `out` or sent.
     pub(crate) is_closed: bool,
-    /// Bytes of plaintext in `out` or with the driver. They count as sent when all of them are
-    /// sent, because it isn't known which records are. Protocols learn of progress after
-    /// [`QUANTUM`](crate::driver::QUANTUM) bytes at most.
+    /// Bytes of plaintext whose records are in `out` or with the driver. They count as sent when
+    /// all of them are sent, because it isn't known how much plaintext the sent part holds. So
+    /// protocols learn of progress after [`QUANTUM`](crate::driver::QUANTUM) bytes at most.
     pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,
@@ -74,7 +74,7 @@ impl Secure {
             && input.first().is_some_and(u8::is_ascii_alphabetic)
     }
 
-    /// Keeps `out` to be sent, if there is anything in it. No other ciphertext waits in `self.out`.
+    /// Keeps `out` to be sent, if there is anything in it. `self.out` must be `None`.
     pub(crate) fn put_out(&mut self, out: Box<Output>, outputs: &mut Outputs) {
         if out.is_empty() {
             outputs.take_back(out);
@@ -83,7 +83,7 @@ impl Secure {
         }
     }
 
-    /// Must be called before plaintext is sealed. After a pause, the first records are small again.
+    /// To be called before plaintext is sealed. After a pause, makes the next records small again.
     pub(crate) fn begin_sealing(&mut self, now: Time) {
         if now.since(self.last_sealed) >= PAUSE {
             self.tls.begin_again();
@@ -102,7 +102,7 @@ impl Secure {
         self.tls.is_handshaking() && !self.is_plain
     }
 
-    /// Whether nothing was read.
+    /// Whether the handshake has not begun. On accepted connections: the client has sent nothing.
     pub(crate) fn is_silent(&self) -> bool {
         !self.tls.has_begun() && !self.is_plain
     }
@@ -112,9 +112,9 @@ impl Secure {
         self.out.is_none() && !self.is_sending
     }
 
-    /// Seals bytes from the front of `plain`, at most `max`, and returns how many. Consecutive
-    /// parts, such as a head and a body, or the headers of frames and the pieces of files between
-    /// them, share records: they are gathered in `buffer`.
+    /// Seals bytes from the front of `plain`, at most `max`, and returns their number. Consecutive
+    /// parts, such as a head and a body, or frame headers and the pieces of files between them,
+    /// share records: they are gathered in `buffer` first.
     pub(crate) fn seal_front<D: Driver>(
         &mut self,
         driver: &mut D,
@@ -126,7 +126,8 @@ impl Secure {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         if let Part::Memory(bytes) = plain.part(max as u64) {
             let len = bytes.len().min(max);
-            // If other parts follow, seals whole records only: the rest shares a record with them.
+            // If other parts follow, seals only bytes that fill whole records: those left over
+            // share a record with the parts that follow.
             let is_all = bytes.len() as u64 == plain.unsent();
             let len = if is_all { len } else { len / RECORD * RECORD };
             if len > 0 {
@@ -145,8 +146,8 @@ impl Secure {
     }
 }
 
-/// Copies the front of `plain` into `buffer`, and reads the parts of files that are in the page
-/// cache. Returns the number of bytes. Fails only if the first part can't be copied.
+/// Copies the front of `plain` into `buffer`, with the parts of files that are in the page cache.
+/// Returns the number of bytes. Fails only if the first part can't be copied.
 fn gather<D: Driver>(driver: &mut D, plain: &Output, buffer: &mut [u8]) -> Result<usize, Unsealed> {
     let mut filled = 0;
     for part in plain.parts(buffer.len() as u64) {

@@ -23,8 +23,8 @@ pub(super) struct Asked {
     pub(super) signs_slowly: Option<bool>,
 }
 
-/// A resolver that stores what is asked for in [`ASKED`], and asks another resolver for the
-/// certificate.
+/// A resolver that asks another resolver for the certificate, and stores in [`ASKED`] what the
+/// client hello asked for.
 #[derive(Debug)]
 pub(super) struct Noting(pub(super) Arc<dyn ResolvesServerCert>);
 

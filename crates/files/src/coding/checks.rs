@@ -1,10 +1,11 @@
-//! Whether a precompressed file has the same content as the file beside it.
+//! Checks whether a precompressed file (`a.css.gz`) has the same content as its original, the file
+//! beside it (`a.css`).
 //!
 //! Modification times prove nothing: after a checkout, a copy, or a build that sets all times
-//! equal, a compressed file may be outdated although its time is not older than that of the
+//! equal, a precompressed file may be outdated although its time is not older than that of the
 //! original. Clients that accept the coding would get an old page. So each precompressed file is
 //! decompressed and compared with its original once. The result is cached until one of the two
-//! changes.
+//! files changes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -21,22 +22,24 @@ use crate::limits::lock::lock;
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
-/// How much of a file is compared, in bytes. Beyond it, modification times decide. Decompressing
-/// takes about 4 ms per MiB for each coding.
+/// How many bytes of the original are compared. If it is longer, the modification times decide
+/// about the rest: the precompressed file must not be older. Decompressing takes about 4 ms per MiB
+/// for each coding.
 pub(crate) const MAX_COMPARED: u64 = 16 * 1024 * 1024;
 
-/// The most cached results, which take about 3 MiB.
+/// The most results that are cached. They take about 3 MiB.
 const MAX_PAIRS: usize = 8192;
 
-/// The results for a folder, shared by all shards.
+/// The results for a served folder, shared by all shards.
 #[derive(Debug)]
 pub(crate) struct PrecompressedChecks {
-    /// Whether the precompressed file may be sent.
+    /// Whether the precompressed file of each pair may be sent.
     results: Mutex<ClockMap<Pair, bool>>,
     /// The budget for the memory that comparing takes.
     compressor_memory: Arc<Budget>,
 }
 
+/// The two files of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pair {
     coding: Coding,
@@ -44,13 +47,14 @@ struct Pair {
     precompressed: Identity,
 }
 
-/// One of the two files, as it was opened.
+/// One of the two files of a check, in the version that was opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct File<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) content: &'a Content,
     pub(crate) identity: &'a Identity,
-    /// Whether any later change will change the identity.
+    /// Whether any later change of the file will change `identity`. It will not if the file changed
+    /// in the current tick of the clock, and changes again in the same tick.
     pub(crate) settled: bool,
 }
 
@@ -60,7 +64,7 @@ impl<'a> File<'a> {
         Self { name, content, identity, settled: *settled }
     }
 
-    /// Whether nothing of it has changed since it was opened.
+    /// Whether the file has not changed since it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         match self.content {
             Content::Memory(_) | Content::Compressed(_) => true,
@@ -88,9 +92,9 @@ impl PrecompressedChecks {
     /// Whether the precompressed file may be sent in place of the original. Blocks while it
     /// decompresses.
     ///
-    /// If neither file has changed in the last moments, the result is cached, and a warning is
-    /// logged if the result is false. If a file can't be read or changes meanwhile, if memory
-    /// is short, or if nobody waits any more, it returns false, and nothing is cached or logged.
+    /// If both files are settled ([`File::settled`]), caches the result, and logs a warning if the
+    /// precompressed file may not be sent. If a file can't be read or changes meanwhile, if memory
+    /// is short, or if nobody waits any more, returns false, and caches and logs nothing.
     pub(crate) fn check(
         &self,
         coding: Coding,
@@ -122,7 +126,7 @@ impl PrecompressedChecks {
             let (original, precompressed) = (*original.identity, *precompressed.identity);
             let pair = Pair { coding, original, precompressed };
             let mut results = lock(&self.results);
-            // Another shard may have checked and logged it before.
+            // Another shard may have checked and logged this pair before.
             let is_new = results.peek(&pair).is_none();
             results.insert_within(MAX_PAIRS, pair, mismatch.is_none(), 1);
             drop(results);

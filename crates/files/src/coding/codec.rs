@@ -8,7 +8,7 @@
 //! - zstd 9: 45 to 110 MB/s, 7–33 %
 //!
 //! Levels higher by two save about a percent and take up to twice as long. The highest levels are
-//! for precompressed files.
+//! for files that people compress before they publish them.
 
 use std::io::{self, BufReader, Read, Write};
 
@@ -27,6 +27,7 @@ const BROTLI_QUALITY: i32 = 5;
 /// The window of this level is at most 4 MiB. A client must support 8 MiB (RFC 9659).
 const ZSTD_LEVEL: i32 = 9;
 
+/// How many bytes are read from the content, or buffered by the brotli encoder, at a time.
 const BUFFER: usize = 64 * 1024;
 
 /// The brotli encoder is flushed after this many bytes. Otherwise its memory grows to several times
@@ -34,14 +35,15 @@ const BUFFER: usize = 64 * 1024;
 const FLUSH_INTERVAL: usize = 1024 * 1024;
 
 /// The base-2 logarithm of the largest window of the zstd coding, 8 MiB. A client may refuse a
-/// larger one (RFC 9659, 3).
+/// larger window (RFC 9659, section 3).
 pub(crate) const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Compresses `content`, which is `len` bytes long, to `output`.
 ///
 /// # Errors
 ///
-/// When the content can't be read or written, is too short, or there is no memory for an encoder.
+/// When the content can't be read or is too short, the output can't be written, or there is no
+/// memory for an encoder.
 pub(crate) fn encode(
     coding: Coding,
     content: impl Read,
@@ -64,7 +66,7 @@ pub(crate) fn encode(
             };
             let mut encoder = CompressorWriter::with_params(output, BUFFER, &params);
             copy(content, len, &mut Flushing { encoder: &mut encoder, since: 0 })?;
-            // Doesn't return the error of its last write: `output` has to keep it.
+            // `into_inner` doesn't return the error of the last write, so `output` has to keep it.
             encoder.into_inner();
         }
         Coding::Gzip => {
@@ -76,7 +78,7 @@ pub(crate) fn encode(
     Ok(())
 }
 
-/// Copies exactly `len` bytes, or fails.
+/// Copies exactly `len` bytes, or fails if there are fewer.
 fn copy(content: impl Read, len: usize, to: &mut impl Write) -> io::Result<()> {
     let mut content = BufReader::with_capacity(BUFFER.min(len), content.take(len as u64));
     match io::copy(&mut content, to)? < len as u64 {
@@ -138,6 +140,7 @@ impl Decoder {
                 HeapAlloc::new(0),
                 HeapAlloc::new(HuffmanCode::default()),
             ))),
+            // 15 is the base-2 logarithm of the window, 32 KiB, which no gzip stream exceeds.
             Coding::Gzip => Self::Gzip(Decompress::new_gzip(15)),
         })
     }

@@ -1,9 +1,10 @@
-//! Whether compressed content is the original: both are read together, a buffer at a time.
+//! Compares compressed content with the original: decodes a buffer at a time, and reads as much of
+//! the original.
 //!
-//! Whatever their sizes, this takes the memory of three buffers and of the decoder's window, which
-//! each coding limits, and it stops at the first difference. Content that browsers don't decode
-//! counts as different, even if tools decode it: a zstd window beyond RFC 9659's, a large-window
-//! brotli stream, a second member after the first.
+//! Whatever the sizes, this takes the memory of three buffers and of the decoder's window, which
+//! each coding limits, and it stops at the first difference. Compressed content that browsers don't
+//! decode counts as different, even if tools decode it: zstd with a larger window than RFC 9659
+//! allows, a large-window brotli stream, a second gzip member or zstd frame after the first.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -17,12 +18,12 @@ const BUFFER: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Comparison {
     Same,
-    /// The same up to the limit.
+    /// More bytes than the limit were the same. Those that follow were not compared.
     SameUpToLimit,
     Differs(Mismatch),
 }
 
-/// What is wrong with compressed content.
+/// What is wrong with compressed content. [`fmt::Display`] writes it as a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mismatch {
     OtherContent,
@@ -30,9 +31,9 @@ pub(crate) enum Mismatch {
     Shorter,
     Corrupt,
     Truncated,
-    /// There are bytes after its end.
+    /// Bytes follow the end of the compressed content.
     TrailingData,
-    /// Only its beginning was compared, and the file is older than the original.
+    /// Only the beginning was compared, and the compressed file is older than the original.
     Older,
 }
 
@@ -50,8 +51,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Decodes `compressed` and compares the result with `original`, until they differ or more than
-/// `limit` bytes were the same.
+/// Decodes `compressed` and compares the result with `original`: to the end, until the first
+/// difference, or until more than `limit` bytes were the same.
 ///
 /// # Errors
 ///
@@ -109,7 +110,7 @@ pub(crate) fn compare(
     Ok(Comparison::Differs(mismatch))
 }
 
-/// Fills `buffer` until it is full or `source` ends. Returns the number of bytes.
+/// Reads from `source` until `buffer` is full or `source` ends. Returns the number of bytes.
 fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

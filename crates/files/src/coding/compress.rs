@@ -1,17 +1,17 @@
-//! Compressing content on demand; [`super::compressed_cache`] has the results.
+//! Compresses content on demand. [`super::compressed_cache`] keeps the results.
 
 use std::io::{self, Read, Write};
 
 use super::codec::encode;
 use crate::options::codings::Coding;
 
-/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth,
-/// which is not worth decoding.
+/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth:
+/// then the client's work to decode it is not worth it.
 ///
 /// # Errors
 ///
-/// When the content can't be read, is not that long, or there is no memory for an encoder or its
-/// output.
+/// When the content can't be read or is shorter than `len`, or there is no memory for an encoder or
+/// its output.
 pub(crate) fn compress(
     coding: Coding,
     content: impl Read,
@@ -34,12 +34,13 @@ pub(crate) const fn max_compressed_len(len: usize) -> usize {
     len - len / 16
 }
 
-/// Bytes up to a limit. Writing fails beyond it, and when there is no memory.
+/// A buffer for up to `max_len` bytes. A write fails if it would exceed this, or if there is no
+/// memory.
 #[derive(Debug)]
 struct BoundedBuffer {
     bytes: Vec<u8>,
     max_len: usize,
-    /// Kept here, since not every encoder returns it.
+    /// The error of the first write that failed, kept here because not every encoder returns it.
     error: Option<io::ErrorKind>,
 }
 

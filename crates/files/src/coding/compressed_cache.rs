@@ -1,14 +1,17 @@
-//! The contents that were compressed on demand, shared by all shards and responses.
+//! A cache of contents that were compressed on demand, shared by all shards and responses.
 //!
 //! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
-//!   content outlives a lookup, a `touch`, and a deployment that changes nothing. If the ETag is
-//!   not made of the content, the identity of the file belongs to the key.
-//! - A budget limits the compressed contents of all folders together, as long as anything holds
-//!   them. When it is spent, the least used ones that are not being sent are evicted. If that is
-//!   not enough, the file is sent uncompressed.
-//! - A content that is evicted repeatedly is not compressed for a while: more is requested than
-//!   fits, and compressing it again for each request costs more than it saves.
-//! - If two shards need the same content, the job of the second waits for that of the first.
+//!   content stays valid after the file was looked up again, after a `touch`, and after a
+//!   deployment that changes nothing. If the ETag is not a hash of the content, the identity of the
+//!   file belongs to the key, too.
+//! - A budget limits the compressed contents of all folders together. A content counts until the
+//!   cache and all responses have dropped it. When the budget is spent, contents that were not used
+//!   lately and are not being sent are evicted. If that is not enough, the file is sent
+//!   uncompressed.
+//! - A content that was compressed repeatedly in a short time is not compressed for a while: it was
+//!   evicted in between, because more is requested than fits, and compressing it again for each
+//!   request costs more than it saves.
+//! - If two shards need the same content, the job of the second waits for the job of the first.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -29,11 +32,11 @@ pub(crate) const MIN_FILE_SIZE: u64 = 1024;
 /// Larger files are sent uncompressed: compressing this much takes 0.1 to 0.3 s.
 pub(crate) const MAX_FILE_SIZE: u64 = 8 * 1024 * 1024;
 
-/// The approximate overhead of a cached content, in bytes.
+/// The approximate memory of a cached content besides its bytes, in bytes.
 const CONTENT_OVERHEAD: u64 = 256;
 
-/// The maximum number of times that a content is compressed within [`REPEAT_PERIOD`]. For the rest
-/// of that period, the content is sent uncompressed unless it is cached.
+/// How often a content is compressed within [`REPEAT_PERIOD`] at most. After that, for the rest of
+/// the period, the content is sent uncompressed unless it is cached.
 const MAX_REPEATS: u32 = 2;
 
 /// The time over which [`MAX_REPEATS`] is counted.
@@ -46,14 +49,15 @@ const MAX_HISTORIES: usize = 8192;
 #[derive(Clone, Debug)]
 pub(crate) enum CompressionResult {
     Done(Arc<Compressed>),
-    /// It would hardly be smaller than the file.
+    /// The compressed content would hardly be smaller than the file.
     NotSmaller,
-    /// There is no memory for it now.
+    /// There is no memory to compress it now.
     Refused,
 }
 
 #[derive(Debug)]
 pub(crate) struct CompressedCache {
+    /// The budget for compressed contents.
     pub(crate) compressed: Arc<Budget>,
     /// The budget for the memory of compressors and decompressors at work.
     pub(crate) compressor_memory: Arc<Budget>,
@@ -75,6 +79,7 @@ struct History {
     /// How often it was compressed since the time in `since`.
     times: u32,
     since: Time,
+    /// Compressing it saves too little.
     not_smaller: bool,
 }
 
@@ -82,8 +87,8 @@ struct History {
 pub(crate) struct Key {
     pub(crate) folder: u32,
     pub(crate) etag: Box<str>,
-    /// The identity of the file, if its ETag is not a hash of the content: several files may have
-    /// the same ETag then.
+    /// The identity of the file, if its ETag is not a hash of the content: then another file may
+    /// have the same ETag.
     pub(crate) identity: Option<Identity>,
     pub(crate) coding: Coding,
 }
@@ -98,19 +103,22 @@ impl CompressedCache {
         }
     }
 
-    /// Returns a new folder number, for keys.
+    /// Returns the number of a new folder, for [`Key::folder`].
     pub(crate) fn add_folder(&self) -> u32 {
         let mut state = lock(&self.state);
         state.folders += 1;
         state.folders
     }
 
-    /// Whether files of this length are compressed: those that are worth it, and sure to fit.
+    /// Whether files of this length are compressed: it must be worth it, and the result must fit
+    /// into the budget with certainty.
     pub(crate) fn accepts(&self, len: u64) -> bool {
         (MIN_FILE_SIZE..=MAX_FILE_SIZE).contains(&len) && len <= self.compressed.total() / 4
     }
 
-    /// Whether the content may be compressed at `now`: not if that happened too often lately.
+    /// Whether the content may be compressed at `now`: not if it was compressed too often lately.
+    /// True also if it is cached or being compressed, because [`CompressedCache::get`] then uses
+    /// that.
     pub(crate) fn may_compress(&self, key: &Key, now: Time) -> bool {
         if self.in_progress.contains(key) {
             return true;
@@ -119,8 +127,8 @@ impl CompressedCache {
         state.contents.peek(key).is_some() || state.history(key, now).times < MAX_REPEATS
     }
 
-    /// The cached content, or the result of `compress`, which has at most `max_len` bytes and is
-    /// `None` if compressing saves too little. `now` is when the request arrived. Blocks.
+    /// The cached content, or else the result of `compress`: at most `max_len` bytes, or `None` if
+    /// compressing saves too little. `now` is when the request arrived. Blocks.
     ///
     /// # Errors
     ///
@@ -190,7 +198,7 @@ impl CompressedCache {
             if let Some(permit) = self.compressed.take_shared(amount) {
                 return Some(permit);
             }
-            // Dropped after the lock was released.
+            // The content is dropped after the lock was released.
             let dropped = lock(&self.state).evict()?;
             drop(dropped);
         }
@@ -198,6 +206,7 @@ impl CompressedCache {
 }
 
 impl State {
+    /// The history of a content, or an empty one if there is none or its period is over.
     fn history(&mut self, key: &Key, now: Time) -> History {
         let is_valid =
             |history: &History| history.not_smaller || now.since(history.since) < REPEAT_PERIOD;
@@ -205,14 +214,15 @@ impl State {
         known.unwrap_or(History { times: 0, since: now, not_smaller: false })
     }
 
-    /// Removes a content that is not being sent, and was not sent since the last check.
+    /// Removes a content that is not being sent, and was not sent since it was last considered for
+    /// eviction.
     fn evict(&mut self) -> Option<Compressed> {
         for _ in 0..self.contents.len() {
             let is_evictable =
                 |content: &Arc<Compressed>| !content.take_used() && content.is_unique();
             let (key, content) = self.contents.evict(is_evictable)?;
-            // Lookup entries can't reach the content any more, but a request may have just started
-            // to send it.
+            // Nobody can find the content here any more, but a request that found it before may
+            // just have started to send it. If so, it goes back.
             let content = match Arc::try_unwrap(content) {
                 Ok(content) if content.is_unique() => return Some(content),
                 Ok(content) => Arc::new(content),
@@ -242,8 +252,8 @@ fn is_available(bytes: u64) -> bool {
     usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
 }
 
-/// Takes memory of the budget for comparing a precompressed file with its original: for the largest
-/// window of a decoder, and its other state.
+/// Takes from the budget the memory for comparing a precompressed file with its original: the
+/// largest window of a decoder, and its other state.
 pub(crate) fn hold_for_comparing(compressor_memory: &Arc<Budget>) -> Option<Permit> {
     const WINDOWS: u64 = 20 * 1024 * 1024;
     compressor_memory.take_shared(WINDOWS).filter(|_| is_available(WINDOWS))

@@ -1,13 +1,13 @@
 //! Sends output: memory with `send` or `sendmsg`, files with `sendfile`. Where `sendfile` doesn't
-//! work, a file is read into the driver's buffer for input, and sent from it. Several short ranges
-//! of files are sent that way, too, with the bytes between them, such as the headers of frames: one
-//! `sendmsg` instead of two calls for each range.
+//! work, a file is read into the driver's receive buffer, and sent from there. Several short ranges
+//! of files are sent that way, too, together with the bytes between them, such as frame headers:
+//! one `sendmsg` instead of two calls for each range.
 //!
 //! `sendfile` waits for the disk if the content is not in the page cache. No flag prevents that.
 //! So a file on a disk is probed first, once per quantum, by reading the last byte of the
 //! quantum with `RWF_NOWAIT`: the kernel reads ahead in order, so the last page comes last.
-//! (`cachestat` also counts pages that are still being read, and is newer than the oldest Linux
-//! that we support.)
+//! (`cachestat` is no alternative: it also counts pages that are still being read, and is newer
+//! than the oldest Linux that we support.)
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
@@ -25,15 +25,15 @@ use crate::driver::{Driver, QUANTUM, SendStatus};
 /// response's head may have used part of the quantum, and another turn would cost more.
 const MAX_TAIL: u64 = 4 * 1024;
 
-/// At most this many bytes of files are read into the receive buffer and sent together: several
-/// whole ranges, if they are short.
+/// At most this many bytes of files are read into the receive buffer and sent together.
 const GATHERED: usize = 64 * 1024;
 
 /// One `sendmsg` takes at most this many slices.
 const MAX_SLICES: usize = 64;
 
-/// Whether to read a range of a file and send it with what is next to it. That saves two calls for
-/// each range, and a third where it would be probed. For longer ranges, the copy costs more.
+/// Whether to read a range of a file into memory and send it together with the parts around it.
+/// That saves two calls for each range, and a third one if the range would be probed. For longer
+/// ranges, the copy costs more than these calls.
 fn is_short(range: &FileRange) -> bool {
     let max = if range.source.access() == Access::Probe { 16 * 1024 } else { 8 * 1024 };
     range.len <= max
@@ -126,9 +126,10 @@ impl Epoll {
 
     /// Reads short ranges of files that are in the page cache, and sends them with the bytes in
     /// memory before and between them: about `max` bytes at most, and at most [`GATHERED`] of the
-    /// files. Returns what [`Epoll::send_memory`] does; `None` if it has read nothing.
+    /// files. Returns how many bytes were sent, and how many were offered. `None` if no range was
+    /// read.
     ///
-    /// What the socket doesn't take is read again for the next send.
+    /// Bytes of files that the socket doesn't take are read again for the next send.
     fn send_gathered(
         &mut self,
         fd: &OwnedFd,
@@ -150,8 +151,8 @@ impl Epoll {
     ) -> Option<(Result<usize, Errno>, usize)> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let (mut filled, mut has_file, mut more_follows) = (0, false, false);
-        // Only the beginning of the previous part was read: the part was longer than the room, or
-        // its file has become shorter.
+        // Only the beginning of the previous part was read: the part was longer than the free end
+        // of the buffer, or its file has become shorter.
         let mut is_cut = false;
         for part in out.parts(max) {
             let bytes = match part {
