@@ -1,4 +1,4 @@
-//! When the requests of a connection are due. This does not depend on the server.
+//! When the requests of a connection are due, however slowly the server responds.
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@ pub(crate) struct WorkerState {
     /// The number of this worker's first connection among those of all workers.
     pub(crate) first: usize,
     pub(crate) expected: ExpectedResponses,
-    /// The heads of the plan's requests, for HTTP/2. Made when they are first needed.
+    /// The heads of the plan's requests, for HTTP/2. Created when a connection first needs them.
     request_heads: OnceCell<RequestHeads>,
     pub(crate) stats: RefCell<Stats>,
     /// Requests that may still be sent.
@@ -37,7 +37,7 @@ pub(crate) struct WorkerState {
     /// The server has announced the end of a connection, but did not close it soon: from then on,
     /// the client closes such connections.
     pub(crate) client_closes: Cell<bool>,
-    /// The server has answered as one that speaks the target's protocol without TLS.
+    /// The server has answered in the protocol of the load, without TLS.
     pub(crate) is_understood: Cell<bool>,
     /// What a connection was waiting for when the load ended.
     pub(crate) unfinished: RefCell<Option<String>>,

@@ -4,8 +4,8 @@ use sockeye_proto::Fault;
 
 use super::{Message, Refusal, error_response};
 
-/// What a handler returns: a response, or a marker that the response follows later. Made by a
-/// [`Responder`](super::Responder).
+/// What a handler returns: a response, or a marker that the response follows later. A
+/// [`Responder`](super::Responder) makes it.
 #[derive(Debug)]
 #[must_use = "a handler returns it"]
 pub struct Answer(Option<Response>);
@@ -14,7 +14,7 @@ pub struct Answer(Option<Response>);
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) message: Message,
-    /// Why the connection ends, if it ends after this response anyway.
+    /// The fault with which the connection ends, if this response is the last on it.
     pub(super) fault: Option<Fault>,
 }
 
@@ -39,8 +39,8 @@ impl Answer {
         Self(Some(Response { message: error_response("internal", text), fault: Some(fault) }))
     }
 
-    /// The response; `None` if it follows later. Without an open promise it could never follow, so
-    /// the response is an error.
+    /// The response; `None` if it follows later. If the request has no open promise, none could
+    /// follow, so the response is an error.
     pub(super) fn into_response(self, has_promise: bool) -> Option<Response> {
         match self.0 {
             None if !has_promise => {

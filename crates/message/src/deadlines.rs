@@ -79,7 +79,7 @@ impl<H: Handler> Server<H> {
         body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        // A deadline may have passed at the same time.
+        // A deadline that has passed by now counts first: its request is cancelled.
         self.expire(turn)?;
         if let State::ExpectContent(incoming) = &mut self.state
             && incoming.request.take_ticket(ticket)
@@ -100,7 +100,7 @@ impl<H: Handler> Server<H> {
                 self.resume_reading(turn);
             }
         }
-        // A promise of a request that was already answered has no effect.
+        // A ticket of no request belongs to one that was already answered: it has no effect.
         self.end_if_done(turn)
     }
 

@@ -38,19 +38,19 @@ impl Id {
     /// Maximum length in bytes, as written.
     pub const MAX_LEN: usize = 256;
 
-    /// The id that is this number.
+    /// An id whose value is this number.
     #[must_use]
     pub fn number(number: u64) -> Self {
         Self(number.to_string().into())
     }
 
-    /// The id in JSON: a string has its quotes.
+    /// The id as JSON. That of a string includes its quotes.
     #[must_use]
     pub fn as_json(&self) -> &str {
         &self.0
     }
 
-    /// The number of an [`Id::number`].
+    /// The value of an [`Id::number`]. `None` if the id is a string, negative, or above `u64::MAX`.
     #[must_use]
     pub fn as_number(&self) -> Option<u64> {
         self.0.parse().ok()
@@ -188,7 +188,8 @@ impl Header {
         Ok(())
     }
 
-    /// Appends the header as JSON, its keys in Python's order and spacing.
+    /// Appends the header as JSON, with the keys in the order of the protocol's Python programs,
+    /// and with their spacing.
     pub fn write(&self, json: &mut Vec<u8>) {
         let order = if cfg!(target_endian = "big") { "big" } else { "little" };
         json.extend_from_slice(b"{\"byteorder\": \"");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use sockeye_http::{self as http_core, ws};
 use sockeye_proto::Budget;
 
-/// Larger content, in bytes, takes too long to parse on the event loop. The services that come with
-/// Sockeye parse it on another thread ([`Responder::run`](super::Responder::run)), and so should
-/// other handlers.
+/// Content of more bytes than this takes too long to parse on the event loop. The services that
+/// come with Sockeye parse it on another thread ([`Responder::run`](super::Responder::run)). Other
+/// handlers should do the same.
 pub const LARGE_CONTENT: usize = 64 * 1024;
 
 /// Limits and timeouts of one connection. The defaults are safe for unknown peers.
@@ -62,8 +62,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits of HTTP for these limits of messages. Those on the size of a request's head are
-    /// HTTP's defaults.
+    /// These limits as limits of the HTTP server. Its limits on the size of a request's head are
+    /// the defaults.
     #[must_use]
     pub fn http(&self) -> http_core::Limits {
         http_core::Limits {
@@ -75,8 +75,8 @@ impl Limits {
         }
     }
 
-    /// The limits of WebSockets for these limits of messages: a message may have a header and
-    /// content. The others are the defaults.
+    /// These limits as limits of WebSockets: a message may contain a header and content of the
+    /// maximum sizes. The other limits are the defaults.
     #[must_use]
     pub fn websocket(&self) -> ws::Limits {
         let content = usize::try_from(self.content).unwrap_or(usize::MAX);

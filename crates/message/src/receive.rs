@@ -120,7 +120,7 @@ pub(super) struct IncomingRequest {
 }
 
 impl IncomingRequest {
-    /// When the request times out, or its deadline passes.
+    /// When the request times out or its deadline passes, whichever comes first.
     pub(super) fn until(&self) -> Time {
         let timeout = if self.paused { Time::NEVER } else { self.timeout };
         match self.receiver {

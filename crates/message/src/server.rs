@@ -153,7 +153,7 @@ impl<H: Handler> Server<H> {
             let IncomingRequest { request, receiver, .. } = *incoming;
             let has_more = input.len() > piece.len();
             match receiver {
-                // Only a connection that stays open discards content.
+                // `true`, because content is discarded only if the connection stays open after it.
                 Receiver::Discard(_) => self.next_frame(true, has_more, turn)?,
                 _ => self.answer(request, has_more, turn, |handler, responder| {
                     receiver.finish(handler, responder)
@@ -324,7 +324,8 @@ impl<H: Handler> Protocol for Server<H> {
         }
         Ok(match &self.state {
             State::ExpectContent(incoming) if incoming.paused => Consumed::pause(used),
-            // Without the pause, the end of input would end the connection before its responses.
+            // A pause, because otherwise the end of input would end the connection before the
+            // responses.
             State::ExpectCapacity | State::ExpectResponses(_) => Consumed::pause(used),
             _ => Consumed::more(used),
         })

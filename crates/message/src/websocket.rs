@@ -4,8 +4,9 @@
 //! frame: its header's length, its header, its content. Responses are of the same kind, except that
 //! what isn't JSON in UTF-8 is always binary.
 //!
-//! Requests with an id are answered as their responses become ready. After one without an id,
-//! nothing is read until it is answered, so that its response is the next one without an id.
+//! Requests with an id are answered as soon as their responses are ready, in any order. After a
+//! request without an id, nothing is read until it is answered. So responses without an id arrive
+//! in the order of their requests.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -86,7 +87,8 @@ impl<H: Handler> WebSocket<H> {
             let mode = handler.content_mode(&header);
             let mut receiver =
                 Receiver::new(mode, header, &rules.limits, self.client, self.is_shared);
-            // A pause has no effect after the last piece, which this is.
+            // The result is ignored: a pause has no effect after the last piece, and this is the
+            // only one.
             receiver.take(content, handler, responder(socket, &mut waiting));
             receiver.finish(handler, responder(socket, &mut waiting))
         };
@@ -212,12 +214,12 @@ impl<H: Handler> ws::Handler for WebSocket<H> {
     }
 
     fn on_delivery(&mut self, ticket: Ticket, body: Settled, socket: &mut Socket<'_, '_>) {
-        // A promise of a request that was already answered has no effect.
+        // A ticket of no request belongs to one that was already answered: it has no effect.
         let Some(at) = self.pending.iter_mut().position(|one| one.request.take_ticket(ticket))
         else {
             return;
         };
-        // A deadline may have passed at the same time.
+        // A deadline that has passed by now counts first: its request is cancelled.
         self.on_deadline(socket);
         let mut waiting = self.pending.remove(at);
         let waiting = if waiting.is_pending() {
@@ -253,7 +255,7 @@ impl<H: Handler> ws::Handler for WebSocket<H> {
         self.proceed(socket);
     }
 
-    /// Answers what is in flight before it closes.
+    /// Answers the requests in flight, then closes the WebSocket.
     fn on_drain(&mut self, socket: &mut Socket<'_, '_>) {
         self.is_draining = true;
         self.proceed(socket);

@@ -26,7 +26,8 @@ impl ResponseReader for EchoReader {
         if piece.len() < remaining {
             return Ok((piece.len(), None));
         }
-        // The content was compared with the request: an echo's `ExpectedResponse` has no content.
+        // `end` must not compare again: the content was compared with the request, and an echo's
+        // `ExpectedResponse` has no content.
         let content = self.content.end(&RequestContext { expected: None, ..context });
         let (error, learned) = match context.expected {
             Some(expected) => (expected.error.clone(), None),

@@ -15,9 +15,10 @@ pub(crate) struct HttpReader {
     length: Option<u64>,
     interim: u32,
     content: Content,
-    /// What the head looks like, if none was expected.
+    /// The form of the head, if no response was expected: that of later responses is compared with
+    /// it.
     template: Option<HeadTemplate>,
-    /// Where that response redirects to.
+    /// The URL to which the response redirects, if no response was expected.
     location: Option<String>,
 }
 

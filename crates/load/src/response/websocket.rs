@@ -14,7 +14,7 @@ pub(crate) enum Received {
     Message { len: u64, is_echo: bool },
     /// The payload of a ping.
     Ping(Vec<u8>),
-    /// The code of a close frame, and its reason.
+    /// The code and the reason of a close frame.
     Close(CloseCode, String),
 }
 
@@ -40,8 +40,8 @@ struct OtherFrames {
 
 impl WebSocketReader {
     /// Reads `input`. `request` is the oldest one without a response. Returns the bytes consumed,
-    /// and what was read: `None` if more bytes are needed. Until then, call it again with the other
-    /// bytes.
+    /// and what was read: `None` if it is incomplete. Then the next call gets the bytes that follow
+    /// the consumed ones.
     pub(crate) fn read(
         &mut self,
         input: &[u8],
