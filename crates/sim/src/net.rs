@@ -82,10 +82,12 @@ pub(crate) struct Audit {
 /// The network.
 pub(crate) struct Net {
     pub(crate) now: Time,
+    /// The time of day at [`Time::ZERO`].
     start: WallTime,
     pub(crate) rng: Rng,
     pub(crate) faults: Faults,
     queue: BTreeMap<(Time, u64), ScheduledEvent>,
+    /// The number of events scheduled so far: orders events that are due at the same time.
     serial: u64,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) listeners: Vec<ListenerState>,
@@ -97,6 +99,7 @@ pub(crate) struct Net {
     pub(crate) progress: u64,
     /// Number of injected faults.
     pub(crate) injected: u64,
+    /// See [`Net::trace`].
     trace: u64,
 }
 
@@ -105,6 +108,7 @@ impl Net {
         Self {
             // Not zero, so that code that mistakes a time for a duration fails.
             now: Time::ZERO + Duration::from_secs(1000),
+            // 2015-10-21T07:28:00Z.
             start: WallTime::from_secs(1_445_412_480),
             rng: Rng::new(seed),
             faults,
@@ -117,6 +121,7 @@ impl Net {
             audit: Audit { open: Vec::new(), limits: Vec::new(), violations: Vec::new() },
             progress: 0,
             injected: 0,
+            // The initial value of FNV-1a.
             trace: 0xCBF2_9CE4_8422_2325,
         }
     }

@@ -16,8 +16,8 @@ pub trait Owner {
     /// How many bytes of unused input a session may hold. A session with more fails.
     fn max_unused_input(&self) -> usize;
 
-    /// The stream of another session that the session runs in: its turns carry this number, and so
-    /// do the messages to it. 0 if it has a connection of its own.
+    /// The number of the stream in which the session runs. The session's turns and the messages to
+    /// it carry this number. 0 if the session runs in no stream of another session.
     fn stream(&self) -> u32 {
         0
     }
