@@ -13,7 +13,8 @@ use sockeye_proto::Reason;
 
 use crate::websocket_request::{WebSocketOpening, WebSocketRequest};
 
-/// A load. It always ends, even with [`Until::Requests`] and a server that has stopped.
+/// A load. It always ends: with [`Until::Requests`], it is abandoned if the server stops
+/// responding.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The protocol.
@@ -169,7 +170,7 @@ pub(crate) struct Http2Request {
     pub(crate) method: String,
     pub(crate) authority: String,
     pub(crate) path: String,
-    /// Further fields, in order.
+    /// The header fields besides the pseudo-header fields, in order.
     pub(crate) fields: Vec<(String, Vec<u8>)>,
     pub(crate) content: Option<Bytes>,
 }

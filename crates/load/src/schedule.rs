@@ -8,7 +8,7 @@ use sockeye_proto::Time;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     start: Time,
-    /// In nanoseconds. Fractions keep the rate from drifting.
+    /// In nanoseconds. Not rounded to whole ones, so that the rate doesn't drift.
     gap: f64,
     sent: u64,
 }

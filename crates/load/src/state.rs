@@ -11,8 +11,8 @@ use crate::plan::{Http2Request, Plan};
 use crate::schedule::Schedule;
 use crate::stats::Stats;
 
-/// A load with a number of requests is abandoned after too many consecutive connections without a
-/// response: in one worker, more than this times the worker's number of connections.
+/// With `Until::Requests`, a worker gives up after too many consecutive connections without a
+/// response: more than this number times the worker's number of connections.
 const MAX_UNRESPONSIVE: u64 = 10;
 
 #[derive(Debug)]

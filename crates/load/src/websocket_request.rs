@@ -64,7 +64,8 @@ impl WebSocketOpening {
     }
 }
 
-/// Random bytes: hashes with the random keys that the system gives to this process.
+/// Random bytes: hashes with the keys of [`RandomState`], which come from the system's random
+/// numbers.
 fn random_bytes() -> [u8; 16] {
     let hash = |input: u8| u128::from(RandomState::new().hash_one(input));
     (hash(0) << 64 | hash(1)).to_le_bytes()

@@ -25,7 +25,7 @@ impl Answer {
         Self(Some(Response { message, fault: None }))
     }
 
-    /// The peer is at fault.
+    /// An error response to a request that the peer got wrong: the fault is the peer's.
     pub(super) fn refusal(refusal: Refusal) -> Self {
         Self(Some(Response {
             message: error_response(refusal.code, &refusal.reason),
@@ -33,7 +33,7 @@ impl Answer {
         }))
     }
 
-    /// We are at fault.
+    /// An error response with the code `internal`: the fault is ours.
     pub(super) fn failure(text: &str) -> Self {
         let fault = Fault::ours("internal", format!("could not answer: {text}"));
         Self(Some(Response { message: error_response("internal", text), fault: Some(fault) }))

@@ -53,6 +53,7 @@ impl<H: Handler> Server<H> {
             }
             request.expired = true;
             self.handler.on_cancelled(request.number);
+            // The connection is idle from now on, if no other response is pending.
             if let State::ExpectFrame { until } = &mut self.state {
                 *until = idle_until;
             } else if !request.keeps_connection() {
@@ -112,6 +113,8 @@ impl<H: Handler> Server<H> {
         body: Settled,
         turn: &mut Turn<'_>,
     ) -> Option<PendingRequest> {
+        // The response was given up. The request counts as in flight until all of its work has
+        // ended.
         if request.expired {
             return Some(request).filter(|request| !request.tickets.is_empty());
         }

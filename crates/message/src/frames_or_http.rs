@@ -109,6 +109,7 @@ pub struct FramesOrHttp<H> {
     expects: Expects,
     /// When the connection times out.
     timeout_at: Time,
+    /// Passed on to the detected protocol.
     stop: Stop,
     /// `None` once the protocol is detected.
     handler: Option<H>,

@@ -64,7 +64,8 @@ impl<H: Handler> Server<H> {
         self.frames_until.min(turn.now() + self.limits.idle_timeout)
     }
 
-    /// While the server drains, frames that begin within the grace period are still answered.
+    /// If the server drains, starts the grace period: frames that begin within it are still
+    /// answered.
     fn begin_grace(&mut self, turn: &Turn<'_>) {
         if self.is_draining() {
             self.frames_until = turn.now() + DRAIN_GRACE;
@@ -261,7 +262,7 @@ impl<H: Handler> Server<H> {
     ) -> Result<(), Fault> {
         let Some(incoming) = self.state.take_incoming() else { return Ok(()) };
         match incoming.receiver {
-            // It was answered or cancelled.
+            // The request was answered or cancelled already.
             Receiver::Discard(_) => self.finish(Err(refusal.fault()), turn),
             _ => self.refuse(refusal, Some(&incoming.request), turn),
         }

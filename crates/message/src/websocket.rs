@@ -115,8 +115,8 @@ impl<H: Handler> WebSocket<H> {
         self.send(error_response(refusal.code, &refusal.reason), waiting, socket);
     }
 
-    /// The deadline has passed. A response with an id is left out. Those without one are matched by
-    /// their order, so none may be missing.
+    /// Ends a request whose deadline has passed. If it has an id, it gets no response. Otherwise it
+    /// gets an error: responses without an id are matched by their order, so none may be missing.
     fn expire(&self, waiting: &WaitingRequest, socket: &mut Socket<'_, '_>) {
         self.shared.handler.borrow_mut().on_cancelled(waiting.request.number);
         if waiting.request.id.is_none() {
@@ -152,7 +152,8 @@ impl<H: Handler> WebSocket<H> {
             || request::is_at_limit(requests, &self.shared.rules.limits)
     }
 
-    /// Resumes or pauses reading, or closes the WebSocket if it drains and all is answered.
+    /// Resumes or pauses reading, or closes the WebSocket if the server drains and every request is
+    /// answered.
     fn proceed(&self, socket: &mut Socket<'_, '_>) {
         if self.is_draining && !self.pending.iter().any(WaitingRequest::is_pending) {
             socket.close(CloseCode::GOING_AWAY, "");
@@ -199,7 +200,7 @@ fn read_binary<'m>(bytes: &'m [u8], limits: &Limits) -> Result<(Header, &'m [u8]
     Ok((header, content))
 }
 
-/// The content that a text message can have: JSON in UTF-8.
+/// The content as text, if a text message can carry it: only JSON in UTF-8.
 fn text_of(message: &Message) -> Option<&str> {
     let is_utf8 = Encoding::of(&message.content_encoding) == Some(Encoding::Utf8);
     (message.is_json() && is_utf8).then(|| str::from_utf8(&message.content).ok())?

@@ -223,7 +223,7 @@ impl Budget {
         self.reports.report(now)
     }
 
-    /// The reports of [`Budget::report`].
+    /// The limiter that [`Budget::report`] uses.
     #[must_use]
     pub fn reports(&self) -> &ReportLimiter {
         &self.reports
@@ -283,7 +283,8 @@ impl State {
         }
     }
 
-    /// Counts one permit for the resource less. Returns whether the client still has another one.
+    /// Removes one of the client's permits for the resource from the count. Returns whether the
+    /// client still has another one.
     fn is_used_after(&mut self, client: Option<Client>, resource: Option<NonZeroU32>) -> bool {
         let Some(key) = client.zip(resource) else { return false };
         self.uses.subtract(key, 1);

@@ -29,7 +29,8 @@ pub struct Output {
     plain: Vec<u8>,
     /// How many of the plain bytes are sent.
     sent: usize,
-    // Invariant: `at` ascends, from at least `sent` to at most `plain.len()`.
+    // Invariant: the positions `at` of the pieces ascend, from at least `sent` to at most
+    // `plain.len()`.
     pieces: VecDeque<Piece>,
     /// Unsent bytes of the shared pieces.
     shared_bytes: usize,
@@ -102,7 +103,8 @@ impl Output {
         self.push(PieceData::File { range, goes_on });
     }
 
-    /// Holds `permit` until the next shared bytes or range of a file are sent or dropped.
+    /// Attaches `permit` to the piece that is appended next, which is shared bytes or a range of a
+    /// file. It is held until that piece is sent or dropped.
     pub fn hold(&mut self, permit: Permit) {
         self.permit = Some(permit);
     }

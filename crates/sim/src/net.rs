@@ -56,7 +56,9 @@ pub(crate) enum ScheduledEvent {
 
 /// What accepts a listener's connections.
 pub(crate) enum Acceptor {
+    /// A shard. `id` is `None` until its driver watches the listener.
     Driver { poller: usize, id: Option<u32> },
+    /// A scripted peer, which runs this script on each connection.
     Script(Script),
 }
 
@@ -64,6 +66,7 @@ pub(crate) enum Acceptor {
 pub(crate) struct ListenerState {
     pub(crate) target: Target,
     pub(crate) acceptor: Acceptor,
+    /// Connections that wait to be accepted.
     pub(crate) queue: VecDeque<EndpointId>,
     pub(crate) open: bool,
 }
@@ -86,6 +89,7 @@ pub(crate) struct Net {
     start: WallTime,
     pub(crate) rng: Rng,
     pub(crate) faults: Faults,
+    /// The scheduled events, by the time at which they are due and their serial number.
     queue: BTreeMap<(Time, u64), ScheduledEvent>,
     /// The number of events scheduled so far: orders events that are due at the same time.
     serial: u64,

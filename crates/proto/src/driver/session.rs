@@ -250,8 +250,9 @@ impl Session {
         self.protocol.is_none()
     }
 
-    /// Whether the protocol has written or asked for something since the last call of this method.
-    /// If so, flush the session, and read if [`Session::wants_input`].
+    /// Whether the protocol has written output, or asked for something by a method of
+    /// [`Turn`](crate::Turn), since the last call of this method. If so, flush the session, and
+    /// read if [`Session::wants_input`].
     #[inline]
     pub fn take_changed(&mut self) -> bool {
         mem::take(&mut self.is_changed)
