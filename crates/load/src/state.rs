@@ -53,9 +53,10 @@ pub(crate) struct WorkerState {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) established: bool,
-    /// When it was last opened.
+    /// When the connection was last opened.
     pub(crate) opened: Time,
-    /// When its requests are due, if there is a rate. `None` until it is first established.
+    /// When the connection's requests are due, if there is a rate. `None` until the connection is
+    /// first established.
     pub(crate) schedule: Option<Schedule>,
 }
 
@@ -63,7 +64,7 @@ pub(crate) struct Slot {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClosedConnection {
     pub(crate) number: usize,
-    /// It ended without a response, so it is reopened after a delay.
+    /// The connection ended without a response, so it is reopened after a delay.
     pub(crate) no_response: bool,
 }
 

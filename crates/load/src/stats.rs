@@ -26,7 +26,7 @@ pub struct Stats {
     pub received: u64,
     /// Bytes sent.
     pub sent: u64,
-    /// For HTTP, responses by the first digit of their status; at 1, interim responses.
+    /// For HTTP, responses by the first digit of their status. Interim responses count at index 1.
     pub statuses: [u64; 6],
     /// Connections that were established.
     pub connected: u64,

@@ -26,7 +26,7 @@ const MAX_FINISH_TIME: Duration = Duration::from_secs(1);
 /// A worker's part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// The number of its first connection among those of all workers.
+    /// The number of this worker's first connection among those of all workers.
     first: usize,
     connections: usize,
     /// Number of requests to send; `u64::MAX` with [`Until::Time`].

@@ -80,7 +80,7 @@ impl<H: Handler> Server<H> {
         body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        // A deadline that has passed by now counts first: its request is cancelled.
+        // First cancels the requests whose deadlines have passed by now.
         self.expire(turn)?;
         if let State::ExpectContent(incoming) = &mut self.state
             && incoming.request.take_ticket(ticket)
@@ -101,7 +101,7 @@ impl<H: Handler> Server<H> {
                 self.resume_reading(turn);
             }
         }
-        // A ticket of no request belongs to one that was already answered: it has no effect.
+        // If no request has this ticket, its request was answered already, and nothing happens.
         self.end_if_done(turn)
     }
 
@@ -142,7 +142,7 @@ impl<H: Handler> Server<H> {
         let responder = Responder::frames(turn, &self.peer, &mut incoming.request);
         let answer = self.handler.on_settled(ticket, body, responder);
         incoming.resume(&self.limits, turn);
-        // When more content arrives, the handler may make more promises.
+        // `true`, because the handler may make more promises when more content arrives.
         let Some(response) = answer.into_response(true) else { return Ok(()) };
         let Some(mut incoming) = self.state.take_incoming() else { return Ok(()) };
         let fault = self.write(response, &incoming.request, turn);

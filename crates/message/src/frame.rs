@@ -8,18 +8,19 @@ use sockeye_proto::{Output, Permit};
 use super::peer_protocol::PeerProtocol;
 use super::{Header, Limits, Refusal};
 
-/// Bytes of the length in front of a header.
+/// Size of the length in front of a header, in bytes.
 const LENGTH_SIZE: usize = 2;
 
-/// Content of up to this many bytes is copied to its header: one piece is cheaper to send than two.
+/// Content of up to this many bytes is copied behind its header: one piece of output is cheaper to
+/// send than two.
 const MAX_COPIED: usize = 1024;
 
 /// Bytes of content that a message may hold without charge to its client. Over HTTP/2, where a
 /// connection can have many messages at a time, all content is charged.
 pub(super) const UNCHARGED: usize = 64 * 1024;
 
-/// Reads the header at the front of `input`. Returns it and the number of bytes before the content;
-/// `None` when more bytes are needed.
+/// Reads the header at the front of `input`. Returns the header and the number of bytes before the
+/// content; `None` when more bytes are needed.
 ///
 /// # Errors
 ///

@@ -4,7 +4,7 @@ use sockeye_proto::{Abandoned, Peer, Ticket};
 
 use super::{Answer, Header, Message, Responder};
 
-/// The result of a promise that is settled.
+/// The result of a promise: its message, or that it was abandoned.
 pub type Settled = Result<sockeye_proto::Message, Abandoned>;
 
 /// How a handler takes the content of a request.

@@ -56,8 +56,8 @@ impl<'r, 't> Responder<'r, 't> {
     }
 
     /// Sends no response yet. When a promise of this responder is settled,
-    /// [`Handler::on_settled`](super::Handler::on_settled) is called to return it. If all content
-    /// has arrived and there is no open promise, the response is the error `internal`.
+    /// [`Handler::on_settled`](super::Handler::on_settled) is called to return the response. If all
+    /// content has arrived and there is no open promise, the response is the error `internal`.
     pub fn later(self) -> Answer {
         Answer::LATER
     }

@@ -49,7 +49,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Sets whether the server is stopping, and how far.
+    /// Sets which events of a stopping server the connection has got.
     pub(super) fn stopping(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
@@ -116,7 +116,8 @@ impl<H: Handler> Server<H> {
     ) -> Result<usize, Fault> {
         let mode = self.handler.content_mode(&header);
         let len = header.content_length;
-        // Fast path: all of the content is here, and it is too short to have too many values.
+        // Fast path: all of the content is here, and it is too short to exceed the limit on JSON
+        // values.
         if mode == ContentMode::Whole
             && len <= (rest.len() as u64).min(self.limits.json_nodes as u64)
         {
@@ -325,8 +326,8 @@ impl<H: Handler> Protocol for Server<H> {
         }
         Ok(match &self.state {
             State::ExpectContent(incoming) if incoming.paused => Consumed::pause(used),
-            // A pause, because otherwise the end of input would end the connection before the
-            // responses.
+            // Pauses, since the end of input is not reported during a pause: it would end the
+            // connection before the responses are written.
             State::ExpectCapacity | State::ExpectResponses(_) => Consumed::pause(used),
             _ => Consumed::more(used),
         })

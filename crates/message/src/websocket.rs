@@ -215,12 +215,12 @@ impl<H: Handler> ws::Handler for WebSocket<H> {
     }
 
     fn on_delivery(&mut self, ticket: Ticket, body: Settled, socket: &mut Socket<'_, '_>) {
-        // A ticket of no request belongs to one that was already answered: it has no effect.
+        // If no request has this ticket, its request was answered already, and nothing happens.
         let Some(at) = self.pending.iter_mut().position(|one| one.request.take_ticket(ticket))
         else {
             return;
         };
-        // A deadline that has passed by now counts first: its request is cancelled.
+        // First cancels the requests whose deadlines have passed by now.
         self.on_deadline(socket);
         let mut waiting = self.pending.remove(at);
         let waiting = if waiting.is_pending() {

@@ -131,8 +131,8 @@ impl Budget {
         Permit { budget, client, in_total: true, resource: None, amount: 1 }
     }
 
-    /// Waits until `client` may take 1. The promise is fulfilled with the [`Permit`]. Returns its
-    /// ticket, or `None` if too many wait already, or if the total is 0.
+    /// Queues `client` for a permit of amount 1, with which the promise is fulfilled. Returns the
+    /// promise's ticket; `None` if too many requests wait already, or if the total is 0.
     pub fn wait(
         self: &Arc<Self>,
         client: Client,
@@ -153,7 +153,7 @@ impl Budget {
         Some(ticket)
     }
 
-    /// Gives permits to those that wait, as long as the budget allows it.
+    /// Gives permits to waiting clients, as long as the budget allows it.
     fn serve_waiting(self: &Arc<Self>) {
         while let Some((client, promise)) = self.change(State::next_waiting) {
             // If nobody wants this permit any more, dropping it serves the next client.
@@ -186,8 +186,8 @@ impl Budget {
         self.permit(None, true, amount)
     }
 
-    /// Charges `client` with `amount` of something that is in the total already, if its share
-    /// allows it.
+    /// Charges `client` with `amount` of something that is in the total already, if the client's
+    /// share allows it.
     pub fn charge(self: &Arc<Self>, client: Client, amount: u64) -> Option<Permit> {
         self.permit(Some(client), false, amount)
     }

@@ -2,8 +2,8 @@
 //!
 //! A protocol appends. An owner takes from the front with [`Output::part`], [`Output::slices`] and
 //! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice.
-//! [`Turn::is_full`](crate::Turn::is_full) says when an output is full: it also counts what is in
-//! flight.
+//! [`Turn::is_full`](crate::Turn::is_full) says whether an output is full. Bytes in flight count,
+//! too.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

@@ -1,4 +1,4 @@
-//! Reads the responses of an echo server: the bytes of each request.
+//! Reads the responses of an echo server, each of which has the bytes of its request.
 
 use super::parts::{BadResponse, Content, Extent, RequestContext, Response, ResponseReader};
 use crate::expected::ExpectedResponse;
@@ -17,7 +17,8 @@ impl ResponseReader for EchoReader {
         let sent = context.request.wire(context.last);
         let remaining = sent.len() - self.content.len as usize;
         let piece = &input[..input.len().min(remaining)];
-        // Without `verify`, only the first response is compared, to know that the server echoes.
+        // Without `verify`, only the first response is compared, to find out whether the server
+        // echoes.
         if context.plan.verify || context.expected.is_none() {
             self.content.compare(piece, sent);
         } else {

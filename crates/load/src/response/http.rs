@@ -15,10 +15,10 @@ pub(crate) struct HttpReader {
     length: Option<u64>,
     interim: u32,
     content: Content,
-    /// The form of the head, if no response was expected: that of later responses is compared with
-    /// it.
+    /// If no response was expected: the template of this head, with which the heads of later
+    /// responses are compared.
     template: Option<HeadTemplate>,
-    /// The URL to which the response redirects, if no response was expected.
+    /// If no response was expected: the URL to which this one redirects.
     location: Option<String>,
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// Bytes of content.
     pub(crate) content_len: u64,
-    /// The text of the error, if the response is one.
+    /// The text of the error, if the response is an error.
     pub(crate) error: Option<String>,
     /// The content is not what was expected.
     pub(crate) mismatch: bool,

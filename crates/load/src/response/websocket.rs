@@ -1,4 +1,4 @@
-//! Reads what a WebSocket server sends: echoes of the messages that it was sent, or anything else.
+//! Reads what a WebSocket server sends: echoes of the messages that it received, or anything else.
 
 use std::mem;
 
@@ -116,7 +116,7 @@ impl OtherFrames {
             if header.is_compressed {
                 return Err(bad("sent a compressed frame without having agreed on it"));
             }
-            // At most `max_content`, which fits into memory.
+            // `header.len` is at most `max_content`, which fits into memory.
             let Some(payload) = self.bytes.get(start..start + header.len as usize) else {
                 return Ok(None);
             };

@@ -9,8 +9,9 @@ pub trait Owner {
     /// The context of a call, in a session with `peer`.
     fn context(&self, peer: &Peer) -> Context<'_>;
 
-    /// The high-water mark in bytes: a session that holds this much output gets no input. Below a
-    /// quarter of it, a protocol that asked for room gets [`Event::Room`](crate::Event::Room).
+    /// The high-water mark in bytes: a session that holds this much output gets no input. At a
+    /// quarter of it or less, a protocol that asked for room gets
+    /// [`Event::Room`](crate::Event::Room).
     fn high_water(&self) -> usize;
 
     /// How many bytes of unused input a session may hold. A session with more fails.
@@ -34,7 +35,7 @@ pub trait Owner {
     /// Applies [`Turn::limit_unsent`](crate::Turn::limit_unsent) to the session with this key.
     fn limit_unsent(&mut self, key: Key, bytes: u32);
 
-    /// Runs a call into the protocol. Returns `None` if it panicked. An owner may let panics
+    /// Runs a call into the protocol. Returns `None` if the protocol panicked, or lets the panic
     /// through.
     fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T>;
 }

@@ -10,7 +10,7 @@ use crate::{Access, FileRange, Permit, Validity};
 /// Shared bytes or a range of a file, and its position among the plain bytes.
 #[derive(Debug)]
 pub(super) struct Piece {
-    /// How many bytes of `Output::plain` come before it.
+    /// How many bytes of `Output::plain` come before this piece.
     pub(super) at: usize,
     pub(super) data: PieceData,
     /// Held until the piece is sent.
