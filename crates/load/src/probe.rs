@@ -58,12 +58,15 @@ pub fn probe(plan: &Plan, targets: &[Target]) -> Result<Probe, ProbeError> {
     Err(error)
 }
 
+/// Sends the plan's requests to one target. Returns the responses to expect.
 fn probe_target(
     plan: &Plan,
     target: &Target,
     started: Instant,
 ) -> Result<ExpectedResponses, ProbeError> {
     let max = plan.max_per_connection();
+    // For each request: the response on a connection that stays open, and that to the last request
+    // of a connection.
     let mut expected = vec![[None, None]; plan.requests.len()];
     if max > 1 {
         // All requests in order on one connection, as in the load.

@@ -7,9 +7,11 @@ use sockeye_proto::Time;
 /// The schedule of one connection: request `n` is due at `start + n × gap`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
+    /// When the first request is due.
     start: Time,
     /// In nanoseconds. Not rounded to whole ones, so that the rate doesn't drift.
     gap: f64,
+    /// How many requests were sent.
     sent: u64,
 }
 

@@ -75,6 +75,7 @@ impl HttpError {
         Self { refusal, fields: Fields::new(), json: JsonName::default() }
     }
 
+    /// Adds a field to the response.
     fn with(mut self, name: &str, value: &str) -> Self {
         let _ = self.fields.push(name, value.as_bytes());
         self
@@ -288,6 +289,7 @@ fn response_status(message: &Message) -> Status {
     status.unwrap_or(Status::OK)
 }
 
+/// The status of an error response with this code.
 fn status_for_code(code: &str) -> Status {
     match code {
         "bad_header" | "bad_content" | "bad_request" | "incomplete" => Status::BAD_REQUEST,

@@ -34,6 +34,7 @@ pub struct Budget {
 struct State {
     total: u64,
     used: u64,
+    /// How much each client holds.
     by_client: Counts<Client>,
     /// How many permits of [`Budget::take_once`] a client has for a resource.
     uses: Counts<(Client, NonZeroU32)>,

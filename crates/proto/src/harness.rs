@@ -86,6 +86,7 @@ impl Owner for TestOwner {
     }
 }
 
+/// What promises and remotes have sent, until it is delivered.
 #[derive(Default)]
 struct Envelopes(Mutex<Vec<Envelope>>);
 
@@ -104,6 +105,7 @@ impl MailboxSender for Envelopes {
     }
 }
 
+/// The jobs of the protocol, until they run.
 #[derive(Default)]
 struct Jobs(Mutex<Vec<Job>>);
 

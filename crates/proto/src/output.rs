@@ -26,6 +26,7 @@ pub struct Mark(pub u64);
 /// their own. Plain bytes are the most common and cost least: they are only copied into one buffer.
 #[derive(Debug, Default)]
 pub struct Output {
+    /// The plain bytes. Sent bytes stay in front until they are dropped.
     plain: Vec<u8>,
     /// How many of the plain bytes are sent.
     sent: usize,
@@ -397,6 +398,7 @@ impl Output {
     /// Drops sent bytes from the plain buffer. Moves the unsent bytes only if at least as many are
     /// dropped, so that the cost per byte is constant.
     fn drop_sent(&mut self) {
+        // With fewer sent bytes than this, moving the unsent ones is not worth the cost.
         const MIN_DROP: usize = 16 * 1024;
         if self.is_empty() {
             self.plain.clear();

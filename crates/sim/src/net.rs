@@ -240,6 +240,7 @@ impl Net {
         }
     }
 
+    /// Reports to a listener's driver that connections wait to be accepted.
     pub(crate) fn report_listener(&mut self, listener: usize) {
         if let ListenerState {
             acceptor: Acceptor::Driver { poller, id: Some(id) },

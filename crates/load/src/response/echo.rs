@@ -3,6 +3,7 @@
 use super::parts::{BadResponse, Content, Extent, RequestContext, Response, ResponseReader};
 use crate::expected::ExpectedResponse;
 
+/// Reads the responses of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct EchoReader {
     content: Content,

@@ -7,6 +7,7 @@ use super::parts::{
 };
 use crate::expected::ExpectedResponse;
 
+/// Reads the responses of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct HttpReader {
     responses: client::ResponseReader,

@@ -65,6 +65,7 @@ impl WebSocketReader {
         self.read_other(input, request, max_content)
     }
 
+    /// Slow path: the input is not the expected frame, or goes on differently than that.
     #[cold]
     fn read_other(
         &mut self,
@@ -74,6 +75,7 @@ impl WebSocketReader {
     ) -> Result<(usize, Option<Received>), BadResponse> {
         let mut other = self.other.take().unwrap_or_default();
         if let Some(request) = request {
+            // The bytes that matched so far belong to the frame, too.
             let matched = mem::take(&mut self.matched);
             other.bytes.extend_from_slice(&request.echo[..matched]);
         }
@@ -97,6 +99,7 @@ impl WebSocketReader {
 }
 
 impl OtherFrames {
+    /// Reads the next message, ping or close frame; `None` if it is incomplete.
     fn read(
         &mut self,
         request: Option<&WebSocketRequest>,

@@ -284,6 +284,7 @@ impl Session {
         let unsent = out.unsent();
         let mut effects = Effects::default();
         let mut context = owner.context(&self.peer);
+        // Output in flight takes up room, too.
         if self.in_flight.is_any() {
             context.room = context.room.min(self.in_flight.remaining_room(owner.high_water()));
         }
@@ -342,6 +343,7 @@ impl Session {
         };
         self.protocol = Some(protocol);
         self.resume();
+        // The new protocol has not got the event yet.
         if self.input_state == InputState::HalfClosedSent {
             self.input_state = InputState::HalfClosed;
         }

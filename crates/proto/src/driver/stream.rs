@@ -29,6 +29,7 @@ pub struct Stream {
     credit: Option<Arc<Credit>>,
     /// Credit of messages that were handled while the output was full.
     unreturned_credit: u32,
+    /// What the protocol asked for in the stream's turns.
     effects: Effects,
     /// Something was moved since [`Stream::take_room`] last returned true.
     moved_some: bool,
