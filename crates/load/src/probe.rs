@@ -19,8 +19,8 @@ pub struct ProbeError {
     pub text: String,
     /// The kind of that failure.
     pub failure: Failure,
-    /// The server has answered in the protocol of the load, without TLS. So the failure is not that
-    /// the port expects TLS.
+    /// The answer to the request for a WebSocket has shown that the port doesn't expect TLS.
+    /// `false` for loads of other protocols, where [`ProbeError::failure`] tells enough.
     pub is_understood: bool,
 }
 

@@ -211,7 +211,8 @@ impl Worker {
         self.state.stats.borrow().failures.clone()
     }
 
-    /// Whether the server has answered in the protocol of the load, without TLS.
+    /// Whether the answer to the request for a WebSocket has shown that the port doesn't expect
+    /// TLS.
     pub(crate) fn is_understood(&self) -> bool {
         self.state.is_understood.get()
     }
