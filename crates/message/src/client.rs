@@ -173,7 +173,7 @@ impl<H: ClientHandler> Client<H> {
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         let is_single = self.config.mode == ConnectionMode::Single;
-        // In this mode the `id` is ignored: an old server may put anything there.
+        // In `ConnectionMode::Single`, the `id` is ignored: an old server may put anything there.
         let id = header.id.clone().filter(|_| !is_single);
         let keep_alive = header.keep_alive;
         let response = header.into_message(buffer.into_parts().0);

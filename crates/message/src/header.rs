@@ -129,9 +129,10 @@ impl Header {
 
     /// Reads a text message of a WebSocket. Returns its header and its content, which is JSON.
     ///
-    /// The header is the first line, if that is a JSON object of at most `limits.header` bytes and
-    /// more than white space follows. Such a text can't be one JSON value, so the first line of
-    /// content without a header is never mistaken for a header.
+    /// The first line is the header if it is a JSON object of at most `limits.header` bytes and
+    /// more than white space follows. Otherwise, the whole text is the content. Content alone is
+    /// never mistaken for a header and content, since an object with more text behind it is not one
+    /// JSON value.
     pub(super) fn read_text<'t>(
         text: &'t str,
         limits: &Limits,
@@ -241,8 +242,8 @@ fn invalid_id() -> Refusal {
     ))
 }
 
-/// The first line of `text`, if it could be an object of at most `max` bytes, and what follows, if
-/// that is more than white space.
+/// Splits `text` after its first line. `None` if that line can't be an object of at most `max`
+/// bytes, or if only white space follows.
 fn first_line(text: &str, max: u16) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();
     let end = memchr::memchr(b'\n', &bytes[..bytes.len().min(usize::from(max) + 1)])?;

@@ -208,7 +208,8 @@ impl<H: Handler + 'static> HttpRequest<H> {
         }
     }
 
-    /// Sends the handler's answer, or reads on or waits until there is one.
+    /// Sends the handler's answer. If there is none yet, reads more content, or waits for a
+    /// promise.
     fn continue_with(
         &mut self,
         answer: Answer,

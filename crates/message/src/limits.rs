@@ -26,22 +26,22 @@ pub struct Limits {
     /// 100,000.
     pub json_nodes: usize,
     /// Budget for collected content, shared by all connections whose limits are clones of these. A
-    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all) until it is answered. One
-    /// client can use a quarter of the budget, a client on the same machine half. When the budget or
-    /// the client's share is spent, the content is discarded and the response is `busy`. Default: 256
-    /// MiB.
+    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all) until it is answered.
+    /// One client can use a quarter of the budget, a client on the same machine half. When the
+    /// budget or the client's share is spent, the content is discarded and the response is `busy`.
+    /// Default: 256 MiB.
     pub collected: Arc<Budget>,
     /// Maximum number of requests of one connection in flight. At this number, or when their
     /// contents together reach [`Limits::content`], no more requests are read until one is
     /// answered. Default: 16; 0 counts as 1.
     pub in_flight: usize,
-    /// Maximum time to receive a header, from its first byte. Then the response is `timeout`.
-    /// Default: 10 s.
+    /// Maximum time to receive a header, from its first byte. When it passes, the response is
+    /// `timeout`. Default: 10 s.
     pub header_timeout: Duration,
-    /// Maximum time without progress while content arrives. Then the response is `timeout`.
-    /// Default: 30 s.
+    /// Maximum time without progress while content arrives. When it passes, the response is
+    /// `timeout`. Default: 30 s.
     pub content_timeout: Duration,
-    /// Maximum time to wait for the first byte of a frame. Then the connection closes.
+    /// Maximum time to wait for the first byte of a frame. When it passes, the connection closes.
     /// Default: 60 s.
     pub idle_timeout: Duration,
 }

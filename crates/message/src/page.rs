@@ -27,7 +27,7 @@ An invalid message gets a JSON object, over HTTP with a status of 400 or above:
     };
 }
 
-/// The text for other programs than browsers: without TLS, and with TLS.
+/// The text for programs other than browsers: without TLS, and with TLS.
 const HELP: [&str; 2] = [help!("http", "ws"), help!("https", "wss")];
 
 /// The page for browsers.

@@ -1,8 +1,8 @@
 //! Messages over WebSocket: a [`Handler`] of messages answers those of a WebSocket.
 //!
-//! A text message is JSON, which may have a line with a header in front of it. A binary message is a
-//! frame: its header's length, its header, its content. Responses are of the same kind, except that
-//! what isn't JSON in UTF-8 is always binary.
+//! A text message is JSON, which may have a line with a header in front of it. A binary message is
+//! a frame: its header's length, its header, its content. Responses are of the same kind, except
+//! that what isn't JSON in UTF-8 is always binary.
 //!
 //! Requests with an id are answered as soon as their responses are ready, in any order. After a
 //! request without an id, nothing is read until it is answered. So responses without an id arrive

@@ -294,8 +294,9 @@ impl<'a> Turn<'a> {
         self.effects.resume = true;
     }
 
-    /// Marks the end of what was written. Until all of it is sent, an [`Event::Sent`] comes whenever
-    /// output was sent. None comes in a turn of a [`driver::Stream`](crate::driver::Stream).
+    /// Marks the end of what was written. Until all of it is sent, an [`Event::Sent`] comes
+    /// whenever output was sent. None comes in a turn of a
+    /// [`driver::Stream`](crate::driver::Stream).
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);

@@ -383,7 +383,8 @@ impl Session {
         queued + self.in_flight.held as usize
     }
 
-    /// Bytes that are held for its peer: output in memory, and what the protocol holds outside of it.
+    /// Bytes that are held for its peer: output in memory, and what the protocol holds outside of
+    /// it.
     #[must_use]
     pub fn charged(&self) -> usize {
         self.held() + self.held_outside as usize
