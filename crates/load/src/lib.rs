@@ -11,7 +11,7 @@
 //!
 //! A [`Plan`] says what is sent, on how many connections, and for how long; [`probe`] finds an
 //! address that answers, and the responses to expect; [`run`] runs the load on its own threads. To
-//! run a load on a thread of yours, use a [`Worker`].
+//! run a load on a thread of your own, use a [`Worker`].
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -36,12 +36,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Latencies.** The clock is read once in each turn of the event loop, so the error of a latency
-//! is up to the duration of a turn: with one connection, the time of one request; with hundreds of
-//! busy connections, some hundred microseconds. Without a rate, a latency starts when the request
-//! is sent. If the server stalls, later requests are sent later, and their latencies don't include
-//! the stall (coordinated omission). With a rate, a latency starts when the request is due, so it
-//! includes every delay.
+//! **Latencies.** The clock is read once in each turn of the event loop, so a measured latency can
+//! be wrong by up to the duration of a turn: with one connection, the time of one request; with
+//! hundreds of busy connections, some hundred microseconds. Without a rate, a latency starts when
+//! the request is sent. If the server stalls, later requests are sent later, and their latencies
+//! don't include the stall (coordinated omission). With a rate, a latency starts when the request
+//! is due, so it includes every delay.
 
 #![forbid(unsafe_code)]
 

@@ -13,7 +13,8 @@ use sockeye_proto::Reason;
 
 use crate::websocket_request::{WebSocketOpening, WebSocketRequest};
 
-/// A load. It always ends, even with [`Until::Requests`] and a server that has stopped.
+/// A load. It always ends: with [`Until::Requests`], it is abandoned if the server stops
+/// responding.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The protocol.
@@ -78,7 +79,7 @@ impl Plan {
         }
     }
 
-    /// Why a connection ended, for people.
+    /// Describes to the user why a connection ended.
     pub(crate) fn explain(&self, reason: &Reason) -> String {
         let explained = self.tls.as_ref().and_then(|tls| (tls.explain)(reason));
         explained.unwrap_or_else(|| reason.to_string())
@@ -93,13 +94,13 @@ impl Plan {
 /// TLS of a load's connections.
 #[derive(Clone)]
 pub struct Tls {
-    /// TLS to the server.
+    /// Opens the TLS sessions with the server.
     pub connector: TlsConnector,
-    /// A better description of why a connection ended than the reason's own, if there is one.
+    /// Describes why a connection ended, where it can say more than the [`Reason`] itself.
     pub explain: Arc<Explain>,
 }
 
-/// A description of a reason, if there is a better one than its own.
+/// Returns a description of a reason, or `None` if the reason's own text is the best one.
 pub type Explain = dyn Fn(&Reason) -> Option<String> + Send + Sync;
 
 impl fmt::Debug for Tls {
@@ -113,8 +114,8 @@ impl fmt::Debug for Tls {
 pub enum LoadKind {
     /// HTTP/1.1, or HTTP/2 on connections where the server has chosen it by ALPN.
     Http,
-    /// HTTP/2: with TLS, the server must choose it by ALPN; without, it must speak it without being
-    /// asked (prior knowledge).
+    /// HTTP/2. With TLS, the server must choose it by ALPN. Without TLS, the client starts with
+    /// HTTP/2 at once, and the server must support that (prior knowledge).
     Http2,
     /// Bytes that the server sends back.
     Echo,
@@ -125,7 +126,8 @@ pub enum LoadKind {
 }
 
 impl LoadKind {
-    /// The version of HTTP, on a connection where the server has chosen no other.
+    /// The version of HTTP, unless the server chooses another one by ALPN. `None` for other
+    /// protocols.
     pub(crate) fn protocol(self) -> Option<&'static str> {
         match self {
             Self::Http => Some("HTTP/1.1"),
@@ -152,27 +154,29 @@ pub struct PreparedRequest {
     pub(crate) keep_alive: Bytes,
     /// The bytes as the last request of a connection.
     pub(crate) last: Bytes,
-    /// The response has no content, whatever its head says: HTTP's `HEAD`.
+    /// The method is `HEAD`, so the response has no content, even if its head announces a length.
     pub(crate) is_head: bool,
-    /// The request for HTTP/2; `None` if it has another protocol, or features of HTTP/1.1.
+    /// The request for HTTP/2; `None` if it is for another protocol, or uses a feature that only
+    /// HTTP/1.1 has.
     pub(crate) http2: Option<Arc<Http2Request>>,
-    /// The message for a WebSocket; `None` if it has another protocol.
+    /// The message for a WebSocket; `None` if the request is for another protocol.
     pub(crate) websocket: Option<Arc<WebSocketRequest>>,
 }
 
-/// A request of HTTP/2. Its head becomes bytes on each connection.
+/// A request of HTTP/2. Each connection encodes its head anew, since HPACK depends on the
+/// connection's state.
 #[derive(Debug)]
 pub(crate) struct Http2Request {
     pub(crate) method: String,
     pub(crate) authority: String,
     pub(crate) path: String,
-    /// Further fields, in order.
+    /// The header fields besides the pseudo-header fields, in order.
     pub(crate) fields: Vec<(String, Vec<u8>)>,
     pub(crate) content: Option<Bytes>,
 }
 
 impl PreparedRequest {
-    /// Bytes for an echo.
+    /// Bytes for an echo server.
     #[must_use]
     pub fn bytes(bytes: Bytes) -> Self {
         Self {
@@ -227,7 +231,7 @@ impl PreparedRequest {
         self.http2.as_ref()?.content.as_ref()
     }
 
-    /// The bytes to send: on a connection that stays open, or as its last request.
+    /// The bytes to send. `last`: the request is the last one on its connection.
     #[must_use]
     pub fn wire(&self, last: bool) -> &Bytes {
         if last { &self.last } else { &self.keep_alive }

@@ -19,8 +19,8 @@ pub struct ProbeError {
     pub text: String,
     /// The kind of that failure.
     pub failure: Failure,
-    /// The server has opened a WebSocket, or answered otherwise as one that speaks HTTP at this
-    /// port: it doesn't speak TLS there.
+    /// The answer to the request for a WebSocket has shown that the port doesn't expect TLS.
+    /// `false` for loads of other protocols, where [`ProbeError::failure`] tells enough.
     pub is_understood: bool,
 }
 
@@ -33,8 +33,8 @@ impl fmt::Display for ProbeError {
 impl std::error::Error for ProbeError {}
 
 /// Sends each request, in order, to the first of `targets` that accepts a connection: on a
-/// connection that stays open, as the last request of a connection, or both, as the load does. A
-/// plan that ends after some time limits the probe to the same time.
+/// connection that stays open, as the last request of a connection, or both, as the load will send
+/// it. With [`Until::Time`], the probe may take no more than that time.
 ///
 /// # Errors
 ///
@@ -58,15 +58,18 @@ pub fn probe(plan: &Plan, targets: &[Target]) -> Result<Probe, ProbeError> {
     Err(error)
 }
 
+/// Sends the plan's requests to one target. Returns the responses to expect.
 fn probe_target(
     plan: &Plan,
     target: &Target,
     started: Instant,
 ) -> Result<ExpectedResponses, ProbeError> {
     let max = plan.max_per_connection();
+    // For each request: the response on a connection that stays open, and that to the last request
+    // of a connection.
     let mut expected = vec![[None, None]; plan.requests.len()];
     if max > 1 {
-        // In order on one connection, as in the load.
+        // All requests in order on one connection, as in the load.
         for (at, response) in send_once(plan, target, &plan.requests, false, started)? {
             expected[at][0] = Some(response);
         }
@@ -119,9 +122,10 @@ fn send_once(
         Until::Requests(_) => None,
     };
     let total = requests.len() as u64;
-    // If the server closes the connection early, the next one starts with the first request again.
-    // The caller sends each request without a response again, on a connection of its own. Nothing
-    // waits for the server to close the connection after the last response.
+    // If the server closes the connection early, the worker opens another one, which starts with
+    // the first request again. So later requests may get no response here: the caller sends each of
+    // them again, on a connection of its own. After the last response, the run ends without waiting
+    // until the server closes the connection.
     let keep_running = |responses, failures| (failures == 0 || responses > 0) && responses < total;
     let time_left = time.map(|time| time.saturating_sub(started.elapsed()));
     worker.run(time_left, keep_running).map_err(socket_error)?;

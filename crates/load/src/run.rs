@@ -28,7 +28,7 @@ struct Stop {
 }
 
 impl StopHandle {
-    /// Ends the load now. Pending responses are not waited for.
+    /// Ends the load now, without waiting for pending responses.
     pub fn stop(&self) {
         self.0.stopped.store(true, Ordering::Release);
         let wakers = self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ impl fmt::Debug for StopHandle {
 /// The progress of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Since it started.
+    /// Time since the load started.
     pub time: Duration,
     /// Responses so far.
     pub responses: u64,
@@ -62,9 +62,9 @@ pub struct Progress {
 pub struct Outcome {
     /// The counts of all threads.
     pub stats: Stats,
-    /// How long it took, including the wait for pending responses.
+    /// How long the load took, including the wait for pending responses.
     pub time: Duration,
-    /// It was stopped early.
+    /// A [`StopHandle`] stopped the load.
     pub stopped: bool,
 }
 
@@ -75,7 +75,8 @@ type LiveCounts = [AtomicU64; 2];
 ///
 /// # Errors
 ///
-/// When a thread or a poller can't be created, or a poller fails. Failed requests are counted.
+/// When a thread or an event loop can't be created, or an event loop fails. A failed request is no
+/// error; [`Stats::failures`] counts it.
 pub fn run(
     plan: &Arc<Plan>,
     probe: &Probe,
@@ -90,7 +91,7 @@ pub fn run(
         let (done, results) = mpsc::channel();
         for (at, (share, counts)) in shares.iter().zip(&counts).enumerate() {
             let done = done.clone();
-            // The receiver is gone if another thread has failed.
+            // If another thread has failed, the receiver is gone, and nobody needs this result.
             let work = move || drop(done.send(work(plan, probe, *share, counts, stop)));
             let thread = thread::Builder::new().name(format!("load-{at}"));
             thread.spawn_scoped(scope, work).inspect_err(|_| stop.stop())?;
@@ -125,7 +126,7 @@ fn work(
     stop: &StopHandle,
 ) -> io::Result<(Stats, Duration)> {
     let mut worker = Worker::new(Arc::clone(plan), probe, share)?;
-    // Before the first check of `stop`, so that no stop is missed.
+    // Registered before `stop` is first checked, so that no stop is missed.
     stop.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(worker.waker());
     let time = match plan.until {
         Until::Time(time) => Some(time.saturating_sub(probe.time)),

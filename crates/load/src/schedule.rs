@@ -1,4 +1,4 @@
-//! When the requests of a connection are due. This does not depend on the server.
+//! When the requests of a connection are due, however slowly the server responds.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use sockeye_proto::Time;
 /// The schedule of one connection: request `n` is due at `start + n × gap`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
+    /// When the first request is due.
     start: Time,
-    /// In nanoseconds. Fractions keep the rate from drifting.
+    /// In nanoseconds. Not rounded to whole ones, so that the rate doesn't drift.
     gap: f64,
+    /// How many requests were sent.
     sent: u64,
 }
 

@@ -11,8 +11,8 @@ use crate::plan::{Http2Request, Plan};
 use crate::schedule::Schedule;
 use crate::stats::Stats;
 
-/// A load with a number of requests is abandoned after too many consecutive connections without a
-/// response: in one worker, more than this times the worker's number of connections.
+/// With `Until::Requests`, a worker gives up after too many consecutive connections without a
+/// response: more than this number times the worker's number of connections.
 const MAX_UNRESPONSIVE: u64 = 10;
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct WorkerState {
     /// The number of this worker's first connection among those of all workers.
     pub(crate) first: usize,
     pub(crate) expected: ExpectedResponses,
-    /// The heads of the plan's requests, for HTTP/2. Made when they are first needed.
+    /// The heads of the plan's requests, for HTTP/2. Created when a connection first needs them.
     request_heads: OnceCell<RequestHeads>,
     pub(crate) stats: RefCell<Stats>,
     /// Requests that may still be sent.
@@ -37,7 +37,7 @@ pub(crate) struct WorkerState {
     /// The server has announced the end of a connection, but did not close it soon: from then on,
     /// the client closes such connections.
     pub(crate) client_closes: Cell<bool>,
-    /// The server has answered as one that speaks the target's protocol without TLS.
+    /// The answer to the request for a WebSocket has shown that the port doesn't expect TLS.
     pub(crate) is_understood: Cell<bool>,
     /// What a connection was waiting for when the load ended.
     pub(crate) unfinished: RefCell<Option<String>>,
@@ -53,9 +53,10 @@ pub(crate) struct WorkerState {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) established: bool,
-    /// When it was last opened.
+    /// When the connection was last opened.
     pub(crate) opened: Time,
-    /// When its requests are due, if there is a rate. `None` until it is first established.
+    /// When the connection's requests are due, if there is a rate. `None` until the connection is
+    /// first established.
     pub(crate) schedule: Option<Schedule>,
 }
 
@@ -63,7 +64,7 @@ pub(crate) struct Slot {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClosedConnection {
     pub(crate) number: usize,
-    /// It ended without a response, so it is reopened after a delay.
+    /// The connection ended without a response, so it is reopened after a delay.
     pub(crate) no_response: bool,
 }
 

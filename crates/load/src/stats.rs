@@ -26,7 +26,7 @@ pub struct Stats {
     pub received: u64,
     /// Bytes sent.
     pub sent: u64,
-    /// For HTTP, responses by the first digit of their status; at 1, interim responses.
+    /// For HTTP, responses by the first digit of their status. Interim responses count at index 1.
     pub statuses: [u64; 6],
     /// Connections that were established.
     pub connected: u64,
@@ -68,7 +68,7 @@ impl Times {
     }
 
     fn merge(&mut self, other: Self) {
-        // Never fails: they have the same bounds.
+        // Never fails: all histograms have the same bounds.
         let _ = self.0.add(other.0);
     }
 
@@ -78,13 +78,13 @@ impl Times {
         self.0.len()
     }
 
-    /// The time that `percent` of them did not exceed; 0 if there are none.
+    /// The time that `percent` of the recorded times don't exceed; 0 if there are none.
     #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
         Duration::from_nanos(self.0.value_at_percentile(percent))
     }
 
-    /// The shortest, the mean and the longest.
+    /// The shortest time, the mean, and the longest time.
     #[must_use]
     pub fn min_mean_max(&self) -> (Duration, Duration, Duration) {
         let mean = Duration::from_nanos(self.0.mean() as u64);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sockeye_http::Fields;
 use sockeye_http::ws::{ClientHandshake, FrameHeader, Message, Opcode, mask};
 
-/// Where a WebSocket is opened.
+/// The request that opens a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSocketOpening {
     /// The value of the `Host` field.
@@ -27,8 +27,9 @@ pub(crate) struct WebSocketRequest {
     pub(crate) is_text: bool,
     /// The frame that is sent.
     ///
-    /// It is masked once, with a random key. The masks of browsers are fresh for each frame, so that no
-    /// script can choose the bytes that are sent (RFC 6455, 10.3); here nobody else chooses them.
+    /// It is masked once, with a random key. A browser uses a new key for each frame, so that no
+    /// script can choose the bytes that are sent (RFC 6455, section 10.3). A load runs no scripts,
+    /// so one key is enough.
     pub(crate) sent: Bytes,
     /// The frame that comes back.
     pub(crate) echo: Bytes,
@@ -63,7 +64,8 @@ impl WebSocketOpening {
     }
 }
 
-/// Random bytes: hashes with the random keys that the system gives to this process.
+/// Random bytes: hashes with the keys of [`RandomState`], which come from the system's random
+/// numbers.
 fn random_bytes() -> [u8; 16] {
     let hash = |input: u8| u128::from(RandomState::new().hash_one(input));
     (hash(0) << 64 | hash(1)).to_le_bytes()

@@ -26,9 +26,10 @@ const MAX_FINISH_TIME: Duration = Duration::from_secs(1);
 /// A worker's part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// The number of its first connection among those of all workers.
+    /// The number of this worker's first connection among those of all workers.
     first: usize,
     connections: usize,
+    /// Number of requests to send; `u64::MAX` with [`Until::Time`].
     requests: u64,
 }
 
@@ -144,9 +145,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends no more requests, waits for pending responses, and returns the counts and the time.
-    /// The time ends now, or with the last response if that is later. With a number of requests, it
-    /// ends with the last response or failure.
+    /// Sends no more requests, waits for pending responses, and returns the counts and the duration
+    /// of the load. With [`Until::Time`], the duration ends now, or with the last response if that
+    /// is later. With [`Until::Requests`], it ends with the last response or failure.
     ///
     /// # Errors
     ///
@@ -168,7 +169,7 @@ impl Worker {
         self.shard.stop();
         let mut stats = state.stats.take();
         if !sent_all {
-            // With a number of requests, no more requests are due than remain.
+            // With `Until::Requests`, no more requests can be due than remain.
             stats.unsent = (waiting + unconnected).min(remaining);
             stats.unsent_unconnected = unconnected.min(stats.unsent);
         }
@@ -180,8 +181,8 @@ impl Worker {
         Ok((stats, end.max(state.last_response.get()).since(self.started)))
     }
 
-    /// The requests that are due and were not sent: on connections that are established, and on
-    /// those that are not.
+    /// The numbers of requests that are due and were not sent: first on connections that are
+    /// established, then on the others.
     fn unsent(&self, now: Time) -> (u64, u64) {
         let (mut waiting, mut unconnected) = (0, 0);
         for (number, slot) in self.state.slots.borrow().iter().enumerate() {
@@ -210,7 +211,8 @@ impl Worker {
         self.state.stats.borrow().failures.clone()
     }
 
-    /// Whether the server has answered as one that speaks the target's protocol without TLS.
+    /// Whether the answer to the request for a WebSocket has shown that the port doesn't expect
+    /// TLS.
     pub(crate) fn is_understood(&self) -> bool {
         self.state.is_understood.get()
     }
@@ -242,7 +244,8 @@ impl Worker {
     /// Reopens connections that have ended, at once or after a delay.
     fn reopen(&mut self) {
         let now = self.shard.driver().now();
-        // Taken first: if a connection can't be opened, `open` adds it to this list.
+        // Taken out of the state first, since `open` adds connections that it can't open to this
+        // list.
         let closed = self.state.closed.take();
         if self.state.is_finishing() {
             self.delayed.clear();
@@ -269,7 +272,7 @@ fn config(plan: &Plan) -> Config {
             Until::Time(_) => plan.timeout.min(MAX_FINISH_TIME),
             Until::Requests(_) => plan.timeout,
         },
-        // Responses are read while requests are written, however large these are.
+        // No limit: above it, the engine would not read responses while large requests are written.
         max_buffered_output: usize::MAX,
         // A `Connection` has its own timeout.
         write_timeout: Duration::from_secs(366 * 24 * 3600),

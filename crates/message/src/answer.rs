@@ -4,8 +4,8 @@ use sockeye_proto::Fault;
 
 use super::{Message, Refusal, error_response};
 
-/// What a handler returns: a response, or a marker that the response follows later. Made by a
-/// [`Responder`](super::Responder).
+/// What a handler returns: a response, or a marker that the response follows later. A
+/// [`Responder`](super::Responder) makes it.
 #[derive(Debug)]
 #[must_use = "a handler returns it"]
 pub struct Answer(Option<Response>);
@@ -14,7 +14,7 @@ pub struct Answer(Option<Response>);
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) message: Message,
-    /// Why the connection ends, if it ends after this response anyway.
+    /// The fault with which the connection ends, if this response is the last on it.
     pub(super) fault: Option<Fault>,
 }
 
@@ -25,7 +25,7 @@ impl Answer {
         Self(Some(Response { message, fault: None }))
     }
 
-    /// The peer is at fault.
+    /// An error response to a request that the peer got wrong: the fault is the peer's.
     pub(super) fn refusal(refusal: Refusal) -> Self {
         Self(Some(Response {
             message: error_response(refusal.code, &refusal.reason),
@@ -33,14 +33,14 @@ impl Answer {
         }))
     }
 
-    /// We are at fault.
+    /// An error response with the code `internal`: the fault is ours.
     pub(super) fn failure(text: &str) -> Self {
         let fault = Fault::ours("internal", format!("could not answer: {text}"));
         Self(Some(Response { message: error_response("internal", text), fault: Some(fault) }))
     }
 
-    /// The response; `None` if it follows later. Without an open promise it could never follow, so
-    /// the response is an error.
+    /// The response; `None` if it follows later. If the request has no open promise, none could
+    /// follow, so the response is an error.
     pub(super) fn into_response(self, has_promise: bool) -> Option<Response> {
         match self.0 {
             None if !has_promise => {

@@ -1,6 +1,7 @@
 //! The client's side of a connection of frames, as a [`Protocol`].
 //!
-//! It reads while it writes: a server may answer or refuse a request that it has only partly read.
+//! The client reads while it writes, because a server may answer or refuse a request before it has
+//! read all of it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -131,7 +132,7 @@ impl<H: ClientHandler> Client<H> {
         let used = match &mut self.response {
             Some(response) => {
                 let piece = frame::prefix(input, response.1.remaining());
-                // Nobody is charged for a response, so there is always room.
+                // `take` can't fail, since nobody is charged for a response.
                 let _ = response.1.take(piece);
                 piece.len()
             }
@@ -172,7 +173,7 @@ impl<H: ClientHandler> Client<H> {
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         let is_single = self.config.mode == ConnectionMode::Single;
-        // An old server may put anything under the key `id`.
+        // In `ConnectionMode::Single`, the `id` is ignored: an old server may put anything there.
         let id = header.id.clone().filter(|_| !is_single);
         let keep_alive = header.keep_alive;
         let response = header.into_message(buffer.into_parts().0);

@@ -11,8 +11,8 @@ use super::{ErrorResponse, Limits, Message, Settled};
 pub enum ConnectionMode {
     /// One request and one response. Old servers support nothing else.
     Single,
-    /// Many requests, with ids. The second is sent after the response to the first, which shows
-    /// whether the server supports ids.
+    /// Many requests, with ids. The second request is sent after the response to the first, which
+    /// shows whether the server supports ids.
     KeepAlive {
         /// Maximum number of requests in flight; 0 counts as 1.
         in_flight: usize,
@@ -22,7 +22,7 @@ pub enum ConnectionMode {
 /// How a client behaves.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// How it uses its connection. Default: [`ConnectionMode::Single`].
+    /// How the client uses its connection. Default: [`ConnectionMode::Single`].
     pub mode: ConnectionMode,
     /// Limits on a response. Only those on the header and the content apply.
     pub limits: Limits,
@@ -72,7 +72,7 @@ pub enum ClientEnd {
     },
     /// The server sent an error response that belongs to no request.
     Refused(ErrorResponse),
-    /// The server stalled for [`ClientConfig::stall_timeout`].
+    /// The server neither read nor sent anything for [`ClientConfig::stall_timeout`].
     TimedOut {
         /// Requests without a response.
         unanswered: usize,

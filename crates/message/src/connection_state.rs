@@ -17,7 +17,8 @@ pub(super) struct HttpRules {
 
 impl HttpRules {
     pub(super) fn new(limits: Rc<Limits>, origins: AllowedOrigins, websocket: ws::Limits) -> Self {
-        // The limit on a message follows from that on content: a header fits in addition.
+        // `Limits` decide the size of a message, whatever `websocket` says: a header and its
+        // content fit.
         let message = limits.websocket().message;
         let websocket = ws::Config::new(ws::Limits { message, ..websocket });
         let websocket = Rc::new(websocket.allowing_origins(origins.clone()));
@@ -37,7 +38,7 @@ impl<H> ConnectionState<H> {
         Self { rules, next_number: Cell::new(0), handler: RefCell::new(handler) }
     }
 
-    /// The number of the next message.
+    /// Takes the number for the next message.
     pub(super) fn take_number(&self) -> u64 {
         let number = self.next_number.get();
         self.next_number.set(number + 1);

@@ -53,6 +53,7 @@ impl<H: Handler> Server<H> {
             }
             request.expired = true;
             self.handler.on_cancelled(request.number);
+            // The connection is idle from now on, if no other response is pending.
             if let State::ExpectFrame { until } = &mut self.state {
                 *until = idle_until;
             } else if !request.keeps_connection() {
@@ -79,7 +80,7 @@ impl<H: Handler> Server<H> {
         body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        // A deadline may have passed at the same time.
+        // First cancels the requests whose deadlines have passed by now.
         self.expire(turn)?;
         if let State::ExpectContent(incoming) = &mut self.state
             && incoming.request.take_ticket(ticket)
@@ -100,7 +101,7 @@ impl<H: Handler> Server<H> {
                 self.resume_reading(turn);
             }
         }
-        // A promise of a request that was already answered has no effect.
+        // If no request has this ticket, its request was answered already, and nothing happens.
         self.end_if_done(turn)
     }
 
@@ -112,6 +113,8 @@ impl<H: Handler> Server<H> {
         body: Settled,
         turn: &mut Turn<'_>,
     ) -> Option<PendingRequest> {
+        // The response was given up. The request counts as in flight until all of its work has
+        // ended.
         if request.expired {
             return Some(request).filter(|request| !request.tickets.is_empty());
         }
@@ -139,7 +142,7 @@ impl<H: Handler> Server<H> {
         let responder = Responder::frames(turn, &self.peer, &mut incoming.request);
         let answer = self.handler.on_settled(ticket, body, responder);
         incoming.resume(&self.limits, turn);
-        // When more content arrives, the handler may make more promises.
+        // `true`, because the handler may make more promises when more content arrives.
         let Some(response) = answer.into_response(true) else { return Ok(()) };
         let Some(mut incoming) = self.state.take_incoming() else { return Ok(()) };
         let fault = self.write(response, &incoming.request, turn);

@@ -8,18 +8,19 @@ use sockeye_proto::{Output, Permit};
 use super::peer_protocol::PeerProtocol;
 use super::{Header, Limits, Refusal};
 
-/// Bytes of the length in front of a header.
+/// Size of the length in front of a header, in bytes.
 const LENGTH_SIZE: usize = 2;
 
-/// Content of up to this many bytes is copied to its header: one piece is cheaper to send than two.
+/// Content of up to this many bytes is copied behind its header: one piece of output is cheaper to
+/// send than two.
 const MAX_COPIED: usize = 1024;
 
-/// Bytes of content that a message may hold without charge. Not over HTTP/2, where a connection has
-/// many messages at a time.
+/// Bytes of content that a message may hold without charge to its client. Over HTTP/2, where a
+/// connection can have many messages at a time, all content is charged.
 pub(super) const UNCHARGED: usize = 64 * 1024;
 
-/// Reads the header at the front of `input`. Returns it and the number of bytes before the content;
-/// `None` when more bytes are needed.
+/// Reads the header at the front of `input`. Returns the header and the number of bytes before the
+/// content; `None` when more bytes are needed.
 ///
 /// # Errors
 ///
@@ -32,7 +33,8 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
             "a frame begins with the length of its header, not with 0",
         ));
     }
-    // Checked before the limit, so that a client of another protocol gets a helpful error.
+    // The first byte is checked before the length, so that a client of another protocol gets a
+    // helpful error.
     let Some(first) = rest.first() else { return Ok(None) };
     if !matches!(first, b'{' | b' ' | b'\t' | b'\r' | b'\n') {
         if PeerProtocol::detect(input) == Some(PeerProtocol::Tls) {
@@ -83,7 +85,7 @@ pub(super) fn write(head: &[u8], content: bytes::Bytes, out: &mut Output) {
 pub(super) struct ContentBuffer {
     bytes: Vec<u8>,
     remaining: u64,
-    /// Charges the client. `None` for a response, which nobody is charged for.
+    /// Charges the client for the content. `None` for a response, for which nobody is charged.
     permit: Option<Permit>,
     /// How many bytes are free of charge.
     uncharged: usize,

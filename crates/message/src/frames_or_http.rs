@@ -59,7 +59,7 @@ impl ServerConfig {
         mut self,
         change: impl FnOnce(http_core::ServerConfig) -> http_core::ServerConfig,
     ) -> Self {
-        // Nothing shares it before the first connection.
+        // `into_inner` never fails: nothing shares this value before the first connection.
         let http = Rc::into_inner(self.http).unwrap_or_default();
         self.http = Rc::new(change(http));
         self
@@ -73,8 +73,8 @@ impl ServerConfig {
         self.with_rules(origins, websocket)
     }
 
-    /// Applies these limits to WebSockets. The size of a message is not one of them: it follows from
-    /// [`Limits::content`]. Default: [`Limits::websocket`].
+    /// Applies these limits to WebSockets. The size of a message is not one of them: it follows
+    /// from [`Limits::content`]. Default: [`Limits::websocket`].
     #[must_use]
     pub fn websocket(self, limits: ws::Limits) -> Self {
         let origins = self.rules.origins.clone();
@@ -109,6 +109,7 @@ pub struct FramesOrHttp<H> {
     expects: Expects,
     /// When the connection times out.
     timeout_at: Time,
+    /// Passed on to the detected protocol.
     stop: Stop,
     /// `None` once the protocol is detected.
     handler: Option<H>,
@@ -171,8 +172,8 @@ impl<H: Handler + 'static> FramesOrHttp<H> {
     }
 }
 
-/// Whether the TLS handshake has chosen HTTP/2 (ALPN). An HTTP/2 server sends first, so it doesn't
-/// wait for the client's first bytes.
+/// Whether the TLS handshake has chosen HTTP/2 (ALPN). Then the server is started at once, because
+/// HTTP/2 servers send before they have read anything.
 fn is_http2(peer: &Peer) -> bool {
     peer.tls.as_deref().is_some_and(|tls| tls.alpn.as_deref() == Some(b"h2"))
 }

@@ -4,7 +4,7 @@ use sockeye_proto::{Abandoned, Peer, Ticket};
 
 use super::{Answer, Header, Message, Responder};
 
-/// The result of a promise that is settled.
+/// The result of a promise: its message, or that it was abandoned.
 pub type Settled = Result<sockeye_proto::Message, Abandoned>;
 
 /// How a handler takes the content of a request.
@@ -66,10 +66,10 @@ pub trait Handler {
         responder.fail("this service does not take the results of promises")
     }
 
-    /// A request is cancelled: its deadline has passed before it was answered or, over HTTP, its
-    /// chunked content is too large or its client has left. When a connection with frames closes,
-    /// the handler is dropped instead. `request` is the [`Responder::request`] of the cancelled
-    /// request.
+    /// Called when a request is cancelled. `request` is its number ([`Responder::request`]). A
+    /// request is cancelled if its deadline passes before it is answered. Over HTTP, it is also
+    /// cancelled if its chunked content is too large, or if its client leaves. When a connection
+    /// with frames closes, the handler is dropped instead.
     fn on_cancelled(&mut self, request: u64) {
         let _ = request;
     }

@@ -38,19 +38,19 @@ impl Id {
     /// Maximum length in bytes, as written.
     pub const MAX_LEN: usize = 256;
 
-    /// The id that is this number.
+    /// An id whose value is this number.
     #[must_use]
     pub fn number(number: u64) -> Self {
         Self(number.to_string().into())
     }
 
-    /// The id in JSON: a string has its quotes.
+    /// The id as JSON. That of a string includes its quotes.
     #[must_use]
     pub fn as_json(&self) -> &str {
         &self.0
     }
 
-    /// The number of an [`Id::number`].
+    /// The value of an [`Id::number`]. `None` if the id is a string, negative, or above `u64::MAX`.
     #[must_use]
     pub fn as_number(&self) -> Option<u64> {
         self.0.parse().ok()
@@ -129,9 +129,10 @@ impl Header {
 
     /// Reads a text message of a WebSocket. Returns its header and its content, which is JSON.
     ///
-    /// The header is the first line, if that is a JSON object of at most `limits.header` bytes and
-    /// more than white space follows. Such a text can't be one JSON value, so the first line of
-    /// content without a header is never mistaken for a header.
+    /// The first line is the header if it is a JSON object of at most `limits.header` bytes and
+    /// more than white space follows. Otherwise, the whole text is the content. Content alone is
+    /// never mistaken for a header and content, since an object with more text behind it is not one
+    /// JSON value.
     pub(super) fn read_text<'t>(
         text: &'t str,
         limits: &Limits,
@@ -188,7 +189,8 @@ impl Header {
         Ok(())
     }
 
-    /// Appends the header as JSON, its keys in Python's order and spacing.
+    /// Appends the header as JSON, with the keys in the order of the protocol's Python programs,
+    /// and with their spacing.
     pub fn write(&self, json: &mut Vec<u8>) {
         let order = if cfg!(target_endian = "big") { "big" } else { "little" };
         json.extend_from_slice(b"{\"byteorder\": \"");
@@ -240,8 +242,8 @@ fn invalid_id() -> Refusal {
     ))
 }
 
-/// The first line of `text`, if it could be an object of at most `max` bytes, and what follows, if
-/// that is more than white space.
+/// Splits `text` after its first line. `None` if that line can't be an object of at most `max`
+/// bytes, or if only white space follows.
 fn first_line(text: &str, max: u16) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();
     let end = memchr::memchr(b'\n', &bytes[..bytes.len().min(usize::from(max) + 1)])?;

@@ -56,7 +56,7 @@ struct PendingMessage {
 /// Content that is arriving.
 struct IncomingContent {
     receiver: Receiver,
-    /// The length of the content is known in advance: it is not chunked.
+    /// The head announces the length of the content, so the content is not chunked.
     has_length: bool,
     /// The handler has returned [`Flow::Pause`].
     paused: bool,
@@ -75,6 +75,7 @@ impl HttpError {
         Self { refusal, fields: Fields::new(), json: JsonName::default() }
     }
 
+    /// Adds a field to the response.
     fn with(mut self, name: &str, value: &str) -> Self {
         let _ = self.fields.push(name, value.as_bytes());
         self
@@ -207,7 +208,8 @@ impl<H: Handler + 'static> HttpRequest<H> {
         }
     }
 
-    /// Sends the handler's answer, or reads on or waits until there is one.
+    /// Sends the handler's answer. If there is none yet, reads more content, or waits for a
+    /// promise.
     fn continue_with(
         &mut self,
         answer: Answer,
@@ -246,7 +248,7 @@ fn unexpected(responder: HttpResponder<'_, '_>) -> HttpAnswer {
     HttpError::new("internal", "the server has a bug").send(responder)
 }
 
-/// Sends a message as a response, with `more` fields.
+/// Sends a message as a response, with the additional fields `more`.
 fn send(
     status: Status,
     message: Message,
@@ -274,8 +276,8 @@ fn fields(content_type: &str) -> Result<Fields, BadField> {
 
 /// The status of a handler's response. The status of an error depends on its code.
 fn response_status(message: &Message) -> Status {
-    // Parses only content that begins like that of `error_response`. An error may quote what the
-    // peer sent, and be as large: then only the end is parsed.
+    // Only content that begins like that of `error_response` is parsed. An error that quotes what
+    // the peer sent may be as large as that. If it is large, only its end is parsed.
     if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }
@@ -288,6 +290,7 @@ fn response_status(message: &Message) -> Status {
     status.unwrap_or(Status::OK)
 }
 
+/// The status of an error response with this code.
 fn status_for_code(code: &str) -> Status {
     match code {
         "bad_header" | "bad_content" | "bad_request" | "incomplete" => Status::BAD_REQUEST,
@@ -394,7 +397,7 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
         let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
         let request = &mut pending.request;
         if !request.take_ticket(ticket) {
-            // The promise isn't one of this request's.
+            // The promise belongs to another request.
             return self.continue_with(Answer::LATER, pending, responder);
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };

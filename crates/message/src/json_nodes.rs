@@ -13,14 +13,15 @@ pub(super) struct JsonNodes {
     count: usize,
     /// The maximum count.
     pub(super) limit: usize,
-    /// For text in UTF-16.
+    /// The position in text of UTF-16; `None` for other encodings.
     utf16: Option<Utf16>,
     state: LexerState,
 }
 
 #[derive(Debug)]
 struct Utf16 {
-    /// `None` until the first pair, which may be a byte order mark. Without one, it is `false`.
+    /// `None` until the first pair of bytes has arrived. `true` if that is the byte order mark of
+    /// big-endian text, else `false`.
     big_endian: Option<bool>,
     /// The first byte of a pair whose second has not arrived.
     first_byte: Option<u8>,
@@ -39,8 +40,9 @@ enum LexerState {
 }
 
 impl JsonNodes {
-    /// A count for the content behind `header`. `None` if the content isn't JSON, has an unknown
-    /// encoding, or is too short to exceed [`Limits::json_nodes`]: each node takes at least a byte.
+    /// A count for the content of `header`. `None` if the content isn't JSON, has an unknown
+    /// encoding, or is too short to exceed [`Limits::json_nodes`]: each value or key takes at least
+    /// a byte.
     pub(super) fn of(header: &Header, limits: &Limits) -> Option<Self> {
         if header.content_length <= limits.json_nodes as u64 || header.content_type != JSON {
             return None;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use sockeye_http::{self as http_core, ws};
 use sockeye_proto::Budget;
 
-/// Larger content, in bytes, takes too long to parse on the event loop. The services that come with
-/// Sockeye parse it on another thread ([`Responder::run`](super::Responder::run)), and so should
-/// other handlers.
+/// Content of more bytes than this takes too long to parse on the event loop. The services that
+/// come with Sockeye parse it on another thread ([`Responder::run`](super::Responder::run)). Other
+/// handlers should do the same.
 pub const LARGE_CONTENT: usize = 64 * 1024;
 
 /// Limits and timeouts of one connection. The defaults are safe for unknown peers.
@@ -26,22 +26,22 @@ pub struct Limits {
     /// 100,000.
     pub json_nodes: usize,
     /// Budget for collected content, shared by all connections whose limits are clones of these. A
-    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all) until it is answered. One
-    /// client can use a quarter of the budget, a client on the same machine half. When the budget or
-    /// the client's share is spent, the content is discarded and the response is `busy`. Default: 256
-    /// MiB.
+    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all) until it is answered.
+    /// One client can use a quarter of the budget, a client on the same machine half. When the
+    /// budget or the client's share is spent, the content is discarded and the response is `busy`.
+    /// Default: 256 MiB.
     pub collected: Arc<Budget>,
     /// Maximum number of requests of one connection in flight. At this number, or when their
     /// contents together reach [`Limits::content`], no more requests are read until one is
     /// answered. Default: 16; 0 counts as 1.
     pub in_flight: usize,
-    /// Maximum time to receive a header, from its first byte. Then the response is `timeout`.
-    /// Default: 10 s.
+    /// Maximum time to receive a header, from its first byte. When it passes, the response is
+    /// `timeout`. Default: 10 s.
     pub header_timeout: Duration,
-    /// Maximum time without progress while content arrives. Then the response is `timeout`.
-    /// Default: 30 s.
+    /// Maximum time without progress while content arrives. When it passes, the response is
+    /// `timeout`. Default: 30 s.
     pub content_timeout: Duration,
-    /// Maximum time to wait for the first byte of a frame. Then the connection closes.
+    /// Maximum time to wait for the first byte of a frame. When it passes, the connection closes.
     /// Default: 60 s.
     pub idle_timeout: Duration,
 }
@@ -62,8 +62,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits of HTTP for these limits of messages. Those on the size of a request's head are
-    /// HTTP's defaults.
+    /// These limits as limits of the HTTP server. Its limits on the size of a request's head are
+    /// the defaults.
     #[must_use]
     pub fn http(&self) -> http_core::Limits {
         http_core::Limits {
@@ -75,8 +75,8 @@ impl Limits {
         }
     }
 
-    /// The limits of WebSockets for these limits of messages: a message may have a header and
-    /// content. The others are the defaults.
+    /// These limits as limits of WebSockets: a message may contain a header and content of the
+    /// maximum sizes. The other limits are the defaults.
     #[must_use]
     pub fn websocket(&self) -> ws::Limits {
         let content = usize::try_from(self.content).unwrap_or(usize::MAX);

@@ -40,7 +40,7 @@ impl Media {
         let (subtype, mut rest) = token(rest.strip_prefix('/')?)?;
         let essence = &value[..kind.len() + 1 + subtype.len()];
         let (mut others, mut charset) = (String::new(), None);
-        // *( OWS ";" OWS [ parameter ] ) (5.6.6).
+        // *( OWS ";" OWS [ parameter ] ): RFC 9110, section 5.6.6.
         while !rest.is_empty() {
             rest = trim_start(trim_start(rest).strip_prefix(';')?);
             let Some((name, tail)) = token(rest) else { continue };

@@ -85,8 +85,8 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// `unsupported_encoding` when the encoding is unknown, `bad_content` when the content is
-    /// invalid in it.
+    /// `unsupported_encoding` when the encoding is unknown, `bad_content` when the content is not
+    /// valid in its encoding.
     pub fn to_text(&self) -> Result<Cow<'_, str>, Refusal> {
         let encoding = Encoding::of(&self.content_encoding)
             .ok_or_else(|| Refusal::unknown_encoding(&self.content_encoding))?;

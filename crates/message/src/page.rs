@@ -27,14 +27,14 @@ An invalid message gets a JSON object, over HTTP with a status of 400 or above:
     };
 }
 
-/// The text, without and with TLS.
+/// The text for programs other than browsers: without TLS, and with TLS.
 const HELP: [&str; 2] = [help!("http", "ws"), help!("https", "wss")];
 
-/// The page.
+/// The page for browsers.
 const PAGE: &str = include_str!("page.html");
 
-/// The `Content-Security-Policy` of [`PAGE`]: it allows the style and the script by their hashes,
-/// which a test checks, the icon, which is empty, and the WebSocket.
+/// The `Content-Security-Policy` of [`PAGE`]. It allows the WebSocket, the empty icon (`data:`),
+/// and the style and the script by their hashes. A test checks the hashes.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-uiL7eGV/nPmqVwjjDQ77vx8OonpxYo7Q5bv3+U22BW0='; \
     script-src 'sha256-3CqMBlM3EtknEbSkvRYmmLOKwXn+vtWLym1EkaSB9Oc='; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -47,7 +47,7 @@ pub(super) fn description(request: &Request<'_>, is_tls: bool) -> (Fields, Body<
         false => ("text/plain; charset=utf-8", HELP[usize::from(is_tls)]),
     };
     let mut push = |name, value: &str| {
-        // They are all constants.
+        // Never fails: all names and values are valid constants.
         let _ = fields.push(name, value.as_bytes());
     };
     push("X-Content-Type-Options", "nosniff");

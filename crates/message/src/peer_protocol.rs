@@ -19,7 +19,7 @@ impl PeerProtocol {
     /// are always enough.
     ///
     /// - Three characters of a token (RFC 9110, 5.6.2) start the method of an HTTP request. They
-    ///   can't be a frame: its third byte is a `{` or white space.
+    ///   can't begin a frame, whose third byte is a `{` or white space.
     /// - A TLS record of type 22, major version 3 and a minor version below 5 is TLS.
     /// - Anything else is a frame, even a blank line in front of an HTTP request.
     ///

@@ -7,7 +7,7 @@ use super::json_nodes::JsonNodes;
 use super::request::PendingRequest;
 use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Refusal, Responder};
 
-/// Where content goes as it arrives.
+/// Where content goes as it arrives. The numbers are the bytes still to come.
 #[derive(Debug)]
 pub(super) enum Receiver {
     /// Into a message.
@@ -17,7 +17,7 @@ pub(super) enum Receiver {
         /// Counts values and keys, if there could be too many.
         nodes: Option<JsonNodes>,
     },
-    /// To the handler, piece by piece. The payload is the number of bytes still to come.
+    /// To the handler, piece by piece.
     Stream(u64),
     /// Nowhere: the refusal is sent when the content is complete.
     Refuse(Refusal, u64),
@@ -120,7 +120,7 @@ pub(super) struct IncomingRequest {
 }
 
 impl IncomingRequest {
-    /// When the request times out, or its deadline passes.
+    /// When the request times out or its deadline passes, whichever comes first.
     pub(super) fn until(&self) -> Time {
         let timeout = if self.paused { Time::NEVER } else { self.timeout };
         match self.receiver {

@@ -27,7 +27,7 @@ const BINARY: &str = "binary/custom-server-binary-type";
 /// If content is not JSON, the response repeats at most this many of its bytes.
 const MAX_REPEATED: usize = 10;
 
-/// Python does not convert integers with more digits.
+/// By default, Python refuses to convert integers with more digits than this.
 const MAX_DIGITS: usize = 4300;
 
 type Entries = HashMap<String, String>;

@@ -26,7 +26,8 @@ impl Refusal {
         Self::new("bad_header", reason)
     }
 
-    /// The peer sent a TLS client hello. Its TLS library can't read the answer, and says so at once.
+    /// The peer sent a TLS client hello. The answer is a frame, which the peer's TLS library
+    /// rejects at once.
     pub(super) fn tls() -> Self {
         let what = "this port speaks frames with a JSON header, and not TLS: connect without TLS, or \
                     turn TLS on (sockeye message --tls)";

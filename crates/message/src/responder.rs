@@ -55,9 +55,9 @@ impl<'r, 't> Responder<'r, 't> {
         Answer::failure(text)
     }
 
-    /// The response follows from [`Handler::on_settled`](super::Handler::on_settled), when a
-    /// promise of this responder is settled. If all content has arrived and there is no open
-    /// promise, the response is the error `internal`.
+    /// Sends no response yet. When a promise of this responder is settled,
+    /// [`Handler::on_settled`](super::Handler::on_settled) is called to return the response. If all
+    /// content has arrived and there is no open promise, the response is the error `internal`.
     pub fn later(self) -> Answer {
         Answer::LATER
     }

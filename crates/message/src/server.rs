@@ -49,7 +49,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Sets whether the server is stopping, and how far.
+    /// Sets which events of a stopping server the connection has got.
     pub(super) fn stopping(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
@@ -64,7 +64,8 @@ impl<H: Handler> Server<H> {
         self.frames_until.min(turn.now() + self.limits.idle_timeout)
     }
 
-    /// While the server drains, frames that begin within the grace period are still answered.
+    /// If the server drains, starts the grace period: frames that begin within it are still
+    /// answered.
     fn begin_grace(&mut self, turn: &Turn<'_>) {
         if self.is_draining() {
             self.frames_until = turn.now() + DRAIN_GRACE;
@@ -115,7 +116,8 @@ impl<H: Handler> Server<H> {
     ) -> Result<usize, Fault> {
         let mode = self.handler.content_mode(&header);
         let len = header.content_length;
-        // Fast path: all of the content is here, and it is too short to have too many values.
+        // Fast path: all of the content is here, and it is too short to exceed the limit on JSON
+        // values.
         if mode == ContentMode::Whole
             && len <= (rest.len() as u64).min(self.limits.json_nodes as u64)
         {
@@ -153,7 +155,7 @@ impl<H: Handler> Server<H> {
             let IncomingRequest { request, receiver, .. } = *incoming;
             let has_more = input.len() > piece.len();
             match receiver {
-                // Only a connection that stays open discards content.
+                // `true`, because content is discarded only if the connection stays open after it.
                 Receiver::Discard(_) => self.next_frame(true, has_more, turn)?,
                 _ => self.answer(request, has_more, turn, |handler, responder| {
                     receiver.finish(handler, responder)
@@ -261,7 +263,7 @@ impl<H: Handler> Server<H> {
     ) -> Result<(), Fault> {
         let Some(incoming) = self.state.take_incoming() else { return Ok(()) };
         match incoming.receiver {
-            // It was answered or cancelled.
+            // The request was answered or cancelled already.
             Receiver::Discard(_) => self.finish(Err(refusal.fault()), turn),
             _ => self.refuse(refusal, Some(&incoming.request), turn),
         }
@@ -324,7 +326,8 @@ impl<H: Handler> Protocol for Server<H> {
         }
         Ok(match &self.state {
             State::ExpectContent(incoming) if incoming.paused => Consumed::pause(used),
-            // Without the pause, the end of input would end the connection before its responses.
+            // Pauses, since the end of input is not reported during a pause: it would end the
+            // connection before the responses are written.
             State::ExpectCapacity | State::ExpectResponses(_) => Consumed::pause(used),
             _ => Consumed::more(used),
         })

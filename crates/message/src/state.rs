@@ -65,8 +65,8 @@ impl State {
         match self {
             Self::ExpectFrame { until } | Self::ExpectHeader { until } => *until,
             Self::ExpectContent(incoming) => incoming.until(),
-            // Promises are always settled, and the engine's write timeout ends a connection that
-            // gets no room.
+            // Needs no timeout: promises are always settled, and the engine's write timeout ends a
+            // connection whose output gets no room.
             Self::ExpectCapacity | Self::ExpectResponses(_) | Self::ExpectNothing => Time::NEVER,
         }
     }

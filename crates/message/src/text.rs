@@ -40,7 +40,7 @@ impl fmt::Display for BadText {
 
 impl std::error::Error for BadText {}
 
-/// The names that Python's codecs have, after [`normalised`].
+/// The names of Python's codecs, as [`normalised`] returns them, separated by spaces.
 const NAMES: [(Encoding, &str); 7] = [
     (Encoding::Utf8, "utf_8 utf8 u8 utf utf8_ucs2 utf8_ucs4 cp65001"),
     (Encoding::Utf8Sig, "utf_8_sig"),
@@ -59,7 +59,7 @@ const NAMES: [(Encoding, &str); 7] = [
     ),
 ];
 
-/// All names are shorter.
+/// Longer than every name in [`NAMES`], so a longer name is unknown.
 const MAX_NAME: usize = 64;
 
 impl Encoding {
@@ -184,7 +184,7 @@ fn normalised(name: &str) -> String {
                 normal.push('_');
             }
             gap = false;
-            // Like Python, omits characters that are not ASCII.
+            // Like Python, this omits characters that are not ASCII.
             if character.is_ascii() {
                 normal.push(character.to_ascii_lowercase());
             }

@@ -1,11 +1,12 @@
 //! Messages over WebSocket: a [`Handler`] of messages answers those of a WebSocket.
 //!
-//! A text message is JSON, which may have a line with a header in front of it. A binary message is a
-//! frame: its header's length, its header, its content. Responses are of the same kind, except that
-//! what isn't JSON in UTF-8 is always binary.
+//! A text message is JSON, which may have a line with a header in front of it. A binary message is
+//! a frame: its header's length, its header, its content. Responses are of the same kind, except
+//! that what isn't JSON in UTF-8 is always binary.
 //!
-//! Requests with an id are answered as their responses become ready. After one without an id,
-//! nothing is read until it is answered, so that its response is the next one without an id.
+//! Requests with an id are answered as soon as their responses are ready, in any order. After a
+//! request without an id, nothing is read until it is answered. So responses without an id arrive
+//! in the order of their requests.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -86,7 +87,8 @@ impl<H: Handler> WebSocket<H> {
             let mode = handler.content_mode(&header);
             let mut receiver =
                 Receiver::new(mode, header, &rules.limits, self.client, self.is_shared);
-            // A pause has no effect after the last piece, which this is.
+            // The result is ignored: a pause has no effect after the last piece, and this is the
+            // only one.
             receiver.take(content, handler, responder(socket, &mut waiting));
             receiver.finish(handler, responder(socket, &mut waiting))
         };
@@ -113,8 +115,8 @@ impl<H: Handler> WebSocket<H> {
         self.send(error_response(refusal.code, &refusal.reason), waiting, socket);
     }
 
-    /// The deadline has passed. A response with an id is left out. Those without one are matched by
-    /// their order, so none may be missing.
+    /// Ends a request whose deadline has passed. If it has an id, it gets no response. Otherwise it
+    /// gets an error: responses without an id are matched by their order, so none may be missing.
     fn expire(&self, waiting: &WaitingRequest, socket: &mut Socket<'_, '_>) {
         self.shared.handler.borrow_mut().on_cancelled(waiting.request.number);
         if waiting.request.id.is_none() {
@@ -150,7 +152,8 @@ impl<H: Handler> WebSocket<H> {
             || request::is_at_limit(requests, &self.shared.rules.limits)
     }
 
-    /// Resumes or pauses reading, or closes the WebSocket if it drains and all is answered.
+    /// Resumes or pauses reading, or closes the WebSocket if the server drains and every request is
+    /// answered.
     fn proceed(&self, socket: &mut Socket<'_, '_>) {
         if self.is_draining && !self.pending.iter().any(WaitingRequest::is_pending) {
             socket.close(CloseCode::GOING_AWAY, "");
@@ -197,7 +200,7 @@ fn read_binary<'m>(bytes: &'m [u8], limits: &Limits) -> Result<(Header, &'m [u8]
     Ok((header, content))
 }
 
-/// The content that a text message can have: JSON in UTF-8.
+/// The content as text, if a text message can carry it: only JSON in UTF-8.
 fn text_of(message: &Message) -> Option<&str> {
     let is_utf8 = Encoding::of(&message.content_encoding) == Some(Encoding::Utf8);
     (message.is_json() && is_utf8).then(|| str::from_utf8(&message.content).ok())?
@@ -212,12 +215,12 @@ impl<H: Handler> ws::Handler for WebSocket<H> {
     }
 
     fn on_delivery(&mut self, ticket: Ticket, body: Settled, socket: &mut Socket<'_, '_>) {
-        // A promise of a request that was already answered has no effect.
+        // If no request has this ticket, its request was answered already, and nothing happens.
         let Some(at) = self.pending.iter_mut().position(|one| one.request.take_ticket(ticket))
         else {
             return;
         };
-        // A deadline may have passed at the same time.
+        // First cancels the requests whose deadlines have passed by now.
         self.on_deadline(socket);
         let mut waiting = self.pending.remove(at);
         let waiting = if waiting.is_pending() {
@@ -253,7 +256,7 @@ impl<H: Handler> ws::Handler for WebSocket<H> {
         self.proceed(socket);
     }
 
-    /// Answers what is in flight before it closes.
+    /// Answers the requests in flight, then closes the WebSocket.
     fn on_drain(&mut self, socket: &mut Socket<'_, '_>) {
         self.is_draining = true;
         self.proceed(socket);

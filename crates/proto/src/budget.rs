@@ -34,24 +34,27 @@ pub struct Budget {
 struct State {
     total: u64,
     used: u64,
+    /// How much each client holds.
     by_client: Counts<Client>,
     /// How many permits of [`Budget::take_once`] a client has for a resource.
     uses: Counts<(Client, NonZeroU32)>,
-    /// The clients that wait for a permit for 1, in the order of their arrival.
+    /// The clients that wait for a permit of amount 1 ([`Budget::wait`]), in the order of their
+    /// arrival.
     waiting: VecDeque<(Client, Promise)>,
 }
 
-/// How many may wait for a budget, a quarter of them for one client.
+/// Maximum number of requests that wait for one budget. A client may have its share of them:
+/// [`Client::share`].
 const MAX_WAITING: u64 = 1024;
 
-/// Part of a budget, returned when it is dropped.
+/// Part of a budget. Dropping the permit returns it.
 #[derive(Debug)]
 #[must_use = "dropping it returns it"]
 pub struct Permit {
     budget: Arc<Budget>,
     /// The client that is charged, if one is.
     client: Option<Client>,
-    /// Whether it counts in the total.
+    /// Whether the amount counts in the budget's total.
     in_total: bool,
     /// The number of a resource: all permits of the client with this number count once.
     resource: Option<NonZeroU32>,
@@ -59,8 +62,8 @@ pub struct Permit {
 }
 
 impl Budget {
-    /// A budget of `total`, in a unit that its users choose. `name` is for the log: "compressed
-    /// bytes".
+    /// A budget of `total`, in a unit that its users choose. `name` is for the log, such as
+    /// "compressed bytes".
     #[must_use]
     pub fn new(name: &'static str, total: u64) -> Arc<Self> {
         let (by_client, uses, waiting) = Default::default();
@@ -98,8 +101,9 @@ impl Budget {
     }
 
     /// Takes 1 for the resource with this number, if the budget allows it. While `client` has such
-    /// a permit, further ones for the same resource cost nothing. `granted` is a permit for 1 that
-    /// the client has already. It becomes the new permit, or is dropped if it isn't needed.
+    /// a permit, further permits for the same resource cost nothing. `granted` is a permit of
+    /// amount 1 that the client already has, from [`Budget::wait`]. It becomes the new permit, or
+    /// is dropped if the new one costs nothing.
     pub fn take_once(
         self: &Arc<Self>,
         client: Client,
@@ -122,14 +126,14 @@ impl Budget {
         Some(permit)
     }
 
-    /// A permit for 1, which is in [`State::used`] already.
+    /// A permit of amount 1 that [`State::used`] already includes.
     fn permit_for_1(self: &Arc<Self>, client: Client) -> Permit {
         let (budget, client) = (Arc::clone(self), Some(client));
         Permit { budget, client, in_total: true, resource: None, amount: 1 }
     }
 
-    /// Waits until `client` may take 1. The promise is fulfilled with the [`Permit`]. Returns its
-    /// ticket, or `None` if too many wait already, or if the total is 0.
+    /// Queues `client` for a permit of amount 1, with which the promise is fulfilled. Returns the
+    /// promise's ticket; `None` if too many requests wait already, or if the total is 0.
     pub fn wait(
         self: &Arc<Self>,
         client: Client,
@@ -145,12 +149,12 @@ impl Budget {
         let ticket = promise.ticket();
         state.waiting.push_back((client, promise));
         drop(state);
-        // Something may have been returned before the lock was taken.
+        // A permit may have been dropped before this client was in the queue.
         self.serve_waiting();
         Some(ticket)
     }
 
-    /// Gives permits to those that wait, as long as the budget allows it.
+    /// Gives permits to waiting clients, as long as the budget allows it.
     fn serve_waiting(self: &Arc<Self>) {
         while let Some((client, promise)) = self.change(State::next_waiting) {
             // If nobody wants this permit any more, dropping it serves the next client.
@@ -183,13 +187,13 @@ impl Budget {
         self.permit(None, true, amount)
     }
 
-    /// Charges `client` with `amount` of something that is in the total already, if its share
-    /// allows it.
+    /// Charges `client` with `amount` of something that is in the total already, if the client's
+    /// share allows it.
     pub fn charge(self: &Arc<Self>, client: Client, amount: u64) -> Option<Permit> {
         self.permit(Some(client), false, amount)
     }
 
-    /// A permit for 0, for `client`, to be changed by [`Permit::set`].
+    /// A permit of amount 0 for `client`, to be changed by [`Permit::set`] or [`Permit::resize`].
     pub fn empty_permit(self: &Arc<Self>, client: Client) -> Permit {
         let (budget, client) = (Arc::clone(self), Some(client));
         Permit { budget, client, in_total: true, resource: None, amount: 0 }
@@ -220,7 +224,7 @@ impl Budget {
         self.reports.report(now)
     }
 
-    /// The reports of [`Budget::report`].
+    /// The limiter that [`Budget::report`] uses.
     #[must_use]
     pub fn reports(&self) -> &ReportLimiter {
         &self.reports
@@ -280,7 +284,8 @@ impl State {
         }
     }
 
-    /// Counts one permit for the resource less. Returns whether the client still has another one.
+    /// Removes one of the client's permits for the resource from the count. Returns whether the
+    /// client still has another one.
     fn is_used_after(&mut self, client: Option<Client>, resource: Option<NonZeroU32>) -> bool {
         let Some(key) = client.zip(resource) else { return false };
         self.uses.subtract(key, 1);
@@ -298,13 +303,13 @@ impl State {
 }
 
 impl Permit {
-    /// How much it is for.
+    /// How much of the budget this permit holds.
     #[must_use]
     pub fn amount(&self) -> u64 {
         self.amount
     }
 
-    /// Changes it to `amount`, even if the budget is exceeded: for resources that are held already.
+    /// Changes the amount, even if the budget is exceeded: for resources that are held already.
     pub fn set(&mut self, amount: u64) {
         let Self { ref budget, client, in_total, amount: has, .. } = *self;
         budget.change(|state| state.count(client, in_total, amount));
@@ -312,7 +317,7 @@ impl Permit {
         self.amount = amount;
     }
 
-    /// Changes it to `amount` if the budget allows it. Returns whether it did.
+    /// Changes the amount, if the budget allows it. Returns whether it did.
     #[must_use]
     pub fn resize(&mut self, amount: u64) -> bool {
         let Self { ref budget, client, in_total, amount: has, .. } = *self;

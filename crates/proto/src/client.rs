@@ -36,7 +36,8 @@ impl Client {
         }
     }
 
-    /// Whether it is on this machine: a local user, or a proxy that doesn't name its clients.
+    /// Whether the client is on this machine: a local user, or a proxy that doesn't name its
+    /// clients.
     #[must_use]
     pub fn is_local(self) -> bool {
         matches!(self, Self::V4([127, ..]) | Self::Unix)

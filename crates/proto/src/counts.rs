@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Counts by key. Its size is the number of keys whose count is not 0.
+/// Counts by key. A key whose count is 0 takes no memory.
 #[derive(Debug)]
 pub struct Counts<K>(HashMap<K, u64>);
 

@@ -11,7 +11,9 @@ use crate::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 /// Echoes until the peer closes its sending side or the idle timeout passes.
 #[derive(Debug)]
 pub struct Echo {
+    /// The idle timeout.
     idle: Duration,
+    /// When the idle timeout passes.
     expires: Time,
 }
 

@@ -11,11 +11,13 @@ pub enum Event<'a> {
     /// The connection is established. The first event of every protocol, also of one that another
     /// protocol switched to.
     Open(&'a Peer),
-    /// The input ended without close_notify, the end that TLS authenticates: someone on the way may
-    /// have cut it. Or the protocol runs in a stream of HTTP/2, and the connection has ended before
-    /// the stream. Comes just before [`Event::Eof`]. It matters to protocols whose messages may end
-    /// where the input ends, as the body of an HTTP response without a length does: such a message
-    /// is incomplete. Many clients of TLS close without close_notify.
+    /// The input may have been cut. Comes just before [`Event::Eof`]. Over TLS, it means that the
+    /// input ended without close_notify, the only end that TLS authenticates. In a stream of
+    /// HTTP/2, it means that the connection ended before the stream.
+    ///
+    /// A message that extends to the end of input, such as an HTTP response without a length, is
+    /// then incomplete. Other protocols can ignore the event: many TLS clients close without
+    /// close_notify.
     Truncated,
     /// The peer closed its sending side: no more input comes. Output is still sent.
     Eof {
@@ -26,8 +28,8 @@ pub enum Event<'a> {
     /// the output is full. Comes at most once, before [`Event::Eof`]. Input that the peer sent
     /// earlier may arrive between the two events. Output is still sent.
     HalfClosed,
-    /// Output was sent, and what is left is below the low-water mark.
-    /// [`Turn::want_room`](crate::Turn::want_room) asked for this.
+    /// The output is at most a quarter full. [`Turn::want_room`](crate::Turn::want_room) asked for
+    /// this event.
     Room,
     /// The time that [`Protocol::deadline`](crate::Protocol::deadline) returned has come.
     Deadline,
@@ -44,8 +46,8 @@ pub enum Event<'a> {
     /// again elsewhere, if the protocol can. May come several times, or never.
     LameDuck,
     /// The server is stopping: finish what is in flight, and end the connection. Input that arrived
-    /// earlier was offered before. An idle connection closes after [`DRAIN_GRACE`], if its peer may
-    /// just be sending a request.
+    /// earlier was offered before, unless `unread` is set. An idle connection closes after
+    /// [`DRAIN_GRACE`], if its peer may just be sending a request.
     Drain {
         /// There is input that was not used: the connection is paused, or its output is full.
         unread: bool,

@@ -97,7 +97,8 @@ pub enum Reason {
     ConnectFailed(io::Error),
     /// A connection that we opened was not established in time.
     ConnectTimedOut,
-    /// The kernel could not watch the connection, for want of memory.
+    /// The kernel could not watch the connection (epoll): no memory was free, or the user's limit
+    /// on watched descriptors was reached.
     NotWatched(io::Error),
     /// The socket failed in another way.
     Socket(io::Error),

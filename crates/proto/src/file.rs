@@ -64,7 +64,7 @@ pub enum Validity {
     Valid,
     /// It is not: the response must not be completed.
     Changed,
-    /// Only reading the file shows it, which [`FileSource::verify`] does on a thread.
+    /// Only reading the file can tell. [`FileSource::verify`] does that, on a thread.
     Unknown,
 }
 

@@ -86,6 +86,7 @@ impl Owner for TestOwner {
     }
 }
 
+/// What promises and remotes have sent, until it is delivered.
 #[derive(Default)]
 struct Envelopes(Mutex<Vec<Envelope>>);
 
@@ -104,6 +105,7 @@ impl MailboxSender for Envelopes {
     }
 }
 
+/// The jobs of the protocol, until they run.
 #[derive(Default)]
 struct Jobs(Mutex<Vec<Job>>);
 
@@ -222,12 +224,12 @@ impl Harness {
         self.owner.now = until;
     }
 
-    /// The server will stop soon.
+    /// The server announces that it will stop soon: [`Event::LameDuck`].
     pub fn lame_duck(&mut self) {
         self.call(|session, owner| session.send_event(Event::LameDuck, owner));
     }
 
-    /// The server is stopping.
+    /// The server is stopping: [`Event::Drain`].
     pub fn drain(&mut self) {
         self.call(|session, owner| session.drain(false, owner));
     }
@@ -341,7 +343,7 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
                 let mut buffer = vec![0; usize::try_from(range.len).expect("small in tests")];
                 let read = range.source.read_at(range.offset, &mut buffer).expect("readable");
                 if read == 0 {
-                    // It was truncated.
+                    // The file was truncated.
                     return out.clear();
                 }
                 let must_verify = matches!(part, Part::Unread(_))

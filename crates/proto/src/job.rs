@@ -33,7 +33,7 @@ pub enum JobKind {
     /// Reading a whole file, to compute its ETag, to compare it with its precompressed files, or to
     /// find out whether it has changed while it was sent.
     ReadWhole,
-    /// Answering a TLS client hello, which signs.
+    /// Answering a TLS client hello, which needs a signature with the server's key.
     Handshake,
     /// Work of a user of the library.
     Other,

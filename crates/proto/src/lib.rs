@@ -2,8 +2,9 @@
 //!
 //! A protocol is one connection with one peer, as pure code: bytes come in, bytes go out. This
 //! crate opens no socket, reads no clock, starts no thread and touches no file. An *owner* does
-//! that: the engine on TCP and Unix sockets or, in the simulator, on a network in memory, and the
-//! harness in a test. The owner calls the protocol and acts on what the protocol wrote and asked for:
+//! that: the engine (on TCP and Unix sockets; in the simulator, on a network in memory) or, in a
+//! test, the harness. The owner calls the protocol and acts on what the protocol wrote and asked
+//! for:
 //!
 //! ```text
 //!  input bytes ──────────▶ on_bytes ─┐              ┌─▶ Output: bytes, shared bytes, ranges of files
@@ -57,9 +58,8 @@
 //! [`echo`] is another small and complete protocol, with a deadline. `sockeye-http` and
 //! `sockeye-message` are larger protocols.
 //!
-//! The feature `harness` adds the module `harness`, for tests. [`driver`] is for owners only.
-//! The engine enforces the write deadline and limits on connections. Files come from
-//! `sockeye-files`.
+//! The feature `harness` adds the module `harness`, for tests. [`driver`] is for owners only. The
+//! engine enforces the write timeout and limits on connections. Files come from `sockeye-files`.
 
 #![forbid(unsafe_code)]
 

@@ -2,8 +2,8 @@
 //!
 //! A protocol appends. An owner takes from the front with [`Output::part`], [`Output::slices`] and
 //! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice.
-//! [`Turn::is_full`](crate::Turn::is_full) says when an output is full: it also counts what is in
-//! flight.
+//! [`Turn::is_full`](crate::Turn::is_full) says whether an output is full. Bytes in flight count,
+//! too.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -22,13 +22,16 @@ pub struct Mark(pub u64);
 
 /// A queue of bytes and ranges of files to send.
 ///
-/// Plain bytes are the most common and cost least: they need no piece, only a copy into one buffer.
+/// Shared bytes and ranges of files are the *pieces* of an output, which are kept in a queue of
+/// their own. Plain bytes are the most common and cost least: they are only copied into one buffer.
 #[derive(Debug, Default)]
 pub struct Output {
+    /// The plain bytes. Sent bytes stay in front until they are dropped.
     plain: Vec<u8>,
     /// How many of the plain bytes are sent.
     sent: usize,
-    // Invariant: `at` ascends, from at least `sent` to at most `plain.len()`.
+    // Invariant: the positions `at` of the pieces ascend, from at least `sent` to at most
+    // `plain.len()`.
     pieces: VecDeque<Piece>,
     /// Unsent bytes of the shared pieces.
     shared_bytes: usize,
@@ -101,7 +104,8 @@ impl Output {
         self.push(PieceData::File { range, goes_on });
     }
 
-    /// Holds `permit` until the next shared bytes or range of a file are sent or dropped.
+    /// Attaches `permit` to the piece that is appended next, which is shared bytes or a range of a
+    /// file. It is held until that piece is sent or dropped.
     pub fn hold(&mut self, permit: Permit) {
         self.permit = Some(permit);
     }
@@ -149,8 +153,8 @@ impl Output {
 
     /// What is at the front. The owner may send at most `max` bytes of a file.
     ///
-    /// If these bytes include the end of the range, this checks whether the file has changed. For
-    /// an unread part, the thread that reads it checks that.
+    /// If these bytes include the end of a file's range, this checks whether the file has changed.
+    /// For [`Part::Unread`], the thread that reads the part checks that.
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
@@ -163,9 +167,9 @@ impl Output {
         }
     }
 
-    /// What is at the front, and what follows it: for drivers that send several parts at once, at
-    /// most `max` bytes in total. Each part is as from [`Output::part`], with what the parts before
-    /// it leave of `max`. So a driver that doesn't send all of a part must not take the next one.
+    /// All parts from the front, for drivers that send several parts at once: at most `max` bytes
+    /// in total. Each one is what [`Output::part`] would return after the parts before it were
+    /// sent. So a driver that doesn't send all of a part must not take the next one.
     #[must_use]
     pub fn parts(&self, max: u64) -> Parts<'_> {
         Parts::new(&self.plain, self.sent, self.pieces.iter(), max)
@@ -206,7 +210,7 @@ impl Output {
     #[inline(always)] // The fast path; the slow one is split out below.
     pub fn advance(&mut self, count: u64) {
         if self.pieces.is_empty() && count == self.held() as u64 {
-            // All of it, and only plain bytes: the usual case.
+            // All output is sent, and it has only plain bytes: the usual case.
             self.plain.clear();
             self.sent = 0;
             return;
@@ -261,9 +265,9 @@ impl Output {
     }
 
     /// The range that a thread is to read for [`Output::put_read`], at most `max` bytes long. It
-    /// begins at [`Output::front_file`]. If that range was moved here in parts, it goes on into the
-    /// parts that follow. The second value is whether it includes the end of the range that was
-    /// written. Then the thread must verify the file:
+    /// begins at [`Output::front_file`]. If that range was moved here in several pieces
+    /// ([`Output::move_front`]), the returned range spans them. The second value says whether it
+    /// includes the end of the range that was written. If so, the thread must verify the file:
     /// [`FileSource::verify`](crate::FileSource::verify).
     #[must_use]
     pub fn front_read(&self, max: u64) -> Option<(FileRange, bool)> {
@@ -379,7 +383,7 @@ impl Output {
         self.permit = None;
     }
 
-    /// Whether it has memory for more than `bytes` plain bytes, or for many pieces.
+    /// Whether the output has memory for more than `bytes` plain bytes, or for many pieces.
     #[must_use]
     pub fn is_oversized(&self, bytes: usize) -> bool {
         self.plain.capacity() > bytes || self.pieces.capacity() > Self::KEPT_PIECES
@@ -391,9 +395,10 @@ impl Output {
         self.pieces.shrink_to(Self::KEPT_PIECES);
     }
 
-    /// Drops sent bytes from the plain buffer. Moves memory only if at least as much is dropped, so
-    /// that the cost per byte is constant.
+    /// Drops sent bytes from the plain buffer. Moves the unsent bytes only if at least as many are
+    /// dropped, so that the cost per byte is constant.
     fn drop_sent(&mut self) {
+        // With fewer sent bytes than this, moving the unsent ones is not worth the cost.
         const MIN_DROP: usize = 16 * 1024;
         if self.is_empty() {
             self.plain.clear();

@@ -238,15 +238,16 @@ pub struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     /// The stream that this turn is about: 0 is the connection itself. Protocols that have streams
-    /// ([`driver::Stream`](crate::driver::Stream)) get turns about other ones. If the protocol runs
-    /// in a stream of another one ([`driver::NestedSession`](crate::driver::NestedSession)), all of
-    /// its turns are about that stream, and it can't have streams itself.
+    /// ([`driver::Stream`](crate::driver::Stream)) get turns about other streams. If the protocol
+    /// runs in a stream of another protocol
+    /// ([`driver::NestedSession`](crate::driver::NestedSession)), all of its turns are about that
+    /// stream, and it can't have streams itself.
     #[must_use]
     pub fn stream(&self) -> u32 {
         self.stream
     }
 
-    /// The time. It doesn't change during a turn of the event loop.
+    /// The time of the monotonic clock. It doesn't change during a turn of the event loop.
     #[must_use]
     pub fn now(&self) -> Time {
         self.context.now
@@ -293,8 +294,9 @@ impl<'a> Turn<'a> {
         self.effects.resume = true;
     }
 
-    /// Marks the end of what was written. Until all of it is sent, an [`Event::Sent`] comes whenever
-    /// output was sent. None comes in a turn of a [`driver::Stream`](crate::driver::Stream).
+    /// Marks the end of what was written. Until all of it is sent, an [`Event::Sent`] comes
+    /// whenever output was sent. None comes in a turn of a
+    /// [`driver::Stream`](crate::driver::Stream).
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);

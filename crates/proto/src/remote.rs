@@ -164,8 +164,8 @@ impl Credit {
         Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
-    /// Gives back the credit of `count` messages. Never more than all: a protocol that runs another
-    /// one in its own turns gets the messages of both.
+    /// Gives back the credit of `count` messages, up to the limit: if a protocol runs another one
+    /// in its turns, a message to one of them can give back credit of both.
     pub(crate) fn give_back(&self, count: u32) {
         let available = &mut self.lock().available;
         *available = (*available + count).min(Remote::MESSAGES);

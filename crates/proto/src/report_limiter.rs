@@ -16,6 +16,7 @@ pub struct ReportLimiter(Mutex<Unreported>);
 
 #[derive(Debug, Default)]
 struct Unreported {
+    /// How many requests were counted since the last report.
     requests: u64,
     /// No report before this time.
     after: Time,

@@ -49,7 +49,7 @@ pub trait Timed {
     /// should be cheap.
     fn deadline(&self) -> Option<Time>;
 
-    /// Called when the deadline has passed. The time is `now`. Afterwards the deadline is later, or
+    /// Called at `now`, when the deadline has passed. Must change the deadline to a later one or
     /// `None`.
     fn on_deadline(&mut self, now: Time);
 }

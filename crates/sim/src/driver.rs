@@ -327,8 +327,8 @@ impl Driver for SimDriver {
         if let Owner::Driver { key: Some(key), .. } = net.endpoints[socket.endpoint.0].owner
             && net.rng.chance(500)
         {
-            // Otherwise, readiness is reported after the close, as a kernel may do within one batch
-            // of events.
+            // In the other half of the cases, readiness is reported after the close, as a kernel
+            // may do within one batch of events.
             net.pollers[self.poller].forget(key);
         }
         net.close(socket.endpoint);

@@ -17,7 +17,7 @@ pub struct Faults {
     pub would_block: u16,
     /// A send completes some time after the call.
     pub late_send: u16,
-    /// A wait reports a connection as ready that isn't.
+    /// A wait reports a connection as ready although it isn't.
     pub spurious: u16,
     /// A wait reports only some of the events, in another order.
     pub partial_wait: u16,

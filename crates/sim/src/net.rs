@@ -56,7 +56,9 @@ pub(crate) enum ScheduledEvent {
 
 /// What accepts a listener's connections.
 pub(crate) enum Acceptor {
+    /// A shard. `id` is `None` until its driver watches the listener.
     Driver { poller: usize, id: Option<u32> },
+    /// A scripted peer, which runs this script on each connection.
     Script(Script),
 }
 
@@ -64,6 +66,7 @@ pub(crate) enum Acceptor {
 pub(crate) struct ListenerState {
     pub(crate) target: Target,
     pub(crate) acceptor: Acceptor,
+    /// Connections that wait to be accepted.
     pub(crate) queue: VecDeque<EndpointId>,
     pub(crate) open: bool,
 }
@@ -82,10 +85,13 @@ pub(crate) struct Audit {
 /// The network.
 pub(crate) struct Net {
     pub(crate) now: Time,
+    /// The time of day at [`Time::ZERO`].
     start: WallTime,
     pub(crate) rng: Rng,
     pub(crate) faults: Faults,
+    /// The scheduled events, by the time at which they are due and their serial number.
     queue: BTreeMap<(Time, u64), ScheduledEvent>,
+    /// The number of events scheduled so far: orders events that are due at the same time.
     serial: u64,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) listeners: Vec<ListenerState>,
@@ -97,6 +103,7 @@ pub(crate) struct Net {
     pub(crate) progress: u64,
     /// Number of injected faults.
     pub(crate) injected: u64,
+    /// See [`Net::trace`].
     trace: u64,
 }
 
@@ -105,6 +112,7 @@ impl Net {
         Self {
             // Not zero, so that code that mistakes a time for a duration fails.
             now: Time::ZERO + Duration::from_secs(1000),
+            // 2015-10-21T07:28:00Z.
             start: WallTime::from_secs(1_445_412_480),
             rng: Rng::new(seed),
             faults,
@@ -117,6 +125,7 @@ impl Net {
             audit: Audit { open: Vec::new(), limits: Vec::new(), violations: Vec::new() },
             progress: 0,
             injected: 0,
+            // The initial value of FNV-1a.
             trace: 0xCBF2_9CE4_8422_2325,
         }
     }
@@ -231,6 +240,7 @@ impl Net {
         }
     }
 
+    /// Reports to a listener's driver that connections wait to be accepted.
     pub(crate) fn report_listener(&mut self, listener: usize) {
         if let ListenerState {
             acceptor: Acceptor::Driver { poller, id: Some(id) },

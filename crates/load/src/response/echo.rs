@@ -1,8 +1,9 @@
-//! Reads the responses of an echo server: the bytes of each request.
+//! Reads the responses of an echo server, each of which has the bytes of its request.
 
 use super::parts::{BadResponse, Content, Extent, RequestContext, Response, ResponseReader};
 use crate::expected::ExpectedResponse;
 
+/// Reads the responses of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct EchoReader {
     content: Content,
@@ -17,7 +18,8 @@ impl ResponseReader for EchoReader {
         let sent = context.request.wire(context.last);
         let remaining = sent.len() - self.content.len as usize;
         let piece = &input[..input.len().min(remaining)];
-        // Without `verify`, only the first response is compared, to know that the server echoes.
+        // Without `verify`, only the first response is compared, to find out whether the server
+        // echoes.
         if context.plan.verify || context.expected.is_none() {
             self.content.compare(piece, sent);
         } else {
@@ -26,7 +28,8 @@ impl ResponseReader for EchoReader {
         if piece.len() < remaining {
             return Ok((piece.len(), None));
         }
-        // The content was compared with the request: an echo's `ExpectedResponse` has no content.
+        // `end` must not compare again: the content was compared with the request, and an echo's
+        // `ExpectedResponse` has no content.
         let content = self.content.end(&RequestContext { expected: None, ..context });
         let (error, learned) = match context.expected {
             Some(expected) => (expected.error.clone(), None),

@@ -7,6 +7,7 @@ use super::parts::{
 };
 use crate::expected::ExpectedResponse;
 
+/// Reads the responses of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct HttpReader {
     responses: client::ResponseReader,
@@ -15,9 +16,10 @@ pub(crate) struct HttpReader {
     length: Option<u64>,
     interim: u32,
     content: Content,
-    /// What the head looks like, if none was expected.
+    /// If no response was expected: the template of this head, with which the heads of later
+    /// responses are compared.
     template: Option<HeadTemplate>,
-    /// Where that response redirects to.
+    /// If no response was expected: the URL to which this one redirects.
     location: Option<String>,
 }
 

@@ -11,6 +11,7 @@ use super::parts::{
 };
 use crate::expected::ExpectedResponse;
 
+/// Only the limit on headers applies. That on content is `Plan::max_content`.
 static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
 
 /// Content of at most this many bytes is kept, since it may be an error response.
@@ -28,6 +29,7 @@ pub(crate) struct MessageReader {
     content: Content,
 }
 
+/// A response whose header is not the expected one.
 #[derive(Debug)]
 struct Unexpected {
     header: Header,

@@ -15,9 +15,9 @@ use crate::plan::LoadKind;
 /// A reader for the responses of one connection.
 pub(crate) fn reader(kind: LoadKind) -> Box<dyn ResponseReader> {
     match kind {
-        // A connection that turns out to speak HTTP/2 reads responses in another way.
+        // Not used on connections of HTTP/2, which have a `StreamResponse` for each stream.
         LoadKind::Http | LoadKind::Http2 => Box::new(http::HttpReader::default()),
-        // A WebSocket reads its messages in another way.
+        // Not used on a WebSocket, whose messages a `WebSocketReader` reads.
         LoadKind::Echo | LoadKind::WebSocket => Box::new(echo::EchoReader::default()),
         LoadKind::Messages => Box::new(message::MessageReader::default()),
     }

@@ -36,10 +36,10 @@ pub(crate) trait ResponseReader: fmt::Debug {
 pub(crate) struct RequestContext<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) request: &'a PreparedRequest,
-    /// It is the last request on its connection.
+    /// The request is the last one on its connection.
     pub(crate) last: bool,
-    /// The expected response: the one that the probe, the first request before the load, has got.
-    /// `None` in the probe.
+    /// The expected response: the one that the probe got to this request. `None` in the probe
+    /// itself.
     pub(crate) expected: Option<&'a ExpectedResponse>,
 }
 
@@ -50,13 +50,13 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// Bytes of content.
     pub(crate) content_len: u64,
-    /// The text of the error, if the response is one.
+    /// The text of the error, if the response is an error.
     pub(crate) error: Option<String>,
     /// The content is not what was expected.
     pub(crate) mismatch: bool,
     /// The server keeps the connection open.
     pub(crate) persistent: bool,
-    /// Interim responses before it, for HTTP.
+    /// Number of interim responses (1xx) before this one, for HTTP.
     pub(crate) interim: u32,
     /// What to expect of later responses, if nothing was expected of this one.
     pub(crate) learned: Option<ExpectedResponse>,

@@ -1,4 +1,4 @@
-//! Reads what a WebSocket server sends: echoes of the messages that it was sent, or anything else.
+//! Reads what a WebSocket server sends: echoes of the messages that it received, or anything else.
 
 use std::mem;
 
@@ -14,7 +14,7 @@ pub(crate) enum Received {
     Message { len: u64, is_echo: bool },
     /// The payload of a ping.
     Ping(Vec<u8>),
-    /// The code of a close frame, and its reason.
+    /// The code and the reason of a close frame.
     Close(CloseCode, String),
 }
 
@@ -40,8 +40,8 @@ struct OtherFrames {
 
 impl WebSocketReader {
     /// Reads `input`. `request` is the oldest one without a response. Returns the bytes consumed,
-    /// and what was read: `None` if more bytes are needed. Until then, call it again with the other
-    /// bytes.
+    /// and what was read: `None` if it is incomplete. Then the next call gets the bytes that follow
+    /// the consumed ones.
     pub(crate) fn read(
         &mut self,
         input: &[u8],
@@ -65,6 +65,7 @@ impl WebSocketReader {
         self.read_other(input, request, max_content)
     }
 
+    /// Slow path: the input is not the expected frame, or goes on differently than that.
     #[cold]
     fn read_other(
         &mut self,
@@ -74,6 +75,7 @@ impl WebSocketReader {
     ) -> Result<(usize, Option<Received>), BadResponse> {
         let mut other = self.other.take().unwrap_or_default();
         if let Some(request) = request {
+            // The bytes that matched so far belong to the frame, too.
             let matched = mem::take(&mut self.matched);
             other.bytes.extend_from_slice(&request.echo[..matched]);
         }
@@ -97,6 +99,7 @@ impl WebSocketReader {
 }
 
 impl OtherFrames {
+    /// Reads the next message, ping or close frame; `None` if it is incomplete.
     fn read(
         &mut self,
         request: Option<&WebSocketRequest>,
@@ -116,7 +119,7 @@ impl OtherFrames {
             if header.is_compressed {
                 return Err(bad("sent a compressed frame without having agreed on it"));
             }
-            // At most `max_content`, which fits into memory.
+            // `header.len` is at most `max_content`, which fits into memory.
             let Some(payload) = self.bytes.get(start..start + header.len as usize) else {
                 return Ok(None);
             };

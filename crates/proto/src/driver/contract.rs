@@ -30,7 +30,7 @@ impl Session {
     }
 
     /// Offers received input to the protocol, after the unused input, and keeps what isn't used.
-    #[inline(always)] // Runs for each request. The engine gets two copies; one is for draining.
+    #[inline(always)] // Runs for each request. Its generic caller in the engine has two instances.
     pub fn input<O: Owner>(&mut self, bytes: &[u8], owner: &mut O) {
         if self.unused.is_empty() {
             let used = self.offer(bytes, owner);
@@ -88,12 +88,12 @@ impl Session {
 
     /// Delivers a message or a wake-up to the protocol, or to one of its streams.
     pub(super) fn deliver_event<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
-        // A stream gives back its own credit.
+        // Only a remote's message takes credit (flow control). A stream returns its own.
         let takes_credit =
             matches!(event, Event::Message(Ticket::REMOTE, _)) && stream == owner.stream();
         self.send_stream_event(event, stream, owner);
         if let Some(credit) = self.credit.as_ref().filter(|_| takes_credit) {
-            // Now, or when the output has room.
+            // The credit is returned now, or by `progress` when the output has room.
             match self.held() < owner.high_water() {
                 true => credit.give_back(1),
                 false => self.unreturned_credit += 1,
@@ -114,8 +114,8 @@ impl Session {
         is_new
     }
 
-    /// Sends [`Event::Sent`] and [`Event::Room`] if they are due, and gives credit back. Call this
-    /// after [`Session::put_back`].
+    /// Sends [`Event::Sent`] and [`Event::Room`] if they are due, and returns credit to the
+    /// session's remotes. Call this after [`Session::put_back`].
     pub fn progress<O: Owner>(&mut self, owner: &mut O) {
         if self.unreturned_credit > 0
             && self.held() < owner.high_water()
@@ -132,8 +132,8 @@ impl Session {
                 self.mark = None;
             }
             if sent_some || sent >= mark {
-                // Not through `send_event`: this event is sent even if the protocol asked to be
-                // closed.
+                // Not through `send_event`, because this event is sent even after the protocol has
+                // asked to be closed.
                 self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
             }
         }
@@ -146,8 +146,8 @@ impl Session {
     /// Whether [`Event::Room`] is due, if the protocol wants it.
     #[inline]
     fn has_room(&self, sent_some: bool, high_water: usize) -> bool {
-        // Only if something was sent, or nothing is left to send. Otherwise, a protocol that needs
-        // more room than there is would get the event again and again.
+        // Room is due only if something was sent, or nothing is left to send. Otherwise, a protocol
+        // that needs more room than there is would get the event again and again.
         self.held() <= high_water / 4
             && self.file_ranges() < Output::MAX_FILE_RANGES
             && (sent_some || self.is_flushed())
@@ -237,7 +237,7 @@ impl Session {
         if self.unused.is_empty() {
             return;
         }
-        // Moved out, so that `offer` can borrow the session.
+        // Moved out of the session, so that `offer` can borrow the session.
         let mut unused = mem::take(&mut self.unused);
         let used = self.offer(unused.bytes(), owner);
         unused.consume(used);
@@ -260,7 +260,8 @@ impl Session {
             used += consumed.used;
             match (reoffer, consumed) {
                 (Reoffer::AfterSwitch, _) => {}
-                // Only if it has used some: otherwise the same input would be offered forever.
+                // Only if the protocol has used input: otherwise the same input would be offered
+                // forever.
                 (Reoffer::AfterResume, Consumed { used: 1.., .. }) => {}
                 (Reoffer::AfterResume, _) | (Reoffer::No, Consumed { next: Next::More, .. }) => {
                     break;
@@ -283,6 +284,7 @@ impl Session {
         let unsent = out.unsent();
         let mut effects = Effects::default();
         let mut context = owner.context(&self.peer);
+        // Output in flight takes up room, too.
         if self.in_flight.is_any() {
             context.room = context.room.min(self.in_flight.remaining_room(owner.high_water()));
         }
@@ -341,6 +343,7 @@ impl Session {
         };
         self.protocol = Some(protocol);
         self.resume();
+        // The new protocol has not got the event yet.
         if self.input_state == InputState::HalfClosedSent {
             self.input_state = InputState::HalfClosed;
         }
@@ -383,7 +386,8 @@ impl Session {
         let _ = O::catch_panic(|| drop(protocol));
     }
 
-    /// From now on the protocol gets only [`Event::Sent`] and [`Event::Closed`].
+    /// From now on the protocol gets only [`Event::Sent`] (not after a failure) and
+    /// [`Event::Closed`].
     fn stop_calling(&mut self) {
         if self.is_open() {
             self.expects = Expects::LastByte;

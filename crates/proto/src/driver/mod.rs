@@ -12,7 +12,7 @@
 //!   receives           ── input, events ─────────▶ calls the protocol
 //!   sends              ◀─ take_output ───────────
 //!                      ── put_back, progress ────▶ sends Event::Room, Event::Sent
-//!   flushes, reads     ◀─ take_changed ──────────  if there is output, or something was asked for
+//!   flushes, reads     ◀─ take_changed ──────────  if a call wrote or asked for something
 //!   closes             ◀─ end, reason ───────────
 //! ```
 

@@ -28,7 +28,7 @@ use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
 /// false. A panic ends the nested session only.
 ///
 /// Promises and remotes that were made in its turns send to the outer session, with the number of
-/// the stream that it runs in ([`Turn::stream`]). The outer protocol passes what they send on by
+/// the stream that it runs in ([`Turn::stream`]). The outer protocol passes these messages on:
 /// [`NestedSession::deliver`]. The turns of the nested session carry this number, too. So a
 /// protocol that has streams itself, such as HTTP/2, can't run in a stream, since the numbers would
 /// be ambiguous.
@@ -87,7 +87,7 @@ impl Owner for NestedOwner<'_> {
 }
 
 impl NestedSession {
-    /// How many bytes of unused input it may hold. With more, it fails.
+    /// How many bytes of unused input a nested session may hold. With more, it fails.
     pub const MAX_UNUSED_INPUT: usize = 1024 * 1024;
 
     /// A session of `protocol`, whose output is full at `room` bytes. `outer`: a turn of the outer
@@ -98,10 +98,11 @@ impl NestedSession {
         Self { session, room, stream: outer.stream, is_withheld: false, has_ended: false }
     }
 
-    /// As [`NestedSession::new`], in `stream`, for the protocol that [`Turn::switch_to`] was given
-    /// in a turn of it. `None` if it was not called. Remotes that were made in the stream send to
-    /// this session from now on. `outer`: a turn of the outer session. The new session's output
-    /// goes to the stream, by [`NestedSession::move_to_stream`].
+    /// Creates the session that takes over `stream`, if [`Turn::switch_to`] was called in a turn of
+    /// that stream. Its protocol is the argument of that call; `None` without such a call. Remotes
+    /// that were made in the stream send to the new session from now on. Its output goes to the
+    /// stream: [`NestedSession::move_to_stream`]. `outer`: a turn of the outer session. Call
+    /// [`NestedSession::open`] next.
     pub fn in_stream(stream: &mut Stream, outer: &Turn<'_>) -> Option<Self> {
         let (protocol, room) = (stream.take_switch()?, stream.room());
         let mut nested = Self::new(protocol, room, &stream.turn(outer));
@@ -111,6 +112,7 @@ impl NestedSession {
 
     fn owner<'a>(&self, outer: &Turn<'a>) -> NestedOwner<'a> {
         let Self { room, stream, .. } = *self;
+        // Over budget, an output counts as full from its first byte.
         let context_room = if outer.context.is_over_budget { 1 } else { room };
         NestedOwner { context: Context { room: context_room, ..outer.context }, room, stream }
     }
@@ -120,8 +122,9 @@ impl NestedSession {
         self.session.open(&mut self.owner(outer));
     }
 
-    /// Offers input, and keeps what isn't used. While the output is full, all of it is kept. After
-    /// the session has failed or asked to be closed, input is dropped.
+    /// Offers input to the protocol, and keeps unused input. While the output is full, no input is
+    /// offered, and all of it is kept. After the session has failed or asked to be closed, input is
+    /// dropped.
     pub fn input(&mut self, bytes: &[u8], outer: &Turn<'_>) {
         if bytes.is_empty() || !self.session.is_open() {
             return;
@@ -201,9 +204,9 @@ impl NestedSession {
     }
 
     /// Moves all output to the output of `stream`, where it counts as in flight until the stream
-    /// moves it to the connection's output. What the stream has moved there counts as sent. Call
-    /// this after each call of another method, and when the stream has moved output: then call
-    /// [`NestedSession::progress`] next.
+    /// moves it to the connection's output. Output that the stream has moved there counts as sent.
+    /// Call this after each call of another method. Call it also when the stream has moved output;
+    /// in that case, call [`NestedSession::progress`] next.
     pub fn move_to_stream(&mut self, stream: &mut Stream) {
         match self.session.take_output() {
             Some(output) => stream.append(output),
@@ -241,7 +244,8 @@ impl NestedSession {
             || (self.is_withheld && self.session.held() < self.room)
     }
 
-    /// Whether it uses more input now: it is open and not paused, and its output is not full.
+    /// Whether the session uses more input now: it is open and not paused, and its output is not
+    /// full.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         !self.is_withheld && self.session.wants_input(self.room)
@@ -272,30 +276,30 @@ impl NestedSession {
         self.session.charged() + self.session.unused()
     }
 
-    /// Whether it was opened, and has neither failed nor asked to be closed.
+    /// Whether the session was opened, and has neither failed nor asked to be closed.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.session.is_open()
     }
 
-    /// How to end it when everything is sent, if its protocol asked for that or failed.
+    /// How to end the session when everything is sent, if its protocol asked for that or failed.
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.session.end()
     }
 
-    /// The fault or panic that ends it.
+    /// The fault or panic that ends the session.
     #[must_use]
     pub fn reason(&self) -> Option<&Reason> {
         self.session.reason()
     }
 
-    /// Why it ends: takes its fault or panic, if that ends it.
+    /// Why the session ends. Takes the fault or panic, if there is one.
     pub fn take_reason(&mut self) -> Reason {
         self.session.take_reason().unwrap_or_else(|| self.session.orderly_reason())
     }
 
-    /// Whether its protocol panicked: close it now.
+    /// Whether the protocol has panicked. If so, close the session now.
     #[must_use]
     pub fn has_panicked(&self) -> bool {
         self.session.has_panicked()

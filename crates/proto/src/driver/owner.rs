@@ -9,15 +9,16 @@ pub trait Owner {
     /// The context of a call, in a session with `peer`.
     fn context(&self, peer: &Peer) -> Context<'_>;
 
-    /// The high-water mark in bytes: a session that holds this much output gets no input. Below a
-    /// quarter of it, a protocol that asked for room gets [`Event::Room`](crate::Event::Room).
+    /// The high-water mark in bytes: a session that holds this much output gets no input. At a
+    /// quarter of it or less, a protocol that asked for room gets
+    /// [`Event::Room`](crate::Event::Room).
     fn high_water(&self) -> usize;
 
     /// How many bytes of unused input a session may hold. A session with more fails.
     fn max_unused_input(&self) -> usize;
 
-    /// The stream of another session that the session runs in: its turns carry this number, and so
-    /// do the messages to it. 0 if it has a connection of its own.
+    /// The number of the stream in which the session runs. The session's turns and the messages to
+    /// it carry this number. 0 if the session runs in no stream of another session.
     fn stream(&self) -> u32 {
         0
     }
@@ -34,7 +35,7 @@ pub trait Owner {
     /// Applies [`Turn::limit_unsent`](crate::Turn::limit_unsent) to the session with this key.
     fn limit_unsent(&mut self, key: Key, bytes: u32);
 
-    /// Runs a call into the protocol. Returns `None` if it panicked. An owner may let panics
+    /// Runs a call into the protocol. Returns `None` if the protocol panicked, or lets the panic
     /// through.
     fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T>;
 }

@@ -31,6 +31,7 @@ pub struct Session {
     pub(super) sent: u64,
     /// The last mark, until it is reached.
     pub(super) mark: Option<Mark>,
+    /// Flow control of the session's remotes. `None` until the first one is made.
     pub(super) credit: Option<Arc<Credit>>,
     /// Credit to give back when the output has room.
     pub(super) unreturned_credit: u32,
@@ -39,23 +40,26 @@ pub struct Session {
     pub(super) held_outside: u32,
     /// Bytes were sent since the last call of `progress`.
     pub(super) sent_some: bool,
+    /// See [`Session::is_drained`].
     pub(super) is_drained: bool,
     /// The input may have been cut: [`Event::Truncated`](crate::Event::Truncated) is due.
     pub(super) is_truncated: bool,
+    /// See [`Session::take_changed`].
     pub(super) is_changed: bool,
 }
 
 /// What a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expects {
-    /// [`Session::open`].
+    /// The owner's call of [`Session::open`].
     Opening,
     /// Input, or an event.
     Input,
     /// An event in which the protocol ends its pause.
     Resume,
-    /// The last byte to be sent: the protocol has failed, or asked to be closed. It gets only
-    /// [`Event::Sent`](crate::Event::Sent) and [`Event::Closed`](crate::Event::Closed).
+    /// That the last byte is sent: the protocol has failed, or asked to be closed. It gets only
+    /// [`Event::Sent`](crate::Event::Sent) (not if it has failed) and
+    /// [`Event::Closed`](crate::Event::Closed).
     LastByte,
     /// Nothing: the protocol got [`Event::Closed`](crate::Event::Closed).
     Nothing,
@@ -76,17 +80,19 @@ pub(super) enum InputState {
     EofSent,
 }
 
-/// Output that was taken from a session, and that its owner still sends.
+/// The part of a taken output that the owner still has to send.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InFlight {
     pub(super) bytes: u64,
     // 32 bits keep sessions small. A number that doesn't fit saturates, and counts as full.
+    /// Bytes of it in memory.
     held: u32,
+    /// Ranges of files in it.
     ranges: u32,
 }
 
 impl InFlight {
-    /// `bytes` bytes in memory.
+    /// Output of `bytes` bytes, all in memory.
     #[must_use]
     pub fn of_bytes(bytes: usize) -> Self {
         let held = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -159,7 +165,7 @@ impl Session {
         }
     }
 
-    /// The key that envelopes for it carry.
+    /// The key that envelopes for this session carry.
     #[inline]
     #[must_use]
     pub fn key(&self) -> Key {
@@ -178,15 +184,15 @@ impl Session {
         self.peer.tls = Some(tls);
     }
 
-    /// Whether it was opened, and has neither failed nor asked to be closed.
+    /// Whether the session was opened, and has neither failed nor asked to be closed.
     #[inline]
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.expects, Expects::Input | Expects::Resume)
     }
 
-    /// Whether to read from its peer: it is open and not paused, input may come, and less than
-    /// `high_water` bytes of output are held.
+    /// Whether to read from the peer: the session is open and not paused, input may come, and less
+    /// than `high_water` bytes of output are held.
     #[inline]
     #[must_use]
     pub fn wants_input(&self, high_water: usize) -> bool {
@@ -202,20 +208,21 @@ impl Session {
         self.deadline
     }
 
-    /// How to end it when everything is sent, if the protocol asked for that or failed.
+    /// How to end the session when everything is sent, if the protocol asked for that or failed.
     #[inline]
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// Whether the protocol has ended, and gets no event before it is closed: it writes no more.
+    /// Whether the protocol can write no more: it has ended, and gets no event before
+    /// [`Event::Closed`](crate::Event::Closed).
     #[must_use]
     pub fn writes_no_more(&self) -> bool {
         self.end.is_some() && !self.is_open() && (self.mark.is_none() || self.reason.is_some())
     }
 
-    /// The fault or panic that ends it.
+    /// The fault or panic that ends the session.
     #[must_use]
     pub fn reason(&self) -> Option<&Reason> {
         self.reason.as_deref()
@@ -243,8 +250,9 @@ impl Session {
         self.protocol.is_none()
     }
 
-    /// Whether the protocol has written or asked for something since the last call of this method.
-    /// If so, flush the session, and read if [`Session::wants_input`].
+    /// Whether the protocol has written output, or asked for something by a method of
+    /// [`Turn`](crate::Turn), since the last call of this method. If so, flush the session, and
+    /// read if [`Session::wants_input`].
     #[inline]
     pub fn take_changed(&mut self) -> bool {
         mem::take(&mut self.is_changed)
@@ -257,8 +265,8 @@ impl Session {
         self.is_drained
     }
 
-    /// Since when it has been idle: all output is sent, all input is used, the peer's side is open,
-    /// and the protocol is idle.
+    /// Since when the session has been idle: all output is sent, all input is used, the peer's side
+    /// is open, and the protocol is idle.
     #[must_use]
     pub fn idle_since(&self) -> Option<Time> {
         let expects_input = self.expects == Expects::Input && self.input_state == InputState::Open;
@@ -329,13 +337,13 @@ impl Session {
         self.output.take()
     }
 
-    /// Sets how much of the taken output the owner still sends. That part counts as unsent.
+    /// Sets how much of the taken output the owner still has to send. That part counts as unsent.
     #[inline]
     pub fn set_in_flight(&mut self, in_flight: InFlight) {
         self.in_flight = in_flight;
     }
 
-    /// Whether the owner still sends an output.
+    /// Whether the owner still has to send a taken output.
     #[inline]
     #[must_use]
     pub fn has_in_flight(&self) -> bool {
@@ -375,7 +383,8 @@ impl Session {
         queued + self.in_flight.held as usize
     }
 
-    /// Bytes that are held for its peer: output in memory, and what the protocol holds outside of it.
+    /// Bytes that are held for its peer: output in memory, and what the protocol holds outside of
+    /// it.
     #[must_use]
     pub fn charged(&self) -> usize {
         self.held() + self.held_outside as usize

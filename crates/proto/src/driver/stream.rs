@@ -29,6 +29,7 @@ pub struct Stream {
     credit: Option<Arc<Credit>>,
     /// Credit of messages that were handled while the output was full.
     unreturned_credit: u32,
+    /// What the protocol asked for in the stream's turns.
     effects: Effects,
     /// Something was moved since [`Stream::take_room`] last returned true.
     moved_some: bool,
@@ -51,8 +52,8 @@ impl Stream {
         }
     }
 
-    /// Forgets everything but the memory of its output, of which it keeps up to `kept` bytes. Set
-    /// its number next, with [`Stream::set_id`].
+    /// Prepares the stream for reuse under another number: set that next, with [`Stream::set_id`].
+    /// Keeps only memory of the output, up to `kept` bytes.
     pub fn reset(&mut self, kept: usize) {
         self.out.clear();
         if self.out.is_oversized(kept) {
@@ -82,6 +83,7 @@ impl Stream {
     /// A turn of this stream, during the session's turn `outer`.
     pub fn turn<'a, 't: 'a>(&'a mut self, outer: &Turn<'t>) -> Turn<'a> {
         let mut context = outer.context;
+        // Over budget, an output counts as full from its first byte.
         context.room = if context.is_over_budget { 1 } else { self.room };
         Turn {
             out: &mut self.out,
@@ -129,7 +131,7 @@ impl Stream {
     }
 
     /// If the output consists of plain bytes only, passes it to `take`, and counts it as moved.
-    /// Returns whether it does.
+    /// Returns whether the output was passed on.
     pub fn move_plain(&mut self, take: impl FnOnce(&[u8])) -> bool {
         let Some(bytes) = self.out.plain() else { return false };
         let len = bytes.len() as u64;
@@ -165,7 +167,8 @@ impl Stream {
         self.effects.rare.as_mut()?.switch.take()
     }
 
-    /// The credit that remotes of the stream have, and how much of it is to be given back.
+    /// The credit of the stream's remotes, and the number of messages whose credit is to be
+    /// returned.
     pub(super) fn take_credit(&mut self) -> (Option<Arc<Credit>>, u32) {
         (self.credit.take(), std::mem::take(&mut self.unreturned_credit))
     }

@@ -10,7 +10,7 @@ use crate::{Access, FileRange, Permit, Validity};
 /// Shared bytes or a range of a file, and its position among the plain bytes.
 #[derive(Debug)]
 pub(super) struct Piece {
-    /// How many bytes of `Output::plain` come before it.
+    /// How many bytes of `Output::plain` come before this piece.
     pub(super) at: usize,
     pub(super) data: PieceData,
     /// Held until the piece is sent.
@@ -22,8 +22,9 @@ pub(super) enum PieceData {
     Shared(Bytes),
     File {
         range: FileRange,
-        /// The range that was written goes on in a later piece, of this or another output. The file
-        /// is checked there: see [`Output::move_front`](crate::Output::move_front).
+        /// This is not the end of the range that was written: the rest is in a later piece, of this
+        /// or another output. The file is checked at that piece: see
+        /// [`Output::move_front`](crate::Output::move_front).
         goes_on: bool,
     },
 }
@@ -36,7 +37,8 @@ impl PieceData {
         }
     }
 
-    /// The range of this piece and its `goes_on`, if it begins in the file where `before` ends.
+    /// The range of this piece and its `goes_on`, if the range begins in the file where `before`
+    /// ends.
     pub(super) fn continuing(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
         match self {
             Self::File { range, goes_on }
@@ -71,7 +73,8 @@ impl PieceData {
 pub enum Part<'a> {
     /// Nothing: everything is sent.
     Nothing,
-    /// Bytes in memory. [`Output::slices`](crate::Output::slices) also has those that follow.
+    /// Bytes in memory. [`Output::slices`](crate::Output::slices) also returns the bytes that
+    /// follow.
     Memory(&'a [u8]),
     /// Part of a file.
     File(&'a FileRange),
