@@ -36,7 +36,7 @@ pub(crate) enum Selection<'a> {
 }
 
 impl<'a> Selected<'a> {
-    /// A representation that holds its content.
+    /// Selects `file`, whose content is not from the cache of compressed contents.
     pub(crate) fn of(file: &'a Representation) -> Self {
         Self { file, compressed: None }
     }
@@ -90,7 +90,8 @@ impl FileEntry {
         }
     }
 
-    /// As [`FileEntry::select`], but the uncompressed file if it would have to be compressed first.
+    /// Like [`FileEntry::select`], but selects the uncompressed file instead of one that would have
+    /// to be compressed first.
     pub(crate) fn select_ready(&self, view: RequestView<'_>) -> Selected<'_> {
         match self.select(view) {
             Selection::Send(selected) => selected,
