@@ -20,7 +20,7 @@ pub(crate) struct ContentType {
 }
 
 impl ContentType {
-    /// `utf8` is known if the whole file was read.
+    /// `utf8` is the result of reading the whole file, if the lookup did that.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl ContentType {
         if let Some(coding) = coding
             && reader.start(content, coding.magic().len())? == coding.magic()
         {
-            // The decompressed text isn't known. The type doesn't claim that it is UTF-8.
+            // The text is not decompressed here, so the type doesn't claim that it is UTF-8.
             let kind = named.with_start(b"").value(false);
             return Ok(Self { kind, coding: Some(coding) });
         }
