@@ -1,5 +1,5 @@
-//! The entries of a page as a grid, which shows images as they are. The browser loads only the
-//! images that are in sight, or nearly.
+//! The entries of a page as a grid, which shows images as they are. The browser loads only images
+//! that are visible or nearly visible.
 
 use super::human::{Count, Size};
 use super::icon::{icon, is_image};
@@ -22,7 +22,7 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     put!(out, "</p>\n<ul id=\"files\" class=\"grid\" aria-label=\"Files and folders\">\n");
 }
 
-/// One entry. The link to a file gets `query`, with its question mark.
+/// One entry. The link to a file ends with `query`, which begins with a question mark or is empty.
 pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     let Row { name, kind, size, .. } = row;
     // A folder opens as a grid, too.

@@ -20,7 +20,7 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
         put!(out, "<a class=\"skip\" href=\"#files\">Skip to the files</a>\n");
     }
     put!(out, "<header>\n");
-    // The folders above keep the layout.
+    // Links to the folders above keep the layout.
     let query = match view.query.layout {
         Layout::List => "",
         Layout::Grid => "?view=grid",
@@ -44,7 +44,7 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
 
 /// One entry.
 pub(super) fn row(view: &View, row: Row<'_>, out: &mut Vec<u8>) {
-    // Programs that read pages look for the files themselves.
+    // Programs that read listings, such as download tools, look for links to the files themselves.
     let is_page = view.links_pages && row.kind == Kind::File && is_markdown(row.name);
     let query = if is_page { PAGE_QUERY } else { "" };
     match view.query.layout {
@@ -85,7 +85,7 @@ fn is_empty_folder(view: &View) -> bool {
     view.totals.entries() == 0 && view.query.filter.is_empty()
 }
 
-/// What is said instead of entries.
+/// Writes why there are no entries.
 fn nothing(view: &View, out: &mut Vec<u8>) {
     put!(out, "<p class=\"none\">");
     if view.totals.entries() > 0 {

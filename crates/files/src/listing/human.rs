@@ -51,6 +51,7 @@ pub(super) struct DateTime {
     year: i64,
     month: i64,
     day: i64,
+    /// The second of the day.
     second: i64,
 }
 

@@ -84,7 +84,7 @@ pub(super) fn html_lines(text: &[u8], out: &mut Vec<u8>) {
     escape_from(start, out);
 }
 
-/// Escapes the HTML that was written from `start` on.
+/// Escapes the special characters of HTML in what was written from `start` on.
 fn escape_from(start: usize, out: &mut Vec<u8>) {
     let special = |byte: &u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
     if !out[start..].iter().any(special) {
