@@ -14,7 +14,8 @@
 //! - `policy`: what a Content-Security-Policy lacks for the script.
 //! - `problems`: pages that don't get the script, or forbid it, are named once.
 //!
-//! Nothing here watches files: the owner of a [`Live`](changes::Live) does, and calls it.
+//! Nothing here watches files. The program that created a [`Live`](changes::Live) does, and calls
+//! `Live::changed`.
 
 pub(crate) mod changes;
 pub(crate) mod channel;
