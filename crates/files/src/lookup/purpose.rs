@@ -37,7 +37,7 @@ impl Purpose {
         }
     }
 
-    /// The reason why the requested name is not served, if it is not.
+    /// The reason why the requested name is not served. `None` if it is served.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.target) {
             (Self::MergedSlashes { why }, Target::Absent(absent))
