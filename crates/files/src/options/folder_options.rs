@@ -28,9 +28,9 @@ pub struct Options {
     /// Default: off.
     pub spa: bool,
     /// A folder without an `index.html` is listed: as a page, JSON or plain text, by the client's
-    /// `Accept`. `?format=` selects one, also if there is an `index.html`. Hidden files are not
-    /// listed; of other entries that can't be served, the listing says only how many there are.
-    /// With the feature `markdown`, `?format=html` shows a Markdown file as a page.
+    /// `Accept`. `?format=` selects one of these formats, also if there is an `index.html`. Hidden
+    /// files are not listed; of other entries that can't be served, the listing says only how many
+    /// there are. With the feature `markdown`, `?format=html` shows a Markdown file as a page.
     /// Default: off.
     pub listing: bool,
     /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off,
