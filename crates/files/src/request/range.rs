@@ -10,8 +10,8 @@ use std::ops::Range;
 /// at once; only attackers ask for hundreds.
 pub(crate) const MAX_RANGES: usize = 16;
 
-/// Ranges with a gap of at most this many bytes are merged: the headers between two parts may be as
-/// long.
+/// Ranges with a gap of at most this number of bytes are merged: the headers between two parts may
+/// be as long as the gap.
 const MERGED_GAP: u64 = 256;
 
 /// A part of a file, of at least one byte.
@@ -26,7 +26,7 @@ pub(crate) struct Part {
 pub(crate) enum Ranges {
     /// The whole file: the field is invalid, or has too many ranges.
     Whole,
-    /// None of them is in the file: 416.
+    /// No range is within the file: 416.
     Unsatisfiable,
     One(Part),
     /// Several parts that are not near each other, in the order of the request.
@@ -40,7 +40,7 @@ impl Part {
 
     /// The indices in a file that is in memory.
     pub(crate) fn in_memory(self) -> Range<usize> {
-        // Such a file is small.
+        // A file in memory is small, so the casts lose nothing.
         self.start as usize..self.end() as usize
     }
 
