@@ -31,7 +31,8 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        // The fast path, for cached files whose path needs no decoding. Their paths are valid.
+        // The fast path, for cached files whose path needs no decoding. Their paths were validated
+        // before they were cached.
         if let (Some(path), None) = (view.path().strip_prefix(b"/"), view.query()) {
             let now = responder.now();
             let mut cache = self.inner.cache.borrow_mut();
@@ -89,8 +90,8 @@ impl Site {
         self.respond(LookupRequest::requested(b"", view), &entry, responder)
     }
 
-    /// Answers a request from a page that reloads after changes. For any other request, returns the
-    /// responder.
+    /// Answers a request for the script of pages that reload after changes, or for their WebSocket.
+    /// For any other request, returns the responder.
     fn answer_live<'r, 't>(
         &self,
         request: &Request<'_>,
@@ -143,7 +144,8 @@ impl Site {
             Target::File(..) | Target::Redirect(_) | Target::Listing
                 if matches!(purpose, Purpose::MergedSlashes { .. }) =>
             {
-                // The path of a listing ends with a slash, even if there is a page of its name.
+                // The path of a listing keeps its final slash, even if `entry` is a redirect to a
+                // page without it.
                 let slash = entry.slash().filter(|_| !self.is_listed(lookup, entry));
                 Progress::Answered(self.redirect(slash, entry, view, responder))
             }
@@ -252,8 +254,8 @@ impl Site {
     }
 
     /// Which slash of the requested path, counted from 1, ends the path of the nearest parent
-    /// folder with a page or a listing. Without such a folder, the first slash; `None` for `/`.
-    /// Never waits for a disk.
+    /// folder with a page or a listing. Without such a folder, it is the first slash, for the root;
+    /// `None` if the path is `/`. Never waits for a disk.
     fn nearest_folder(&self, view: RequestView<'_>, now: Time) -> Option<usize> {
         if view.path() == b"/" {
             return None;
