@@ -1,5 +1,5 @@
-//! A folder's encodings, for all shards: which are enabled, the checked precompressed files, and
-//! the cache of compressed contents.
+//! What all shards share to send the files of a folder in encodings: which encodings are enabled,
+//! the results of checking precompressed files, and the cache of compressed contents.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,7 +50,8 @@ impl Encoder {
         }
     }
 
-    /// A file with the encodings that it can be sent in. Blocks as [`Precompressed::find`] does.
+    /// Creates the entry of `file`, with the encodings that the file can be sent in. Blocks as
+    /// [`Precompressed::find`] does.
     ///
     /// # Errors
     ///
@@ -72,7 +73,8 @@ impl Encoder {
         Ok(FileEntry::new(file, Encodings::new(precompressed, on_demand)))
     }
 
-    /// The same file with its current precompressed files. Blocks as [`Precompressed::find`] does.
+    /// Looks for the precompressed files of `file` again. Returns the same entry if they haven't
+    /// changed, else a new one. Blocks as [`Precompressed::find`] does.
     ///
     /// # Errors
     ///
@@ -151,8 +153,9 @@ impl Encoder {
         &self.cache.compressed
     }
 
-    /// The same file with one more encoding, or marked as not worth compressing; unchanged if
-    /// memory is short or compressing fails. `now` is when the request arrived. Blocks.
+    /// Compresses `file` in `coding`. Returns it with the new encoding, or marked as not worth
+    /// compressing, or unchanged if memory is short or compressing fails. `now` is when the request
+    /// arrived. Blocks.
     pub(crate) fn compress(
         &self,
         file: &Arc<FileEntry>,
