@@ -25,8 +25,8 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// The first `count` bytes, or all if there are fewer. For compressed content, which no caller
-    /// inspects, it returns none.
+    /// The first `count` bytes, or all if there are fewer. Compressed content, which no caller
+    /// inspects, counts as empty.
     pub(crate) fn start(&self, count: usize) -> Result<Bytes, Absent> {
         match self {
             Self::Memory(bytes) => Ok(bytes.slice(..count.min(bytes.len()))),

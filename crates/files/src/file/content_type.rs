@@ -7,7 +7,8 @@ use crate::naming::mime;
 use crate::options::codings::Coding;
 use crate::options::folder_options::Options;
 
-/// How much of a file decides whether it is UTF-8, if it isn't read whole. In bytes.
+/// The number of bytes at the start of a file that decide whether it is UTF-8, if it isn't read
+/// whole.
 const CHECKED_START: usize = 64 * 1024;
 
 /// What a file's responses say about its content.
@@ -20,7 +21,8 @@ pub(crate) struct ContentType {
 }
 
 impl ContentType {
-    /// `utf8` is the result of reading the whole file, if the lookup did that.
+    /// The type and the coding of the file `name`. `utf8` is the result of reading the whole file,
+    /// if the lookup did that.
     ///
     /// # Errors
     ///

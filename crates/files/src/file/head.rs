@@ -18,18 +18,19 @@ pub(crate) struct Head {
     pub(crate) not_modified: Fields,
 }
 
-/// For a file whose name changes with its content.
+/// The `Cache-Control` of a file whose name changes with its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// For pages, and files that are deployed with them: caches revalidate them for each use. If
-/// nothing has changed, that costs a short 304. Otherwise a page could be combined with an old
-/// script.
+/// The `Cache-Control` of pages, and of files that are deployed with them: caches revalidate them
+/// for each use, because a page could otherwise be combined with an old script. Revalidating a file
+/// that has not changed costs a short 304.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
-/// For images, fonts, videos and archives: large, and rarely replaced under their names.
+/// The `Cache-Control` of images, fonts, videos and archives: they are large, and rarely replaced
+/// under their names.
 const TEN_MINUTES: &str = "max-age=600";
 
-/// For a file that is read for each request.
+/// The `Cache-Control` of a file that is read for each request.
 pub(crate) const NO_STORE: &str = "no-store";
 
 impl Head {

@@ -47,8 +47,8 @@ pub(crate) struct Reader<'a> {
     /// The size up to which the ETag of a file is a hash of its content.
     pub(crate) hashed_up_to: u64,
     pub(crate) scope: ReadScope<'a>,
-    /// Whether a file may grow while it is read. Then only as many bytes are sent as it had when it
-    /// was opened.
+    /// Whether a file may grow while it is read. If it does, only the bytes that it had when it was
+    /// opened are sent.
     pub(crate) may_grow: bool,
     /// The budget for the contents of unsized files, and for contents that are generated.
     pub(crate) unsized_memory: &'a Arc<Budget>,
@@ -71,7 +71,7 @@ pub(crate) enum LoadError {
     Changed,
     /// The file has to be read whole, and is larger than [`ReadScope::SmallFiles`] allows.
     NeedsFullRead,
-    /// Loading it takes more than [`ReadScope::Cached`] allows.
+    /// Loading the file takes more than [`ReadScope::Cached`] allows.
     WouldBlock,
 }
 

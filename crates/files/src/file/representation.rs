@@ -28,8 +28,8 @@ pub(crate) struct Representation {
     pub(crate) etag: String,
     /// Whether the ETag is made of the content.
     pub(crate) is_hashed: bool,
-    /// Whether the size of the file on disk is not that of its content, as in `/proc` and `/sys`.
-    /// Such a file is read for each request, and has no ETag, date or ranges.
+    /// Whether the file is unsized (its size on disk is not that of its content), as in `/proc` and
+    /// `/sys`. Such a file is read for each request, and has no ETag, date or ranges.
     pub(crate) is_volatile: bool,
     pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,
@@ -169,8 +169,8 @@ impl Representation {
         Self { etag, identity, settled, content, ..encoded }
     }
 
-    /// The fields of the file in a coding before it is compressed. Its length and ETag are not
-    /// known yet, and left out (RFC 9110, 9.3.2).
+    /// The fields of a response in `coding` to a HEAD request, before the file was compressed. The
+    /// length and the ETag are not known yet, and left out (RFC 9110, 9.3.2).
     pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
         let fields = without(&self.head.fields, &["ETag", "Accept-Ranges"]);
         with(fields, "Content-Encoding", coding.name())
