@@ -91,8 +91,8 @@ impl From<Absent> for Unshared {
     }
 }
 
-/// Calls `read` until the link to the root isn't switched meanwhile, at most [`MAX_ATTEMPTS`]
-/// times.
+/// Calls `read`, and calls it again if the symbolic link to the root was switched meanwhile: at
+/// most [`MAX_ATTEMPTS`] times.
 fn while_changing<T, E: Into<ArchiveError> + Copy>(
     mut read: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {

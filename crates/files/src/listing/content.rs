@@ -23,7 +23,7 @@ pub(super) struct Content {
     form: Form,
     /// Whether this is only the beginning of the file.
     pub(super) is_truncated: bool,
-    /// The first heading, if it is Markdown.
+    /// The text of the first heading, if the file is Markdown.
     pub(super) title: Option<String>,
 }
 

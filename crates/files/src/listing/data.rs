@@ -7,7 +7,7 @@
 //! ]}
 //! ```
 //!
-//! `folders`, `files` and `bytes` count the entries of all pages that match the filter. If the
+//! `folders`, `files` and `bytes` count the entries that match the filter, on all pages. If the
 //! listing is paged, `page` and `pages` come before `complete`. `complete` is true if all entries
 //! of the folder are listed, except hidden ones and links to them. It is false if the folder has
 //! more entries than can be listed, or if `omitted` is not empty. `omitted` has the numbers of

@@ -1,4 +1,4 @@
-//! How a file is shown in front of its name: by an icon, or as the image that it is.
+//! How a file is shown in front of its name: by an icon, or in a grid by the image itself.
 
 use crate::naming::mime::content_type;
 

@@ -3,7 +3,7 @@
 //! Whoever wrote the text may be a stranger, so the output has only the tags and attributes that
 //! this file writes:
 //!
-//! - HTML in the text is shown as text.
+//! - HTML in the text is shown as text, except comments, which are left out.
 //! - A link leads to an `http`, `https` or `mailto` URL, or is relative. Any other link becomes
 //!   plain text.
 //! - An image has a relative URL. An image from another server becomes a link to it, because the
@@ -71,7 +71,8 @@ pub(super) fn memory(source: &str) -> Option<usize> {
     // link may repeat the longest URL, and each byte of that takes up to five.
     let tags = MAX_TAGS * nodes + links * 5 * longest.min(MAX_URL);
     let html = MAX_HTML.min(8 * source.len() + tags);
-    // A buffer that grows has twice the size, and is copied from one of the same size.
+    // The capacity of a buffer that grows is up to twice its length. While it grows, its old memory
+    // is still allocated.
     let memory = PARSER_MEMORY + source.len() + 256 * nodes + 4 * html;
     (memory <= MAX_MEMORY).then_some(memory)
 }
@@ -112,7 +113,7 @@ pub(super) const MAX_TITLE: usize = 200;
 /// The prefix of IDs.
 pub(super) const ID_PREFIX: &str = "readme-";
 
-/// What ends a link.
+/// The end tag of a link.
 const LINK_END: &str = "</a>";
 
 const OPTIONS: Options = Options::ENABLE_TABLES
@@ -238,14 +239,14 @@ impl Renderer {
         }
     }
 
-    /// Writes a tag, except where only text may be.
+    /// Writes a tag, except within an image, where only text may be.
     fn tag(&mut self, tag: &str) {
         if self.text_only.is_none() {
             self.out.extend_from_slice(tag.as_bytes());
         }
     }
 
-    /// Opens an element, unless it is too deep.
+    /// Opens an element. Its tags are not written if it is nested too deeply, or within an image.
     fn open(&mut self, start: &str, end: &'static str) {
         let is_written = self.text_only.is_none() && self.open.len() < MAX_DEPTH;
         if is_written {

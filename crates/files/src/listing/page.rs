@@ -37,7 +37,7 @@ pub(crate) struct Page {
 /// A client, and the coding in which it gets the page.
 type Form = (Client, Option<Coding>);
 
-/// The content of a response: a page in one form.
+/// The content of a response: a page, compressed or not.
 #[derive(Debug)]
 pub(crate) struct PageContent {
     /// Its memory stays charged until the last part of it is dropped.

@@ -12,8 +12,9 @@
 //! In the URL of a Markdown file, `format=html` requests the page of the file, and the other
 //! parameters have no effect.
 //!
-//! Other parameters are ignored. Unless `page` or `per` is given, JSON and text have all entries,
-//! and HTML has as many as a page may have: [`MAX_PER_PAGE`] and [`super::page::MAX_LEN`].
+//! Parameters that are not in the table are ignored. Unless `page` or `per` is given, JSON and text
+//! have all entries, and HTML has as many as a page may have: [`MAX_PER_PAGE`] and
+//! [`super::page::MAX_LEN`].
 
 use std::fmt;
 
@@ -241,7 +242,7 @@ pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// Parses a number from 1 on.
+/// Parses a decimal number of at least 1.
 fn number(value: &[u8]) -> Option<u32> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(value).ok().filter(|_| digits)?;

@@ -47,7 +47,7 @@ impl Rows {
         self.names.capacity() + self.rows.capacity() * size_of::<CompactRow>()
     }
 
-    /// Allocates memory for a row with a name of this length. Returns `false` if there is none.
+    /// Allocates memory for a row with a name of this length. Returns `false` if memory is short.
     pub(crate) fn reserve(&mut self, name_len: usize) -> bool {
         self.names.try_reserve(name_len).is_ok() && self.rows.try_reserve(1).is_ok()
     }

@@ -11,7 +11,7 @@ use crate::store::traits::Kind;
 /// Of a table with more rows than this, a browser lays out only the visible rows.
 const MAX_LAID_OUT: usize = 1000;
 
-/// The table up to its first row.
+/// Writes the table up to its first row.
 pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     put!(
         out,
@@ -44,8 +44,8 @@ pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// A link to the same entries, sorted by `sort`; in the reverse order if they are sorted by `sort`
-/// already.
+/// Writes a link to the same entries, sorted by `sort`; in the reverse order if they are sorted by
+/// `sort` already.
 pub(super) fn sort_link(view: &View, sort: Sort, out: &mut Vec<u8>) {
     let (is_current, descending) = (view.query.sort == sort, view.query.descending);
     // Sizes and dates are sorted with the largest and latest first.
@@ -67,7 +67,8 @@ pub(super) fn sort_link(view: &View, sort: Sort, out: &mut Vec<u8>) {
     put!(out, "</a>");
 }
 
-/// One entry. The link to a file ends with `query`, which begins with a question mark or is empty.
+/// Writes one entry. The link to a file ends with `query`, which begins with a question mark or is
+/// empty.
 pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     let Row { name, kind, size, modified } = row;
     let (class, icon, slash, query) = match kind {
@@ -99,7 +100,7 @@ pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     put!(out, "</tr>\n");
 }
 
-/// The end of the table.
+/// Writes the end of the table.
 pub(super) fn closing(out: &mut Vec<u8>) {
     put!(out, "</tbody>\n</table>\n");
 }

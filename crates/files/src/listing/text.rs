@@ -32,7 +32,7 @@ fn parts(name: &[u8]) -> impl Iterator<Item = Part> {
 }
 
 /// Whether a character is invisible, or changes how its neighbours look. The joiners U+200C and
-/// U+200D are allowed: scripts and emoji are written with them.
+/// U+200D are allowed: some writing systems and emoji need them.
 fn is_invisible(char: char) -> bool {
     char.is_control()
         || matches!(char,

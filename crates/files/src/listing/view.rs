@@ -13,7 +13,7 @@ use crate::store::absent::Absent;
 use crate::store::omitted::Omitted;
 use crate::store::traits::Kind;
 
-/// The entries of a response, and its sums and page numbers.
+/// The entries of a response, with their sums and the page number.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) query: ListingQuery,
