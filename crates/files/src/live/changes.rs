@@ -16,8 +16,8 @@ use crate::limits::lock::lock;
 /// How many batches are kept: for pages that are being loaded, and for slow followers.
 const MAX_BATCHES: usize = 64;
 
-/// The most text that is kept of all batches, and the most that a message lists, in bytes: some
-/// thousand paths.
+/// The most text that is kept of all batches, and the most that a message lists, in bytes: enough
+/// for about a thousand paths.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// The root folder: pages are told that it has changed if there are too many paths to list.
@@ -107,9 +107,9 @@ impl Live {
         number.parse().ok().filter(|_| is_ours)
     }
 
-    /// The message for a page that has seen the batches up to number `seen`, after the number of
-    /// the last batch: a line with a new token, and a line for each changed path. `None` if nothing
-    /// has changed.
+    /// Returns the number of the last batch, and the message for a page that has seen the batches
+    /// up to number `seen`. The message has a line with a new token, and a line for each path that
+    /// has changed. `None` if nothing has changed.
     pub(crate) fn message(&self, seen: Option<u64>) -> Option<(u64, String)> {
         let state = lock(&self.state);
         let (number, known) = (state.number, state.batches.len());
