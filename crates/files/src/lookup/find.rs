@@ -213,7 +213,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// The file `name.html`, if clean URLs are enabled. `None` if there is none.
+    /// The file `name.html`. `None` if there is no such file, or clean URLs are off.
     fn clean_url(&self, name: &[u8]) -> Result<Option<Target>, LoadError> {
         if !self.folder.options.clean_urls || name.ends_with(HTML_EXTENSION) {
             return Ok(None);

@@ -30,7 +30,7 @@ pub(crate) enum JobResult {
     NeedsFullRead,
     /// The file is open, and the client's share of open files is spent.
     NoPermit,
-    /// The job was refused.
+    /// The job was refused, or dropped before it had a result.
     Refused,
 }
 
@@ -47,7 +47,8 @@ impl JobInFlight {
         lock(&self.waiting).is_none()
     }
 
-    /// Sends the result to all requests that wait, without the lock: each message wakes a shard.
+    /// Sends the result to all requests that wait. The lock is released before, because each
+    /// message wakes a shard.
     fn send(&self, mut result: impl FnMut() -> JobResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {
@@ -90,7 +91,7 @@ impl Completer {
 impl Drop for Completer {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Dropping the promises abandons them. They are dropped without the lock.
+            // Dropping the promises abandons them. The lock is released before they are dropped.
             let waiting = mem::take(&mut *lock(&self.job.waiting));
             drop(waiting);
         } else {
