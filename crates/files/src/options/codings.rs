@@ -61,7 +61,7 @@ impl Coding {
     }
 }
 
-/// Which encodings a folder is sent in. Default: all.
+/// Which encodings the files of a folder are sent in. Default: all.
 ///
 /// [`BudgetLimits::compressed`](crate::BudgetLimits) limits the memory of compressed contents. The
 /// BREACH attack does not apply: files contain neither data of a request nor secrets of other
