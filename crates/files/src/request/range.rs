@@ -100,7 +100,7 @@ impl Ranges {
 /// The range is invalid.
 struct Malformed;
 
-/// Parses `first-last`, `first-` or `-suffix`: `None` if it is beyond the end of the file.
+/// Parses `first-last`, `first-` or `-suffix`: `None` if the range is beyond the end of the file.
 fn parse_range(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     let dash = spec.iter().position(|byte| *byte == b'-').ok_or(Malformed)?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
@@ -118,7 +118,7 @@ fn parse_range(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     Ok((start < end).then(|| Part { start, len: end - start }))
 }
 
-/// Parses a decimal number. Numbers beyond 64 bits become the largest.
+/// Parses a decimal number. Numbers beyond 64 bits become the largest 64-bit number.
 fn parse_number(digits: &[u8]) -> Result<u64, Malformed> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Malformed);
