@@ -15,7 +15,7 @@ use crate::request::view::RequestView;
 pub(crate) struct FileEntry {
     /// The file as it is.
     pub(crate) original: Representation,
-    /// Its other representations; `None` if there are none.
+    /// The other representations of the file; `None` if there are none.
     pub(crate) encodings: Option<Box<Encodings>>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct FileEntry {
 #[derive(Debug)]
 pub(crate) struct Selected<'a> {
     pub(crate) file: &'a Representation,
-    /// Its content, if that is from the cache of compressed contents.
+    /// The content of `file`, if that is from the cache of compressed contents.
     pub(crate) compressed: Option<Bytes>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Selected<'a> {
         Self { file, compressed: None }
     }
 
-    /// All of the content.
+    /// The whole content.
     pub(crate) fn body(&self) -> Body<'_> {
         match &self.compressed {
             Some(content) => Body::Shared(content),

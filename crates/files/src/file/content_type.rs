@@ -16,7 +16,7 @@ const CHECKED_START: usize = 64 * 1024;
 pub(crate) struct ContentType {
     /// The value of `Content-Type`.
     pub(crate) kind: String,
-    /// The coding that it is stored in: the value of `Content-Encoding`.
+    /// The coding that the file is stored in: the value of `Content-Encoding`.
     pub(crate) coding: Option<Coding>,
 }
 

@@ -93,7 +93,7 @@ impl Representation {
         self.settled && self.identity == *identity
     }
 
-    /// Its length in bytes.
+    /// The length of the content in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.identity.size
     }

@@ -79,9 +79,10 @@ pub(crate) enum ListingResult {
 
 /// Why a page is not cached for other clients.
 enum Unshared {
-    /// It could not be made.
+    /// The page could not be made.
     Absent(Absent),
-    /// It has no README, because this client's share of the memory is spent. Others get the README.
+    /// The page lacks the README, because this client's share of the memory is spent. Other clients
+    /// get the README.
     WithoutReadme(Arc<Page>),
 }
 

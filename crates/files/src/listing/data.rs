@@ -43,7 +43,7 @@ pub(super) fn json_opening(view: &View, out: &mut Vec<u8>) {
     put!(out, "}},\"entries\":[");
 }
 
-/// One entry, with a comma before it unless it is the first.
+/// Writes one entry, with a comma before it unless it is the first.
 pub(super) fn json_row(row: Row<'_>, first: bool, out: &mut Vec<u8>) {
     let Row { name, kind, size, modified } = row;
     put!(out, "{}{{\"name\":", if first { "\n" } else { ",\n" });

@@ -2,7 +2,7 @@
 //! one folder read it once.
 //!
 //! If a folder is being read, the jobs of other requests wait for the result: a second read at the
-//! same time would slow down both.
+//! same time would slow down both reads.
 
 use std::sync::{Arc, Mutex};
 

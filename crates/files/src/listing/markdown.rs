@@ -180,7 +180,7 @@ struct Heading {
     /// The position in the output where the start tag is inserted.
     start: usize,
     id: String,
-    /// Its text, if no earlier heading is the title.
+    /// The text of the heading, if no earlier heading is the title.
     title: Option<String>,
 }
 

@@ -33,7 +33,7 @@ pub(super) fn natural_order(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-/// The digits at the start without leading zeros, and the rest.
+/// The digits at the start of `text` without leading zeros, and the text after them.
 fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);

@@ -40,7 +40,7 @@ type Form = (Client, Option<Coding>);
 /// The content of a response: a page, compressed or not.
 #[derive(Debug)]
 pub(crate) struct PageContent {
-    /// Its memory stays charged until the last part of it is dropped.
+    /// The bytes stay charged to the client until the last slice of them is dropped.
     pub(crate) bytes: Bytes,
     pub(crate) etag: String,
     pub(crate) coding: Option<Coding>,

@@ -300,8 +300,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a page is, the rest of it stays as it was, and the tag is where a parser sees a
-        /// start tag, if it sees one.
+        /// Whatever a page contains, only the tag is added to it. If a parser sees a start tag in
+        /// the page, the tag is put before a start tag.
         #[test]
         fn nothing_else_of_a_page_changes(
             parts in proptest::collection::vec(

@@ -151,7 +151,7 @@ impl Mounts {
         self.mounts.iter().position(|mount| mount.prefix.is_empty())
     }
 
-    /// The folder that `key` is in, and the rest of the key.
+    /// The folder that `key` is in, and the key without the prefix of the folder.
     pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Option<(usize, MountedPath<'k>)> {
         self.mounts.iter().enumerate().find_map(|(index, mount)| {
             let path = match key.strip_prefix(&*mount.prefix)? {

@@ -1,5 +1,5 @@
 //! The next lookup when a name is not found: of the page of a single-page app, then of `404.html`.
-//! Both are looked up and cached like other names.
+//! These pages are looked up and cached like other names.
 
 use sockeye_http::Status;
 

@@ -34,7 +34,7 @@ pub struct RequestPath<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It does not start with a slash.
+    /// The path does not start with a slash.
     NotAbsolute,
     /// A `%` without two hexadecimal digits.
     BadEscape,

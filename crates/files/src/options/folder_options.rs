@@ -40,7 +40,7 @@ pub struct Options {
     /// visible at once: for a site that is being edited. Default: off, a change is visible after a
     /// second.
     pub fresh: bool,
-    /// `Cache-Control` by file name. Defaults: a year and `immutable` for names with a hash of the
+    /// `Cache-Control` by file name. Default: a year and `immutable` for names with a hash of the
     /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts
     /// and other text, ten minutes for everything else.
     pub caching: ByName,

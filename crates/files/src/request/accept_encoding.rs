@@ -1,7 +1,7 @@
 //! `Accept-Encoding` (RFC 9110, 12.5.3): which codings a client accepts, with weights.
 //!
-//! It is parsed in one pass, without an allocation. Invalid members are ignored. If a coding is
-//! named twice, the lower weight counts: a response that the client can't decode is worse than a
+//! The field is parsed in one pass, without an allocation. Invalid members are ignored. If a coding
+//! is named twice, the lower weight counts: a response that the client can't decode is worse than a
 //! longer one.
 
 use crate::options::codings::Coding;
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn lists_and_their_weights() {
         for (value, expected) in [
-            // As browsers, curl and libraries send it.
+            // Values that browsers, curl and libraries send.
             ("gzip, deflate, br, zstd", (1000, 1000, 1000, 1)),
             ("gzip, deflate, br", (0, 1000, 1000, 1)),
             ("deflate, gzip, br, zstd", (1000, 1000, 1000, 1)),

@@ -128,7 +128,7 @@ fn parse_number(digits: &[u8]) -> Result<u64, Malformed> {
     }))
 }
 
-/// Adds a part, merged with all parts near it, at the position of the first of these.
+/// Adds a part, merged with all parts near it, at the position of the first of those parts.
 fn add_merged(parts: &mut Vec<Part>, mut part: Part) {
     let mut index = parts.len();
     // The merged part may be near others. Each round removes one part, so the loop ends.
@@ -180,7 +180,7 @@ mod tests {
             ("bytes=1000-2000", "416"),
             ("bytes=-0", "416"),
             ("bytes=-0,1000-", "416"),
-            // One beyond the file and one in it.
+            // One range beyond the end of the file, and one in the file.
             ("bytes=1000-,5-9", "5+5"),
             ("bytes=-0,5-9", "5+5"),
             // Far from each other: in the requested order.

@@ -88,10 +88,10 @@ pub(crate) enum Slash {
     Drop,
 }
 
-/// The fields of a redirect to the same path and query, with one slash wherever the path has
-/// several in a row: two at the beginning would name another host, as in `//host/`. `slash` is what
-/// differs at the end. The redirect is not cached: if a page became a folder, a client with both
-/// redirects in its cache would follow them in circles.
+/// The fields of a redirect to the same query and the same path with merged slashes
+/// ([`merge_slashes`]): two slashes at the beginning would name another host, as in `//host/`.
+/// `slash` is what differs at the end. The redirect is not cached: if a page became a folder, a
+/// client with both redirects in its cache would follow them in circles.
 pub(crate) fn location(
     path: &[u8],
     query: Option<&[u8]>,

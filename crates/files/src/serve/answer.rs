@@ -66,8 +66,8 @@ impl Site {
         }
     }
 
-    /// Answers a request whose path is refused: with a redirect if the path is valid with one slash
-    /// wherever it has several in a row, and names something; otherwise with an error.
+    /// Answers a request whose path is refused: with a redirect if the path with merged slashes
+    /// ([`merge_slashes`]) is valid and names something; otherwise with an error.
     #[cold]
     fn answer_invalid<'r, 't>(
         &self,
@@ -271,8 +271,8 @@ impl Site {
         Some(nearest.map_or(1, |(_, slash)| slash))
     }
 
-    /// Redirects to the same path, with one slash wherever the path has several in a row. `slash`
-    /// adds a final slash, which relative links in a folder need, or drops it from a page's path.
+    /// Redirects to the same path with merged slashes ([`merge_slashes`]). `slash` adds a final
+    /// slash, which relative links in a folder need, or drops it from a page's path.
     fn redirect(
         &self,
         slash: Option<Slash>,
