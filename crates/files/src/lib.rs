@@ -28,8 +28,8 @@
 //!
 //! - Conditional and range requests, content negotiation of encodings, clean URLs, single-page
 //!   apps, `404.html`, CORS, security headers, caching headers by file name.
-//! - Precompressed files (`page.html.br`), if they decompress to the original; other
-//!   files are compressed on demand, once.
+//! - Precompressed files (`page.html.br`), if they decompress to the original. Other files are
+//!   compressed on demand, and the results cached.
 //! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on.
 //!   Downloads of archives can be resumed, too.
 //! - Errors as small pages, with a link back, for clients whose `Accept` names HTML; as plain text
@@ -56,7 +56,8 @@
 //! Features: `compression` (on by default) adds the encoders and decoders of zstd, brotli and gzip.
 //! Without it every file is sent uncompressed, since precompressed files can't be checked either.
 //! `markdown` (on by default) renders a README in Markdown below a listing, and Markdown files as
-//! pages of their own; without it, a README is shown as text, and other files are only sent. `memory` adds a store in memory, for tests.
+//! pages of their own; without it, a README is shown as text, and Markdown files have no pages.
+//! `memory` adds a store in memory, for tests.
 //!
 //! HTTP itself is in `sockeye-http`; threads, sockets and the sending of files are in the engine.
 

@@ -1,5 +1,5 @@
-//! A folder's encodings, for all shards: which are enabled, the checked precompressed files, and
-//! the cache of compressed contents.
+//! What all shards share to send the files of a folder in encodings: which encodings are enabled,
+//! the results of checking precompressed files, and the cache of compressed contents.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,13 +23,15 @@ use crate::request::accept_encoding::Accepted;
 use crate::store::digest::Digest;
 use crate::store::identity::Identity;
 
-/// Whether compressors and decompressors are compiled in. Precompressed files are checked with the
-/// latter.
+/// Whether compressors and decompressors are compiled in. Checking a precompressed file
+/// decompresses it.
 const HAS_CODECS: bool = cfg!(feature = "compression");
 
 #[derive(Debug)]
 pub(crate) struct Encoder {
+    /// Whether precompressed files are sent.
     precompressed: bool,
+    /// For each [`Coding`], whether files are compressed in it on demand.
     on_demand: [bool; Coding::ALL.len()],
     checks: PrecompressedChecks,
     cache: Arc<CompressedCache>,
@@ -48,7 +50,8 @@ impl Encoder {
         }
     }
 
-    /// A file with the encodings that it can be sent in. Blocks as [`Precompressed::find`] does.
+    /// Creates the entry of `file`, with the encodings that the file can be sent in. Blocks as
+    /// [`Precompressed::find`] does.
     ///
     /// # Errors
     ///
@@ -59,7 +62,8 @@ impl Encoder {
         file: Representation,
     ) -> Result<FileEntry, LoadError> {
         let precompressed = self.find(reader, &file, None)?;
-        // A file that may still change and isn't in memory could change before it is compressed.
+        // A file that is neither settled nor in memory could change unnoticed before it is
+        // compressed.
         let is_compressible = !file.is_volatile
             && !file.is_encoded()
             && (file.settled || matches!(file.content, Content::Memory(_)))
@@ -69,7 +73,8 @@ impl Encoder {
         Ok(FileEntry::new(file, Encodings::new(precompressed, on_demand)))
     }
 
-    /// The same file with its current precompressed files. Blocks as [`Precompressed::find`] does.
+    /// Looks for the precompressed files of `file` again. Returns the same entry if they haven't
+    /// changed, else a new one. Blocks as [`Precompressed::find`] does.
     ///
     /// # Errors
     ///
@@ -110,19 +115,21 @@ impl Encoder {
 
     fn key(&self, file: &FileEntry, coding: Coding) -> Key {
         let Representation { etag, identity, is_hashed, .. } = &file.original;
-        // Two contents may have the same size and modification time.
+        // An ETag that is not a hash is made of size and modification time, which two contents may
+        // share.
         let identity = (!is_hashed).then_some(*identity);
         Key { folder: self.folder, etag: etag.as_str().into(), identity, coding }
     }
 
-    /// The coding that a client prefers for text that is not a file. `None`: no coding.
+    /// The coding that a client prefers for a generated text, such as a listing. `None`: no coding.
     pub(crate) fn preferred(&self, accepted: Accepted) -> Option<Coding> {
         let offer = |enabled| if enabled { Offer::OnDemand } else { Offer::None };
         select(accepted, self.on_demand.map(offer))
     }
 
-    /// Compresses text that is not a file. `etag` is that of its content, and `now` when the
-    /// request arrived. `None` if that is not worth it, or memory is short. Blocks.
+    /// Compresses a generated text, such as a listing. `etag` is the text's ETag, and `now` is when
+    /// the request arrived. Returns `None` if compressing saves too little, fails, or happened too
+    /// often lately ([`CompressedCache::may_compress`]), and if memory is short. Blocks.
     pub(crate) fn compress_bytes(
         &self,
         text: &[u8],
@@ -141,13 +148,14 @@ impl Encoder {
         }
     }
 
-    /// The budget that clients are charged to for compressed contents.
+    /// The budget of compressed contents, against which clients are charged.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.cache.compressed
     }
 
-    /// The same file with one more encoding, or marked as not worth compressing; unchanged if
-    /// memory is short or compressing fails. `now` is when the request arrived. Blocks.
+    /// Compresses `file` in `coding`. Returns it with the new encoding, or marked as not worth
+    /// compressing, or unchanged if memory is short or compressing fails. `now` is when the request
+    /// arrived. Blocks.
     pub(crate) fn compress(
         &self,
         file: &Arc<FileEntry>,

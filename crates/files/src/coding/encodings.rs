@@ -1,4 +1,4 @@
-//! The encodings of one file: precompressed files beside it, and those that are compressed on
+//! The encodings of one file: precompressed files beside it, and what the server compresses on
 //! demand.
 
 use std::sync::Arc;
@@ -16,18 +16,19 @@ pub(crate) struct Encodings {
     pub(crate) on_demand: [OnDemand; Coding::ALL.len()],
 }
 
-/// The state of a coding that the file may be compressed in on demand.
+/// The state of compressing a file on demand in one coding.
 #[derive(Clone, Debug)]
 pub(crate) enum OnDemand {
-    /// It is off, or the file is not worth compressing.
+    /// The coding is off, or the file is not worth compressing.
     Disabled,
+    /// The coding is on, but the file was not compressed in it yet.
     NotCompressed,
-    /// It was compressed; the cache may have dropped the content since.
+    /// The file was compressed. The cache may have dropped the content since.
     Compressed(Arc<Representation>),
 }
 
 impl Encodings {
-    /// `on_demand` says which codings the file is compressed in.
+    /// `on_demand` says for each coding whether the file may be compressed in it.
     pub(crate) fn new(precompressed: Precompressed, on_demand: [bool; Coding::ALL.len()]) -> Self {
         let on_demand = on_demand
             .map(|enabled| if enabled { OnDemand::NotCompressed } else { OnDemand::Disabled });
@@ -40,7 +41,8 @@ impl Encodings {
         self.precompressed.any_exists || self.on_demand.iter().any(is_enabled)
     }
 
-    /// Selects a coding and its representation; `None` is the file as it is.
+    /// Selects a coding; `None` is the file as it is. With the coding comes its precompressed file,
+    /// or as `Err` the state of compressing on demand.
     ///
     /// Content that is compressed on demand is never sent in ranges: a client that resumes a
     /// download later should get the same content, and most clients that request ranges (of videos,
@@ -65,8 +67,8 @@ impl Encodings {
         Some((coding, self.precompressed.get(coding).ok_or(on_demand)))
     }
 
-    /// Adds the result of compressing the file. `None`: it was not worth it, and no other coding is
-    /// tried, since none would do much better.
+    /// Adds the result of compressing the file. `None`: compressing saved too little. Then no other
+    /// coding is tried, since none would do much better.
     pub(crate) fn add(&mut self, coding: Coding, compressed: Option<Representation>) {
         match compressed {
             Some(compressed) => {

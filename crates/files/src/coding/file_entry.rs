@@ -15,7 +15,7 @@ use crate::request::view::RequestView;
 pub(crate) struct FileEntry {
     /// The file as it is.
     pub(crate) original: Representation,
-    /// Its other representations; `None` if there are none.
+    /// The other representations of the file; `None` if there are none.
     pub(crate) encodings: Option<Box<Encodings>>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct FileEntry {
 #[derive(Debug)]
 pub(crate) struct Selected<'a> {
     pub(crate) file: &'a Representation,
-    /// Its content, if that is from the cache of compressed contents.
+    /// The content of `file`, if that is from the cache of compressed contents.
     pub(crate) compressed: Option<Bytes>,
 }
 
@@ -36,12 +36,12 @@ pub(crate) enum Selection<'a> {
 }
 
 impl<'a> Selected<'a> {
-    /// A representation that holds its content.
+    /// Selects `file`, whose content is not from the cache of compressed contents.
     pub(crate) fn of(file: &'a Representation) -> Self {
         Self { file, compressed: None }
     }
 
-    /// All of the content.
+    /// The whole content.
     pub(crate) fn body(&self) -> Body<'_> {
         match &self.compressed {
             Some(content) => Body::Shared(content),
@@ -90,7 +90,8 @@ impl FileEntry {
         }
     }
 
-    /// As [`FileEntry::select`], but the uncompressed file if it would have to be compressed first.
+    /// Like [`FileEntry::select`], but selects the uncompressed file instead of one that would have
+    /// to be compressed first.
     pub(crate) fn select_ready(&self, view: RequestView<'_>) -> Selected<'_> {
         match self.select(view) {
             Selection::Send(selected) => selected,

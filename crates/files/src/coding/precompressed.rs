@@ -10,8 +10,8 @@ use crate::options::codings::Coding;
 use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
-/// The precompressed forms of smaller files are ignored: the additional headers are longer than the
-/// bytes saved.
+/// The size of the original, in bytes, below which precompressed files are ignored: the additional
+/// headers would be longer than the bytes saved.
 const MIN_FILE_SIZE: u64 = 64;
 
 /// The precompressed files beside a file.
@@ -19,7 +19,7 @@ const MIN_FILE_SIZE: u64 = 64;
 pub(crate) struct Precompressed {
     /// The files that may be sent.
     files: [Option<Arc<Representation>>; Coding::ALL.len()],
-    /// Whether any exists. One that may not be sent now may be sent later, so responses have
+    /// Whether any exists. A file that may not be sent now may be sent later, so responses have
     /// `Vary`.
     pub(crate) any_exists: bool,
 }
@@ -33,7 +33,7 @@ impl Precompressed {
         self.files.iter().flatten().map(|file| &**file)
     }
 
-    /// Whether both have the same representations, by pointer.
+    /// Whether `self` and `others` have the same representations, by pointer.
     pub(crate) fn is_same(&self, others: &Self) -> bool {
         let pointer = |file: &Option<Arc<Representation>>| file.as_ref().map(Arc::as_ptr);
         self.any_exists == others.any_exists
@@ -41,9 +41,9 @@ impl Precompressed {
     }
 
     /// Looks for the precompressed files beside `file`. Blocks, unless the reader's scope is
-    /// [`ReadScope::Cached`]. `known` has the results of an earlier lookup. A file that is not
-    /// among them and is smaller than the original is compared with the original, unless `checks`
-    /// has the result.
+    /// [`ReadScope::Cached`]. `known` has the results of an earlier lookup. A precompressed file
+    /// that isn't in `known` and is smaller than the original is decompressed and compared with the
+    /// original, unless `checks` has the result.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Precompressed {
         for coding in Coding::ALL {
             let name = [&*file.name, coding.extension()].concat();
             let now = reader.store.now();
-            // One that can't be opened is not sent.
+            // A file that can't be opened is not sent.
             let Ok(Opened::File(opened, identity)) = reader.store.open(&name) else { continue };
             precompressed.any_exists = true;
             let known = known.and_then(|known| known.files[coding as usize].as_ref());
@@ -103,7 +103,7 @@ impl Candidate<'_> {
         let Self { name, opened, identity, now } = self;
         let settled = identity.is_settled(now);
         let known = checks.cached_result(coding, &original.identity, &identity);
-        // One that is not smaller is useless.
+        // A file that is not smaller than the original is useless.
         if identity.size >= original.size() || known == Some(false) {
             return Ok(None);
         }

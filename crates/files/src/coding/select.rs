@@ -7,7 +7,7 @@ use crate::request::accept_encoding::Accepted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     None,
-    /// The file is compressed on demand; its compressed length isn't known before.
+    /// The file is compressed on demand; its compressed length isn't known beforehand.
     OnDemand,
     /// A precompressed file with this length in bytes.
     Precompressed(u64),

@@ -25,7 +25,8 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// The first `count` bytes, or all if there are fewer.
+    /// The first `count` bytes, or all if there are fewer. Compressed content, which no caller
+    /// inspects, counts as empty.
     pub(crate) fn start(&self, count: usize) -> Result<Bytes, Absent> {
         match self {
             Self::Memory(bytes) => Ok(bytes.slice(..count.min(bytes.len()))),
@@ -39,7 +40,8 @@ impl Content {
         }
     }
 
-    /// Whether `size`, that of the file's metadata, is the length of the content.
+    /// Whether the content has the length `size`, which is from the file's metadata. An open file
+    /// isn't checked: the result is true.
     pub(crate) fn has_size(&self, size: u64) -> bool {
         !matches!(self, Self::Memory(bytes) if bytes.len() as u64 != size)
     }
@@ -92,7 +94,8 @@ impl Compressed {
     }
 }
 
-/// Reads content from its beginning. No read returns `Interrupted`, because stores retry those.
+/// Reads content from its beginning. No read returns `Interrupted`, because stores retry
+/// interrupted reads.
 #[derive(Debug)]
 pub(crate) struct ContentReader<'a> {
     content: &'a Content,

@@ -7,7 +7,8 @@ use crate::naming::mime;
 use crate::options::codings::Coding;
 use crate::options::folder_options::Options;
 
-/// How much of a file decides whether it is UTF-8, if it isn't read whole. In bytes.
+/// The number of bytes at the start of a file that decide whether it is UTF-8, if it isn't read
+/// whole.
 const CHECKED_START: usize = 64 * 1024;
 
 /// What a file's responses say about its content.
@@ -15,12 +16,13 @@ const CHECKED_START: usize = 64 * 1024;
 pub(crate) struct ContentType {
     /// The value of `Content-Type`.
     pub(crate) kind: String,
-    /// The coding that it is stored in: the value of `Content-Encoding`.
+    /// The coding that the file is stored in: the value of `Content-Encoding`.
     pub(crate) coding: Option<Coding>,
 }
 
 impl ContentType {
-    /// `utf8` is known if the whole file was read.
+    /// The type and the coding of the file `name`. `utf8` is the result of reading the whole file,
+    /// if the lookup did that.
     ///
     /// # Errors
     ///
@@ -40,7 +42,7 @@ impl ContentType {
         if let Some(coding) = coding
             && reader.start(content, coding.magic().len())? == coding.magic()
         {
-            // The decompressed text isn't known. The type doesn't claim that it is UTF-8.
+            // The text is not decompressed here, so the type doesn't claim that it is UTF-8.
             let kind = named.with_start(b"").value(false);
             return Ok(Self { kind, coding: Some(coding) });
         }

@@ -1,4 +1,4 @@
-//! The fields of a file's responses. They are made once for each file, in its lookup.
+//! The fields of a file's responses. A lookup makes them once for each file.
 
 use sockeye_http::{Fields, date};
 use sockeye_proto::WallTime;
@@ -12,23 +12,25 @@ use crate::options::folder_options::Options;
 /// The fields of responses with a representation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Those of a response with its content.
+    /// The fields of a response with content.
     pub(crate) fields: Fields,
-    /// Those of a 304: what a cache updates (RFC 9110, 15.4.5).
+    /// The fields of a 304: those that a cache updates (RFC 9110, 15.4.5).
     pub(crate) not_modified: Fields,
 }
 
-/// For a file whose name changes with its content.
+/// The `Cache-Control` of a file whose name changes with its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// For pages, and files that are deployed with them: caches revalidate them for each use, which a
-/// short 304 answers. Otherwise a page could be combined with an old script.
+/// The `Cache-Control` of pages, and of files that are deployed with them: caches revalidate them
+/// for each use, because a page could otherwise be combined with an old script. Revalidating a file
+/// that has not changed costs a short 304.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
-/// For images, fonts, videos and archives: large, and rarely replaced under their names.
+/// The `Cache-Control` of images, fonts, videos and archives: they are large, and rarely replaced
+/// under their names.
 const TEN_MINUTES: &str = "max-age=600";
 
-/// For a file that is read for each request.
+/// The `Cache-Control` of a file that is read for each request.
 pub(crate) const NO_STORE: &str = "no-store";
 
 impl Head {

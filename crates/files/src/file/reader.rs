@@ -19,8 +19,8 @@ use crate::store::traits::{OpenFile, Store};
 /// The most that is read of an unsized file, in bytes.
 pub(crate) const MAX_UNSIZED: usize = 1024 * 1024;
 
-/// How much is read at a time of an unsized file, in bytes. Some return their whole content in one
-/// read only, so the buffer is large.
+/// How much is read at a time of an unsized file, in bytes. Some of these files return their
+/// content only to a single read that is large enough for all of it.
 const UNSIZED_CHUNK: usize = 128 * 1024;
 
 /// How much is read of a file of size 0 to find out whether it is empty, in bytes.
@@ -47,8 +47,8 @@ pub(crate) struct Reader<'a> {
     /// The size up to which the ETag of a file is a hash of its content.
     pub(crate) hashed_up_to: u64,
     pub(crate) scope: ReadScope<'a>,
-    /// Whether a file may grow while it is read. Then only as many bytes are sent as it had when it
-    /// was opened.
+    /// Whether a file may grow while it is read. If it does, only the bytes that it had when it was
+    /// opened are sent.
     pub(crate) may_grow: bool,
     /// The budget for the contents of unsized files, and for contents that are generated.
     pub(crate) unsized_memory: &'a Arc<Budget>,
@@ -69,9 +69,9 @@ pub(crate) enum LoadError {
     Absent(Absent),
     /// The file changed while it was read.
     Changed,
-    /// The file is larger than [`ReadScope::SmallFiles`] allows, and has to be read.
+    /// The file has to be read whole, and is larger than [`ReadScope::SmallFiles`] allows.
     NeedsFullRead,
-    /// Loading it takes more than [`ReadScope::Cached`] allows.
+    /// Loading the file takes more than [`ReadScope::Cached`] allows.
     WouldBlock,
 }
 
@@ -127,7 +127,7 @@ impl Reader<'_> {
             let content = Content::Open(Arc::new(FileVersion::new(file, *identity, digest)));
             return Ok(Loaded { content, digest, utf8 });
         }
-        // A file without a size may have content. Some can't be read with a small buffer.
+        // A file of size 0 may have content, and some such files can't be read with a small buffer.
         let len = if identity.size == 0 { EMPTY_PROBE } else { identity.size };
         let mut bytes = vec![0; len as usize];
         let filled = match self.scope {
@@ -146,7 +146,7 @@ impl Reader<'_> {
         }
         bytes.truncate(filled);
         let bytes = Bytes::from(bytes);
-        // The first clone allocates the reference count: here, not on the event loop.
+        // The first clone allocates the reference count. Do that here, and not for a response.
         drop(bytes.clone());
         let digest = (identity.size <= self.hashed_up_to).then(|| Digest::of(&bytes));
         Ok(Loaded { content: Content::Memory(bytes), digest, utf8: None })
@@ -161,8 +161,8 @@ impl Reader<'_> {
         }
     }
 
-    /// All of a content, for the caller to change. Reads an open file, and fails if the file has
-    /// changed since it was opened.
+    /// All of a content, which has `len` bytes, for a caller that sends a changed copy of it. Reads
+    /// an open file, and fails if the file has changed since it was opened.
     pub(crate) fn whole(&self, content: &Content, len: u64) -> Result<Bytes, LoadError> {
         match (content, self.scope) {
             (Content::Open(_), ReadScope::Cached | ReadScope::SmallFiles) => {
@@ -212,7 +212,8 @@ impl Reader<'_> {
         Ok(Bytes::from_owner(UnsizedContent(bytes, permit)))
     }
 
-    /// The summary of a file that is not small; `None` if its ETag needs none.
+    /// The hash of a file larger than [`MAX_SMALL_FILE`], and whether it is UTF-8. `None` if the
+    /// file is larger than `hashed_up_to`.
     fn summary(
         &self,
         file: &dyn OpenFile,
@@ -242,6 +243,7 @@ impl Reader<'_> {
             && self.known(identity, is_settled).is_none()
     }
 
+    /// The summary, if an earlier lookup has computed it.
     fn known(&self, identity: &Identity, is_settled: bool) -> Option<Summary> {
         if is_settled { self.digests.get(identity) } else { None }
     }

@@ -24,12 +24,12 @@ pub(crate) struct Representation {
     pub(crate) identity: Identity,
     /// Whether any later change will change `identity`.
     pub(crate) settled: bool,
-    /// Empty if it has none: see `is_volatile`.
+    /// Empty if the file has none: see `is_volatile`.
     pub(crate) etag: String,
     /// Whether the ETag is made of the content.
     pub(crate) is_hashed: bool,
-    /// Whether its size on disk is not that of its content, as in `/proc` and `/sys`. It is read
-    /// for each request, and has no ETag, date or ranges.
+    /// Whether the file is unsized (its size on disk is not that of its content), as in `/proc` and
+    /// `/sys`. Such a file is read for each request, and has no ETag, date or ranges.
     pub(crate) is_volatile: bool,
     pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,
@@ -83,17 +83,17 @@ impl Representation {
         Self { etag, head, modified: None, settled: false, is_volatile: true, ..self }
     }
 
-    /// Whether it is of the file with this name and identity.
+    /// Whether this is a representation of the file with this name and identity.
     pub(crate) fn is_of_file(&self, name: &[u8], identity: &Identity) -> bool {
         self.has_same_content(identity) && *self.name == *name
     }
 
-    /// Whether a file with this identity has this content.
+    /// Whether a file with this identity is sure to have this content.
     pub(crate) fn has_same_content(&self, identity: &Identity) -> bool {
         self.settled && self.identity == *identity
     }
 
-    /// Its length in bytes.
+    /// The length of the content in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.identity.size
     }
@@ -169,14 +169,14 @@ impl Representation {
         Self { etag, identity, settled, content, ..encoded }
     }
 
-    /// The fields of the file in a coding before it is compressed. Its length and ETag are not
-    /// known yet, and left out (RFC 9110, 9.3.2).
+    /// The fields of a response in `coding` to a HEAD request, before the file was compressed. The
+    /// length and the ETag are not known yet, and left out (RFC 9110, 9.3.2).
     pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
         let fields = without(&self.head.fields, &["ETag", "Accept-Ranges"]);
         with(fields, "Content-Encoding", coding.name())
     }
 
-    /// The memory that its content takes, in bytes.
+    /// The memory that the content takes, in bytes.
     pub(crate) fn weight(&self) -> usize {
         match &self.content {
             // Short content is in the prepared response, too.
@@ -188,9 +188,9 @@ impl Representation {
     }
 }
 
-/// An ETag: of the digest, or of size and modification time if the content was not read. If the
-/// modification time is not settled, the ETag is never used again, since two contents may have the
-/// same time. `now` was read before the identity.
+/// An ETag: a digest of the content, or size and modification time if the content was not hashed.
+/// If the clock has not passed the modification time yet, the ETag is used only once, since two
+/// contents may have the same time. `now` was read before the identity.
 pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, now: Stamp) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {
@@ -200,8 +200,8 @@ pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, now: Stamp) -
     }
 }
 
-/// 1980-01-02. Earlier dates are not sent: tools for reproducible builds set them (the first second
-/// of 1970, the first day that zip can represent), whatever the content.
+/// 1980-01-02, in seconds since 1970. Earlier dates are not sent: tools for reproducible builds set
+/// them (the first second of 1970, the first day that zip can represent), whatever the content.
 const EARLIEST_MODIFIED: i64 = 315_619_200;
 
 /// The value of `Last-Modified`, if the date is meaningful.

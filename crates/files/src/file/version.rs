@@ -5,7 +5,7 @@
 //! A change that keeps what was promised cuts nothing. How this is decided:
 //!
 //! - If the identity is the same, nothing has changed, and nothing is read.
-//! - If the file is shorter, the response is cut, even if its range may still be there.
+//! - If the file is shorter, the response is cut, even if the requested range may still be there.
 //! - If the content was hashed when it was promised, it is hashed again, on a thread.
 //! - Otherwise size and modification time decide: [`Identity::is_kept_by`].
 
@@ -30,14 +30,14 @@ const APPEND_PAUSE: Duration = Duration::from_millis(10);
 /// An open file, and what was promised to be its content.
 #[derive(Debug)]
 pub(crate) struct FileVersion {
-    /// The number of the open file.
+    /// See [`FileVersion::number`].
     number: NonZeroU32,
     file: Arc<dyn OpenFile>,
     /// The identity when the content was promised. Its size is the length of the content.
     identity: Identity,
     /// The hash of the content, if it was read.
     digest: Option<Digest>,
-    /// Another identity with which the file has the same content: it was hashed again.
+    /// The identity after a change that kept the content, as hashing it again has shown.
     verified: Mutex<Option<Identity>>,
 }
 
@@ -74,7 +74,8 @@ impl FileVersion {
             Some(_) => return Validity::Unknown,
             None if self.identity.is_kept_by(now) => true,
             None if now.size < self.identity.size => false,
-            // Touched; or it is being appended to, which sets the time before the size.
+            // The file was touched, or is being appended to: an append sets the time before the
+            // size.
             None => return Validity::Unknown,
         };
         if is_kept { Validity::Valid } else { Validity::Changed }

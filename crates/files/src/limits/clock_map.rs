@@ -1,7 +1,8 @@
 //! A map for the caches of this crate. It evicts entries by the clock algorithm.
 //!
-//! A hand goes round the entries. It evicts each entry that was not used since the hand last passed
-//! it. So entries that are used only once are evicted first. Using an entry only sets a flag.
+//! A hand moves round the entries. To make room, it evicts the next entry that was not used since
+//! the hand last passed it. So entries that are used only once are evicted first. Using an entry
+//! only sets a flag.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -27,7 +28,7 @@ struct Slot<K, V> {
     key: K,
     value: V,
     weight: usize,
-    /// Used since the hand last passed.
+    /// Whether the entry was used since the hand last passed it.
     used: bool,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sockeye_proto::{Budget, Client, Permit};
 
-/// Memory for the result of one client's request, freed when it is dropped.
+/// Memory for the result of one client's request. Dropping the lease returns it to the budget.
 ///
 /// A result that several clients share counts only against the total ([`Lease::share`]); each
 /// client that reads it is charged separately.
@@ -23,7 +23,8 @@ impl Lease {
         Some(Self { held: budget.take_shared(0)?, charged: budget.charge(client, 0)? })
     }
 
-    /// Changes the lease to `bytes`. Returns false and changes nothing if the budget has less.
+    /// Changes the lease to `bytes`. Returns false and changes nothing if the budget or the
+    /// client's share has too little left.
     #[must_use]
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
         let (before, bytes) = (self.charged.amount(), bytes as u64);
@@ -38,13 +39,14 @@ impl Lease {
         is_held
     }
 
-    /// Charges the client for `bytes` that are held already. Returns false if its share has less.
+    /// Charges the client for `bytes` that already count against the total. Returns false if the
+    /// client's share has too little left.
     #[must_use]
     pub(crate) fn charge(&mut self, bytes: usize) -> bool {
         self.charged.resize(bytes as u64)
     }
 
-    /// Stops charging the client. The permit that is left counts against the total.
+    /// Stops charging the client. The returned permit counts against the total.
     pub(crate) fn share(self) -> Permit {
         self.held
     }

@@ -1,6 +1,6 @@
 //! Limits on memory and work.
 //!
-//! - `clock_map`: a map with a limit, the cache policy of this crate.
+//! - `clock_map`: the map of this crate's caches, which evicts entries that are not used.
 //! - `single_flight`: work that several threads need at the same time, done once.
 //! - `lease`: memory that is charged to a client.
 //! - `lock`: locking mutexes without poisoning.

@@ -37,7 +37,8 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
         if let Some(value) = &*result {
             return Ok(value.clone());
         }
-        // Also after an error or a panic: later threads don't wait for this result.
+        // Removes the entry, also after an error or a panic, so that later threads don't wait for
+        // it.
         let _remove = RemoveOnDrop { work: self, key };
         let value = work()?;
         *result = Some(value.clone());

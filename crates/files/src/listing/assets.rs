@@ -2,7 +2,7 @@
 
 pub(crate) const STYLE: &str = include_str!("style.css");
 pub(super) const SCRIPT: &str = include_str!("script.js");
-/// Shows the host. It runs before the entries arrive.
+/// A script that shows the host of the URL on the page. It runs before the entries arrive.
 pub(super) const HOST_SCRIPT: &str = include_str!("host.js");
 pub(super) const ICONS: &str = include_str!("icons.svg");
 

@@ -23,10 +23,11 @@ use crate::tar::manifest::{ArchiveError, Manifest};
 use crate::tar::writer::ArchiveWriter;
 
 /// The memory for each archive that is being sent, besides its manifest, in bytes: for two batches
-/// of its bytes.
+/// of what [`ArchiveWriter`] writes.
 const BATCH_MEMORY: usize = 1024 * 1024;
 
-/// The most attempts to read a folder whose root is switched meanwhile.
+/// The most attempts to read a folder while the symbolic link to the root is switched, as a
+/// deployment does.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The cached listings and archive manifests of a folder, shared by all shards.
@@ -57,15 +58,15 @@ pub(crate) struct ListingRequest {
     pub(crate) links_pages: bool,
     /// Whether the folder is read again, even if that was just done.
     pub(crate) always_read: bool,
-    /// The script tag of a page that reloads, or nothing.
+    /// The script tag for `--live`, which reloads the page, or nothing.
     pub(crate) script: Box<[u8]>,
     /// The coding that the client prefers.
     pub(crate) coding: Option<Coding>,
-    /// The client that is charged.
+    /// The client that is charged for memory.
     pub(crate) client: Client,
     /// When the request arrived.
     pub(crate) arrived: Time,
-    /// Set when nobody waits any more.
+    /// Set when nobody waits for the result any more.
     pub(crate) cancel: CancelToken,
 }
 
@@ -76,10 +77,12 @@ pub(crate) enum ListingResult {
     Archive(ArchiveWriter),
 }
 
-/// Why a page is not shared with other clients.
+/// Why a page is not cached for other clients.
 enum Unshared {
+    /// The page could not be made.
     Absent(Absent),
-    /// The client's share of the memory has no room for the README, which others get.
+    /// The page lacks the README, because this client's share of the memory is spent. Other clients
+    /// get the README.
     WithoutReadme(Arc<Page>),
 }
 
@@ -89,7 +92,8 @@ impl From<Absent> for Unshared {
     }
 }
 
-/// Calls `read` again while the root's link is switched, a few times at most.
+/// Calls `read`, and calls it again if the symbolic link to the root was switched meanwhile: at
+/// most [`MAX_ATTEMPTS`] times.
 fn while_changing<T, E: Into<ArchiveError> + Copy>(
     mut read: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
@@ -113,7 +117,7 @@ impl ListingCache {
         }
     }
 
-    /// Makes the listing or archive from the cache, or reads the folder. Blocks.
+    /// Makes what `request` asks for, from the cache or by reading the folder or file. Blocks.
     pub(crate) fn make(
         &self,
         store: &dyn Store,
@@ -159,7 +163,8 @@ impl ListingCache {
         let now = store.now();
         let make = || {
             let lease = || self.lease(*client);
-            // A page is as old as its listing. One that is fresh at `now` makes a fresh page.
+            // A page is as old as its listing, so a listing that is fresh at `now` makes a fresh
+            // page.
             let (read_at, listing) = self.listing(store, request, now)?;
             // Only the first page of the unfiltered folder shows the README.
             let whole = query.filter.is_empty() && query.page.is_none();
@@ -194,8 +199,8 @@ impl ListingCache {
         request: &ListingRequest,
     ) -> Result<PageContent, Absent> {
         let ListingRequest { name, path, script, client, .. } = request;
-        // The key of a listing has more NULs. This key has no query, since other parameters make no
-        // other page.
+        // The key of a listing has more NULs. This key has no query, since the page doesn't depend
+        // on it.
         let key = [&**name, b"\0", &percent_decoded(path)].concat();
         let now = store.now();
         let make = || {

@@ -21,9 +21,9 @@ const MAX_ESCAPED: usize = 6;
 #[derive(Debug)]
 pub(super) struct Content {
     form: Form,
-    /// Whether it is only the beginning.
+    /// Whether this is only the beginning of the file.
     pub(super) is_truncated: bool,
-    /// The first heading, if it is Markdown.
+    /// The text of the first heading, if the file is Markdown.
     pub(super) title: Option<String>,
 }
 
@@ -56,12 +56,13 @@ impl fmt::Display for NotRendered {
 }
 
 impl Content {
-    /// The content of a file with this name, or why it is not rendered. Its highest heading has
-    /// the level `level`. Blocks.
+    /// The content of a file with this name, or why it is not rendered. In rendered Markdown, a
+    /// heading of level 1 gets the level `level`. Blocks.
     ///
     /// # Errors
     ///
-    /// If it can't be read. [`Absent::Exhausted`] if `lease` can't be resized for it.
+    /// If the file can't be read. [`Absent::Exhausted`] if `lease` can't be resized for the
+    /// content.
     pub(super) fn read(
         file: &dyn OpenFile,
         name: &[u8],
@@ -105,7 +106,7 @@ impl Content {
         Ok(Self { form: Form::Plain(text), is_truncated, title: None })
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory that the content holds, in bytes.
     pub(super) fn memory(&self) -> usize {
         match &self.form {
             Form::Plain(text) => text.capacity(),
@@ -121,11 +122,11 @@ impl Content {
             #[cfg(feature = "markdown")]
             Form::Rendered(html) => html.len(),
         };
-        // The name is in a URL, where a byte takes up to 3, and in text.
+        // The name is written in a URL, where each of its bytes takes up to 3, and as text.
         text + (3 + MAX_ESCAPED) * name.len() + 256
     }
 
-    /// Writes it as HTML. `name` is the name of the file.
+    /// Writes the content as HTML. `name` is the name of the file.
     pub(super) fn write(&self, name: &[u8], out: &mut Vec<u8>) {
         match &self.form {
             Form::Plain(text) => {
@@ -157,8 +158,8 @@ pub(super) fn link(name: &[u8], out: &mut Vec<u8>) {
     put!(out, "</a>");
 }
 
-/// The first `max_len` bytes of a file, and whether there are more. Fails if it can't be read, or
-/// if `lease` can't be resized for it.
+/// The first `max_len` bytes of a file, and whether there are more. Fails if the file can't be
+/// read, or if `lease` can't be resized for these bytes.
 fn beginning(
     file: &dyn OpenFile,
     max_len: usize,

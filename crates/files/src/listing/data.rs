@@ -1,23 +1,23 @@
 //! Listings for programs: JSON, and plain text in columns.
 //!
 //! ```json
-//! {"path":"/docs/","folders":1,"files":2,"bytes":4711,"complete":false,"omitted":{"outside":1},"entries":[
+//! {"path":"/docs/","folders":1,"files":1,"bytes":4700,"complete":false,"omitted":{"outside":1},"entries":[
 //! {"name":"img","kind":"folder","modified":"2026-11-22T18:39:05Z","url":"img/"},
 //! {"name":"a b.txt","kind":"file","size":4700,"modified":"2026-11-22T18:39:05Z","url":"a%20b.txt"}
 //! ]}
 //! ```
 //!
-//! The counts are those of all pages. If the listing is paged, `page` and `pages` come before
-//! `complete`. `complete` is true if all entries of the folder are listed, except hidden ones and
-//! links to them. It is false if the folder has more entries than can be listed, or if `omitted` is
-//! not empty. `omitted` has the numbers of entries that can't be served, by the codes of
-//! [`Omission`].
-//! `size` is in bytes. `url` is exact, and relative to the URL of the folder. In `name`, a byte
-//! that is not UTF-8 becomes U+FFFD.
+//! `folders`, `files` and `bytes` count the entries that match the filter, on all pages. If the
+//! listing is paged, `page` and `pages` come before `complete`. `complete` is true if all entries
+//! of the folder are listed, except hidden ones and links to them. It is false if the folder has
+//! more entries than can be listed, or if `omitted` is not empty. `omitted` has the numbers of
+//! entries that can't be served, by the codes of [`Omission`]. `size` is in bytes. `url` is exact,
+//! and relative to the URL of the folder. In `name`, a byte that is not UTF-8 becomes U+FFFD.
 //!
-//! In plain text each entry is a line with tabs: the modification time, the size in bytes (`-` for
-//! a folder) and the name (with a slash after a folder's). Programs may take each line for a name,
-//! so what is left out is in a header: `Listing-Omitted: unreadable=1, outside=2`.
+//! In plain text each entry is a line of three fields, separated by tabs: the modification time,
+//! the size in bytes (`-` for a folder) and the name (with a slash after a folder's). Programs may
+//! take each line for an entry, so entries that are left out are counted in a header:
+//! `Listing-Omitted: unreadable=1, outside=2`.
 //!
 //! [`Omission`]: crate::Omission
 
@@ -43,7 +43,7 @@ pub(super) fn json_opening(view: &View, out: &mut Vec<u8>) {
     put!(out, "}},\"entries\":[");
 }
 
-/// One entry, with a comma before it unless it is the first.
+/// Writes one entry, with a comma before it unless it is the first.
 pub(super) fn json_row(row: Row<'_>, first: bool, out: &mut Vec<u8>) {
     let Row { name, kind, size, modified } = row;
     put!(out, "{}{{\"name\":", if first { "\n" } else { ",\n" });

@@ -1,4 +1,4 @@
-//! Writes a view as JSON or text, in pieces.
+//! Writes a [`View`] of a listing as JSON or text, in pieces.
 
 use super::data;
 use super::query::Format;

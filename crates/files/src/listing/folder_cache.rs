@@ -2,7 +2,7 @@
 //! one folder read it once.
 //!
 //! If a folder is being read, the jobs of other requests wait for the result: a second read at the
-//! same time would slow down both.
+//! same time would slow down both reads.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,10 +15,11 @@ use crate::store::traits::FRESH;
 /// The most bytes that are cached.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The minimum weight of a folder, so that at most 16 are cached.
+/// The minimum weight of a value, in bytes, so that at most 16 are cached.
 const MIN_WEIGHT: usize = MAX_BYTES / 16;
 
-/// The values by a key, which has the name of the folder.
+/// Cached values. The key contains the name of the folder or file, and what else the value depends
+/// on.
 #[derive(Debug)]
 pub(crate) struct FolderCache<T> {
     folders: Mutex<ClockMap<Box<[u8]>, Timestamped<T>>>,
@@ -35,9 +36,9 @@ impl<T> FolderCache<T> {
         Self { folders: Mutex::default(), reading: SingleFlight::default(), weigh }
     }
 
-    /// The value of `key` that was read less than [`FRESH`] before `now`, or the result of `read`,
-    /// with the time of reading. Errors are not cached. If `always_read`, it is the result of
-    /// `read`.
+    /// The value of `key` with the time when it was read: the cached one if that was less than
+    /// [`FRESH`] before `now`, else the result of `read`. Errors are not cached. If `always_read`
+    /// is set, the result is always that of `read`.
     pub(crate) fn get<E>(
         &self,
         key: &[u8],
@@ -68,7 +69,7 @@ impl<T> FolderCache<T> {
                 }
                 Ok(known)
             })?;
-            // The thread that was waited for may have started too long ago.
+            // The value may be that of another thread, which began to read too long before `now`.
             if is_fresh(at, now) {
                 return Ok((at, found));
             }
@@ -85,7 +86,8 @@ impl<T> FolderCache<T> {
     }
 }
 
-/// Whether a value that was read at `at` is fresh at `now`. It is not if the clock was set back.
+/// Whether a value that was read at `at` is fresh at `now`. A value from after `now` is not: the
+/// clock was set back.
 fn is_fresh(at: Stamp, now: Stamp) -> bool {
     let until = Stamp { secs: at.secs.saturating_add(FRESH.as_secs() as i64), nanos: at.nanos };
     at <= now && now < until

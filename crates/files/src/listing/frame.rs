@@ -1,6 +1,6 @@
 //! What all pages have around their content: the head, and links to the folders above.
 //!
-//! A page is cached for all who request it, so the server writes no host into it: anyone can send
+//! A page is cached for all clients. The server writes no host into it, because a client can send
 //! any `Host`. The browser knows the host, and a script shows it.
 
 use super::assets::{HOST_SCRIPT, ICONS, STYLE};
@@ -34,9 +34,10 @@ pub(super) fn head(title: &[u8], out: &mut Vec<u8>) {
     put!(out, "<body>\n{ICONS}");
 }
 
-/// Links to the folders above, and the last of `segments` as heading. The links are relative, so
-/// they work with any URL of the root. They get `query`, with its question mark. `is_file`: whether
-/// the last segment is a file, and the links begin in its folder.
+/// Writes links to the folders above, and the last of `segments` as heading. The links are
+/// relative, so they work wherever the root is mounted. Each ends with `query`, which begins with a
+/// question mark or is empty. If `is_file`, the last segment is a file, and the links are relative
+/// to its folder.
 pub(super) fn heading(segments: &[Vec<u8>], is_file: bool, query: &str, out: &mut Vec<u8>) {
     let Some((name, above)) = segments.split_last() else {
         put!(out, "<h1><bdi class=\"host\">{ROOT}</bdi></h1>\n");

@@ -1,5 +1,5 @@
-//! The entries of a page as a grid, which shows images as they are. The browser loads only the
-//! images that are in sight, or nearly.
+//! The entries of a page as a grid, which shows images as they are. The browser loads only images
+//! that are visible or nearly visible.
 
 use super::human::{Count, Size};
 use super::icon::{icon, is_image};
@@ -10,7 +10,7 @@ use super::text::{self, put};
 use super::view::View;
 use crate::store::traits::Kind;
 
-/// The grid up to its first entry.
+/// Writes the grid up to its first entry.
 pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     put!(out, "<p class=\"order\">Sort by");
     for sort in [Sort::Name, Sort::Size, Sort::Date] {
@@ -22,7 +22,8 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     put!(out, "</p>\n<ul id=\"files\" class=\"grid\" aria-label=\"Files and folders\">\n");
 }
 
-/// One entry. The link to a file gets `query`, with its question mark.
+/// Writes one entry. The link to a file ends with `query`, which begins with a question mark or is
+/// empty.
 pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     let Row { name, kind, size, .. } = row;
     // A folder opens as a grid, too.
@@ -50,7 +51,7 @@ pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     put!(out, "</li>\n");
 }
 
-/// The end of the grid.
+/// Writes the end of the grid.
 pub(super) fn closing(out: &mut Vec<u8>) {
     put!(out, "</ul>\n");
 }

@@ -12,7 +12,7 @@ use super::view::{Paging, Totals, View};
 use super::{frame, grid, table};
 use crate::store::traits::Kind;
 
-/// Everything before the rows.
+/// Writes everything before the rows.
 pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     let segments = view.segments();
     frame::head(segments.last().map_or(frame::ROOT.as_bytes(), |name| name), out);
@@ -20,7 +20,7 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
         put!(out, "<a class=\"skip\" href=\"#files\">Skip to the files</a>\n");
     }
     put!(out, "<header>\n");
-    // The folders above keep the layout.
+    // Links to the folders above keep the layout.
     let query = match view.query.layout {
         Layout::List => "",
         Layout::Grid => "?view=grid",
@@ -42,9 +42,9 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     }
 }
 
-/// One entry.
+/// Writes one entry.
 pub(super) fn row(view: &View, row: Row<'_>, out: &mut Vec<u8>) {
-    // Programs that read pages look for the files themselves.
+    // Programs that read listings, such as download tools, look for links to the files themselves.
     let is_page = view.links_pages && row.kind == Kind::File && is_markdown(row.name);
     let query = if is_page { PAGE_QUERY } else { "" };
     match view.query.layout {
@@ -53,7 +53,7 @@ pub(super) fn row(view: &View, row: Row<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Everything after the rows.
+/// Writes everything after the rows.
 pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
     if has_entries(view) {
         match view.query.layout {
@@ -85,7 +85,7 @@ fn is_empty_folder(view: &View) -> bool {
     view.totals.entries() == 0 && view.query.filter.is_empty()
 }
 
-/// What is said instead of entries.
+/// Writes why there are no entries.
 fn nothing(view: &View, out: &mut Vec<u8>) {
     put!(out, "<p class=\"none\">");
     if view.totals.entries() > 0 {
@@ -103,7 +103,7 @@ fn nothing(view: &View, out: &mut Vec<u8>) {
     put!(out, "</p>\n");
 }
 
-/// The numbers of folders and files, and their size.
+/// Writes the numbers of folders and of files, and the total size of the files.
 fn summary(view: &View, out: &mut Vec<u8>) {
     let Totals { folders, files, bytes } = view.totals;
     if folders + files == 0 {
@@ -129,7 +129,7 @@ fn summary(view: &View, out: &mut Vec<u8>) {
     put!(out, "</p>\n");
 }
 
-/// What the page doesn't show.
+/// Writes notes about what the page doesn't show.
 fn notes(view: &View, out: &mut Vec<u8>) {
     if view.truncated {
         put!(out, "<p class=\"note\">This folder has more entries than can be listed: these are ");
@@ -161,7 +161,7 @@ fn notes(view: &View, out: &mut Vec<u8>) {
     }
 }
 
-/// The filter form, the layouts, and the download link.
+/// Writes the filter form, the links to the layouts, and the download link.
 fn toolbar(view: &View, out: &mut Vec<u8>) {
     let query = &view.query;
     put!(out, "<div class=\"bar\">\n<form role=\"search\">");
@@ -219,7 +219,7 @@ fn toolbar(view: &View, out: &mut Vec<u8>) {
     put!(out, "</p>\n");
 }
 
-/// A link to the folder without the filter.
+/// Writes a link to the folder without the filter.
 fn show_all(view: &View, out: &mut Vec<u8>) {
     put!(out, "<a href=\"");
     let all = ListingQuery { filter: Vec::new(), ..view.query.clone() };
@@ -227,7 +227,7 @@ fn show_all(view: &View, out: &mut Vec<u8>) {
     put!(out, "\">Show all</a>");
 }
 
-/// Links to the previous and next page, if there are any.
+/// Writes links to the previous and the next page, if there are any.
 fn pages(view: &View, out: &mut Vec<u8>) {
     let Some(paging) = view.paging.filter(|paging| paging.pages > 1 || paging.page > 0) else {
         return;

@@ -24,7 +24,7 @@ impl fmt::Display for Size {
             }
             unit *= 1024;
         }
-        // 2^64 - 1 rounds up to this.
+        // The largest size, 2^64 - 1 bytes, rounds up to this.
         f.write_str("16 EiB")
     }
 }
@@ -51,19 +51,21 @@ pub(super) struct DateTime {
     year: i64,
     month: i64,
     day: i64,
+    /// The second of the day.
     second: i64,
 }
 
 impl DateTime {
     const DAY: i64 = 86_400;
-    /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
+    /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, in seconds since 1970.
     const RANGE: (i64, i64) = (-62_135_596_800, 253_402_300_799);
 
     /// The time `secs` seconds after 1970-01-01T00:00:00Z.
     pub(super) fn new(secs: i64) -> Self {
         let secs = secs.clamp(Self::RANGE.0, Self::RANGE.1);
         // In the proleptic Gregorian calendar, with years that begin in March, so that the leap day
-        // is the last of its year. There are 719,468 days from March 1st of year 0 to 1970.
+        // is the last of its year. There are 719,468 days from March 1st of year 0 to 1970. An era
+        // is 400 years: 146,097 days.
         let days = secs.div_euclid(Self::DAY) + 719_468;
         let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year_of_era =
@@ -142,7 +144,7 @@ mod tests {
     }
 
     proptest! {
-        /// Compared with `http::date`.
+        /// Compares with `http::date`.
         #[test]
         fn moments_agree_with_http_dates(secs in 0u64..253_402_300_800) {
             let time = DateTime::new(secs as i64).to_string();

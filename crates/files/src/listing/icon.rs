@@ -1,8 +1,8 @@
-//! How a file is shown in front of its name: by an icon, or as the image that it is.
+//! How a file is shown in front of its name: by an icon, or in a grid by the image itself.
 
 use crate::naming::mime::content_type;
 
-/// The most bytes of an image that a grid shows. A larger one has an icon.
+/// The most bytes of an image that a grid shows. A larger image has an icon.
 const MAX_IMAGE: u64 = 16 * 1024 * 1024;
 
 /// Whether a grid shows a file of this name and size: images of the kinds that all browsers show.

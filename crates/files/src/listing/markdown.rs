@@ -3,9 +3,9 @@
 //! Whoever wrote the text may be a stranger, so the output has only the tags and attributes that
 //! this file writes:
 //!
-//! - HTML in the text is shown as text.
-//! - A link leads to an `http`, `https` or `mailto` URL, or is relative. Anything else is only
-//!   text.
+//! - HTML in the text is shown as text, except comments, which are left out.
+//! - A link leads to an `http`, `https` or `mailto` URL, or is relative. Any other link becomes
+//!   plain text.
 //! - An image has a relative URL. An image from another server becomes a link to it, because the
 //!   page's policy would block it.
 //! - Headings have lower levels than those of the page. Their IDs have a prefix, so that none
@@ -35,14 +35,14 @@ pub(super) const MAX_MEMORY: usize = 24 * 1024 * 1024;
 /// number.
 const MAX_CONTAINERS: usize = 32;
 
-/// What may be before and after the marker of a list or quote.
+/// The blanks that may be before and after the marker of a list or quote.
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// The most cells that the parser may add to rows that are shorter than the first row of their
-/// table.
+/// The parser adds at most this number of cells to rows that are shorter than the first row of
+/// their table.
 const MAX_ADDED_CELLS: usize = 1 << 18;
 
-/// The most bytes of the tags for one node.
+/// The most bytes of the tags for one node of the parser's tree.
 const MAX_TAGS: usize = 64;
 
 /// The memory that the parser takes for the shortest text, in bytes.
@@ -71,7 +71,8 @@ pub(super) fn memory(source: &str) -> Option<usize> {
     // link may repeat the longest URL, and each byte of that takes up to five.
     let tags = MAX_TAGS * nodes + links * 5 * longest.min(MAX_URL);
     let html = MAX_HTML.min(8 * source.len() + tags);
-    // A buffer that grows has twice the size, and is copied from one of the same size.
+    // The capacity of a buffer that grows is up to twice its length. While it grows, its old memory
+    // is still allocated.
     let memory = PARSER_MEMORY + source.len() + 256 * nodes + 4 * html;
     (memory <= MAX_MEMORY).then_some(memory)
 }
@@ -112,7 +113,7 @@ pub(super) const MAX_TITLE: usize = 200;
 /// The prefix of IDs.
 pub(super) const ID_PREFIX: &str = "readme-";
 
-/// What ends a link.
+/// The end tag of a link.
 const LINK_END: &str = "</a>";
 
 const OPTIONS: Options = Options::ENABLE_TABLES
@@ -125,13 +126,13 @@ const OPTIONS: Options = Options::ENABLE_TABLES
 #[derive(Debug)]
 pub(super) struct Rendered {
     pub(super) html: Vec<u8>,
-    /// The text of the first heading that has any, or its beginning.
+    /// The text of the first heading that has text, cut at [`MAX_TITLE`].
     pub(super) title: Option<String>,
-    /// Whether it is only the beginning, because all of it would be longer than [`MAX_HTML`].
+    /// Whether `html` is only the beginning, because all of it would be longer than [`MAX_HTML`].
     pub(super) is_truncated: bool,
 }
 
-/// Renders `source`. Its highest heading has the level `level`.
+/// Renders `source`. A heading of level 1 in it gets the level `level`.
 pub(super) fn render(source: &str, level: u8) -> Rendered {
     let mut renderer = Renderer { level, ..Renderer::default() };
     for event in Parser::new_ext(source, OPTIONS) {
@@ -152,12 +153,12 @@ pub(super) fn render(source: &str, level: u8) -> Rendered {
 #[derive(Debug, Default)]
 struct Renderer {
     out: Vec<u8>,
-    /// The level of the highest heading.
+    /// The level in the output of a heading of level 1.
     level: u8,
     title: Option<String>,
     /// The end tag of each open element; empty for an element that isn't written.
     open: Vec<&'static str>,
-    /// Whether a text was left out because it is too long.
+    /// Whether text was left out because the output would be longer than [`MAX_HTML`].
     is_full: bool,
     /// Set inside an image, where no tags are written, because its `alt` attribute is text. The
     /// value is the length of `open` before the image.
@@ -165,7 +166,7 @@ struct Renderer {
     /// Whether a link is open. A link inside another one is not written.
     in_link: bool,
     heading: Option<Heading>,
-    /// How many headings have each ID, without its number.
+    /// How many headings have the same ID before a number makes it unique.
     ids: HashMap<String, u32>,
     alignments: Vec<Alignment>,
     column: usize,
@@ -176,9 +177,10 @@ struct Renderer {
 #[derive(Debug)]
 struct Heading {
     level: u8,
+    /// The position in the output where the start tag is inserted.
     start: usize,
     id: String,
-    /// Its text, if no earlier heading is the title.
+    /// The text of the heading, if no earlier heading is the title.
     title: Option<String>,
 }
 
@@ -202,7 +204,7 @@ impl Renderer {
             }
             Event::Rule => self.tag("<hr>\n"),
             Event::TaskListMarker(done) => self.text(if done { "☑ " } else { "☐ " }),
-            // Their options are off.
+            // The parser's options for these are off.
             Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
                 self.text(&text);
             }
@@ -237,14 +239,14 @@ impl Renderer {
         }
     }
 
-    /// Writes a tag, except where only text may be.
+    /// Writes a tag, except within an image, where only text may be.
     fn tag(&mut self, tag: &str) {
         if self.text_only.is_none() {
             self.out.extend_from_slice(tag.as_bytes());
         }
     }
 
-    /// Opens an element, unless it is too deep.
+    /// Opens an element. Its tags are not written if it is nested too deeply, or within an image.
     fn open(&mut self, start: &str, end: &'static str) {
         let is_written = self.text_only.is_none() && self.open.len() < MAX_DEPTH;
         if is_written {
@@ -278,7 +280,7 @@ impl Renderer {
             Tag::List(None) => self.open("<ul>\n", "</ul>\n"),
             Tag::List(Some(1)) => self.open("<ol>\n", "</ol>\n"),
             Tag::List(Some(first)) => {
-                // Browsers read it as a signed number.
+                // Browsers read `start` as a signed 32-bit number.
                 let first = first.min(i32::MAX as u64);
                 self.open(&format!("<ol start=\"{first}\">\n"), "</ol>\n");
             }
@@ -307,7 +309,7 @@ impl Renderer {
             }
             Tag::Link { dest_url, .. } => self.link(&dest_url),
             Tag::Image { dest_url, .. } => self.image(&dest_url),
-            // Their options are off.
+            // The parser's options for these are off.
             Tag::FootnoteDefinition(_)
             | Tag::DefinitionList
             | Tag::DefinitionListTitle
@@ -409,7 +411,7 @@ fn target(url: &str) -> Option<Target> {
             let is_web = (is("http") || is("https")) && rest.starts_with("://");
             (is_web || is("mailto")).then_some(Target::Absolute)
         }
-        // A URL of another host, without its scheme.
+        // `//host/path` is a URL of another host, without a scheme.
         Some(("", rest)) if rest.starts_with("//") => None,
         _ => Some(Target::Relative),
     }
@@ -422,8 +424,8 @@ fn escaped(url: &str) -> String {
     escaped
 }
 
-/// A relative link for an attribute. It leads to the page of a Markdown file, and to a heading by
-/// its ID.
+/// A relative link for an attribute. A link to a Markdown file gets the query of its page; a link
+/// to a heading gets the prefix of IDs.
 fn escaped_link(url: &str) -> String {
     let url = url.trim_matches(' ');
     let (path, fragment) = match url.split_once('#') {

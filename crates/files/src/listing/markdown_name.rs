@@ -1,4 +1,4 @@
-//! Which files are Markdown, and the query that asks for one as a page.
+//! Which files are Markdown, and the query of a URL that requests such a file as a page.
 
 /// The query of a page that is made of a Markdown file, with its question mark.
 pub(super) const PAGE_QUERY: &str = "?format=html";
@@ -7,7 +7,7 @@ pub(super) const PAGE_QUERY: &str = "?format=html";
 const EXTENSIONS: [&[u8]; 2] = [b"md", b"markdown"];
 
 /// Whether a file of this name, or with this path, is Markdown that can be rendered. Without the
-/// feature `markdown`, none is.
+/// feature `markdown`, no file is.
 pub(crate) fn is_markdown(name: &[u8]) -> bool {
     let Some(dot) = name.iter().rposition(|byte| *byte == b'.') else { return false };
     let is_named = dot > 0 && name[dot - 1] != b'/';

@@ -9,7 +9,7 @@ use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::traits::{Opened, Store};
 
-/// The level of the highest heading. The name of the file has level 1.
+/// The level that a heading of level 1 in the file gets. The name of the file has level 1.
 const LEVEL: u8 = 2;
 
 /// Makes the page of the file `name`. `path` is its requested path, percent-encoded, and `script`
@@ -17,7 +17,7 @@ const LEVEL: u8 = 2;
 ///
 /// # Errors
 ///
-/// If the file can't be read. [`Absent::Exhausted`] if `lease` can't be resized for it.
+/// If the file can't be read. [`Absent::Exhausted`] if `lease` can't be resized for the page.
 pub(super) fn make(
     store: &dyn Store,
     name: &[u8],
@@ -25,7 +25,7 @@ pub(super) fn make(
     script: &[u8],
     mut lease: Lease,
 ) -> Result<Page, Absent> {
-    // The lookup found a file. If it is none now, it was replaced meanwhile.
+    // The lookup found a file with this name. If it isn't a file now, it was replaced meanwhile.
     let Opened::File(file, identity) = store.open(name)? else { return Err(Absent::Changing) };
     let (content, why) = match Content::read(&*file, name, LEVEL, &mut lease)? {
         Ok(content) => (content, None),

@@ -11,8 +11,9 @@
 //! ```
 //!
 //! A job makes a `page` (HTML) or `document` (JSON, text), with the `cache` that all shards share,
-//! or an archive with `tar`. `markdown_page` makes a page of one file. Pages are rendered whole, up to a limit, and cached like listings, so
-//! that all requests of a second share them and their compressed forms.
+//! or an archive with `tar`. `markdown_page` makes a page of one Markdown file. Pages are rendered
+//! whole, up to a limit, and cached like listings, so that all requests within a second share them
+//! and their compressed forms.
 //!
 //! The entries of a listing are limited, and the memory of all listings and pages by a budget. The
 //! text of long JSON is never in memory as a whole.

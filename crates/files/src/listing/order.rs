@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Compares names in natural order: ignores case, and compares numbers by value, so that `file9`
-/// comes before `File10`. Different names that are equal in this order are compared by bytes.
+/// Compares names in natural order: ignores the case of ASCII letters, and compares numbers by
+/// value, so that `file9` comes before `File10`. Different names that are equal in this order are
+/// compared by bytes.
 pub(super) fn natural_order(a: &[u8], b: &[u8]) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
@@ -32,7 +33,7 @@ pub(super) fn natural_order(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-/// The digits at the start without leading zeros, and the rest.
+/// The digits at the start of `text` without leading zeros, and the text after them.
 fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);

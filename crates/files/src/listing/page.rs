@@ -1,4 +1,4 @@
-//! A listing or a Markdown file as an HTML page, rendered once for all requests of a second.
+//! A listing or a Markdown file as an HTML page, rendered once for all requests within a second.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -15,7 +15,7 @@ use crate::options::codings::Coding;
 use crate::store::absent::Absent;
 use crate::store::digest::Digest;
 
-/// The most bytes of a page: 10,000 names of 55 bytes.
+/// The most bytes of a page: enough for 10,000 rows with names of 55 bytes.
 pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
 
 /// The number of rows between two checks of the memory budget and for cancellation.
@@ -26,21 +26,21 @@ const ROWS_PER_CHECK: usize = 1024;
 pub(crate) struct Page {
     pub(super) html: Bytes,
     pub(super) etag: String,
-    /// Whether it shows all entries of the folder, or a whole file. There are few such pages, and
-    /// many requests share each: it is worth keeping.
+    /// Whether the page shows all entries of the folder, or a whole file. There are few such pages,
+    /// and many requests share each of them, so they are cached and compressed.
     pub(crate) has_all_entries: bool,
-    /// The charge of each client to which the page is being sent, for each form.
+    /// The charges of the clients to which the page is being sent.
     charges: Mutex<HashMap<Form, Weak<Permit>>>,
     _held: Permit,
 }
 
-/// The form in which a page is sent to a client.
+/// A client, and the coding in which it gets the page.
 type Form = (Client, Option<Coding>);
 
-/// The content of a response: a page in one form.
+/// The content of a response: a page, compressed or not.
 #[derive(Debug)]
 pub(crate) struct PageContent {
-    /// Its memory stays charged until the last part of it is dropped.
+    /// The bytes stay charged to the client until the last slice of them is dropped.
     pub(crate) bytes: Bytes,
     pub(crate) etag: String,
     pub(crate) coding: Option<Coding>,
@@ -51,7 +51,7 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] if `lease` can't be resized for it, or `cancel` is set.
+    /// [`Absent::Exhausted`] if `lease` can't be resized for the page, or `cancel` is set.
     pub(crate) fn render(
         mut view: View,
         mut lease: Lease,
@@ -60,7 +60,7 @@ impl Page {
         let (mut html, mut closing) = (Vec::new(), Vec::new());
         html::opening(&view, &mut html);
         html::closing(&view, &mut closing);
-        // What is added if not all rows fit: a note, and links, which contain the filter.
+        // The most that is added if not all rows fit: a note, and links, which contain the filter.
         let note_len = 1024 + 16 * view.query.filter.len();
         let max_len = MAX_LEN.saturating_sub(html.len() + closing.len() + note_len);
         // Enough for most names. Each row contains its name twice.
@@ -102,16 +102,16 @@ impl Page {
         Ok(Self::new(html, view.query.has_all_entries(), lease))
     }
 
-    /// A page of this text, whose memory `lease` was resized for.
+    /// A page with this HTML. `lease` already covers its memory.
     pub(super) fn new(html: Vec<u8>, has_all_entries: bool, mut lease: Lease) -> Self {
-        // Less than before.
+        // This makes the lease smaller, which can't fail.
         let _ = lease.resize(html.len());
         let etag = Digest::of(&html).etag();
         let html = Bytes::from(html.into_boxed_slice());
         Self { html, etag, has_all_entries, charges: Mutex::default(), _held: lease.share() }
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory that the page holds, in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.html.len()
     }
@@ -119,9 +119,9 @@ impl Page {
     /// The page for a response to `client`, compressed in `coding` if that is possible. `now` is
     /// when the request arrived. Blocks.
     ///
-    /// A page with a filter or paging is not compressed, because few requests share it. A filter is
-    /// also text of the request on the same page as file names: the compressed length would reveal
-    /// whether the filter and a name are alike (BREACH).
+    /// A page with a filter or paging is not compressed, because few requests share it. Besides,
+    /// the text of a filter comes from the request and appears on the page beside file names: the
+    /// compressed length would reveal whether it resembles a name (the BREACH attack).
     pub(crate) fn content(
         self: &Arc<Self>,
         budget: &Arc<Budget>,
@@ -146,7 +146,7 @@ impl Page {
         Ok(PageContent { bytes: Bytes::from_owner(held), etag, coding: None })
     }
 
-    /// Charges the client once for all responses that it gets in this form.
+    /// Charges the client once for all responses in this coding that it gets at the same time.
     fn charge(
         &self,
         budget: &Arc<Budget>,

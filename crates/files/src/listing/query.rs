@@ -9,10 +9,12 @@
 //! | `q=TEXT` | only names that contain this text, in upper or lower case |
 //! | `page=N` and `per=N` | the Nth page, and the entries per page |
 //!
-//! After a Markdown file, `format=html` asks for its page, and the rest has no effect.
+//! In the URL of a Markdown file, `format=html` requests the page of the file, and the other
+//! parameters have no effect.
 //!
-//! Other parameters are ignored. Unless `page` or `per` is given, JSON and text have all entries,
-//! and HTML has as many as a page may have: [`MAX_PER_PAGE`] and [`super::page::MAX_LEN`].
+//! Parameters that are not in the table are ignored. Unless `page` or `per` is given, JSON and text
+//! have all entries, and HTML has as many as a page may have: [`MAX_PER_PAGE`] and
+//! [`super::page::MAX_LEN`].
 
 use std::fmt;
 
@@ -150,8 +152,8 @@ impl ListingQuery {
         paged.then(|| (self.page.unwrap_or(1) - 1, self.per_page.unwrap_or(DEFAULT_PER_PAGE)))
     }
 
-    /// Whether it selects all entries, in any order. There are few such queries, and many requests
-    /// with each: their results are worth keeping.
+    /// Whether the query selects all entries, in any order. There are few such queries, and many
+    /// requests with each of them, so their results are cached.
     pub(crate) fn has_all_entries(&self) -> bool {
         self.filter.is_empty() && self.paging().is_none()
     }
@@ -240,7 +242,7 @@ pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// Parses a number from 1 on.
+/// Parses a decimal number of at least 1.
 fn number(value: &[u8]) -> Option<u32> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(value).ok().filter(|_| digits)?;

@@ -10,10 +10,12 @@ use crate::naming::path::beneath;
 use crate::store::absent::Absent;
 use crate::store::traits::{Kind, Opened, Store};
 
-/// The names of README files, in lower case. The first that can be shown is shown.
+/// The names of README files, in lower case. The first of them that exists and can be shown is
+/// shown.
 const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
 
-/// The level of the README's highest heading. The heading of its section has level 2.
+/// The level that a heading of level 1 in the README gets. The heading of the README's section has
+/// level 2.
 const LEVEL: u8 = 3;
 
 /// The README of a folder.
@@ -55,7 +57,7 @@ impl Readme {
         (readme, lacks_memory)
     }
 
-    /// Writes it as a section of a page.
+    /// Writes the README as a section of a page.
     pub(super) fn section(&self, out: &mut Vec<u8>) {
         put!(out, "<section class=\"readme\" aria-labelledby=\"readme\">\n<h2 id=\"readme\">");
         content::link(&self.name, out);

@@ -17,9 +17,9 @@ pub(crate) struct Rows {
 /// An entry as it is stored.
 #[derive(Clone, Copy, Debug)]
 struct CompactRow {
-    /// Where its name starts in `names`.
+    /// Where the row's name starts in `names`.
     start: u32,
-    /// The length of its name: at most 255 bytes.
+    /// The length of the row's name: at most 255 bytes.
     len: u8,
     kind: Kind,
     size: u64,
@@ -42,12 +42,12 @@ impl Rows {
         self.rows.len()
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory that the rows hold, in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.names.capacity() + self.rows.capacity() * size_of::<CompactRow>()
     }
 
-    /// Allocates memory for a row with a name of this length. Returns `false` if there is none.
+    /// Allocates memory for a row with a name of this length. Returns `false` if memory is short.
     pub(crate) fn reserve(&mut self, name_len: usize) -> bool {
         self.names.try_reserve(name_len).is_ok() && self.rows.try_reserve(1).is_ok()
     }

@@ -8,17 +8,17 @@ use super::text::{self, put};
 use super::view::View;
 use crate::store::traits::Kind;
 
-/// The most rows that a browser lays out at once.
+/// Of a table with more rows than this, a browser lays out only the visible rows.
 const MAX_LAID_OUT: usize = 1000;
 
-/// The table up to its first row.
+/// Writes the table up to its first row.
 pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     put!(
         out,
         "<table id=\"files\" role=\"table\">\n<caption class=\"vh\">Files and folders</caption>\n"
     );
-    // On small screens the style lays the rows out as blocks. The roles keep the table for screen
-    // readers.
+    // On small screens the style lays the rows out as blocks. Without the roles, screen readers
+    // would then no longer see a table.
     put!(out, "<thead role=\"rowgroup\"><tr role=\"row\">");
     for (sort, class) in [(Sort::Name, ""), (Sort::Size, "s"), (Sort::Date, "d")] {
         put!(out, "<th scope=\"col\" role=\"columnheader\" class=\"{class}\"");
@@ -30,7 +30,7 @@ pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
         sort_link(view, sort, out);
         put!(out, "</th>");
     }
-    // With this class, browsers lay out a row only when it comes into sight. A screen reader may
+    // With this class, browsers lay out a row only when it becomes visible. A screen reader may
     // miss the text of the other rows, so only long tables have the class.
     let many = if view.rows().len() > MAX_LAID_OUT { " class=\"many\"" } else { "" };
     put!(out, "</tr></thead>\n<tbody role=\"rowgroup\"{many}>\n");
@@ -44,8 +44,8 @@ pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// A link to the same entries, sorted by `sort`; in the reverse order if they are sorted by `sort`
-/// already.
+/// Writes a link to the same entries, sorted by `sort`; in the reverse order if they are sorted by
+/// `sort` already.
 pub(super) fn sort_link(view: &View, sort: Sort, out: &mut Vec<u8>) {
     let (is_current, descending) = (view.query.sort == sort, view.query.descending);
     // Sizes and dates are sorted with the largest and latest first.
@@ -67,7 +67,8 @@ pub(super) fn sort_link(view: &View, sort: Sort, out: &mut Vec<u8>) {
     put!(out, "</a>");
 }
 
-/// One entry. The link to a file gets `query`, with its question mark.
+/// Writes one entry. The link to a file ends with `query`, which begins with a question mark or is
+/// empty.
 pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     let Row { name, kind, size, modified } = row;
     let (class, icon, slash, query) = match kind {
@@ -99,7 +100,7 @@ pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     put!(out, "</tr>\n");
 }
 
-/// The end of the table.
+/// Writes the end of the table.
 pub(super) fn closing(out: &mut Vec<u8>) {
     put!(out, "</tbody>\n</table>\n");
 }

@@ -32,7 +32,7 @@ fn parts(name: &[u8]) -> impl Iterator<Item = Part> {
 }
 
 /// Whether a character is invisible, or changes how its neighbours look. The joiners U+200C and
-/// U+200D are allowed: scripts and emoji are written with them.
+/// U+200D are allowed: some writing systems and emoji need them.
 fn is_invisible(char: char) -> bool {
     char.is_control()
         || matches!(char,
@@ -84,7 +84,7 @@ pub(super) fn html_lines(text: &[u8], out: &mut Vec<u8>) {
     escape_from(start, out);
 }
 
-/// Escapes the HTML that was written from `start` on.
+/// Escapes the special characters of HTML in what was written from `start` on.
 fn escape_from(start: usize, out: &mut Vec<u8>) {
     let special = |byte: &u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
     if !out[start..].iter().any(special) {

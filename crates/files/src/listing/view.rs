@@ -13,7 +13,7 @@ use crate::store::absent::Absent;
 use crate::store::omitted::Omitted;
 use crate::store::traits::Kind;
 
-/// The entries of a response, and its sums and page numbers.
+/// The entries of a response, with their sums and the page number.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) query: ListingQuery,
@@ -28,12 +28,12 @@ pub(crate) struct View {
     pub(crate) cut: Option<u32>,
     /// Whether the folder has more entries than are listed.
     pub(crate) truncated: bool,
-    /// What can't be listed.
+    /// The entries that are left out, counted by reason.
     pub(crate) omitted: Omitted,
     pub(crate) readme: Option<Readme>,
-    /// Whether Markdown files are linked as pages.
+    /// Whether the links to Markdown files lead to their pages.
     pub(crate) links_pages: bool,
-    /// What is put at the end of a page.
+    /// The HTML at the end of a page.
     pub(crate) script: Box<[u8]>,
     rows: ViewRows,
     /// The client is charged for the rows, even if they are shared.
@@ -80,8 +80,8 @@ impl View {
         let (truncated, omitted) = (listing.truncated, listing.omitted);
         let is_default_order = query.sort == Sort::Name && !query.descending;
         let is_whole = is_default_order && query.has_all_entries();
-        // A selection is copied. The client is charged for the whole listing in any case, so that
-        // one client can't keep many folders in memory.
+        // Rows in another order, or not all of them, are copied. The client is charged for the
+        // whole listing in any case, so that one client can't keep many folders in memory.
         let weight = listing.rows.weight();
         let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
         if !has_room {
@@ -92,11 +92,11 @@ impl View {
         let totals = Totals::of(rows);
         let pages = query.paging().map(|(page, per_page)| {
             let pages = rows.len().div_ceil(per_page as usize).max(1);
-            // Both are small: a listing has less than 2^32 entries.
+            // The number of pages fits into 32 bits: a listing has less than 2^32 entries.
             let start = (page as usize).saturating_mul(per_page as usize);
             (Paging { page, pages: pages as u32 }, start..start.saturating_add(per_page as usize))
         });
-        // An HTML page never has more rows.
+        // The most rows of an HTML page, also if the query selects all entries.
         let max = if format == Format::Html { MAX_PER_PAGE as usize } else { usize::MAX };
         let is_cut = pages.is_none() && rows.len() > max;
         let part = pages.as_ref().map_or(0..max, |(_, part)| part.clone());
@@ -137,10 +137,10 @@ impl View {
         Ok(view)
     }
 
-    /// Notes that a page has only the first `count` of its rows. The next page has as many
+    /// Notes that a page has only the first `count` of its rows. The next page also has `count`
     /// rows. It begins right after these, or repeats some of them, so that no row is skipped.
     pub(super) fn cut_after(&mut self, count: usize) {
-        // A page has at most 10,000 rows, and a listing less than 2^32.
+        // The casts lose nothing: a page has at most 10,000 rows, and a listing less than 2^32.
         let count = (count as u32).clamp(1, MAX_PER_PAGE);
         self.cut = Some(count);
         let (page, per_page) = self.query.paging().unwrap_or((0, count));

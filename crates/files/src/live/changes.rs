@@ -1,8 +1,8 @@
 //! Which paths have changed lately, and who waits for the next change.
 //!
-//! Changes come in batches, which are numbered. Each follower knows the number of the last batch
-//! that it has seen, so there is no queue per follower: a slow one misses batches, and is told that
-//! everything may have changed.
+//! Changes come in batches, which are numbered. A follower is the WebSocket of an open page. It
+//! knows the number of the last batch that the page has seen, so there is no queue per follower: a
+//! slow one misses batches, and is told that everything may have changed.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -16,8 +16,8 @@ use crate::limits::lock::lock;
 /// How many batches are kept: for pages that are being loaded, and for slow followers.
 const MAX_BATCHES: usize = 64;
 
-/// The most text that is kept of all batches, and the most that a message lists, in bytes: some
-/// thousand paths.
+/// The most text that is kept of all batches, and the most that a message lists, in bytes: enough
+/// for about a thousand paths.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// The root folder: pages are told that it has changed if there are too many paths to list.
@@ -27,7 +27,8 @@ const EVERYTHING: &str = "/";
 /// [`Folder::with_live`](crate::Folder::with_live).
 #[derive(Debug)]
 pub struct Live {
-    /// Random: numbers of another process mean nothing to this one.
+    /// A random number in each token: the batch numbers of another process mean nothing to this
+    /// one.
     instance: u64,
     state: Mutex<State>,
     pub(crate) problems: Problems,
@@ -35,7 +36,7 @@ pub struct Live {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many batches there were.
+    /// How many batches there were: the number of the last one.
     number: u64,
     /// The last batches: sets of paths, one per line.
     batches: VecDeque<Box<str>>,
@@ -43,17 +44,17 @@ struct State {
 }
 
 impl Live {
-    /// Nothing has changed yet.
+    /// Creates a value in which nothing has changed yet.
     #[must_use]
     pub fn new() -> Arc<Self> {
         let instance = RandomState::new().hash_one(0);
         Arc::new(Self { instance, state: Mutex::default(), problems: Problems::default() })
     }
 
-    /// Tells the open pages that files have changed, appeared or gone. Never waits for them.
+    /// Tells the open pages that files were changed, created or deleted. Never waits for a page.
     ///
-    /// Each path is that of a file's URL, as `/docs/a b.html`, but not percent-encoded. With a
-    /// final slash, it is a folder, and everything in it may have changed; `/` is everything.
+    /// Each path is that of a file's URL, but not percent-encoded, such as `/docs/a b.html`. A path
+    /// with a final slash is a folder, in which everything may have changed; `/` is everything.
     pub fn changed<'a>(&self, paths: impl IntoIterator<Item = &'a [u8]>) {
         let mut batch = BTreeSet::new();
         let mut len = 0;
@@ -89,7 +90,7 @@ impl Live {
         state.followers.push(follower);
     }
 
-    /// The token of a page that is made now: it has seen all changes so far.
+    /// The token of a page that is made now. It says that the page has seen all changes so far.
     pub(crate) fn token(&self) -> String {
         self.token_of(lock(&self.state).number)
     }
@@ -98,7 +99,7 @@ impl Live {
         format!("{:x}.{number}", self.instance)
     }
 
-    /// The number of the last change that the page with this token has seen. `None` if it is
+    /// The number of the last batch that the page with this token has seen. `None` if that is
     /// unknown, for example because the server was restarted.
     pub(crate) fn seen_with(&self, token: &str) -> Option<u64> {
         let (instance, number) = token.split_once('.')?;
@@ -106,9 +107,9 @@ impl Live {
         number.parse().ok().filter(|_| is_ours)
     }
 
-    /// The message for a page that has seen the changes up to number `seen`, and the number of the
-    /// last change: a line with a new token, and a line for each changed path. `None` if nothing
-    /// has changed.
+    /// Returns the number of the last batch, and the message for a page that has seen the batches
+    /// up to number `seen`. The message has a line with a new token, and a line for each path that
+    /// has changed. `None` if nothing has changed.
     pub(crate) fn message(&self, seen: Option<u64>) -> Option<(u64, String)> {
         let state = lock(&self.state);
         let (number, known) = (state.number, state.batches.len());
@@ -153,7 +154,7 @@ mod tests {
         live.changed(paths.iter().map(|path| path.as_bytes()));
     }
 
-    /// The paths since `token`, which becomes the new one.
+    /// The paths that changed since `token`, which is replaced with the new token.
     fn news(live: &Live, token: &mut String) -> Option<Vec<String>> {
         let (number, message) = live.message(live.seen_with(token))?;
         let mut lines = message.lines().map(str::to_owned);

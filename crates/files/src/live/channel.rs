@@ -10,12 +10,12 @@ use super::changes::Live;
 #[derive(Debug)]
 pub(crate) struct Channel {
     live: Arc<Live>,
-    /// The number of the last change that the page has seen or was told of, if known.
+    /// The number of the last batch of changes that the page has seen or was told of, if known.
     seen: Option<u64>,
 }
 
 impl Channel {
-    /// The channel for a request with this query: `since=`, and the token in the page.
+    /// The channel for a request with this query, which is `since=` and the token in the page.
     pub(crate) fn new(live: &Arc<Live>, query: Option<&[u8]>) -> Self {
         let query = query.and_then(|query| str::from_utf8(query).ok());
         let token = query.and_then(|query| query.strip_prefix("since="));
@@ -35,7 +35,7 @@ impl Channel {
 
 impl Handler for Channel {
     fn on_open(&mut self, socket: &mut Socket<'_, '_>) {
-        // First, so that no change is missed.
+        // Follow first, so that no change between the two calls is missed.
         self.live.follow(socket.remote());
         self.send(socket);
     }

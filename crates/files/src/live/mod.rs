@@ -12,9 +12,10 @@
 //! - `channel`: the WebSocket of an open page.
 //! - `page`: the script's tag, and where it is put into a page.
 //! - `policy`: what a Content-Security-Policy lacks for the script.
-//! - `problems`: pages that don't get the script, or forbid it, are named once.
+//! - `problems`: pages that don't get the script, or forbid it, are named in the log.
 //!
-//! Nothing here watches files: the owner of a [`Live`](changes::Live) does, and calls it.
+//! Nothing here watches files. The program that created a [`Live`](changes::Live) does, and calls
+//! `Live::changed`.
 
 pub(crate) mod changes;
 pub(crate) mod channel;

@@ -22,7 +22,8 @@ pub(crate) const SCRIPT: &str = include_str!("script.js");
 /// How much of a page is searched for the NUL bytes of UTF-16, in bytes.
 const ENCODING_RANGE: usize = 1024;
 
-/// The policy of a page that this crate makes, with what the script needs.
+/// Extends the policy of a page that this crate generates, such as a listing, so that it allows the
+/// script.
 pub(crate) fn allowing_script(policy: &str) -> String {
     match policy.split_once("script-src ") {
         Some((before, after)) => {
@@ -33,7 +34,7 @@ pub(crate) fn allowing_script(policy: &str) -> String {
 }
 
 impl Live {
-    /// The tag. `file` is the path of the file or folder that the page is made of, as in
+    /// The script's tag. `file` is the path of the file or folder that the page is made of, as in
     /// [`Live::changed`]; empty if there is none.
     pub(crate) fn tag(&self, file: &[u8]) -> String {
         let (src, token, file) = (canonical(SCRIPT_PATH), self.token(), canonical(file));
@@ -45,7 +46,7 @@ impl Live {
 
     /// Puts `tag` into `html`, the page at `path`. `policy` is the value of the response's header
     /// Content-Security-Policy. Returns `None` if the page is in UTF-16. The log names the page
-    /// then, and also if a policy or its `<base>` keeps the script from running.
+    /// then, and also if a policy or the page's `<base>` keeps the script from running.
     pub(crate) fn insert(
         &self,
         tag: &str,
@@ -89,8 +90,8 @@ fn names_host(url: &[u8]) -> bool {
 /// What a scan of a page's HTML finds.
 struct Scanned {
     /// Where the tag is put: before the first element other than `<html>` and `<head>`, or else
-    /// behind the doctype, which must come first. So a comment or title in front can't swallow the
-    /// tag if it is not closed yet, while the page is edited.
+    /// after the doctype, which must come first. So the tag is not part of a comment or title that
+    /// isn't closed yet, as happens while a page is edited.
     at: usize,
     has_element: bool,
     /// The policies of the page's `<meta>` elements.
@@ -149,7 +150,7 @@ struct Element {
 }
 
 impl Element {
-    /// Sets the value of the attribute. Of several with the same name, the first counts.
+    /// Sets the value of the attribute. Of several attributes with the same name, the first counts.
     fn set(&mut self, value: &[u8]) {
         let attribute = match &self.attribute[..] {
             b"http-equiv" => &mut self.http_equiv,
@@ -299,8 +300,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a page is, the rest of it stays as it was, and the tag is where a parser sees a
-        /// start tag, if it sees one.
+        /// Whatever a page contains, only the tag is added to it. If a parser sees a start tag in
+        /// the page, the tag is put before a start tag.
         #[test]
         fn nothing_else_of_a_page_changes(
             parts in proptest::collection::vec(

@@ -5,7 +5,8 @@
 //! script only if the host is this machine (`localhost`, for example).
 
 /// What the user has to add to a policy, such as `'self' to script-src`. `None` if the script may
-/// run. `is_header`: whether the policy is that of a header, where `sandbox` counts.
+/// run. `is_header` says that the policies are those of a header. Only there, browsers obey
+/// `sandbox`: in a `<meta>` element, they ignore it.
 pub(super) fn missing(policies: &[u8], is_header: bool) -> Option<String> {
     let mut missing = Vec::new();
     // A header may have several policies; each must allow everything.
@@ -43,7 +44,7 @@ pub(super) fn missing(policies: &[u8], is_header: bool) -> Option<String> {
 struct Policy<'a>(&'a str);
 
 impl<'a> Policy<'a> {
-    /// The values of a directive. Of several with the same name, the first counts.
+    /// The values of a directive. Of several directives with the same name, the first counts.
     fn directive(&self, name: &str) -> Option<Vec<&'a str>> {
         self.0.split(';').find_map(|directive| {
             let mut words = directive.split_ascii_whitespace();

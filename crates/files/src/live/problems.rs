@@ -18,14 +18,14 @@ const MAX_PAGES: usize = 1024;
 /// Why a page doesn't reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// Its text is in an encoding that isn't a superset of ASCII.
+    /// The page is in an encoding that isn't a superset of ASCII.
     Encoding,
-    /// It is stored compressed.
+    /// The file is stored compressed.
     Compressed,
     TooLarge,
-    /// Its `<base>` element leads the script's path to another server.
+    /// With the page's `<base>` element, the script's path leads to another server.
     Base,
-    /// Its Content-Security-Policy lacks these sources.
+    /// The page's Content-Security-Policy lacks what `missing` names.
     Policy {
         missing: String,
         is_header: bool,
@@ -54,8 +54,8 @@ impl fmt::Display for Problem {
 pub(crate) struct Problems(Mutex<HashMap<String, Problem>>);
 
 impl Problems {
-    /// Logs the problem of a page, unless it is the one that was logged last for this page. `None`
-    /// says that the page has no problem any more.
+    /// Logs the problem of a page, unless the same problem was the last one logged for this page.
+    /// `None` says that the page has no problem any more.
     pub(crate) fn report(&self, page: &str, problem: Option<Problem>) {
         let mut known = lock(&self.0);
         let Some(problem) = problem else {

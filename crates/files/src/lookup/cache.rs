@@ -153,7 +153,7 @@ impl LookupCache {
             if known.looked_up > Some(looked_up) {
                 return;
             }
-            // Another request that waited for the same lookup has inserted it.
+            // Another request that waited for the same lookup has inserted this entry.
             if Arc::ptr_eq(&known.entry, &entry) {
                 (known.looked_up, known.checked) = (Some(looked_up), now);
                 return;
@@ -177,7 +177,7 @@ impl LookupCache {
         self.remove(key);
         let entry = Arc::clone(entry);
         self.add(key, Cached { entry, key_is_raw_path, looked_up, max_age, checked, requested });
-        // Marks it as used.
+        // Marks the new entry as used, which inserting it doesn't.
         self.entries.get(key);
     }
 
@@ -194,7 +194,8 @@ impl LookupCache {
         self.entries.insert(Rc::from(key), cached, weight);
     }
 
-    /// Evicts entries until one more fits. Returns false if none is left to evict.
+    /// Evicts entries until one with this weight and number of descriptors fits. Returns false if
+    /// no entry is left to evict.
     fn make_room(&mut self, weight: usize, descriptors: usize) -> bool {
         loop {
             let CacheLimits { entries, bytes, descriptors: max_descriptors } = self.limits;

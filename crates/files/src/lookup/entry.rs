@@ -47,17 +47,17 @@ impl Entry {
         }
     }
 
-    /// Whether it is a file that must be read for each request.
+    /// Whether this is a file that must be read for each request.
     pub(crate) fn is_volatile(&self) -> bool {
         self.file().is_some_and(|file| file.original.is_volatile)
     }
 
-    /// The memory that it holds, in bytes, without its own size.
+    /// The memory that the entry's contents hold, in bytes, without the size of the entry itself.
     pub(crate) fn weight(&self) -> usize {
         self.representations().map(Representation::weight).sum()
     }
 
-    /// The number of file descriptors that it holds.
+    /// The number of file descriptors that the entry holds.
     pub(crate) fn descriptors(&self) -> usize {
         self.open_files().count()
     }

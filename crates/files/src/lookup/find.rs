@@ -26,7 +26,8 @@ use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
 /// How often a name is looked up if the root changes during each lookup, and how often a file is
-/// read if it changes during each read. After that, the file is read once more, and may grow.
+/// read if it changes during each read. After that, the file is read once more, and may grow during
+/// that read.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The file that is sent for a folder.
@@ -40,10 +41,10 @@ const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 /// Why a lookup has no result.
 #[derive(Debug)]
 pub(crate) enum Unfinished {
-    /// It has to read a whole file: the requested one, already open, or (`None`) a precompressed
-    /// form of it.
+    /// The lookup has to read a whole file: the requested one, which it has opened, or (`None`) a
+    /// precompressed form of it.
     NeedsFullRead(Option<Box<OpenedEarlier>>),
-    /// It would block the event loop.
+    /// The lookup would block the event loop.
     WouldBlock,
 }
 
@@ -70,9 +71,9 @@ impl OpenedEarlier {
     }
 }
 
-/// Looks up `key`. Blocks, unless `scope` is [`ReadScope::Cached`]. If the file is the one of
-/// `known`, an earlier result, and is unchanged, returns `known` without reading it. `opened` is
-/// from an earlier lookup of `key`.
+/// Looks up `key`. Blocks, unless `scope` is [`ReadScope::Cached`]. `known` is the result of an
+/// earlier lookup of `key`: if its file is unchanged, it is returned, and the file is not read.
+/// `opened` is a file that an earlier lookup of `key` opened.
 pub(crate) fn look_up(
     mounts: &Mounts,
     key: &[u8],
@@ -122,7 +123,7 @@ pub(crate) fn look_up(
                 return Err(Unfinished::NeedsFullRead(lookup.opened.take().map(Box::new)));
             }
             Err(LoadError::WouldBlock) => return Err(Unfinished::WouldBlock),
-            // The root's link was switched, for example.
+            // The symbolic link to the root was switched, for example.
             Err(LoadError::Absent(Absent::Changing)) if !attempts.is_empty() => {}
             Err(LoadError::Absent(absent)) => break Target::Absent(absent),
             Err(LoadError::Changed) => break Target::Absent(Absent::Changing),
@@ -151,7 +152,8 @@ struct Lookup<'a> {
     /// The file that an earlier lookup found.
     known: Option<(Rule, &'a Arc<FileEntry>)>,
     reader: Reader<'a>,
-    /// A file that an earlier lookup opened, or that this one opened and must not read.
+    /// A file that an earlier lookup opened, or that this one opened but may not read, because of
+    /// its scope.
     opened: RefCell<Option<OpenedEarlier>>,
 }
 
@@ -211,7 +213,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// The file `name.html`, if clean URLs are enabled. `None` if there is none.
+    /// The file `name.html`. `None` if there is no such file, or clean URLs are off.
     fn clean_url(&self, name: &[u8]) -> Result<Option<Target>, LoadError> {
         if !self.folder.options.clean_urls || name.ends_with(HTML_EXTENSION) {
             return Ok(None);
@@ -246,8 +248,8 @@ impl Lookup<'_> {
         reader: &Reader<'_>,
     ) -> Result<Option<Target>, LoadError> {
         let folder = self.folder;
-        // The tag says which changes its page has. Made before the file is read, so that no later
-        // change is missed.
+        // The tag says which changes its page contains. It is made before the file is read, so that
+        // no later change is missed.
         let tag = folder.live.as_ref().map(|live| live.tag(&self.mount.path_of(name)));
         let earlier = self.opened.take().filter(|opened| *opened.name == *name);
         let (now, file, identity, permit) = match earlier {
@@ -263,7 +265,8 @@ impl Lookup<'_> {
                 }
             }
         };
-        // The content of a file of size 0, as in `/proc`, may change while its identity stays.
+        // The content of a file of size 0, as in `/proc`, may change while its identity stays the
+        // same.
         let is_known = |(by, known): &(Rule, &Arc<FileEntry>)| {
             *by == rule && identity.size > 0 && known.original.is_of_file(name, &identity)
         };
@@ -288,7 +291,7 @@ impl Lookup<'_> {
         Ok(Some(Target::File(rule, file)))
     }
 
-    /// A content with the script that reloads pages, if it is HTML.
+    /// Adds the script that reloads pages to `content`, if that is HTML.
     fn add_script(
         &self,
         tag: &str,

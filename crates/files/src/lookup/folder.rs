@@ -22,7 +22,7 @@ pub struct Folder {
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) encoder: Arc<Encoder>,
     pub(crate) listings: Arc<ListingCache>,
-    /// The changes that its pages follow.
+    /// The changes that its pages are told of: see [`Folder::with_live`].
     pub(crate) live: Option<Arc<Live>>,
 }
 
@@ -37,7 +37,7 @@ impl Folder {
         Ok(Self::new(Disk::open(path)?))
     }
 
-    /// Serves the files of any store.
+    /// Creates a folder with the files of any store.
     pub fn new(store: impl Store + 'static) -> Self {
         let options = Options::default();
         let budgets = Budgets::new(BudgetLimits::default());
@@ -93,7 +93,7 @@ impl Folder {
         }
     }
 
-    /// Whether it is a single file.
+    /// Whether this is a single file.
     #[must_use]
     pub fn is_file(&self) -> bool {
         self.store.single_file().is_some()

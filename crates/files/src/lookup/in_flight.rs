@@ -16,19 +16,21 @@ use sockeye_proto::{CancelToken, Permit, Promise, Ticket, Time, Waiter};
 use super::entry::Entry;
 use crate::limits::lock::lock;
 
-/// Finished jobs are removed once the table has this many. A finished job holds only its name.
+/// Finished jobs are removed once the table has this number of entries. A finished job holds only
+/// its name.
 const CLEANUP_THRESHOLD: usize = 256;
 
 /// The message with which a promise is fulfilled.
 #[derive(Debug)]
 pub(crate) enum JobResult {
-    /// The entry, when the job was started, and a permit for an open file, for one of the requests.
+    /// The entry, and the time at which the job was started. One of the requests also gets a permit
+    /// for the open file.
     Found { entry: Arc<Entry>, started: Time, permit: Option<Permit> },
     /// The job would have to read a whole file, and is not allowed to.
     NeedsFullRead,
     /// The file is open, and the client's share of open files is spent.
     NoPermit,
-    /// The job was refused.
+    /// The job was refused, or dropped before it had a result.
     Refused,
 }
 
@@ -45,7 +47,8 @@ impl JobInFlight {
         lock(&self.waiting).is_none()
     }
 
-    /// Sends the result to all requests that wait, without the lock: each message wakes a shard.
+    /// Sends the result to all requests that wait. The lock is released before, because each
+    /// message wakes a shard.
     fn send(&self, mut result: impl FnMut() -> JobResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {
@@ -79,7 +82,7 @@ impl Completer {
         self.job.send(|| JobResult::NeedsFullRead);
     }
 
-    /// Set when no request waits any more.
+    /// The token that is set when no request waits any more.
     pub(crate) fn cancel(&self) -> CancelToken {
         self.job.cancel.clone()
     }
@@ -88,7 +91,7 @@ impl Completer {
 impl Drop for Completer {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Dropping the promises abandons them. They are dropped without the lock.
+            // Dropping the promises abandons them. The lock is released before they are dropped.
             let waiting = mem::take(&mut *lock(&self.job.waiting));
             drop(waiting);
         } else {
@@ -115,7 +118,7 @@ impl InFlight {
     }
 
     /// Lets `promise` wait for the job `name`. If this returns a completer, the caller has to start
-    /// the job; otherwise it is in flight.
+    /// the job; otherwise the job is in flight already.
     pub(crate) fn join(
         &mut self,
         name: &[u8],

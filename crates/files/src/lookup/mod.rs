@@ -1,4 +1,5 @@
-//! Lookups: what a path names. They run as jobs on threads, and each shard caches the results.
+//! Lookups: what a path names. They run as jobs on threads, and each shard caches the results. The
+//! key of a result is the path, percent-decoded and without its first slash.
 //!
 //! - `mounts`: which folder a path is in; `folder`: one of these folders, which all shards share.
 //! - `find`: the lookup; `rule`: the rule by which it found its result.

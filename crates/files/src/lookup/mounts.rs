@@ -130,7 +130,8 @@ impl Mounts {
         self.mounts.iter().map(|mount| Arc::clone(&mount.folder.budgets)).collect()
     }
 
-    /// The changes that pages follow: those of any folder, which share them.
+    /// The changes that pages are told of. All folders share them, so any folder that has them will
+    /// do.
     pub(crate) fn live(&self) -> Option<&Arc<Live>> {
         self.mounts.iter().find_map(|mount| mount.folder.live.as_ref())
     }
@@ -150,7 +151,7 @@ impl Mounts {
         self.mounts.iter().position(|mount| mount.prefix.is_empty())
     }
 
-    /// The folder that `key` is in, and the rest of the key.
+    /// The folder that `key` is in, and the key without the prefix of the folder.
     pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Option<(usize, MountedPath<'k>)> {
         self.mounts.iter().enumerate().find_map(|(index, mount)| {
             let path = match key.strip_prefix(&*mount.prefix)? {
@@ -167,7 +168,8 @@ impl Mounts {
     pub(crate) fn job_group(&self, key: &[u8]) -> JobGroup {
         let Some((mount, path)) = self.find(key) else { return JobGroup::default() };
         let key = if let MountedPath::Inside(path) = path { path.key() } else { b"" };
-        // Root 0 is for jobs that can't get stuck. Two segments may get the same part by chance.
+        // Root 0 is for jobs that can't get stuck. Two segments may get the same part by chance,
+        // and then share a group.
         let part = key.iter().position(|byte| *byte == b'/').map_or(0, |slash| {
             let mut hasher = DefaultHasher::new();
             key[..slash].hash(&mut hasher);

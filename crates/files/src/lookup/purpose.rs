@@ -1,5 +1,5 @@
 //! The next lookup when a name is not found: of the page of a single-page app, then of `404.html`.
-//! Both are looked up and cached like other names.
+//! These pages are looked up and cached like other names.
 
 use sockeye_http::Status;
 
@@ -37,7 +37,7 @@ impl Purpose {
         }
     }
 
-    /// The reason why the requested name is not served, if it is not.
+    /// The reason why the requested name is not served. `None` if it is served.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.target) {
             (Self::MergedSlashes { why }, Target::Absent(absent))

@@ -20,11 +20,11 @@ pub enum Rule {
     BadQuery,
     /// The path leaves out `.html`.
     CleanUrl,
-    /// A single file is served, for every path.
+    /// A single file is served instead of a folder: at the root, and under its own name.
     SingleFile,
     /// The path names a folder and lacks the slash that its relative links need.
     AddSlash,
-    /// The path names a page, with a final slash.
+    /// The path leaves out `.html`, but has a final slash.
     DropSlash,
     /// The path has several slashes in a row or a `.` between two, and with one slash instead it
     /// names something.
@@ -35,7 +35,7 @@ pub enum Rule {
     ErrorPage,
     /// The path is that of the script that pages get, so that they reload after changes.
     LiveScript,
-    /// The path is that of the WebSocket of this script, which only it opens.
+    /// The path is that of the WebSocket that only this script opens.
     LiveChannel,
     /// No file is found that may be sent: the response is an error.
     Error,

@@ -1,9 +1,9 @@
 //! Whether a text is UTF-8, so that its `Content-Type` may say so.
 //!
 //! The charset in a `Content-Type` overrides what a text declares itself. So UTF-8 is claimed only
-//! for content whose bytes are UTF-8, and which declares no other encoding. Everything else is left
-//! to the reader of the text, which uses the declaration or guesses. This module doesn't find out
-//! which other encoding a text is in.
+//! for content whose bytes are UTF-8, and which declares no other encoding. For everything else,
+//! the browser uses the declaration or guesses. This module doesn't find out which other encoding a
+//! text is in.
 
 use super::declared::{self, Declared};
 

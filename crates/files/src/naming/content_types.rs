@@ -1,4 +1,4 @@
-//! The media types that an owner chooses by file name.
+//! The media types that are configured by file name.
 
 use std::fmt;
 
@@ -24,9 +24,9 @@ pub struct ContentTypes {
 /// A text that is no media type (RFC 9110, 8.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadContentType {
-    /// It doesn't start with a type, a slash and a subtype.
+    /// The text doesn't start with a type, a slash and a subtype.
     Type(String),
-    /// This parameter is no name and value.
+    /// This parameter is not a name and a value.
     Parameter(String),
 }
 
@@ -108,7 +108,7 @@ fn parameter_end(parameters: &str) -> usize {
     parameters.bytes().position(is_end).unwrap_or(parameters.len())
 }
 
-/// RFC 9110, 5.6.2.
+/// Whether this is a token (RFC 9110, 5.6.2).
 fn is_token(text: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_token)

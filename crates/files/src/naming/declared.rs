@@ -81,7 +81,8 @@ pub(super) fn in_html(start: &[u8]) -> Declared {
     }
 }
 
-/// The encoding of an XML document. A reader may know labels that browsers don't.
+/// The encoding of an XML document. Other programs than browsers read XML, and may know labels that
+/// browsers don't, so an unknown label counts as another encoding.
 pub(super) fn in_xml(start: &[u8]) -> Declared {
     match xml_label(start) {
         // UTF-16 without a byte order mark (XML 1.0, appendix F).
@@ -166,8 +167,8 @@ struct Attribute<'a> {
     value: &'a [u8],
 }
 
-/// HTML's "get an attribute". The outer `None` means that the bytes end within it, the inner one
-/// that the tag ends.
+/// HTML's "get an attribute". The outer `None` means that the bytes end within the attribute, the
+/// inner one that the tag has no more attributes.
 fn attribute<'a>(rest: &mut &'a [u8]) -> Option<Option<Attribute<'a>>> {
     skip(rest, |byte| is_space(byte) || byte == b'/');
     if *rest.first()? == b'>' {

@@ -33,13 +33,14 @@ const EXTENSIONS: &[(Kind, &[&str])] = &[
 const FINGERPRINTED_FOLDERS: &[&[u8]] =
     &[b"_app/immutable/", b"_next/static/", b"_astro/", b"_nuxt/"];
 
-/// The only folder in them with a file that changes.
+/// The only folder in [`FINGERPRINTED_FOLDERS`] with a file that changes under its name.
 const NUXT_BUILDS: &[u8] = b"_nuxt/builds/";
 
 /// Folders that bundlers write to. People use them, too, so the name must still have a hash.
 const BUNDLER_FOLDERS: &[&[u8]] = &[b"assets/", b"build/", b"chunks/"];
 
-/// Folders to which file loaders write names that are only a hash: 32 hexadecimal digits.
+/// Folders to which webpack's file loaders write files whose names are only a hash, of 32
+/// hexadecimal digits.
 const LOADER_FOLDERS: &[&[u8]] = &[b"assets/", b"build/", b"static/", b"media/"];
 
 /// What may follow the hash: `app.HASH.chunk.js.map`, `app-HASH.min.js`, VitePress's
@@ -64,7 +65,7 @@ pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     if is_in_fingerprinted_folder(folder) {
         return true;
     }
-    // The last part that can be a hash. The first part is the name.
+    // `part` is the last part between dots that can be a hash. The first part is the name.
     let mut is_licence = false;
     let part = loop {
         match parts.next() {
@@ -108,12 +109,13 @@ struct Name {
 }
 
 impl Name {
-    /// `HASH.png`: webpack's file loaders.
+    /// Whether a name that is only `text` is a hash, as in `HASH.png`: webpack's file loaders.
     fn is_hash(self, text: &[u8]) -> bool {
         is_hex(text, LONG) && (text.len() != 32 || self.in_loader_folder)
     }
 
-    /// `app.HASH.js`: webpack, Parcel, Django, Hugo, VitePress.
+    /// Whether `text` is a hash after a dot, as in `app.HASH.js`: webpack, Parcel, Django, Hugo,
+    /// VitePress.
     fn is_hash_after_dot(self, text: &[u8]) -> bool {
         let short: &[usize] = match self.kind {
             Kind::Code => &[8, 10, 12, 16],
@@ -123,11 +125,12 @@ impl Name {
         is_hex(text, LONG) || is_hex(text, short) || self.is_rollup_or_esbuild_hash(text)
     }
 
-    /// `app-HASH.js`: Rollup, Vite, esbuild, Rails, Phoenix, Trunk.
+    /// Whether `text` is a hash after a dash, as in `app-HASH.js`: Rollup, Vite, esbuild, Rails,
+    /// Phoenix, Trunk.
     fn is_hash_after_dash(self, text: &[u8]) -> bool {
         let short: &[usize] = match self.kind {
             Kind::Code | Kind::Font => &[8, 16],
-            // Cameras and phones write such names.
+            // Cameras and phones write names with a dash and hexadecimal digits.
             Kind::Media | Kind::Data => &[],
         };
         // `app-HASH_bg.wasm` is by wasm-bindgen.
@@ -145,7 +148,8 @@ impl Name {
             Kind::Code | Kind::Font => {
                 has_digit && is_base32(text) && Words::of(text).is_random(1, true)
             }
-            // Names of photos contain more than words, so more letters must be impossible.
+            // Names of photos contain more than words, so more letters must be impossible in a
+            // word.
             Kind::Media if self.in_bundler_folder && is_base64(text) => {
                 Words::of(text).is_random(2, has_digit)
             }
@@ -154,7 +158,7 @@ impl Name {
     }
 }
 
-/// `chunk-HASH.js`: esbuild and Angular, whose hashes may have no digit.
+/// Whether `part` is as in `chunk-HASH.js`: esbuild and Angular, whose hashes may have no digit.
 fn is_chunk(part: &[u8], kind: Kind) -> bool {
     let hash = part.strip_prefix(b"chunk-").or_else(|| part.strip_prefix(b"polyfills-"));
     let hash = hash.filter(|_| kind == Kind::Code);
@@ -169,7 +173,7 @@ fn is_in_fingerprinted_folder(folder: &[u8]) -> bool {
         || is_in_gatsby_folder(folder)
 }
 
-/// `static/HASH/`: Gatsby.
+/// Whether the folder is in `static/HASH/`: Gatsby.
 fn is_in_gatsby_folder(folder: &[u8]) -> bool {
     let mut before: &[u8] = b"";
     folder.split(|byte| *byte == b'/').any(|segment| {
@@ -190,8 +194,8 @@ fn after_dashes(part: &[u8]) -> impl Iterator<Item = &[u8]> {
     dashes.map(|(at, _)| &part[at + 1..])
 }
 
-/// A hash in hexadecimal digits, with one of these lengths. With letters and digits, it is neither
-/// a date nor a word.
+/// Whether this is a hash in hexadecimal digits, with one of these lengths. It must have letters
+/// and digits, so that it is neither a date nor a word.
 fn is_hex(text: &[u8], lengths: &[usize]) -> bool {
     lengths.contains(&text.len())
         && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -205,7 +209,7 @@ fn is_random_uuid(text: &[u8]) -> bool {
     text.len() == 32 && text[12] == b'4' && matches!(text[16], b'8' | b'9' | b'a' | b'b')
 }
 
-/// Eight characters of URL-safe base64, with lower and upper case: Rollup and Vite.
+/// Whether this is eight characters of URL-safe base64, with lower and upper case: Rollup and Vite.
 fn is_base64(text: &[u8]) -> bool {
     text.len() == 8
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
@@ -213,7 +217,7 @@ fn is_base64(text: &[u8]) -> bool {
         && text.iter().any(u8::is_ascii_uppercase)
 }
 
-/// Eight characters of base32 (RFC 4648): esbuild.
+/// Whether this is eight characters of base32 (RFC 4648): esbuild.
 fn is_base32(text: &[u8]) -> bool {
     text.len() == 8 && text.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
 }
@@ -232,7 +236,7 @@ fn has_upper_or_digit_within(text: &[u8]) -> bool {
 /// Whether a text can be read as words: `HomePage`, `Web3Apps`.
 #[derive(Clone, Copy, Debug)]
 struct Words {
-    /// A group of letters is pronounceable or a known abbreviation, and has three letters or more.
+    /// Whether some group of three or more letters is pronounceable or a known abbreviation.
     word: bool,
     /// How many letters are in groups that are neither pronounceable nor a known abbreviation. The
     /// first letter of each group is not counted.

@@ -1,7 +1,8 @@
 //! Content types by file name.
 //!
-//! [`TYPES`] has them by extension; `media_types.txt` beside it lists those that we reviewed. The
-//! type of a text has a charset if its content is UTF-8, so that browsers don't guess.
+//! [`TYPES`] has them by extension. `media_types.txt` beside it lists those that were reviewed by
+//! hand, which take precedence over those of other tables. The type of a text has a charset if its
+//! content is UTF-8, so that browsers don't guess.
 
 use std::borrow::Cow;
 use std::str;
@@ -16,13 +17,14 @@ const UNKNOWN: &str = "application/octet-stream";
 /// An MPEG transport stream: its packets start with this byte (ISO/IEC 13818-1).
 const TRANSPORT_STREAM: (u8, &str) = (0x47, "video/mp2t");
 
-/// The type of a file as far as its name says it. A few bytes of the content may decide the rest.
+/// The type of a file as far as its name determines it. A few bytes of the content may decide the
+/// rest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NamedType<'a> {
     kind: &'a str,
     /// The type of content that starts with this byte.
     by_first_byte: Option<(u8, &'static str)>,
-    /// Whether the owner chose the type, which is then sent as it is.
+    /// Whether the type was configured ([`ContentTypes`]). Then it is sent as it is.
     is_chosen: bool,
 }
 
@@ -34,8 +36,8 @@ pub(crate) struct FileType<'a> {
     pub(crate) syntax: Option<Syntax>,
 }
 
-/// The type of a file: the owner's choice, else by `typed_name`, its name without the extension of
-/// its coding.
+/// The type of a file: the configured one, else that of `typed_name`, which is the file's name
+/// without the extension of its coding (`app.js` for `app.js.gz`).
 pub(crate) fn named<'a>(
     name: &[u8],
     typed_name: &[u8],
@@ -112,7 +114,7 @@ fn by_whole_name(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The type in the table, in any case of the extension.
+/// The type of an extension in the table, in upper or lower case.
 fn by_extension(extension: &str) -> Option<&'static str> {
     let lower = || extension.bytes().map(|byte| byte.to_ascii_lowercase());
     let found = TYPES.binary_search_by(|(known, _)| known.bytes().cmp(lower()));

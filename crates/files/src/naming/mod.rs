@@ -5,7 +5,8 @@
 //! - `charset`: whether a text is UTF-8; `declared`: the encoding that it declares.
 //! - `media_types`: the table of media types by extension, generated.
 //! - `fingerprint`: whether a name contains a hash of the content.
-//! - `by_name`: header values that an owner chooses by name; `content_types`: media types.
+//! - `by_name`: header values that are configured by file name; `content_types`: configured media
+//!   types.
 
 pub(crate) mod by_name;
 pub(crate) mod charset;

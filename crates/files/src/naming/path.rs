@@ -34,7 +34,7 @@ pub struct RequestPath<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It does not start with a slash.
+    /// The path does not start with a slash.
     NotAbsolute,
     /// A `%` without two hexadecimal digits.
     BadEscape,
@@ -42,7 +42,7 @@ pub enum Refusal {
     Nul,
     /// `%2F`: a slash that is not a separator, which no file name can contain.
     EncodedSlash,
-    /// A backslash that is not percent-encoded: browsers send a slash for it, others don't.
+    /// A backslash that is not percent-encoded: browsers send a slash for it, other clients don't.
     Backslash,
     /// Two slashes in a row.
     EmptySegment,
@@ -119,7 +119,7 @@ impl<'a> RequestPath<'a> {
         self.key.strip_suffix(b"/").unwrap_or(self.key)
     }
 
-    /// Whether it names a folder: it is empty or has a final slash.
+    /// Whether the path names a folder: it is empty or has a final slash.
     #[must_use]
     pub fn is_folder(self) -> bool {
         self.key.is_empty() || self.key.ends_with(b"/")
@@ -133,7 +133,8 @@ impl<'a> RequestPath<'a> {
 }
 
 /// The path of a request target with one slash wherever it has several in a row, also with a `.`
-/// between them: clients that join URLs without resolving them send `/a/./b`. `%2F` is no slash.
+/// between them: clients that join URLs without resolving them send `/a/./b`. `%2F` doesn't count
+/// as a slash.
 pub(crate) fn merge_slashes(raw: &[u8]) -> Vec<u8> {
     let mut merged = Vec::with_capacity(raw.len());
     for byte in raw {
@@ -154,7 +155,7 @@ pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
 
 /// Whether `child`, a name in the folder `folder` (empty for the root), can be requested.
 pub(crate) fn is_requestable(folder: &[u8], child: &[u8]) -> bool {
-    // One hidden name can be served, and only in the root.
+    // One hidden name can be served, `.well-known`, and only in the root.
     let is_shown = folder.is_empty() || !child.starts_with(b".");
     let fits = folder.len() + child.len() + 2 <= MAX_NAME;
     is_shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()

@@ -1,4 +1,4 @@
-//! The content codings (RFC 9110, 8.4) that files are sent in, and the owner's choice of them.
+//! The content codings (RFC 9110, 8.4) that files are sent in, and which of them a folder uses.
 
 /// A content coding.
 ///
@@ -7,11 +7,11 @@
 /// as brotli, and is faster to encode and decode; both compress better than gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
-    /// RFC 8878, with the window of RFC 9659.
+    /// Zstandard (RFC 8878), with a window of at most 8 MiB (RFC 9659).
     Zstd,
-    /// RFC 7932.
+    /// Brotli (RFC 7932).
     Brotli,
-    /// RFC 1952.
+    /// gzip (RFC 1952).
     Gzip,
 }
 
@@ -42,7 +42,7 @@ impl Coding {
     pub(crate) const fn magic(self) -> &'static [u8] {
         match self {
             Self::Gzip => b"\x1F\x8B",
-            // A zstd frame may be a skippable one.
+            // Zstandard content may begin with a skippable frame. Brotli has no magic number.
             Self::Zstd | Self::Brotli => b"",
         }
     }
@@ -61,7 +61,7 @@ impl Coding {
     }
 }
 
-/// Which encodings a folder is sent in. Default: all.
+/// Which encodings the files of a folder are sent in. Default: all.
 ///
 /// [`BudgetLimits::compressed`](crate::BudgetLimits) limits the memory of compressed contents. The
 /// BREACH attack does not apply: files contain neither data of a request nor secrets of other

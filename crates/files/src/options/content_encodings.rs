@@ -33,7 +33,7 @@ impl ContentEncodings {
         Self { rules: Rules::new() }
     }
 
-    /// Adds a coding after the existing ones. `None`: the file is not sent in a coding.
+    /// Adds a coding after the existing ones. `None`: the file is sent without `Content-Encoding`.
     pub fn add(&mut self, pattern: &str, coding: Option<Coding>) {
         self.rules.add(pattern, coding);
     }

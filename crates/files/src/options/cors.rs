@@ -35,8 +35,8 @@ impl fmt::Display for BadOrigin {
 
 impl std::error::Error for BadOrigin {}
 
-/// Response headers that scripts may read in addition to the always readable ones, to resume
-/// downloads.
+/// Response headers that scripts may read to resume downloads, in addition to those that the Fetch
+/// standard lets them read anyway.
 const EXPOSED_HEADERS: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
 
 /// How long a browser may remember the answer to a preflight request: a day, in seconds.
@@ -106,8 +106,8 @@ impl Cors {
         origins.iter().map(|known| &**known).find(|known| Some(known.as_bytes()) == origin)
     }
 
-    /// The fields that answer a preflight request, which may name the headers (`names`) that the
-    /// script wants to send; `None` if the origin is not allowed.
+    /// The fields that answer a preflight request. `names` are the headers that the script wants to
+    /// send, if the request lists any. `None` if the origin is not allowed.
     pub(crate) fn preflight(&self, origin: &[u8], names: Option<&[u8]>) -> Option<Fields> {
         let (origin, varies) = match &self.0 {
             AllowedOrigins::None => return None,
@@ -119,7 +119,7 @@ impl Cors {
         let mut fields = with(Fields::new(), "Access-Control-Allow-Origin", origin);
         push(&mut fields, "Access-Control-Allow-Methods", b"GET, HEAD");
         if let Some(names) = names {
-            // Sent by the client, so it may be invalid.
+            // The client sent `names`, so they may be invalid.
             fields.push("Access-Control-Allow-Headers", names).ok()?;
         }
         push(&mut fields, "Access-Control-Max-Age", MAX_AGE);

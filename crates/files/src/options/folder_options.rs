@@ -28,9 +28,9 @@ pub struct Options {
     /// Default: off.
     pub spa: bool,
     /// A folder without an `index.html` is listed: as a page, JSON or plain text, by the client's
-    /// `Accept`. `?format=` selects one, also if there is an `index.html`. Hidden files are not
-    /// listed; of other entries that can't be served, the listing says only how many there are.
-    /// With the feature `markdown`, `?format=html` shows a Markdown file as a page.
+    /// `Accept`. `?format=` selects one of these formats, also if there is an `index.html`. Hidden
+    /// files are not listed; of other entries that can't be served, the listing says only how many
+    /// there are. With the feature `markdown`, `?format=html` shows a Markdown file as a page.
     /// Default: off.
     pub listing: bool,
     /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off,
@@ -40,7 +40,7 @@ pub struct Options {
     /// visible at once: for a site that is being edited. Default: off, a change is visible after a
     /// second.
     pub fresh: bool,
-    /// `Cache-Control` by file name. Defaults: a year and `immutable` for names with a hash of the
+    /// `Cache-Control` by file name. Default: a year and `immutable` for names with a hash of the
     /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts
     /// and other text, ten minutes for everything else.
     pub caching: ByName,

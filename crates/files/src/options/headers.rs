@@ -13,8 +13,8 @@ use sockeye_http::{BadField, Fields};
 /// - `X-Frame-Options: SAMEORIGIN` with pages: no other site can show the page in a frame, as
 ///   clickjacking does. A `Content-Security-Policy` with `frame-ancestors` overrides it.
 ///
-/// A `Content-Security-Policy` or a `Strict-Transport-Security` depends on the site: they are only
-/// sent if they are set.
+/// A `Content-Security-Policy` or a `Strict-Transport-Security` depends on the site: no default
+/// fits all, so they are only sent if they are set.
 ///
 /// ```
 /// use sockeye_files::Headers;

@@ -1,14 +1,15 @@
 //! `Accept-Encoding` (RFC 9110, 12.5.3): which codings a client accepts, with weights.
 //!
-//! It is parsed in one pass, without an allocation. Invalid members are ignored. If a coding is
-//! named twice, the lower weight counts: a response that the client can't decode is worse than a
+//! The field is parsed in one pass, without an allocation. Invalid members are ignored. If a coding
+//! is named twice, the lower weight counts: a response that the client can't decode is worse than a
 //! longer one.
 
 use crate::options::codings::Coding;
 
 /// The weight `q=1`, in thousandths.
 const MAX_WEIGHT: u16 = 1000;
-/// The lowest weight that is not a refusal. It is the default of `identity`.
+/// The lowest weight that is not a refusal. It is the default of `identity`, so that every coding
+/// that the client accepts is preferred.
 const MIN_WEIGHT: u16 = 1;
 
 /// The weight of each coding, in thousandths; 0 is a refusal.
@@ -65,8 +66,8 @@ impl AcceptEncoding {
     /// The weights, once the whole list was added.
     pub(crate) fn finish(self) -> Accepted {
         if !self.is_present {
-            // This allows any coding, but a client that doesn't send the field can rarely decode
-            // one.
+            // Without the field, any coding is allowed (RFC 9110, 12.5.3). But a client that
+            // doesn't send it can rarely decode one.
             return Accepted { codings: [0; Coding::ALL.len()], identity: MAX_WEIGHT };
         }
         let identity = match (self.identity, self.wildcard) {
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn lists_and_their_weights() {
         for (value, expected) in [
-            // As browsers, curl and libraries send it.
+            // Values that browsers, curl and libraries send.
             ("gzip, deflate, br, zstd", (1000, 1000, 1000, 1)),
             ("gzip, deflate, br", (0, 1000, 1000, 1)),
             ("deflate, gzip, br, zstd", (1000, 1000, 1000, 1)),
@@ -156,7 +157,7 @@ mod tests {
             ("br ;\tq=0.5 , gzip", (0, 500, 1000, 1)),
             ("BR, GZip, X-GZIP, ZSTD", (1000, 1000, 1000, 1)),
             ("x-gzip", (0, 0, 1000, 1)),
-            // Identity and the rest.
+            // `identity` and `*`.
             ("identity;q=0", (0, 0, 0, 0)),
             ("identity;q=0, gzip", (0, 0, 1000, 0)),
             ("*;q=0", (0, 0, 0, 0)),

@@ -8,7 +8,7 @@ use super::view::{RequestView, SingleValue};
 /// The result of a request's preconditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// They are met, or there are none.
+    /// All preconditions are met, or there are none.
     Send,
     /// The client has the content: 304.
     NotModified,

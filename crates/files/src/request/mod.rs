@@ -2,8 +2,8 @@
 //!
 //! - `view`: the parts of a request that responses depend on.
 //! - `accept_encoding`: which content codings the client accepts.
-//! - `conditional`: its preconditions: `If-None-Match` and others.
-//! - `range`: the ranges of a file that it asks for.
+//! - `conditional`: the preconditions, such as `If-None-Match`.
+//! - `range`: the requested ranges of a file.
 
 pub(crate) mod accept_encoding;
 pub(crate) mod conditional;

@@ -10,8 +10,8 @@ use std::ops::Range;
 /// at once; only attackers ask for hundreds.
 pub(crate) const MAX_RANGES: usize = 16;
 
-/// Ranges with a gap of at most this many bytes are merged: the headers between two parts may be as
-/// long.
+/// Ranges with a gap of at most this number of bytes are merged: the headers between two parts may
+/// be as long as the gap.
 const MERGED_GAP: u64 = 256;
 
 /// A part of a file, of at least one byte.
@@ -26,7 +26,7 @@ pub(crate) struct Part {
 pub(crate) enum Ranges {
     /// The whole file: the field is invalid, or has too many ranges.
     Whole,
-    /// None of them is in the file: 416.
+    /// No range is within the file: 416.
     Unsatisfiable,
     One(Part),
     /// Several parts that are not near each other, in the order of the request.
@@ -40,7 +40,7 @@ impl Part {
 
     /// The indices in a file that is in memory.
     pub(crate) fn in_memory(self) -> Range<usize> {
-        // Such a file is small.
+        // A file in memory is small, so the casts lose nothing.
         self.start as usize..self.end() as usize
     }
 
@@ -100,7 +100,7 @@ impl Ranges {
 /// The range is invalid.
 struct Malformed;
 
-/// Parses `first-last`, `first-` or `-suffix`: `None` if it is beyond the end of the file.
+/// Parses `first-last`, `first-` or `-suffix`: `None` if the range is beyond the end of the file.
 fn parse_range(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     let dash = spec.iter().position(|byte| *byte == b'-').ok_or(Malformed)?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
@@ -118,7 +118,7 @@ fn parse_range(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     Ok((start < end).then(|| Part { start, len: end - start }))
 }
 
-/// Parses a decimal number. Numbers beyond 64 bits become the largest.
+/// Parses a decimal number. Numbers beyond 64 bits become the largest 64-bit number.
 fn parse_number(digits: &[u8]) -> Result<u64, Malformed> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Malformed);
@@ -128,7 +128,7 @@ fn parse_number(digits: &[u8]) -> Result<u64, Malformed> {
     }))
 }
 
-/// Adds a part, merged with all parts near it, at the position of the first of these.
+/// Adds a part, merged with all parts near it, at the position of the first of those parts.
 fn add_merged(parts: &mut Vec<Part>, mut part: Part) {
     let mut index = parts.len();
     // The merged part may be near others. Each round removes one part, so the loop ends.
@@ -180,7 +180,7 @@ mod tests {
             ("bytes=1000-2000", "416"),
             ("bytes=-0", "416"),
             ("bytes=-0,1000-", "416"),
-            // One beyond the file and one in it.
+            // One range beyond the end of the file, and one in the file.
             ("bytes=1000-,5-9", "5+5"),
             ("bytes=-0,5-9", "5+5"),
             // Far from each other: in the requested order.

@@ -15,7 +15,7 @@ pub(crate) struct RequestView<'a>(&'a Request<'a>);
 pub(crate) enum SingleValue<'a> {
     None,
     One(&'a [u8]),
-    /// It occurs several times, and is ignored.
+    /// The field occurs several times, and is ignored.
     Many,
 }
 
@@ -75,7 +75,7 @@ impl<'a> RequestView<'a> {
         }
     }
 
-    /// Whether it has neither conditions nor a range.
+    /// Whether the request has neither conditions nor a range.
     pub(crate) fn is_unconditional(self) -> bool {
         const CONDITIONS: FieldNames = FieldNames::of(&[
             FieldName::IfMatch,
@@ -107,7 +107,8 @@ impl<'a> RequestView<'a> {
     }
 
     /// Whether the request is for a page: its path is that of a page, and `Sec-Fetch-Mode` is
-    /// `navigate`. If this field is absent or repeated, the client must accept HTML instead.
+    /// `navigate`. If this field is absent or repeated, `Accept` decides instead: it must include
+    /// HTML, or be absent.
     pub(crate) fn is_navigation(self) -> bool {
         is_page(self.path())
             && match self.single(FieldName::SecFetchMode) {
@@ -142,7 +143,7 @@ fn accepts_html(accept: &[u8]) -> bool {
 }
 
 impl<'a> SingleValue<'a> {
-    /// The one value.
+    /// The value, if there is exactly one.
     pub(crate) fn get(self) -> Option<&'a [u8]> {
         match self {
             Self::One(value) => Some(value),
@@ -150,6 +151,7 @@ impl<'a> SingleValue<'a> {
         }
     }
 
+    /// Whether the field is present, also if it is repeated.
     pub(crate) fn is_some(self) -> bool {
         self != Self::None
     }

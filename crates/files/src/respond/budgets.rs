@@ -21,18 +21,19 @@ const NO_MORE_FILES: &str = "too many files are being sent: some requests get 50
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
     /// Open files that are being sent or wait to be read, each with a descriptor. Responses to one
-    /// client over HTTP/2 that send the same open file count once. Beyond it, requests for files
-    /// that are not kept in memory get a 503; those over HTTP/2 wait instead, up to 256 of a client
-    /// and 1,024 in all. Default: 512.
+    /// client over HTTP/2 that send the same open file count once. Beyond this limit, requests for
+    /// files that are not kept in memory get a 503; those over HTTP/2 wait instead, up to 256 of a
+    /// client and 1,024 in all. Default: 512.
     pub open_files: u64,
-    /// Bytes of compressed contents that are cached or being sent. Beyond it, files are sent
-    /// uncompressed. Default: 32 MiB.
+    /// Bytes of compressed contents that are cached or being sent. Beyond this limit, files are
+    /// sent uncompressed. Default: 32 MiB.
     pub compressed: u64,
-    /// Bytes of working memory of compressors. Beyond it, files are sent uncompressed. Default: 64
-    /// MiB.
+    /// Bytes of working memory of compressors. Beyond this limit, files are sent uncompressed.
+    /// Default: 64 MiB.
     pub compressor_memory: u64,
-    /// Bytes of listings and of the manifests of archives. Beyond it, requests for them get a 503.
-    /// Default: 128 MiB.
+    /// Bytes of listings, of pages made from them or from Markdown, of the manifests of archives,
+    /// and of files whose size on disk isn't that of their content. Beyond this limit, requests for
+    /// these get a 503. Default: 128 MiB.
     pub listings: u64,
 }
 
@@ -107,7 +108,7 @@ impl Budgets {
         }
     }
 
-    /// Logs that `requests` found a budget spent, the last one of `client`.
+    /// Logs that this number of requests found a budget spent. `client` sent the last of them.
     fn warn(&self, budget: &Budget, client: Option<Client>, requests: u64) {
         let effect = match ptr::eq(budget, &*self.open_files) {
             true => NO_MORE_FILES,
@@ -133,7 +134,7 @@ impl Budgets {
         self.charged().iter().for_each(|budget| self.lower_reports_due(budget.reports().due()));
     }
 
-    /// Reports the requests that were not reported yet. Each shard calls this at its end.
+    /// Reports the requests that were not reported yet. Each shard calls this when it stops.
     pub(crate) fn report_rest(&self) {
         self.report(ReportLimiter::take);
     }

@@ -27,7 +27,7 @@ pub(crate) struct Validators<'a> {
 ///
 /// # Errors
 ///
-/// Returns the answer if it has sent a 304, 412 or 416.
+/// If this has sent a 304, 412 or 416, the `Err` holds the answer.
 pub(crate) fn evaluate<'r, 't, 'f>(
     validators: Validators<'_>,
     view: RequestView<'_>,

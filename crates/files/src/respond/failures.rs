@@ -1,5 +1,6 @@
 //! Log lines about failed requests. If the server is at fault, the first is logged as a warning at
-//! once. Later ones are counted, and logged once a minute.
+//! once. Later ones are counted, and logged once a minute. Other failures, such as missing files,
+//! are logged at level debug.
 
 use std::sync::Mutex;
 
@@ -21,7 +22,7 @@ pub(super) struct Failures([Failure; 9]);
 #[derive(Debug, Default)]
 struct Failure {
     reports: ReportLimiter,
-    /// The reason of the last one.
+    /// The reason of the last failure of this kind.
     last: Mutex<Option<Absent>>,
 }
 
@@ -43,8 +44,8 @@ impl Failures {
         Some(&self.0[kind])
     }
 
-    /// Logs that a request of `client` for `path` is answered with an error. Returns whether it is
-    /// to be reported later.
+    /// Logs that a request of `client` for `path` is answered with an error. Returns true if the
+    /// failure was only counted, and is to be reported later.
     pub(super) fn log(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
         // A path has only visible ASCII characters. The log's formatter escapes quotes.
         let path = str::from_utf8(&path[..path.len().min(MAX_LOGGED_PATH)]).unwrap_or_default();
@@ -60,7 +61,7 @@ impl Failures {
         false
     }
 
-    /// When there is something to report.
+    /// When the next report is due. `None` if there is nothing to report.
     pub(super) fn due(&self) -> Option<Time> {
         self.0.iter().filter_map(|failure| failure.reports.due()).min()
     }

@@ -9,9 +9,9 @@ use crate::coding::file_entry::Selected;
 use crate::options::fields::{value, with, without};
 use crate::request::range::Part;
 
-/// The boundary between the parts: 128 random bits, chosen when a `Site` is made. Only somebody who
-/// reads responses and writes files could put it into a file. Its length is fixed, so that the
-/// length of a response is known in advance.
+/// The boundary between the parts: 128 random bits, chosen when a `Site` is made. Only someone who
+/// can read responses and also write files could put it into a file. Its length is fixed, so that
+/// the length of a response is known in advance.
 #[derive(Debug)]
 pub(crate) struct Boundary(String);
 
@@ -79,7 +79,7 @@ mod tests {
         let (one, other) = (Boundary::new(), Boundary::new());
         assert_eq!((one.0.len(), other.0.len()), (32, 32));
         assert_ne!(one.0, other.0);
-        // RFC 2046, 5.1.1: no need for quotes.
+        // A boundary of these characters needs no quotes (RFC 2046, 5.1.1).
         assert!(one.0.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }

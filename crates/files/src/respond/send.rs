@@ -27,7 +27,7 @@ pub(crate) struct ResponseContext<'a> {
     pub(crate) budgets: &'a Budgets,
     /// The fields of a 503.
     pub(crate) retry: &'a Fields,
-    /// A permit for an open file that the request has waited for.
+    /// A permit for an open file, if the request has waited for one.
     pub(crate) granted: &'a RefCell<Option<Permit>>,
 }
 

@@ -12,13 +12,15 @@ use crate::options::fields::{with, without};
 use crate::request::view::NAVIGATION_FIELDS;
 use crate::store::absent::Absent;
 
-/// The purpose of a lookup, and of sending the file that it finds.
+/// The purpose of a lookup, and of sending the file that it finds. `why` is the reason why the
+/// requested name isn't served, and `mount` the index of the mount that the name is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The name was requested.
     Requested,
-    /// The requested path has several slashes in a row. The name is that of the path with one
-    /// slash instead. If it is found, the response redirects to that path.
+    /// The requested path has several slashes in a row, or `/./`. The name that is looked up is
+    /// that of the path with one slash instead. If it is found, the response redirects to that
+    /// path.
     MergedSlashes { why: Absent },
     /// The folder's page is sent for a path that a single-page app handles in the browser.
     Fallback { mount: usize, why: Absent },
@@ -53,7 +55,7 @@ impl Purpose {
     }
 }
 
-/// The status of the response, which discloses no details.
+/// The status of the response for a name that is absent for this reason. It discloses no details.
 pub(crate) fn status(absent: Absent) -> Status {
     match absent {
         Absent::Missing
@@ -82,14 +84,14 @@ pub(crate) fn status(absent: Absent) -> Status {
 pub(crate) enum Slash {
     /// A folder was requested without its final slash.
     Add,
-    /// A page was requested with a final slash.
+    /// A page with a clean URL was requested with a final slash.
     Drop,
 }
 
-/// The fields of a redirect to the same path and query, with one slash wherever the path has
-/// several in a row: two in front would name another host. `slash` is what differs at the end. The
-/// redirect is not cached: if a page became a folder, a client with both redirects in its cache
-/// would follow them in circles.
+/// The fields of a redirect to the same query and the same path with merged slashes
+/// ([`merge_slashes`]): two slashes at the beginning would name another host, as in `//host/`.
+/// `slash` is what differs at the end. The redirect is not cached: if a page became a folder, a
+/// client with both redirects in its cache would follow them in circles.
 pub(crate) fn location(
     path: &[u8],
     query: Option<&[u8]>,

@@ -31,7 +31,8 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        // The fast path, for cached files whose path needs no decoding. Their paths are valid.
+        // The fast path, for cached files whose path needs no decoding. Their paths were validated
+        // before they were cached.
         if let (Some(path), None) = (view.path().strip_prefix(b"/"), view.query()) {
             let now = responder.now();
             let mut cache = self.inner.cache.borrow_mut();
@@ -65,8 +66,8 @@ impl Site {
         }
     }
 
-    /// Answers a request whose path is refused: with a redirect if the path is valid with one slash
-    /// wherever it has several in a row, and names something; otherwise with an error.
+    /// Answers a request whose path is refused: with a redirect if the path with merged slashes
+    /// ([`merge_slashes`]) is valid and names something; otherwise with an error.
     #[cold]
     fn answer_invalid<'r, 't>(
         &self,
@@ -89,8 +90,8 @@ impl Site {
         self.respond(LookupRequest::requested(b"", view), &entry, responder)
     }
 
-    /// Answers a request from a page that reloads after changes. For any other request, returns the
-    /// responder.
+    /// Answers a request for the script of pages that reload after changes, or for their WebSocket.
+    /// For any other request, returns the responder.
     fn answer_live<'r, 't>(
         &self,
         request: &Request<'_>,
@@ -143,7 +144,8 @@ impl Site {
             Target::File(..) | Target::Redirect(_) | Target::Listing
                 if matches!(purpose, Purpose::MergedSlashes { .. }) =>
             {
-                // The path of a listing ends with a slash, even if there is a page of its name.
+                // The path of a listing keeps its final slash, even if `entry` is a redirect to a
+                // page without it.
                 let slash = entry.slash().filter(|_| !self.is_listed(lookup, entry));
                 Progress::Answered(self.redirect(slash, entry, view, responder))
             }
@@ -252,8 +254,8 @@ impl Site {
     }
 
     /// Which slash of the requested path, counted from 1, ends the path of the nearest parent
-    /// folder with a page or a listing. Without such a folder, the first slash; `None` for `/`.
-    /// Never waits for a disk.
+    /// folder with a page or a listing. Without such a folder, it is the first slash, for the root;
+    /// `None` if the path is `/`. Never waits for a disk.
     fn nearest_folder(&self, view: RequestView<'_>, now: Time) -> Option<usize> {
         if view.path() == b"/" {
             return None;
@@ -269,8 +271,8 @@ impl Site {
         Some(nearest.map_or(1, |(_, slash)| slash))
     }
 
-    /// Redirects to the same path, with one slash wherever the path has several in a row. `slash`
-    /// adds a final slash, which relative links in a folder need, or drops it from a page's path.
+    /// Redirects to the same path with merged slashes ([`merge_slashes`]). `slash` adds a final
+    /// slash, which relative links in a folder need, or drops it from a page's path.
     fn redirect(
         &self,
         slash: Option<Slash>,

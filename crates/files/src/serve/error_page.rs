@@ -1,7 +1,7 @@
 //! Errors as small pages, for browsers, in the look of listings; other clients get plain text.
 //!
 //! A page shows the beginning of the requested path, escaped so that nothing in it is markup. It
-//! has no script, and loads nothing.
+//! has no script except that of `--live`, and loads nothing else.
 
 use sockeye_http::{Answer, Body, Fields, Responder, Status};
 
@@ -46,7 +46,7 @@ const MAX_PATH: usize = 400;
 /// Maximum number of `../` in a link. A link that needs more leads to `/` instead.
 const MAX_LEVELS: usize = 32;
 
-/// The fields that error pages and plain text share. Made once.
+/// The fields that errors as pages and as plain text share. Each site makes them once.
 #[derive(Debug)]
 pub(super) struct ErrorFields {
     pub(super) default: Fields,
@@ -69,13 +69,13 @@ impl ErrorFields {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ErrorResponse<'a> {
     pub(super) status: Status,
-    /// The fields of both forms, which include `Vary` with `Accept`.
+    /// The fields of the error as a page and as plain text. They include `Vary` with `Accept`.
     pub(super) fields: &'a Fields,
     /// A sentence about the error; empty for the usual one of the status.
     pub(super) text: &'a str,
     /// The options of the folder that the path is in, if it is in one.
     pub(super) options: Option<&'a Options>,
-    /// The changes that pages follow.
+    /// The changes that pages are told of, if pages reload after changes.
     pub(super) live: Option<&'a Live>,
 }
 
@@ -147,7 +147,7 @@ impl<'a> ErrorResponse<'a> {
     }
 }
 
-/// `fields` and those of a page. `is_live`: whether it reloads by a script.
+/// `fields` and those of a page. `is_live`: whether the page reloads by a script.
 fn page_fields(fields: Fields, options: Option<&Options>, is_live: bool) -> Fields {
     let default = Headers::default();
     let headers = options.map_or(&default, |options| &options.headers);
@@ -191,7 +191,7 @@ fn link(path: &[u8], back_to: usize, out: &mut Vec<u8>) {
 /// browsers show them. Spaces stay encoded, so that a path doesn't look like a sentence.
 fn show(path: &[u8], out: &mut Vec<u8>) {
     let is_cut = path.len() > MAX_PATH;
-    // An escape isn't cut.
+    // A percent escape isn't cut.
     let escape = path.iter().take(MAX_PATH).skip(MAX_PATH - 2).position(|byte| *byte == b'%');
     let end = escape.map_or(MAX_PATH, |at| MAX_PATH - 2 + at);
     let (mut rest, mut shown) = (if is_cut { &path[..end] } else { path }, Vec::new());
@@ -212,7 +212,7 @@ fn show(path: &[u8], out: &mut Vec<u8>) {
     if let (true, Err(error)) = (is_cut, str::from_utf8(&shown))
         && error.error_len().is_none()
     {
-        // The end is within a character.
+        // The cut is within a character.
         shown.truncate(error.valid_up_to());
     }
     text::html(&shown, out);
