@@ -1,4 +1,4 @@
-//! The script of pages that reload after changes, and its WebSocket. No file can have their paths.
+//! No file is served at their paths, because these contain a hidden name.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,8 +40,8 @@ impl LivePages {
         }
     }
 
-    /// Answers a request for the script or the WebSocket. Returns the responder if the path is
-    /// another one.
+    /// Answers a request for the script or the WebSocket. Returns the responder if the path names
+    /// neither.
     pub(super) fn answer<'r, 't>(
         &self,
         request: &Request<'_>,
