@@ -27,7 +27,7 @@ pub(crate) struct Source {
     pub(crate) connection: u64,
     /// The version of the connection's dynamic table.
     pub(crate) generation: u32,
-    /// No content follows.
+    /// Whether the request ends without content.
     pub(crate) ends: bool,
 }
 

@@ -12,7 +12,7 @@ const FIRST_DYNAMIC: usize = 62;
 /// The heads of requests that are sent over and over, for any number of connections.
 ///
 /// As many different fields as fit into a dynamic table of 4 KiB are inserted into it, so nothing
-/// is ever evicted. All others, and those with secrets, are literals in each request.
+/// is ever evicted. The other fields, and fields with secrets, are literals in each request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHeads {
     heads: Vec<PreparedHead>,
@@ -26,7 +26,7 @@ pub struct RequestHeads {
 #[derive(Clone, Debug)]
 pub(super) struct PreparedHead {
     parts: Box<[Part]>,
-    /// The method is HEAD.
+    /// Whether the method is HEAD.
     pub(super) is_head: bool,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct PreparedHead {
 enum Part {
     /// Entries of the static table, and literals.
     Bytes(Vec<u8>),
-    /// A field of the dynamic table.
+    /// A field of the dynamic table, as an index into [`RequestHeads`]'s entries.
     Entry(u16),
 }
 
@@ -49,9 +49,9 @@ struct Entry {
 }
 
 impl RequestHeads {
-    /// Adds the head of a request, and returns its number. `fields` are those after the
-    /// pseudo-header fields. The caller has checked their characters, and that none of them is about
-    /// a connection of HTTP/1.1. Names are converted to lower case.
+    /// Adds the head of a request, and returns its number. `fields` follow the pseudo-header
+    /// fields. The caller has checked their characters, and that none of them is about an HTTP/1.1
+    /// connection, such as `Connection`. Names are converted to lower case.
     pub fn add(
         &mut self,
         method: &str,
@@ -80,7 +80,8 @@ impl RequestHeads {
     fn part(&mut self, name: &[u8], value: &[u8]) -> Part {
         let mut literal = Vec::new();
         encode::field(name, value, true, &mut literal);
-        // An entry of the static table, or a secret: see `encode::field`.
+        // The first four bits tell apart entries of the static table and secrets, which are not
+        // inserted.
         if literal[0] & 0xf0 != 0 {
             return Part::Bytes(literal);
         }
@@ -108,8 +109,10 @@ impl RequestHeads {
 /// The encoder of one connection.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    /// For each entry, its place in the order of insertion, from 1; 0 if it was not inserted.
+    /// For each entry, its place in the order of insertion, counted from 1; 0 if it was not
+    /// inserted.
     inserted: Vec<u8>,
+    /// The number of inserted entries.
     count: u8,
     /// The maximum size of the dynamic table that was last announced to the server.
     announced_size: usize,
@@ -127,7 +130,7 @@ impl Encoder {
         }
     }
 
-    /// The server allows a dynamic table of at most `size` bytes.
+    /// Limits the dynamic table to `size` bytes, as the server's settings say.
     pub(super) fn limit_table_size(&mut self, size: u32) {
         self.smallest_size = self.smallest_size.min(size as usize);
     }
@@ -167,8 +170,9 @@ impl Encoder {
         self.inserted[at] = self.count;
     }
 
-    /// The server has lowered its limit: the block begins with the new size (RFC 7541, 4.2). If not
-    /// all entries fit into it, the table is emptied and not used any more.
+    /// Begins a block with the new size of the table, after the server has lowered its limit (RFC
+    /// 7541, 4.2). If not all entries fit into the new size, the table is emptied and not used any
+    /// more.
     #[cold]
     fn announce_size(&mut self, heads: &RequestHeads, out: &mut Vec<u8>) {
         let fits = heads.table_size <= self.smallest_size;

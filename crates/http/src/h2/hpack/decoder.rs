@@ -27,7 +27,7 @@ pub(crate) struct Decoder {
 /// A string of the block.
 enum Text<'a> {
     Raw(&'a [u8]),
-    /// Decoded, in the scratch buffer.
+    /// Decoded, at this position in the scratch buffer.
     Scratch(Range<usize>),
 }
 
@@ -166,7 +166,7 @@ impl Decoder {
                 (Text::Raw(entry.name), entry.static_name)
             }
             index => {
-                // The insertion may evict this entry.
+                // Copy the name, because the insertion may evict this entry.
                 let entry = self.entry(index)?;
                 scratch.extend_from_slice(entry.name);
                 (Text::Scratch(0..scratch.len()), entry.static_name)
