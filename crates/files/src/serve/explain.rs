@@ -1,7 +1,6 @@
 //! Explains the response to a URL: which folder, rule and file it comes from and which headers it
-//! has, or why it is an error.
-//! The explanation is made by the lookup that answers requests, so that it always agrees with the
-//! response.
+//! has, or why it is an error. The explanation uses the lookup that answers requests, so that it
+//! always agrees with the response.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -38,8 +37,8 @@ pub struct Explanation {
     pub status: Status,
     /// The rule that led to this response.
     pub rule: Rule,
-    /// The URL prefix of the folder that answers the path, with a slash in front. `None` if no
-    /// served folder contains the path.
+    /// The URL prefix of the folder that the response comes from, with a slash in front. `None` if
+    /// it comes from no folder.
     pub mount: Option<String>,
     /// The path of this folder (or single file) on disk.
     pub root: Option<PathBuf>,
@@ -201,6 +200,8 @@ impl Mounts {
         (watched, failures)
     }
 
+    /// The explanation of the response that is made of `entry` for `purpose`, without the symbolic
+    /// links.
     fn explanation_of(
         &self,
         entry: &Entry,

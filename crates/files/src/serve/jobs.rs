@@ -190,8 +190,8 @@ impl Site {
         }
     }
 
-    /// Whether to try a lookup on the event loop: the limit per turn is not reached, and no thread
-    /// is looking up the same key.
+    /// Whether to try a lookup on the event loop: the limit per turn is not reached, and no lookup
+    /// of the same key is in flight that this request may join.
     fn may_look_up_here(&self, key: &[u8], now: Time) -> bool {
         let (turn, count) = self.inner.lookups_of_turn.get();
         let count = if turn == now { count + 1 } else { 1 };

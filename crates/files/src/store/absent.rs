@@ -11,7 +11,7 @@ use crate::naming::path::Refusal;
 pub enum Absent {
     /// It does not exist.
     Missing,
-    /// It is a folder without an `index.html`, and folders are not listed.
+    /// It is a folder without an `index.html`, and listing is off.
     NoIndex,
     /// Nothing is found, and the page of the single-page app, the folder's `index.html`, does not
     /// exist.

@@ -30,7 +30,7 @@ use crate::limits::lock::lock;
 
 /// A read that takes longer than this makes its device slow.
 pub(super) const SLOW_READ: Duration = Duration::from_millis(100);
-/// A read that takes less than this ends that: the device has recovered.
+/// A read that takes less than this shows that a slow device has recovered.
 const QUICK_READ: Duration = Duration::from_millis(10);
 /// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file
 /// frees its blocks.

@@ -105,9 +105,9 @@ impl Disk {
         }
     }
 
-    /// Also follows symbolic links into `folder`, which must exist now. The same names are served
-    /// there as in the served folder: nothing hidden (here, `.well-known` is hidden, too), and no
-    /// pipes, sockets or devices.
+    /// Also follows symbolic links into `folder`, which must exist now. The same rules apply there
+    /// as in the served folder: nothing hidden is served (here, `.well-known` is hidden, too), and
+    /// no pipes, sockets or devices.
     ///
     /// # Errors
     ///

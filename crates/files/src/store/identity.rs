@@ -38,8 +38,8 @@ pub struct Identity {
 }
 
 impl Stamp {
-    /// Whether the clock has passed this time, so that no later change can have it. `now` is the
-    /// time of the clock before this time was read from the file.
+    /// Whether the clock has passed this time, so that no later change can have it. `now` was read
+    /// from the clock before this time was read from the file.
     fn is_past(self, now: Self) -> bool {
         // A time without a fraction may come from a file system that stores times in steps of two
         // seconds (FAT).

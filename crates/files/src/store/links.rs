@@ -1,6 +1,6 @@
 //! Opens names inside a folder. A name may be a symbolic link, or contain links.
 //!
-//! [`Roots::open`] opens a name without following links. Only if there is one (`ELOOP`),
+//! [`Roots::open`] opens a name without following links. Only if the name contains one (`ELOOP`),
 //! [`Roots::follow`] walks along the name as the kernel would, through absolute links and links
 //! that lead out of the folder and back in. Where the walk arrives in the folder again, the folder
 //! is recognised by its device and inode, whichever path leads to it. The result is a name beneath
@@ -175,7 +175,7 @@ struct Walk<'a> {
     /// `name` that leads to it. The innermost root is last. Empty outside the roots.
     roots_above: Vec<(usize, usize)>,
     /// The length of the prefix of `name` that is a folder above a root, if the walk has left that
-    /// root by `..`. Such a folder is known to exist, so nothing is disclosed there.
+    /// root by `..`. Since this folder is known to exist, a further `..` discloses nothing.
     known_above: usize,
     /// How many links were followed.
     followed: usize,

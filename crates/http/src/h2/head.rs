@@ -80,7 +80,7 @@ const AUTHORITY: u8 = 1;
 const METHOD: u8 = 2;
 const PATH: u8 = 4;
 const SCHEME: u8 = 6;
-/// `:status`, which no request has. Here, also any pseudo-header field that is unknown.
+/// `:status`, which no request may have. Also used for unknown pseudo-header fields.
 const STATUS: u8 = 8;
 /// `:protocol` (RFC 8441, 4), which is not in the table.
 const PROTOCOL: u8 = 0;

@@ -23,8 +23,8 @@ impl fmt::Display for BadResponse {
 
 impl std::error::Error for BadResponse {}
 
-// Refusals of requests fit responses, because both have the same rules for lines and chunks. Only a
-// bare LF in the head of a response is accepted.
+// Requests and responses have the same rules for lines and chunks, and so the same refusals.
+// Exception: a bare LF is accepted in the head of a response.
 impl From<Refusal<'static>> for BadResponse {
     fn from(refusal: Refusal<'static>) -> Self {
         Self(match refusal {
