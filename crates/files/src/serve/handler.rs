@@ -59,7 +59,7 @@ struct WaitingRequest {
     /// When the request arrived.
     arrived: Time,
     request: OwnedRequest,
-    /// The permit for an open file that this request has waited for before, if it has.
+    /// The permit for an open file, if this request has waited for one.
     granted: Option<Permit>,
 }
 
@@ -84,8 +84,8 @@ impl FileHandler {
         *self.pending = Some(Box::new(pending));
     }
 
-    /// Returns the answer to a request that arrived at `arrived`, or stores what the request waits
-    /// for. In that case, `keep` copies the request.
+    /// Returns the answer to a request that arrived at `arrived`. If the request has to wait,
+    /// stores what it waits for, with the copy of the request that `keep` makes.
     #[inline(always)] // Runs for each request.
     fn progress(
         &mut self,

@@ -84,9 +84,9 @@ impl Site {
     /// however old it is.
     ///
     /// Most lookups take a few system calls, on threads that longer jobs don't use. A lookup that
-    /// would have to read a whole file ends without a result. Then each client starts a long job of
-    /// its own, so that no client waits in the queue of another one. `opened` is the file to be
-    /// read, if it is open already.
+    /// would have to read a whole file ends without a result. Then each client that waits for it
+    /// starts a long job of its own, so that no client waits in the queue of another one. `opened`
+    /// is the file to be read, if it is open already.
     pub(super) fn look_up<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,

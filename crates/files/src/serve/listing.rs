@@ -41,7 +41,7 @@ pub(crate) struct PendingListing {
     /// The group of its jobs. Jobs of one group may block on the same thing, such as a file system.
     job_group: JobGroup,
     format: Format,
-    /// Whether the page of a file is requested.
+    /// Whether a page of a Markdown file is requested, not a listing of a folder.
     is_file: bool,
     /// The name of an archive, without `.tar`.
     title: Box<[u8]>,
@@ -55,7 +55,7 @@ pub(crate) struct PendingListing {
 pub(crate) enum ListingAnswer<'r, 't> {
     /// The answer, and the content that is still to be sent.
     Answered(Answer, Option<ListingBody>),
-    /// The folder of this mount can't be listed.
+    /// The folder can't be listed. The number is the index of its mount.
     Absent(usize, Absent, OwnedRequest, Responder<'r, 't>),
 }
 
@@ -280,7 +280,7 @@ impl PendingListing {
     }
 
     /// The headers and the ranges of the response. The error is the answer after a 304, 412 or 416
-    /// was sent.
+    /// was sent. `noun` is what the text of such an error calls the content.
     fn evaluate<'r, 't>(
         &self,
         noun: &'static str,

@@ -29,7 +29,7 @@ pub(crate) enum ListingBody {
     Archive(Box<ArchiveBody>),
 }
 
-/// The store of an archive's files, and the hashes of files that are known.
+/// The store of an archive's files, and the known hashes of their contents.
 type ArchiveFiles = (Arc<dyn Store>, Arc<Digests>);
 
 /// An archive that is being sent.

@@ -30,10 +30,10 @@ static NO_CORS: Cors = Cors::none();
 
 /// The folders of one shard. Cheap to clone; clones share everything.
 ///
-/// Its owner has to call its methods of [`Timed`]. At its deadlines, the site closes cached files
-/// that were not requested for 5 to 6 s (without these calls they stay open until they are
-/// evicted), and logs how many requests failed, at most once a minute. Dropping the last clone logs
-/// the failures that were not logged yet.
+/// The code that owns a site has to call its methods of [`Timed`]. At its deadlines, the site
+/// closes cached files that were not requested for 5 to 6 s (without these calls they stay open
+/// until they are evicted), and logs how many requests failed, at most once a minute. Dropping the
+/// last clone logs the failures that were not logged yet.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,

@@ -390,8 +390,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a name in the root with this index is hidden: it starts with a dot, and is not
-/// `.well-known` in the served folder.
+/// Whether a name in the root with this index is hidden: one of its segments begins with a dot.
+/// Exception: `.well-known` at the top of the served folder.
 fn is_hidden(root: usize, name: &[u8]) -> bool {
     match root {
         0 => path::is_hidden(name),

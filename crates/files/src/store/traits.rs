@@ -90,7 +90,7 @@ pub enum Opened {
     File(Arc<dyn OpenFile>, Identity),
 }
 
-/// Where a name leads.
+/// The result of following the symbolic links in a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
     /// The symbolic links in the folder that were followed, in order.
@@ -143,7 +143,7 @@ pub trait OpenFile: FileSource {
     ///
     /// # Errors
     ///
-    /// As [`Store::open`].
+    /// The same as those of [`Store::open`].
     fn identity(&self) -> Result<Identity, Absent>;
 
     /// Like [`FileSource::read_at`], but fails with `WouldBlock` instead of waiting for a disk.

@@ -78,7 +78,7 @@ pub(crate) mod flags {
     pub(crate) const NONE: u8 = 0;
     /// Of DATA and HEADERS: the sender sends nothing more on the stream.
     pub(crate) const END_STREAM: u8 = 0x1;
-    /// Of SETTINGS and PING: the frame acknowledges one of the peer's.
+    /// Of SETTINGS and PING: the frame acknowledges a frame of the peer.
     pub(crate) const ACK: u8 = 0x1;
     /// Of HEADERS and CONTINUATION: the header block is complete.
     pub(crate) const END_HEADERS: u8 = 0x4;

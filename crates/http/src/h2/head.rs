@@ -109,7 +109,7 @@ impl HeadBuffer {
     }
 
     /// Takes the next field. `is_checked`: its characters are known to be valid. Returns false if
-    /// the fields are far beyond the limit.
+    /// the fields exceed the limit by the factor [`MAX_EXCESS`].
     #[inline]
     pub(crate) fn take(&mut self, field: Field<'_>, is_checked: bool, limits: &Limits) -> bool {
         self.size += field.name.len() + field.value.len() + 32;

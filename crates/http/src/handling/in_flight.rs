@@ -33,7 +33,7 @@ pub(crate) enum NextStep {
     Switched,
     /// Wait for a message, for room or for input.
     Wait,
-    /// Read more of the request's content: see [`InFlight::deliver`].
+    /// Read more of the request's content, and pass it to the handler: see [`InFlight::deliver`].
     Read,
 }
 

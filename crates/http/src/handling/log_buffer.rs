@@ -26,8 +26,8 @@ pub(super) struct Entry {
     /// The length of its notes, in bytes.
     pub(super) notes_len: usize,
     pub(super) status: Option<Status>,
-    /// The position in the output where the content of its response starts; the largest one while
-    /// the response has not started.
+    /// The position in the output where the content of its response starts; the largest possible
+    /// position while the response has not started.
     pub(super) content_start: Mark,
     /// The position in the output where its response ends; `None` while it is incomplete.
     pub(super) response_end: Option<Mark>,

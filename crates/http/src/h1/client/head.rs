@@ -146,8 +146,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     Ok(Head { status, persistent, interim: 0, content, bytes })
 }
 
-/// `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112, 4), also without the second
-/// space. Returns where the next line begins.
+/// Reads `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112, 4), also without the
+/// second space. Returns the status, the version, and where the next line begins.
 fn status_line(bytes: &[u8]) -> Result<(u16, Version, usize), BadResponse> {
     const BAD: BadResponse = BadResponse("sent a status line that can't be read");
     let end = memmem::find(bytes, b"\r\n").ok_or(BAD)?;

@@ -41,7 +41,7 @@ pub enum Event<'a, T> {
     Head {
         /// The head.
         head: Head,
-        /// Interim responses (RFC 9110, 15.2) before it: at most 100.
+        /// The number of interim responses (RFC 9110, 15.2) before this head: at most 100.
         interim: u32,
         /// The caller's data about the request.
         data: &'a mut T,

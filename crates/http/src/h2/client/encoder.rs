@@ -2,7 +2,7 @@
 
 use crate::h2::hpack::encode;
 
-/// The default size of a server's dynamic table (RFC 9113, 6.5.2). This side uses no larger one.
+/// The default size of a server's dynamic table (RFC 9113, 6.5.2). A larger one is never used.
 const TABLE_SIZE: usize = 4096;
 /// What an entry counts in addition to its bytes (RFC 7541, 4.1).
 const OVERHEAD: usize = 32;
@@ -80,8 +80,8 @@ impl RequestHeads {
     fn part(&mut self, name: &[u8], value: &[u8]) -> Part {
         let mut literal = Vec::new();
         encode::field(name, value, true, &mut literal);
-        // The first four bits tell apart entries of the static table and secrets, which are not
-        // inserted.
+        // One of the first four bits is set for entries of the static table and for secrets.
+        // Neither is inserted.
         if literal[0] & 0xf0 != 0 {
             return Part::Bytes(literal);
         }
