@@ -310,6 +310,7 @@ struct WatchedStore {
 struct Failures(Mutex<Vec<(Vec<u8>, Absent)>>);
 
 impl Failures {
+    /// Records `name` if `result` is an error. Returns `result`.
     fn add<T>(&self, name: &[u8], result: Result<T, Absent>) -> Result<T, Absent> {
         if let Err(absent) = &result {
             lock(&self.0).push((name.to_vec(), *absent));

@@ -36,6 +36,7 @@ impl Drop for FileHandler {
     }
 }
 
+/// Not inlined, so that [`FileHandler::drop`] stays small.
 #[cold]
 fn drop_pending(_: Box<Pending>) {}
 
@@ -80,6 +81,7 @@ impl Handlers for Site {
 }
 
 impl FileHandler {
+    /// Stores what the request waits for.
     fn wait(&mut self, pending: Pending) {
         *self.pending = Some(Box::new(pending));
     }

@@ -45,6 +45,7 @@ impl<'r, 't> From<Attempt<'r, 't>> for Progress<'r, 't> {
 /// What is looked up for a request, and why.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LookupRequest<'a> {
+    /// The name, with its final slash if it has one (`RequestPath::key`). Results are cached by it.
     pub(super) key: &'a [u8],
     pub(super) purpose: Purpose,
     pub(super) view: RequestView<'a>,
@@ -410,6 +411,7 @@ struct Charge {
     /// `None` if this job charges the client for no file.
     budget: Option<Arc<Budget>>,
     client: Client,
+    /// The permit that was taken.
     permit: Option<Permit>,
 }
 

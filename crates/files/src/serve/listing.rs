@@ -36,6 +36,7 @@ const ROOT_ARCHIVE: &[u8] = b"files";
 pub(crate) struct PendingListing {
     pub(crate) ticket: Ticket,
     request: OwnedRequest,
+    /// The index of the folder's mount in [`Mounts`].
     mount: usize,
     folder: Folder,
     /// The group of its jobs. Jobs of one group may block on the same thing, such as a file system.
@@ -323,6 +324,7 @@ pub(crate) fn answer_head(
 
 /// The folder or Markdown file that a request names, and the format of the response.
 struct ListingTarget<'s> {
+    /// The index of the mount in [`Mounts`].
     mount: usize,
     /// The path of the folder or file within its mount.
     path: RequestPath<'s>,

@@ -25,7 +25,9 @@ pub(crate) const MAX_OPEN_FILES: usize = 2;
 pub(crate) enum ListingBody {
     /// The rest of a page.
     Page(Bytes),
+    /// The rest of a listing as JSON or text.
     Document(Box<Document>),
+    /// The rest of an archive.
     Archive(Box<ArchiveBody>),
 }
 

@@ -39,6 +39,7 @@ pub struct Site {
     pub(super) inner: Rc<Inner>,
 }
 
+/// What the clones of a [`Site`] share.
 pub(super) struct Inner {
     pub(super) mounts: Mounts,
     pub(super) cache: RefCell<LookupCache>,
@@ -125,12 +126,14 @@ impl Site {
         }
     }
 
+    /// What a response made of `entry` needs from this site.
     pub(super) fn context(&self, entry: &Entry) -> ResponseContext<'_> {
         let Inner { boundary, retry, granted, .. } = &*self.inner;
         let budgets = self.budgets(entry);
         ResponseContext { cors: self.cors(entry.mount), boundary, budgets, retry, granted }
     }
 
+    /// The budgets of the folder that `entry` is from.
     pub(super) fn budgets(&self, entry: &Entry) -> &Budgets {
         let Inner { mounts, budgets, .. } = &*self.inner;
         entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets)

@@ -46,6 +46,7 @@ type MakeFile = fn(OwnedFd, Identity, Arc<Device>) -> Arc<dyn OpenFile>;
 #[derive(Debug, Default)]
 pub(super) struct CachedLookups(Mutex<State>);
 
+/// What is known about a root.
 #[derive(Clone, Debug, Default)]
 enum State {
     /// The type of the root's file system is not known.
@@ -136,6 +137,7 @@ pub(super) struct CachedRoot<'a> {
     device: Arc<Device>,
     make_file: MakeFile,
     would_block: AtomicBool,
+    /// When the lookup began, by the monotonic clock.
     start: Duration,
 }
 

@@ -92,6 +92,7 @@ pub(crate) struct Device {
     number: u64,
     /// The type of the file system, as `fstatfs` returns it; 0 if that failed.
     file_system: u32,
+    /// How its files are sent while it is not slow.
     access: Access,
     /// Whether its reads are timed, because it may become slow.
     timed: bool,

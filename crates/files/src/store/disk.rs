@@ -189,6 +189,7 @@ struct Root<'d> {
 }
 
 impl Root<'_> {
+    /// The open root. The first call opens it.
     fn folder(&self) -> Result<&OwnedFd, Errno> {
         match self.folder.get() {
             Some(folder) => Ok(folder),

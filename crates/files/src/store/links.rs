@@ -186,6 +186,7 @@ struct Walk<'a> {
 /// The folder to which the name of a walk is relative: the root where the walk began, `/` after an
 /// absolute link, or the parent of the former base after `..`.
 enum Base {
+    /// The root with this index.
     Root(usize),
     Outside(OwnedFd),
 }

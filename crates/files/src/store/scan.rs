@@ -64,6 +64,7 @@ enum Unlisted {
 }
 
 impl Unlisted {
+    /// Why an entry is not listed whose lookup fails with `absent`.
     fn of(absent: Absent) -> Self {
         match absent {
             absent if absent.is_transient() => Self::Failed(absent),

@@ -84,6 +84,7 @@ pub(crate) struct Manifest {
 struct Item {
     /// Where its name starts in `names`. The name of a folder ends with a slash.
     start: u32,
+    /// The length of its name, in bytes.
     len: u16,
     kind: Kind,
     /// The position of its tar header in the archive.
@@ -280,6 +281,7 @@ struct TreeReader<'a> {
 }
 
 impl TreeReader<'_> {
+    /// Adds the entries of `folder` and of all folders in it.
     fn read_all(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), ArchiveError> {
         self.list(store, folder, b"", 0)?;
         while let Some((index, depth)) = self.folders.pop() {
@@ -322,6 +324,7 @@ impl TreeReader<'_> {
         self.result
     }
 
+    /// Adds one entry of a folder, or counts it as left out.
     fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), ArchiveError> {
         let Child { name, kind, is_symlink, readable, is_sized, identity } = child;
         let omission = match kind {

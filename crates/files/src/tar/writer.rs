@@ -27,7 +27,9 @@ pub(crate) const BATCH: usize = 128 * 1024;
 #[derive(Debug)]
 pub(crate) struct ArchiveWriter {
     pub(crate) manifest: Arc<Manifest>,
+    /// The position in the archive of the next byte to write.
     position: u64,
+    /// The position in the archive where the part ends.
     end: u64,
     /// The memory for the batches and the manifest.
     _memory: (Lease, Permit),

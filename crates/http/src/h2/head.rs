@@ -253,6 +253,7 @@ impl HeadBuffer {
         }
     }
 
+    /// Appends bytes to the buffer. Returns their position.
     fn append(&mut self, bytes: &[u8]) -> Range {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);

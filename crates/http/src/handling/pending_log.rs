@@ -37,6 +37,7 @@ impl PendingLog {
         Self { config, peer, buffer: LogBuffer::default(), partial_head: Vec::new() }
     }
 
+    /// Whether a limit is reached, so that the server has to stop reading.
     pub(crate) fn is_full(&self) -> bool {
         self.buffer.entries.len() >= MAX_ENTRIES || self.buffer.notes.len() >= MAX_NOTES
     }
@@ -80,6 +81,7 @@ impl PendingLog {
         self.change_last(|entry| entry.start = since);
     }
 
+    /// Changes the entry of the last request, if there is one.
     fn change_last(&mut self, change: impl FnOnce(&mut Entry)) {
         self.buffer.entries.back_mut().map(change);
     }

@@ -178,6 +178,7 @@ fn status_line(bytes: &[u8]) -> Result<(u16, Version, usize), BadResponse> {
 struct FramingFields {
     length: Option<u64>,
     has_transfer_coding: bool,
+    /// Whether the last transfer coding so far is `chunked`.
     chunked: bool,
     close: bool,
     keep_alive: bool,

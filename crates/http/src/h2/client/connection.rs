@@ -78,6 +78,7 @@ pub struct GoAway {
 enum NextInput {
     /// The server's first frame, SETTINGS.
     Settings,
+    /// A frame.
     Frame,
     /// The rest of a DATA frame.
     Data(DataFrame),
@@ -291,6 +292,7 @@ impl<T> Connection<T> {
         })
     }
 
+    /// Whether this side has opened the stream with this number, now or earlier.
     pub(super) fn has_begun(&self, id: u32) -> bool {
         !id.is_multiple_of(2) && id < self.next_id
     }
@@ -333,6 +335,7 @@ impl<T> Connection<T> {
         Ok(Step::Continue)
     }
 
+    /// Reads more of the payload of a DATA frame.
     #[inline]
     fn read_data(
         &mut self,
@@ -377,6 +380,7 @@ impl<T> Connection<T> {
         Ok(())
     }
 
+    /// Removes a stream whose response is complete.
     fn end_stream(&mut self, at: usize, out: &mut Output) -> Step<T> {
         self.next = NextInput::Frame;
         if !self.streams.at(at).unsent.is_empty() {

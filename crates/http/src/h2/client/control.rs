@@ -46,6 +46,7 @@ impl<T> Connection<T> {
         Ok(Step::Continue)
     }
 
+    /// Returns an error if too many consecutive frames had no part of a response.
     pub(super) fn check_other_frames(&self) -> Result<(), Error> {
         match self.other_frames {
             0..=MAX_OTHER_FRAMES => Ok(()),

@@ -23,6 +23,7 @@ pub struct RequestHeads {
     table_size: usize,
 }
 
+/// The head of a request, as the parts of a header block.
 #[derive(Clone, Debug)]
 pub(super) struct PreparedHead {
     parts: Box<[Part]>,
@@ -77,6 +78,8 @@ impl RequestHeads {
         self.heads.len() - 1
     }
 
+    /// A field as a part of a header block: an entry if it may be inserted and there is room for
+    /// it, otherwise its bytes.
     fn part(&mut self, name: &[u8], value: &[u8]) -> Part {
         let mut literal = Vec::new();
         encode::field(name, value, true, &mut literal);
@@ -158,6 +161,8 @@ impl Encoder {
         }
     }
 
+    /// Appends a field that is not in the dynamic table. Inserts it if all entries fit into the
+    /// table (`fits`).
     #[cold]
     fn insert(&mut self, heads: &RequestHeads, at: usize, fits: bool, out: &mut Vec<u8>) {
         let entry = &heads.entries[at];

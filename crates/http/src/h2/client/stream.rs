@@ -13,6 +13,7 @@ pub(super) struct Stream<T> {
     pub(super) id: u32,
     /// The number of its request in [`RequestHeads`](super::RequestHeads).
     pub(super) number: usize,
+    /// Whether the method of its request is HEAD.
     pub(super) is_head: bool,
     pub(super) expects: Expects,
     /// Interim responses so far.
@@ -21,6 +22,7 @@ pub(super) struct Stream<T> {
     pub(super) received: u32,
     /// Content of the request that is not sent yet.
     pub(super) unsent: Bytes,
+    /// The window for the content of its request.
     pub(super) send_window: Window,
     /// The caller's data about the request.
     pub(super) data: T,

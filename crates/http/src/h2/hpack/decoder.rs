@@ -24,8 +24,9 @@ pub(crate) struct Decoder {
     table: DynamicTable,
 }
 
-/// A string of the block.
+/// A name or a value.
 enum Text<'a> {
+    /// Bytes of the block, or of a table's entry.
     Raw(&'a [u8]),
     /// Decoded, at this position in the scratch buffer.
     Scratch(Range<usize>),

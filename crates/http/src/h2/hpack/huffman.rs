@@ -48,6 +48,7 @@ struct Step {
     len: u8,
 }
 
+/// The code, in the forms that encoding and decoding need.
 struct Code {
     /// The code of each symbol, in the low bits.
     codes: [u32; EOS + 1],
@@ -57,6 +58,7 @@ struct Code {
     ends: [u32; LONGEST + 1],
     /// For each length: what to add to a code to get its position in `symbols`.
     offsets: [i32; LONGEST + 1],
+    /// What each value of `STEP` bits contains.
     steps: [Step; 1 << STEP],
 }
 
