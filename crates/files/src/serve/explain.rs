@@ -1,5 +1,6 @@
-//! Explains the response to a URL: its folder, rule, file and headers, or the reason of an error.
-//! It uses the lookup that answers requests, so both always agree.
+//! Explains the response to a URL: which folder, rule and file it comes from and which headers it
+//! has, or why it is an error. The explanation uses the lookup that answers requests, so that it
+//! always agrees with the response.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -34,32 +35,33 @@ use crate::store::traits::{Child, Followed, Link, Opened, Store};
 pub struct Explanation {
     /// The status of the response.
     pub status: Status,
-    /// The rule that led to it.
+    /// The rule that led to this response.
     pub rule: Rule,
-    /// The prefix of the folder that the path is in, with a slash in front; `None` if there is
-    /// none.
+    /// The URL prefix of the folder that the response comes from, with a slash in front. `None` if
+    /// it comes from no folder.
     pub mount: Option<String>,
-    /// The path of that folder (or single file) on disk.
+    /// The path of this folder (or single file) on disk.
     pub root: Option<PathBuf>,
     /// The file that is sent, relative to the folder.
     pub file: Option<PathBuf>,
-    /// The reason of an error or of a fallback page.
+    /// Why the requested file is not sent, if the response is an error or a fallback page.
     pub absent: Option<Absent>,
     /// The name that the reason is about, if it is not the requested one: `about.html` for
     /// `/about`, for example. Relative to the folder.
     pub name: Option<PathBuf>,
     /// The symbolic links on the way to the file or to the name that the reason is about.
     pub links: Vec<Link>,
-    /// Where these links lead: relative to the folder, or absolute in another one.
+    /// The path to which these links lead: relative to the folder, or absolute if it is in another
+    /// folder.
     pub target: Option<PathBuf>,
-    /// The file or folder for which this process lacks a permission: relative to the folder, or
-    /// absolute in another one.
+    /// The file or folder for which this process lacks a permission: relative to the served folder,
+    /// or absolute if it is in another folder.
     pub denied: Option<PathBuf>,
-    /// If a name in a subfolder does not exist, the last folder that exists on the way to it:
-    /// relative to the folder, or absolute in another one.
+    /// If a name in a subfolder does not exist, the last existing folder on the way to it: relative
+    /// to the served folder, or absolute if it is in another folder.
     pub nearest: Option<PathBuf>,
-    /// The headers of the response besides the server's own (Date, Content-Length). With a 304 or
-    /// 206, some are left out or added.
+    /// The headers of the response, without those that the server adds (Date, Content-Length). A
+    /// 304 or a 206 leaves out some of them or adds others.
     pub fields: Fields,
 }
 
@@ -127,11 +129,11 @@ impl Mounts {
                 explanation.fields = location(path, query, slash).unwrap_or_default();
                 explanation.file = None;
             }
-            // The response is a listing or an archive, not the folder's page.
+            // The response is a listing or an archive, not the folder's `index.html`.
             (Target::Listing, Purpose::Requested) if names_format => {
                 explanation.rule = Rule::Format;
             }
-            // The response is a page of the file.
+            // The response is an HTML page that is made of the Markdown file, not the file itself.
             (Target::File(Rule::File, _), Purpose::Requested)
                 if parsed.is_ok_and(|path| is_markdown_page(self, path, query)) =>
             {
@@ -152,7 +154,8 @@ impl Mounts {
         explanation
     }
 
-    /// The entry for the requested path. If it is a listing, its folder must be readable, too.
+    /// The entry for the requested path. For a listing, this also checks that the folder can be
+    /// read.
     fn requested(&self, path: RequestPath<'_>, query: Option<&[u8]>) -> Arc<Entry> {
         let entry = match self.find(path.key()) {
             Some((mount, _)) if is_requested(self, path, query) => {
@@ -197,6 +200,8 @@ impl Mounts {
         (watched, failures)
     }
 
+    /// The explanation of the response that is made of `entry` for `purpose`, without the symbolic
+    /// links.
     fn explanation_of(
         &self,
         entry: &Entry,
@@ -238,7 +243,7 @@ impl Mounts {
 }
 
 impl Explanation {
-    /// The explanation of a response without a folder.
+    /// The explanation of a response that comes from no folder.
     fn of(status: Status, rule: Rule, fields: Fields) -> Self {
         Self {
             status,
@@ -305,6 +310,7 @@ struct WatchedStore {
 struct Failures(Mutex<Vec<(Vec<u8>, Absent)>>);
 
 impl Failures {
+    /// Records `name` if `result` is an error. Returns `result`.
     fn add<T>(&self, name: &[u8], result: Result<T, Absent>) -> Result<T, Absent> {
         if let Err(absent) = &result {
             lock(&self.0).push((name.to_vec(), *absent));

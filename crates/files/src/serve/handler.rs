@@ -21,8 +21,9 @@ use crate::request::view::RequestView;
 #[derive(Debug)]
 pub struct FileHandler {
     site: Site,
-    /// The request, while it waits for a job. Boxed, since few requests wait. Dropped by
-    /// [`FileHandler::drop`], whose check costs less than the call that Rust would make without it.
+    /// What the request waits for. Boxed, since few requests wait. `ManuallyDrop`, because
+    /// [`FileHandler::drop`] drops it: its inlined check costs less per request than the call that
+    /// the compiler would generate.
     pending: ManuallyDrop<Option<Box<Pending>>>,
 }
 
@@ -35,26 +36,31 @@ impl Drop for FileHandler {
     }
 }
 
+/// Not inlined, so that [`FileHandler::drop`] stays small.
 #[cold]
 fn drop_pending(_: Box<Pending>) {}
 
 /// What a request waits for.
 #[derive(Debug)]
 enum Pending {
-    /// A lookup, or compressing.
+    /// A lookup or a compression.
     Job(WaitingRequest),
+    /// A permit for an open file.
     File(WaitingForFile),
+    /// The job that reads a folder or a Markdown file.
     Listing(PendingListing),
+    /// Room for more content, or the job that makes it.
     ListingBody(ListingBody),
 }
 
+/// A request that waits for a lookup or a compression.
 #[derive(Debug)]
 struct WaitingRequest {
     awaited: AwaitedJob,
     /// When the request arrived.
     arrived: Time,
     request: OwnedRequest,
-    /// A permit for an open file, if the request has waited for one before.
+    /// The permit for an open file, if this request has waited for one.
     granted: Option<Permit>,
 }
 
@@ -75,12 +81,13 @@ impl Handlers for Site {
 }
 
 impl FileHandler {
+    /// Stores what the request waits for.
     fn wait(&mut self, pending: Pending) {
         *self.pending = Some(Box::new(pending));
     }
 
-    /// Answers a request that arrived at `arrived`, or makes it wait. `keep` copies the request if
-    /// it has to wait.
+    /// Returns the answer to a request that arrived at `arrived`. If the request has to wait,
+    /// stores what it waits for, with the copy of the request that `keep` makes.
     #[inline(always)] // Runs for each request.
     fn progress(
         &mut self,
@@ -110,7 +117,7 @@ impl FileHandler {
         }
     }
 
-    /// Answers with the result of a lookup, or of compressing.
+    /// Answers with the result of a lookup or a compression.
     fn on_job_result(
         &mut self,
         waiting: WaitingRequest,
@@ -138,7 +145,7 @@ impl FileHandler {
         self.progress_with_permit(progress, arrived, || request)
     }
 
-    /// Answers a request that has got a permit for an open file.
+    /// Answers a request after its wait for a permit for an open file.
     fn on_permit(
         &mut self,
         request: OwnedRequest,
@@ -152,7 +159,7 @@ impl FileHandler {
         self.progress_with_permit(progress, arrived, || request)
     }
 
-    /// As [`Self::progress`]. Drops the permit that the request had, if it isn't needed.
+    /// Like [`Self::progress`]. Then drops the permit of the request, if nothing has taken it.
     fn progress_with_permit(
         &mut self,
         progress: Progress<'_, '_>,
@@ -182,7 +189,8 @@ impl FileHandler {
                 let arrived = responder.now();
                 let http = request.view();
                 let view = RequestView::of(&http);
-                // No key: the entry is given, and an error page has a key of its own.
+                // The key is empty, because the entry is known. If an error page is looked up, it
+                // has its own key.
                 let progress =
                     self.site.respond(LookupRequest::requested(b"", view), &entry, responder);
                 self.progress(progress, arrived, || request)
@@ -192,7 +200,7 @@ impl FileHandler {
 }
 
 impl Handler for FileHandler {
-    #[inline(always)] // Each wire has a copy, which runs for most requests.
+    #[inline(always)] // Inlined once per wire, because it runs for most requests.
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.method() {
             Method::Get | Method::Head => {

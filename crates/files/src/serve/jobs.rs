@@ -20,13 +20,15 @@ use crate::store::traits::FRESH;
 /// takes a few system calls.
 const MAX_LOOKUPS_PER_TURN: u32 = 16;
 
-/// The progress of a request.
+/// The progress of a request: answered, or what it needs next.
 pub(crate) enum Progress<'r, 't> {
     Answered(Answer),
+    /// The request waits for this job.
     Waiting(AwaitedJob, Responder<'r, 't>),
-    /// A message with this ticket brings a permit for an open file.
+    /// The request waits for a permit for an open file, which comes as a message with this ticket.
     WaitingForFile(Ticket, Responder<'r, 't>),
-    /// A folder is to be listed or sent as an archive, or a Markdown file sent as a page.
+    /// The response is a listing or an archive of a folder, or a page of a Markdown file. Its job
+    /// is not started yet.
     Listing(Responder<'r, 't>),
 }
 
@@ -40,9 +42,10 @@ impl<'r, 't> From<Attempt<'r, 't>> for Progress<'r, 't> {
     }
 }
 
-/// What is looked up for a request.
+/// What is looked up for a request, and why.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LookupRequest<'a> {
+    /// The name, with its final slash if it has one (`RequestPath::key`). Results are cached by it.
     pub(super) key: &'a [u8],
     pub(super) purpose: Purpose,
     pub(super) view: RequestView<'a>,
@@ -62,11 +65,11 @@ pub(crate) struct AwaitedJob {
     purpose: Purpose,
     /// A lookup, a lookup that may read whole files ([`JobKind::ReadWhole`]), or compression.
     kind: JobKind,
-    /// Its name among the jobs in flight.
+    /// The name of the job among the jobs in flight.
     name: Box<[u8]>,
-    /// Whether another request had started it.
+    /// Whether another request started the job, and this one joined it.
     joined: bool,
-    /// Dropping it cancels the job, unless other requests wait.
+    /// Dropping it cancels the job, unless other requests wait for the same job.
     _waiter: Waiter,
 }
 
@@ -77,12 +80,14 @@ impl AwaitedJob {
 }
 
 impl Site {
-    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::ReadWhole`]. If there
-    /// are too many lookups, answers with the cached result, however old it is.
+    /// Makes the request wait for a lookup, which may read whole files if `kind` is
+    /// [`JobKind::ReadWhole`]. If the queue of lookups is full, answers with the cached result,
+    /// however old it is.
     ///
-    /// Most lookups take a few system calls, on threads that longer jobs don't use. If a lookup has
-    /// to read a whole file, it ends, and each client starts a long job of its own, so that no
-    /// client waits in the queue of another. `opened` is the file to be read, if it is open.
+    /// Most lookups take a few system calls, on threads that longer jobs don't use. A lookup that
+    /// would have to read a whole file ends without a result. Then each client that waits for it
+    /// starts a long job of its own, so that no client waits in the queue of another one. `opened`
+    /// is the file to be read, if it is open already.
     pub(super) fn look_up<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -118,7 +123,7 @@ impl Site {
                     }
                     Ok(entry) if charge.take(None) => completer.complete(&entry, charge.permit),
                     Ok(entry) => {
-                        // Closes the file before the waiting requests go on.
+                        // Close the file before the waiting requests continue.
                         drop(entry);
                         completer.no_permit();
                     }
@@ -134,7 +139,7 @@ impl Site {
         }
     }
 
-    /// Looks up on the event loop if the kernel has everything that the lookup needs in memory,
+    /// Does the lookup on the event loop if the kernel has everything that it needs in memory,
     /// otherwise on a thread.
     pub(super) fn look_up_here_or_wait<'r, 't>(
         &self,
@@ -153,7 +158,8 @@ impl Site {
                 self.respond(lookup, &entry, responder)
             }
             Err(Unfinished::NeedsFullRead(opened)) => {
-                // Without a permit, the job opens the file again.
+                // If the client gets no permit, the file is closed here, and the job opens it
+                // again.
                 let opened = opened.and_then(|opened| {
                     let (mount, _) = mounts.find(key)?;
                     let budgets = &mounts.get(mount).folder.budgets;
@@ -166,8 +172,8 @@ impl Site {
         }
     }
 
-    /// Whether the folder `key` has a page or is listed. False if that is unknown: no
-    /// earlier result is cached, and the event loop may not look it up or would block.
+    /// Whether the folder `key` has a page or is listed. Also false if that is unknown: no earlier
+    /// result is cached, and a lookup on the event loop is not allowed now or would block.
     pub(super) fn shows_something(&self, key: &[u8], now: Time) -> bool {
         let shows = |entry: &Arc<Entry>| matches!(entry.target, Target::File(..) | Target::Listing);
         let fresh = self.inner.cache.borrow_mut().get_fresh(key, now).map(Arc::clone);
@@ -185,8 +191,8 @@ impl Site {
         }
     }
 
-    /// Whether to try a lookup on the event loop: not too many in one turn, and not if a thread
-    /// does it already.
+    /// Whether to try a lookup on the event loop: the limit per turn is not reached, and no lookup
+    /// of the same key is in flight that this request may join.
     fn may_look_up_here(&self, key: &[u8], now: Time) -> bool {
         let (turn, count) = self.inner.lookups_of_turn.get();
         let count = if turn == now { count + 1 } else { 1 };
@@ -195,11 +201,12 @@ impl Site {
             && (self.looks_up_always(key) || !self.inner.in_flight.borrow().is_in_flight(key))
     }
 
-    /// Waits until a file is compressed. If that can't be started now, the file is sent
-    /// uncompressed.
+    /// Makes the request wait until the file of `entry` is compressed. If no compression can be
+    /// started now, sends the file uncompressed.
     ///
-    /// The first request waits, too: compressing usually takes less time than it saves when
-    /// sending, and a cache between server and client would keep an uncompressed response for long.
+    /// The first request for a file waits, too: compressing usually takes less time than it saves
+    /// when sending, and a cache between server and client would keep an uncompressed response for
+    /// long.
     pub(super) fn compress<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -218,8 +225,9 @@ impl Site {
         if !is_in_flight && !encoder.may_compress(file, coding, now) {
             return self.finish(lookup, entry, responder);
         }
-        // HEAD compresses nothing. With conditions, `finish` evaluates them with the ETag of the
-        // original. Without, length and ETag are left out: they are unknown before compressing.
+        // HEAD compresses nothing. If the request has conditions, `finish` evaluates them with the
+        // ETag of the original file. If it has none, the response omits Content-Length and ETag,
+        // which are unknown before the file is compressed.
         if view.is_head() {
             if purpose != Purpose::Requested || !view.is_unconditional() {
                 return self.finish(lookup, entry, responder);
@@ -243,8 +251,8 @@ impl Site {
         }
     }
 
-    /// Waits for the job with this name: one in flight, or the one that `make` returns. `None` if
-    /// too many jobs wait.
+    /// Makes the request wait for the job with this name: the one in flight, or the one that `make`
+    /// returns. `None` if too many jobs wait.
     fn wait(
         &self,
         LookupRequest { key, purpose, .. }: LookupRequest<'_>,
@@ -255,7 +263,7 @@ impl Site {
     ) -> Option<AwaitedJob> {
         let now = responder.now();
         let mut in_flight = self.inner.in_flight.borrow_mut();
-        // A lookup in flight may have read the file before this request arrived.
+        // Don't join a lookup in flight: it may have read the file before this request arrived.
         if kind != JobKind::Compress && self.looks_up_always(key) {
             in_flight.remove(&name);
         }
@@ -287,9 +295,9 @@ impl Site {
     }
 
     /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`]
-    /// before the request arrived (`arrived`), its result may be too old, and the name is looked up
-    /// again. A file that must be read for each request (volatile) is looked up again unless the
-    /// lookup started after the request arrived.
+    /// before the request arrived (`arrived`), its result may be too old, so the name is looked up
+    /// again. For a volatile file, which must be read for each request, that happens whenever the
+    /// lookup started before the request arrived.
     pub(crate) fn on_found<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -303,7 +311,8 @@ impl Site {
         self.remove_finished(&awaited.name);
         if awaited.kind == JobKind::Compress {
             self.inner.cache.borrow_mut().add_encoding(lookup.key, entry);
-            // Compressed or not: this request starts no second compression.
+            // Whether the file could be compressed or not, this request starts no second
+            // compression.
             return self.finish(lookup, entry, responder);
         }
         self.put(lookup.key, entry, started, responder.now());
@@ -316,7 +325,8 @@ impl Site {
         }
     }
 
-    /// Starts a lookup that may read whole files, since the awaited one would have to.
+    /// Starts a lookup that may read whole files, because the awaited lookup would have had to read
+    /// one.
     pub(crate) fn on_needs_full_read<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -327,8 +337,9 @@ impl Site {
         self.look_up(awaited.lookup(view), JobKind::ReadWhole, None, responder)
     }
 
-    /// The share of open files is spent: that of this client, or that of the client whose job this
-    /// request joined. Waits for a permit, if the request needs one, and then looks up again.
+    /// Called when a share of open files is spent: that of this client, or that of the client whose
+    /// job this request joined. Waits for a permit, if the request needs one; otherwise starts the
+    /// lookup again.
     pub(crate) fn on_no_permit<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -352,14 +363,14 @@ impl Site {
         view.request().version() == Version::Http2 && self.inner.granted.borrow().is_none()
     }
 
-    /// The budget for open files of the folder that has `key`.
+    /// The budget for open files of the folder that contains `key`.
     fn open_files(&self, key: &[u8]) -> Option<Arc<Budget>> {
         let (mount, _) = self.inner.mounts.find(key)?;
         Some(Arc::clone(&self.inner.mounts.get(mount).folder.budgets.open_files))
     }
 
     /// Answers when the job was refused: with the cached result, or a 503. A request that had
-    /// joined the job of another starts a job of its own.
+    /// joined another request's job starts a job of its own.
     pub(crate) fn on_refused<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -375,7 +386,8 @@ impl Site {
         }
     }
 
-    /// Answers when the job panicked: with the file uncompressed, or a 500.
+    /// Answers when the job panicked: with the uncompressed file if the job was a compression,
+    /// otherwise with a 500.
     pub(crate) fn on_panic<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -396,15 +408,16 @@ impl Site {
 
 /// Charges a client for the file that a job opens.
 struct Charge {
-    /// `None`: the file is not charged here.
+    /// `None` if this job charges the client for no file.
     budget: Option<Arc<Budget>>,
     client: Client,
+    /// The permit that was taken.
     permit: Option<Permit>,
 }
 
 impl Charge {
-    /// Takes a permit: that of the file that an earlier lookup opened, or another. Returns whether
-    /// the job may open the file, or keep it open.
+    /// Takes a permit: the one of the file that an earlier lookup opened, or a new one. Returns
+    /// whether the job may open the file, or keep it open.
     fn take(&mut self, opened: Option<&mut OpenedEarlier>) -> bool {
         let Self { budget: Some(budget), client, permit } = self else { return true };
         *permit = permit.take().or_else(|| opened?.take_permit());
@@ -413,7 +426,7 @@ impl Charge {
     }
 }
 
-/// Whether `found` holds open files that `known`, the earlier result, doesn't hold.
+/// Whether `found` holds open files that the earlier result `known` doesn't hold.
 fn is_new_file(found: &Arc<Entry>, known: Option<&Arc<Entry>>) -> bool {
     found.descriptors() > 0 && known.is_none_or(|known| !Arc::ptr_eq(found, known))
 }

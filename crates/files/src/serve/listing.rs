@@ -28,7 +28,7 @@ use crate::store::absent::Absent;
 use crate::tar::manifest::ArchiveError;
 use crate::tar::writer::ArchiveWriter;
 
-/// The name of the archive of the root.
+/// The name of an archive of the root folder, without `.tar`.
 const ROOT_ARCHIVE: &[u8] = b"files";
 
 /// A request that waits for the job that reads the folder or the Markdown file.
@@ -36,13 +36,15 @@ const ROOT_ARCHIVE: &[u8] = b"files";
 pub(crate) struct PendingListing {
     pub(crate) ticket: Ticket,
     request: OwnedRequest,
+    /// The index of the folder's mount in [`Mounts`].
     mount: usize,
     folder: Folder,
-    /// The group of its jobs: they may block together with the other jobs of this group.
+    /// The group of its jobs. Jobs of one group may block on the same thing, such as a file system.
     job_group: JobGroup,
     format: Format,
-    /// Whether the page of a file is requested.
+    /// Whether a page of a Markdown file is requested, not a listing of a folder.
     is_file: bool,
+    /// The name of an archive, without `.tar`.
     title: Box<[u8]>,
     /// The permit for the files that an archive keeps open.
     open_files: Option<Permit>,
@@ -50,21 +52,22 @@ pub(crate) struct PendingListing {
     _waiter: Waiter,
 }
 
-/// The result of the job.
+/// What follows from the result of the job.
 pub(crate) enum ListingAnswer<'r, 't> {
+    /// The answer, and the content that is still to be sent.
     Answered(Answer, Option<ListingBody>),
-    /// The folder of this mount can't be listed.
+    /// The folder can't be listed. The number is the index of its mount.
     Absent(usize, Absent, OwnedRequest, Responder<'r, 't>),
 }
 
-/// Whether the query names a format, and the path a folder that may be listed: then the response is
-/// a listing or an archive, even if the folder has an `index.html`.
+/// Whether the query names a format, and the path names a folder that may be listed. Then the
+/// response is a listing or an archive, even if the folder has an `index.html`.
 pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option<&[u8]>) -> bool {
     path.is_folder() && requested_format(mounts, path, query).is_some()
 }
 
-/// Whether the query asks for a page, and the path may be that of a Markdown file in a folder that
-/// may be listed: then the response is a page of this file, not the file.
+/// Whether the query asks for a page, and the path may name a Markdown file in a folder that may be
+/// listed. Then the response is a page made of this file, not the file.
 pub(crate) fn is_markdown_page(
     mounts: &Mounts,
     path: RequestPath<'_>,
@@ -87,7 +90,7 @@ fn requested_format(
 }
 
 impl PendingListing {
-    /// Starts the job that reads the folder or the file. Returns `None` if this sent an error.
+    /// Starts the job that reads the folder or the file. Returns `None` after it has sent an error.
     pub(crate) fn start(
         mounts: &Mounts,
         request: OwnedRequest,
@@ -277,7 +280,8 @@ impl PendingListing {
         ListingBody::archive(writer, files, self.job_group, charged).write(stream)
     }
 
-    /// The headers and the ranges of the response; or the answer, if this sent a 304, 412 or 416.
+    /// The headers and the ranges of the response. The error is the answer after a 304, 412 or 416
+    /// was sent. `noun` is what the text of such an error calls the content.
     fn evaluate<'r, 't>(
         &self,
         noun: &'static str,
@@ -300,8 +304,8 @@ impl PendingListing {
     }
 }
 
-/// Answers HEAD without reading the folder: headers that depend on its content are left out (RFC
-/// 9110, 9.3.2).
+/// Answers HEAD without reading the folder: the response omits headers that depend on the folder's
+/// content, which RFC 9110, 9.3.2 permits.
 pub(crate) fn answer_head(
     mounts: &Mounts,
     view: RequestView<'_>,
@@ -318,21 +322,22 @@ pub(crate) fn answer_head(
     }
 }
 
-/// The folder and format that a request names, or the Markdown file.
+/// The folder or Markdown file that a request names, and the format of the response.
 struct ListingTarget<'s> {
+    /// The index of the mount in [`Mounts`].
     mount: usize,
-    /// The folder or file in its mount.
+    /// The path of the folder or file within its mount.
     path: RequestPath<'s>,
     query: ListingQuery,
     format: Format,
-    /// The name of an archive of it.
+    /// The name of an archive of the folder, without `.tar`.
     title: Box<[u8]>,
-    /// The group of its jobs: they may block together with the other jobs of this group.
+    /// The group of its jobs. Jobs of one group may block on the same thing, such as a file system.
     job_group: JobGroup,
 }
 
 impl<'s> ListingTarget<'s> {
-    /// The error is a status and a text.
+    /// If the request is refused, returns the status and the text of the error response.
     fn of(
         mounts: &Mounts,
         view: RequestView<'s>,
@@ -355,7 +360,8 @@ impl<'s> ListingTarget<'s> {
     }
 }
 
-/// Answers with an error about the query or the format. An error page links to the folder itself.
+/// Answers with an error about the query or the format. If the error is sent as a page, it links to
+/// the requested folder without a query.
 fn send_error(
     status: Status,
     text: &str,

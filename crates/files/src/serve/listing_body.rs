@@ -20,16 +20,18 @@ pub(crate) const PIECE_SIZE: usize = 64 * 1024;
 /// The most files of an archive that are open at a time: the one that is being sent, and the next.
 pub(crate) const MAX_OPEN_FILES: usize = 2;
 
-/// A response whose head is written.
+/// The content that is left to send after the head of the response.
 #[derive(Debug)]
 pub(crate) enum ListingBody {
     /// The rest of a page.
     Page(Bytes),
+    /// The rest of a listing as JSON or text.
     Document(Box<Document>),
+    /// The rest of an archive.
     Archive(Box<ArchiveBody>),
 }
 
-/// Where an archive gets its files from, and the known digests of them.
+/// The store of an archive's files, and the known hashes of their contents.
 type ArchiveFiles = (Arc<dyn Store>, Arc<Digests>);
 
 /// An archive that is being sent.
@@ -47,16 +49,16 @@ pub(crate) struct ArchiveBody {
     open: Vec<Weak<dyn FileSource>>,
 }
 
-/// The next batch.
+/// The state of the next batch.
 #[derive(Debug)]
 enum BatchState {
     /// A job is making it.
     InProgress(Ticket, #[expect(dead_code, reason = "dropping it cancels the job")] Waiter),
-    /// It is made when there is room for it.
+    /// The writer makes it once the output has room for it.
     WaitingForRoom(ArchiveWriter),
 }
 
-/// The result of a job.
+/// The result of a job: the writer, and the batch that it made.
 type BatchResult = (ArchiveWriter, Result<Batch, ArchiveAborted>);
 
 impl ListingBody {
@@ -72,7 +74,7 @@ impl ListingBody {
         Self::Archive(Box::new(archive))
     }
 
-    /// Writes while there is room. Returns `None` for the body once all is written.
+    /// Writes while there is room. Returns `None` instead of the body once everything is written.
     pub(crate) fn write(self, mut stream: Stream<'_, '_>) -> (Answer, Option<Self>) {
         if !stream.has_content() {
             return (stream.end(), None);
@@ -140,7 +142,8 @@ impl ArchiveBody {
                     let result: BatchResult = (writer, batch);
                     promise.fulfill(Box::new(result));
                 });
-                // A refused job is dropped, and its promise abandoned.
+                // If the job is refused, it is dropped. That abandons its promise, so `on_batch`
+                // aborts.
                 drop(stream.spawn(job.in_group(self.job_group).cancel_with(cancel)));
                 self.next_batch = BatchState::InProgress(ticket, waiter);
                 (stream.later(), self)
@@ -171,8 +174,8 @@ impl ArchiveBody {
                 return (stream.abort(), None);
             }
         };
-        // The output holds the permit with the last file, which may be sent long after this is
-        // dropped.
+        // The output holds the permit together with the last file, because that file may be sent
+        // long after `self` is dropped.
         let permit = self.open_files.take_if(|_| batch.last);
         if let Some(file) = batch.file {
             stream.write_shared(Bytes::from(batch.bytes));

@@ -10,8 +10,9 @@ use crate::live::page::allowing_script;
 use crate::options::fields::with;
 use crate::options::folder_options::Options;
 
-/// The headers of a listing or archive. An archive is named `title`. `etag` is known once the
-/// folder was read. `is_live`: whether it is a page that reloads by a script.
+/// The headers of a listing or archive. The file name of an archive is made of `title`. `etag` is
+/// `None` for live pages, and while the folder has not been read. `is_live`: whether a script
+/// reloads the page when files change.
 pub(super) fn head(
     options: &Options,
     origin: Option<&[u8]>,
@@ -26,7 +27,7 @@ pub(super) fn head(
     if let Some(etag) = etag {
         not_modified = with(not_modified, "ETag", etag);
     }
-    // The same URL has several formats. A page is compressed.
+    // Accept selects the format, at the same URL. Pages may also be compressed.
     not_modified = match format {
         Format::Html if !options.codings.on_demand.is_empty() && !is_live => {
             with(not_modified, "Vary", "Accept, Accept-Encoding")

@@ -1,4 +1,5 @@
-//! The script of pages that reload after changes, and its WebSocket. No file can have their paths.
+//! The script of pages that reload after changes, and its WebSocket. No file is served at their
+//! paths, because these contain a hidden name.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ const MAX_MESSAGE: usize = 1024;
 /// The changes that the pages of a shard follow.
 pub(super) struct LivePages {
     pub(super) live: Arc<Live>,
+    /// The configuration of the WebSockets.
     sockets: Rc<Config>,
 }
 
@@ -40,8 +42,8 @@ impl LivePages {
         }
     }
 
-    /// Answers a request for the script or the WebSocket. Returns the responder if the path is
-    /// another one.
+    /// Answers a request for the script or the WebSocket. Returns the responder if the path names
+    /// neither.
     pub(super) fn answer<'r, 't>(
         &self,
         request: &Request<'_>,

@@ -30,34 +30,38 @@ static NO_CORS: Cors = Cors::none();
 
 /// The folders of one shard. Cheap to clone; clones share everything.
 ///
-/// Its owner has to call its methods of [`Timed`]. At its deadlines it closes cached files that
-/// were not requested for 5 to 6 s (without these calls they stay open until they are evicted), and
-/// logs how many requests failed, at most once a minute. Dropping the last clone logs those that
-/// were not logged yet.
+/// The code that owns a site has to call its methods of [`Timed`]. At its deadlines, the site
+/// closes cached files that were not requested for 5 to 6 s (without these calls they stay open
+/// until they are evicted), and logs how many requests failed, at most once a minute. Dropping the
+/// last clone logs the failures that were not logged yet.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,
 }
 
+/// What the clones of a [`Site`] share.
 pub(super) struct Inner {
     pub(super) mounts: Mounts,
     pub(super) cache: RefCell<LookupCache>,
     pub(super) in_flight: RefCell<InFlight>,
     /// A buffer for decoded paths, at most as long as a request line.
     pub(super) scratch: RefCell<Vec<u8>>,
+    /// The boundary between the parts of `multipart/byteranges`.
     pub(super) boundary: Boundary,
+    /// The field `Allow` with [`ALLOW`].
     pub(super) allow: Fields,
+    /// The field `Retry-After`, for 503.
     pub(super) retry: Fields,
     pub(super) error_fields: ErrorFields,
     /// The time of the current turn, and how many lookups the event loop did in it.
     pub(super) lookups_of_turn: Cell<(Time, u32)>,
     /// When to drop stale listings.
     pub(super) listings_deadline: Cell<Option<Time>>,
-    /// The permit for an open file that the current request has waited for.
+    /// The permit for an open file, while a request is answered that has waited for one.
     pub(super) granted: RefCell<Option<Permit>>,
     /// The budgets for paths outside all folders.
     pub(super) budgets: Arc<Budgets>,
-    /// The changes that pages follow.
+    /// The changes that pages follow, with `--live`.
     pub(super) live: Option<LivePages>,
     /// The budgets of the folders, without duplicates.
     folder_budgets: Vec<Arc<Budgets>>,
@@ -113,20 +117,23 @@ impl Site {
         Self { inner: Rc::new(inner) }
     }
 
-    /// A listing was read at `now`. Sets when stale listings are dropped, unless a time is set
-    /// already. A listing is stale after [`FRESH`], and dropped after as long again.
+    /// Called when a listing was read at `now`. Sets the time at which stale listings are dropped,
+    /// unless one is set already. A listing is stale after [`FRESH`], and is dropped after twice
+    /// that time.
     pub(super) fn set_listings_deadline(&self, now: Time) {
         if self.inner.listings_deadline.get().is_none() {
             self.inner.listings_deadline.set(Some(now + 2 * FRESH));
         }
     }
 
+    /// What a response made of `entry` needs from this site.
     pub(super) fn context(&self, entry: &Entry) -> ResponseContext<'_> {
         let Inner { boundary, retry, granted, .. } = &*self.inner;
         let budgets = self.budgets(entry);
         ResponseContext { cors: self.cors(entry.mount), boundary, budgets, retry, granted }
     }
 
+    /// The budgets of the folder that `entry` is from.
     pub(super) fn budgets(&self, entry: &Entry) -> &Budgets {
         let Inner { mounts, budgets, .. } = &*self.inner;
         entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets)
@@ -151,6 +158,7 @@ impl Site {
         mount.map_or(&NO_CORS, |mount| &self.inner.mounts.get(mount).folder.options.cors)
     }
 
+    /// The cached result for `key`, however old it is.
     pub(super) fn cached(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
         self.inner.cache.borrow_mut().get(key, now).map(|cached| Arc::clone(&cached.entry))
     }
@@ -167,6 +175,7 @@ impl Site {
         mounts.find(key).is_some_and(|(mount, _)| mounts.get(mount).folder.options.fresh)
     }
 
+    /// Removes the job with this name from the jobs in flight, because it has finished.
     pub(super) fn remove_finished(&self, name: &[u8]) {
         self.inner.in_flight.borrow_mut().remove_finished(name);
     }

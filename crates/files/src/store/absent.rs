@@ -11,12 +11,12 @@ use crate::naming::path::Refusal;
 pub enum Absent {
     /// It does not exist.
     Missing,
-    /// A folder without an `index.html`, which is not listed.
+    /// It is a folder without an `index.html`, and listing is off.
     NoIndex,
     /// Nothing is found, and the page of the single-page app, the folder's `index.html`, does not
     /// exist.
     NoFallback,
-    /// A file, but the path has a final slash.
+    /// It is a file, but the path has a final slash.
     NotAFolder,
     /// This process lacks this permission.
     Denied(Permission),
@@ -26,7 +26,7 @@ pub enum Absent {
     Hidden,
     /// A symbolic link leads to a name in the folder that does not exist.
     BrokenLink,
-    /// Symbolic links lead in circles, or there are too many.
+    /// Symbolic links lead in circles, or there are more than 40.
     Link,
     /// It is neither a file nor a folder.
     NotRegular(Special),
@@ -44,7 +44,7 @@ pub enum Absent {
     Forbidden(&'static str),
     /// The file system failed with this error number.
     Failed(i32),
-    /// No folder is mounted there.
+    /// No folder is mounted at the path.
     Unmounted,
     /// The path is refused; no file was looked up.
     Refused(Refusal),
@@ -140,13 +140,13 @@ pub(crate) const FORBIDDEN: &str = "is not permitted here (a seccomp sandbox?): 
      (Docker before 20.10 forbids calls that it does not know)";
 
 impl Absent {
-    /// Whether there is nothing at the name, so that the next rule applies.
+    /// Whether there is nothing at the name, so that the next lookup rule is tried.
     pub(crate) fn is_missing(self) -> bool {
         matches!(self, Self::Missing | Self::BrokenLink)
     }
 
-    /// Whether the server lacks a resource, or a system call is forbidden. Neither depends on the
-    /// name, so such a result is not cached.
+    /// Whether the server lacks a resource, or a system call is forbidden. Both are independent of
+    /// the name, so such a result is not cached.
     pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,

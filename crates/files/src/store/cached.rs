@@ -2,9 +2,9 @@
 //!
 //! `RESOLVE_CACHED` (Linux 5.12) makes `openat2` fail if it would have to read a folder.
 //! `RESOLVE_NO_XDEV` keeps names in the file system of the root, so that nothing is opened on
-//! another mount, which may hang. The root's own file system must not hang either: a thread has
-//! asked for its type ([`CachedLookups::record`]), and [`RootId`] shows that the root is still the
-//! same.
+//! another mount, which may hang. The root's own file system must not hang either. So a thread has
+//! to find out its type first ([`CachedLookups::record`]), and each lookup checks that the root is
+//! still the same ([`RootId`]).
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -34,23 +34,25 @@ const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_XDEV)
     .union(ResolveFlags::CACHED);
 
-/// How long lookups are left to threads after one that took longer than [`SLOW_READ`]: another
-/// process, such as a virus scanner, may have to allow each opening of a file (fanotify).
+/// After a lookup that took longer than [`SLOW_READ`], event loops leave lookups to threads for
+/// this time: another process, such as a virus scanner, may have to allow each opening of a file
+/// (fanotify).
 const PAUSE: Duration = Duration::from_secs(600);
 
-/// Makes an open file of a descriptor.
+/// Turns a descriptor into an open file.
 type MakeFile = fn(OwnedFd, Identity, Arc<Device>) -> Arc<dyn OpenFile>;
 
 /// Whether event loops may look names up beneath a root.
 #[derive(Debug, Default)]
 pub(super) struct CachedLookups(Mutex<State>);
 
+/// What is known about a root.
 #[derive(Clone, Debug, Default)]
 enum State {
     /// The type of the root's file system is not known.
     #[default]
     Unknown,
-    /// The root, and its device.
+    /// The identity of the root, and the device that contains it.
     Known(RootId, Arc<Device>),
     /// A lookup was slow. Event loops do none until this time of the monotonic clock.
     Slow(Duration),
@@ -59,7 +61,7 @@ enum State {
 }
 
 /// Identifies the folder at the path of the root. The numbers of devices, mounts and inodes are
-/// reused, so the time of birth is compared, too.
+/// reused, so the time of creation is compared, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RootId {
     device: u64,
@@ -71,14 +73,15 @@ struct RootId {
 impl RootId {
     fn of(root: BorrowedFd<'_>) -> Option<Self> {
         let wanted = StatxFlags::INO | StatxFlags::BTIME | StatxFlags::MNT_ID;
-        // A network file system answers from memory, too.
+        // `DONT_SYNC`: a network file system answers from memory, too, and doesn't ask its server.
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let stat = rustix::fs::statx(root, "", flags, wanted).ok()?;
         let StatxTimestamp { tv_sec, tv_nsec, .. } = stat.stx_btime;
         let has_born = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
         let (_, Identity { device, inode, .. }) = from_statx(&stat);
         let born = has_born.then_some((tv_sec, tv_nsec));
-        // File systems without a disk share the device numbers 0:1, 0:2 and so on.
+        // The kernel gives numbers with major 0 to file systems without a disk, and reuses them.
+        // They identify nothing without a time of creation.
         if born.is_none() && device >> 32 == 0 {
             return None;
         }
@@ -134,10 +137,12 @@ pub(super) struct CachedRoot<'a> {
     device: Arc<Device>,
     make_file: MakeFile,
     would_block: AtomicBool,
+    /// When the lookup began, by the monotonic clock.
     start: Duration,
 }
 
 impl CachedRoot<'_> {
+    /// Records that a call would block. Returns an error to end the lookup; a thread repeats it.
     fn block(&self) -> Absent {
         self.would_block.store(true, Ordering::Relaxed);
         Absent::Exhausted
@@ -147,13 +152,14 @@ impl CachedRoot<'_> {
 impl Store for CachedRoot<'_> {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let name = OsStr::from_bytes(if name.is_empty() { b"." } else { name });
-        // `NONBLOCK` in the flags: a file with a lease fails instead of waiting for its holder.
+        // `NONBLOCK` in the flags: if another process has a lease on the file, opening fails
+        // instead of waiting for that process.
         debug_assert!(READ_FLAGS.contains(OFlags::NONBLOCK));
         let file = match rustix::fs::openat2(&self.folder, name, READ_FLAGS, NO_MODE, RESOLVE) {
             Ok(file) => file,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Err(Absent::Missing),
-            // Not in memory, or it takes more system calls to say why: a link, a refused
-            // permission.
+            // The name is not in memory, or more system calls are needed to say why it can't be
+            // opened: a link, a missing permission.
             Err(_) => return Err(self.block()),
         };
         let stat = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
@@ -161,7 +167,7 @@ impl Store for CachedRoot<'_> {
             return Err(self.block());
         };
         match kind {
-            // A subvolume has another device, which may not be known.
+            // A subvolume has a device number of its own, and its type may not be known.
             _ if identity.device != self.device.number() => Err(self.block()),
             FileType::Directory => Ok(Opened::Folder),
             FileType::RegularFile if !self.device.has_closing_backlog() => {
@@ -193,8 +199,8 @@ impl Store for CachedRoot<'_> {
     }
 }
 
-/// Records how long the lookup took: a slow device is left to threads until it has recovered, and
-/// after a slow lookup, all lookups are left to threads for a while.
+/// Records how long the lookup took. A slow device is left to threads until it has recovered. After
+/// a slow lookup, all lookups beneath this root are left to threads for [`PAUSE`].
 impl Drop for CachedRoot<'_> {
     fn drop(&mut self) {
         let now = monotonic();

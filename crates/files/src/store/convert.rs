@@ -54,7 +54,7 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     }
 }
 
-/// The clock that the kernel sets the times of files from, which is the coarse one.
+/// The clock from which the kernel sets the times of files: `CLOCK_REALTIME_COARSE`.
 pub(crate) fn file_clock() -> Stamp {
     let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
     Stamp { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }

@@ -28,14 +28,14 @@ use tracing::debug;
 
 use crate::limits::lock::lock;
 
-/// A device becomes slow with a read that takes longer than this.
+/// A read that takes longer than this makes its device slow.
 pub(super) const SLOW_READ: Duration = Duration::from_millis(100);
-/// A slow device recovers with a read that takes less than this.
+/// A read that takes less than this shows that a slow device has recovered.
 const QUICK_READ: Duration = Duration::from_millis(10);
 /// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file
 /// frees its blocks.
 const MIN_SLOW_CLOSE: u64 = 64 * 1024 * 1024;
-/// The most files of one device that may wait to be closed. Beyond it, no file is opened there.
+/// The most files of one device that may wait to be closed. At this limit, no file is opened there.
 const MAX_WAITING_TO_CLOSE: usize = 256;
 /// The files of a device are divided into this many groups, so that a file that hangs doesn't block
 /// the threads for the other groups.
@@ -92,14 +92,17 @@ pub(crate) struct Device {
     number: u64,
     /// The type of the file system, as `fstatfs` returns it; 0 if that failed.
     file_system: u32,
+    /// How its files are sent while it is not slow.
     access: Access,
     /// Whether its reads are timed, because it may become slow.
     timed: bool,
+    /// Whether a read was slow, and none was quick since: see [`SLOW_READ`] and [`QUICK_READ`].
     slow: AtomicBool,
-    /// How many of its files are open. While there are any, its number is not reused.
+    /// How many of its files are open. While any is open, the number of the device is not reused.
     open_files: AtomicUsize,
+    /// How many of its files wait to be closed by a thread.
     closing: AtomicUsize,
-    /// Sends to the thread that closes files; set to `None` if that can't be started.
+    /// The channel to the thread that closes files; `None` if that thread can't be started.
     closer: OnceLock<Option<Sender<Closing>>>,
 }
 
@@ -150,24 +153,25 @@ impl Device {
         if self.timed && self.slow.load(Ordering::Relaxed) { Access::Thread } else { self.access }
     }
 
-    /// Whether a file that the kernel has in memory is opened there without waiting.
+    /// Whether opening a file that the kernel has in memory never waits on this device.
     pub(crate) fn opens_at_once(&self) -> bool {
         self.access() != Access::Thread && self.file_system != OVERLAY
     }
 
-    /// Where a job that reads the file with this inode may get stuck.
+    /// The group of the jobs that read the file with this inode: they may get stuck together.
     pub(crate) fn job_group(&self, inode: u64) -> JobGroup {
-        // The top bit distinguishes devices from served folders, whose numbers are small.
+        // Served folders have job groups, too, with small numbers. The top bit distinguishes
+        // devices.
         let root = 1 << 31 | (self.number >> 32 << 20 ^ self.number) as u32;
         JobGroup { root, part: (inode % PARTS) as u32 }
     }
 
-    /// Whether its reads are timed.
+    /// Whether reads of this device are timed.
     pub(crate) fn is_timed(&self) -> bool {
         self.timed
     }
 
-    /// Records how long the kernel took to send from it.
+    /// Records how long the kernel took to send from a file of this device.
     pub(crate) fn note_send(&self, took: Duration) {
         if took > SLOW_READ && !self.slow.swap(true, Ordering::Relaxed) {
             debug!(

@@ -52,8 +52,8 @@ impl Summary {
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] if `cancel` is cancelled: it is not cached, and nobody waits for it.
-    /// Else the errors of reading.
+    /// [`Absent::Exhausted`] if `cancel` is cancelled: no request waits for this result then, and
+    /// it is not cached. Otherwise the errors of reading.
     pub(crate) fn read(
         file: &dyn OpenFile,
         size: u64,
@@ -86,7 +86,8 @@ pub(crate) struct Digests {
 }
 
 impl Digests {
-    /// The known summary of the file with this identity, which must be settled.
+    /// The known summary of the file with this identity, which must be settled: see
+    /// [`Identity::is_settled`].
     pub(crate) fn get(&self, identity: &Identity) -> Option<Summary> {
         lock(&self.summaries).get(identity).copied()
     }

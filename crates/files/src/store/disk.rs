@@ -53,7 +53,7 @@ pub enum OpenError {
     NotServable(PathBuf),
     /// It is not a folder, and symbolic links can lead only into folders.
     NotAFolder(PathBuf),
-    /// A required system call is forbidden, probably by a sandbox. Its name.
+    /// The required system call with this name is forbidden, probably by a sandbox.
     Forbidden(&'static str),
     /// Anything else.
     Failed(PathBuf, io::Error),
@@ -105,8 +105,9 @@ impl Disk {
         }
     }
 
-    /// Also follows symbolic links into `folder`, which must exist now. The rules are those of the
-    /// served folder: nothing hidden (here, `.well-known` is hidden, too), and nothing special.
+    /// Also follows symbolic links into `folder`, which must exist now. The same rules apply there
+    /// as in the served folder: nothing hidden is served (here, `.well-known` is hidden, too), and
+    /// no pipes, sockets or devices.
     ///
     /// # Errors
     ///
@@ -179,7 +180,7 @@ impl Store for Disk {
     }
 }
 
-/// The root for one lookup: opened when it is first needed.
+/// The root for one lookup: opened when the lookup first needs it.
 #[derive(Debug)]
 struct Root<'d> {
     disk: &'d Disk,
@@ -188,6 +189,7 @@ struct Root<'d> {
 }
 
 impl Root<'_> {
+    /// The open root. The first call opens it.
     fn folder(&self) -> Result<&OwnedFd, Errno> {
         match self.folder.get() {
             Some(folder) => Ok(folder),
@@ -199,12 +201,12 @@ impl Root<'_> {
         }
     }
 
-    /// The folder, and those that its links may lead into.
+    /// The folder, and the folders that its links may lead into.
     fn roots(&self) -> Result<Roots<'_>, Errno> {
         Ok(Roots { folder: self.folder()?, linked: &self.linked })
     }
 
-    /// Whether the root's path leads to another folder by now: its link was switched.
+    /// Whether the root's path now leads to another folder, because its link was switched.
     fn is_switched(&self) -> bool {
         let id = |folder: BorrowedFd<'_>| {
             rustix::fs::fstat(folder).ok().map(|stat| (stat.st_dev, stat.st_ino))
@@ -213,7 +215,7 @@ impl Root<'_> {
         self.folder.get().is_some_and(|folder| now.is_some() && id(folder.as_fd()) != now)
     }
 
-    /// Opens the folder, or the single file.
+    /// Opens the root itself: the folder, or the single file.
     fn open_itself(&self) -> Result<OwnedFd, open::Error> {
         match &self.disk.single {
             Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ_FLAGS, open::NO_MODE)?),
@@ -260,15 +262,17 @@ impl Root<'_> {
 impl Store for Root<'_> {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let file = match self.open_fd(name) {
+            // Files in such a folder, such as an `index.html`, can be opened nevertheless.
             Err(Os(Errno::ACCESS)) if self.is_unreadable_folder(name) => return Ok(Opened::Folder),
             Err(Os(Errno::ACCESS | Errno::PERM)) => {
                 return Err(Absent::Denied(self.missing_permission(name)));
             }
-            // The errors for sockets and for missing devices.
+            // The errors of opening a socket, and a device without a driver.
             Err(Os(Errno::NXIO | Errno::NODEV)) => {
                 return Err(Absent::NotRegular(self.special_kind(name)));
             }
-            // An absolute link through the root's path leads to the new site.
+            // After a switch, an absolute link through the root's path leads to the new site, which
+            // is outside the folder of this lookup.
             Err(Os(Errno::XDEV)) if self.is_switched() => return Err(Absent::Changing),
             opened => opened.map_err(to_absent)?,
         };
@@ -323,7 +327,7 @@ impl Store for Root<'_> {
 /// An open file, with its identity when it was opened.
 #[derive(Debug)]
 struct DiskFile {
-    /// `None` once it is dropped.
+    /// `Some` until [`DiskFile::drop`].
     file: Option<OwnedFd>,
     identity: Identity,
     device: Arc<Device>,

@@ -2,13 +2,14 @@
 //!
 //! A file with the same identity has the same content: a write changes its times. But the file
 //! system's clock ticks only every few milliseconds, so two writes within one tick leave the same
-//! stamp. An identity is *settled* once the clock has passed the file's last change. Until then, a
+//! time. An identity is *settled* once the clock has passed the file's last change. Until then, a
 //! later content may have the same identity. In-place rewrites of equal length within the tick in
 //! which a response starts can't be detected.
 //!
-//! The reverse doesn't hold: `chmod`, `touch`, a rename and a new link change the identity and not
-//! the content, and a file that grows keeps what it had. Size and modification time say more about
-//! those cases, but less surely, since programs can set the time.
+//! A different identity can mean the same content: `chmod`, `touch`, a rename and a new link change
+//! the identity and not the content, and a file that grows keeps the content that it had. In these
+//! cases, size and modification time tell whether the content was kept, but less reliably, since
+//! programs can set the time.
 
 use twox_hash::XxHash3_128;
 
@@ -37,17 +38,18 @@ pub struct Identity {
 }
 
 impl Stamp {
-    /// Whether the clock has passed it, so that no later change has this time. `now` was read
-    /// before this stamp.
+    /// Whether the clock has passed this time, so that no later change can have it. `now` was read
+    /// from the clock before this time was read from the file.
     fn is_past(self, now: Self) -> bool {
-        // A time without a fraction: the file system may store times in steps of two seconds.
+        // A time without a fraction may come from a file system that stores times in steps of two
+        // seconds (FAT).
         let tick = if self.nanos == 0 { 2 } else { 0 };
         Self { secs: self.secs.saturating_add(tick), ..self } < now
     }
 }
 
 impl Identity {
-    /// Whether any later change will change the identity. `now` was read before the identity.
+    /// Whether any later change will change the identity. `now` was read before the identity was.
     #[must_use]
     pub fn is_settled(&self, now: Stamp) -> bool {
         self.changed.is_past(now)
@@ -74,8 +76,8 @@ impl Identity {
         has_grown || (self.size, self.modified) == (later.size, later.modified)
     }
 
-    /// An ETag, quotes included, made of size and modification time: the same on every shard, after
-    /// a restart, for a copy that keeps the time, and after a change of metadata only. A salt
+    /// An ETag, quotes included, made of size and modification time. It is the same on every shard,
+    /// after a restart, for a copy that keeps the time, and after a change of metadata only. A salt
     /// distinguishes contents whose modification time is not settled.
     #[must_use]
     pub fn etag(&self, salt: u64) -> String {

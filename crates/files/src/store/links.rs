@@ -1,11 +1,11 @@
 //! Opens names inside a folder. A name may be a symbolic link, or contain links.
 //!
-//! [`Roots::open`] opens a name without following links. Only if there is one (`ELOOP`),
-//! [`Roots::follow`] walks along the name as the system would, with absolute links and links that
-//! lead out of the folder and back in. Where the walk arrives in the folder again, the folder is
-//! recognised by its device and inode, whichever path leads to it. The result is a name
-//! beneath the folder, or beneath another folder that links may lead into. It has no links, is
-//! checked, and is then opened without following links. So even if links change meanwhile, the
+//! [`Roots::open`] opens a name without following links. Only if the name contains one (`ELOOP`),
+//! [`Roots::follow`] walks along the name as the kernel would, through absolute links and links
+//! that lead out of the folder and back in. Where the walk arrives in the folder again, the folder
+//! is recognised by its device and inode, whichever path leads to it. The result is a name beneath
+//! the folder, or beneath another folder that links may lead into. This name contains no links and
+//! is checked; then it is opened without following links. So even if links change meanwhile, the
 //! opened file is beneath a root and not hidden.
 //!
 //! Nothing discloses what exists outside the roots: if a lookup fails there, the error says only
@@ -61,7 +61,7 @@ type FileId = (u64, u64);
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
     root: usize,
-    /// `.` for the root itself. Not hidden.
+    /// The name relative to the root, `.` for the root itself. Never a hidden name.
     name: Vec<u8>,
 }
 
@@ -81,7 +81,7 @@ impl<'d> LinkedFolders<'d> {
                     opened.push(LinkedFolder { path: path.clone(), file, id: id_of(&stat) });
                 }
                 Err(error) if is_transient(error) => return Err(error),
-                // It is not there now, so no link leads into it.
+                // The folder is not there now, so no link leads into it.
                 Err(_) => {}
             }
         }
@@ -127,7 +127,7 @@ impl Roots<'_> {
     /// The links on the way to `name`, and where they lead.
     pub(crate) fn explain(self, name: &[u8]) -> Followed {
         let mut walk = Walk::new(self, 0);
-        // Where a walk fails, it ends.
+        // If the walk fails, its position is the folder in which it failed.
         let _ = walk.along(name);
         let end = walk.position().map(|(root, name)| self.shown(root, name));
         Followed { links: walk.links, end }
@@ -152,7 +152,7 @@ impl Roots<'_> {
         }
     }
 
-    /// The index of the root that this folder is, if it is one.
+    /// The index of the root that has these metadata, if one has.
     fn find(&self, stat: &Stat) -> Result<Option<usize>, Errno> {
         let id = id_of(stat);
         if id_of(&rustix::fs::fstat(self.folder)?) == id {
@@ -167,24 +167,26 @@ impl Roots<'_> {
 struct Walk<'a> {
     roots: Roots<'a>,
     base: Base,
-    /// Where the walk is now: without links, and relative to the base.
+    /// The position of the walk: a name without links, relative to the base.
     name: Vec<u8>,
     /// The open folder with that name; `None` for the base.
     folder: Option<OwnedFd>,
-    /// The roots that `name` is in: their indices, and how many of its bytes lead to each. The
-    /// innermost is last. Empty outside.
+    /// The roots that contain the position: for each, its index, and the length of the prefix of
+    /// `name` that leads to it. The innermost root is last. Empty outside the roots.
     roots_above: Vec<(usize, usize)>,
-    /// How many bytes at the start of `name` lead to a folder above a root where the walk was.
+    /// The length of the prefix of `name` that is a folder above a root, if the walk has left that
+    /// root by `..`. Since this folder is known to exist, a further `..` discloses nothing.
     known_above: usize,
     /// How many links were followed.
     followed: usize,
-    /// Those of them that are in a root.
+    /// The followed links that are in a root.
     links: Vec<Link>,
 }
 
-/// The folder that a walk started from, or last entered: by an absolute link, or by `..` from a
-/// folder in it.
+/// The folder to which the name of a walk is relative: the root where the walk began, `/` after an
+/// absolute link, or the parent of the former base after `..`.
 enum Base {
+    /// The root with this index.
     Root(usize),
     Outside(OwnedFd),
 }
@@ -206,10 +208,11 @@ impl<'a> Walk<'a> {
     /// Walks along `name`, and follows each link.
     fn along(&mut self, name: &[u8]) -> Result<(), Error> {
         let mut rest = name.to_vec();
-        // How many bytes at the end of `rest` were requested. The others are from links.
+        // How many bytes at the end of `rest` are from the requested name. The others are from
+        // links.
         let mut requested = rest.len();
-        // How many were requested or are from links in the roots. The others are from links
-        // outside, whose owners know what is there.
+        // How many bytes at the end of `rest` are from the requested name or from links in the
+        // roots. The others are from links outside, whose owners know which folders exist there.
         let mut from_roots = rest.len();
         let mut segments = 0;
         while !rest.is_empty() {
@@ -227,7 +230,8 @@ impl<'a> Walk<'a> {
                 _ => self.down(segment, slash.is_some()),
             };
             let target = target.map_err(|error| match error {
-                // The link leads to a file, and the request goes on as if it were a folder.
+                // A link leads to a file, and the requested name continues as if that were a
+                // folder. So the name is missing, but the link isn't broken.
                 Errno::NOTDIR if after.len() == requested => self.failed(segment, false, error),
                 error => self.failed(segment, is_from_link, error),
             })?;
@@ -257,7 +261,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The target, where the walk has ended.
+    /// The target of the walk, after its last step.
     fn end(self) -> Result<Target, Error> {
         match self.position() {
             None => Err(Error::Os(Errno::XDEV)),
@@ -286,7 +290,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Goes to `folder`, of which only the descriptor is known.
+    /// Moves to `folder`, whose path is not known, and makes it the base.
     fn enter(&mut self, folder: OwnedFd) -> Result<(), Errno> {
         let root = self.roots.find(&rustix::fs::fstat(&folder)?)?;
         self.base = root.map_or(Base::Outside(folder), Base::Root);
@@ -297,7 +301,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Goes to the folder above.
+    /// Moves to the parent folder.
     fn up(&mut self) -> Result<(), Errno> {
         if self.name.is_empty() {
             let above = rustix::fs::openat(self.base()?, "..", FOLDER_FLAGS, NO_MODE)?;
@@ -310,7 +314,8 @@ impl<'a> Walk<'a> {
         self.known_above = self.known_above.min(above);
         self.name.truncate(above);
         self.roots_above.retain(|(_, len)| *len <= above);
-        // Not by `..`: if the folder was moved meanwhile, that is another folder.
+        // Don't open `..` of the current folder: if that was moved meanwhile, its parent is another
+        // folder.
         self.folder = match &self.name[..] {
             [] => None,
             name => {
@@ -323,7 +328,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Goes to `segment` in this folder. If it is a link, stays and returns its target.
+    /// Moves to `segment` in this folder. If it is a link, stays and returns the link's target. If
+    /// `is_folder`, anything but a folder or a link is an error.
     fn down(&mut self, segment: &[u8], is_folder: bool) -> Result<Option<Vec<u8>>, Errno> {
         let folder =
             self.folder.as_ref().map_or_else(|| self.base(), |folder| Ok(folder.as_fd()))?;
@@ -337,6 +343,7 @@ impl<'a> Walk<'a> {
             FileType::Directory => {
                 self.name = path::beneath(&self.name, segment);
                 self.folder = Some(opened);
+                // Inside the only root, there can be no other root.
                 let may_be_root =
                     self.roots_above.is_empty() || !self.roots.linked.paths.is_empty();
                 if may_be_root && let Some(root) = self.roots.find(&stat)? {
@@ -362,11 +369,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The error when the walk can't go on to `segment`.
+    /// The error to return if the walk fails at `segment` with `error`. It discloses nothing about
+    /// names that are hidden or outside the roots.
     fn failed(&self, segment: &[u8], is_from_link: bool, error: Errno) -> Error {
         match (self.position(), error) {
             (_, error) if is_transient(error) => Error::Os(error),
             (None, _) => Error::Os(Errno::XDEV),
+            // The root's own `..` leads out of it.
             _ if segment == b".." && self.name.is_empty() => Error::Os(Errno::XDEV),
             // The error would disclose whether something exists beneath a hidden name.
             (Some((root, folder)), _)
@@ -382,8 +391,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a name in the root with this index is hidden: it starts with a dot, and is not
-/// `.well-known` in the served folder.
+/// Whether a name in the root with this index is hidden: one of its segments begins with a dot.
+/// Exception: `.well-known` at the top of the served folder.
 fn is_hidden(root: usize, name: &[u8]) -> bool {
     match root {
         0 => path::is_hidden(name),
@@ -391,7 +400,7 @@ fn is_hidden(root: usize, name: &[u8]) -> bool {
     }
 }
 
-/// Whether an error doesn't depend on the name.
+/// Whether an error is independent of the name, and may be gone the next time.
 fn is_transient(error: Errno) -> bool {
     matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
 }

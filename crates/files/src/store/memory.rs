@@ -18,7 +18,7 @@ use super::traits::{Child, Kind, OpenFile, Opened, Store};
 use crate::limits::lock::lock;
 use crate::naming::path;
 
-/// Files in memory. Clones are the same store.
+/// Files in memory. Clones share the same files.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
@@ -62,7 +62,7 @@ impl Memory {
         memory
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward by this number of nanoseconds.
     pub fn pass(&self, nanos: u64) {
         let now = &mut self.lock().now;
         let nanos = u64::from(now.nanos) + nanos;
@@ -114,8 +114,7 @@ impl Memory {
         self.change(name, |file, _| file.identity.size = size);
     }
 
-    /// Changes the content of a file and nothing of its identity, as files in `/proc` and `/sys`
-    /// do.
+    /// Changes the content of a file, but not its identity, as files in `/proc` and `/sys` do.
     pub fn set_content(&self, name: &str, content: impl Into<Vec<u8>>) {
         self.change(name, |file, _| file.content = content.into());
     }
@@ -143,9 +142,9 @@ impl Memory {
         }
     }
 
-    /// From now on, opening `name` has this fault; with `None`, no longer. A fault for which a disk
-    /// would not list the name, such as a link that leads out of the folder, also removes it from
-    /// listings.
+    /// Injects a fault into each later opening of `name`; `None` removes it. A fault for which a
+    /// disk would not list the name, such as a link that leads out of the folder, also removes the
+    /// name from listings.
     pub fn fail(&self, name: &str, fault: Option<InjectedFault>) {
         let faults = &mut self.lock().faults;
         match fault {
@@ -262,7 +261,7 @@ impl Store for Memory {
                 Some(InjectedFault::Absent(absent)) => Some(*absent),
                 _ => None,
             };
-            // As on disk: bad links and special files are left out, an unreadable file is listed,
+            // Like a disk: bad links and special files are left out, an unreadable file is listed,
             // and other faults show only when the name is opened.
             let omission = match fault {
                 _ if !path::is_requestable(name, child) => Some(Omission::of_name(child)),

@@ -1,13 +1,13 @@
 //! Stores: sources of files. Jobs call them on threads, since they may block.
 //!
-//! - `traits`: what a store is, and an open file of it.
+//! - `traits`: the traits of stores and of their open files.
 //! - `absent`: why nothing is served for a name.
 //! - `omitted`: what a listing leaves out, and why.
 //! - `identity`: whether a file still has the same content.
 //! - `digest`: hashes of contents.
-//! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `links`
-//!   (symbolic links in them), `scan` (the entries of a folder), `device` (whether reading or
-//!   closing may block) and `convert` (from types of the kernel to ours).
+//! - `disk`: a folder on disk. It uses `open` (opens names inside the folder, and nowhere else),
+//!   `links` (follows symbolic links in names), `scan` (lists the entries of a folder), `device`
+//!   (whether reading or closing may block) and `convert` (from types of the kernel to ours).
 //! - `cached`: lookups on an event loop, if the kernel has the names in memory.
 //! - `memory`: a store in memory, for tests and examples (feature `memory`).
 

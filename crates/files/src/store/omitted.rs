@@ -19,8 +19,9 @@ pub enum Omission {
     TooLong,
     /// A symbolic link to a folder. Only archives leave it out, since it could lead in circles.
     FolderLink,
-    /// The kernel makes it when it is read, as in `/proc` and `/sys`, so its size is unknown
-    /// before. Only archives leave it out, since sizes come first in them.
+    /// The kernel makes the content when it is read, as in `/proc` and `/sys`, so the size is
+    /// unknown before. Only archives leave such a file out, because they state a file's size before
+    /// its content.
     Unsized,
 }
 
@@ -53,7 +54,7 @@ impl Omission {
         }
     }
 
-    /// The name for programs.
+    /// The stable name of this reason, for programs.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -67,7 +68,7 @@ impl Omission {
         }
     }
 
-    /// The words for people: singular and plural.
+    /// The words for this reason, for people: singular and plural.
     const fn words(self) -> [&'static str; 2] {
         match self {
             Self::Unreadable => ["unreadable", "unreadable"],

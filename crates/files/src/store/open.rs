@@ -16,18 +16,18 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-/// To read a file. A pipe without a writer doesn't block, and a terminal doesn't become the
-/// process's own.
+/// Flags to open a file for reading. Opening a pipe without a writer doesn't block, and a terminal
+/// doesn't become the controlling terminal of this process.
 pub(crate) const READ_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 
-/// No file is ever created.
+/// The mode of created files: empty, because no file is ever created.
 pub(crate) const NO_MODE: Mode = Mode::empty();
 
-/// To look at a file without permission to read it.
+/// Flags to open a file only to look at its metadata, which needs no permission to read it.
 pub(crate) const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-/// To pass through a folder, which needs no permission to list it.
+/// Flags to open a folder only to pass through it, which needs no permission to list it.
 pub(crate) const FOLDER_FLAGS: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -69,14 +69,14 @@ pub(crate) fn root_itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
     }
 }
 
-/// Why `openat2` failed.
+/// Converts an error of `openat2`: finds out whether `EPERM` comes from a sandbox.
 pub(crate) fn openat2_error(error: Errno) -> Error {
     detect_sandbox(error, || {
         rustix::fs::openat2(CWD, "/", PATH_FLAGS, NO_MODE, ResolveFlags::empty()).map(drop)
     })
 }
 
-/// Why `openat2` failed. `elsewhere` calls it where only a sandbox returns `EPERM`.
+/// Like [`openat2_error`]. `elsewhere` calls `openat2` where only a sandbox returns `EPERM`.
 fn detect_sandbox(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error {
     match error {
         Errno::PERM if elsewhere() == Err(Errno::PERM) => Error::Forbidden("openat2"),
@@ -109,7 +109,7 @@ fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     Err(last)
 }
 
-/// As [`without_links`], for kernels without `openat2`.
+/// Like [`without_links`], for kernels without `openat2`.
 pub(crate) fn without_openat2(
     root: BorrowedFd<'_>,
     name: &OsStr,
@@ -128,6 +128,8 @@ pub(crate) fn without_openat2(
         let flags = if segments.peek().is_some() { FOLDER_FLAGS } else { flags };
         let folder = at.as_ref().map_or(root, AsFd::as_fd);
         let opened = rustix::fs::openat(folder, segment, flags | OFlags::NOFOLLOW, NO_MODE);
+        // `O_PATH` opens the link itself, and `O_DIRECTORY` fails with `ENOTDIR`. If neither is
+        // set, the kernel has returned `ELOOP`.
         let opens_link = match &opened {
             Ok(_) => flags.contains(OFlags::PATH),
             Err(error) => *error == Errno::NOTDIR,

@@ -42,7 +42,7 @@ pub(crate) fn folder(
             Err(Unlisted::Failed(absent)) => return Err(absent),
         };
         let (_, identity) = from_statx(&stat);
-        // The system call, which follows links, is only needed if the mode doesn't allow everybody.
+        // The system call, which follows links, is only needed if not everybody may read.
         let readable = stat.stx_mode & OTHERS_READ != 0
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
         let is_symlink = target.is_some();
@@ -58,12 +58,13 @@ pub(crate) fn folder(
 enum Unlisted {
     /// It is left out, and counted with this reason; `None` if it is hidden or gone.
     Omitted(Option<Omission>),
-    /// The server lacks a resource, or a sandbox forbids a system call: that is no reason to leave
-    /// a name out.
+    /// The server lacks a resource, or a sandbox forbids a system call. Then the listing fails,
+    /// instead of leaving the name out.
     Failed(Absent),
 }
 
 impl Unlisted {
+    /// Why an entry is not listed whose lookup fails with `absent`.
     fn of(absent: Absent) -> Self {
         match absent {
             absent if absent.is_transient() => Self::Failed(absent),
@@ -71,7 +72,7 @@ impl Unlisted {
         }
     }
 
-    /// The same for the target of a link: if there is none, the link is broken.
+    /// Like [`Unlisted::of`], for the target of a link. If there is no target, the link is broken.
     fn of_target(error: impl Into<open::Error>) -> Self {
         match to_absent(error) {
             Absent::Missing => Self::Omitted(Some(Omission::Broken)),
@@ -80,8 +81,8 @@ impl Unlisted {
     }
 }
 
-/// The status and kind of the entry `child` of the open `folder`, whose name is `name`. If `child`
-/// is a link, they are those of its target, which is returned as well, opened.
+/// The metadata and kind of the entry `child` of the open `folder`, whose name is `name`. If
+/// `child` is a link, they are those of its target, and the opened target is returned, too.
 fn look_up(
     roots: Roots<'_>,
     folder: &OwnedFd,

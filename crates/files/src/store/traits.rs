@@ -18,7 +18,7 @@ use super::omitted::Omitted;
 /// How long the result of a lookup is used. A change is visible to requests after this time.
 pub const FRESH: Duration = Duration::from_secs(1);
 
-/// Files by their names.
+/// A source of files, which are found by name.
 pub trait Store: Send + Sync + fmt::Debug {
     /// Opens a file or folder. `name` is one that [`crate::RequestPath`] allows, without a final
     /// slash; the empty name is the root.
@@ -50,7 +50,7 @@ pub trait Store: Send + Sync + fmt::Debug {
         Followed::default()
     }
 
-    /// The time of the clock that sets the times of files.
+    /// The current time of the clock from which the times of files are set.
     fn now(&self) -> Stamp;
 
     /// The name of the root, if it is a file and not a folder.
@@ -61,21 +61,21 @@ pub trait Store: Send + Sync + fmt::Debug {
         None
     }
 
-    /// The same store for one lookup of several names: it may open its root once for all of them.
-    /// Default: `None`, the store itself is used.
+    /// This store for one lookup of several names: it may open its root once for all of them.
+    /// Default: `None`; then the lookup uses the store itself.
     fn for_lookup(&self) -> Option<Box<dyn Store + '_>> {
         None
     }
 
-    /// The same store for one lookup on an event loop, where nothing may block: a call that would
-    /// block fails, and [`Store::would_block`] returns true from then on. Default: `None`, lookups
-    /// run on threads.
+    /// This store for one lookup on an event loop, where nothing may block: a call that would block
+    /// fails, and [`Store::would_block`] returns true from then on. Default: `None`; then the
+    /// lookup runs on a thread.
     fn for_event_loop(&self) -> Option<Box<dyn Store + '_>> {
         None
     }
 
-    /// Whether a call failed because it would have blocked. The lookup must be done on a thread
-    /// then, whatever its result is. Default: `false`.
+    /// Whether a call of this store failed because it would have blocked. Then the lookup must be
+    /// repeated on a thread, whatever its result was. Default: `false`.
     fn would_block(&self) -> bool {
         false
     }
@@ -90,20 +90,21 @@ pub enum Opened {
     File(Arc<dyn OpenFile>, Identity),
 }
 
-/// Where a name leads.
+/// The result of following the symbolic links in a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
     /// The symbolic links in the folder that were followed, in order.
     pub links: Vec<Link>,
-    /// The name without links: relative to the folder, or absolute in another one. If it can't be
-    /// followed to its end, the folder where that failed. `None` if that is outside the roots.
+    /// The name without links: relative to the folder, or absolute if it is in another folder. If
+    /// the name can't be followed to its end, the folder where that failed. `None` if the end is
+    /// outside the roots.
     pub end: Option<PathBuf>,
 }
 
 /// A symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its name: relative to the folder, or absolute in another one.
+    /// The name of the link: relative to the folder, or absolute if it is in another folder.
     pub name: PathBuf,
     /// Its target, as it is written in the link.
     pub target: PathBuf,
@@ -118,9 +119,9 @@ pub struct Child<'a> {
     pub kind: Kind,
     /// Whether the name is a symbolic link.
     pub is_symlink: bool,
-    /// Whether this process may read it, as far as is known without opening it.
+    /// Whether this process may read the entry, as far as that is known without opening it.
     pub readable: bool,
-    /// Whether its file system says how long its files are, which `/proc` and `/sys` don't.
+    /// Whether its file system states the sizes of files. `/proc` and `/sys` don't.
     pub is_sized: bool,
     /// The identity of what the name leads to.
     pub identity: Identity,
@@ -135,17 +136,17 @@ pub enum Kind {
     File,
 }
 
-/// An open file. A response sends it through a `FileVersion`, which checks what was promised, so
-/// stores don't implement [`FileSource::check`].
+/// An open file. A response sends it through a `FileVersion`, which checks that the file still has
+/// the promised content. So stores don't implement [`FileSource::check`].
 pub trait OpenFile: FileSource {
     /// Its identity now.
     ///
     /// # Errors
     ///
-    /// As [`Store::open`].
+    /// The same as those of [`Store::open`].
     fn identity(&self) -> Result<Identity, Absent>;
 
-    /// As [`FileSource::read_at`], but fails with `WouldBlock` if that would wait for a disk.
+    /// Like [`FileSource::read_at`], but fails with `WouldBlock` instead of waiting for a disk.
     /// Default: `read_at`, for stores that never wait for a disk.
     ///
     /// # Errors
@@ -157,7 +158,8 @@ pub trait OpenFile: FileSource {
 }
 
 impl dyn OpenFile + '_ {
-    /// Fills `buffer` from `offset` on. Returns the number of bytes, less at the end of the file.
+    /// Fills `buffer` from `offset` on. Returns the number of bytes, which is less than the
+    /// buffer's length only at the end of the file.
     pub(crate) fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Absent> {
         fill(buffer, |at, rest| self.read_at(offset + at, rest))
             .map_err(|error| Absent::Failed(error.raw_os_error().unwrap_or(0)))

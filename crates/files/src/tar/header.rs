@@ -88,6 +88,7 @@ impl Entry<'_> {
         len
     }
 
+    /// The pax records that the entry needs; empty if it needs no pax header.
     fn records(&self) -> Vec<u8> {
         let mut records = Vec::new();
         self.each_record(|key, value| {
@@ -99,6 +100,7 @@ impl Entry<'_> {
         records
     }
 
+    /// Calls `each` with the key and the value of each pax record that the entry needs.
     fn each_record(&self, mut each: impl FnMut(&[u8], &[u8])) {
         let is_utf8 = std::str::from_utf8(self.name).is_ok();
         // pax names are UTF-8, so a short name that is not UTF-8 is only in the ustar header.

@@ -72,8 +72,10 @@ pub(crate) struct Manifest {
     pub(crate) etag: String,
     /// Whether every later change of a file will change the file's identity.
     settled: bool,
-    /// The content of the last item, which says what the archive leaves out. `None` if it has all.
+    /// The content of the last item, which says what the archive leaves out. `None` if nothing is
+    /// left out.
     note: Option<Box<[u8]>>,
+    /// The permit for the memory of this manifest.
     _held: Permit,
 }
 
@@ -82,6 +84,7 @@ pub(crate) struct Manifest {
 struct Item {
     /// Where its name starts in `names`. The name of a folder ends with a slash.
     start: u32,
+    /// The length of its name, in bytes.
     len: u16,
     kind: Kind,
     /// The position of its tar header in the archive.
@@ -89,12 +92,13 @@ struct Item {
     identity: Identity,
 }
 
+/// The memory of these vectors, in bytes.
 fn weight(names: &Vec<u8>, items: &Vec<Item>) -> usize {
     names.capacity() + items.capacity() * size_of::<Item>()
 }
 
 impl Manifest {
-    /// The memory that it holds, in bytes; `None` if it must not be cached.
+    /// The memory that the manifest holds, in bytes; `None` if it must not be cached.
     pub(crate) fn weight(&self) -> Option<usize> {
         self.settled.then(|| self.memory())
     }
@@ -103,8 +107,8 @@ impl Manifest {
     /// archive.
     ///
     /// Skips entries that can't be requested by name or that this process may not read, files whose
-    /// size is unknown, and links to folders, which could lead in circles. They are counted in a
-    /// file at the end ([`NOTE_NAME`]); hidden names are not.
+    /// size is unknown, and links to folders, which could lead in circles. These are counted in a
+    /// file at the end ([`NOTE_NAME`]). Hidden names are skipped, too, and not counted.
     ///
     /// # Errors
     ///
@@ -201,7 +205,8 @@ impl Manifest {
         self.items.partition_point(|item| item.at <= position).saturating_sub(1)
     }
 
-    /// The position of an entry. For the index after the last one: that of the archive's end.
+    /// The position of the entry with this index. For the index after the last entry, the position
+    /// of the archive's end.
     pub(crate) fn start(&self, index: usize) -> u64 {
         self.items.get(index).map_or(self.len - END_LEN, |item| item.at)
     }
@@ -220,7 +225,7 @@ impl Manifest {
         each(&Entry { name: &name, kind, size, modified: identity.modified.secs })
     }
 
-    /// The content of an item that is not a file of the store.
+    /// The content of the note, if `index` is the note's. It is not a file of the store.
     pub(crate) fn note(&self, index: usize) -> Option<&[u8]> {
         self.note.as_deref().filter(|_| index + 1 == self.items.len())
     }
@@ -231,7 +236,8 @@ impl Manifest {
     }
 }
 
-/// Adds an item that says what is left out, and returns its content. `None` if nothing is.
+/// Adds an item, the note, that says what is left out. Returns its content; `None` if nothing is
+/// left out.
 fn add_note(
     omitted: Omitted,
     names: &mut Vec<u8>,
@@ -250,7 +256,7 @@ fn add_note(
     // Each item takes at most one of these names, and there are more names than items.
     let note_name = free.expect("one name is free");
     let text = format!("Not in this archive: {omitted}.\n").into_bytes();
-    // The same files yield the same time, so that the archive is the same.
+    // The time of the newest item, so that the same files yield the same archive.
     let modified = items.iter().map(|item| item.identity.modified).max().unwrap_or_default();
     let identity = Identity { size: text.len() as u64, modified, ..Identity::default() };
     let start = u32::try_from(names.len()).map_err(|_| ArchiveError::TooMany)?;
@@ -266,6 +272,7 @@ struct TreeReader<'a> {
     items: Vec<Item>,
     lease: Lease,
     cancel: &'a CancelToken,
+    /// Why adding an entry ended the current call of [`Store::list`], if it did.
     result: Result<(), ArchiveError>,
     /// Folders that are not read yet: their indices in `items`, and their depths.
     folders: Vec<(usize, usize)>,
@@ -274,6 +281,7 @@ struct TreeReader<'a> {
 }
 
 impl TreeReader<'_> {
+    /// Adds the entries of `folder` and of all folders in it.
     fn read_all(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), ArchiveError> {
         self.list(store, folder, b"", 0)?;
         while let Some((index, depth)) = self.folders.pop() {
@@ -316,6 +324,7 @@ impl TreeReader<'_> {
         self.result
     }
 
+    /// Adds one entry of a folder, or counts it as left out.
     fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), ArchiveError> {
         let Child { name, kind, is_symlink, readable, is_sized, identity } = child;
         let omission = match kind {
@@ -332,8 +341,8 @@ impl TreeReader<'_> {
         }
         let slash = if kind == Kind::Folder { &b"/"[..] } else { b"" };
         let len = above.len() + name.len() + slash.len();
-        // Fails only if all names together are too long: no store lists a name longer than a path
-        // may be.
+        // Fails only if all names together have more than 4 GiB. The length always fits, because no
+        // store lists a name that is longer than a path may be.
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u16::try_from(len)) else {
             return Err(ArchiveError::TooMany);
         };

@@ -27,7 +27,9 @@ pub(crate) const BATCH: usize = 128 * 1024;
 #[derive(Debug)]
 pub(crate) struct ArchiveWriter {
     pub(crate) manifest: Arc<Manifest>,
+    /// The position in the archive of the next byte to write.
     position: u64,
+    /// The position in the archive where the part ends.
     end: u64,
     /// The memory for the batches and the manifest.
     _memory: (Lease, Permit),
@@ -37,7 +39,7 @@ pub(crate) struct ArchiveWriter {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
-    /// Sent after the bytes.
+    /// A file range to send after the bytes.
     pub(crate) file: Option<FileRange>,
     /// Whether it is the last batch.
     pub(crate) last: bool,
@@ -108,8 +110,8 @@ impl ArchiveWriter {
         Ok(batch)
     }
 
-    /// Adds the rest of one entry, or of the part. A large file ends the batch: the padding after it
-    /// is left to the next one.
+    /// Adds what is left of the entry with this index, up to the end of the part. A large file ends
+    /// the batch; the padding after the file belongs to the next batch.
     fn entry(
         &mut self,
         index: usize,
@@ -141,7 +143,7 @@ impl ArchiveWriter {
         Ok(())
     }
 
-    /// Adds the content of a file, which begins at `content`.
+    /// Adds the content of a file. In the archive, it begins at the position `content`.
     fn content(
         &mut self,
         index: usize,
@@ -165,9 +167,9 @@ impl ArchiveWriter {
         let file = FileVersion::new(file, expected, digest);
         let offset = self.position - content;
         let len = (expected.size - offset).min(self.end - self.position);
-        // A large file is checked again when its last part is sent.
+        // The response checks a large file again when it sends the last part.
         let is_large = expected.size > MAX_SMALL_FILE;
-        // A small one fits a `usize`.
+        // The length of a small file fits a `usize`.
         let mut bytes = vec![0; if is_large { 0 } else { len as usize }];
         let filled = file.file().fill(offset, &mut bytes)?;
         if filled < bytes.len() && file.is_current() {

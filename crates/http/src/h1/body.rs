@@ -36,13 +36,14 @@ pub(crate) struct Chunked {
     remaining: u64,
     /// Bytes of extensions so far.
     extensions: u32,
+    /// How much of the trailer section has been read.
     trailers: Progress,
 }
 
 /// What is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
-    /// A digit of a size, of which this many digits have been read.
+    /// The next digit of a size. This many digits have been read.
     Size(u8),
     /// The extensions after a size.
     Extension(Extension),
@@ -121,8 +122,8 @@ pub(crate) enum Decoded {
     /// This many bytes of content, at the end of the consumed input.
     Piece(usize),
     /// The body is complete. This many bytes, at the end of the consumed input, are the trailer
-    /// section; the spans have the positions of its fields. If it is 0, there is none, and the
-    /// spans are not set.
+    /// section; the spans have the positions of its fields. If the number is 0, there is no trailer
+    /// section, and the spans are not set.
     End(usize),
     /// More input is needed.
     NeedMore,
@@ -174,8 +175,8 @@ impl Decoder {
         }
     }
 
-    /// As [`Decoder::step`], but returns `None` at the start of the trailer section, which the
-    /// caller has to read.
+    /// Like [`Decoder::step`], but returns `None` at the start of the trailer section. Then the
+    /// caller has to read that section.
     pub(crate) fn step_to_trailers(
         &mut self,
         input: &[u8],
@@ -183,7 +184,7 @@ impl Decoder {
     ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
         match self {
             Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
-            // The handler may ask for content when no input has arrived.
+            // The handler may ask for content before more input has arrived.
             _ if input.is_empty() => Ok((0, Some(Decoded::NeedMore))),
             Self::Length(remaining) => {
                 let piece = take_piece(remaining, input);
@@ -204,7 +205,7 @@ fn take_piece(remaining: &mut u64, input: &[u8]) -> usize {
 }
 
 impl Chunked {
-    /// As [`Decoder::step_to_trailers`].
+    /// Like [`Decoder::step_to_trailers`].
     fn step_to_trailers(
         &mut self,
         input: &[u8],
@@ -227,7 +228,7 @@ impl Chunked {
         Ok((used, None))
     }
 
-    /// Reads a byte that is not data.
+    /// Reads a byte of framing: of a size, its extensions or a line end.
     fn read_framing_byte(&mut self, byte: u8, max_content: u64) -> Result<(), Refusal<'static>> {
         let next = match (self.next, byte) {
             // Sixteen digits are all that 64 bits can hold. Leading zeros count, too.
@@ -260,14 +261,14 @@ impl Chunked {
             (Expect::DataEndLf, b'\n') => Ok(Expect::Size(0)),
             (Expect::SizeEnd | Expect::DataEndLf, _) => Err(Refusal::CR_WITHOUT_LF),
             (Expect::DataEnd, _) => Err(Refusal::bad("sent a chunk that is longer than its size")),
-            // Data and trailers are not read byte by byte.
+            // Not reached: data are read in pieces, and trailers by the caller.
             (at @ (Expect::Data | Expect::Trailers), _) => Ok(at),
         };
         self.next = next?;
         Ok(())
     }
 
-    /// Checks the size at the end of its line.
+    /// Checks the size of a chunk, whose line ends here.
     fn check_size(&self, max_content: u64) -> Result<Expect, Refusal<'static>> {
         if self.remaining > max_content {
             Err(Refusal::BODY_TOO_LARGE)

@@ -21,9 +21,10 @@ pub(crate) struct CachedFields {
     bytes: Vec<u8>,
     pub(crate) spans: Vec<Span>,
     pub(crate) index: Index,
-    /// A version of HTTP, and the framing of its requests with these fields. `None` until computed.
+    /// The framing of a request with these fields, and the version of HTTP for which it was
+    /// determined. `None` until a request needs it.
     pub(crate) framing: Cell<Option<(Version, Framing)>>,
-    /// Whether the host in these fields is allowed, once checked.
+    /// Whether the `Host` in these fields is allowed. `None` until a request needs it.
     pub(crate) host_allowed: Cell<Option<bool>>,
 }
 
@@ -34,7 +35,7 @@ impl CachedFields {
         found.then_some(self.bytes.len())
     }
 
-    /// Clears this before other fields are parsed into it.
+    /// Forgets the fields, before others are parsed into this value.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();

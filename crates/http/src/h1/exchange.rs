@@ -10,11 +10,12 @@ use crate::semantics::request::Content;
 pub(crate) struct H1Exchange {
     /// The request's version.
     pub(crate) version: Version,
-    /// The client asks to switch to another protocol, and the server may do so.
+    /// Whether the client asks to switch to another protocol, and the server may do so.
     pub(crate) upgrade: bool,
-    /// Another request may follow on this connection. Decided when the response's head is written.
+    /// Whether another request may follow on this connection. Decided when the head of the response
+    /// is written.
     pub(crate) persistent: bool,
-    /// More input is known to follow the request.
+    /// Whether more input is known to follow the request.
     pub(crate) more_input: bool,
     /// Decodes the request's content, once the handler reads it.
     pub(crate) decoder: Decoder,
@@ -26,8 +27,8 @@ impl H1Exchange {
         Self { version, upgrade, persistent, more_input: false, decoder: Decoder::Length(0) }
     }
 
-    /// For a request that is refused. The connection closes, since the bytes after it may not be a
-    /// request.
+    /// The state for a request that is refused. The connection closes, because the bytes after the
+    /// request may not be another request.
     pub(crate) fn for_refusal() -> Self {
         Self { more_input: true, ..Self::new(Version::Http11, false, false) }
     }

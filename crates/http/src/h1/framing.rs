@@ -13,11 +13,11 @@ use crate::{Content, FieldName, Request, Version};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) content: Content,
-    /// The client may send another request on this connection.
+    /// Whether the client may send another request on this connection.
     pub(crate) persistent: bool,
-    /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
+    /// Whether the client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
     pub(crate) expects_continue: bool,
-    /// The client asks to switch to another protocol (RFC 9110, 7.8).
+    /// Whether the client asks to switch to another protocol (RFC 9110, 7.8).
     pub(crate) upgrade: bool,
 }
 
@@ -69,8 +69,8 @@ fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'s
         }
         (None, Some(value)) => content_length(value),
         (Some(_), Some(_)) => Err(Refusal::bad("sent both Content-Length and Transfer-Encoding")),
-        // HTTP/1.0 has no transfer codings: a proxy may have framed this differently (RFC 9112,
-        // 6.1).
+        // HTTP/1.0 has no transfer codings, so a proxy may have determined another end of this
+        // content (RFC 9112, 6.1).
         (Some(_), None) if is_http10 => Err(Refusal::bad("sent Transfer-Encoding in HTTP/1.0")),
         (Some(value), None)
             if value.eq_ignore_ascii_case(b"chunked") && !request.is_repeated(TransferEncoding) =>

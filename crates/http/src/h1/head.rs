@@ -55,7 +55,8 @@ pub(crate) fn parse(
         if !resume_head(input, progress, limits, &mut cached.spans)? {
             return Ok(None);
         }
-        // Complete and valid: read again from the start, for all spans.
+        // The head is complete and valid. Read it again from the start, to get the spans of all
+        // fields.
         *progress = Progress::default();
     }
     let Some((control, start)) = request_line(input, progress, limits)? else { return Ok(None) };
@@ -92,7 +93,7 @@ fn resume_head(
     resume_fields(input, progress, limits, spans)
 }
 
-/// Continues to read field lines. Returns whether they are complete.
+/// Continues to read field lines. Returns whether all of them are complete.
 fn resume_fields(
     input: &[u8],
     progress: &mut Progress,
@@ -141,7 +142,7 @@ pub(crate) fn trailers(
 }
 
 /// Reads the request line. Returns it, and where the next line starts.
-#[inline(always)] // Its result is large.
+#[inline(always)] // Avoids copying the result, which is large.
 fn request_line(
     input: &[u8],
     progress: &mut Progress,
@@ -159,19 +160,19 @@ fn request_line(
     }
 }
 
-/// Refuses a request line that can't start with a method and a space, whatever follows its first
-/// bytes.
+/// Refuses a request line if its first bytes can't begin with a method and a space, whatever
+/// follows.
 #[cold]
 fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal<'static>> {
     let longest = Method::MAX_LEN.min(limits.request_line.saturating_sub(1));
     let begin = &input[..input.len().min(longest + 1)];
     let len = chars::prefix_len(begin, chars::is_token_byte);
     if len > longest {
-        // RFC 9112, 3: 501, not 414.
+        // Such a method gets 501. 414 is for a target that is too long (RFC 9112, 3).
         return Err(Refusal::METHOD_TOO_LONG);
     }
     Err(match (len, &input[len..]) {
-        // The next byte decides.
+        // More input is needed, because the next byte decides.
         (_, [] | [b'\r']) | (0, [0x16]) => return Ok(()),
         (1.., [b' ', ..]) => return Ok(()),
         // Record type 22 (handshake), major version 3.
@@ -182,7 +183,8 @@ fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal<'static>> {
     })
 }
 
-/// Reads field lines up to the blank line. Returns where the head ends. Spans count from `base`.
+/// Reads field lines up to the blank line. Returns where the head ends. The positions in `spans`
+/// are relative to `base`.
 fn field_lines(
     input: &[u8],
     base: usize,
@@ -212,8 +214,8 @@ fn field_lines(
     }
 }
 
-/// Checks the length of a line from `start` to `end`, the earliest possible end if it is
-/// incomplete.
+/// Checks the line from `start` to `end` against the limits. For an incomplete line, `end` is its
+/// earliest possible end.
 fn check_limits(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal<'static>> {
     if start == 0 && end > limits.request_line {
         return Err(Refusal::LINE_TOO_LONG);
@@ -224,8 +226,8 @@ fn check_limits(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal
     Ok(())
 }
 
-/// Refuses the line at `start`, which could not be read, if it is complete or exceeds a limit.
-/// `refusal` is the reason if it ends with CRLF. If it is incomplete, more input is needed.
+/// Refuses the line at `start`, which could not be read, if it is complete or exceeds a limit. If
+/// it is incomplete, more input is needed. `refusal` is the reason for a line that ends with CRLF.
 #[cold]
 fn refuse_if_complete(
     input: &[u8],
@@ -246,11 +248,11 @@ fn refuse_if_complete(
     }
 }
 
-/// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Also fails for incomplete input,
-/// as [`tokenize_field_line`] does.
+/// Reads `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Like
+/// [`tokenize_field_line`], it also fails for incomplete input.
 #[inline(always)]
 fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'static>> {
-    // Most requests are of one method.
+    // A short cut for the most frequent method.
     let get = input.starts_with(b"GET ");
     let method_len = if get { 3 } else { method_len(input).ok_or(Refusal::NO_METHOD)? };
     let start = method_len + 1;
@@ -261,7 +263,7 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
         _ => return Err(BAD_CHARACTER),
     };
     let rest = &input[end + 1..];
-    // Most requests are of one version.
+    // A short cut for the most frequent version.
     let current = rest.starts_with(b"HTTP/1.1\r\n");
     let version = if current { Version::Http11 } else { version(rest, input)? };
     let method = if get { MethodKind::Get } else { MethodKind::from_token(&input[..method_len]) };
@@ -283,7 +285,8 @@ fn method_len(input: &[u8]) -> Option<usize> {
     ((1..=Method::MAX_LEN).contains(&len) && input.get(len) == Some(&b' ')).then_some(len)
 }
 
-/// `HTTP-version CRLF` (RFC 9112, 2.3) at the start of `rest`, which follows the target of `input`.
+/// Reads `HTTP-version CRLF` (RFC 9112, 2.3) at the start of `rest`, which follows the target in
+/// `input`.
 #[cold]
 fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal<'static>> {
     let digits = match rest.strip_prefix(b"HTTP/") {
@@ -293,15 +296,15 @@ fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal<'static>> {
     match &digits {
         b"11" => Ok(Version::Http11),
         b"10" => Ok(Version::Http10),
-        // RFC 9113, 3.4.
+        // The preface of an HTTP/2 connection (RFC 9113, 3.4).
         b"20" if input.starts_with(b"PRI * ") => Err(Refusal::HTTP2),
         [b'0'..=b'9', b'0'..=b'9'] => Err(Refusal::VERSION),
         _ => Err(Refusal::bad("sent a request line that does not end with a version")),
     }
 }
 
-/// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns its parts, counted from `base`,
-/// and where the next line starts.
+/// Reads `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns the parts, with positions
+/// relative to `base`, and where the next line starts.
 #[inline(always)]
 fn tokenize_field_line(
     input: &[u8],
@@ -331,10 +334,10 @@ fn tokenize_field_line(
 #[cold]
 fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal<'static> {
     Refusal::bad(match (name, next) {
-        // RFC 9112, 5.2: obsolete line folding is refused.
+        // Obsolete line folding is refused (RFC 9112, 5.2).
         ([], Some(b' ' | b'\t')) => "sent a field line that begins with a space",
         ([], Some(b':')) => "sent a field without a name",
-        // RFC 9112, 5.1: used for request smuggling.
+        // Attackers have used this space for request smuggling (RFC 9112, 5.1).
         (_, Some(b' ' | b'\t')) => "sent a space between a field's name and its colon",
         (_, Some(b'\r') | None) => "sent a field line without a colon",
         _ => "sent a field name with an invalid character",

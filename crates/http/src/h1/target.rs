@@ -31,7 +31,7 @@ pub(crate) fn split(
     }
 }
 
-/// As [`split`], for a target that is not in origin form.
+/// Like [`split`], for a target that is not in origin form.
 fn split_other(
     target: &[u8],
     whole: Range,
@@ -41,14 +41,14 @@ fn split_other(
     let Range { start, end } = whole;
     match target {
         [] => Err(Refusal::bad("sent no request target")),
-        // Authority form, of CONNECT alone (3.2.3).
+        // Authority form, only for CONNECT (3.2.3).
         _ if method == MethodKind::Connect => {
             if !target.contains(&b':') || !chars::is_host(target) {
                 return Err(BAD_FORM);
             }
             Ok(Target { start, end, path_start: end, path_end: end, authority: whole })
         }
-        // Asterisk form, of OPTIONS alone (3.2.4).
+        // Asterisk form, only for OPTIONS (3.2.4).
         [b'*'] if method == MethodKind::Options => {
             Ok(Target { start, end, path_start: start, path_end, authority: Range::default() })
         }
@@ -75,8 +75,8 @@ fn split_other(
     }
 }
 
-/// The length of `http://` or `https://` at the start. `None` for any other scheme: only a proxy
-/// could use it.
+/// The length of `http://` or `https://` at the start. `None` for any other scheme, which only a
+/// proxy could serve.
 fn scheme_len(target: &[u8]) -> Option<usize> {
     const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
     let starts_target = |scheme: &&[u8]| {

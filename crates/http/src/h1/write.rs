@@ -18,6 +18,7 @@ use crate::semantics::status::Status;
 pub(crate) struct CachedPreamble {
     pub(crate) server_header: bool,
     pub(crate) strict_transport_security: Option<Duration>,
+    /// The second for which `bytes` is formatted.
     second: Cell<Option<WallTime>>,
     bytes: RefCell<Vec<u8>>,
 }
@@ -107,6 +108,7 @@ impl H1Exchange {
 
     /// Writes a piece of content whose length was not announced.
     pub(crate) fn write_chunk(&self, len: u64, out: &mut Output, write: impl FnOnce(&mut Output)) {
+        // In HTTP/1.0, such content ends with the connection.
         if self.version == Version::Http10 {
             return write(out);
         }
@@ -141,7 +143,7 @@ pub(crate) fn write_length(length: ContentLength, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(b"\r\n");
 }
 
-/// Formats a chunk's size and CRLF at the end of `buffer`.
+/// Formats the line before a chunk's data (its size and CRLF) at the end of `buffer`.
 fn chunk_line(mut size: u64, buffer: &mut [u8; 18]) -> &[u8] {
     buffer[16..].copy_from_slice(b"\r\n");
     let mut start = 16;

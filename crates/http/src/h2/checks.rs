@@ -4,7 +4,7 @@ use crate::FieldName;
 use crate::semantics::chars;
 use crate::semantics::method::MethodKind;
 
-/// Checks a `:protocol` (RFC 8441, 4). It is a name as in Upgrade (RFC 9110, 7.8).
+/// Checks a `:protocol` (RFC 8441, 4). Its value names a protocol as in Upgrade (RFC 9110, 7.8).
 ///
 /// # Errors
 ///
@@ -20,7 +20,7 @@ pub(super) fn check_protocol(protocol: &[u8], method: MethodKind) -> Result<(), 
     }
 }
 
-/// A host without the port that is the default of a scheme.
+/// The host without its port, if that is the default of `http` or `https`.
 pub(super) fn without_default_port(host: &[u8]) -> &[u8] {
     host.strip_suffix(b":80").or_else(|| host.strip_suffix(b":443")).unwrap_or(host)
 }

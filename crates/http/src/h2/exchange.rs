@@ -16,12 +16,13 @@ use crate::semantics::status::Status;
 /// response, then the content, then the header block of the trailers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct H2Exchange {
-    /// The request is an extended CONNECT (RFC 8441), and the server may switch the stream to
-    /// another protocol.
+    /// Whether the request is an extended CONNECT (RFC 8441), and the server may switch the stream
+    /// to another protocol.
     pub(crate) upgrade: bool,
-    /// 100 (Continue) has to be sent.
+    /// Whether 100 (Continue) has to be sent.
     pub(crate) sends_continue: bool,
-    /// How many bytes at the front of the output are the header block; 0 when it has been moved.
+    /// How many bytes at the front of the output are the header block; 0 once they have been moved
+    /// to the connection's output.
     pub(crate) head_len: usize,
     /// How many bytes at the end of the output are the trailers; 0 while content may follow.
     pub(crate) trailers_len: usize,
@@ -37,6 +38,7 @@ const OK_LEN: usize = 1;
 /// the configuration adds.
 #[derive(Default)]
 pub(crate) struct CachedBlock {
+    /// The second for which `bytes` is encoded.
     second: Cell<Option<WallTime>>,
     bytes: RefCell<Vec<u8>>,
 }
@@ -118,7 +120,8 @@ pub(crate) fn encode_fields<'a>(
     block: &mut Vec<u8>,
 ) {
     for (name, value) in fields {
-        // The other fields about an HTTP/1.1 connection are refused by `Fields::push`.
+        // Fields about an HTTP/1.1 connection must not be sent (RFC 9113, 8.2.2). `Fields::push`
+        // has refused all others.
         if !name.eq_ignore_ascii_case(b"proxy-connection") {
             encode::field(name, value, is_huffman, block);
         }

@@ -78,12 +78,13 @@ pub(crate) mod flags {
     pub(crate) const NONE: u8 = 0;
     /// Of DATA and HEADERS: the sender sends nothing more on the stream.
     pub(crate) const END_STREAM: u8 = 0x1;
-    /// Of SETTINGS and PING.
+    /// Of SETTINGS and PING: the frame acknowledges a frame of the peer.
     pub(crate) const ACK: u8 = 0x1;
     /// Of HEADERS and CONTINUATION: the header block is complete.
     pub(crate) const END_HEADERS: u8 = 0x4;
+    /// Of DATA and HEADERS: the payload has padding at its end.
     pub(crate) const PADDED: u8 = 0x8;
-    /// Of HEADERS: the deprecated fields of a PRIORITY frame come first.
+    /// Of HEADERS: the block follows the fields of a PRIORITY frame, which are deprecated.
     pub(crate) const PRIORITY: u8 = 0x20;
 }
 

@@ -20,10 +20,10 @@ use crate::{Content, FieldName, Limits, Method, Request, Version};
 /// Why a header block does not become a request for a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeadError {
-    /// It is malformed (RFC 9113, 8.1.1): its stream is reset. The text is the end of a sentence
-    /// that begins with "the peer".
+    /// The block is malformed (RFC 9113, 8.1.1), so its stream is reset. The text is the end of a
+    /// sentence that begins with "the peer".
     Malformed(&'static str),
-    /// The request gets this response.
+    /// The request is refused with this response.
     Refused(Refusal<'static>),
 }
 
@@ -38,9 +38,9 @@ impl From<Refusal<'static>> for HeadError {
 pub(crate) struct Head {
     pub(crate) control: ControlData,
     pub(crate) content: Content,
-    /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
+    /// Whether the client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
     pub(crate) expects_continue: bool,
-    /// It is an extended CONNECT (RFC 8441, 4).
+    /// Whether it is an extended CONNECT (RFC 8441, 4).
     pub(crate) is_extended_connect: bool,
     pub(crate) priority: Priority,
 }
@@ -56,29 +56,31 @@ pub(crate) struct HeadBuffer {
     index: Index,
     /// The values of all Cookie fields, as one (RFC 9113, 8.2.3).
     cookie: Vec<u8>,
+    /// The positions of the values of pseudo-header fields.
     method: Option<Range>,
     scheme: Option<Range>,
     authority: Option<Range>,
     path: Option<Range>,
     protocol: Option<Range>,
     priority: Priority,
-    /// A field that is not a pseudo-header field has been read.
+    /// Whether a field has been read that is not a pseudo-header field.
     has_fields: bool,
     /// The size of the fields as RFC 9113, 6.5.2, counts it: with 32 bytes for each.
     size: usize,
     /// The first reason to refuse the request. Fields after it are not kept.
     error: Option<HeadError>,
-    /// The last valid host, of this or an earlier block, and whether it is allowed, once checked.
+    /// The last valid host, of this block or an earlier one.
     host: Vec<u8>,
+    /// Whether this host is allowed. `None` until it is checked.
     pub(crate) host_allowed: Cell<Option<bool>>,
 }
 
-/// The names of pseudo-header fields of a request, as indices of HPACK's static table.
+/// Names of pseudo-header fields of a request, as indices of HPACK's static table.
 const AUTHORITY: u8 = 1;
 const METHOD: u8 = 2;
 const PATH: u8 = 4;
 const SCHEME: u8 = 6;
-/// The last pseudo-header field of the static table, `:status`.
+/// `:status`, which no request may have. Also used for unknown pseudo-header fields.
 const STATUS: u8 = 8;
 /// `:protocol` (RFC 8441, 4), which is not in the table.
 const PROTOCOL: u8 = 0;
@@ -107,7 +109,7 @@ impl HeadBuffer {
     }
 
     /// Takes the next field. `is_checked`: its characters are known to be valid. Returns false if
-    /// the fields are far beyond the limit.
+    /// the fields exceed the limit by the factor [`MAX_EXCESS`].
     #[inline]
     pub(crate) fn take(&mut self, field: Field<'_>, is_checked: bool, limits: &Limits) -> bool {
         self.size += field.name.len() + field.value.len() + 32;
@@ -187,7 +189,7 @@ impl HeadBuffer {
             b"keep-alive" | b"proxy-connection" => {
                 Err(HeadError::Malformed("sent a field about an HTTP/1.1 connection"))
             }
-            // RFC 9113, 8.2.2.
+            // The only value that TE may have in HTTP/2 (RFC 9113, 8.2.2).
             b"te" if !value.eq_ignore_ascii_case(b"trailers") => {
                 Err(HeadError::Malformed("sent a TE field other than trailers"))
             }
@@ -251,13 +253,14 @@ impl HeadBuffer {
         }
     }
 
+    /// Appends bytes to the buffer. Returns their position.
     fn append(&mut self, bytes: &[u8]) -> Range {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         Range::new(start, self.bytes.len())
     }
 
-    /// Builds the request from these fields. `ends`: no content follows.
+    /// Builds the request from these fields. `ends`: whether the request ends without content.
     pub(crate) fn request(&mut self, ends: bool, limits: &Limits) -> Result<Head, HeadError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -300,7 +303,8 @@ impl HeadBuffer {
         })
     }
 
-    /// The control data (RFC 9113, 8.3.1).
+    /// Builds the control data (method, version and target) from the pseudo-header fields (RFC
+    /// 9113, 8.3.1).
     fn control(&mut self, limits: &Limits) -> Result<ControlData, HeadError> {
         let missing = |name| HeadError::Malformed(name);
         let method = self.method.ok_or(missing("sent a request without :method"))?;
@@ -352,7 +356,7 @@ impl HeadBuffer {
         Ok(ControlData { method: kind, version: Version::Http2, target })
     }
 
-    /// As [`Self::control`], for CONNECT (RFC 9113, 8.5).
+    /// Like [`Self::control`], for CONNECT (RFC 9113, 8.5).
     fn connect_control(&self) -> Result<ControlData, HeadError> {
         let (Some(authority), None, None) = (self.authority, self.scheme, self.path) else {
             return Err(HeadError::Malformed(
@@ -381,7 +385,7 @@ impl HeadBuffer {
         moved(path)
     }
 
-    /// What the request says about its content.
+    /// What the request says about its content. `Chunked` only means that the length is unknown.
     fn content(&self, ends: bool) -> Result<Content, HeadError> {
         let is_extended_connect = self.protocol.is_some();
         let Some(length) = self.index.first(FieldName::ContentLength) else {
@@ -389,7 +393,7 @@ impl HeadBuffer {
             return Ok(if has_content { Content::Chunked } else { Content::None });
         };
         if is_extended_connect {
-            // RFC 9110, 9.3.6.
+            // CONNECT has no content: its DATA frames are the tunnel (RFC 9110, 9.3.6).
             return Err(HeadError::Malformed("announced content of a CONNECT request"));
         }
         if self.index.repeated.contains(FieldName::ContentLength) {

@@ -6,7 +6,7 @@ use super::head::{Head, HeadBuffer};
 #[derive(Debug, Default)]
 pub(crate) struct HeadMemory {
     pub(crate) head: HeadBuffer,
-    /// For strings that are Huffman-coded.
+    /// A buffer for decoding Huffman-coded strings.
     pub(crate) huffman: Vec<u8>,
     /// The block that `head` was read from, if `known` is set.
     block: Vec<u8>,
@@ -23,16 +23,16 @@ struct Known {
 /// What the meaning of a block depends on, besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
-    /// The connection, by a number that no other one of the shard has.
+    /// The number of the connection, which is unique in its shard.
     pub(crate) connection: u64,
     /// The version of the connection's dynamic table.
     pub(crate) generation: u32,
-    /// No content follows.
+    /// Whether the request ends without content.
     pub(crate) ends: bool,
 }
 
 impl HeadMemory {
-    /// The request in `head`, if it was read from the same block.
+    /// The request in `head`, if it was read from an equal block with the same `source`.
     #[inline]
     pub(crate) fn find(&self, block: &[u8], source: Source) -> Option<Head> {
         self.known.filter(|known| known.source == source && self.block == block).map(|it| it.head)

@@ -5,8 +5,8 @@
 pub(crate) struct Priority {
     /// From 0, the most urgent, to 7.
     pub(crate) urgency: u8,
-    /// The client can use a part of the response. So responses of the same urgency are sent
-    /// alternately.
+    /// Whether the client can use parts of the response as they arrive. Then it is sent alternately
+    /// with other such responses of the same urgency.
     pub(crate) incremental: bool,
 }
 
@@ -20,8 +20,9 @@ impl Default for Priority {
 
 impl Priority {
     /// Reads the value of a `Priority` field, a dictionary of structured fields (RFC 9651, 3.2).
-    /// Parameters that are unknown, out of range or of another type are ignored, and so is a value
-    /// that is not a dictionary as a whole (RFC 9218, 4).
+    /// Members that are unknown, out of range or of another type are ignored (RFC 9218, 4). The
+    /// others are used even if the value as a whole is not a valid dictionary, since a priority is
+    /// only a hint.
     pub(crate) fn of(value: &[u8]) -> Self {
         let mut priority = Self { urgency: 3, incremental: false };
         for member in value.split(|byte| *byte == b',') {

@@ -5,12 +5,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window(i32);
 
-/// A window would be larger than 2^31-1 bytes.
+/// The error of a change after which a window would be larger than 2^31-1 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
 impl Window {
-    /// The window of a new connection, and that of a new stream without a setting.
+    /// The window of a new connection, and of a new stream if no setting says otherwise.
     pub(crate) const DEFAULT: Self = Self(65_535);
 
     /// A window of this many bytes.

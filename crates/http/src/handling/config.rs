@@ -29,16 +29,16 @@ const KEPT_OUTPUT: usize = 16 * 1024;
 pub struct ServerConfig {
     pub(crate) limits: Limits,
     pub(crate) preamble: CachedPreamble,
-    /// As `preamble`, for HTTP/2.
+    /// The same as `preamble`, for HTTP/2.
     block: CachedBlock,
-    /// Memory for the fields of an HTTP/2 request.
+    /// Memory for the fields of an HTTP/2 request. `None` while it is in use.
     pub(crate) head_memory: Cell<Option<Box<HeadMemory>>>,
     /// HTTP/2 streams that no request uses.
     #[expect(clippy::vec_box, reason = "a stream in use stays where it is")]
     streams: RefCell<Vec<Box<Stream>>>,
     /// The number of HTTP/2 connections so far.
     pub(crate) h2_connections: Cell<u64>,
-    /// HTTP/2 is off.
+    /// Whether HTTP/2 is off.
     pub(crate) is_http1_only: bool,
     /// The last head's fields, and the memory in which the next head is parsed. `None` during
     /// parsing.
@@ -89,7 +89,7 @@ impl ServerConfig {
         (&self.block, Added { server_header, strict_transport_security })
     }
 
-    /// A stream whose output is full at `room` bytes. Every caller passes the same `room`.
+    /// Lends a stream whose output is full at `room` bytes. Every caller passes the same `room`.
     #[inline]
     pub(crate) fn lend_stream(&self, id: NonZeroU32, room: usize) -> Box<Stream> {
         match self.streams.borrow_mut().pop() {

@@ -15,9 +15,9 @@ pub(crate) struct Connection {
     /// Whether the server is stopping, or will be soon. Then a response is the last one of its
     /// connection, unless more input has arrived after its request.
     pub(crate) stop: Stop,
-    /// The client has closed its sending side. The server may not have read all input yet.
+    /// Whether the client has closed its sending side. The server may not have read all input yet.
     pub(crate) half_closed: bool,
-    /// The hosts of this connection's requests are checked.
+    /// Whether the hosts of this connection's requests are checked.
     pub(crate) checks_host: bool,
     /// Requests that are not yet logged; `None` without a log.
     pub(crate) log: Option<Box<PendingLog>>,
@@ -28,7 +28,7 @@ impl Connection {
         Self { config, stop: Stop::No, half_closed: false, checks_host: false, log: None }
     }
 
-    /// The connection is established.
+    /// Call this once the connection is established.
     pub(crate) fn open(&mut self, peer: &Peer) {
         let config = &self.config;
         let log = config.log.is_some().then(|| PendingLog::new(Rc::clone(config), peer.clone()));
@@ -36,7 +36,8 @@ impl Connection {
         self.checks_host = config.host_check.as_ref().is_some_and(|check| (check.applies)(peer));
     }
 
-    /// The state of one stream. Moves the stream's request, the last one of the log, to it.
+    /// The state of one stream of this connection. The stream's request, which is the last one in
+    /// the log, moves to the new state.
     pub(crate) fn split(&mut self) -> Self {
         let Self { config, stop, half_closed, checks_host, log } = self;
         Self {
@@ -70,8 +71,9 @@ impl Connection {
         now + self.config.limits.body_timeout
     }
 
-    /// When the response must start or, to a client that has closed its sending side, must send
-    /// more: the [`Exchange::send_deadline`] of a request whose handler waits.
+    /// The [`Exchange::send_deadline`] of a request whose handler waits: the time by which the
+    /// response must start. If it has started, and the client has closed its sending side, the time
+    /// by which it must send more.
     pub(crate) fn send_deadline(&self, exchange: &Exchange, now: Time) -> Time {
         let Limits { half_closed_timeout, response_timeout, .. } = self.config.limits;
         let timeout = match exchange.has_started() {

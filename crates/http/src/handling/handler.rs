@@ -79,7 +79,7 @@ pub trait Handler {
         responder.read()
     }
 
-    /// The request's content is complete.
+    /// Receives the end of the request's content, and its trailers.
     ///
     /// Default: answers 500.
     fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
@@ -88,10 +88,10 @@ pub trait Handler {
         responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), text)
     }
 
-    /// The request's content will never be complete: the client has left or closed its sending
-    /// side, was too slow, or sent malformed or too much content. Called whether or not the handler
-    /// has asked for the content. The server has answered 400, 408 or 413 if it could. `now` is the
-    /// current time.
+    /// Called when the request's content will never be complete, whether or not the handler has
+    /// asked for it: the client has left or closed its sending side, was too slow, or sent
+    /// malformed or too much content. The server has answered 400, 408 or 413 if it could. `now` is
+    /// the current time.
     fn on_incomplete(&mut self, now: Time) {
         let _ = now;
     }
@@ -104,12 +104,12 @@ pub trait Handler {
         stream.abort()
     }
 
-    /// The response has not started within [`Limits::response_timeout`](crate::Limits). If the
-    /// handler continues to wait, the timeout starts again.
+    /// Called when the response has not started within [`Limits::response_timeout`](crate::Limits).
+    /// If the handler continues to wait, the timeout starts again.
     ///
-    /// Default: answers 503, and closes the connection in HTTP/1.1, where a late message for this
-    /// request would be delivered to the handler of a later one. If that handler compares tickets,
-    /// the connection can stay open.
+    /// Default: answers 503. In HTTP/1.1, it also closes the connection, because a late message for
+    /// this request would be delivered to the handler of a later request. If your handlers compare
+    /// tickets, they can answer without closing the connection.
     fn on_response_timeout(&mut self, responder: Responder<'_, '_>) -> Answer {
         responder.closing().time_out()
     }

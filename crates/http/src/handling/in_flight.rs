@@ -33,7 +33,7 @@ pub(crate) enum NextStep {
     Switched,
     /// Wait for a message, for room or for input.
     Wait,
-    /// Read more of the request's content: see [`InFlight::deliver`].
+    /// Read more of the request's content, and pass it to the handler: see [`InFlight::deliver`].
     Read,
 }
 
@@ -145,7 +145,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
                 turn.want_room();
             }
             let Some(limit) = exchange.wait_for.content else { return Ok(NextStep::Wait) };
-            // The handler may write much in response to a small piece of content.
+            // Stop reading while the output is full: the handler may write much for each piece of
+            // content.
             if exchange.has_started() && turn.is_full() {
                 exchange.wait_for.room = true;
                 turn.want_room();
@@ -163,7 +164,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         }
     }
 
-    /// The handler asks for the request's content for the first time.
+    /// Starts to read the request's content, when the handler first asks for it.
     fn start_reading(
         &mut self,
         content: Content,
@@ -189,8 +190,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         Ok(())
     }
 
-    /// The request's content can't be completed. Sends a refusal, if the response has not started,
-    /// and notifies the handler. Returns the fault that ends the request.
+    /// Ends a request whose content can't be completed. Sends the refusal, if the response has not
+    /// started, and notifies the handler. Returns the fault that ends the request.
     pub(crate) fn refuse_content(
         &mut self,
         refusal: Refusal<'static>,
@@ -211,8 +212,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             .map_err(|panic| panic_fault(&*panic))
     }
 
-    /// Sends the response to a request that the server refuses. HTTP/1.1 closes the connection
-    /// after it.
+    /// Sends the response to a request that the server refuses. In HTTP/1.1, the connection closes
+    /// after this response.
     pub(crate) fn refuse(
         &mut self,
         Refusal { status, code, what }: Refusal<'_>,
@@ -221,7 +222,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
     ) {
         let Self { handler, exchange, wire } = self;
         let extra = match status {
-            // RFC 9110, 15.5.6.
+            // A 405 must list the supported methods (RFC 9110, 15.5.6).
             Status::METHOD_NOT_ALLOWED => {
                 Fields::new().with("Allow", handler.allow().as_bytes()).unwrap_or_default()
             }

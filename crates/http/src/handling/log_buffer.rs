@@ -26,15 +26,15 @@ pub(super) struct Entry {
     /// The length of its notes, in bytes.
     pub(super) notes_len: usize,
     pub(super) status: Option<Status>,
-    /// The position in the output where the content of its response starts; the largest one while
-    /// the response has not started.
+    /// The position in the output where the content of its response starts; the largest possible
+    /// position while the response has not started.
     pub(super) content_start: Mark,
     /// The position in the output where its response ends; `None` while it is incomplete.
     pub(super) response_end: Option<Mark>,
-    /// Why it ended, if that is known before its response is sent.
+    /// Why the request ended, if that is known before its response is sent.
     pub(super) end_reason: Option<EndReason>,
-    /// The code with which the server refused it, and when. The server writes nothing after a
-    /// refusal.
+    /// The code with which the server refused the request, and when. The server writes nothing
+    /// after a refusal, so the request ends at this time.
     pub(super) refusal: Option<(&'static str, Time)>,
 }
 
@@ -45,7 +45,7 @@ impl LogBuffer {
         let end = (self.removed + entry.notes_len).min(self.notes.len());
         log(&self.notes[self.removed..end]);
         self.removed = end;
-        // Moves the remaining notes only if they are shorter than the removed ones.
+        // Move the remaining notes only if they are shorter than the removed ones.
         if self.entries.is_empty() {
             self.notes.clear();
             self.removed = 0;

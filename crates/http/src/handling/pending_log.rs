@@ -37,11 +37,12 @@ impl PendingLog {
         Self { config, peer, buffer: LogBuffer::default(), partial_head: Vec::new() }
     }
 
+    /// Whether a limit is reached, so that the server has to stop reading.
     pub(crate) fn is_full(&self) -> bool {
         self.buffer.entries.len() >= MAX_ENTRIES || self.buffer.notes.len() >= MAX_NOTES
     }
 
-    /// A request has arrived.
+    /// Adds a request that has arrived.
     pub(crate) fn add_request(&mut self, request: RequestHead<'_>, turn: &Turn<'_>) {
         let Some(log) = &self.config.log else { return };
         if self.buffer.entries.is_empty() {
@@ -64,15 +65,15 @@ impl PendingLog {
         });
     }
 
-    /// A head is incomplete. Keeps the beginning of `head`, the part that has arrived.
+    /// Keeps the beginning of an incomplete head. `head` is the part that has arrived.
     #[cold]
     pub(crate) fn keep_partial_head(&mut self, head: &[u8]) {
         self.partial_head.clear();
         self.partial_head.extend_from_slice(&head[..head.len().min(MAX_PARTIAL_HEAD)]);
     }
 
-    /// The head that started to arrive at `since` will stay incomplete. Adds a request with the
-    /// part that was kept.
+    /// Adds a request whose head will stay incomplete, with the part that was kept. The head
+    /// started to arrive at `since`.
     #[cold]
     pub(crate) fn add_partial_head(&mut self, since: Time, turn: &Turn<'_>) {
         let part = std::mem::take(&mut self.partial_head);
@@ -80,6 +81,7 @@ impl PendingLog {
         self.change_last(|entry| entry.start = since);
     }
 
+    /// Changes the entry of the last request, if there is one.
     fn change_last(&mut self, change: impl FnOnce(&mut Entry)) {
         self.buffer.entries.back_mut().map(change);
     }
@@ -93,13 +95,14 @@ impl PendingLog {
         }
     }
 
-    /// The response to the last request is written; it ends at `end`.
+    /// Records that the response to the last request is written, and ends at `end`.
     pub(crate) fn set_response_end(&mut self, end: Mark) {
         self.change_last(|entry| entry.response_end = Some(end));
     }
 
-    /// The response to the last request has been moved from the output of a stream to that of the
-    /// connection, up to `end`. So its positions become those of the connection.
+    /// Records that the response to the last request has been moved from the output of a stream to
+    /// that of the connection, where it ends at `end`. Its positions become those of the
+    /// connection.
     pub(crate) fn finish(&mut self, end: Mark) {
         self.change_last(|entry| {
             let content = entry.response_end.map_or(0, |end| end.0 - entry.content_start.0);
@@ -129,7 +132,8 @@ impl PendingLog {
         self.finish(end);
     }
 
-    /// The server has refused the last request with this code, and written the response.
+    /// Records that the server has refused the last request with this code, and written the
+    /// response.
     pub(crate) fn set_refusal(&mut self, code: &'static str, now: Time) {
         self.change_last(|entry| entry.refusal = Some((code, now)));
     }
@@ -139,24 +143,26 @@ impl PendingLog {
         self.change_last(|entry| entry.end_reason = Some(reason));
     }
 
-    /// The output has been sent up to `sent`.
+    /// Logs the requests whose responses are completely sent: the output has been sent up to
+    /// `sent`.
     pub(crate) fn on_sent(&mut self, sent: Mark, now: Time) {
         self.log_sent(sent, None, now);
     }
 
-    /// The connection has ended. Logs all remaining requests.
+    /// Logs all remaining requests, because the connection has ended.
     pub(crate) fn on_closed(&mut self, reason: &Reason, turn: &Turn<'_>) {
         self.log_sent(turn.sent(), Some(EndReason::from_reason(reason)), turn.now());
     }
 
-    /// Another protocol has taken over. Logs all requests; unsent output counts as sent.
+    /// Logs all requests, because another protocol has taken over. Output that is not sent yet
+    /// counts as sent.
     pub(crate) fn on_protocol_switch(&mut self, turn: &Turn<'_>) {
         self.set_response_end(turn.written());
         self.log_sent(turn.written(), None, turn.now());
     }
 
-    /// Logs the requests whose responses are completely sent. With `others`, also logs all others,
-    /// with that reason.
+    /// Logs the requests whose responses are completely sent. If `others` is a reason, also logs
+    /// all other requests, with this reason.
     fn log_sent(&mut self, sent: Mark, others: Option<EndReason>, now: Time) {
         let Some(log) = &self.config.log else { return };
         while let Some(entry) = self.buffer.entries.front() {

@@ -55,6 +55,7 @@ pub struct PreparedResponse {
     pub(crate) has_content: bool,
 }
 
+/// Content that is not copied into each response.
 #[derive(Clone, Debug)]
 enum Uncopied {
     Shared(Bytes),
@@ -91,8 +92,8 @@ impl PreparedResponse {
         response
     }
 
-    /// As [`PreparedResponse::new`], for content of `len` bytes that is passed to
-    /// [`Responder::send_prepared_with`](crate::Responder::send_prepared_with).
+    /// Like [`PreparedResponse::new`], for content of `len` bytes that the caller passes to
+    /// [`Responder::send_prepared_with`](crate::Responder::send_prepared_with) each time.
     #[must_use]
     pub fn without_content(status: Status, fields: &Fields, len: u64) -> Self {
         let is_reset = status == Status::RESET_CONTENT;
@@ -131,7 +132,7 @@ impl PreparedResponse {
     }
 }
 
-/// Shows no values: they may be secrets.
+/// Shows no values, because they may be secret.
 impl fmt::Debug for PreparedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PreparedResponse").field("status", &self.status).finish_non_exhaustive()

@@ -23,7 +23,8 @@ impl fmt::Display for BadResponse {
 
 impl std::error::Error for BadResponse {}
 
-// Responses follow the same rules for lines and chunks as requests, except for a bare LF in a head.
+// Requests and responses have the same rules for lines and chunks, and so the same refusals.
+// Exception: a bare LF is accepted in the head of a response.
 impl From<Refusal<'static>> for BadResponse {
     fn from(refusal: Refusal<'static>) -> Self {
         Self(match refusal {
@@ -51,18 +52,18 @@ pub(super) static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
 pub struct Head<'a> {
     /// The status code, from 100 to 599.
     pub status: u16,
-    /// The server accepts another request on this connection after this response.
+    /// Whether the server accepts another request on this connection after this response.
     pub persistent: bool,
-    /// Interim responses (RFC 9110, 15.2) before it: at most 100.
+    /// The number of interim responses (RFC 9110, 15.2) before this response: at most 100.
     pub interim: u32,
-    /// How the end of the content is found; `None` if it is the end of the connection.
+    /// How the end of the content is found; `None` if the content ends with the connection.
     pub(super) content: Option<Content>,
     /// The head as it arrived, with the blank line.
     pub bytes: &'a [u8],
 }
 
 impl Head<'_> {
-    /// The length of the content, if the head has it.
+    /// The length of the content, if the head states it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self.content? {
@@ -73,8 +74,8 @@ impl Head<'_> {
     }
 }
 
-/// The length of the head at the start of `input`; `None` if it is incomplete. The caller has found
-/// no end in the first `searched` bytes.
+/// The length of the head at the start of `input`; `None` if it is incomplete. An earlier call has
+/// found no end of the head in the first `searched` bytes.
 pub(crate) fn len(input: &[u8], searched: usize) -> Result<Option<usize>, BadResponse> {
     const PREFIX: &[u8] = b"HTTP/1.";
     let start = &input[..input.len().min(PREFIX.len())];
@@ -145,8 +146,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     Ok(Head { status, persistent, interim: 0, content, bytes })
 }
 
-/// `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112, 4), also without the second
-/// space. Returns where the next line begins.
+/// Reads `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112, 4), also without the
+/// second space. Returns the status, the version, and where the next line begins.
 fn status_line(bytes: &[u8]) -> Result<(u16, Version, usize), BadResponse> {
     const BAD: BadResponse = BadResponse("sent a status line that can't be read");
     let end = memmem::find(bytes, b"\r\n").ok_or(BAD)?;
@@ -171,11 +172,13 @@ fn status_line(bytes: &[u8]) -> Result<(u16, Version, usize), BadResponse> {
     Ok((status, version, end + 2))
 }
 
-/// What the fields read so far say about the end of the content, and about the connection.
+/// What the fields that were read so far say about the end of the content, and about the
+/// connection.
 #[derive(Default)]
 struct FramingFields {
     length: Option<u64>,
     has_transfer_coding: bool,
+    /// Whether the last transfer coding so far is `chunked`.
     chunked: bool,
     close: bool,
     keep_alive: bool,
@@ -236,8 +239,8 @@ fn content(status: u16, framing: &FramingFields) -> Result<Option<Content>, BadR
 }
 
 /// Checks the trailer section at the start of `input` (RFC 9112, 7.1.2). Returns its length; `None`
-/// if it is incomplete. The caller has found no end in the first `searched` bytes. Folded values
-/// are accepted (5.2).
+/// if it is incomplete. An earlier call has found no end of the section in the first `searched`
+/// bytes. Folded values are accepted (5.2).
 pub(super) fn trailers_len(input: &[u8], searched: usize) -> Result<Option<usize>, BadResponse> {
     let mut end = None;
     for at in memchr_iter(b'\n', &input[searched..]).map(|at| searched + at) {

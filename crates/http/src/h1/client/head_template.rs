@@ -13,8 +13,8 @@ use crate::semantics::chars;
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeadTemplate {
     bytes: Box<[u8]>,
-    /// The position of the value of the `Date` field. Any value of this length matches. Empty
-    /// without a date.
+    /// The position of the value of the `Date` field. Any value of this length matches. An empty
+    /// range if the head has no date.
     date: Range<usize>,
     status: u16,
     persistent: bool,
@@ -29,7 +29,7 @@ impl HeadTemplate {
         Self { date: date(bytes), bytes: bytes.into(), status, persistent, content }
     }
 
-    /// The head at the start of `input`, if only its date differs from this one.
+    /// The head at the start of `input`, if it differs from this template only in its date.
     pub(super) fn find<'a>(&self, input: &'a [u8]) -> Option<Head<'a>> {
         let bytes = input.get(..self.bytes.len())?;
         let Range { start, end } = self.date;
@@ -54,7 +54,7 @@ fn date(head: &[u8]) -> Range<usize> {
     start..if head[start..end].ends_with(b"\r") { end - 1 } else { end }
 }
 
-/// Shows no fields: they may be secrets.
+/// Shows no fields, because their values may be secret.
 impl fmt::Debug for HeadTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeadTemplate")

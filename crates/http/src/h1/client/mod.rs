@@ -60,7 +60,7 @@ pub enum Piece<'a> {
     Content(&'a [u8]),
     /// The response is complete.
     End {
-        /// The server accepts another request on this connection.
+        /// Whether the server accepts another request on this connection.
         persistent: bool,
     },
 }
@@ -97,7 +97,7 @@ enum Stage {
     UntilClose,
     /// The trailer section. Its end is not in the first `searched` bytes.
     Trailers { searched: usize },
-    /// Nothing of this response: it is complete, and the next call of `read` returns
+    /// Nothing more of this response: it is complete, and the next call of `read` returns
     /// [`Piece::End`].
     ResponseEnd,
     /// The start of a response.
@@ -109,7 +109,8 @@ enum Stage {
 
 impl ResponseReader {
     /// Reads one piece. Returns how many bytes of `input` were consumed, and the piece. `request`
-    /// is the kind of the request. A head that matches `known` is not parsed.
+    /// is the kind of the request that this response answers. A head that matches `known` is not
+    /// parsed.
     ///
     /// # Errors
     ///
@@ -153,7 +154,8 @@ impl ResponseReader {
         }
     }
 
-    /// The server has closed its sending side. Returns whether that completes a response.
+    /// Call this when the server has closed its sending side. Returns whether that completes a
+    /// response.
     ///
     /// # Errors
     ///
@@ -233,11 +235,11 @@ impl ResponseReader {
         }
     }
 
-    /// Starts the response whose final head has been read.
+    /// Starts the response with this final head.
     fn begin<'a>(&mut self, mut head: Head<'a>, request: RequestKind) -> (usize, Piece<'a>) {
         head.interim = std::mem::take(&mut self.interim);
         self.persistent = head.persistent;
-        // RFC 9112, 6.3.
+        // A response to HEAD has no content, whatever its fields say (RFC 9112, 6.3).
         let content = match request {
             RequestKind::Head => Some(Content::None),
             RequestKind::Other => head.content,

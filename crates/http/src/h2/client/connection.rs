@@ -23,13 +23,14 @@ pub struct Connection<T> {
     pub(super) streams: Streams<T>,
     /// The number of the next stream.
     pub(super) next_id: u32,
+    /// The connection's window for the content of requests.
     pub(super) send_window: Window,
     /// How many streams have content that is not sent yet.
     pub(super) unsent_contents: usize,
-    /// Bytes of content since the connection's window was last enlarged.
+    /// Bytes of DATA frames received since the connection's window was last enlarged.
     received: u32,
     pub(super) going_away: Option<GoAway>,
-    /// Frames since the last one with a part of a response.
+    /// The number of frames received since the last frame with a part of a response.
     pub(super) other_frames: u32,
 }
 
@@ -40,7 +41,7 @@ pub enum Event<'a, T> {
     Head {
         /// The head.
         head: Head,
-        /// Interim responses (RFC 9110, 15.2) before it: at most 100.
+        /// The number of interim responses (RFC 9110, 15.2) before this head: at most 100.
         interim: u32,
         /// The caller's data about the request.
         data: &'a mut T,
@@ -63,12 +64,12 @@ pub enum Event<'a, T> {
     Unprocessed(T),
 }
 
-/// The server is ending the connection (RFC 9113, 6.8).
+/// The server's notice that it is ending the connection (RFC 9113, 6.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GoAway {
-    /// The highest stream that the server has processed, or will process.
+    /// The highest stream that the server has processed or may process.
     pub(super) last_stream: u32,
-    /// The error code: 0 without an error.
+    /// The error code: 0 if there is no error.
     pub code: u32,
 }
 
@@ -77,23 +78,27 @@ pub struct GoAway {
 enum NextInput {
     /// The server's first frame, SETTINGS.
     Settings,
+    /// A frame.
     Frame,
     /// The rest of a DATA frame.
     Data(DataFrame),
-    /// Nothing: the stream at this position has ended.
+    /// Nothing: the stream at this position of [`Streams`] has ended, and is to be removed.
     End(usize),
 }
 
 /// A DATA frame whose payload is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct DataFrame {
-    /// The position of its stream.
+    /// The position of its stream in [`Streams`].
     at: usize,
+    /// Bytes of content that have not arrived yet.
     content: usize,
+    /// Bytes of padding that have not arrived yet.
     padding: usize,
     ends_stream: bool,
 }
 
+/// A header block of which more is expected, in CONTINUATION frames.
 #[derive(Debug)]
 struct PartialBlock {
     stream: u32,
@@ -102,8 +107,8 @@ struct PartialBlock {
     continuations: u8,
 }
 
-/// The result of reading a part of the input. A stream is given by its position, content by its
-/// length.
+/// The result of reading a part of the input. A stream is given by its position in [`Streams`],
+/// content by its length.
 pub(super) enum Step<T> {
     NeedMore,
     /// Nothing to report to the caller: continue to read.
@@ -175,8 +180,8 @@ impl<T> Connection<T> {
         self.streams.iter().map(|stream| &stream.data)
     }
 
-    /// Takes the newest request in flight, if `is_taken` returns true for it. For a connection that
-    /// has ended, to find the requests that were not sent.
+    /// Takes the newest request in flight, if `is_taken` returns true for it. Use it after a
+    /// connection has ended, to find the requests that were not sent.
     pub fn take_newest_if(&mut self, is_taken: impl FnOnce(&T) -> bool) -> Option<T> {
         Some(self.streams.pop_if(|stream| is_taken(&stream.data))?.data)
     }
@@ -241,6 +246,7 @@ impl<T> Connection<T> {
                 if header.len <= DEFAULT_MAX_LEN && input.len() < FrameHeader::LEN + header.len {
                     return Ok(Step::NeedMore);
                 }
+                // Without this setting, the number of streams is not limited (RFC 9113, 6.5.2).
                 self.settings.max_streams = u32::MAX;
                 self.next = NextInput::Frame;
                 Ok(Step::Continue)
@@ -277,7 +283,7 @@ impl<T> Connection<T> {
         }
     }
 
-    /// The position of the stream of a DATA or HEADERS frame.
+    /// The position of the stream to which a DATA or HEADERS frame belongs.
     #[inline]
     fn open_stream(&self, id: u32) -> Result<usize, Error> {
         self.streams.find(id).ok_or_else(|| match self.has_begun(id) {
@@ -286,11 +292,13 @@ impl<T> Connection<T> {
         })
     }
 
+    /// Whether this side has opened the stream with this number, now or earlier.
     pub(super) fn has_begun(&self, id: u32) -> bool {
         !id.is_multiple_of(2) && id < self.next_id
     }
 
-    /// DATA (RFC 9113, 6.1). Its content is used as it arrives.
+    /// Handles the start of a DATA frame (RFC 9113, 6.1). Content is reported as it arrives, before
+    /// the frame is complete.
     fn start_data<'i>(
         &mut self,
         header: FrameHeader,
@@ -327,6 +335,7 @@ impl<T> Connection<T> {
         Ok(Step::Continue)
     }
 
+    /// Reads more of the payload of a DATA frame.
     #[inline]
     fn read_data(
         &mut self,
@@ -336,7 +345,7 @@ impl<T> Connection<T> {
     ) -> Result<Step<T>, Error> {
         let DataFrame { at, content, padding, ends_stream } = data;
         let len = content.min(input.len());
-        // If content is missing, the padding after it has not arrived.
+        // Padding follows the content, so it has not arrived if content is missing.
         let skipped = padding.min(input.len() - len);
         self.enlarge_windows(at, len + skipped, out)?;
         *input = &input[len + skipped..];
@@ -353,7 +362,7 @@ impl<T> Connection<T> {
         })
     }
 
-    /// Counts bytes of a DATA frame, and enlarges the windows if half of them was used.
+    /// Counts bytes of a DATA frame, and enlarges each window of which half was used.
     #[inline]
     fn enlarge_windows(&mut self, at: usize, len: usize, out: &mut Output) -> Result<(), Error> {
         const BEYOND: Error = Error::flow_control("sent more content than its window allows");
@@ -371,6 +380,7 @@ impl<T> Connection<T> {
         Ok(())
     }
 
+    /// Removes a stream whose response is complete.
     fn end_stream(&mut self, at: usize, out: &mut Output) -> Step<T> {
         self.next = NextInput::Frame;
         if !self.streams.at(at).unsent.is_empty() {
@@ -382,7 +392,7 @@ impl<T> Connection<T> {
         }
     }
 
-    /// HEADERS (RFC 9113, 6.2).
+    /// Handles HEADERS (RFC 9113, 6.2).
     fn on_headers(&mut self, header: FrameHeader, payload: &[u8]) -> Result<Step<T>, Error> {
         let Some(mut block) = frame::without_padding(header, payload) else {
             return Err(Error::protocol("sent padding that is longer than its frame"));
@@ -403,7 +413,7 @@ impl<T> Connection<T> {
         Ok(Step::Continue)
     }
 
-    /// CONTINUATION (RFC 9113, 6.10).
+    /// Handles CONTINUATION (RFC 9113, 6.10).
     fn on_continuation(&mut self, header: FrameHeader, payload: &[u8]) -> Result<Step<T>, Error> {
         let Some(mut block) = self.block.take().filter(|block| block.stream == header.stream)
         else {
@@ -421,7 +431,7 @@ impl<T> Connection<T> {
         Ok(Step::Continue)
     }
 
-    /// A header block is complete.
+    /// Handles a complete header block: of a head or of trailers.
     #[inline]
     fn on_block(&mut self, id: u32, ends_stream: bool, block: &[u8]) -> Result<Step<T>, Error> {
         self.other_frames = 0;

@@ -12,7 +12,7 @@ use crate::h2::frame::{self, ErrorCode, FrameHeader, flags, kind};
 const TOO_LARGE: Error = Error::flow_control("enlarged a window above 2^31-1");
 
 impl<T> Connection<T> {
-    /// Acts on a frame that is not part of a response.
+    /// Handles a frame that is not part of a response.
     pub(super) fn on_other(
         &mut self,
         header: FrameHeader,
@@ -46,6 +46,7 @@ impl<T> Connection<T> {
         Ok(Step::Continue)
     }
 
+    /// Returns an error if too many consecutive frames had no part of a response.
     pub(super) fn check_other_frames(&self) -> Result<(), Error> {
         match self.other_frames {
             0..=MAX_OTHER_FRAMES => Ok(()),
@@ -53,7 +54,7 @@ impl<T> Connection<T> {
         }
     }
 
-    /// SETTINGS (RFC 9113, 6.5).
+    /// Handles SETTINGS (RFC 9113, 6.5).
     fn on_settings(
         &mut self,
         header: FrameHeader,
@@ -88,19 +89,19 @@ impl<T> Connection<T> {
         Ok(())
     }
 
-    /// GOAWAY (RFC 9113, 6.8).
+    /// Handles GOAWAY (RFC 9113, 6.8).
     fn on_goaway(&mut self, payload: &[u8]) -> Result<(), Error> {
         let Some((&[s0, s1, s2, s3, c0, c1, c2, c3], _)) = payload.split_first_chunk() else {
             return Err(Error::frame_size("sent a GOAWAY frame that is too short"));
         };
         let last_stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
-        // A second GOAWAY may only name a lower stream. Streams above the one that the first GOAWAY
-        // named have been returned as unprocessed.
+        // A second GOAWAY may only name a lower stream. If it names a higher one, that changes
+        // nothing: streams above the first one's have been returned as unprocessed.
         self.going_away = Some(GoAway { last_stream, code: u32::from_be_bytes([c0, c1, c2, c3]) });
         Ok(())
     }
 
-    /// WINDOW_UPDATE (RFC 9113, 6.9).
+    /// Handles WINDOW_UPDATE (RFC 9113, 6.9).
     fn on_window_update(
         &mut self,
         header: FrameHeader,
@@ -129,7 +130,7 @@ impl<T> Connection<T> {
         Ok(())
     }
 
-    /// RST_STREAM (RFC 9113, 6.4).
+    /// Handles RST_STREAM (RFC 9113, 6.4).
     fn on_reset(&mut self, header: FrameHeader, payload: &[u8]) -> Result<Step<T>, Error> {
         let Ok(code) = payload.try_into().map(u32::from_be_bytes) else {
             return Err(Error::frame_size("sent a RST_STREAM frame of a wrong length"));
@@ -148,7 +149,7 @@ impl<T> Connection<T> {
         })
     }
 
-    /// Frames about a stream that has not begun are an error (RFC 9113, 5.1).
+    /// Returns an error for a frame about a stream that has not begun (RFC 9113, 5.1).
     fn check_begun(&self, id: u32) -> Result<(), Error> {
         match self.has_begun(id) {
             true => Ok(()),

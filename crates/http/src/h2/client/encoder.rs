@@ -2,7 +2,7 @@
 
 use crate::h2::hpack::encode;
 
-/// The default size of a server's dynamic table (RFC 9113, 6.5.2). This side uses no larger one.
+/// The default size of a server's dynamic table (RFC 9113, 6.5.2). A larger one is never used.
 const TABLE_SIZE: usize = 4096;
 /// What an entry counts in addition to its bytes (RFC 7541, 4.1).
 const OVERHEAD: usize = 32;
@@ -12,7 +12,7 @@ const FIRST_DYNAMIC: usize = 62;
 /// The heads of requests that are sent over and over, for any number of connections.
 ///
 /// As many different fields as fit into a dynamic table of 4 KiB are inserted into it, so nothing
-/// is ever evicted. All others, and those with secrets, are literals in each request.
+/// is ever evicted. The other fields, and fields with secrets, are literals in each request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHeads {
     heads: Vec<PreparedHead>,
@@ -23,10 +23,11 @@ pub struct RequestHeads {
     table_size: usize,
 }
 
+/// The head of a request, as the parts of a header block.
 #[derive(Clone, Debug)]
 pub(super) struct PreparedHead {
     parts: Box<[Part]>,
-    /// The method is HEAD.
+    /// Whether the method is HEAD.
     pub(super) is_head: bool,
 }
 
@@ -35,7 +36,7 @@ pub(super) struct PreparedHead {
 enum Part {
     /// Entries of the static table, and literals.
     Bytes(Vec<u8>),
-    /// A field of the dynamic table.
+    /// A field of the dynamic table, as an index into [`RequestHeads`]'s entries.
     Entry(u16),
 }
 
@@ -49,9 +50,9 @@ struct Entry {
 }
 
 impl RequestHeads {
-    /// Adds the head of a request, and returns its number. `fields` are those after the
-    /// pseudo-header fields. The caller has checked their characters, and that none of them is about
-    /// a connection of HTTP/1.1. Names are converted to lower case.
+    /// Adds the head of a request, and returns its number. `fields` follow the pseudo-header
+    /// fields. The caller has checked their characters, and that none of them is about an HTTP/1.1
+    /// connection, such as `Connection`. Names are converted to lower case.
     pub fn add(
         &mut self,
         method: &str,
@@ -77,10 +78,13 @@ impl RequestHeads {
         self.heads.len() - 1
     }
 
+    /// A field as a part of a header block: an entry if it may be inserted and there is room for
+    /// it, otherwise its bytes.
     fn part(&mut self, name: &[u8], value: &[u8]) -> Part {
         let mut literal = Vec::new();
         encode::field(name, value, true, &mut literal);
-        // An entry of the static table, or a secret: see `encode::field`.
+        // One of the first four bits is set for entries of the static table and for secrets.
+        // Neither is inserted.
         if literal[0] & 0xf0 != 0 {
             return Part::Bytes(literal);
         }
@@ -108,8 +112,10 @@ impl RequestHeads {
 /// The encoder of one connection.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    /// For each entry, its place in the order of insertion, from 1; 0 if it was not inserted.
+    /// For each entry, its place in the order of insertion, counted from 1; 0 if it was not
+    /// inserted.
     inserted: Vec<u8>,
+    /// The number of inserted entries.
     count: u8,
     /// The maximum size of the dynamic table that was last announced to the server.
     announced_size: usize,
@@ -127,7 +133,7 @@ impl Encoder {
         }
     }
 
-    /// The server allows a dynamic table of at most `size` bytes.
+    /// Limits the dynamic table to `size` bytes, as the server's settings say.
     pub(super) fn limit_table_size(&mut self, size: u32) {
         self.smallest_size = self.smallest_size.min(size as usize);
     }
@@ -155,6 +161,8 @@ impl Encoder {
         }
     }
 
+    /// Appends a field that is not in the dynamic table. Inserts it if all entries fit into the
+    /// table (`fits`).
     #[cold]
     fn insert(&mut self, heads: &RequestHeads, at: usize, fits: bool, out: &mut Vec<u8>) {
         let entry = &heads.entries[at];
@@ -167,8 +175,9 @@ impl Encoder {
         self.inserted[at] = self.count;
     }
 
-    /// The server has lowered its limit: the block begins with the new size (RFC 7541, 4.2). If not
-    /// all entries fit into it, the table is emptied and not used any more.
+    /// Begins a block with the new size of the table, after the server has lowered its limit (RFC
+    /// 7541, 4.2). If not all entries fit into the new size, the table is emptied and not used any
+    /// more.
     #[cold]
     fn announce_size(&mut self, heads: &RequestHeads, out: &mut Vec<u8>) {
         let fits = heads.table_size <= self.smallest_size;

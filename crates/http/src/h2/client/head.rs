@@ -20,16 +20,18 @@ struct Section {
     status: Option<u16>,
     length: Option<u64>,
     has_fields: bool,
+    /// The size of its fields: see [`MAX_HEAD`].
     size: usize,
     error: Option<&'static str>,
 }
 
-/// The name `:status`, as an index of the static table.
+// Names of fields, as indices of HPACK's static table.
 const STATUS: u8 = 8;
 const CONTENT_LENGTH: u8 = 28;
 const TRANSFER_ENCODING: u8 = 57;
 
 impl Section {
+    /// Adds a field. Keeps the first error.
     fn take(&mut self, field: Field<'_>) {
         self.size += field.name.len() + field.value.len() + 32;
         if self.error.is_some() {
@@ -99,7 +101,7 @@ fn status(value: &[u8]) -> Result<u16, &'static str> {
 #[derive(Debug, Default)]
 struct KnownHead {
     block: Vec<u8>,
-    /// [`Decoder::generation`].
+    /// The [`Decoder::generation`] at which the block was decoded.
     generation: u32,
     head: Option<Head>,
 }
@@ -107,12 +109,13 @@ struct KnownHead {
 /// Reads the header blocks of one connection.
 ///
 /// Responses to the same request usually differ only in their date, which changes once a second. So
-/// the last head of each request is remembered, and recognised by its bytes.
+/// the last head of each request is remembered. If the next block has the same bytes, it is not
+/// decoded.
 #[derive(Debug)]
 pub(super) struct HeadReader {
     decoder: Decoder,
     scratch: Vec<u8>,
-    /// Indexed by the numbers of requests.
+    /// The last head for each request, by the request's number.
     known: Vec<KnownHead>,
 }
 
@@ -153,7 +156,7 @@ impl HeadReader {
         Ok(head)
     }
 
-    /// Reads trailers, and drops them.
+    /// Checks trailers, and drops them.
     pub(super) fn read_trailers(&mut self, block: &[u8]) -> Result<(), Error> {
         match self.decode(block)?.status {
             Some(_) => Err(Error::protocol("sent a :status in trailers")),

@@ -10,7 +10,7 @@ use super::encoder::RequestHeads;
 use super::stream::{Expects, Stream};
 use crate::h2::frame::{self, ErrorCode, FrameHeader, flags, kind};
 
-/// Content of at least this many bytes is sent without a copy.
+/// A part of content of at least this many bytes is shared with the output, not copied into it.
 const LARGE: usize = 4 * 1024;
 
 impl<T> Connection<T> {
@@ -90,7 +90,8 @@ impl<T> Connection<T> {
         }
     }
 
-    /// The response is complete. The rest of the request's content isn't sent.
+    /// Drops the rest of a request's content, because its response is complete, and resets the
+    /// stream.
     #[cold]
     pub(super) fn stop_content(&mut self, at: usize, out: &mut Output) {
         let stream = self.streams.at(at);
@@ -101,8 +102,8 @@ impl<T> Connection<T> {
     }
 }
 
-/// Divides the header block that follows the space for a frame's header at `start` into a HEADERS
-/// frame and CONTINUATION frames.
+/// Divides a header block into a HEADERS frame and CONTINUATION frames. `bytes` has, from `start`
+/// on, space for the header of one frame, and then the block.
 #[cold]
 fn split_block(bytes: &mut Vec<u8>, start: usize, (id, end): (u32, u8), max_len: usize) {
     let block = bytes.split_off(start + FrameHeader::LEN);

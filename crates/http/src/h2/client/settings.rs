@@ -8,7 +8,7 @@ use crate::h2::window::Window;
 /// What the server allows.
 #[derive(Debug)]
 pub(super) struct ServerSettings {
-    /// Requests in flight.
+    /// The maximum number of requests in flight.
     pub(super) max_streams: u32,
     /// The window of new streams.
     pub(super) initial_window: Window,
@@ -19,8 +19,9 @@ pub(super) struct ServerSettings {
 /// A change of a setting that the connection has to apply outside of [`ServerSettings`].
 pub(super) enum Change {
     None,
-    /// The initial window, from one size to another.
+    /// The initial window of streams has changed from the first to the second value.
     Window(Window, Window),
+    /// The new maximum size of the server's dynamic table, in bytes.
     TableSize(u32),
 }
 
@@ -53,8 +54,8 @@ impl ServerSettings {
                 }
                 self.max_len = value as usize;
             }
-            // The other settings are unknown, or limits that the requests of a load test don't
-            // reach.
+            // Other settings are unknown, or limit what this client doesn't use or reach, such as
+            // the size of heads.
             _ => {}
         }
         Ok(Change::None)

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use super::limits::WINDOW;
 use crate::h2::window::Window;
 
+/// A stream: a request whose response is incomplete.
 #[derive(Debug)]
 pub(super) struct Stream<T> {
     pub(super) id: u32,
     /// The number of its request in [`RequestHeads`](super::RequestHeads).
     pub(super) number: usize,
+    /// Whether the method of its request is HEAD.
     pub(super) is_head: bool,
     pub(super) expects: Expects,
     /// Interim responses so far.
@@ -20,6 +22,7 @@ pub(super) struct Stream<T> {
     pub(super) received: u32,
     /// Content of the request that is not sent yet.
     pub(super) unsent: Bytes,
+    /// The window for the content of its request.
     pub(super) send_window: Window,
     /// The caller's data about the request.
     pub(super) data: T,
@@ -32,7 +35,7 @@ pub(super) enum Expects {
     Head,
     /// Content, or trailers.
     Content {
-        /// The bytes that are left of the announced length.
+        /// The bytes that are left of the announced length; `None` if no length was announced.
         remaining: Option<u64>,
     },
 }
@@ -52,12 +55,13 @@ impl<T> Streams<T> {
         self.0.len()
     }
 
-    /// Adds a stream. Its number is the highest one.
+    /// Adds a stream, which must have the highest number.
     pub(super) fn push(&mut self, stream: Stream<T>) {
         self.0.push_back(stream);
     }
 
-    /// The position of a stream. Responses mostly arrive in the order of their requests.
+    /// The position of a stream. Tries the oldest one first, because responses mostly arrive in the
+    /// order of their requests.
     #[inline]
     pub(super) fn find(&self, id: u32) -> Option<usize> {
         match self.0.front() {
@@ -94,8 +98,8 @@ impl<T> Streams<T> {
     }
 }
 
-/// Counts bytes that were received in a window of [`WINDOW`] bytes. Returns by how many bytes to
-/// enlarge the window now, or `None` if the server has sent more than it allowed.
+/// Counts bytes received in a window of [`WINDOW`] bytes. Returns the number of bytes by which to
+/// enlarge the window now, or `None` if the server has sent more than the window allowed.
 #[inline]
 pub(super) fn receive(received: &mut u32, len: usize) -> Option<u32> {
     *received = u32::try_from(len).ok()?.checked_add(*received)?;

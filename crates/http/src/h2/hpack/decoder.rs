@@ -15,7 +15,7 @@ const SIZE_UPDATES_MAX: u32 = 2;
 /// inserts an entry into that table.
 ///
 /// A block of `n` bytes is decoded in a time that is linear in `n`, if the peer inserts no entries
-/// whose names are those of dynamic entries. Each such insertion takes two bytes of the block, and
+/// whose names are those of dynamic entries. Such an insertion takes as few as two bytes, and
 /// copies a name of up to 4 KiB. The fields of a block, together, may be 2,000 times as long as the
 /// block. So the caller counts their bytes, ignores fields above its limit, and ends connections
 /// that exceed the limit far or often.
@@ -24,10 +24,11 @@ pub(crate) struct Decoder {
     table: DynamicTable,
 }
 
-/// A string of the block.
+/// A name or a value.
 enum Text<'a> {
+    /// Bytes of the block, or of a table's entry.
     Raw(&'a [u8]),
-    /// Decoded, in the scratch buffer.
+    /// Decoded, at this position in the scratch buffer.
     Scratch(Range<usize>),
 }
 
@@ -125,8 +126,8 @@ impl Decoder {
         }
     }
 
-    /// A literal that is not inserted into the table: without indexing, or never indexed (RFC 7541,
-    /// 6.2.2 and 6.2.3). Returns what follows it.
+    /// Reads a literal that is not inserted into the table: without indexing, or never indexed (RFC
+    /// 7541, 6.2.2 and 6.2.3). Returns what follows it.
     fn literal<'a>(
         &self,
         first: u8,
@@ -150,7 +151,7 @@ impl Decoder {
         Ok(rest)
     }
 
-    /// A literal that is inserted into the table (RFC 7541, 6.2.1). Returns what follows it.
+    /// Reads a literal that is inserted into the table (RFC 7541, 6.2.1). Returns what follows it.
     fn literal_with_indexing<'a>(
         &mut self,
         first: u8,
@@ -166,7 +167,7 @@ impl Decoder {
                 (Text::Raw(entry.name), entry.static_name)
             }
             index => {
-                // The insertion may evict this entry.
+                // Copy the name, because the insertion may evict this entry.
                 let entry = self.entry(index)?;
                 scratch.extend_from_slice(entry.name);
                 (Text::Scratch(0..scratch.len()), entry.static_name)

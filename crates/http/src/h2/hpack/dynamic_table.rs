@@ -17,11 +17,12 @@ const CAPACITY_MAX: usize = (SIZE_LIMIT - OVERHEAD) * 3 / 2;
 /// need, at most 6 KiB for their bytes and 1 KiB for their positions.
 #[derive(Debug)]
 pub(super) struct DynamicTable {
-    /// The bytes of all entries, the oldest first, each as name and value. Before them, the bytes of
-    /// evicted entries.
+    /// The bytes of all entries, the oldest first, each as name and value. Before them, the bytes
+    /// of evicted entries.
     bytes: Vec<u8>,
     /// The newest entry first.
     entries: VecDeque<Entry>,
+    /// The size of all entries: their bytes, and [`OVERHEAD`] for each.
     size: usize,
     size_max: usize,
     generation: u32,

@@ -11,23 +11,24 @@ const STATUS: usize = 8;
 
 /// Fields with secrets of users: `authorization`, `cookie`, `proxy-authorization` and `set-cookie`.
 /// They are marked as never indexed, so that no proxy that forwards them in HTTP/2 puts them into a
-/// table, where the size of other fields would reveal a guessed value (RFC 7541, 7.1). Other servers
-/// mark short cookies only, as long ones are hard to guess. That would save nothing here: both forms
-/// of a literal have the same length.
+/// table, where the size of other fields would reveal a guessed value (RFC 7541, 7.1). Other
+/// servers mark short cookies only, as long ones are hard to guess. That would save nothing here:
+/// both forms of a literal have the same length.
 const SECRET: [usize; 4] = [23, 32, 49, 55];
 
-/// A field that is entirely in a table (RFC 7541, 6.1). Indices from 62 on are those of the dynamic
-/// table.
+/// Appends a field that is entirely in a table (RFC 7541, 6.1). Indices from 62 on are those of the
+/// dynamic table.
 pub(crate) fn indexed(index: usize, out: &mut Vec<u8>) {
     integer::encode(0x80, 7, index, out);
 }
 
-/// A change of the dynamic table's maximum size (RFC 7541, 6.3). It must come first in a block.
+/// Appends a change of the dynamic table's maximum size (RFC 7541, 6.3). It must come first in a
+/// block.
 pub(crate) fn table_size(size: usize, out: &mut Vec<u8>) {
     integer::encode(0x20, 5, size, out);
 }
 
-/// The status of a response. `code` has three digits.
+/// Appends the status of a response. `code` has three digits.
 pub(crate) fn status(code: u16, out: &mut Vec<u8>) {
     let index = match code {
         200 => 8,
@@ -46,9 +47,9 @@ pub(crate) fn status(code: u16, out: &mut Vec<u8>) {
     indexed(index, out);
 }
 
-/// A field that the peer doesn't insert into its table: an entry of the static table, or a literal
-/// (RFC 7541, 6.2.2 and 6.2.3). The name is converted to lower case. With `is_huffman`, strings are
-/// Huffman-coded where this makes them shorter.
+/// Appends a field that the peer doesn't insert into its table: an entry of the static table, or a
+/// literal (RFC 7541, 6.2.2 and 6.2.3). The name is converted to lower case. With `is_huffman`,
+/// strings are Huffman-coded where this makes them shorter.
 pub(crate) fn field(name: &[u8], value: &[u8], is_huffman: bool, out: &mut Vec<u8>) {
     let name_index = static_table::find_name(name);
     if let Some(index) = name_index.and_then(|first| static_table::find_value(first, value)) {
@@ -60,15 +61,15 @@ pub(crate) fn field(name: &[u8], value: &[u8], is_huffman: bool, out: &mut Vec<u
     literal(name_index, name, value, is_huffman, out);
 }
 
-/// A field that the peer inserts into its dynamic table, where it gets the index 62 (RFC 7541,
-/// 6.2.1). The name is converted to lower case.
+/// Appends a field that the peer inserts into its dynamic table, where it gets the index 62 (RFC
+/// 7541, 6.2.1). The name is converted to lower case.
 pub(crate) fn field_indexed(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     let name_index = static_table::find_name(name);
     integer::encode(0x40, 6, name_index.unwrap_or(0), out);
     literal(name_index, name, value, true, out);
 }
 
-/// The strings of a literal.
+/// Appends the strings of a literal.
 fn literal(
     name_index: Option<usize>,
     name: &[u8],
@@ -82,7 +83,7 @@ fn literal(
     string(value.iter().copied(), is_huffman, out);
 }
 
-/// A string (RFC 7541, 5.2).
+/// Appends a string (RFC 7541, 5.2).
 fn string(bytes: impl ExactSizeIterator<Item = u8> + Clone, is_huffman: bool, out: &mut Vec<u8>) {
     let len = bytes.len();
     if is_huffman {

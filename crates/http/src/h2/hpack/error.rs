@@ -1,7 +1,7 @@
 //! Why a header block can't be decoded.
 
-/// Why a header block can't be decoded. After it, the dynamic table no longer equals the peer's, so
-/// the connection must end with `COMPRESSION_ERROR` (RFC 9113, 4.3).
+/// Why a header block can't be decoded. After such an error, the dynamic table no longer equals the
+/// peer's, so the connection must end with `COMPRESSION_ERROR` (RFC 9113, 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CompressionError {
     /// The block ends inside of a field.

@@ -48,15 +48,17 @@ struct Step {
     len: u8,
 }
 
+/// The code, in the forms that encoding and decoding need.
 struct Code {
     /// The code of each symbol, in the low bits.
     codes: [u32; EOS + 1],
     /// The symbols in the order of their codes.
     symbols: [u16; EOS + 1],
-    /// For each length: the first code above all codes of this length, as `LONGEST` bits.
+    /// For each length: the first code above all codes of this length, extended to `LONGEST` bits.
     ends: [u32; LONGEST + 1],
     /// For each length: what to add to a code to get its position in `symbols`.
     offsets: [i32; LONGEST + 1],
+    /// What each value of `STEP` bits contains.
     steps: [Step; 1 << STEP],
 }
 
@@ -126,7 +128,7 @@ impl Code {
 /// Appends the string whose code is `coded`.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
     let before = out.len();
-    // A step writes two symbols, even if it has only one.
+    // A step always writes two symbols, even if only one is valid, so `out` is one byte longer.
     out.resize(before + coded.len() * 8 / SHORTEST + 1, 0);
     let len = decode_into(coded, &mut out[before..])?;
     out.truncate(before + len);

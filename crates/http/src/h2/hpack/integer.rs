@@ -18,6 +18,7 @@ pub(super) fn decode<const BITS: u32>(
     if prefix < max { Ok(prefix) } else { decode_continuation(max, rest) }
 }
 
+/// Reads the bytes after a prefix whose bits are all set.
 fn decode_continuation(prefix: usize, rest: &mut &[u8]) -> Result<usize, CompressionError> {
     let mut value = prefix;
     for at in 0..CONTINUATION_MAX {

@@ -1,4 +1,4 @@
-//! A second decoder, which is simple and slow, and a comparison of the two decoders.
+//! A second HPACK decoder, which is simple and slow, and a comparison of the two decoders.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,7 +17,7 @@ struct Reference {
     symbols: HashMap<(u8, u32), usize>,
 }
 
-/// An error; [`CompressionError`] has the reasons.
+/// An error. [`CompressionError`] lists the reasons.
 struct Invalid;
 
 /// The bytes of a block that have not been read.
@@ -180,7 +180,7 @@ pub fn check_header_blocks<'a>(blocks: impl IntoIterator<Item = &'a [u8]>) {
     }
 }
 
-/// The dynamic table, by its indices.
+/// The dynamic table of `decoder`, read by decoding each of its indices.
 fn table(decoder: &mut Decoder) -> VecDeque<Entry> {
     let mut entries = VecDeque::new();
     let mut block = Vec::new();

@@ -105,7 +105,7 @@ pub(super) fn entry(index: usize) -> Field<'static> {
     ENTRIES[index]
 }
 
-/// The index of the first entry of each name, at the hash of the name. Elsewhere 0.
+/// For each hash of a name: the index of the first entry with that name. 0 for other hashes.
 static BY_HASH: [u8; 256] = {
     let entries = entries();
     let (mut by_hash, mut index) = ([0; 256], 1);
@@ -135,7 +135,8 @@ pub(super) fn find_name(name: &[u8]) -> Option<usize> {
 }
 
 /// Whether `name` equals the name of an entry, ignoring case, without a branch per byte. `entry`
-/// consists of lower-case letters, hyphens and colons. Of these, only letters have the bit 0x40.
+/// consists of lower-case letters, hyphens and colons. Of these, only letters have the bit 0x40,
+/// and only for letters the bit 0x20, which tells upper from lower case, is ignored.
 fn is_name(name: &[u8], entry: &[u8]) -> bool {
     let pairs = name.iter().zip(entry);
     let differences =
