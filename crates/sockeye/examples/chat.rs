@@ -7,8 +7,8 @@
 //! ^C
 //! ```
 //!
-//! Each member reads the log from its own position, as far as its output has room, so a slow one
-//! delays nobody. A member that is more than [`MAX_LOG`] lines behind misses some.
+//! Each member reads the log from its own position, as far as its output has room, so a slow member
+//! delays nobody. A member that is more than [`MAX_LOG`] lines behind misses some lines.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -53,7 +53,7 @@ impl Room {
     }
 }
 
-/// One connection, which has read the lines before `position`.
+/// One connection. The lines of the log before `position` are in its output.
 struct Member {
     room: Arc<Mutex<Room>>,
     number: u64,
@@ -61,7 +61,8 @@ struct Member {
 }
 
 impl Member {
-    /// Writes the lines that follow, and asks for `Event::Room` if there are more than fit.
+    /// Writes the lines from `position` on. If not all of them fit into the output, asks for
+    /// `Event::Room`.
     fn read(&mut self, turn: &mut Turn<'_>) {
         let room = self.room.lock().unwrap();
         while self.position < room.end {
@@ -93,7 +94,7 @@ impl Protocol for Member {
         }
         let end = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         for line in String::from_utf8_lossy(&input[..end]).lines() {
-            // A line must not control the terminals of others.
+            // Control characters in a line must not reach the terminals of others.
             let line = line.replace(char::is_control, "\u{fffd}");
             self.room.lock().unwrap().say(format!("<guest {}> {line}\n", self.number));
         }

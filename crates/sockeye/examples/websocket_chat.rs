@@ -1,5 +1,5 @@
-//! A chat room for browsers. A slow member delays nobody: it misses messages or, if the second
-//! argument is `close`, its WebSocket is closed with the code 1013.
+//! A chat room for browsers. A slow member delays nobody: it misses messages. If the second
+//! argument is `close`, its WebSocket is closed instead, with the code 1013 (try again later).
 //!
 //! ```console
 //! $ cargo run --example websocket_chat 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/
