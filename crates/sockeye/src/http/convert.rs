@@ -90,6 +90,7 @@ pub fn trailers(trailers: &Trailers<'_>) -> http::Result<HeaderMap> {
     headers(trailers.fields().count(), trailers.fields(), Bytes::copy_from_slice)
 }
 
+/// Converts fields. `own` makes an owned value of a borrowed one.
 fn headers<'a>(
     count: usize,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -116,7 +117,7 @@ pub fn refuse_unsupported(responder: Responder<'_, '_>) -> Answer {
 pub struct ResponseHead {
     /// The status.
     pub status: Status,
-    /// Whether the response had a `Connection: close`. See [`Responder::closing`].
+    /// Whether the handler's response has `Connection: close`. See [`Responder::closing`].
     pub close: bool,
     /// The `Content-Length`.
     pub length: Option<u64>,
@@ -142,8 +143,8 @@ impl From<&str> for InvalidResponse {
 
 /// Converts the head of a response, and appends its fields to `fields`.
 ///
-/// `Connection` and `Content-Length` are returned in the head. `Date`, `Server`, `Keep-Alive`,
-/// `Upgrade` and `Trailer` are left out: only the server writes them.
+/// `Connection` and `Content-Length` are returned in the [`ResponseHead`]. `Date`, `Server`,
+/// `Keep-Alive`, `Upgrade` and `Trailer` are left out: only the server writes them.
 ///
 /// # Errors
 ///
@@ -222,6 +223,7 @@ fn has_close(value: &HeaderValue) -> bool {
         .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
+/// The number in a value that consists of digits only.
 fn number(value: &HeaderValue) -> Option<u64> {
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     digits?.parse().ok()

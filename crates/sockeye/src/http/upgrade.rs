@@ -23,13 +23,13 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// `tls`: the request's connection has TLS.
+    /// `None` if the request doesn't ask to switch. `tls`: whether its connection has TLS.
     pub(super) fn of(request: &http_core::Request<'_>, tls: bool) -> Option<Self> {
         names(request)?;
         Some(Self { request: Arc::new(request.to_owned_request()), tls })
     }
 
-    /// The names of the protocols that the client asks for, in its order.
+    /// The names of the protocols that the client asks for, in the order in which it sent them.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         names(&self.request.view())
             .unwrap_or_default()
@@ -38,7 +38,7 @@ impl Upgrade {
             .filter(|name| !name.is_empty())
     }
 
-    /// Whether the client asks for the protocol `name`, in any case.
+    /// Whether the client asks for the protocol `name`. Upper and lower case don't matter.
     #[must_use]
     pub fn offers(&self, name: &str) -> bool {
         self.protocols().any(|this| this.eq_ignore_ascii_case(name))

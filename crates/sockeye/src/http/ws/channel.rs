@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Receives the messages of a WebSocket of [`channel`](super::channel()), on any thread.
 ///
 /// While 16 messages or 256 KiB of messages wait for the receiver, nothing is read from the peer.
-/// When the receiver is dropped, the WebSocket is closed (1000).
+/// When the receiver is dropped, the WebSocket is closed with the code 1000 (normal closure).
 pub struct Receiver {
     queue: Arc<Queue>,
     remote: Remote,
@@ -32,7 +32,7 @@ struct QueueState {
     messages: VecDeque<SharedMessage>,
     /// The number of bytes in `messages`.
     bytes: usize,
-    /// Nothing is read from the peer.
+    /// The queue was full, so nothing is read from the peer until the receiver has made room.
     is_paused: bool,
     has_no_receiver: bool,
     closed: Option<(CloseCode, String)>,
@@ -88,15 +88,15 @@ impl Receiver {
         Some(message)
     }
 
-    /// How the WebSocket was closed, as in [`Closed`]. `None` while it is open. Messages that
-    /// arrived before the close can still be received.
+    /// The code and the reason with which the WebSocket was closed, as in [`Closed`]. `None` while
+    /// it is open. Messages that arrived before the close can still be received.
     #[must_use]
     pub fn closed(&self) -> Option<(CloseCode, String)> {
         self.queue.lock().closed.clone()
     }
 }
 
-/// Each message, until the WebSocket is closed.
+/// Receives each message until the WebSocket is closed. This blocks, as [`Receiver::recv`] does.
 impl Iterator for Receiver {
     type Item = SharedMessage;
 
@@ -158,7 +158,7 @@ impl<F: FnOnce(Receiver, Sender)> Handler for ChannelHandler<F> {
         self.queue.changed.notify_one();
     }
 
-    /// The receiver has made room, or was dropped.
+    /// Called after the receiver has made room or was dropped.
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
         let mut state = self.queue.lock();
         socket.set_held(state.bytes);
