@@ -187,10 +187,10 @@
 //! | `aws-lc-rs` | no | cryptography by aws-lc-rs, used instead of `ring` if both are enabled |
 //!
 //! A service that serves no folder builds faster with `default-features = false`; with `tls`, it
-//! needs `ring` or `aws-lc-rs` then. With aws-lc-rs, RSA handshakes cost half as much CPU, handshakes
-//! with P-256 keys about 15 % less, and key exchange is post-quantum with clients that support it.
-//! The build takes twice as long. The program `sockeye` is the crate `sockeye-cli`, which also has
-//! the features `ring` and `aws-lc-rs`.
+//! needs `ring` or `aws-lc-rs` then. With aws-lc-rs, RSA handshakes cost half as much CPU,
+//! handshakes with P-256 keys about 15 % less, and key exchange is post-quantum with clients that
+//! support it. The build takes twice as long. The program `sockeye` is the crate `sockeye-cli`,
+//! which also has the features `ring` and `aws-lc-rs`.
 
 #![forbid(unsafe_code)]
 
