@@ -35,7 +35,7 @@ impl Connection {
 
     /// Sends and reads what is possible. Returns false at the end.
     fn proceed(&mut self) -> io::Result<bool> {
-        // If it could not connect, this is why.
+        // If the connection could not be established, this is the reason.
         if let Some(error) = self.socket.take_error()? {
             return Err(error);
         }

@@ -13,9 +13,9 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::listen;
 
-/// How many connections the kernel holds until they are accepted. The standard library's is 128.
+/// How many connections the kernel holds until they are accepted. The standard library sets 128.
 const BACKLOG: i32 = 4096;
-/// While a connection has this much to send, nothing more is read from it.
+/// While a connection has this many bytes to send, nothing more is read from it.
 const MAX_UNSENT: usize = 64 * 1024;
 
 /// A client's socket, and the bytes for it that the kernel has not taken.
@@ -25,12 +25,13 @@ struct Connection {
     unsent: Vec<u8>,
     /// The client has closed its sending side. It may still read.
     input_has_ended: bool,
-    /// When the connection is closed, unless bytes move before.
+    /// When the connection is closed, unless the kernel reports it as ready before.
     deadline: Instant,
 }
 
 impl Connection {
-    /// Reads up to the limit, and sends what the kernel takes. Returns false when all is done.
+    /// Reads up to the limit, and sends what the kernel takes. Returns false when the input has
+    /// ended and everything is sent.
     fn proceed(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 16 * 1024];
         while self.wants_input()
@@ -77,7 +78,7 @@ impl Server {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => {
                 return self.listen_for(EventFlags::empty());
             }
-            // This client has ended before it was accepted.
+            // The client has ended this connection before it was accepted.
             Err(error) => {
                 println!("not accepted: {error}");
                 return Ok(());

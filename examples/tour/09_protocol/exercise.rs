@@ -1,5 +1,5 @@
-//! Step 9: a solution of the exercise. `ADD NAME COUNT` answers with the count of this name so far,
-//! `SUM` with the count of all. Each connection has counts of its own.
+//! Step 9: a solution of the exercise. The answer to `ADD NAME COUNT` is the sum of all counts of
+//! this name, the answer to `SUM` is that of all names. Each connection has counts of its own.
 
 use std::collections::HashMap;
 use std::env;
@@ -36,7 +36,7 @@ impl Connection {
                     return Err("too many names");
                 }
                 let sum = self.sum().checked_add(count);
-                sum.ok_or("too much")?; // Then the sum of one name is not too much, either.
+                sum.ok_or("too much")?; // If the sum of all fits into a u64, so does each count.
                 let total = self.counts.entry(name.into()).or_default();
                 *total += count;
                 Ok(*total)
