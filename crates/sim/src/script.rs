@@ -117,6 +117,7 @@ impl Script {
         self.then(Step::Close)
     }
 
+    /// Appends a step.
     fn then(mut self, step: Step) -> Self {
         self.steps.push_back(step);
         self

@@ -88,7 +88,7 @@ impl Net {
         self.close(endpoint);
     }
 
-    /// Returns whether the wait is over. Its first call for a [`Step::Wait`] starts the wait.
+    /// Returns whether the wait is over. The first call for a [`Step::Wait`] starts the wait.
     fn script_waits(&mut self, id: usize, time: Duration) -> bool {
         match self.scripts[id].waiting_until {
             Some(until) if until <= self.now => {

@@ -152,6 +152,8 @@ impl World {
         self.shard_state(&[], config, Arc::default(), Box::new(nobody), ip, usize::MAX)
     }
 
+    /// Adds a shard, with a listener for each of `targets`. `ip`: the address from which it
+    /// connects. `descriptors`: how many it may have open.
     fn shard_state(
         &mut self,
         targets: &[Target],
@@ -238,12 +240,14 @@ impl World {
         &mut self.shards[id.0].shard
     }
 
-    /// Drains a shard whose clock is current, as a message in its mailbox does.
+    /// Gives a shard a turn, in which it reads its clock, and then drains it. A real shard does the
+    /// same when it takes the message to drain from its mailbox.
     pub fn drain(&mut self, id: ShardId) {
         self.shards[id.0].drain();
     }
 
-    /// Drains a shard without a turn before: its clock shows the time of its last turn.
+    /// Drains a shard without giving it a turn first. So its clock still shows the time of its last
+    /// turn.
     pub fn drain_between_turns(&mut self, id: ShardId) {
         self.shards[id.0].drain_now();
     }
@@ -407,8 +411,7 @@ impl ShardState {
     }
 
     fn drain(&mut self) {
-        // The shard reads its clock in a turn. A real shard, too, has just read the clock when it
-        // takes the message to drain from its mailbox.
+        // In this turn, the shard reads its clock.
         self.shard.turn().expect("the simulated poller doesn't fail");
         self.drain_now();
     }

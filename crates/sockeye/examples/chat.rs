@@ -42,6 +42,7 @@ impl Room {
         self.end - self.log.len() as u64
     }
 
+    /// Adds a line to the log, and wakes all members.
     fn say(&mut self, line: String) {
         self.log.push_back(line);
         self.end += 1;
@@ -79,6 +80,7 @@ impl Member {
         }
     }
 
+    /// Removes this member from the room. Does nothing if it has already left.
     fn leave(&self) {
         let mut room = self.room.lock().unwrap();
         if room.members.remove(&self.number).is_some() {

@@ -35,6 +35,7 @@ impl Counter {
     }
 }
 
+/// One WebSocket. The subscription begins when it opens.
 struct Follower(Arc<Counter>, Option<Subscription>);
 
 // Runs on the event loop: don't block.
