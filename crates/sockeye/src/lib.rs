@@ -55,7 +55,7 @@
 //! # A protocol in thirty lines
 //!
 //! A protocol is pure code: bytes in, bytes out. The engine calls it, and adds limits, deadlines,
-//! backpressure and draining. This one sends each line back in capitals:
+//! backpressure and draining. The protocol `Shout` sends each line back in capitals:
 //!
 //! ```no_run
 //! use sockeye::{Config, Consumed, End, Event, Fault, Protocol, Time, Turn};
@@ -95,10 +95,10 @@
 //! }
 //! ```
 //!
-//! A protocol uses all complete input. The rest is offered again only together with new bytes.
-//! [`Protocol`] lists what the engine guarantees. `proto::harness`, with the feature
-//! `harness`, tests a protocol byte by byte, without sockets. With [`Remote`], connections notify
-//! each other.
+//! `on_bytes` must use all complete parts of the input, such as all complete lines. The engine
+//! offers the rest again only together with new bytes. [`Protocol`] lists what the engine
+//! guarantees. `proto::harness`, with the feature `harness`, tests a protocol byte by byte, without
+//! sockets. With [`Remote`], connections notify each other.
 //!
 //! # Don't block the event loop
 //!
@@ -118,8 +118,8 @@
 //! # What next
 //!
 //! The guide `docs/library.md` in the repository goes on from here: paths, request bodies, state,
-//! errors, tests, limits, shutdown, logs and deployment, and the compiler's errors that people
-//! meet. `cargo run --example NAME` in a clone runs an example:
+//! errors, tests, limits, shutdown, logs, deployment, and common errors of the compiler. `cargo run
+//! --example NAME` in a clone of the repository runs an example:
 //!
 //! | example | shows |
 //! |---|---|

@@ -69,7 +69,7 @@ pub struct Serving {
 impl Serving {
     /// Starts a service of any protocol at `addresses`, on `workers` threads. Each thread calls
     /// `service` once to make its own service. The arguments are the number of the thread, and the
-    /// addresses of the listeners, which [`Peer::via`](crate::Peer::via) indexes.
+    /// addresses of the listeners. [`Peer::via`](crate::Peer::via) is an index into these.
     ///
     /// # Errors
     ///

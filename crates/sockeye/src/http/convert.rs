@@ -119,7 +119,7 @@ pub struct ResponseHead {
     pub status: Status,
     /// Whether the handler's response has `Connection: close`. See [`Responder::closing`].
     pub close: bool,
-    /// The `Content-Length`.
+    /// The `Content-Length` that the handler has set.
     pub length: Option<u64>,
 }
 
@@ -193,7 +193,8 @@ pub fn write(piece: Bytes, stream: &mut Stream<'_, '_>) {
     }
 }
 
-/// Completes a response with `trailers`. If they are invalid, this logs it and aborts the response.
+/// Completes a response with `trailers`. If a trailer is invalid, logs why, and aborts the
+/// response.
 pub fn end(trailers: &HeaderMap, stream: Stream<'_, '_>) -> Answer {
     let mut fields = Fields::new();
     match trailers.iter().try_for_each(|(name, value)| push(&mut fields, name, value)) {
@@ -216,6 +217,7 @@ fn push(
         .map_err(|error| InvalidResponse(format!("the field {name} can't be sent: {error}")))
 }
 
+/// Whether the value of a `Connection` field contains the option `close`.
 fn has_close(value: &HeaderValue) -> bool {
     value
         .as_bytes()

@@ -115,7 +115,7 @@ enum Expects {
     Room(Box<dyn BodySource>),
     /// A wake-up of the source.
     Woken(Box<dyn BodySource>),
-    /// The next piece, from a job of the source.
+    /// The result of a job that the source has started.
     SourceJob(Ticket),
 }
 
@@ -333,6 +333,7 @@ impl Exchange {
         responder.later()
     }
 
+    /// Sends a response whose body is in memory.
     fn send(
         &self,
         head: &ResponseHead,
@@ -348,6 +349,7 @@ impl Exchange {
         responder.send(head.status, fields, http_core::Body::Shared(body))
     }
 
+    /// Sends the head of a response, and starts the source of its content.
     fn stream(
         &mut self,
         head: Response<()>,
@@ -379,6 +381,7 @@ impl Exchange {
         })
     }
 
+    /// Switches to the protocol that `make` returns, or answers 400 if that isn't possible.
     fn upgrade(
         &mut self,
         name: &str,

@@ -12,7 +12,7 @@ use sockeye_proto::Remote;
 #[derive(Clone, Debug)]
 pub(super) struct ResponseLink {
     pub(super) remote: Remote,
-    /// Can be upgraded until the response is over: [`OpenResponse`] owns the state.
+    /// [`OpenResponse`] owns the state. When the response is over, it drops the state.
     state: Weak<LinkState>,
 }
 

@@ -57,9 +57,9 @@
 //! Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. [`Uri`] accepts
 //! some of them. The others are percent-encoded, and the extensions contain the [`RawTarget`].
 //!
-//! The closure, and what is passed to [`Body::collect`], run on the event loop of a worker. While
-//! they block, other connections wait: see [the front page](crate#dont-block-the-event-loop). The
-//! function `sockeye_tower::spawn` responds with the output of an async block.
+//! The closure, and that of [`Body::collect`], run on the event loop of a worker. While they block,
+//! other connections wait: see [what to do instead](crate#dont-block-the-event-loop). The function
+//! `sockeye_tower::spawn` responds with the output of an async block.
 //!
 //! # HTTP/2
 //!

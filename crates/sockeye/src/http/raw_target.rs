@@ -52,6 +52,7 @@ pub(super) fn encoded(request: &http_core::Request<'_>) -> Result<(Uri, RawTarge
     Ok((uri, RawTarget(Bytes::copy_from_slice(target))))
 }
 
+/// Appends `part` to `encoded`, and percent-encodes the characters in `refused`.
 fn encode(part: &[u8], refused: &[u8], encoded: &mut Vec<u8>) {
     for byte in part {
         if refused.contains(byte) {

@@ -174,7 +174,8 @@ impl Reply {
     }
 
     /// Sends content from another thread: `start` gets a [`Sender`], and passes it to that thread.
-    /// If the response has no content (to HEAD, 204, 304), `start` is dropped.
+    /// If the response has no content, because it answers HEAD or has the status 204 or 304,
+    /// `start` is dropped.
     pub fn stream(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(ReplyKind::Stream(head, ContentSource::Sender { endless: false, start }))
@@ -397,9 +398,9 @@ pub trait BodyReceiver: Send + 'static {
     /// The body is incomplete. The server has answered the request itself, if it could. Default:
     /// drops the receiver.
     ///
-    /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns it.
-    /// If the work never runs, because too many jobs wait, the receiver is dropped instead. This
-    /// may run on the event loop: don't block.
+    /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns the
+    /// receiver. If the work never runs, because too many jobs wait, the receiver is dropped
+    /// instead. This method may run on the event loop: don't block.
     fn incomplete(self: Box<Self>, why: Incomplete) {
         let _ = why;
     }

@@ -7,7 +7,7 @@ use sockeye_http::{self as http_core, FieldName, OwnedRequest};
 
 /// An item in the extensions of a request that asks to switch to another protocol: in HTTP/1.1 with
 /// the field `Upgrade`, in HTTP/2 with CONNECT and `:protocol` (RFC 8441). To switch, use
-/// [`ws`](super::ws) or [`Reply::upgrade`](super::Reply::upgrade). Both work for both versions.
+/// [`ws`](super::ws) or [`Reply::upgrade`](super::Reply::upgrade), which support both versions.
 ///
 /// ```
 /// use sockeye::http::{Body, Request, Upgrade};

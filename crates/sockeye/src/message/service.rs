@@ -91,6 +91,7 @@ impl Handler for ClosureHandler {
     }
 }
 
+/// Sends what the closure has returned. The kind of the error decides who is blamed for it.
 fn send(result: Result<Message, Error>, responder: Responder<'_, '_>) -> Answer {
     match result {
         Ok(message) => responder.send(message),

@@ -148,6 +148,7 @@ impl Exchange {
         }
     }
 
+    /// Completes the response.
     fn end(&mut self, trailers: &HeaderMap, stream: Stream<'_, '_>) -> Answer {
         self.follow = None;
         convert::end(trailers, stream)

@@ -47,7 +47,7 @@ struct Log {
     messages: VecDeque<SharedMessage>,
     /// The number of the next message.
     end: u64,
-    /// The cost of all `messages`, in bytes.
+    /// The cost of all `messages`: the bytes of their payloads, and [`MESSAGE_COST`] for each.
     cost: usize,
     max_cost: usize,
     subscribers: BTreeMap<u64, Remote>,
@@ -55,7 +55,7 @@ struct Log {
     next_subscriber: u64,
 }
 
-/// What a message costs besides its payload, in bytes.
+/// How many bytes a message counts in addition to its payload.
 const MESSAGE_COST: usize = 64;
 
 fn cost(message: &SharedMessage) -> usize {
@@ -70,7 +70,7 @@ impl Log {
 }
 
 impl Default for Broadcast {
-    /// Keeps 1 MiB.
+    /// Keeps messages of up to 1 MiB in total: see [`Broadcast::new`].
     fn default() -> Self {
         Self::new(1024 * 1024)
     }

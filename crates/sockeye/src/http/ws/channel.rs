@@ -21,9 +21,11 @@ pub struct Receiver {
     remote: Remote,
 }
 
+/// The messages that wait for a [`Receiver`]. It shares them with its [`ChannelHandler`].
 #[derive(Default)]
 struct Queue {
     state: Mutex<QueueState>,
+    /// Notified after a message has arrived, or the WebSocket was closed.
     changed: Condvar,
 }
 
@@ -34,7 +36,9 @@ struct QueueState {
     bytes: usize,
     /// The queue was full, so nothing is read from the peer until the receiver has made room.
     is_paused: bool,
+    /// The receiver was dropped.
     has_no_receiver: bool,
+    /// The result of [`Receiver::closed`].
     closed: Option<(CloseCode, String)>,
 }
 
