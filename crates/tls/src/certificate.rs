@@ -20,6 +20,7 @@ use crate::x509::Facts;
 /// A certificate with its chain and key, which fit together.
 #[derive(Clone, Debug)]
 pub struct Certificate {
+    /// The certificate, its chain and its key, in the form that rustls needs.
     pub(crate) key: Arc<CertifiedKey>,
     info: CertificateInfo,
     warnings: Vec<Warning>,

@@ -85,8 +85,8 @@ impl ByName {
         };
         let candidates = || lists.into_iter().flatten();
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
-        // If the client can verify none, it gets the first one all the same: then the handshake
-        // fails because of the signature, and doesn't blame the name.
+        // If the client can verify none of them, it gets the first one all the same. Then the error
+        // of the handshake is that no signature scheme fits, and not that the name is unknown.
         candidates().find(fits).or_else(|| candidates().next()).cloned()
     }
 }

@@ -78,8 +78,8 @@ pub struct SelfSigned {
 
 impl SelfSigned {
     /// Takes the certificate from `folder`, or makes one there. `names` are the DNS names and IP
-    /// addresses that it must have besides the four that it always has. A certificate has at most
-    /// 32 names, so only the first 28 of `names` are used.
+    /// addresses that it must have besides those that it always has, up to four. A certificate has
+    /// at most 32 names, so only the first 28 of `names` are sure to be in it.
     ///
     /// # Errors
     ///
@@ -163,8 +163,8 @@ fn ensure(
     // Another process may have made the certificate while this one waited for the lock.
     let existing = existing(&path, now);
     if let Some(info) = existing.clone().filter(is_good) {
-        // Without the file `CERTIFICATE`, the certificate is good enough, so errors in writing that
-        // file are ignored.
+        // The server can use the certificate without the file `CERTIFICATE`, so errors in writing
+        // that file are ignored.
         if let (Ok(_), false, Ok(pair)) = (lock, is_copy(&copy, &info), fs::read_to_string(&path)) {
             let certificate = pair.split("-----BEGIN PRIVATE").next().unwrap_or_default();
             let _ = write(&copy, certificate, 0o644);

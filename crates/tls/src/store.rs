@@ -76,6 +76,7 @@ struct Pair {
 }
 
 impl Pair {
+    /// The pairs that users have given, followed by those that this program orders from a CA.
     fn all(given: Vec<[PathBuf; 2]>, ordered: Vec<[PathBuf; 2]>) -> Vec<Self> {
         let pair = |is_ordered| move |files| Self { files, is_ordered, has_been_loaded: false };
         let given = given.into_iter().map(pair(false));

@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn what_is_buffered_is_charged_and_a_spent_budget_leaves_room_for_one_piece() {
         let budget = Budget::new("bytes", 12);
-        let client = Client::V4([192, 0, 2, 1]); // It may have 3.
+        let client = Client::V4([192, 0, 2, 1]); // Its share is a quarter of the budget: 3 bytes.
         let (writer, mut reader) = body(Content::Chunked, Some(budget.empty_permit(client)));
         assert!(matches!(writer.write(b"abc"), Written::HasRoom));
         assert!(matches!(writer.write(b"de"), Written::Full));

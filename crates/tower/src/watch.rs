@@ -24,8 +24,9 @@ pub(crate) struct Watchdog {
     current_thread: bool,
 }
 
+/// A task that may not have been polled yet.
 struct Watched {
-    /// The task's [`PollToken`]. The task has been polled if it can't be upgraded.
+    /// The task's [`PollToken`]. When the task has been polled, nobody owns the token any more.
     unpolled: Weak<()>,
     deadline: Time,
 }

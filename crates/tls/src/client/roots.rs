@@ -64,6 +64,7 @@ pub(super) fn of_files(
     Ok((roots, all))
 }
 
+/// The certificates in a PEM file. Fails if it has none.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let problem = |problem| Error::file(path, problem);
     let pem = Pem::parse(&read(path)?.bytes).map_err(problem)?;

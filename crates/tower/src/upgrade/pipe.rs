@@ -160,7 +160,8 @@ impl Pipe {
 /// For the task.
 impl Pipe {
     /// Passes up to `max` bytes of input to `read`, in one piece. At the end of the input, returns
-    /// without calling `read`, as a read of 0 bytes.
+    /// without calling `read`: once with the error with which the input ended, if it did, then
+    /// `Ok`.
     pub(super) fn poll_read(
         &self,
         waker: &Waker,
