@@ -1,4 +1,5 @@
-//! Step 6: one thread for all clients, and an end for each: step6-server ADDRESS IDLE_SECONDS.
+//! Step 6: one thread for all clients. A connection ends when its client is done, fails or is idle,
+//! and the server goes on: step6-server ADDRESS IDLE_SECONDS.
 
 use std::collections::HashMap;
 use std::env;
@@ -48,6 +49,7 @@ impl Connection {
         Ok(!self.input_has_ended || !self.unsent.is_empty())
     }
 
+    /// Whether more input may come, and there is room for it.
     fn wants_input(&self) -> bool {
         !self.input_has_ended && self.unsent.len() < MAX_UNSENT
     }
@@ -65,6 +67,7 @@ struct Server {
     listener: TcpListener,
     epoll: OwnedFd,
     connections: HashMap<EventData, Connection>,
+    /// How long a connection may be idle.
     idle: Duration,
 }
 
@@ -94,6 +97,7 @@ impl Server {
         Ok(())
     }
 
+    /// Reads from and writes to the connection that the kernel reports as ready.
     fn serve(&mut self, ready: EventData) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(&ready) else { return Ok(()) };
         connection.deadline = Instant::now() + self.idle;
@@ -108,6 +112,7 @@ impl Server {
         }
     }
 
+    /// Closes a connection. Its descriptor is free then, so the server can accept again.
     fn close(&mut self, name: EventData, why: &str) -> io::Result<()> {
         if let Some(connection) = self.connections.remove(&name) {
             println!("closed {}: {why}", connection.peer);
@@ -115,6 +120,7 @@ impl Server {
         self.listen_for(EventFlags::IN)
     }
 
+    /// Closes the connections whose deadline has passed.
     fn close_idle(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let expired = self.connections.iter().filter(|(_, each)| each.deadline <= now);
@@ -124,6 +130,7 @@ impl Server {
         Ok(())
     }
 
+    /// Changes what the kernel reports of the listener.
     fn listen_for(&self, interest: EventFlags) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, &self.listener, name(&self.listener), interest)?)
     }

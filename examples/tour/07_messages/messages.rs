@@ -26,7 +26,7 @@ pub(crate) fn read_message(input: &mut impl Read) -> io::Result<Option<Vec<u8>>>
     Ok(Some(content))
 }
 
-/// Says of an end of input that it came within a message. Other errors stay as they are.
+/// Gives the error of an input that ends within a message a text that says so.
 fn cut(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "ended within a message"),

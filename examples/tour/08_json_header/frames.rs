@@ -26,7 +26,7 @@ pub(crate) fn read(input: &mut impl Read) -> io::Result<Option<Message>> {
     Ok(Some(Message { kind, encoding, content }))
 }
 
-/// Says of an end of input that it came within a frame. Other errors stay as they are.
+/// Gives the error of an input that ends within a frame a text that says so.
 fn cut(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "ended within a frame"),

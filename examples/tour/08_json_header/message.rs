@@ -41,6 +41,7 @@ impl Message {
 pub(crate) struct Header {
     pub(crate) kind: String,
     pub(crate) encoding: String,
+    /// The length of the content, in bytes.
     pub(crate) length: usize,
 }
 

@@ -15,11 +15,13 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// One connection.
 #[derive(Default)]
 struct Connection {
+    /// The sum of the counts of each name.
     counts: HashMap<String, u64>,
     deadline: Option<Time>,
 }
 
 impl Connection {
+    /// Writes the answer to a line.
     fn answer(&mut self, line: &str, turn: &mut Turn<'_>) {
         let answer = match self.run(line) {
             Ok(count) => format!("{count}\n"),
@@ -28,6 +30,7 @@ impl Connection {
         turn.out.write(answer.as_bytes());
     }
 
+    /// Runs the command in a line.
     fn run(&mut self, line: &str) -> Result<u64, &'static str> {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["ADD", name, count] => {
@@ -46,6 +49,7 @@ impl Connection {
         }
     }
 
+    /// The sum of the counts of all names.
     fn sum(&self) -> u64 {
         self.counts.values().sum()
     }
