@@ -25,11 +25,14 @@ impl Edge {
         Self { readable: true, writable: false, ended: false, failed: false };
     pub(crate) const WRITABLE: Self =
         Self { readable: false, writable: true, ended: false, failed: false };
+    /// The end of input has arrived. It makes the connection readable: a receive returns it.
     pub(crate) const ENDED: Self =
         Self { readable: true, writable: false, ended: true, failed: false };
+    /// The connection has failed. As epoll does, this reports everything else, too.
     pub(crate) const FAILED: Self =
         Self { readable: true, writable: true, ended: true, failed: true };
 
+    /// Combines two edges.
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             readable: self.readable | other.readable,
@@ -72,8 +75,8 @@ pub(crate) struct WaitSummary {
     pub(crate) calls: u64,
 }
 
-/// The unreported events of one driver. An edge is reported once: while a connection stays ready,
-/// no further edge is reported.
+/// The unreported events of one driver. An edge is reported once. The next one is reported when the
+/// connection changes again, for example because more bytes arrive.
 #[derive(Debug, Default)]
 pub(crate) struct Poller {
     events: VecDeque<PollEvent>,
@@ -103,6 +106,7 @@ impl Poller {
         }
     }
 
+    /// Adds the event that a send has completed.
     pub(crate) fn sent(&mut self, key: Key, sent: Sent) {
         self.events.push_back(PollEvent::Sent(key, sent));
     }

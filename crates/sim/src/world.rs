@@ -410,12 +410,14 @@ impl ShardState {
         self.draining && self.shard.is_done()
     }
 
+    /// See [`World::drain`].
     fn drain(&mut self) {
         // In this turn, the shard reads its clock.
         self.shard.turn().expect("the simulated poller doesn't fail");
         self.drain_now();
     }
 
+    /// See [`World::drain_between_turns`].
     fn drain_now(&mut self) {
         self.shard.drain();
         self.draining = true;

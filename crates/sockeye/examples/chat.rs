@@ -26,6 +26,7 @@ const MAX_LINE: usize = 512;
 /// Maximum number of lines in the log.
 const MAX_LOG: u64 = 4096;
 
+/// The chat room, which all connections share. (`Event::Room` is about room in the output.)
 #[derive(Default)]
 struct Room {
     log: VecDeque<String>,

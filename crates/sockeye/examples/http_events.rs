@@ -30,6 +30,7 @@ new EventSource('/events').onmessage = event =>
 const MAX_LOG: usize = 256; // events
 const MAX_EVENT: u64 = 4096; // bytes
 
+/// The latest events, which all clients share.
 #[derive(Default)]
 struct Log {
     events: VecDeque<Bytes>,
@@ -39,6 +40,7 @@ struct Log {
 }
 
 impl Log {
+    /// Adds an event, and wakes all listeners.
     fn publish(&mut self, event: Event) {
         self.events.push_back(event.into());
         if self.events.len() > MAX_LOG {

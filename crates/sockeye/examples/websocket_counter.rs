@@ -28,6 +28,7 @@ struct Counter {
 }
 
 impl Counter {
+    /// Changes the value, and sends the new one to all followers.
     fn change(&self, change: impl FnOnce(u64) -> u64) {
         let mut value = self.value.lock().unwrap();
         *value = change(*value);

@@ -31,6 +31,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// Reads a file, or returns the content that was kept.
     pub(crate) fn read(&mut self, path: &Path) -> Result<Content, Error> {
         if let Some(content) = self.kept.get(path) {
             return Ok(content.clone());

@@ -199,6 +199,7 @@ fn is_copy(path: &Path, info: &CertificateInfo) -> bool {
     copy.is_some_and(|der| Fingerprint::of(&der) == info.fingerprint)
 }
 
+/// Reads the certificate and its key from one file. The certificate may be expired.
 fn load(path: &Path, now: SystemTime) -> Result<Certificate, Error> {
     let content = read(path)?;
     let file = (path, &content);
@@ -243,6 +244,7 @@ struct Made {
     key: String,
 }
 
+/// Makes a key and a certificate for these names.
 fn make(names: Vec<String>, now: SystemTime) -> Result<Made, Error> {
     for name in &names {
         let dns = name.strip_prefix("*.").unwrap_or(name);

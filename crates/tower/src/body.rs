@@ -43,6 +43,7 @@ impl fmt::Debug for RequestBody {
     }
 }
 
+/// What both ends of a body share.
 #[derive(Default)]
 struct Shared(Mutex<State>);
 

@@ -5,6 +5,7 @@ use std::env;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+/// Reads once, and prints what the read returns.
 fn show(connection: &mut TcpStream) -> io::Result<()> {
     let mut buffer = [0; 1024];
     let received = connection.read(&mut buffer)?;

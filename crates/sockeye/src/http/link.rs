@@ -20,6 +20,7 @@ pub(super) struct ResponseLink {
 #[derive(Debug)]
 pub(super) struct OpenResponse(Arc<LinkState>);
 
+/// What both sides of a link share.
 #[derive(Debug, Default)]
 struct LinkState {
     /// The server drains.

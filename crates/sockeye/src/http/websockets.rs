@@ -21,6 +21,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Makes a configuration with these values, and with memory of its own.
     pub(super) fn config(&self) -> Config {
         let config = Config::new(self.limits.clone()).allowing_origins(self.origins.clone());
         #[cfg(feature = "deflate")]

@@ -106,6 +106,7 @@ impl ClientSettings {
         Ok(config)
     }
 
+    /// Makes the verifier of servers' certificates. It records in `last` why it refuses one.
     pub(super) fn verifier(
         &self,
         last: &LastRefusal,

@@ -26,6 +26,7 @@ pub(super) struct Noting {
 }
 
 impl Noting {
+    /// Checks a certificate, without recording why it is refused.
     fn check(
         &self,
         end_entity: &CertificateDer<'_>,

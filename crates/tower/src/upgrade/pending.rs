@@ -215,6 +215,7 @@ struct Handshake {
     task_end: TaskEnd,
 }
 
+/// The response's head ends with this. The response has no content.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
 impl Handshake {
@@ -223,6 +224,7 @@ impl Handshake {
         Self { request, matched: 0, task_end }
     }
 
+    /// Whether hyper has written the whole response.
     fn is_done(&self) -> bool {
         self.matched == END_OF_HEAD.len()
     }

@@ -43,6 +43,7 @@ use sockeye_proto::Remote;
 #[derive(Clone)]
 pub struct Broadcast(Arc<Mutex<Log>>);
 
+/// The latest messages, and the WebSockets that read them.
 struct Log {
     messages: VecDeque<SharedMessage>,
     /// The number of the next message.

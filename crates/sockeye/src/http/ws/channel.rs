@@ -83,6 +83,7 @@ impl Receiver {
         self.take(&mut self.queue.lock())
     }
 
+    /// Takes the first message. Wakes the handler if that has made room in a full queue.
     fn take(&self, state: &mut QueueState) -> Option<SharedMessage> {
         let message = state.messages.pop_front()?;
         state.bytes -= message.bytes().len();
