@@ -118,8 +118,8 @@
 //! # What next
 //!
 //! The guide `docs/library.md` in the repository goes on from here: paths, request bodies, state,
-//! errors, tests, limits, shutdown, logs, deployment, and common errors of the compiler. `cargo run
-//! --example NAME` in a clone of the repository runs an example:
+//! errors, tests, limits, shutdown, logs, deployment, and common errors of the compiler. In a clone
+//! of the repository, `cargo run --example NAME` runs an example:
 //!
 //! | example | shows |
 //! |---|---|
