@@ -11,7 +11,7 @@ use sockeye_proto::driver::Key;
 
 use crate::Rng;
 
-/// How a connection's readiness has changed.
+/// How a connection's readiness has changed. [`IoEvent::Ready`] describes the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Edge {
     pub(crate) readable: bool,
@@ -25,11 +25,14 @@ impl Edge {
         Self { readable: true, writable: false, ended: false, failed: false };
     pub(crate) const WRITABLE: Self =
         Self { readable: false, writable: true, ended: false, failed: false };
+    /// The end of input has arrived. It makes the connection readable: a receive returns it.
     pub(crate) const ENDED: Self =
         Self { readable: true, writable: false, ended: true, failed: false };
+    /// The connection has failed. As epoll does, this reports everything else, too.
     pub(crate) const FAILED: Self =
         Self { readable: true, writable: true, ended: true, failed: true };
 
+    /// Combines two edges.
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             readable: self.readable | other.readable,
@@ -42,13 +45,14 @@ impl Edge {
 
 #[derive(Debug)]
 enum PollEvent {
+    /// The listener of this number has a connection to accept.
     Incoming(u32),
     Ready(Key, Edge),
     Sent(Key, Sent),
 }
 
 impl PollEvent {
-    /// The key of its connection.
+    /// The key of the connection that the event is about, or `None` for a listener's event.
     fn key(&self) -> Option<Key> {
         match self {
             Self::Incoming(_) => None,
@@ -57,22 +61,22 @@ impl PollEvent {
     }
 }
 
-/// The result of a driver's last wait, from which [`SpinCheck`](crate::spin_check::SpinCheck) sees
-/// whether the shard has anything to do.
+/// The result of a driver's last wait. [`SpinCheck`](crate::spin_check::SpinCheck) uses it to
+/// decide whether the shard has anything to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WaitSummary {
-    /// The timeout of the wait.
+    /// The time at which the wait ends if nothing happens. `None`: it has no timeout.
     pub(crate) until: Option<Time>,
-    /// The wait would have returned at once.
+    /// A real driver's wait would have returned at once. A simulated one always does.
     pub(crate) woken: bool,
     /// Number of events that the wait reported.
     pub(crate) events: usize,
-    /// Number of calls since the wait.
+    /// Number of calls that the shard has made to the driver since the wait.
     pub(crate) calls: u64,
 }
 
-/// The unreported events of one driver. An edge is reported once, and not again until something
-/// changes.
+/// The unreported events of one driver. An edge is reported once. The next one is reported when the
+/// connection changes again, for example because more bytes arrive.
 #[derive(Debug, Default)]
 pub(crate) struct Poller {
     events: VecDeque<PollEvent>,
@@ -81,6 +85,7 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
+    /// Adds the event that a listener has a connection to accept, unless it is already there.
     pub(crate) fn incoming(&mut self, listener: u32) {
         if !self
             .events
@@ -101,11 +106,13 @@ impl Poller {
         }
     }
 
+    /// Adds the event that a send has completed.
     pub(crate) fn sent(&mut self, key: Key, sent: Sent) {
         self.events.push_back(PollEvent::Sent(key, sent));
     }
 
-    /// Removes the unreported edges of a closed connection.
+    /// Removes the unreported edges of a closed connection. Its completed sends are still reported,
+    /// because they return the output to the shard.
     pub(crate) fn forget(&mut self, key: Key) {
         self.events.retain(|event| !matches!(event, PollEvent::Ready(of, _) if *of == key));
     }
@@ -117,8 +124,8 @@ impl Poller {
             || self.summary.until.is_some_and(|until| until <= now)
     }
 
-    /// Appends the events to `io_events`. With `partial`, only some of them, with the connections
-    /// in a random order.
+    /// Moves the events to `io_events`. If `partial` is true, moves only some of them, with the
+    /// connections in a random order. Events of one connection keep their order.
     pub(crate) fn wait(
         &mut self,
         until: Option<Time>,

@@ -23,7 +23,8 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to `bound - 1`, or 0 if `bound` is 0. Slightly biased.
+    /// A number from 0 to `bound - 1`, or 0 if `bound` is 0. The modulo makes smaller numbers
+    /// slightly more likely.
     pub fn below(&mut self, bound: usize) -> usize {
         if bound == 0 { 0 } else { (self.draw() % bound as u64) as usize }
     }

@@ -1,4 +1,5 @@
-//! Scripted peers, which have no engine: their steps, and what they received.
+//! The steps of a scripted peer, and its state. A scripted peer has no engine: it sends and reads
+//! what its script says.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,14 +12,15 @@ use crate::endpoint::EndpointId;
 
 /// The steps of a peer.
 ///
-/// It reads everything as it arrives, unless a step changes that. After the last step, it waits for
-/// the end of the other side's output and closes.
+/// The peer reads everything as it arrives, unless a step changes that. After the last step, it
+/// waits for the end of the other side's output and closes its connection.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     pub(crate) from: Option<IpAddr>,
     steps: VecDeque<Step>,
 }
 
+/// One step. The methods of [`Script`] describe them.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send(Vec<u8>),
@@ -31,6 +33,7 @@ pub(crate) enum Step {
     Close,
 }
 
+/// How much a peer reads of what arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     All,
@@ -53,13 +56,13 @@ impl Script {
         self
     }
 
-    /// Sends bytes, and continues when the last of them is in flight.
+    /// Sends bytes, and continues when the send buffer has taken the last of them.
     #[must_use]
     pub fn send(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.then(Step::Send(bytes.into()))
     }
 
-    /// Waits for this time.
+    /// Waits for this duration.
     #[must_use]
     pub fn wait(self, time: Duration) -> Self {
         self.then(Step::Wait(time))
@@ -83,8 +86,8 @@ impl Script {
         self.then(Step::Read(Reading::Nothing))
     }
 
-    /// Reads everything as it arrives. This is the default. After [`Script::stop_reading`] or
-    /// [`Script::read_slowly`], this returns to it.
+    /// Reads everything as it arrives. A script begins like this, so call it only after
+    /// [`Script::stop_reading`] or [`Script::read_slowly`].
     #[must_use]
     pub fn read_all(self) -> Self {
         self.then(Step::Read(Reading::All))
@@ -114,6 +117,7 @@ impl Script {
         self.then(Step::Close)
     }
 
+    /// Appends a step.
     fn then(mut self, step: Step) -> Self {
         self.steps.push_back(step);
         self
@@ -149,8 +153,10 @@ pub(crate) struct ScriptRun {
     pub(crate) steps: VecDeque<Step>,
     /// The unsent bytes of the current [`Step::Send`].
     pub(crate) unsent: VecDeque<u8>,
+    /// The end of the current [`Step::Wait`].
     pub(crate) waiting_until: Option<Time>,
     pub(crate) reading: Reading,
+    /// For [`Reading::Slowly`]: nothing is read before this time.
     pub(crate) next_read: Time,
     pub(crate) state: PeerState,
 }

@@ -11,10 +11,10 @@ use crate::net::{Net, ScheduledEvent};
 use crate::script::{Outcome, Reading, Script, ScriptRun, Step};
 
 impl Net {
-    /// Connects a scripted peer to `target`.
+    /// Connects a scripted peer to `target`. Returns the index of its script in `Net::scripts`.
     pub(crate) fn script_connects(&mut self, script: Script, target: Target) -> usize {
         let from = script.from;
-        // Scripts don't ask for the address of their peer.
+        // A script never reads the address of its peer, so any address does.
         let placeholder = Self::name(EndpointId(0), from, &target);
         let endpoint = self.add_endpoint(Endpoint::new(
             Owner::Closed,
@@ -27,7 +27,7 @@ impl Net {
         self.scripts.len() - 1
     }
 
-    /// Runs a script on an endpoint.
+    /// Makes a script the owner of an endpoint, and schedules its first run.
     pub(crate) fn start_script(&mut self, script: Script, endpoint: EndpointId) {
         let id = self.scripts.len();
         self.endpoints[endpoint.0].owner = Owner::Script(id);
@@ -35,7 +35,7 @@ impl Net {
         self.schedule(Duration::ZERO, ScheduledEvent::Script(id));
     }
 
-    /// Runs a script as far as it gets without waiting.
+    /// Runs the steps of a script up to the first one that has to wait.
     pub(crate) fn run_script(&mut self, id: usize) {
         let endpoint = self.scripts[id].endpoint;
         if self.scripts[id].state.closed
@@ -88,6 +88,7 @@ impl Net {
         self.close(endpoint);
     }
 
+    /// Returns whether the wait is over. The first call for a [`Step::Wait`] starts the wait.
     fn script_waits(&mut self, id: usize, time: Duration) -> bool {
         match self.scripts[id].waiting_until {
             Some(until) if until <= self.now => {
@@ -103,8 +104,8 @@ impl Net {
         }
     }
 
-    /// Sends what fits into the buffer. Returns true if everything was sent or the connection
-    /// failed.
+    /// Sends what fits into the send buffer. Returns true if everything was sent or the connection
+    /// has failed. Otherwise, the next call sends the rest.
     fn script_sends(&mut self, id: usize, endpoint: EndpointId, bytes: Vec<u8>) -> bool {
         if self.endpoints[endpoint.0].failure().is_some() {
             self.scripts[id].unsent.clear();
@@ -125,6 +126,8 @@ impl Net {
         all
     }
 
+    /// Reads what has arrived, as far as [`Reading`] allows, and sets the outcome once the
+    /// connection has ended or failed.
     fn script_reads(&mut self, id: usize, endpoint: EndpointId) {
         let run = &mut self.scripts[id];
         let most = match run.reading {

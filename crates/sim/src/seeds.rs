@@ -27,11 +27,13 @@ pub fn seeds(range: Range<u64>, test: impl Fn(u64)) {
     }
 }
 
+/// The number in an environment variable. `None` if the variable is not set.
 fn number(variable: &str) -> Option<u64> {
     let value = env::var(variable).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {value}")))
 }
 
+/// Runs `test` with one seed. If it panics, prints how to repeat the run, and passes the panic on.
 fn run(seed: u64, test: &impl Fn(u64)) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| test(seed))) {
         let thread = std::thread::current();

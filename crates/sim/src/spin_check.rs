@@ -10,9 +10,9 @@ use crate::poll::{Poller, WaitSummary};
 /// few needless turns, but must not spin.
 const MAX_IDLE_NOW: u32 = 16;
 
-/// Maximum number of turns without progress within one second. One more is allowed for each turn
-/// with progress, and four for each connection: timers may fire early, and readiness may be
-/// spurious.
+/// Maximum number of turns without progress within one second, plus one for each turn with progress
+/// and four for each connection. The additional ones are allowed because timers may fire early and
+/// readiness may be spurious.
 const MAX_IDLE_PER_SECOND: u32 = 100;
 
 /// Counts the turns of a shard.
@@ -31,7 +31,7 @@ pub(crate) struct SpinCheck {
 }
 
 impl SpinCheck {
-    /// Makes sure that the shard gets a turn, because the test changes something.
+    /// Gives the shard another turn, even if no event is due: the test changes something.
     pub(crate) fn expect_turn(&mut self) {
         self.settled = false;
     }
@@ -41,7 +41,7 @@ impl SpinCheck {
         !self.settled || poller.is_woken(now)
     }
 
-    /// Counts a turn. `progressed` says whether one of its calls had an effect.
+    /// Counts a turn. `progressed` says whether a call that the shard made in it had an effect.
     ///
     /// # Panics
     ///
@@ -64,7 +64,8 @@ impl SpinCheck {
             self.idle_now = 0;
             self.useful += 1;
         } else if !self.settled {
-            // A turn without any call isn't counted: every shard makes one before it waits.
+            // A turn after which the shard is settled isn't counted: each shard has one before it
+            // waits.
             self.idle_now += 1;
             self.idle_this_second += 1;
         }

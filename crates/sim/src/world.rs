@@ -1,4 +1,4 @@
-//! One run: the shards, the network, and the clock, which advances when all shards wait.
+//! One simulated run: the shards, the network, and the clock, which advances when all shards wait.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -34,11 +34,14 @@ pub struct PeerId(usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardId(usize);
 
-/// One run.
+/// One simulated run.
 pub struct World {
     net: Shared,
+    /// The jobs that shards have spawned and that aren't scheduled yet.
     jobs: Arc<Jobs>,
+    /// Of 1000 jobs, how many are dropped: see [`World::drop_jobs`].
     dropped_jobs: u16,
+    /// Of 1000 jobs, how many never finish: see [`World::hang_jobs`].
     hanging_jobs: u16,
     /// Jobs that started and never finish.
     hanging: Vec<Job>,
@@ -49,7 +52,9 @@ pub struct World {
 
 struct ShardState {
     shard: Shard<SimDriver>,
+    /// The index of its driver's poller in `Net::pollers`.
     poller: usize,
+    /// What the shard held before its first connection.
     initial_footprint: Footprint,
     spin_check: SpinCheck,
     draining: bool,
@@ -64,12 +69,12 @@ impl World {
         Self { net, jobs, dropped_jobs: 0, hanging_jobs: 0, hanging, shards, tls: Vec::new() }
     }
 
-    /// From now on, drops this number of jobs per thousand, as if they had panicked.
+    /// From now on, drops this number of every thousand jobs, as if they had panicked.
     pub fn drop_jobs(&mut self, per_mille: u16) {
         self.dropped_jobs = per_mille;
     }
 
-    /// From now on, this number of jobs per thousand never finishes.
+    /// From now on, this number of every thousand jobs never finishes.
     pub fn hang_jobs(&mut self, per_mille: u16) {
         self.hanging_jobs = per_mille;
     }
@@ -79,7 +84,7 @@ impl World {
         self.jobs.full.store(refuse, Ordering::Relaxed);
     }
 
-    /// How many jobs to answer a TLS client hello were spawned.
+    /// Number of jobs that shards have spawned to answer a TLS client hello.
     #[must_use]
     pub fn handshake_jobs(&self) -> usize {
         self.jobs.handshakes.load(Ordering::Relaxed)
@@ -116,7 +121,7 @@ impl World {
         server
     }
 
-    /// Like [`World::server`], with a limit on its descriptors, including its listeners.
+    /// Like [`World::server`], with a limit on the shard's open descriptors. Listeners count, too.
     pub fn server_with_descriptors(
         &mut self,
         targets: &[Target],
@@ -138,7 +143,8 @@ impl World {
         self.shard_state(targets, config, Arc::clone(counts), Box::new(service), None, usize::MAX)
     }
 
-    /// Adds a shard without listeners. It connects from `ip`. Default: a loopback address.
+    /// Adds a shard without listeners, for outgoing connections. They come from `ip`, or from a
+    /// loopback address if it is `None`.
     pub fn client(&mut self, config: Config, ip: Option<IpAddr>) -> ShardId {
         let nobody = |_: &sockeye_proto::Peer| -> Box<dyn Protocol> {
             unreachable!("nobody connects to a shard without listeners")
@@ -146,6 +152,8 @@ impl World {
         self.shard_state(&[], config, Arc::default(), Box::new(nobody), ip, usize::MAX)
     }
 
+    /// Adds a shard, with a listener for each of `targets`. `ip`: the address from which it
+    /// connects. `descriptors`: how many it may have open.
     fn shard_state(
         &mut self,
         targets: &[Target],
@@ -194,17 +202,18 @@ impl World {
         self.net.borrow_mut().listen(target.clone(), Acceptor::Script(script));
     }
 
-    /// The state of a scripted peer: the bytes that it has received, and whether it has ended.
+    /// The state of a scripted peer, such as the bytes that it has received.
     #[must_use]
     pub fn peer_state(&self, peer: PeerId) -> PeerState {
         self.net.borrow().scripts[peer.0].state.clone()
     }
 
-    /// The state of the script that began last, such as that of a [`World::scripted_server`].
+    /// The state of the peer whose script began last. That is how tests see a connection of a
+    /// [`World::scripted_server`], which has no [`PeerId`].
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If no script has begun.
     #[must_use]
     pub fn last_script(&self) -> PeerState {
         self.net.borrow().scripts.last().expect("a script has begun").state.clone()
@@ -224,18 +233,21 @@ impl World {
         &self.shards[id.0].shard
     }
 
-    /// A shard, to change it. It gets a turn afterwards.
+    /// Mutable access to a shard. The shard gets a turn afterwards, because the caller may have
+    /// changed it.
     pub fn shard_mut(&mut self, id: ShardId) -> &mut Shard<SimDriver> {
         self.shards[id.0].spin_check.expect_turn();
         &mut self.shards[id.0].shard
     }
 
-    /// Drains a shard within one of its turns.
+    /// Gives a shard a turn, in which it reads its clock, and then drains it. A real shard does the
+    /// same when it takes the message to drain from its mailbox.
     pub fn drain(&mut self, id: ShardId) {
         self.shards[id.0].drain();
     }
 
-    /// Drains a shard between its turns, when it has not read the clock.
+    /// Drains a shard without giving it a turn first. So its clock still shows the time of its last
+    /// turn.
     pub fn drain_between_turns(&mut self, id: ShardId) {
         self.shards[id.0].drain_now();
     }
@@ -254,7 +266,7 @@ impl World {
         self.net.borrow().injected
     }
 
-    /// A hash of all calls and events so far. Equal runs have equal hashes.
+    /// A hash of all calls to the drivers and events so far. Equal runs have equal hashes.
     #[must_use]
     pub fn trace(&self) -> u64 {
         self.net.borrow().trace()
@@ -268,7 +280,8 @@ impl World {
         self.run_due();
     }
 
-    /// Runs until `done`, until no event is left, or for `within`. Returns whether it is done.
+    /// Runs until `done` returns true, until no event is left, or until `within` has passed.
+    /// Returns whether `done` has returned true.
     pub fn run_until(&mut self, within: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now() + within;
         loop {
@@ -283,7 +296,7 @@ impl World {
         }
     }
 
-    /// The time of the next event or timeout.
+    /// The time of the next event of the network, or of the next timeout of a shard's wait.
     fn next_time(&self) -> Option<Time> {
         let net = self.net.borrow();
         let wanted = self
@@ -308,6 +321,7 @@ impl World {
         }
     }
 
+    /// Handles the network's events that are due. Returns whether there was one.
     fn run_events(&self) -> bool {
         let mut any = false;
         loop {
@@ -326,6 +340,7 @@ impl World {
         }
     }
 
+    /// Schedules the jobs that shards have spawned, except those that are to be dropped or to hang.
     fn schedule_jobs(&mut self) {
         for job in self.jobs.take() {
             let mut net = self.net.borrow_mut();
@@ -357,7 +372,7 @@ impl World {
         };
         let settled = self.run_until(SETTLE_TIMEOUT, quiet);
         assert!(settled, "a connection or an event doesn't end: {:?}", self.net.borrow());
-        // Lets the timers of closed connections fire.
+        // Lets the timers of closed connections fire: `finish` checks that no timer is left.
         self.run(Duration::from_secs(200));
     }
 
@@ -390,17 +405,19 @@ impl World {
 }
 
 impl ShardState {
-    /// Whether the shard has drained, so that its thread would have ended.
+    /// Whether the shard has drained. A real shard's thread would have ended.
     fn is_over(&self) -> bool {
         self.draining && self.shard.is_done()
     }
 
+    /// See [`World::drain`].
     fn drain(&mut self) {
-        // The turn reads the clock first, as with a message from the mailbox.
+        // In this turn, the shard reads its clock.
         self.shard.turn().expect("the simulated poller doesn't fail");
         self.drain_now();
     }
 
+    /// See [`World::drain_between_turns`].
     fn drain_now(&mut self) {
         self.shard.drain();
         self.draining = true;

@@ -7,8 +7,8 @@
 //! ^C
 //! ```
 //!
-//! Each member reads the log from its own position, as far as its output has room, so a slow one
-//! delays nobody. A member that is more than [`MAX_LOG`] lines behind misses some.
+//! Each member reads the log from its own position, as far as its output has room, so a slow member
+//! delays nobody. A member that is more than [`MAX_LOG`] lines behind misses some lines.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -26,6 +26,7 @@ const MAX_LINE: usize = 512;
 /// Maximum number of lines in the log.
 const MAX_LOG: u64 = 4096;
 
+/// The chat room, which all connections share. (`Event::Room` is about room in the output.)
 #[derive(Default)]
 struct Room {
     log: VecDeque<String>,
@@ -42,6 +43,7 @@ impl Room {
         self.end - self.log.len() as u64
     }
 
+    /// Adds a line to the log, and wakes all members.
     fn say(&mut self, line: String) {
         self.log.push_back(line);
         self.end += 1;
@@ -53,7 +55,7 @@ impl Room {
     }
 }
 
-/// One connection, which has read the lines before `position`.
+/// One connection. The lines of the log before `position` are in its output.
 struct Member {
     room: Arc<Mutex<Room>>,
     number: u64,
@@ -61,7 +63,8 @@ struct Member {
 }
 
 impl Member {
-    /// Writes the lines that follow, and asks for `Event::Room` if there are more than fit.
+    /// Writes the lines from `position` on. If not all of them fit into the output, asks for
+    /// `Event::Room`.
     fn read(&mut self, turn: &mut Turn<'_>) {
         let room = self.room.lock().unwrap();
         while self.position < room.end {
@@ -78,6 +81,7 @@ impl Member {
         }
     }
 
+    /// Removes this member from the room. Does nothing if it has already left.
     fn leave(&self) {
         let mut room = self.room.lock().unwrap();
         if room.members.remove(&self.number).is_some() {
@@ -93,7 +97,7 @@ impl Protocol for Member {
         }
         let end = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         for line in String::from_utf8_lossy(&input[..end]).lines() {
-            // A line must not control the terminals of others.
+            // Control characters in a line must not reach the terminals of others.
             let line = line.replace(char::is_control, "\u{fffd}");
             self.room.lock().unwrap().say(format!("<guest {}> {line}\n", self.number));
         }

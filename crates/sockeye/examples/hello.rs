@@ -23,6 +23,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let serving = serve(address.parse()?)?;
     let address = &serving.addresses()[0];
     println!("Listening at http://{address} - try: curl http://{address}/there");
-    serving.join()?; // Serves until the process ends: see the example `graceful_stop`.
+    serving.join()?; // Serves until the process ends. The example `graceful_stop` stops it earlier.
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! For services that avoid allocations: a handler of [`sockeye::http_core`], which borrows the head
-//! of a request instead of copying it, and sees the fields in order, as they were sent.
+//! For services that avoid allocations: a handler of [`sockeye::http_core`]. It borrows the head of
+//! a request instead of copying it, and sees the fields as they were sent, in their order.
 //!
 //! ```console
 //! $ cargo run --example http_core 127.0.0.1:8080 &
@@ -68,7 +68,7 @@ impl Handler for Echo {
 pub(crate) fn serve(address: ListenAddr) -> Result<Serving, ServeError> {
     Serving::start(&[address], usable_cores(), Config::default(), |_worker, _bound| {
         let config = Rc::new(ServerConfig::default());
-        // A server for each connection, and an echo for each request.
+        // A `Server` for each connection, and an `Echo` for each request.
         move |_: &Peer| Server::new(Rc::clone(&config), |_: &Peer| Echo::default())
     })
 }

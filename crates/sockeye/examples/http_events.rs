@@ -7,7 +7,8 @@
 //! data: Hello
 //! ```
 //!
-//! A slow client delays nobody. One that is more than [`MAX_LOG`] events behind misses the oldest.
+//! A slow client delays nobody. A client that is more than [`MAX_LOG`] events behind misses the
+//! oldest ones.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -29,6 +30,7 @@ new EventSource('/events').onmessage = event =>
 const MAX_LOG: usize = 256; // events
 const MAX_EVENT: u64 = 4096; // bytes
 
+/// The latest events, which all clients share.
 #[derive(Default)]
 struct Log {
     events: VecDeque<Bytes>,
@@ -38,6 +40,7 @@ struct Log {
 }
 
 impl Log {
+    /// Adds an event, and wakes all listeners.
     fn publish(&mut self, event: Event) {
         self.events.push_back(event.into());
         if self.events.len() > MAX_LOG {
@@ -94,7 +97,8 @@ fn answer(log: &Arc<Mutex<Log>>, request: Request<Body>) -> Reply {
     }
 }
 
-/// Sends a comment to all listeners at every `interval`, so that connections stay open.
+/// Starts the service. Sends a comment to all listeners once per `interval`: the connection of a
+/// client that has closed its sending side is cut when it gets no output for a while.
 pub(crate) fn serve(address: ListenAddr, interval: Duration) -> Result<Serving, ServeError> {
     let log = Arc::<Mutex<Log>>::default();
     let weak = Arc::downgrade(&log);
@@ -112,7 +116,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
     let interval = match std::env::args().nth(2) {
         Some(seconds) => seconds.parse().map_err(|_| "the interval is a number of seconds")?,
-        None => 10, // Less than `Limits::half_closed_timeout`.
+        None => 10, // Less than `Limits::half_closed_timeout`, which is 15 s.
     };
     let serving = serve(address.parse()?, Duration::from_secs(interval))?;
     let url = format!("http://{}", serving.addresses()[0]);

@@ -62,6 +62,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     });
-    serving.join()?; // Serves until the process ends: see the example `graceful_stop`.
+    serving.join()?; // Serves until the process ends. The example `graceful_stop` stops it earlier.
     Ok(())
 }

@@ -23,7 +23,9 @@ const MAX_FILE: u64 = 64 << 30; // bytes
 /// A file that is not complete. Dropping it removes the temporary file, unless it was renamed.
 struct Upload {
     file: File,
+    /// The path of the file until it is complete.
     temporary: PathBuf,
+    /// The path of the complete file.
     path: PathBuf,
 }
 

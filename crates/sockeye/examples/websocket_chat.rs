@@ -1,5 +1,6 @@
-//! A chat room for browsers. A slow member delays nobody: it misses messages or, if the second
-//! argument is `close`, its WebSocket is closed with the code 1013.
+//! A chat room for browsers. A slow member delays nobody: it misses messages. If the second
+//! argument is `close`, the WebSocket of a slow member is closed instead, with the code 1013 (try
+//! again later).
 //!
 //! ```console
 //! $ cargo run --example websocket_chat 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/
@@ -25,6 +26,7 @@ socket.onmessage = event => document.querySelector('ul').prepend(
 socket.onclose = event => document.title = `closed: ${event.code} ${event.reason}`;
 </script>";
 
+/// One WebSocket. `news` are the messages of the room, from the time when it opens.
 struct Member {
     number: u64,
     room: Broadcast,

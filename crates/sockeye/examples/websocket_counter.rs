@@ -28,6 +28,7 @@ struct Counter {
 }
 
 impl Counter {
+    /// Changes the value, and sends the new one to all followers.
     fn change(&self, change: impl FnOnce(u64) -> u64) {
         let mut value = self.value.lock().unwrap();
         *value = change(*value);
@@ -35,6 +36,7 @@ impl Counter {
     }
 }
 
+/// One WebSocket. The subscription begins when it opens.
 struct Follower(Arc<Counter>, Option<Subscription>);
 
 // Runs on the event loop: don't block.

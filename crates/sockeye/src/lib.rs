@@ -55,7 +55,7 @@
 //! # A protocol in thirty lines
 //!
 //! A protocol is pure code: bytes in, bytes out. The engine calls it, and adds limits, deadlines,
-//! backpressure and draining. This one sends each line back in capitals:
+//! backpressure and draining. The protocol `Shout` sends each line back in capitals:
 //!
 //! ```no_run
 //! use sockeye::{Config, Consumed, End, Event, Fault, Protocol, Time, Turn};
@@ -95,10 +95,10 @@
 //! }
 //! ```
 //!
-//! A protocol uses all complete input. The rest is offered again only together with new bytes.
-//! [`Protocol`] lists what the engine guarantees. `proto::harness`, with the feature
-//! `harness`, tests a protocol byte by byte, without sockets. With [`Remote`], connections notify
-//! each other.
+//! `on_bytes` must use all complete parts of the input, such as all complete lines. The engine
+//! offers the rest again only together with new bytes. [`Protocol`] lists what the engine
+//! guarantees. `proto::harness`, with the feature `harness`, tests a protocol byte by byte, without
+//! sockets. With [`Remote`], connections notify each other.
 //!
 //! # Don't block the event loop
 //!
@@ -118,8 +118,8 @@
 //! # What next
 //!
 //! The guide `docs/library.md` in the repository goes on from here: paths, request bodies, state,
-//! errors, tests, limits, shutdown, logs and deployment, and the compiler's errors that people
-//! meet. `cargo run --example NAME` in a clone runs an example:
+//! errors, tests, limits, shutdown, logs, deployment, and common errors of the compiler. In a clone
+//! of the repository, `cargo run --example NAME` runs an example:
 //!
 //! | example | shows |
 //! |---|---|
@@ -187,10 +187,10 @@
 //! | `aws-lc-rs` | no | cryptography by aws-lc-rs, used instead of `ring` if both are enabled |
 //!
 //! A service that serves no folder builds faster with `default-features = false`; with `tls`, it
-//! needs `ring` or `aws-lc-rs` then. With aws-lc-rs, RSA handshakes cost half as much CPU, handshakes
-//! with P-256 keys about 15 % less, and key exchange is post-quantum with clients that support it.
-//! The build takes twice as long. The program `sockeye` is the crate `sockeye-cli`, which also has
-//! the features `ring` and `aws-lc-rs`.
+//! needs `ring` or `aws-lc-rs` then. With aws-lc-rs, RSA handshakes cost half as much CPU,
+//! handshakes with P-256 keys about 15 % less, and key exchange is post-quantum with clients that
+//! support it. The build takes twice as long. The program `sockeye` is the crate `sockeye-cli`,
+//! which also has the features `ring` and `aws-lc-rs`.
 
 #![forbid(unsafe_code)]
 

@@ -17,9 +17,9 @@ use sockeye_proto::{Peer, Protocol};
 /// whose `main` returns an error prints it with `Debug`.
 #[non_exhaustive]
 pub enum ServeError {
-    /// It could not listen at an address.
+    /// The service could not listen at an address.
     Bind(BindError),
-    /// The system refused a thread or a poller.
+    /// The system refused to start a thread, or to make an epoll instance.
     Start(io::Error),
 }
 
@@ -69,7 +69,7 @@ pub struct Serving {
 impl Serving {
     /// Starts a service of any protocol at `addresses`, on `workers` threads. Each thread calls
     /// `service` once to make its own service. The arguments are the number of the thread, and the
-    /// addresses of the listeners, which [`Peer::via`](crate::Peer::via) indexes.
+    /// addresses of the listeners. [`Peer::via`](crate::Peer::via) is an index into these.
     ///
     /// # Errors
     ///
@@ -152,8 +152,8 @@ pub fn serve<P: Into<Box<dyn Protocol>>>(
     })
 }
 
-/// Makes a check that allows only `hosts`, on connections to the listeners of `bound` that have a
-/// loopback address.
+/// Makes a check of the `Host` of requests. On connections to the listeners in `bound` that have a
+/// loopback address, it allows only `hosts`. On other connections, it allows every name.
 pub(crate) fn check_hosts_on_loopback(hosts: AllowedHosts, bound: &[Bound]) -> HostCheck {
     let loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
     HostCheck::new(hosts, move |peer| loopback.get(peer.via as usize) == Some(&true))

@@ -20,6 +20,7 @@ use crate::x509::Facts;
 /// A certificate with its chain and key, which fit together.
 #[derive(Clone, Debug)]
 pub struct Certificate {
+    /// The certificate, its chain and its key, in the form that rustls needs.
     pub(crate) key: Arc<CertifiedKey>,
     info: CertificateInfo,
     warnings: Vec<Warning>,
@@ -29,16 +30,16 @@ pub struct Certificate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CertificateInfo {
-    /// The names that it is for: DNS names in lower case, of which some may begin with `*.`, and IP
-    /// addresses.
+    /// The names that the certificate is for: IP addresses, and DNS names in lower case, which may
+    /// be wildcards (`*.example.org`).
     pub names: Vec<String>,
-    /// When it begins to be valid.
+    /// When the certificate begins to be valid.
     pub not_before: SystemTime,
-    /// When it expires.
+    /// When the certificate expires.
     pub not_after: SystemTime,
-    /// The hash by which users recognize it.
+    /// The hash by which users recognize the certificate.
     pub fingerprint: Fingerprint,
-    /// Its file. Empty if it was made in memory.
+    /// The file of the certificate. Empty if it was made in memory.
     pub path: PathBuf,
 }
 
@@ -53,7 +54,7 @@ impl CertificateInfo {
         }
     }
 
-    /// Whether it is for `host`, which is a DNS name or an IP address: one of the certificate's
+    /// Whether the certificate is for `host`, a DNS name or an IP address: one of the certificate's
     /// names is the same, or has a wildcard in place of the host's first label.
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {
@@ -67,14 +68,14 @@ impl CertificateInfo {
         })
     }
 
-    /// How long it is still valid. `None`: it has expired.
+    /// How long the certificate is still valid. `None`: it has expired.
     #[must_use]
     pub fn left(&self, now: SystemTime) -> Option<Duration> {
         self.not_after.duration_since(now).ok().filter(|left| !left.is_zero())
     }
 
-    /// Whether it has expired, or should have been renewed by now: less than 14 days are left, and
-    /// less than a third of its lifetime.
+    /// Whether the certificate has expired, or should have been renewed by now: at most 14 days
+    /// and at most a third of its lifetime are left.
     #[must_use]
     pub fn expires_soon(&self, now: SystemTime) -> bool {
         const DAYS: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -83,7 +84,9 @@ impl CertificateInfo {
     }
 }
 
-/// The files of a certificate, the time at which it has to be valid, and whether it may be expired.
+/// What [`Certificate::load`] needs: the files of a certificate with its chain, and of its key,
+/// each with its path and its content; the time at which the certificate has to be valid; and
+/// whether it may be expired all the same.
 pub(crate) struct Source<'a> {
     pub(crate) chain: (&'a Path, &'a Content),
     pub(crate) key: (&'a Path, &'a Content),
@@ -92,9 +95,9 @@ pub(crate) struct Source<'a> {
 }
 
 impl Certificate {
-    /// Reads a certificate, followed by those that lead to its root, and its private key: PEM files
-    /// as `openssl`, certbot and others write them. The key may be ECDSA, RSA or Ed25519, in PKCS#8,
-    /// SEC 1 or PKCS#1. Both may be in one file.
+    /// Reads two PEM files, as `openssl`, certbot and others write them. `chain` has the
+    /// certificate and those that lead to its root, `key` the private key. Both may be the same
+    /// file. The key may be ECDSA, RSA or Ed25519, in PKCS#8, SEC 1 or PKCS#1.
     ///
     /// # Errors
     ///
@@ -109,7 +112,7 @@ impl Certificate {
         })
     }
 
-    /// Checks what was read.
+    /// Makes a certificate from the content of its files, and checks it.
     pub(crate) fn load(source: &Source<'_>) -> Result<Self, Error> {
         let ((chain_path, chain_content), (key_path, key_content)) = (source.chain, source.key);
         let chain_pem = Pem::parse(&chain_content.bytes);
@@ -147,7 +150,8 @@ impl Certificate {
         Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)), info, warnings })
     }
 
-    /// Finds the certificate of a key, and puts the others into order.
+    /// Finds a key that belongs to one of the certificates. Returns the key, the certificates in
+    /// the order of the chain, beginning with the key's, and warnings about the order in the file.
     #[allow(clippy::type_complexity)]
     fn assemble(
         chain_pem: Pem,
@@ -176,7 +180,8 @@ impl Certificate {
                 Some(public) => {
                     links.iter().position(|(_, facts)| facts.public_key == public.as_ref())
                 }
-                // The public key is unknown, so it can't be compared.
+                // The public key is unknown, so it can't be compared. The first certificate is
+                // assumed to be that of the key.
                 None => Some(0),
             };
             if let Some(first) = first {
@@ -207,19 +212,21 @@ impl Certificate {
         Ok(Self { key, info, warnings: Vec::new() })
     }
 
-    /// What it says.
+    /// What the certificate says.
     #[must_use]
     pub fn info(&self) -> &CertificateInfo {
         &self.info
     }
 
-    /// What is doubtful about it or its files.
+    /// What is doubtful about the certificate or its files.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 }
 
+/// Fails if the certificate is not valid at the time of `source`. If it has expired and may be
+/// expired, adds a warning instead.
 fn check_times(
     facts: &Facts,
     source: &Source<'_>,
@@ -255,7 +262,7 @@ fn check_chain(links: &[chain::Link], now: SystemTime, kinds: &mut Vec<WarningKi
     if first.names.is_empty() {
         kinds.push(WarningKind::NoNames);
     }
-    // Nobody checks the signature of a root.
+    // Roots don't count: nobody checks their signatures.
     if first.is_weak || intermediates().any(|(_, facts)| facts.is_weak) {
         kinds.push(WarningKind::WeakSignature);
     }

@@ -12,9 +12,10 @@ pub(crate) const MAX_CHAIN: usize = 16;
 /// A certificate, and the facts read from it.
 pub(crate) type Link = (CertificateDer<'static>, Facts);
 
-/// Sorts certificates from the server's, which is that at `first`, to the one nearest to the root.
-/// Certificates that aren't in this chain come last, in the order of the file. Duplicates are left
-/// out.
+/// Sorts certificates: first the server's, which is at the index `first`, then the issuer of each,
+/// up to the one nearest to the root. Certificates that aren't in this chain come last, in the
+/// order of the file. Duplicates are left out. Also returns warnings about the order and about
+/// certificates that don't belong to the chain.
 pub(crate) fn sort(links: Vec<Link>, first: usize) -> (Vec<Link>, Vec<WarningKind>) {
     let mut rest: Vec<(usize, Link)> = Vec::with_capacity(links.len());
     for (at, link) in links.into_iter().enumerate() {
@@ -36,7 +37,8 @@ pub(crate) fn sort(links: Vec<Link>, first: usize) -> (Vec<Link>, Vec<WarningKin
         sorted.push(link);
     }
     let mut warnings = Vec::new();
-    // Alternatives of an intermediate belong to the chain, too: they have the same subject.
+    // An alternative to an intermediate, with the same subject and another issuer, belongs to the
+    // chain, too.
     let unrelated = rest
         .iter()
         .filter(|(_, (_, facts))| {
@@ -45,6 +47,8 @@ pub(crate) fn sort(links: Vec<Link>, first: usize) -> (Vec<Link>, Vec<WarningKin
                 .any(|(_, link)| facts.subject == link.issuer || facts.subject == link.subject)
         })
         .count();
+    // In the file, an alternative before the end of the chain is in the wrong place, too. Unrelated
+    // certificates there have a warning of their own.
     if !order.is_sorted() || (rest.iter().any(|(at, _)| order.last() > Some(at)) && unrelated == 0)
     {
         warnings.push(WarningKind::Reordered);

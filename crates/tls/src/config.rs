@@ -23,16 +23,17 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// If the file of [`Settings::client_ca`] has something wrong, or there is no randomness for
-    /// the keys of tickets.
+    /// If something is wrong with the file of [`Settings::client_ca`], or the system provides no
+    /// randomness for the keys of tickets.
     pub fn server_config(&self, certificates: Vec<Certificate>) -> Result<ServerConfig, Error> {
         let client_ca = self.client_ca.as_ref().map(|ca| read(&ca.path)).transpose()?;
         let (config, ..) = self.config(certificates, client_ca.as_ref(), &None)?;
         Ok(config)
     }
 
-    /// The configuration for these certificates. Tickets from `before` stay valid, unless clients
-    /// are asked for certificates.
+    /// The configuration for these certificates, with its table of names and its keys of tickets.
+    /// The keys are those of `before`, so that older tickets stay valid, unless clients are asked
+    /// for certificates.
     pub(crate) fn config(
         &self,
         certificates: Vec<Certificate>,
@@ -62,8 +63,8 @@ impl Settings {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         match &tickets {
             Some(tickets) => config.ticketer = Arc::clone(tickets),
-            // A client that resumes isn't asked for its certificate again. If it got tickets, and a
-            // new one each time, it could resume for ever, even after its certificate has expired.
+            // A client that resumes isn't asked for its certificate again. If it got a new ticket
+            // each time, it could resume for ever, even after its certificate has expired.
             None => config.send_tls13_tickets = 0,
         }
         Ok((config, names, tickets))

@@ -5,23 +5,25 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Writes a new file to the disk, with this mode.
+/// Writes a new file, with the permissions `mode`, and waits until its content is on the disk.
 ///
 /// # Errors
 ///
-/// If it exists, or can't be written.
+/// If the file exists, or can't be written.
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
 
-/// Writes a file to the disk, with this mode, and replaces the previous one. The new file first has
-/// the extension `new`: only one process at a time may do this.
+/// Replaces a file by one with this content and the permissions `mode`, and waits until it is on
+/// the disk. Writes the content to a file with the extension `new`, and renames that. So only one
+/// process at a time may call this for a path.
 ///
 /// # Errors
 ///
-/// If it can't be written. The previous file stays.
+/// If the new file can't be written, the previous one stays. If the folder can't be written to the
+/// disk afterwards, the new file is there, but may be lost in a crash.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let new = path.with_extension("new");
     match fs::remove_file(&new) {
@@ -33,7 +35,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Writes the names in a folder to the disk.
+/// Waits until the names in a folder are on the disk, so that renamed files stay after a crash.
 ///
 /// # Errors
 ///

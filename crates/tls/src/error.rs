@@ -7,14 +7,14 @@ use std::time::SystemTime;
 
 use crate::x509::utc;
 
-/// Why certificates can't be used. Displayed, it is a sentence: in which file, what is wrong, and what
-/// to do.
+/// Why certificates can't be used. `Display` writes a sentence that says which file is at fault,
+/// what is wrong, and what to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file has something wrong.
+    /// There is a problem with a file.
     File(PathBuf, Problem),
-    /// A server needs at least one certificate.
+    /// There is no certificate. A server needs at least one.
     NoCertificates,
     /// A certificate for development can't be made.
     SelfSigned(String),
@@ -22,7 +22,7 @@ pub enum Error {
     Config(rustls::Error),
 }
 
-/// What is wrong with a file.
+/// What is wrong with a file, which is "it" below.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Problem {
@@ -76,7 +76,7 @@ pub enum Problem {
     NotYetValid(SystemTime),
     /// It has this many certificates, too many for a chain.
     ChainTooLong(usize),
-    /// It has certificates, and none is that of an authority.
+    /// It has certificates, but none of an authority.
     NoAuthority,
 }
 
@@ -85,7 +85,7 @@ impl Error {
         Self::File(path.to_owned(), problem)
     }
 
-    /// Whether a file doesn't exist.
+    /// Whether the reason is that a file doesn't exist.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::File(_, Problem::Unreadable(error))
             if error.kind() == io::ErrorKind::NotFound)
@@ -213,6 +213,7 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
+/// Adds to a sentence which blocks the file has instead.
 fn write_found(f: &mut fmt::Formatter<'_>, found: &[String]) -> fmt::Result {
     match found {
         [] => Ok(()),

@@ -21,22 +21,24 @@
 //!
 //! # Which certificate a client gets
 //!
-//! 1. One with the name that the client asks for (SNI); else one with a wildcard for it; else the
-//!    first certificate, or none, by [`UnknownName`].
-//! 2. Of several for a name, one whose signatures the client can verify: ECDSA or Ed25519 before RSA,
-//!    which costs more.
+//! 1. A certificate with the name that the client asks for (SNI). If there is none, a certificate
+//!    with a wildcard for the name. If there is none, either, the setting [`UnknownName`] decides
+//!    between the first certificate and no handshake.
+//! 2. If several certificates are for a name, one whose signatures the client can verify: ECDSA or
+//!    Ed25519 before RSA, which costs more.
 //! 3. A client that asks for no name, because it knows only an address, gets the first certificate
 //!    for an IP address, or else the first of all.
 //!
 //! # Sessions
 //!
-//! Clients resume sessions by tickets for up to 12 hours. The keys are random, rotate every 6 hours,
-//! and are shared by all connections of a store. They survive a reload of certificates. A resumed
-//! session shows clients the certificate with which it began. There is no cache of sessions and no
-//! early data.
+//! Clients resume sessions by tickets for up to 12 hours. The keys of the tickets are random,
+//! rotate every 6 hours, and are shared by all connections of a store. They stay in use after a
+//! reload of certificates. A resumed session shows clients the certificate with which it began.
+//! There is no cache of sessions and no early data.
 //!
-//! With [`Settings::client_ca`], there are no tickets, and those from before aren't accepted: every
-//! connection checks the client's certificate, or that there is none.
+//! With [`Settings::client_ca`], the server issues no tickets, and accepts none that it issued
+//! before. So every connection has a full handshake, in which the server asks for the client's
+//! certificate and checks it.
 //!
 //! # What this crate doesn't do
 //!
@@ -68,7 +70,7 @@ pub use client::{ClientError, ClientSettings, Refusal, RefusalKind, TlsClient, T
 pub use error::{Error, Problem, shell_word};
 pub use fingerprint::{Fingerprint, sha256};
 pub use provider::provider;
-/// For configurations of your own, in the version that the engine uses.
+/// The crate rustls in the version that the engine uses, for configurations of your own.
 pub use rustls;
 pub use rustls::ClientConfig;
 pub use self_signed::{SelfSigned, self_signed};

@@ -1,5 +1,6 @@
-//! Which certificate answers a client: by name, exact, then wildcard, then the default or none; and
-//! of several for a name, the first that the client can verify.
+//! Selects the certificate for a client: one with the exact name, else one with a wildcard, else
+//! the default or none. If several are for a name, the first whose signatures the client can
+//! verify.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,17 +19,17 @@ type Candidates = Vec<Arc<CertifiedKey>>;
 /// The certificates by name.
 #[derive(Debug)]
 pub(crate) struct ByName {
-    /// Wildcards without their `*`: `.example.org`.
+    /// The keys are names in lower case. Wildcards are without their `*`: `.example.org`.
     names: HashMap<String, Candidates>,
     /// For clients that ask for an unknown name.
     default: Candidates,
-    /// For clients that ask for no name, which are those that know an IP address only.
+    /// For clients that ask for no name, because they know only an IP address.
     nameless: Candidates,
     challenges: Option<Arc<dyn Challenges>>,
 }
 
 impl ByName {
-    /// Of several certificates with the same name and type of key, the first is used.
+    /// If several certificates have the same name and type of key, the first is used.
     pub(crate) fn new(
         certificates: &[Certificate],
         unknown_name: UnknownName,
@@ -45,7 +46,8 @@ impl ByName {
         for candidates in names.values_mut() {
             candidates.sort_by_key(is_rsa);
         }
-        // All certificates with the first name of this one; only this one if it has no name.
+        // All certificates that have the first name of `certificate`, or only `certificate` if it
+        // has no name.
         let same_name = |certificate: Option<&Certificate>| {
             let Some(certificate) = certificate else { return Vec::new() };
             let name = certificate.info().names.first();
@@ -83,7 +85,8 @@ impl ByName {
         };
         let candidates = || lists.into_iter().flatten();
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
-        // If none fits, the handshake fails for that reason rather than for the name.
+        // If the client can verify none of them, it gets the first one all the same. Then the error
+        // of the handshake is that no signature scheme fits, and not that the name is unknown.
         candidates().find(fits).or_else(|| candidates().next()).cloned()
     }
 }

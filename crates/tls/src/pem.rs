@@ -1,6 +1,7 @@
-//! Reads PEM files as people have them, and recognises files that people give instead of PEM.
+//! Reads PEM files, tolerating what text editors change, and recognises other formats that people
+//! give instead of PEM.
 //!
-//! Only the blocks are found here, so that errors can name them; rustls decodes them.
+//! This module only finds the blocks, so that errors can name them. rustls decodes them.
 
 use std::fmt::Debug;
 
@@ -19,14 +20,15 @@ pub(crate) struct Pem {
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     pub(crate) keys: Vec<PrivateKeyDer<'static>>,
     pub(crate) has_encrypted_key: bool,
-    /// Labels of other blocks.
+    /// Labels of blocks that are neither certificates nor keys.
     pub(crate) others: Vec<String>,
 }
 
 impl Pem {
-    /// Reads all blocks. Text before, between and after them is skipped, and so is white space around
-    /// their lines.
+    /// Reads all blocks. Text before, between and after them is skipped, and so is white space
+    /// around their lines.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        // Some editors begin a file with a byte order mark.
         let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         if text.trim_ascii().is_empty() {
             return Err(Problem::Empty);
@@ -60,10 +62,11 @@ impl Pem {
         }
     }
 
+    /// Adds a complete block.
     fn add(&mut self, label: String, block: &[u8]) -> Result<(), Problem> {
         match label.as_str() {
             "CERTIFICATE" => self.certificates.push(decode(label, block)?),
-            // A field in the block says that the key is encrypted.
+            // In these formats, a field in the block says whether the key is encrypted.
             "RSA PRIVATE KEY" | "EC PRIVATE KEY" if has_line(block, b"Proc-Type: 4,ENCRYPTED") => {
                 self.has_encrypted_key = true;
             }
@@ -100,6 +103,8 @@ impl Pem {
         self.other().unwrap_or_else(Problem::NoKey)
     }
 
+    /// The problem if a block of another kind explains what is missing, else the labels of the
+    /// other blocks.
     fn other(self) -> Result<Problem, Vec<String>> {
         let has = |label: &str| self.others.iter().any(|other| other.ends_with(label));
         if has("CERTIFICATE REQUEST") {
@@ -116,7 +121,7 @@ fn decode<T: PemObject>(label: String, block: &[u8]) -> Result<T, Problem> {
     T::from_pem_slice(block).map_err(|_| Problem::Malformed(label))
 }
 
-/// The label in a line that begins a block.
+/// The label in a line that begins a block. `begun` is the line after `-----BEGIN `.
 fn label(begun: &[u8]) -> Result<String, Problem> {
     /// No label in use is longer.
     const MAX_LABEL: usize = 64;
@@ -137,9 +142,10 @@ fn not_pem(bytes: &[u8]) -> Option<Problem> {
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         return Some(Problem::Utf16);
     }
-    // The tag of a sequence.
+    // DER begins with the tag of a sequence.
     let content = bytes.strip_prefix(b"\x30")?;
-    // The length has one byte, or up to four more.
+    // The length of the sequence follows: one byte below 0x80, or else the number of the bytes that
+    // contain the length.
     let length = match *content.first()? {
         short @ 0..0x80 => usize::from(short),
         long => usize::from(long & 0x7F),

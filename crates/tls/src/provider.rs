@@ -1,4 +1,4 @@
-//! The cryptography of TLS: ring or aws-lc-rs, by the features of these names.
+//! The cryptography of TLS: ring or aws-lc-rs, whose features of the same names select it.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(chosen::default_provider())
 }
 
-/// Keys of tickets, which rotate.
+/// Makes keys of session tickets, which rotate.
 pub(crate) fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     chosen::Ticketer::new()
 }

@@ -16,25 +16,27 @@ const MAX_SIZE: u64 = 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Content {
     pub(crate) bytes: Arc<[u8]>,
-    /// Every user of the machine may read it.
+    /// Every user of the machine may read the file.
     pub(crate) is_public: bool,
 }
 
-/// Reads files several times. What can be read only once, such as a pipe from `<(command)`, is kept.
+/// Reads files several times. Keeps the content of files that can be read only once, such as a pipe
+/// from `<(command)`.
 #[derive(Default)]
 pub(crate) struct Reader {
     kept: HashMap<PathBuf, Content>,
-    /// All files have been read once. From then on, pipes are not opened, because opening one may
-    /// wait forever for a writer.
+    /// All files have been read once. From then on, a path that has become a pipe is not opened,
+    /// because that may wait forever for a writer.
     has_read: bool,
 }
 
 impl Reader {
+    /// Reads a file, or returns the content that was kept.
     pub(crate) fn read(&mut self, path: &Path) -> Result<Content, Error> {
         if let Some(content) = self.kept.get(path) {
             return Ok(content.clone());
         }
-        // An error is found again when the file is opened.
+        // If this fails, so does `read` below, which reports the error.
         let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
         if is_special && self.has_read {
             return Err(Error::file(path, Problem::NotAFile));

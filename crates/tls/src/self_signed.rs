@@ -29,10 +29,11 @@ const RENEWED_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Maximum number of names.
 const MAX_NAMES: usize = 32;
 
-/// Certificate and key in one file, so that they can only be replaced together.
+/// The file with the certificate and its key: in one file, they can only be replaced together.
 const PAIR: &str = "self-signed.pem";
-/// The certificate alone, for clients that shall trust it.
+/// The file with the certificate alone, for clients that are to trust it.
 const CERTIFICATE: &str = "self-signed.crt";
+/// The file that a process locks while it replaces the other two.
 const LOCK: &str = "self-signed.lock";
 
 /// Makes a certificate for these names, signed by itself. Returns it and, in PEM, the certificate
@@ -40,7 +41,7 @@ const LOCK: &str = "self-signed.lock";
 ///
 /// # Errors
 ///
-/// If a name is invalid, or there is no randomness.
+/// If a name is invalid, or the system provides no randomness.
 pub fn self_signed(names: Vec<String>) -> Result<(Certificate, [String; 2]), Error> {
     let pem = make(names, SystemTime::now())?;
     let certificate = Certificate::from_der(pem.der, pem.key_der)?;
@@ -48,11 +49,12 @@ pub fn self_signed(names: Vec<String>) -> Result<(Certificate, [String; 2]), Err
 }
 
 /// A certificate for development, signed by itself and kept in a folder. It is for `localhost`,
-/// `127.0.0.1`, `::1`, the name of this machine and the names that were asked for, and is made again
-/// 30 days before it expires, or when a name is missing.
+/// `127.0.0.1`, `::1`, the name of this machine and the names given to [`SelfSigned::open`]. It is
+/// made again 30 days before it expires, or when it lacks one of these names.
 ///
-/// The folder gets two files: `self-signed.pem` with the certificate and its key, which only its owner
-/// may read, and `self-signed.crt` with the certificate alone, for clients that shall trust it.
+/// The folder gets two files: `self-signed.pem` with the certificate and its key, which only its
+/// owner may read, and `self-signed.crt` with the certificate alone, for clients that are to trust
+/// it.
 ///
 /// ```no_run
 /// use sockeye_tls::{CertificateStore, SelfSigned, Settings};
@@ -75,8 +77,9 @@ pub struct SelfSigned {
 }
 
 impl SelfSigned {
-    /// Takes the certificate from `folder`, or makes one there. `names` are DNS names and IP addresses
-    /// that it must have besides those that it always has; at most 28 of them count.
+    /// Takes the certificate from `folder`, or makes one there. `names` are the DNS names and IP
+    /// addresses that it must have besides those that it always has, up to four. A certificate has
+    /// at most 32 names, so only the first 28 of `names` are sure to be in it.
     ///
     /// # Errors
     ///
@@ -120,8 +123,8 @@ impl SelfSigned {
         self.is_new
     }
 
-    /// Makes it again if it expires within 30 days. Returns whether it was replaced, by this process
-    /// or another one.
+    /// Makes the certificate again if it expires within 30 days. Returns whether this process or
+    /// another one has replaced it.
     ///
     /// # Errors
     ///
@@ -139,8 +142,8 @@ impl SelfSigned {
     }
 }
 
-/// Takes the certificate from the folder if it has all names and more than 30 days left, or makes
-/// one. Returns whether it is new.
+/// Takes the certificate from the folder if it has all `names` and more than 30 days left.
+/// Otherwise makes one. Returns whether it is new.
 fn ensure(
     folder: &Path,
     names: &[String],
@@ -157,10 +160,11 @@ fn ensure(
         return Ok((info, false));
     }
     let lock = lock(folder);
-    // Another process may have been faster.
+    // Another process may have made the certificate while this one waited for the lock.
     let existing = existing(&path, now);
     if let Some(info) = existing.clone().filter(is_good) {
-        // It is good enough without a copy, if the folder can't be written.
+        // The server can use the certificate without the file `CERTIFICATE`, so errors in writing
+        // that file are ignored.
         if let (Ok(_), false, Ok(pair)) = (lock, is_copy(&copy, &info), fs::read_to_string(&path)) {
             let certificate = pair.split("-----BEGIN PRIVATE").next().unwrap_or_default();
             let _ = write(&copy, certificate, 0o644);
@@ -168,7 +172,8 @@ fn ensure(
         return Ok((info, false));
     }
     let _lock = lock?;
-    // Servers with different names may share the folder.
+    // Servers with different names may share the folder, so the names of the old certificate are
+    // kept.
     let mut all = names.to_vec();
     existing.iter().flat_map(|info| &info.names).for_each(|name| add(&mut all, name));
     let made = make(all, now)?;
@@ -177,7 +182,8 @@ fn ensure(
     Ok((load(&path, now)?.info().clone(), true))
 }
 
-/// Makes the folder, and waits for its lock, which one process holds at a time.
+/// Makes the folder, and waits for its lock, which only one process holds at a time. Dropping the
+/// returned file releases the lock.
 fn lock(folder: &Path) -> Result<File, Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| Error::file(folder, Problem::Unwritable(error)))?;
@@ -187,24 +193,27 @@ fn lock(folder: &Path) -> Result<File, Error> {
         .map_err(|error| Error::file(&path, Problem::Unwritable(error)))
 }
 
-/// Whether the file at `path` has the certificate.
+/// Whether the file at `path` contains the certificate that `info` describes.
 fn is_copy(path: &Path, info: &CertificateInfo) -> bool {
     let copy = fs::read(path).ok().and_then(|pem| CertificateDer::from_pem_slice(&pem).ok());
     copy.is_some_and(|der| Fingerprint::of(&der) == info.fingerprint)
 }
 
+/// Reads the certificate and its key from one file. The certificate may be expired.
 fn load(path: &Path, now: SystemTime) -> Result<Certificate, Error> {
     let content = read(path)?;
     let file = (path, &content);
     Certificate::load(&Source { chain: file, key: file, now, may_be_expired: true })
 }
 
-/// The certificate in this file. `None` if it is missing or damaged: a new one is made then.
+/// The certificate in this file. `None` if the file is missing or damaged: the caller then makes a
+/// new one.
 fn existing(path: &Path, now: SystemTime) -> Option<CertificateInfo> {
     Some(load(path, now).ok()?.info().clone())
 }
 
-/// Adds a name as it is written in a certificate.
+/// Adds a name as it is written in a certificate, unless it is there already or there are
+/// [`MAX_NAMES`].
 fn add(names: &mut Vec<String>, name: &str) {
     let name = match name.parse::<IpAddr>() {
         Ok(ip) => ip.to_string(),
@@ -227,6 +236,7 @@ fn write(path: &Path, content: &str, mode: u32) -> Result<(), Error> {
     written.map_err(|error| Error::file(path, Problem::Unwritable(error)))
 }
 
+/// A new certificate and its key, both in DER and in PEM.
 struct Made {
     der: CertificateDer<'static>,
     key_der: PrivateKeyDer<'static>,
@@ -234,6 +244,7 @@ struct Made {
     key: String,
 }
 
+/// Makes a key and a certificate for these names.
 fn make(names: Vec<String>, now: SystemTime) -> Result<Made, Error> {
     for name in &names {
         let dns = name.strip_prefix("*.").unwrap_or(name);
@@ -246,7 +257,7 @@ fn make(names: Vec<String>, now: SystemTime) -> Result<Made, Error> {
     let mut params = CertificateParams::new(names).map_err(failed)?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "Sockeye self-signed");
-    // The clocks of clients may be slow.
+    // The clocks of clients may be slow, so the certificate is already valid for an hour.
     params.not_before = (now - HOUR).into();
     params.not_after = (now - HOUR + LIFETIME).into();
     params.is_ca = IsCa::ExplicitNoCa;

@@ -19,8 +19,8 @@ pub enum UnknownName {
     /// The first certificate.
     #[default]
     FirstCertificate,
-    /// An alert: no handshake. Clients that ask for no name get the first certificate that has an
-    /// IP address, or else the first of all.
+    /// The handshake is refused by an alert. Clients that ask for no name are not refused: they get
+    /// the first certificate that has an IP address, or else the first of all.
     Refuse,
 }
 
@@ -37,11 +37,12 @@ pub struct ClientCa {
 
 /// Answers the handshakes with which a CA validates names (tls-alpn-01, RFC 8737).
 pub trait Challenges: fmt::Debug + Send + Sync {
-    /// The certificate that proves the control of the name that this client hello asks for. `None`:
-    /// no validation is expected, and the handshake is refused. This method is called on an event
-    /// loop, for clients that offer only [`ACME_TLS_ALPN`]; those that offer others, too, are
-    /// refused. The program must close a connection that has agreed on [`ACME_TLS_ALPN`] without
-    /// serving it.
+    /// The certificate that proves control of the name that this client hello asks for. `None`: no
+    /// validation is expected for the name, and the handshake is refused.
+    ///
+    /// This method is called on an event loop, for clients that offer only [`ACME_TLS_ALPN`].
+    /// Clients that offer it together with other protocols are refused. If a handshake has agreed
+    /// on [`ACME_TLS_ALPN`], the program must close the connection without serving it.
     fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>>;
 }
 
@@ -51,9 +52,11 @@ pub trait Challenges: fmt::Debug + Send + Sync {
 pub struct Settings {
     /// Protocols to choose from by ALPN, the preferred one first. Default: [`HTTP_ALPN`].
     pub alpn: Vec<Vec<u8>>,
-    /// Default: [`UnknownName::FirstCertificate`].
+    /// What a client gets that asks for an unknown name. Default:
+    /// [`UnknownName::FirstCertificate`].
     pub unknown_name: UnknownName,
-    /// Ask clients for certificates. No session is resumed then. Default: `None`, don't.
+    /// Ask clients for certificates. No session is resumed then. Default: `None`, which asks for
+    /// none.
     pub client_ca: Option<ClientCa>,
     /// Answers a CA that validates names. The certificates that the CA issues are loaded by
     /// [`CertificateStore::with_ordered`](crate::CertificateStore::with_ordered). Default: `None`.

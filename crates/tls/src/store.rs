@@ -58,7 +58,8 @@ pub struct CertificateStore {
     reader: Reader,
     /// The digest of what was read last.
     seen: [u8; 32],
-    /// The first time at which a certificate that is not valid yet becomes valid.
+    /// The first time at which a certificate that is not valid yet becomes valid. From then on, the
+    /// files are checked again, although they haven't changed.
     valid_from: Option<SystemTime>,
     /// When [`CertificateStore::expiring`] returned each certificate last.
     reported: HashMap<Fingerprint, SystemTime>,
@@ -75,6 +76,7 @@ struct Pair {
 }
 
 impl Pair {
+    /// The pairs that users have given, followed by those that this program orders from a CA.
     fn all(given: Vec<[PathBuf; 2]>, ordered: Vec<[PathBuf; 2]>) -> Vec<Self> {
         let pair = |is_ordered| move |files| Self { files, is_ordered, has_been_loaded: false };
         let given = given.into_iter().map(pair(false));
@@ -95,7 +97,7 @@ struct Loaded {
     valid_from: Option<SystemTime>,
 }
 
-/// The content of all files, or why one can't be read.
+/// The content of each file, or why it can't be read.
 struct Contents {
     pairs: Vec<Result<[Content; 2], Error>>,
     client_ca: Option<Result<Content, Error>>,
@@ -115,8 +117,8 @@ impl CertificateStore {
 
     /// As [`CertificateStore::open`], with more certificates, which this program orders from a CA.
     /// Their files may be missing until the CA has issued them, and an expired certificate is used
-    /// until it is renewed. Files that have something wrong are a
-    /// [warning](WarningKind::Unusable) until the certificate was loaded once.
+    /// until it is renewed. Until a certificate has been loaded once, a problem with its files is
+    /// only a [warning](WarningKind::Unusable).
     ///
     /// # Errors
     ///
@@ -194,14 +196,15 @@ impl CertificateStore {
         &self.warnings
     }
 
-    /// Reads the files again: to be called every few seconds. If one has changed since the last call,
-    /// all are checked, and then used for new connections. Returns `None` if nothing has changed.
+    /// Reads the files again: call this every few seconds. If a file has changed since the last
+    /// call, all files are checked, and then used for new connections. Returns `None` if no file
+    /// has changed.
     ///
     /// # Errors
     ///
-    /// If a file has something wrong, everything stays as it was. The error is returned once, until a
-    /// file changes again. The next call may succeed: a certificate and its key are seldom written
-    /// at the same moment.
+    /// If something is wrong with a file, everything stays as it was. The error is returned once,
+    /// until a file changes again. The next call may succeed: a certificate and its key are seldom
+    /// written at the same moment.
     pub fn reload(&mut self) -> Option<Result<(), Error>> {
         self.reload_at(SystemTime::now())
     }
@@ -217,6 +220,8 @@ impl CertificateStore {
         Some(self.replace(contents, now))
     }
 
+    /// Checks `contents` and uses them for new connections. If a check fails, only `valid_from`
+    /// changes.
     fn replace(&mut self, contents: Contents, now: SystemTime) -> Result<(), Error> {
         let (pairs, settings) = (&self.pairs, &self.settings);
         let loaded = contents.check(pairs, settings, &self.tickets, now);
@@ -236,11 +241,11 @@ impl CertificateStore {
         Ok(())
     }
 
-    /// Reads everything again, with other settings, and uses them for new connections.
+    /// Changes the settings: reads all files again, and uses both for new connections.
     ///
     /// # Errors
     ///
-    /// If something is wrong with a file, everything stays as it was, also the settings.
+    /// If something is wrong with a file, everything stays as it was, including the settings.
     pub fn reconfigure(&mut self, settings: Settings) -> Result<(), Error> {
         let before = std::mem::replace(&mut self.settings, settings);
         let contents = Contents::read(&self.pairs, &self.settings, &mut self.reader);
@@ -253,8 +258,8 @@ impl CertificateStore {
         result
     }
 
-    /// The certificates that have expired or [soon](CertificateInfo::expires_soon) will. Each is
-    /// returned once a day.
+    /// The certificates that have expired or [soon](CertificateInfo::expires_soon) will. Each
+    /// certificate is returned at most once a day.
     pub fn expiring(&mut self, now: SystemTime) -> Vec<CertificateInfo> {
         let reported = &mut self.reported;
         reported.retain(|_, at| now.duration_since(*at).is_ok_and(|ago| ago < EXPIRING_EVERY));
@@ -312,7 +317,7 @@ impl Contents {
         sha256(&hashes)
     }
 
-    /// Checks everything, and makes a configuration of it.
+    /// Checks the certificates, and makes a configuration with them. `tickets` are the keys in use.
     fn check(
         self,
         pairs: &[Pair],

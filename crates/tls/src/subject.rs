@@ -7,7 +7,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::AttributeTypeAndValue;
 
-/// The names of attributes that have one (RFC 4514, 3, and `emailAddress`, as OpenSSL writes it).
+/// The object identifiers of the attribute types that have a short name in RFC 4514, section 3, and
+/// of `emailAddress`, with the name that OpenSSL writes.
 const NAMES: [(&str, &str); 10] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.6", "C"),
@@ -23,8 +24,9 @@ const NAMES: [(&str, &str); 10] = [
 
 /// The subject of a certificate as text (RFC 4514), the last part first: `CN=Ann,O=Example`. The
 /// certificate is in DER, such as one in `TlsInfo::client_certificates`. Commas and other special
-/// characters in a value are escaped, so no value looks like several parts. Empty if the
-/// certificate has only alternative names. `None` if it can't be parsed.
+/// characters in a value are escaped, so no value looks like several parts. The text is empty if
+/// the certificate has no subject but only alternative names. `None` if the certificate can't be
+/// parsed.
 #[must_use]
 pub fn subject(certificate: &[u8]) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
@@ -43,6 +45,8 @@ pub fn subject(certificate: &[u8]) -> Option<String> {
     Some(text)
 }
 
+/// Appends an attribute as `NAME=VALUE`. A value that isn't text is written as its DER encoding in
+/// hexadecimal, after `#` (RFC 4514, 2.4).
 fn push(attribute: &AttributeTypeAndValue<'_>, text: &mut String) {
     let kind = attribute.attr_type().to_id_string();
     let name = NAMES.iter().find(|(id, _)| *id == kind).map(|(_, name)| *name);

@@ -1,4 +1,4 @@
-//! What is doubtful about a certificate that can be used.
+//! Problems with files of certificates that don't prevent the server from running.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,25 +7,25 @@ use std::time::SystemTime;
 use crate::error::shell_word;
 use crate::x509::utc;
 
-/// Something doubtful about a file that is used all the same. Displayed, it is a sentence.
+/// A problem with a file that doesn't prevent the server from running. `Display` writes a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The file.
     pub path: PathBuf,
-    /// What is doubtful.
+    /// The problem.
     pub kind: WarningKind,
 }
 
-/// What is doubtful about a file.
+/// A problem with a file, which is "it" below.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WarningKind {
     /// Its certificates are not in the order from the server's to the root's. They are sent in the
     /// right order.
     Reordered,
-    /// It has this many certificates that are not of the chain. They are sent after the chain.
+    /// It has this many certificates that don't belong to the chain. They are sent after the chain.
     Unrelated(usize),
-    /// It has only the server's certificate, and this issuer signed it.
+    /// It lacks the certificate of the issuer of the server's certificate.
     NoIssuer {
         /// The issuer's common name.
         issuer: String,
@@ -45,7 +45,8 @@ pub enum WarningKind {
     Expired(SystemTime),
     /// It doesn't exist yet.
     Missing,
-    /// It, or its key, is not used for this reason, which names the file at fault.
+    /// Its certificate is not used for this reason, which names the file at fault: this one or that
+    /// of the key.
     Unusable(String),
 }
 

@@ -1,4 +1,4 @@
-//! What we need to know of an X.509 certificate.
+//! Reads from an X.509 certificate what this crate needs to know.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,24 +12,24 @@ use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Version;
 
-/// Facts of a certificate. The issuer, the subject and the public key are in DER, to be compared.
+/// What a certificate says. The issuer, the subject and the public key are in DER, to be compared.
 pub(crate) struct Facts {
     pub(crate) subject: Vec<u8>,
     pub(crate) issuer: Vec<u8>,
-    /// The issuer's name, for messages.
+    /// The issuer's common name, or all of its name if it has none, for messages.
     pub(crate) issuer_name: String,
     pub(crate) public_key: Vec<u8>,
-    /// DNS names in lower case, and IP addresses.
+    /// The subject alternative names: DNS names in lower case, and IP addresses.
     pub(crate) names: Vec<String>,
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
     pub(crate) is_authority: bool,
-    /// It is a version 1 certificate, which can't say whether it is that of an authority. Some old
-    /// roots are.
+    /// The certificate has version 1 of X.509, in which it can't say whether it belongs to an
+    /// authority. Some old roots have this version.
     pub(crate) is_v1: bool,
     /// The certificate has a URL of its issuer's certificate, as those from public authorities do.
     pub(crate) names_issuer_url: bool,
-    /// It is signed with a hash that clients refuse.
+    /// The certificate is signed with a hash that clients refuse.
     pub(crate) is_weak: bool,
 }
 
@@ -80,6 +80,7 @@ impl Facts {
     }
 }
 
+/// The text of a DNS name or an IP address. `None` for other kinds of names.
 fn name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
@@ -92,6 +93,7 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
+/// Converts a time. Times before 1970 become the start of 1970.
 fn time(time: &ASN1Time) -> SystemTime {
     match u64::try_from(time.timestamp()) {
         Ok(seconds) => UNIX_EPOCH + Duration::from_secs(seconds),
@@ -99,7 +101,7 @@ fn time(time: &ASN1Time) -> SystemTime {
     }
 }
 
-/// Writes a time in UTC, in minutes.
+/// Writes a time in UTC, without seconds.
 pub(crate) fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let Ok(time) = ASN1Time::from_timestamp(seconds.try_into().unwrap_or(i64::MAX)) else {

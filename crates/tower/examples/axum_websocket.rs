@@ -36,7 +36,7 @@ async fn member(mut socket: WebSocket, room: Room) {
     loop {
         tokio::select! {
             line = lines.recv() => {
-                let Ok(line) = line else { break }; // The room is closed, or we are too slow.
+                let Ok(line) = line else { break }; // The room is closed, or the member too slow.
                 if socket.send(line.into()).await.is_err() { return }
             }
             message = socket.recv() => match message {
@@ -50,7 +50,7 @@ async fn member(mut socket: WebSocket, room: Room) {
     }
     let frame = CloseFrame { code: close_code::AWAY, reason: "bye".into() };
     let _ = socket.send(Message::Close(Some(frame))).await;
-    while let Some(Ok(_)) = socket.recv().await {} // Until the client has closed, too.
+    while let Some(Ok(_)) = socket.recv().await {} // Waits until the client has closed, too.
 }
 
 async fn chat(upgrade: WebSocketUpgrade, State(room): State<Room>) -> Response {

@@ -1,4 +1,4 @@
-//! The body of a request: the event loop writes it, and a task polls it.
+//! The body of a request: the event loop writes it, and the task of the request polls it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,9 +25,10 @@ pub(crate) struct HasRoom;
 /// The body of a request.
 ///
 /// It buffers up to 192 KiB, and slows down a client that sends faster than the service polls. Over
-/// HTTP/2, where a connection has many bodies, [`Options::collected`] is charged for that, and once
-/// it is spent, a body that buffers anything counts as full. After a `RequestBody` is dropped, the
-/// rest of the body is not read. An incomplete body ends with [`Incomplete`].
+/// HTTP/2, where a connection has many bodies, the buffered bytes are charged to
+/// [`Options::collected`]. Once that budget is spent, a body that buffers anything counts as full.
+/// After a `RequestBody` is dropped, the rest of the body is not read. An incomplete body ends with
+/// [`Incomplete`].
 ///
 /// [`Options::collected`]: sockeye::http::Options::collected
 pub struct RequestBody {
@@ -42,17 +43,21 @@ impl fmt::Debug for RequestBody {
     }
 }
 
+/// What both ends of a body share.
 #[derive(Default)]
 struct Shared(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     pieces: VecDeque<Bytes>,
-    /// Number of bytes of `pieces`.
+    /// Number of bytes in `pieces`.
     buffered: usize,
     /// Charges the client for the buffered bytes, over HTTP/2.
     permit: Option<Permit>,
+    /// How the body ends after `pieces`: with trailers or with an error. `None` while more may
+    /// follow.
     end: Option<Result<HeaderMap, Incomplete>>,
+    /// Wakes the task that polls the body.
     waker: Option<Waker>,
     /// The promise to fulfill when there is room.
     room: Option<Promise>,
@@ -61,7 +66,8 @@ struct State {
 }
 
 impl State {
-    /// Charges the client for what is buffered. Returns whether the budget has room for it.
+    /// Charges the client for the buffered bytes, even if the budget has no room for them, because
+    /// they are in memory anyway. Returns whether it has room.
     fn charge(&mut self) -> bool {
         let Some(permit) = &mut self.permit else { return true };
         let buffered = self.buffered as u64;
@@ -105,7 +111,7 @@ pub(crate) enum Written {
     BodyDropped,
 }
 
-/// Makes both ends of a body. What it buffers is charged to `permit`.
+/// Makes both ends of a body. The bytes that it buffers are charged to `permit`, if there is one.
 pub(crate) fn body(content: Content, permit: Option<Permit>) -> (BodyWriter, RequestBody) {
     let shared = Arc::new(Shared(Mutex::new(State { permit, ..State::default() })));
     let remaining = match content {
@@ -121,6 +127,7 @@ pub(crate) fn body(content: Content, permit: Option<Permit>) -> (BodyWriter, Req
 }
 
 impl BodyWriter {
+    /// Passes a piece to the body. Drops it if the body was dropped.
     pub(crate) fn write(&self, piece: &[u8]) -> Written {
         self.0.change(|state| {
             if state.dropped {
@@ -139,6 +146,7 @@ impl BodyWriter {
         self.0.change(|state| state.room = if state.dropped { None } else { Some(room) });
     }
 
+    /// Ends the body as complete.
     pub(crate) fn end(&self, trailers: HeaderMap) {
         self.0.change(|state| state.end = Some(Ok(trailers)));
     }
@@ -221,7 +229,8 @@ impl Drop for RequestBody {
         state.permit = None;
         let room = state.room.take();
         drop(state);
-        // Abandoning the promise notifies the event loop. This happens without the lock.
+        // Dropping the promise abandons it, which notifies the event loop. The lock is not held
+        // meanwhile.
         drop(room);
     }
 }
@@ -297,7 +306,7 @@ mod tests {
     #[test]
     fn what_is_buffered_is_charged_and_a_spent_budget_leaves_room_for_one_piece() {
         let budget = Budget::new("bytes", 12);
-        let client = Client::V4([192, 0, 2, 1]); // It may have 3.
+        let client = Client::V4([192, 0, 2, 1]); // Its share is a quarter of the budget: 3 bytes.
         let (writer, mut reader) = body(Content::Chunked, Some(budget.empty_permit(client)));
         assert!(matches!(writer.write(b"abc"), Written::HasRoom));
         assert!(matches!(writer.write(b"de"), Written::Full));

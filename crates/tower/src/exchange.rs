@@ -60,11 +60,13 @@ struct ActiveRequest {
     reads_body: bool,
     /// Whether the output is full.
     output_full: bool,
-    /// Whether the response is an event stream, which the server ends when it drains.
+    /// Whether the response consists of server-sent events, so that the server ends it when it
+    /// drains.
     is_event_stream: bool,
-    /// If the client asks for an upgrade, until the response starts.
+    /// The upgrade that the client asks for. Taken when the response starts.
     #[cfg(feature = "upgrade")]
     upgrade: Option<Box<PendingUpgrade>>,
+    /// The task is aborted when the request ends.
     task: AbortOnDrop,
 }
 
@@ -105,7 +107,8 @@ where
             }
         }
 
-        // A client that expects `100 Continue` gets it when the service first polls the body.
+        // A client that expects `100 Continue` gets it when the service first polls the body: that
+        // fulfills this promise, and then the event loop reads the body.
         let has_body = request.content() != Content::None;
         let expects_continue = has_body && request.field("expect").is_some();
         let room = expects_continue.then(|| {
@@ -153,6 +156,8 @@ where
 
     fn on_incomplete(&mut self, now: Time) {
         let Some(ActiveRequest { request_body, task, .. }) = self.active.take() else { return };
+        // If the task will see the error, it has some seconds to clean up. Otherwise it is aborted
+        // at once.
         if request_body.abort() {
             self.shard.ending.push(task, now);
         }
@@ -213,8 +218,8 @@ where
         convert::ALLOW
     }
 
-    /// Asked over HTTP/2. Every upgrade is allowed: the service refuses those that it doesn't want,
-    /// as it does over HTTP/1.1.
+    /// The wire of HTTP/2 calls this for an upgrade. All are allowed: the service refuses those
+    /// that it doesn't want, as it does over HTTP/1.1.
     #[cfg(feature = "upgrade")]
     fn can_upgrade(&self, _: &[u8]) -> bool {
         true
@@ -236,13 +241,15 @@ impl ActiveRequest {
         }
     }
 
+    /// Tells the task that the request's body is complete.
     fn on_body_end(&mut self, trailers: &Trailers<'_>) {
         self.reads_body = false;
         self.request_body.end(convert::trailers(trailers).unwrap_or_default());
     }
 
-    /// Handles the message that the request's body has room. If the promise was abandoned, the
-    /// service has dropped the body. Returns whether `ticket` belongs to that promise.
+    /// If `ticket` is that of the promise for room in the request's body, handles its result and
+    /// returns true. If that promise was abandoned, the service has dropped the body, and the rest
+    /// is not read.
     fn on_room(&mut self, ticket: Ticket, body: &Result<Message, Abandoned>) -> bool {
         if self.room != Some(ticket) {
             return false;
@@ -277,9 +284,9 @@ impl<S> Exchange<S> {
             Err(invalid) => return self.fail(&invalid.to_string(), responder),
         };
         let head_only = self.active.as_ref().is_some_and(|active| active.head_only);
-        // If the body of a response to HEAD is empty, the length of the response to GET is unknown:
-        // the service may have left the content out. The same is true for a Content-Length of 0,
-        // which axum adds to every empty body.
+        // If the body of a response to HEAD is empty, the length of the response to GET is unknown,
+        // because the service may have left the content out. A Content-Length of 0 doesn't tell it,
+        // either, because axum adds that to every empty body.
         let is_known = |length: &u64| *length > 0 || !head_only;
         let (declared, actual) = (sent.length.filter(is_known), length.filter(is_known));
         if let (Some(declared), Some(actual)) = (declared, actual)
@@ -363,7 +370,7 @@ impl<S> Exchange<S> {
         }
     }
 
-    /// Ends the exchange.
+    /// Ends the exchange. This aborts the task if it still runs.
     fn finish(&mut self, answer: Answer) -> Answer {
         self.active = None;
         answer
@@ -381,6 +388,7 @@ static EMPTY_FRAMES: Fault = Fault {
     what: Cow::Borrowed("had a response whose body returned 1,024 empty frames in a row"),
 };
 
+/// Whether there is exactly one transfer coding, `chunked`.
 fn is_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let first = codings.next();
@@ -388,7 +396,8 @@ fn is_chunked(headers: &HeaderMap) -> bool {
         && codings.next().is_none()
 }
 
-/// Whether a Content-Type is that of server-sent events, whose responses have no end of their own.
+/// Whether a Content-Type is that of server-sent events. Such a response usually never ends by
+/// itself.
 fn is_event_stream(content_type: &HeaderValue) -> bool {
     const EVENT_STREAM: &[u8] = b"text/event-stream";
     let content_type = content_type.as_bytes();

@@ -47,29 +47,30 @@
 //! - A request's extensions contain the [`Peer`], so axum's `Extension<Peer>` takes the place of
 //!   its `ConnectInfo`. For code that needs `ConnectInfo`, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
-//! - With [`Options::with_tls`], [`Peer::tls`] says what the handshake has agreed on: version,
+//! - With [`Options::with_tls`], [`Peer::tls`] contains the result of the TLS handshake: version,
 //!   cipher suite, ALPN, SNI, and the client's certificates. Over HTTP/1.1, the URI has no scheme,
-//!   as in hyper: it is `https` if `peer.tls` is `Some`.
-//! - Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. Those that
-//!   `http::Uri` refuses (`<`, `>`, backquotes in a path, `"` in a query) are percent-encoded;
-//!   then the extensions contain the [`RawTarget`]. axum's `Path` and `Query` give the same values
-//!   with and without the encoding.
+//!   as in hyper. The scheme is `https` if `peer.tls` is `Some`.
+//! - Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. `http::Uri`
+//!   accepts some of them. The others (`<`, `>`, backquotes in a path, `"` in a query) are
+//!   percent-encoded, and the extensions contain the [`RawTarget`]. axum's `Path` and `Query` give
+//!   the same values with and without the encoding.
 //! - The body is streamed with backpressure, and with trailers.
 //!   [`Limits::body`](sockeye::http::Limits::body) doesn't apply; services bring their own limits
 //!   (axum's extractors: 2 MiB). A client that expects `100 Continue` gets it when the body is
 //!   first polled.
 //! - An incomplete body ends with the error [`Incomplete`]: the client disconnected, closed its
 //!   sending side of the connection, was too slow, or sent an invalid body. The server answers 400
-//!   or 408 if it can, and drops the service's response. A task that still owns the body is aborted
-//!   after 5 s, or earlier if 1,024 later requests of its worker have incomplete bodies, too.
+//!   or 408 if it can, and drops the service's response. A task that still owns the body has 5 s to
+//!   clean up, and is then aborted. A worker gives this time to at most 1,024 tasks at once, and
+//!   aborts the oldest one if there are more.
 //! - When a client resets its connection, or the server closes it, the task is aborted at its next
 //!   `await`: its future and both bodies are dropped. A client that only closed its sending side
 //!   (half-close) still gets its response. Once the response has started, the task is aborted when
 //!   no byte has been sent for
 //!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout) (default: 15 s),
-//!   because a client that closed an event stream without a reset looks the same. A stream to a
-//!   half-closed client has to send more often; axum's `KeepAlive`, at its default of 15 s,
-//!   doesn't.
+//!   because a client that closed an event stream without a reset looks the same. To keep a stream
+//!   to a half-closed client open, send something more often than that. axum's `KeepAlive`, at its
+//!   default of 15 s, is not often enough.
 //!
 //! # Responses
 //!
@@ -88,17 +89,17 @@
 //! - If the service panics or returns an error, the client gets a 500. If the response has already
 //!   started, the connection is closed instead, so that the client notices. A body that returns
 //!   1,024 empty frames in a row closes the connection, too. The log says why.
-//! - On shutdown, the server ends responses of `text/event-stream` as complete. Others may take
-//!   until the drain deadline.
-//! - The server writes the fields that [`Reply`](sockeye::http::Reply) lists, so a `Date` or
-//!   `Server` from the service is removed. So is `Transfer-Encoding: chunked`; with any other
-//!   transfer coding, the client gets a 500.
+//! - On shutdown, the server ends responses of `text/event-stream` as complete. Other responses may
+//!   take until the drain deadline.
+//! - Only the server writes some fields, which [`Reply`](sockeye::http::Reply) lists. So a `Date`
+//!   or `Server` from the service is removed. `Transfer-Encoding: chunked` is removed, too. With
+//!   any other transfer coding, the client gets a 500.
 //!
 //! # The runtime
 //!
-//! Something has to drive the runtime. A multi-thread runtime (`#[tokio::main]`) has threads for
-//! that. A current-thread runtime runs only while a thread is in its `block_on`. So keep a thread
-//! there, and don't call [`Serving::join`], which blocks, on that thread:
+//! Some thread has to drive the runtime: poll its tasks. A multi-thread runtime (`#[tokio::main]`)
+//! has threads for that. A current-thread runtime runs only while a thread is in its `block_on`. So
+//! keep a thread there, and call [`Serving::join`], which blocks, on another one:
 //!
 //! ```
 //! # use axum::{Router, routing::get};
@@ -117,7 +118,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! If the runtime has not polled a new request for 1 s, the server logs a warning, once.
+//! If the runtime hasn't polled the task of a new request for 1 s, the server logs a warning, once.
 //!
 //! # HTTP/2
 //!
@@ -159,19 +160,19 @@
 //!   that is a request with `Connection: upgrade` and no content. The service accepts by a 101 with
 //!   an `Upgrade` field that names one of the protocols that the client asked for. In every other
 //!   case the `OnUpgrade` fails, as in hyper.
-//! - In HTTP/2, it is an extended CONNECT (RFC 8441). The extensions contain hyper's `Protocol`,
-//!   too, and any 2xx accepts; the client gets a 200. Until the service answers, 16 KiB are charged
-//!   to [`Options::collected`]; when that budget is spent, the server answers 503. The protocol has
-//!   one stream, and what this page says about its connection applies to that stream. In axum,
-//!   route both versions by `any(…)`, and enable axum's feature `http2`, so that it checks the name
-//!   of the protocol.
-//! - What the peer sends waits until the task reads it, and what the task writes waits until the
-//!   peer does. Up to 64 KiB per direction are buffered here, beyond what
-//!   [`Config::max_buffered_output`](sockeye::Config::max_buffered_output) and axum allow. By
-//!   default, axum buffers 128 KiB per socket (`read_buffer_size`), and messages of up to 64 MiB
-//!   (`max_message_size`): set lower limits if clients aren't trusted.
-//! - `shutdown` closes our sending side. When the task drops the connection, it is closed after the
-//!   last byte.
+//! - In HTTP/2, a request for an upgrade is an extended CONNECT (RFC 8441). Its extensions contain
+//!   hyper's `Protocol`, too. The service accepts by any 2xx; the client gets a 200. Until the
+//!   service answers, 16 KiB are charged to [`Options::collected`]. When that budget is spent, the
+//!   server answers 503. The protocol has one stream, and what this page says about its connection
+//!   applies to that stream. In axum, route both versions by `any(…)`, and enable axum's feature
+//!   `http2`, so that it checks the name of the protocol.
+//! - Bytes from the peer wait until the task reads them, and bytes from the task wait until the
+//!   peer reads them. For this, up to 64 KiB per direction are buffered, in addition to the output
+//!   that [`Config::max_buffered_output`](sockeye::Config::max_buffered_output) allows and to
+//!   axum's buffers. By default, axum buffers 128 KiB per socket (`read_buffer_size`), and messages
+//!   of up to 64 MiB (`max_message_size`): set lower limits if clients aren't trusted.
+//! - `shutdown` on the task's side closes the sending side of the connection. When the task drops
+//!   the connection, the server sends what the task has written, and closes the connection.
 //! - When the connection ends, the task can read what arrived before, and then gets the end, or an
 //!   error that says why. The server doesn't abort the task, which the service has spawned. A task
 //!   that neither reads nor writes doesn't notice the end.
@@ -192,9 +193,10 @@
 //!
 //! # Limitations
 //!
-//! CONNECT without `:protocol` (a proxy's) and interim responses other than `100 Continue` are not
-//! supported. If the service returns a 101 to a request that asks for no upgrade, or without the
-//! feature `upgrade`, the client gets a 500. `Upgraded::downcast` finds no socket.
+//! CONNECT without `:protocol`, which clients send to proxies, and interim responses other than
+//! `100 Continue` are not supported. If the service returns a 101 to a request that asks for no
+//! upgrade, or without the feature `upgrade`, the client gets a 500. hyper's `Upgraded::downcast`
+//! always fails, because the connection's socket isn't in it.
 
 #![forbid(unsafe_code)]
 

@@ -35,13 +35,14 @@ use tokio::runtime::Handle;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// To await with the request's body, call this in the closure of
+/// If the future needs the request's body, call this in the closure of
 /// [`Body::collect`](sockeye::http::Body::collect).
 ///
 /// The future is dropped at its next `await` when the client resets its connection, or gets a 503
-/// after [`Limits::response_timeout`](sockeye::http::Limits::response_timeout). If it panics, or
-/// `runtime` has shut down, the client gets a 500. Something has to drive `runtime`: see [the
-/// runtime](crate#the-runtime). Here, no warning is logged if nothing drives it.
+/// after [`Limits::response_timeout`](sockeye::http::Limits::response_timeout). If the future
+/// panics, or `runtime` has shut down, the client gets a 500. Some thread has to drive `runtime`:
+/// see [the runtime](crate#the-runtime). Unlike [`serve`](crate::serve), this function logs no
+/// warning if none does.
 pub fn spawn<R: Into<Reply>>(
     runtime: &Handle,
     future: impl Future<Output = R> + Send + 'static,

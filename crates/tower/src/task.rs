@@ -41,7 +41,9 @@ pub(crate) struct Batch {
 
 /// How a response's body ended.
 pub(crate) enum BodyEnd {
+    /// The body is complete, with these trailers.
     Complete(HeaderMap),
+    /// The body returned an error, which has been logged.
     Failed,
     /// The body returned [`MAX_EMPTY_FRAMES`] empty frames in a row.
     EmptyFrames,
@@ -100,8 +102,8 @@ pub(crate) async fn answer<S, B>(
     }
 }
 
-/// Logs that the service failed. If the request has ended, because its client left, the service is
-/// not to blame, and the level is lower.
+/// Logs that the service failed. If the request has already ended, because its client left, the
+/// service isn't to blame, and the level is `debug` instead of `error`.
 fn log_failure(
     what: &str,
     error: &impl fmt::Display,

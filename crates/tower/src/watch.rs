@@ -1,4 +1,4 @@
-//! Warns if nothing drives the runtime. Without a warning, requests would wait silently.
+//! Warns if no thread drives the runtime. Without a warning, requests would wait silently.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use sockeye::proto::Timed;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::warn;
 
-/// If a task is not polled within this time, the warning is logged.
+/// If a new task is not polled within this time, the warning is logged.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Watches one task at a time: checks whether it is polled within [`STALLED_AFTER`].
@@ -24,13 +24,14 @@ pub(crate) struct Watchdog {
     current_thread: bool,
 }
 
+/// A task that may not have been polled yet.
 struct Watched {
-    /// The task's [`PollToken`], which is gone when the task was polled.
+    /// The task's [`PollToken`]. When the task has been polled, nobody owns the token any more.
     unpolled: Weak<()>,
     deadline: Time,
 }
 
-/// A task drops this when it is first polled.
+/// A task drops this when it is first polled. `None` if the task isn't watched.
 pub(crate) type PollToken = Option<Arc<()>>;
 
 impl Watchdog {
@@ -40,7 +41,8 @@ impl Watchdog {
         Self { watched: Rc::default(), warned, current_thread }
     }
 
-    /// Returns a token for the next task, if no other task is watched.
+    /// Watches the next task, unless another one is watched or the warning was logged. Returns the
+    /// token for the task.
     pub(crate) fn watch_next(&self, now: Time) -> PollToken {
         let mut watched = self.watched.borrow_mut();
         if watched.is_some() || self.warned.load(Ordering::Relaxed) {

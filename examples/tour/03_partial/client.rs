@@ -10,7 +10,7 @@ fn main() -> io::Result<()> {
     let address = args.next().unwrap_or_else(|| "127.0.0.1:5000".into());
     let size = args.next().map_or(100_000_000, |size| size.parse().expect("a number of bytes"));
 
-    // A pattern, so that bytes that are lost or come twice shift the rest.
+    // The bytes have a pattern. So lost or repeated bytes shift all that follow, and are noticed.
     let pattern: Vec<u8> = (0..=250).collect();
     let mut bytes = pattern.repeat(size / pattern.len() + 1);
     bytes.truncate(size);

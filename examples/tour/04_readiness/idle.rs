@@ -1,4 +1,4 @@
-//! Step 4: opens connections, and holds them until it is killed: step4-idle ADDRESS CONNECTIONS.
+//! Step 4: opens connections, and keeps them open until it is killed: step4-idle ADDRESS COUNT.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -11,7 +11,7 @@ fn main() -> io::Result<()> {
     let mut connections = Vec::new();
     for _ in 0..count {
         let mut connection = TcpStream::connect(&address)?;
-        // One byte there and back: then the server has accepted the connection.
+        // When the server has sent a byte back, it has accepted the connection.
         connection.write_all(b"?")?;
         connection.read_exact(&mut [0])?;
         connections.push(connection);

@@ -33,9 +33,10 @@ impl Connection {
         Ok(Self { number, socket: socket.into(), unsent: MESSAGES.into(), received: Vec::new() })
     }
 
-    /// Sends and reads what is possible. Returns false at the end.
+    /// Sends and reads what is possible. Returns false when all bytes have come back, or the server
+    /// has closed.
     fn proceed(&mut self) -> io::Result<bool> {
-        // If it could not connect, this is why.
+        // If the connection could not be established, this is the reason.
         if let Some(error) = self.socket.take_error()? {
             return Err(error);
         }

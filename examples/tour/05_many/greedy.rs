@@ -1,4 +1,5 @@
-//! Step 5: a client that sends zeros and reads nothing, until it is killed: step5-greedy ADDRESS MB.
+//! Step 5: a client that sends zeros and reads nothing: step5-greedy ADDRESS MEGABYTES. It keeps
+//! its connection open until it is killed.
 
 use std::env;
 use std::io::{self, ErrorKind, Write};
@@ -7,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 const MEGABYTE: usize = 1_000_000;
-/// More than this could fill the machine's memory.
+/// Maximum number of megabytes to send. More could fill the machine's memory.
 const MOST: usize = 200;
 /// If the socket takes nothing for this long, the server has stopped reading.
 const PATIENCE: Duration = Duration::from_secs(2);

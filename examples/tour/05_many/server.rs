@@ -11,9 +11,9 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::listen;
 
-/// How many connections the kernel holds until they are accepted. The standard library's is 128.
+/// How many connections the kernel holds until they are accepted. The standard library sets 128.
 const BACKLOG: i32 = 4096;
-/// While a connection has this much to send, nothing more is read from it.
+/// While a connection has this many bytes to send, nothing more is read from it.
 const MAX_UNSENT: usize = 64 * 1024;
 
 /// A client's socket, and the bytes for it that the kernel has not taken.

@@ -1,4 +1,5 @@
-//! Step 6: one thread for all clients, and an end for each: step6-server ADDRESS IDLE_SECONDS.
+//! Step 6: one thread for all clients. A connection ends when its client is done, fails or is idle,
+//! and the server goes on: step6-server ADDRESS IDLE_SECONDS.
 
 use std::collections::HashMap;
 use std::env;
@@ -13,9 +14,9 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::listen;
 
-/// How many connections the kernel holds until they are accepted. The standard library's is 128.
+/// How many connections the kernel holds until they are accepted. The standard library sets 128.
 const BACKLOG: i32 = 4096;
-/// While a connection has this much to send, nothing more is read from it.
+/// While a connection has this many bytes to send, nothing more is read from it.
 const MAX_UNSENT: usize = 64 * 1024;
 
 /// A client's socket, and the bytes for it that the kernel has not taken.
@@ -25,12 +26,13 @@ struct Connection {
     unsent: Vec<u8>,
     /// The client has closed its sending side. It may still read.
     input_has_ended: bool,
-    /// When the connection is closed, unless bytes move before.
+    /// When the connection is closed, unless the kernel reports it as ready before.
     deadline: Instant,
 }
 
 impl Connection {
-    /// Reads up to the limit, and sends what the kernel takes. Returns false when all is done.
+    /// Reads up to the limit, and sends what the kernel takes. Returns false when the input has
+    /// ended and everything is sent.
     fn proceed(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 16 * 1024];
         while self.wants_input()
@@ -47,6 +49,7 @@ impl Connection {
         Ok(!self.input_has_ended || !self.unsent.is_empty())
     }
 
+    /// Whether more input may come, and there is room for it.
     fn wants_input(&self) -> bool {
         !self.input_has_ended && self.unsent.len() < MAX_UNSENT
     }
@@ -64,6 +67,7 @@ struct Server {
     listener: TcpListener,
     epoll: OwnedFd,
     connections: HashMap<EventData, Connection>,
+    /// How long a connection may be idle.
     idle: Duration,
 }
 
@@ -77,7 +81,7 @@ impl Server {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => {
                 return self.listen_for(EventFlags::empty());
             }
-            // This client has ended before it was accepted.
+            // The client has ended this connection before it was accepted.
             Err(error) => {
                 println!("not accepted: {error}");
                 return Ok(());
@@ -93,6 +97,7 @@ impl Server {
         Ok(())
     }
 
+    /// Reads from and writes to the connection that the kernel reports as ready.
     fn serve(&mut self, ready: EventData) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(&ready) else { return Ok(()) };
         connection.deadline = Instant::now() + self.idle;
@@ -107,6 +112,7 @@ impl Server {
         }
     }
 
+    /// Closes a connection. Its descriptor is free then, so the server can accept again.
     fn close(&mut self, name: EventData, why: &str) -> io::Result<()> {
         if let Some(connection) = self.connections.remove(&name) {
             println!("closed {}: {why}", connection.peer);
@@ -114,6 +120,7 @@ impl Server {
         self.listen_for(EventFlags::IN)
     }
 
+    /// Closes the connections whose deadline has passed.
     fn close_idle(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let expired = self.connections.iter().filter(|(_, each)| each.deadline <= now);
@@ -123,6 +130,7 @@ impl Server {
         Ok(())
     }
 
+    /// Changes what the kernel reports of the listener.
     fn listen_for(&self, interest: EventFlags) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, &self.listener, name(&self.listener), interest)?)
     }

@@ -5,6 +5,7 @@ use std::env;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+/// Reads once, and prints what the read returns.
 fn show(connection: &mut TcpStream) -> io::Result<()> {
     let mut buffer = [0; 1024];
     let received = connection.read(&mut buffer)?;
@@ -18,7 +19,8 @@ fn main() -> io::Result<()> {
     let mut client = TcpStream::connect(listener.local_addr()?)?;
     let (mut server, _) = listener.accept()?;
 
-    // The server has other work while both messages arrive. `peek` reads and leaves the bytes.
+    // The server waits until both messages, 44 bytes, have arrived, as if it had other work. `peek`
+    // shows bytes, and leaves them to be read.
     client.write_all(b"Message 1 from client.")?;
     client.write_all(b"Message 2 from client.")?;
     while server.peek(&mut [0; 1024])? < 44 {}

@@ -1,4 +1,4 @@
-//! Step 7: messages on a connection. Each has its length in front: 2 bytes, the higher one first.
+//! Step 7: messages on a connection. Each begins with its length, in 2 bytes, big-endian.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -8,15 +8,15 @@ pub(crate) fn write_message(output: &mut impl Write, content: &[u8]) -> io::Resu
         let error = format!("a message of {} bytes: the limit is {}", content.len(), u16::MAX);
         return Err(io::Error::new(ErrorKind::InvalidInput, error));
     };
-    // In one call, so that a small message is one packet.
+    // Length and content are written in one call, so that a small message is one packet.
     output.write_all(&[&length.to_be_bytes(), content].concat())
 }
 
-/// Reads one message. `None`: the peer has closed its side, and not within a message.
+/// Reads one message. `None`: the peer has closed its side, and its last message was complete.
 pub(crate) fn read_message(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 2];
     match input.read_exact(&mut length[..1]) {
-        // The end, before the first byte of a message.
+        // The input has ended before the first byte of a message.
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
         first => first?,
     }
@@ -26,7 +26,7 @@ pub(crate) fn read_message(input: &mut impl Read) -> io::Result<Option<Vec<u8>>>
     Ok(Some(content))
 }
 
-/// Names the error of a message that has no end.
+/// Gives the error of an input that ends within a message a text that says so.
 fn cut(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "ended within a message"),

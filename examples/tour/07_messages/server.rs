@@ -1,4 +1,4 @@
-//! Step 7: answers each message with its text in capitals. A thread per connection.
+//! Step 7: answers each message with its text in capitals, with a thread for each connection.
 
 mod messages;
 

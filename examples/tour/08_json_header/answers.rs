@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::message::Message;
 
-/// Answers a search, and any other content with its beginning.
+/// Answers JSON with the result of the search that it asks for, and other content with its first
+/// 10 bytes.
 pub(crate) fn answer(request: &Message) -> Message {
     if request.kind != "text/json" {
         let mut content = b"First 10 bytes of request: ".to_vec();

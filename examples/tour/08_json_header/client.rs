@@ -1,5 +1,5 @@
-//! Step 8: sends one request, and prints the response: `step8-client ADDRESS ACTION VALUE`. The
-//! action `search` is sent as JSON, any other with its value as bytes.
+//! Step 8: sends one request, and prints the response: `step8-client ADDRESS ACTION VALUE`. If the
+//! action is `search`, the request is JSON. Otherwise, it is the bytes of ACTION and VALUE.
 
 mod frames;
 mod message;

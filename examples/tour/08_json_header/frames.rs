@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read};
 
 use crate::message::{Header, Message};
 
-/// Reads one frame. `None`: the peer has closed its side, and not within a frame.
+/// Reads one frame. `None`: the peer has closed its side, and its last frame was complete.
 pub(crate) fn read(input: &mut impl Read) -> io::Result<Option<Message>> {
     let mut length = [0; 2];
     match input.read_exact(&mut length[..1]) {
@@ -17,7 +17,7 @@ pub(crate) fn read(input: &mut impl Read) -> io::Result<Option<Message>> {
     let Header { kind, encoding, length } =
         Header::parse(&header).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
 
-    // Grows with the bytes that come.
+    // The memory grows with the bytes that arrive, not with the length in the header.
     let mut content = Vec::new();
     input.take(length as u64).read_to_end(&mut content)?;
     if content.len() < length {
@@ -26,7 +26,7 @@ pub(crate) fn read(input: &mut impl Read) -> io::Result<Option<Message>> {
     Ok(Some(Message { kind, encoding, content }))
 }
 
-/// Names the error of a frame that has no end.
+/// Gives the error of an input that ends within a frame a text that says so.
 fn cut(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "ended within a frame"),

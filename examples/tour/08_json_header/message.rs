@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 const MAX_CONTENT: usize = 512 * 1024;
 
 pub(crate) struct Message {
-    /// Such as `text/json`.
+    /// The type of the content, such as `text/json`.
     pub(crate) kind: String,
-    /// Of text, such as `utf-8`. Otherwise `binary`.
+    /// The encoding of text, such as `utf-8`. `binary` for content that isn't text.
     pub(crate) encoding: String,
     pub(crate) content: Vec<u8>,
 }
@@ -41,6 +41,7 @@ impl Message {
 pub(crate) struct Header {
     pub(crate) kind: String,
     pub(crate) encoding: String,
+    /// The length of the content, in bytes.
     pub(crate) length: usize,
 }
 
@@ -52,7 +53,7 @@ impl Header {
             Value::String(text) => Ok(text.clone()),
             _ => Err(format!("the header has no text '{key}'")),
         };
-        text("byteorder")?; // Required, and of no use: JSON has no byte order.
+        text("byteorder")?; // It must be there, but isn't used: JSON has no byte order.
         let (kind, encoding) = (text("content-type")?, text("content-encoding")?);
         let length =
             header["content-length"].as_u64().ok_or("the header has no 'content-length'")?;

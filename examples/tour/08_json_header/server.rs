@@ -1,4 +1,5 @@
-//! Step 8: answers searches, and bytes with their beginning. A thread per connection.
+//! Step 8: answers searches, and other content with its first 10 bytes, with a thread for each
+//! connection.
 
 mod answers;
 mod frames;
@@ -14,7 +15,8 @@ fn serve(mut connection: TcpStream) -> io::Result<()> {
         match frames::read(&mut connection) {
             Ok(Some(request)) => connection.write_all(&answers::answer(&request).to_frame())?,
             Ok(None) => return Ok(()),
-            // Where the next frame begins is unknown now, so this is the last answer.
+            // After an invalid frame, it is unknown where the next one begins. So this is the last
+            // answer.
             Err(error) => {
                 let answer = answers::refusal(&error.to_string());
                 connection.write_all(&answer.to_frame())?;

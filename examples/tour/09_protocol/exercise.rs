@@ -1,5 +1,5 @@
-//! Step 9: a solution of the exercise. `ADD NAME COUNT` answers with the count of this name so far,
-//! `SUM` with the count of all. Each connection has counts of its own.
+//! Step 9: a solution of the exercise. The answer to `ADD NAME COUNT` is the sum of all counts of
+//! this name, the answer to `SUM` is that of all names. Each connection has counts of its own.
 
 use std::collections::HashMap;
 use std::env;
@@ -15,11 +15,13 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// One connection.
 #[derive(Default)]
 struct Connection {
+    /// The sum of the counts of each name.
     counts: HashMap<String, u64>,
     deadline: Option<Time>,
 }
 
 impl Connection {
+    /// Writes the answer to a line.
     fn answer(&mut self, line: &str, turn: &mut Turn<'_>) {
         let answer = match self.run(line) {
             Ok(count) => format!("{count}\n"),
@@ -28,6 +30,7 @@ impl Connection {
         turn.out.write(answer.as_bytes());
     }
 
+    /// Runs the command in a line.
     fn run(&mut self, line: &str) -> Result<u64, &'static str> {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["ADD", name, count] => {
@@ -36,7 +39,7 @@ impl Connection {
                     return Err("too many names");
                 }
                 let sum = self.sum().checked_add(count);
-                sum.ok_or("too much")?; // Then the sum of one name is not too much, either.
+                sum.ok_or("too much")?; // If the sum of all fits into a u64, so does each count.
                 let total = self.counts.entry(name.into()).or_default();
                 *total += count;
                 Ok(*total)
@@ -46,6 +49,7 @@ impl Connection {
         }
     }
 
+    /// The sum of the counts of all names.
     fn sum(&self) -> u64 {
         self.counts.values().sum()
     }

@@ -19,14 +19,17 @@ pub(crate) struct Messages {
     deadline: Option<Time>,
 }
 
-/// What comes next.
+/// Which part of a message comes next.
 #[derive(Default)]
 enum Expects {
     /// The first byte of a message.
     #[default]
     Message,
+    /// The length of the header, in 2 bytes.
     Length,
+    /// The header, of this length.
     Header(usize),
+    /// The content that this header describes.
     Content(Header),
 }
 
@@ -86,7 +89,8 @@ impl Protocol for Messages {
         let is_between_messages = matches!(self.expects, Expects::Message);
         match event {
             Event::Open(_) => self.deadline = Some(turn.now() + IDLE_TIMEOUT),
-            // It reads an answer. Meanwhile, the engine may not have read what it sent.
+            // The client has not received all answers yet. Until then, the engine may not read what
+            // the client sends, so the message isn't late.
             Event::Deadline if turn.unsent() > 0 => {
                 self.deadline = Some(turn.now() + MESSAGE_TIMEOUT);
             }

@@ -40,7 +40,8 @@ struct Http10 {
 
 impl Protocol for Http10 {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        // The head ends at the first blank line. It is short enough to look from its start each time.
+        // The head ends at the first blank line. It is so short that searching it from its start at
+        // each call costs little.
         let start = &input[..input.len().min(MAX_HEAD)];
         let Some(end) = start.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
             if start.len() == MAX_HEAD {

@@ -24,7 +24,7 @@ fn reply(path: &str) -> Reply {
 fn answer(request: Request<Body>) -> Reply {
     match (request.method().as_str(), request.uri().path()) {
         ("GET" | "HEAD", path) => reply(path),
-        // The content is a path.
+        // The content of the request is the path of a page.
         ("POST", "/") => {
             request.into_body().collect(1024, |content| reply(&String::from_utf8_lossy(&content)))
         }

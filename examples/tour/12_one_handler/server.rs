@@ -30,7 +30,7 @@ fn answer(request: Request<Body>) -> Reply {
             socket.send(page.as_ref().map_or("no such page\n", |(_, content)| content));
         }),
         ("GET" | "HEAD", path) => reply(path),
-        // The content is a path.
+        // The content of the request is the path of a page.
         ("POST", "/") => {
             request.into_body().collect(1024, |content| reply(&String::from_utf8_lossy(&content)))
         }

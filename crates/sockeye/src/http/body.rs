@@ -8,9 +8,9 @@ use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Incomplete, Reply, Reply
 
 /// A request's body, which has not been read yet.
 ///
-/// A handler reads it by returning the [`Reply`] of [`Body::collect`] or [`Body::receive`]. A body
-/// that is dropped is not read: the server discards a small one, and closes the connection after
-/// the response if the body is larger.
+/// A handler reads the body by returning the [`Reply`] of [`Body::collect`] or [`Body::receive`].
+/// If the handler drops it instead, the server discards a small body, and closes the connection
+/// after the response to a request with a larger one.
 #[derive(Debug)]
 pub struct Body {
     pub(super) content: Content,
@@ -53,14 +53,14 @@ impl Body {
     ) -> Reply {
         self.try_collect(limit, move |body| match body {
             Ok(bytes) => then(bytes).into(),
-            // The server has responded, so this is not sent.
+            // The server has already responded, so this response is not sent.
             Err(Incomplete) => StatusCode::BAD_REQUEST.into(),
         })
     }
 
     /// As [`Body::collect`], but also calls `then` if the body is incomplete. In that case the
-    /// server has already answered the request, if it could, and drops the result of `then`. The
-    /// call may run on the event loop: don't block.
+    /// server has already answered the request, if it could, and drops the result of `then`. This
+    /// call of `then` may run on the event loop: don't block.
     pub fn try_collect<R: Into<Reply>>(
         self,
         limit: u64,

@@ -90,6 +90,7 @@ pub fn trailers(trailers: &Trailers<'_>) -> http::Result<HeaderMap> {
     headers(trailers.fields().count(), trailers.fields(), Bytes::copy_from_slice)
 }
 
+/// Converts fields. `own` makes an owned value of a borrowed one.
 fn headers<'a>(
     count: usize,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -116,9 +117,9 @@ pub fn refuse_unsupported(responder: Responder<'_, '_>) -> Answer {
 pub struct ResponseHead {
     /// The status.
     pub status: Status,
-    /// Whether the response had a `Connection: close`. See [`Responder::closing`].
+    /// Whether the handler's response has `Connection: close`. See [`Responder::closing`].
     pub close: bool,
-    /// The `Content-Length`.
+    /// The `Content-Length` that the handler has set.
     pub length: Option<u64>,
 }
 
@@ -142,8 +143,8 @@ impl From<&str> for InvalidResponse {
 
 /// Converts the head of a response, and appends its fields to `fields`.
 ///
-/// `Connection` and `Content-Length` are returned in the head. `Date`, `Server`, `Keep-Alive`,
-/// `Upgrade` and `Trailer` are left out: only the server writes them.
+/// `Connection` and `Content-Length` are returned in the [`ResponseHead`]. `Date`, `Server`,
+/// `Keep-Alive`, `Upgrade` and `Trailer` are left out: only the server writes them.
 ///
 /// # Errors
 ///
@@ -192,7 +193,8 @@ pub fn write(piece: Bytes, stream: &mut Stream<'_, '_>) {
     }
 }
 
-/// Completes a response with `trailers`. If they are invalid, this logs it and aborts the response.
+/// Completes a response with `trailers`. If a trailer is invalid, logs why, and aborts the
+/// response.
 pub fn end(trailers: &HeaderMap, stream: Stream<'_, '_>) -> Answer {
     let mut fields = Fields::new();
     match trailers.iter().try_for_each(|(name, value)| push(&mut fields, name, value)) {
@@ -215,6 +217,7 @@ fn push(
         .map_err(|error| InvalidResponse(format!("the field {name} can't be sent: {error}")))
 }
 
+/// Whether the value of a `Connection` field contains the option `close`.
 fn has_close(value: &HeaderValue) -> bool {
     value
         .as_bytes()
@@ -222,6 +225,7 @@ fn has_close(value: &HeaderValue) -> bool {
         .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
+/// The number in a value that consists of digits only.
 fn number(value: &HeaderValue) -> Option<u64> {
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     digits?.parse().ok()

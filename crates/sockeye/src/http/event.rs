@@ -61,8 +61,8 @@ impl Event {
         self
     }
 
-    /// Appends a line, without the line breaks of `value`, and without NUL: clients ignore an id
-    /// that contains one.
+    /// Appends a line, without the line breaks in `value`, and without its NULs: clients ignore an
+    /// id that contains a NUL.
     fn push(&mut self, field: &str, value: &str) {
         self.lines.push_str(field);
         self.lines.extend(value.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')));

@@ -48,8 +48,8 @@ pub(super) struct ShardState {
 pub(super) struct Exchange {
     shard: Rc<ShardState>,
     peer: Peer,
-    /// The number of the request in its shard. Content that was sent for an older request of the
-    /// connection has another number and is dropped.
+    /// The number of the request in its shard. A [`Sender`] of an older request on the same
+    /// connection has another number, so that its late content is recognised and dropped.
     number: u64,
     /// Whether the method is HEAD.
     head_only: bool,
@@ -77,11 +77,11 @@ enum RequestBody {
     Complete,
 }
 
-/// The state of a source that can wait to be woken.
+/// The state of a source that may wait for a [`SourceWaker`].
 struct FollowState {
     /// When this is dropped, the source's waker learns that the response is over.
     _open: OpenResponse,
-    /// The source was woken while it was not waiting.
+    /// The source was woken while it was not waiting. When it begins to wait, it is called again.
     woken: bool,
     /// The server drains.
     draining: bool,
@@ -95,7 +95,7 @@ enum Expects {
     /// The [`Reply`] from a job or a [`PendingReply`].
     Reply {
         ticket: Ticket,
-        /// When this is dropped, the [`PendingReply`] learns that the request is over.
+        /// When this is dropped, [`PendingReply::is_gone`] becomes true.
         _open: Option<OpenResponse>,
     },
     /// The rest of a body that is collected.
@@ -108,18 +108,20 @@ enum Expects {
         end: Ticket,
         /// The content has no end of its own: it ends when the server drains.
         endless: bool,
+        /// When this is dropped, [`Sender::is_gone`] becomes true.
         open: OpenResponse,
     },
     /// Room for the next piece of the source.
     Room(Box<dyn BodySource>),
     /// A wake-up of the source.
     Woken(Box<dyn BodySource>),
-    /// The next piece, from a job of the source.
+    /// The result of a job that the source has started.
     SourceJob(Ticket),
 }
 
-/// Maximum initial capacity for a collected body of known length. Only memory beyond it is charged
-/// to the budget. HTTP/2 uses 0 instead, because a connection can have many bodies at a time.
+/// Maximum initial capacity for a collected body of known length, in bytes. Only memory beyond it
+/// is charged to the budget. HTTP/2 uses 0 instead, because a connection can have many bodies at a
+/// time.
 const UNCHARGED: u64 = 64 * 1024;
 
 impl Handler for Exchange {
@@ -219,7 +221,9 @@ impl Handler for Exchange {
     }
 
     fn can_upgrade(&self, _: &[u8]) -> bool {
-        true // Only the closure knows which protocols it speaks. See `is_connect`.
+        // Only the closure knows which protocols it can switch to. If it answers CONNECT with a
+        // success and doesn't switch, `with_head` sends 501 instead.
+        true
     }
 }
 
@@ -242,7 +246,7 @@ impl Exchange {
         }
     }
 
-    /// Carries out `reply`.
+    /// Sends the response that `reply` is, or starts what will make it.
     fn carry_out(&mut self, reply: Reply, mut responder: Responder<'_, '_>) -> Answer {
         if !matches!(reply.0, ReplyKind::Later(_) | ReplyKind::Run(_)) {
             self.permit = None;
@@ -329,6 +333,7 @@ impl Exchange {
         responder.later()
     }
 
+    /// Sends a response whose body is in memory.
     fn send(
         &self,
         head: &ResponseHead,
@@ -336,13 +341,15 @@ impl Exchange {
         body: &Bytes,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        // An empty body may mean that the handler left out the content that GET would get.
+        // In a response to HEAD, the handler may have left out the content that GET would get. Then
+        // the Content-Length is the one that the handler has set.
         if self.head_only && body.is_empty() {
             return responder.send_head(head.status, fields, head.length);
         }
         responder.send(head.status, fields, http_core::Body::Shared(body))
     }
 
+    /// Sends the head of a response, and starts the source of its content.
     fn stream(
         &mut self,
         head: Response<()>,
@@ -374,6 +381,7 @@ impl Exchange {
         })
     }
 
+    /// Switches to the protocol that `make` returns, or answers 400 if that isn't possible.
     fn upgrade(
         &mut self,
         name: &str,
@@ -381,7 +389,8 @@ impl Exchange {
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        // `Responder::upgrade` writes the status. This one is only checked, and not sent.
+        // `Responder::upgrade` writes the status. This one is not sent: it only has to pass the
+        // checks of `with_head`, which allows no success for CONNECT.
         self.with_head(StatusCode::BAD_REQUEST, fields, responder, |_, _, fields, responder| {
             responder.upgrade(name, fields, make()).unwrap_or_else(|responder| {
                 let text = format!("This needs an upgrade of the connection to {name}.");
@@ -390,7 +399,8 @@ impl Exchange {
         })
     }
 
-    /// Checks the head of a response, and calls `then` with it and its fields.
+    /// Converts and checks the head of a response, and calls `then` with it and its fields. Answers
+    /// 501 to CONNECT if the status is a success, and 500 if the head is invalid.
     fn with_head<'r, 't>(
         &mut self,
         status: StatusCode,
@@ -459,9 +469,9 @@ impl Drop for ReplyJob {
     }
 }
 
-/// Makes room in `collected` for `more` bytes. Those above `uncharged` are charged to `permit`.
-/// Returns whether the budget allows it. Capacity at least doubles when it grows, so that the budget
-/// is charged a few times per body and not for each piece.
+/// Makes room in `collected` for `more` bytes, and charges its capacity above `uncharged` to
+/// `permit`. Returns false if the budget doesn't allow that. Capacity at least doubles when it
+/// grows, so that the budget is charged a few times per body and not for each piece.
 fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize, uncharged: u64) -> bool {
     let needed = collected.len() + more;
     if needed <= collected.capacity() {

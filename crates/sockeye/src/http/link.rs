@@ -12,7 +12,7 @@ use sockeye_proto::Remote;
 #[derive(Clone, Debug)]
 pub(super) struct ResponseLink {
     pub(super) remote: Remote,
-    /// Exists until the response is over.
+    /// [`OpenResponse`] owns the state. When the response is over, it drops the state.
     state: Weak<LinkState>,
 }
 
@@ -20,6 +20,7 @@ pub(super) struct ResponseLink {
 #[derive(Debug)]
 pub(super) struct OpenResponse(Arc<LinkState>);
 
+/// What both sides of a link share.
 #[derive(Debug, Default)]
 struct LinkState {
     /// The server drains.
@@ -27,11 +28,11 @@ struct LinkState {
     end: Mutex<End>,
 }
 
-/// Whether the response is over, and who waits for that.
+/// Whether the response is over, and the task that waits for that.
 #[derive(Debug, Default)]
 struct End {
     is_over: bool,
-    /// Of the [`Gone`] that was polled last.
+    /// The waker of the task that polled a [`Gone`] last.
     waker: Option<Waker>,
 }
 
@@ -42,6 +43,7 @@ impl LinkState {
 }
 
 impl ResponseLink {
+    /// Makes both sides of the link. `remote` belongs to the session of the response.
     pub(super) fn new(remote: Remote) -> (Self, OpenResponse) {
         let state = Arc::default();
         (Self { remote, state: Arc::downgrade(&state) }, OpenResponse(state))
@@ -64,6 +66,7 @@ impl ResponseLink {
 }
 
 impl OpenResponse {
+    /// Tells the other side of the link that the server drains.
     pub(super) fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
     }

@@ -45,39 +45,43 @@
 //!
 //! # Requests
 //!
-//! The closure gets requests of any method except TRACE and CONNECT, which are answered with 405, but
-//! see [HTTP/2](#http2). It should answer unknown methods with 501 (RFC 9110, 9.1). The request's extensions contain the
-//! client's [`Peer`](crate::Peer). A panic is answered with 500, and logged.
+//! The closure gets requests of any method except TRACE and CONNECT. The server answers these two
+//! with 405; the exception is CONNECT in [HTTP/2](#http2). The closure should answer methods that
+//! it doesn't know with 501 (RFC 9110, 9.1). The request's extensions contain the client's
+//! [`Peer`](crate::Peer). If the closure panics, the server answers 500 and logs the panic.
 //!
-//! Over HTTP/1.1, the URI has no scheme and no host, since clients send only a path; over HTTP/2, it
-//! has both. With [`Options::with_tls`], the peer says what the handshake has agreed on:
-//! [`Peer::tls`](crate::Peer::tls).
+//! Over HTTP/1.1, the URI has no scheme and no host, since clients send only a path. Over HTTP/2,
+//! it has both. With [`Options::with_tls`], [`Peer::tls`](crate::Peer::tls) contains the result of
+//! the TLS handshake.
 //!
-//! Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. Those that
-//! [`Uri`] refuses are percent-encoded; then the extensions contain the [`RawTarget`].
+//! Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. [`Uri`] accepts
+//! some of them. The others are percent-encoded, and the extensions contain the [`RawTarget`].
 //!
-//! The closure, and what is passed to [`Body::collect`], run on the event loop of a worker. While
-//! they block, other connections wait: see [the front page](crate#dont-block-the-event-loop). The
-//! function `sockeye_tower::spawn` responds with the output of an async block.
+//! The closure, and that of [`Body::collect`], run on the event loop of a worker. While they block,
+//! other connections wait: see [what to do instead](crate#dont-block-the-event-loop). The function
+//! `sockeye_tower::spawn` responds with the output of an async block.
 //!
 //! # HTTP/2
 //!
-//! [`Options::http2`] says when a connection speaks HTTP/2. It carries up to 100 requests at the same
-//! time, each on a stream. Where the documentation of this module says that a connection is closed
-//! or reset, in HTTP/2 it is the request's stream; `Connection: close` has no effect there.
+//! [`Options::http2`] says when a connection speaks HTTP/2. Such a connection carries up to 100
+//! requests at the same time, each on a stream. Where the documentation of this module says that a
+//! connection is closed or reset, HTTP/2 closes or resets only the request's stream. In HTTP/2,
+//! `Connection: close` has no effect.
 //!
-//! A request of HTTP/2 that asks for a WebSocket, or to switch to another protocol, has the method
-//! CONNECT (RFC 8441), a path, and [`Upgrade`] in its extensions, as that of HTTP/1.1 has.
-//! [`ws::upgrade`](ws::upgrade()) and [`Reply::upgrade`] accept both. Any other success (2xx) as
-//! response to CONNECT is replaced by 501, so a closure that looks only at paths is safe.
+//! A request of HTTP/2 for a WebSocket, or for another protocol, has the method CONNECT (RFC 8441)
+//! and a path. As in HTTP/1.1, its extensions contain an [`Upgrade`].
+//! [`ws::upgrade`](ws::upgrade()) and [`Reply::upgrade`] work with both versions. If the closure
+//! answers CONNECT with any other success (2xx), the server sends 501 instead, so a closure that
+//! looks only at paths is safe.
 //!
 //! # Costs
 //!
-//! A keep-alive request of HTTP/1.1 makes 7 heap allocations if the `http` crate knows all its field names and
-//! the response is static text: 2 for the copy of its head, 2 for its [`HeaderMap`], 3 for the peer
-//! in its extensions. Each field with another name adds one, and so does collecting a small body.
-//! A [`Response`] with fields adds 2 for its own map. A handler of
-//! [`http_core`](crate::http_core), which borrows the request, makes none.
+//! A keep-alive request of HTTP/1.1 makes 7 heap allocations if the `http` crate knows all its
+//! field names and the response is static text: 2 for the copy of its head, 2 for its
+//! [`HeaderMap`], 3 for the peer in its extensions. Each field with a name that the crate doesn't
+//! know adds one, and so does collecting a small body. A [`Response`] with fields adds 2 for its
+//! own map. With a handler of [`http_core`](crate::http_core), which borrows the request, there are
+//! none.
 //!
 //! # Limitations
 //!

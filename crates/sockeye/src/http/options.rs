@@ -19,22 +19,23 @@ pub struct Options {
     /// Limits and timeouts of requests, such as [`Limits::response_timeout`].
     pub limits: Limits,
     /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. Each body
-    /// is charged for its bytes above 64 KiB (over HTTP/2, for all), until its response begins and
-    /// the work that makes the response has ended. One client may use a quarter of the budget, a
-    /// local client half of it: choose the budget so that a client's share exceeds the limit of a
-    /// single body. When the budget is spent, requests get 503. Default: 256 MiB for all connections together.
+    /// is charged for its bytes above 64 KiB (over HTTP/2, for all its bytes), until its response
+    /// begins and the work that makes the response has ended. One client may use a quarter of the
+    /// budget, a client on this machine half of it: choose the budget so that a client's share
+    /// exceeds the limit of a single body. When the budget is spent, requests get 503. Default:
+    /// 256 MiB for all connections together.
     pub collected: Arc<Budget>,
     /// Limits and deadlines of connections.
     pub config: Config,
     /// Send a `Server: sockeye` field in every response. Default: `false`.
     pub server_header: bool,
-    /// Answer HTTP/2: on connections whose TLS handshake has chosen `h2`, and those that begin with
-    /// its preface. To turn it off with TLS, remove `h2` from the protocols of the handshake, too
-    /// (`Settings::alpn`). Default: `true`.
+    /// Answer HTTP/2: on connections whose TLS handshake has chosen `h2`, and on those that begin
+    /// with the preface of HTTP/2. To turn it off with TLS, remove `h2` from the protocols of the
+    /// handshake, too (`Settings::alpn`). Default: `true`.
     pub http2: bool,
-    /// Host names that are answered at loopback addresses; requests for other names get 421. `None`
-    /// answers every name. Set this if a browser may run on the same machine: a website can point a
-    /// name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
+    /// Host names that are answered at loopback addresses. There, requests for other names get 421.
+    /// `None` answers every name. Set this if a browser may run on the same machine: a website can
+    /// point a name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
     pub allowed_hosts: Option<AllowedHosts>,
 }
 

@@ -34,8 +34,8 @@ const REFUSED_IN_PATH: &[u8] = b"<>`";
 /// The characters of request targets that [`Uri`] refuses in a query.
 const REFUSED_IN_QUERY: &[u8] = b"\"<>";
 
-/// Converts a target that [`Uri`] refuses: percent-encodes the characters that are refused. If that
-/// isn't enough, converts only the path and the query.
+/// Converts a target that [`Uri`] refuses: percent-encodes the characters that it refuses. If it
+/// still refuses the target, because of the host, converts only the path and the query.
 #[cold]
 pub(super) fn encoded(request: &http_core::Request<'_>) -> Result<(Uri, RawTarget), InvalidUri> {
     let target = request.target();
@@ -47,11 +47,12 @@ pub(super) fn encoded(request: &http_core::Request<'_>) -> Result<(Uri, RawTarge
         encode(query, REFUSED_IN_QUERY, &mut encoded);
         Uri::from_maybe_shared(Bytes::from(encoded))
     };
-    // An authority has none of these characters.
+    // `before` may begin with a scheme and a host, which have none of the encoded characters.
     let uri = uri(before).or_else(|_| uri(request.path()))?;
     Ok((uri, RawTarget(Bytes::copy_from_slice(target))))
 }
 
+/// Appends `part` to `encoded`, and percent-encodes the characters in `refused`.
 fn encode(part: &[u8], refused: &[u8], encoded: &mut Vec<u8>) {
     for byte in part {
         if refused.contains(byte) {

@@ -32,24 +32,31 @@ use super::websockets::WebSocketConfigs;
 /// | opens a WebSocket | [`ws::on_message`](super::ws::on_message), [`ws::upgrade`](super::ws::upgrade()) |
 /// | switches to another protocol | [`Reply::upgrade`] |
 ///
-/// They can be combined: work may find that the body has to be read, and the body may lead to a
+/// These can be combined, because work and the functions that get a body return a [`Reply`], too.
+/// For example, blocking work may decide to collect the body, whose content is then answered with a
 /// stream.
 ///
 /// # Header fields
 ///
 /// `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade` of a handler are ignored. The server
 /// writes `Date`, and `Server` and `Upgrade` where they apply. Of `Connection`, only `close` has an
-/// effect. `Content-Length` is the length of a body in memory. For content that is sent piece by
-/// piece, a handler may set it. If the content has another length, the connection closes.
+/// effect.
 ///
-/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6). It
-/// is the length of the handler's body, which is not sent; if the body is empty, it is the value
-/// that the handler sets. For content that would be sent piece by piece, it is what the handler
-/// sets; without that, HTTP/1.1 has `Transfer-Encoding: chunked` instead. Responses of 204 and 304
-/// have neither.
+/// The server writes the `Content-Length` of a body in memory. For content that is sent piece by
+/// piece, a handler may set `Content-Length`. If the content then has another length, the
+/// connection closes.
 ///
-/// A status below 200, any `Transfer-Encoding` and an invalid `Content-Length` are answered with
-/// 500, and logged.
+/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6):
+///
+/// - For a body in memory, the server writes its length and doesn't send it. If the body is empty,
+///   the handler may set the `Content-Length`.
+/// - For content that would be sent piece by piece, the handler may set the `Content-Length`. If it
+///   doesn't, HTTP/1.1 has `Transfer-Encoding: chunked` instead.
+///
+/// Responses with the status 204 or 304 have neither field.
+///
+/// If a handler sets a status below 200, a `Transfer-Encoding` or an invalid `Content-Length`, the
+/// server answers 500 and logs why.
 pub struct Reply(pub(super) ReplyKind);
 
 /// Makes a [`Reply`]. It may block.
@@ -58,13 +65,15 @@ pub(super) type Work = Box<dyn FnOnce() -> Reply + Send>;
 /// Makes a [`Reply`] from a collected body.
 pub(super) type CollectFn = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply + Send>;
 
-/// Answers a request.
+/// Answers a request by calling its responder.
 pub(super) type RespondFn = Box<dyn FnOnce(&WebSocketConfigs, Responder<'_, '_>) -> Answer + Send>;
 
+/// The kinds of [`Reply`]. Its functions describe those without a comment.
 pub(super) enum ReplyKind {
     Response(Response<Bytes>),
     /// 200 with a Content-Type and no other field. A [`Response`] would allocate twice for its map.
     Content(&'static str, Bytes),
+    /// A page in plain text: see [`Reply::error`].
     Page(StatusCode, String),
     Later(Box<dyn FnOnce(PendingReply) + Send>),
     Run(Work),
@@ -84,7 +93,7 @@ pub(super) enum ReplyKind {
         fields: HeaderMap,
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
     },
-    /// Something that only a responder can do.
+    /// An answer that calls the responder itself: the handshake of a WebSocket, or its refusal.
     Respond(RespondFn),
 }
 
@@ -96,7 +105,7 @@ pub(super) enum ContentSource {
         start: Box<dyn FnOnce(Sender) + Send>,
     },
     Source(Box<dyn BodySource>),
-    /// A source that can wait to be woken.
+    /// A source that may wait until its [`SourceWaker`] is called.
     Follow(Box<dyn FnOnce(SourceWaker) -> Box<dyn BodySource> + Send>),
 }
 
@@ -148,11 +157,11 @@ impl Reply {
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
     /// response is a 500 if `work` panics, and a 503 if too many jobs wait already: 100,000, or
-    /// a quarter of that for this client. [`Config::job_threads`](crate::Config::job_threads) is
-    /// how many run at a time.
+    /// a quarter of that for this client. [`Config::job_threads`](crate::Config::job_threads) sets
+    /// how many jobs run at a time.
     ///
     /// After [`Limits::response_timeout`](super::Limits::response_timeout), the client gets a 503.
-    /// That doesn't stop `work`, but its result is dropped.
+    /// `work` isn't stopped then, but its result is dropped.
     pub fn run<R: Into<Self>>(work: impl FnOnce() -> R + Send + 'static) -> Self {
         Self(ReplyKind::Run(Box::new(move || work().into())))
     }
@@ -165,7 +174,8 @@ impl Reply {
     }
 
     /// Sends content from another thread: `start` gets a [`Sender`], and passes it to that thread.
-    /// If the response has no content (to HEAD, 204, 304), `start` is dropped.
+    /// If the response has no content, because it answers HEAD or has the status 204 or 304,
+    /// `start` is dropped.
     pub fn stream(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(ReplyKind::Stream(head, ContentSource::Sender { endless: false, start }))
@@ -263,9 +273,9 @@ impl Reply {
     /// `fields` (RFC 8441). The protocol gets [`Event::Open`](crate::Event::Open), then the bytes
     /// after the request. For WebSockets, use [`ws`](super::ws).
     ///
-    /// [`Upgrade`](super::Upgrade), in the request's extensions, has what the client asks for. A
-    /// request that can't be upgraded (one that doesn't ask, has a body in HTTP/1.1, or comes while
-    /// the server stops) is answered with 400.
+    /// [`Upgrade`](super::Upgrade), in the request's extensions, names the protocols that the
+    /// client asks for. The server answers 400 if the request can't be upgraded: it doesn't ask for
+    /// an upgrade, it has a body in HTTP/1.1, or the server is stopping.
     pub fn upgrade(
         name: impl Into<String>,
         fields: HeaderMap,
@@ -338,9 +348,9 @@ impl fmt::Debug for Reply {
 /// Responds to one request, from any thread. If this is dropped, the response is a 500.
 ///
 /// [`PendingReply::is_gone`] says whether the client has left. A client that only closes its
-/// sending side of the connection may still read, so it counts as waiting; one that resets the
-/// connection has left. After [`Limits::response_timeout`](super::Limits::response_timeout) the
-/// client has got a 503.
+/// sending side of the connection may still read, so it counts as waiting. A client that resets the
+/// connection has left. After [`Limits::response_timeout`](super::Limits::response_timeout), the
+/// server has responded with 503, and it is too late for another response.
 #[derive(Debug)]
 pub struct PendingReply {
     pub(super) promise: Promise,
@@ -360,7 +370,7 @@ impl PendingReply {
     /// works in any executor, so that async code can stop its work for a client that has left. Of
     /// several futures of one value, only the one that was polled last is woken.
     ///
-    /// The function `sockeye_tower::spawn` runs a future as a task of tokio with this.
+    /// The function `sockeye_tower::spawn` uses this to end the task of a client that has left.
     pub fn gone(&self) -> Gone {
         self.link.gone()
     }
@@ -388,9 +398,9 @@ pub trait BodyReceiver: Send + 'static {
     /// The body is incomplete. The server has answered the request itself, if it could. Default:
     /// drops the receiver.
     ///
-    /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns it.
-    /// If the work never runs, because too many jobs wait, the receiver is dropped instead. This
-    /// may run on the event loop: don't block.
+    /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns the
+    /// receiver. If the work never runs, because too many jobs wait, the receiver is dropped
+    /// instead. This method may run on the event loop: don't block.
     fn incomplete(self: Box<Self>, why: Incomplete) {
         let _ = why;
     }
@@ -410,8 +420,8 @@ impl fmt::Display for Incomplete {
 
 impl std::error::Error for Incomplete {}
 
-/// Waits for the rest of a body. If this is dropped before the body is complete, it calls
-/// `on_incomplete`.
+/// Holds the function or the [`BodyReceiver`] that waits for the rest of a body. If this is dropped
+/// while it holds one, the body is incomplete, and `on_incomplete` is called.
 pub(super) struct BodyWaiter<T> {
     inner: Option<T>,
     on_incomplete: fn(T),
@@ -422,7 +432,7 @@ impl<T> BodyWaiter<T> {
         Self { inner: Some(inner), on_incomplete }
     }
 
-    /// Takes `inner` out, for a part of the body that has arrived.
+    /// Takes `inner` out, because the part of the body that it waits for has arrived.
     pub(super) fn into_inner(mut self) -> Option<T> {
         self.inner.take()
     }
@@ -431,7 +441,7 @@ impl<T> BodyWaiter<T> {
 impl<T> Drop for BodyWaiter<T> {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take() {
-            // The panic hook reports a panic. A panic here must not end the connection.
+            // A panic must not end the connection. The panic hook has already reported it.
             let _ = catch_unwind(AssertUnwindSafe(|| (self.on_incomplete)(inner)));
         }
     }

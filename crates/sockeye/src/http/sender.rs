@@ -10,21 +10,22 @@ use super::link::ResponseLink;
 
 /// Sends the content of one response, from any thread.
 ///
-/// Pieces go out in order. A client that reads slowly slows the sender down: at most 16 pieces wait
-/// for the event loop, which takes none while the connection's output is full
-/// ([`Config::max_buffered_output`](crate::Config)). So a piece should be neither tiny nor huge.
+/// Pieces are sent in order. A client that reads slowly slows the sender down: at most 16 pieces
+/// wait for the event loop, which takes none while the connection's output is full
+/// ([`Config::max_buffered_output`](crate::Config)). The limit counts pieces, not bytes, so a piece
+/// should be neither tiny nor huge.
 ///
 /// If the sender is dropped, the response can't be completed, and the connection closes, so that
 /// the client notices. (A client of HTTP/1.0 that got no Content-Length can't notice.)
 ///
-/// [`Sender::is_gone`] says whether the client has left. [`Reply::endless`](super::Reply::endless)
-/// says when that is noticed.
+/// [`Sender::is_gone`] says whether the client has left. The documentation of
+/// [`Reply::endless`](super::Reply::endless) says when the server notices that.
 #[derive(Debug)]
 pub struct Sender {
     pub(super) link: ResponseLink,
     /// The promise to fulfill at the end of the content.
     pub(super) end: Promise,
-    /// The number of the exchange.
+    /// The number of the exchange whose response this sends.
     pub(super) exchange: u64,
 }
 
@@ -78,6 +79,7 @@ impl Sender {
         })
     }
 
+    /// Sends a piece by calling `send`. An empty piece sends nothing.
     fn send_by(
         &self,
         send: fn(&Remote, Message) -> Result<(), SendError>,
@@ -152,9 +154,9 @@ impl std::error::Error for TrySendError {}
 pub struct SourceWaker(pub(super) ResponseLink);
 
 impl SourceWaker {
-    /// Calls the source again, if it waits. This never blocks and never fails, also on an event
-    /// loop. Several calls may count as one. None is lost: the source is called after this, and
-    /// sees what was written before this.
+    /// Makes the event loop call the source again, if it waits. This never blocks and never fails,
+    /// even on an event loop. Several wake-ups may be combined, but none is lost: after each
+    /// wake-up, the source is called at least once, and sees what was written before the wake-up.
     pub fn wake(&self) {
         self.0.remote.wake();
     }

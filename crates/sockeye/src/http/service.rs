@@ -18,7 +18,7 @@ use super::websockets::WebSocketConfigs;
 use crate::serving::{ServeError, Serving};
 
 /// Adapts a closure to [`http_core::Handlers`](Handlers), for a service that runs without
-/// [`serve`]. Make one for each shard; its connections share it.
+/// [`serve`]. Make one for each shard. All connections of the shard share it.
 pub struct HttpService {
     shard: Rc<ShardState>,
 }
@@ -53,7 +53,7 @@ impl HttpService {
         Self { shard: Rc::new(shard) }
     }
 
-    /// Makes the handlers of a connection's requests.
+    /// Returns what makes the handlers of a connection's requests, one for each request.
     pub fn handlers(&self) -> impl Handlers + use<> {
         let shard = Rc::clone(&self.shard);
         move |peer: &Peer| Exchange::new(Rc::clone(&shard), peer.clone())

@@ -5,11 +5,11 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderMap;
 
-/// Returns the content of a response, piece by piece, whenever there is room for more. The
-/// source is dropped when the client leaves.
+/// A source of a response's content. The event loop asks it for the next piece whenever there is
+/// room, and drops it when the client leaves.
 pub trait BodySource: Send + 'static {
-    /// Returns the next piece. The result also contains the source, so that a job can own it
-    /// meanwhile.
+    /// Returns the next piece, together with the source. This method takes the source, so that it
+    /// can move the source into a job, which returns it with the piece.
     ///
     /// This runs on the event loop: don't block. Blocking work: [`SourceNext::run`].
     fn next(self: Box<Self>) -> SourceNext;
@@ -17,13 +17,13 @@ pub trait BodySource: Send + 'static {
 
 /// What a [`BodySource`] returns.
 pub enum SourceNext {
-    /// A piece of content, and the source of the piece after it. An empty piece sends nothing;
-    /// 1,024 of them in a row abort the response.
+    /// A piece of content, and the source of the next piece. An empty piece sends nothing; 1,024
+    /// empty pieces in a row abort the response.
     Piece(Bytes, Box<dyn BodySource>),
     /// Nothing yet. The source is called again after
     /// [`SourceWaker::wake`](super::SourceWaker::wake), and sometimes without a wake-up. Only a
-    /// source of [`Reply::follow`](super::Reply::follow) may return this. Any other response is
-    /// aborted, since nothing could wake its source.
+    /// source of [`Reply::follow`](super::Reply::follow) may return this. If another source does,
+    /// its response is aborted, since nothing could wake the source.
     Wait(Box<dyn BodySource>),
     /// Run this work on the pool, and continue with its result: see [`SourceNext::run`].
     Run(Box<dyn FnOnce() -> Self + Send>),
@@ -50,7 +50,7 @@ impl fmt::Debug for SourceNext {
     }
 }
 
-/// The items of an iterator.
+/// A source that sends the items of an iterator.
 pub(super) struct Pieces<I>(pub(super) I);
 
 impl<I> BodySource for Pieces<I>

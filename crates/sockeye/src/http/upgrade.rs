@@ -7,7 +7,7 @@ use sockeye_http::{self as http_core, FieldName, OwnedRequest};
 
 /// An item in the extensions of a request that asks to switch to another protocol: in HTTP/1.1 with
 /// the field `Upgrade`, in HTTP/2 with CONNECT and `:protocol` (RFC 8441). To switch, use
-/// [`ws`](super::ws) or [`Reply::upgrade`](super::Reply::upgrade). Both work for both versions.
+/// [`ws`](super::ws) or [`Reply::upgrade`](super::Reply::upgrade), which support both versions.
 ///
 /// ```
 /// use sockeye::http::{Body, Request, Upgrade};
@@ -23,13 +23,13 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// `tls`: the request's connection has TLS.
+    /// `None` if the request doesn't ask to switch. `tls`: whether its connection has TLS.
     pub(super) fn of(request: &http_core::Request<'_>, tls: bool) -> Option<Self> {
         names(request)?;
         Some(Self { request: Arc::new(request.to_owned_request()), tls })
     }
 
-    /// The names of the protocols that the client asks for, in its order.
+    /// The names of the protocols that the client asks for, in the order in which it sent them.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         names(&self.request.view())
             .unwrap_or_default()
@@ -38,7 +38,7 @@ impl Upgrade {
             .filter(|name| !name.is_empty())
     }
 
-    /// Whether the client asks for the protocol `name`, in any case.
+    /// Whether the client asks for the protocol `name`. Upper and lower case don't matter.
     #[must_use]
     pub fn offers(&self, name: &str) -> bool {
         self.protocols().any(|this| this.eq_ignore_ascii_case(name))

@@ -21,6 +21,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Makes a configuration with these values, and with memory of its own.
     pub(super) fn config(&self) -> Config {
         let config = Config::new(self.limits.clone()).allowing_origins(self.origins.clone());
         #[cfg(feature = "deflate")]
@@ -31,8 +32,8 @@ impl Settings {
     }
 }
 
-/// The configurations for the latest [`ws::Options`](super::ws::Options) that a shard has used. It
-/// keeps them, because a configuration also has memory that its WebSockets share.
+/// The configurations for the latest [`ws::Options`](super::ws::Options) that a shard has used. The
+/// shard keeps them, because a configuration also has memory that its WebSockets share.
 #[derive(Default)]
 pub(super) struct WebSocketConfigs(RefCell<Vec<(Arc<Settings>, Rc<Config>)>>);
 
@@ -40,6 +41,8 @@ pub(super) struct WebSocketConfigs(RefCell<Vec<(Arc<Settings>, Rc<Config>)>>);
 const MAX_CONFIGS: usize = 16;
 
 impl WebSocketConfigs {
+    /// The configuration for `settings`. Makes it if there is none, and forgets the oldest one if
+    /// there are too many.
     pub(super) fn get(&self, settings: &Arc<Settings>) -> Rc<Config> {
         let mut configs = self.0.borrow_mut();
         let known =

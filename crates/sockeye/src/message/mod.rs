@@ -43,10 +43,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Over HTTP, Content-Type has the message's type and encoding, and the body is the content. A
-//! WebSocket's text is JSON, a binary message is a frame, and the responses to those with an `id` come
-//! in any order. A browser that opens the address gets a page that uses it. `docs/message.md` in the
-//! repository has the details, and the example `messages` is a whole service.
+//! Over HTTP, Content-Type has the message's type and encoding, and the body is the content. Over
+//! WebSocket, a text message is JSON, and a binary message is a frame. Requests with an `id` are
+//! answered as soon as their responses are ready, in any order. A browser that opens the address
+//! gets a page from which one can send messages. `docs/message.md` in the repository has the
+//! details, and the example `messages` is a whole service.
 //!
 //! Every limit has a default that is safe with unknown clients: see [`Options`]. Content is passed
 //! as a whole. To take it as it arrives, implement [`protocol::Handler`], which runs on

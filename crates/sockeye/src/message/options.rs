@@ -20,14 +20,14 @@ pub struct Options {
     /// Limits and timeouts of WebSockets. The size of a message is not one of them: it follows from
     /// [`Limits::content`].
     pub websocket: WebSocketLimits,
-    /// Don't answer HTTP and WebSockets. Default: `false`.
+    /// Answer only frames, and neither HTTP nor WebSockets. Default: `false`.
     pub frames_only: bool,
     /// Host names that are answered over HTTP and WebSocket at loopback addresses: see
     /// [`http::Options::allowed_hosts`](crate::http::Options::allowed_hosts). Default: `None`,
     /// every name.
     pub allowed_hosts: Option<AllowedHosts>,
-    /// Origins, besides the server's own, whose web pages may send messages over HTTP and WebSocket.
-    /// Default: none.
+    /// Origins, besides the server's own, whose web pages may send messages over HTTP and
+    /// WebSocket. Default: none.
     pub allowed_origins: AllowedOrigins,
     /// Limits and deadlines of connections.
     pub config: Config,

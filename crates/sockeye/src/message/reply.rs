@@ -15,12 +15,13 @@ pub struct Request {
     pub message: Message,
     /// The client that sent it.
     pub peer: Peer,
-    /// How long the client waits, if the request says so. A later response is not sent.
+    /// How long the client still waits, if the request has a deadline. A later response is not
+    /// sent.
     pub time_left: Option<Duration>,
 }
 
 /// What a handler returns: a response now, a response later, or work that returns the response. A
-/// [`Message`], an [`Error`] and a `Result` of them convert into it.
+/// [`Message`], an [`Error`] and a `Result` of both convert into a [`Reply`].
 pub struct Reply(pub(super) ReplyKind);
 
 pub(super) enum ReplyKind {
@@ -81,12 +82,13 @@ impl PendingReply {
 
 /// An error response: a code for programs and a sentence for people.
 ///
-/// In a frame it is a `text/json` object: `result` is `Error: ` followed by the sentence, and
-/// `error.code` is the code. Over HTTP it also has a status: 404 for `not_found`, the status that
-/// the message protocol defines for its own codes, and 422 for any other code.
+/// In a frame, the content is a `text/json` object: `result` is `Error: ` followed by the sentence,
+/// and `error.code` is the code. Over HTTP, the response also has a status: 404 for `not_found`,
+/// the status that the message protocol defines for its own codes, and 422 for any other code.
 ///
-/// Two error types convert into it. A [`Refusal`] is logged as the client's fault. A
-/// [`serde_json::Error`] means that the response can't be written as JSON: its code is `internal`.
+/// Two error types convert into this one. A [`Refusal`] is logged as the client's fault. A
+/// [`serde_json::Error`] means that the response can't be written as JSON: it gets the code
+/// `internal`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(pub(super) ErrorKind);
 

@@ -63,7 +63,8 @@ impl Handler for ClosureHandler {
                 ReplyKind::Later(take) => take(PendingReply(promise)),
                 ReplyKind::Run(work) => promise.fulfill(Box::new(work())),
             };
-            // If the pool is full, the job is dropped, which abandons its promise.
+            // If the pool is full, the job is dropped. That abandons its promise, and `on_settled`
+            // answers `internal`.
             drop(responder.spawn(Job::new(JobKind::Other, Client::of(peer.address), work)));
             return responder.later();
         }
@@ -90,6 +91,7 @@ impl Handler for ClosureHandler {
     }
 }
 
+/// Sends what the closure has returned. The kind of the error decides who is blamed for it.
 fn send(result: Result<Message, Error>, responder: Responder<'_, '_>) -> Answer {
     match result {
         Ok(message) => responder.send(message),

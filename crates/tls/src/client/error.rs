@@ -15,7 +15,7 @@ pub enum ClientError {
         /// Where they were looked for.
         looked_in: String,
     },
-    /// No certificate can have this name of a server.
+    /// The name of the server is invalid: no certificate can have it.
     InvalidName(String),
 }
 

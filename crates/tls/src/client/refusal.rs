@@ -8,22 +8,22 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::x509::{Facts, utc};
 
-/// Maximum number of names of a certificate in a text.
+/// Maximum number of a certificate's names in [`Refusal::text`].
 const MAX_NAMES: usize = 5;
-/// Maximum number of characters of a name in a text.
+/// Maximum number of characters of a name in [`Refusal::text`].
 const MAX_NAME: usize = 100;
 
 /// Why a client refused a server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// What kind of reason it is.
+    /// The kind of reason, for programs.
     pub kind: RefusalKind,
     /// The rest of a sentence that begins with "the peer". One line, without control characters.
     pub text: String,
 }
 
-/// A kind of reason for refusing a certificate.
+/// A kind of reason for refusing a certificate, which is "it" below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalKind {
@@ -33,14 +33,15 @@ pub enum RefusalKind {
     NotYetValid,
     /// No trusted authority has issued it.
     UnknownIssuer,
-    /// It is for other names.
+    /// It is for other names than the server's.
     WrongName,
-    /// Something else.
+    /// Another reason: see [`Refusal::text`].
     Other,
 }
 
 impl Refusal {
-    /// The refusal for `error` in `certificate`, which the server `name` sent before `others`.
+    /// The refusal of `certificate` because of `error`. The server `name` sent this certificate as
+    /// its own, and `others` as those of its issuers.
     pub(super) fn new(
         error: &CertificateError,
         certificate: &CertificateDer<'_>,
@@ -56,8 +57,10 @@ impl Refusal {
             Some(names) => format!("sent a certificate for {names}"),
             None => "sent a certificate without names".into(),
         };
-        // What follows the names, or "without names", begins with this word.
+        // Joins "sent a certificate for NAMES", or "… without names", with what is wrong.
         let that = if names.is_some() { " that" } else { ", which" };
+        // webpki reports an authority's certificate that a server uses as `CaUsedAsEndEntity`,
+        // which rustls passes on as `Other`, even if its issuer is unknown.
         let is_unknown_root = facts.is_authority && matches!(error, CertificateError::Other(_));
         let (kind, text) = match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -132,7 +135,7 @@ fn rare_reason(error: &CertificateError) -> String {
     reason.to_owned()
 }
 
-/// A text, or the words of a name in Rust code.
+/// Splits a name from Rust code, such as `BadSignature`, into words. Returns other texts unchanged.
 fn words(text: &str) -> String {
     if !text.chars().all(|c| c.is_ascii_alphanumeric()) {
         return text.to_owned();
@@ -143,7 +146,7 @@ fn words(text: &str) -> String {
     words.collect::<String>().trim_start().to_owned()
 }
 
-/// Whether the certificate is valid at this time.
+/// Fails if the certificate has expired or is not valid yet.
 pub(super) fn check_times(
     certificate: &CertificateDer<'_>,
     now: UnixTime,
@@ -159,7 +162,7 @@ pub(super) fn check_times(
     Ok(())
 }
 
-/// The first names. `None` if there are none.
+/// The first [`MAX_NAMES`] names, and the number of the others. `None` if there are no names.
 fn names(names: &[String]) -> Option<String> {
     let first: Vec<String> = names.iter().take(MAX_NAMES).map(|name| shown(name)).collect();
     match names.len().checked_sub(MAX_NAMES) {
@@ -169,7 +172,7 @@ fn names(names: &[String]) -> Option<String> {
     }
 }
 
-/// A text from the network, short and without control characters.
+/// Shortens a text from the network to [`MAX_NAME`] characters, and escapes control characters.
 fn shown(text: &str) -> String {
     text.chars().take(MAX_NAME).flat_map(char::escape_debug).collect()
 }

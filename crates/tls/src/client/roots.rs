@@ -12,7 +12,7 @@ use crate::pem::Pem;
 use crate::read::read;
 use crate::x509::Facts;
 
-/// The environment variables that replace the paths where rustls-native-certs looks.
+/// The environment variables with which users replace the paths where rustls-native-certs looks.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// The authorities that this machine trusts.
@@ -37,9 +37,9 @@ pub(super) fn of_system() -> Result<RootCertStore, ClientError> {
     Err(ClientError::NoRoots { looked_in })
 }
 
-/// Returns the authorities among the certificates in PEM files, and all the certificates. One that
-/// isn't an authority's is trusted itself, but not as an issuer: the key of a server must not sign
-/// for other names.
+/// Returns the authorities among the certificates in PEM files, and all the certificates. A
+/// certificate that isn't an authority's is trusted itself, but not as an issuer: the key of a
+/// server must not sign for other names.
 pub(super) fn of_files(
     paths: &[PathBuf],
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
@@ -64,6 +64,7 @@ pub(super) fn of_files(
     Ok((roots, all))
 }
 
+/// The certificates in a PEM file. Fails if it has none.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let problem = |problem| Error::file(path, problem);
     let pem = Pem::parse(&read(path)?.bytes).map_err(problem)?;

@@ -18,17 +18,17 @@ use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::provider::provider;
 
-/// The most servers whose sessions are kept for resumption.
+/// Maximum number of servers whose sessions are kept for resumption.
 const MAX_SERVERS: usize = 32;
 
-/// The tickets that rustls keeps for a server.
+/// Maximum number of session tickets that rustls keeps for a server.
 const TICKETS_PER_SERVER: usize = 8;
 
 /// Whose certificates a client accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Those of the authorities that this machine trusts, or that the environment variables
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    /// Certificates issued by the authorities that this machine trusts. If the environment variable
+    /// `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, certificates issued by the authorities there.
     #[default]
     System,
     /// The certificates in these PEM files, and those that the authorities among them (`CA:TRUE`)
@@ -44,11 +44,11 @@ pub enum Trust {
 pub struct ClientSettings {
     /// Protocols to offer by ALPN, the preferred one first. Default: none.
     pub alpn: Vec<Vec<u8>>,
-    /// Default: [`Trust::System`].
+    /// Which certificates of servers to accept. Default: [`Trust::System`].
     pub trust: Trust,
     /// The certificate to send if the server asks for one. Default: none.
     pub certificate: Option<Certificate>,
-    /// Resume sessions on later connections. Default: `false`, full handshakes.
+    /// Resume sessions on later connections. Default: `false`, so each handshake is a full one.
     pub resume: bool,
 }
 
@@ -65,7 +65,7 @@ impl ClientSettings {
     ///
     /// # Errors
     ///
-    /// If they can't be read, there are none, or the name is invalid.
+    /// If the certificates can't be read, there are none, or the name is invalid.
     pub fn client(&self, name: &str) -> Result<TlsClient, ClientError> {
         let invalid = |_| ClientError::InvalidName(name.to_owned());
         let name = ServerName::try_from(name.to_owned()).map_err(invalid)?;
@@ -79,11 +79,12 @@ impl ClientSettings {
     ///
     /// # Errors
     ///
-    /// If they can't be read, or there are none.
+    /// If the certificates can't be read, or there are none.
     pub fn config(&self) -> Result<ClientConfig, ClientError> {
         self.config_noting(&LastRefusal::default())
     }
 
+    /// A configuration whose verifier records in `last` why it refuses a certificate.
     fn config_noting(&self, last: &LastRefusal) -> Result<ClientConfig, ClientError> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -105,6 +106,7 @@ impl ClientSettings {
         Ok(config)
     }
 
+    /// Makes the verifier of servers' certificates. It records in `last` why it refuses one.
     pub(super) fn verifier(
         &self,
         last: &LastRefusal,
@@ -127,7 +129,7 @@ impl ClientSettings {
 }
 
 impl TlsClient {
-    /// For [`Shard::connect_tls`](sockeye_engine::Shard::connect_tls).
+    /// What [`Shard::connect_tls`](sockeye_engine::Shard::connect_tls) needs to connect.
     #[must_use]
     pub fn connector(&self) -> &TlsConnector {
         &self.connector

@@ -12,20 +12,21 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use super::refusal::{Refusal, check_times};
 use crate::provider::provider;
 
-/// The last refusal of a verifier.
+/// Why a verifier refused a certificate last. `None` until it refuses one.
 pub(super) type LastRefusal = Arc<Mutex<Option<Refusal>>>;
 
-/// Checks certificates as browsers do, and notes why it refuses one.
+/// Checks certificates as browsers do, and records in `last` why it refuses one.
 #[derive(Debug)]
 pub(super) struct Noting {
     /// `None` if no authority is trusted.
     pub(super) authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// Certificates that are trusted themselves.
+    /// Certificates that are trusted without an issuer.
     pub(super) trusted: Vec<CertificateDer<'static>>,
     pub(super) last: LastRefusal,
 }
 
 impl Noting {
+    /// Checks a certificate, without recording why it is refused.
     fn check(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -34,8 +35,9 @@ impl Noting {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // `openssl req -x509` makes certificates of authorities, which servers then send as their own.
-        // webpki refuses that, even if the user trusts exactly this certificate.
+        // `openssl req -x509` makes certificates that are marked as those of authorities, and
+        // servers send them as their own. webpki refuses such a certificate of a server, even if
+        // the user trusts exactly this one.
         if self.trusted.contains(end_entity) {
             check_times(end_entity, now)?;
             verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;

@@ -17,9 +17,10 @@ const MAX_COPIED: usize = 1024;
 /// [`Event::Drain`], so that the task may go on until the drain deadline.
 pub(super) struct ConnectionEnd {
     pipe: Arc<Pipe>,
-    /// Whether input waits until the task has read.
+    /// Whether input waits until the task has read most of what is in the pipe.
     is_paused: bool,
-    /// How many bytes of the pipe the client is charged for, a multiple of [`LOW_INPUT`].
+    /// How many bytes in the pipe the client is charged for. It is a multiple of [`LOW_INPUT`], so
+    /// that it changes seldom.
     charged: usize,
 }
 
@@ -53,7 +54,8 @@ impl ConnectionEnd {
         self.charge(held, turn);
     }
 
-    /// Charges the client for `held` bytes.
+    /// Charges the client for the `held` bytes in the pipe, rounded down to a multiple of
+    /// [`LOW_INPUT`].
     fn charge(&mut self, held: usize, turn: &mut Turn<'_>) {
         let charged = held / LOW_INPUT * LOW_INPUT;
         if charged != self.charged {
@@ -97,13 +99,14 @@ impl Protocol for ConnectionEnd {
 }
 
 impl Drop for ConnectionEnd {
-    /// Ends the pipe if the connection never switched protocols, or the event loop has ended.
+    /// Ends the pipe, if [`Event::Closed`] hasn't: the connection never switched protocols, or the
+    /// event loop has ended.
     fn drop(&mut self) {
         self.pipe.end_connection(io::ErrorKind::ConnectionAborted.into());
     }
 }
 
-/// What the task gets when the connection ends for this reason.
+/// The error that the task's next read returns when the connection has ended for this reason.
 fn error(reason: &Reason) -> io::Error {
     let kind = match reason {
         Reason::Reset => io::ErrorKind::ConnectionReset,

@@ -1,8 +1,9 @@
 //! An upgrade that a client asked for and the service has not accepted yet.
 //!
-//! Only a connection of hyper can make an `OnUpgrade`. So this module runs one without a socket:
-//! [`Handshake`] plays its client, and asks for an upgrade. The connection accepts when the
-//! program's service does. It needs no task, because it never waits for input.
+//! Only a connection of hyper can make an `OnUpgrade`. So this module runs a connection of hyper
+//! without a socket: [`Handshake`] acts as its client, and asks for an upgrade. hyper's connection
+//! accepts that when the program's service has accepted the real upgrade. It is polled here, and
+//! not in a task, because it never waits for input.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -48,7 +49,7 @@ pub(crate) struct PendingUpgrade {
 pub(crate) struct BudgetSpent<'a>(&'a Budget, Client);
 
 impl BudgetSpent<'_> {
-    /// Answers 503, and logs it, but not each time.
+    /// Answers 503. Some of these answers are logged: see [`Budget::report`].
     pub(crate) fn answer(self, responder: Responder<'_, '_>) -> Answer {
         let Self(budget, client) = self;
         if let Some(requests) = budget.report(responder.now()) {
@@ -104,7 +105,7 @@ impl PendingUpgrade {
     ///
     /// # Errors
     ///
-    /// What is wrong with the response.
+    /// Returns what is wrong with the response, and the responder.
     pub(crate) fn accept<'r, 't>(
         self,
         head: &response::Parts,
@@ -116,7 +117,8 @@ impl PendingUpgrade {
             return Err((what, responder));
         };
         let mut fields = Fields::new();
-        // Leaves out the same fields as from a final response. `Responder::upgrade` adds its own.
+        // Leaves out the same fields as from a final response, because `Responder::upgrade` adds
+        // its own. The status is not sent: `convert::response` would refuse a 101.
         if let Err(invalid) = convert::response(StatusCode::OK, &head.headers, &mut fields) {
             return Err((invalid.to_string(), responder));
         }
@@ -155,7 +157,7 @@ struct HyperConnection {
 struct ServiceState {
     /// The `OnUpgrade` of the request, until it is taken.
     on_upgrade: RefCell<Option<OnUpgrade>>,
-    /// Whether the service may respond with its 101.
+    /// Whether the program's service has accepted, so that this one may respond with its 101.
     accepts: Cell<bool>,
 }
 
@@ -170,7 +172,8 @@ impl HyperConnection {
                 async move {
                     poll_fn(|_| if state.accepts.get() { Poll::Ready(()) } else { Poll::Pending })
                         .await;
-                    // Nobody reads this: `Responder::upgrade` sends the response of our service.
+                    // `Handshake` discards this response. `Responder::upgrade` sends the one of the
+                    // program's service.
                     let mut response = Response::new(String::new());
                     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                     Ok::<_, Infallible>(response)
@@ -182,7 +185,7 @@ impl HyperConnection {
         Self { connection: Box::pin(connection), state }
     }
 
-    /// The `OnUpgrade`. It is pending until [`HyperConnection::upgrade`].
+    /// The `OnUpgrade`, a future that is pending until [`HyperConnection::upgrade`] is called.
     fn on_upgrade(&mut self) -> Option<OnUpgrade> {
         self.poll();
         self.state.on_upgrade.take()
@@ -202,16 +205,17 @@ impl HyperConnection {
     }
 }
 
-/// What hyper sees as its client: a request for an upgrade, whose response is discarded; then the
-/// task's end of a pipe.
+/// What hyper's connection uses in place of a socket. hyper first reads a request for an upgrade,
+/// and its response is discarded. After that, it reads and writes the task's end of a pipe.
 struct Handshake {
-    /// What hyper has not read of the request.
+    /// The part of the request that hyper has not read.
     request: &'static [u8],
     /// How many bytes of [`END_OF_HEAD`] hyper's output ends with so far.
     matched: usize,
     task_end: TaskEnd,
 }
 
+/// The response's head ends with this. The response has no content.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
 impl Handshake {
@@ -220,6 +224,7 @@ impl Handshake {
         Self { request, matched: 0, task_end }
     }
 
+    /// Whether hyper has written the whole response.
     fn is_done(&self) -> bool {
         self.matched == END_OF_HEAD.len()
     }
@@ -230,6 +235,7 @@ impl Handshake {
             if self.is_done() {
                 return index;
             }
+            // If the byte doesn't match, it may be the first one of a later `END_OF_HEAD`.
             self.matched = match END_OF_HEAD[self.matched] == *byte {
                 true => self.matched + 1,
                 false => usize::from(*byte == END_OF_HEAD[0]),
@@ -283,7 +289,7 @@ impl Write for Handshake {
 mod tests {
     use super::*;
 
-    /// Whatever follows hyper's response is the task's, however hyper cuts its writes.
+    /// The bytes after hyper's response belong to the task, however hyper cuts its writes.
     #[test]
     fn the_response_is_discarded_and_nothing_else() {
         let head = b"HTTP/1.1 101 x\r\na: b\r\n\r\r\n\r\n";

@@ -7,16 +7,18 @@ use std::task::{Poll, Waker};
 use bytes::{Buf, BytesMut};
 use sockeye::Remote;
 
-/// Maximum number of bytes from the peer that wait for the task: what the event loop reads at once.
+/// Maximum number of bytes from the peer that wait for the task: about as much as the event loop
+/// reads at once.
 const MAX_INPUT: usize = 64 * 1024;
 
-/// When the task has read, and fewer bytes than this are left, the event loop is woken.
+/// When the task has read so much input that fewer bytes than this are left, it wakes the event
+/// loop.
 pub(super) const LOW_INPUT: usize = 16 * 1024;
 
 /// Maximum number of bytes from the task that wait for the event loop.
 const MAX_OUTPUT: usize = 64 * 1024;
 
-/// What both ends share.
+/// What both ends share: the event loop's and the task's.
 #[derive(Default)]
 pub(super) struct Pipe {
     state: Mutex<PipeState>,
@@ -26,7 +28,7 @@ pub(super) struct Pipe {
 
 #[derive(Default)]
 struct PipeState {
-    /// From the peer.
+    /// Bytes from the peer that the task has not read.
     input: BytesMut,
     /// What follows `input`. An error is returned once, and then the end.
     input_end: Option<io::Result<()>>,
@@ -34,11 +36,11 @@ struct PipeState {
     reader: Option<Waker>,
     /// Whether to wake the event loop when fewer than [`LOW_INPUT`] bytes of input are left.
     wakes_when_read: bool,
-    /// From the task.
+    /// Bytes from the task that the event loop has not taken.
     output: Vec<u8>,
     /// The task that waits for room in `output`.
     writer: Option<Waker>,
-    /// Whether the task writes no more.
+    /// Whether the task has ended its output.
     output_ended: bool,
     /// Whether the task has dropped its end.
     task_dropped: bool,
@@ -46,7 +48,7 @@ struct PipeState {
     connection_ended: bool,
 }
 
-/// What the task has left for the event loop.
+/// The result of [`Pipe::take_output`].
 pub(super) struct Taken {
     /// Everything that the task has written, unless there is no room for it.
     pub(super) output: Vec<u8>,
@@ -54,16 +56,16 @@ pub(super) struct Taken {
     pub(super) has_more: bool,
     /// What follows the output.
     pub(super) end: OutputEnd,
-    /// How many bytes the pipe holds.
+    /// How many bytes the pipe still holds in both directions.
     pub(super) held: usize,
-    /// How many of these are input.
+    /// How many of these bytes are input.
     pub(super) unread: usize,
 }
 
 /// What follows the output of the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OutputEnd {
-    /// More output.
+    /// The task may write more output.
     Open,
     /// The task has shut down its output, and may still read.
     ShutDown,
@@ -87,14 +89,16 @@ impl Pipe {
 
 /// For the event loop.
 impl Pipe {
-    /// The connection has switched protocols: from now on, `remote` wakes the event loop.
+    /// Called when the connection has switched protocols. From now on, `remote` wakes the event
+    /// loop.
     pub(super) fn open(&self, remote: Remote) {
         let _ = self.remote.set(remote);
     }
 
-    /// Passes bytes of the peer to the task. Returns how many there was room for, and how many the
-    /// pipe holds then. If it holds [`LOW_INPUT`] bytes of input or more, the event loop is woken
-    /// when the task has read. If the task has dropped its end, this discards the bytes.
+    /// Passes bytes from the peer to the task. Returns for how many of them there was room, and how
+    /// many bytes the pipe holds now. If it holds [`LOW_INPUT`] bytes of input or more, the task
+    /// wakes the event loop when it has read most of them. If the task has dropped its end, this
+    /// discards the bytes.
     pub(super) fn write_input(&self, bytes: &[u8]) -> (usize, usize) {
         let mut state = self.lock();
         if state.task_dropped {
@@ -110,8 +114,8 @@ impl Pipe {
         (count, held)
     }
 
-    /// Ends the input, unless it has ended. If `end` is an error, the task gets it after the rest
-    /// of the input.
+    /// Ends the input, unless it has already ended. If `end` is an error, the task gets it after it
+    /// has read the rest of the input.
     pub(super) fn end_input(&self, end: io::Result<()>) {
         let mut state = self.lock();
         state.input_end.get_or_insert(end);
@@ -155,7 +159,9 @@ impl Pipe {
 
 /// For the task.
 impl Pipe {
-    /// Passes up to `max` bytes of input to `read`, in one piece. At the end, `read` isn't called.
+    /// Passes up to `max` bytes of input to `read`, in one piece. At the end of the input, returns
+    /// without calling `read`: once with the error with which the input ended, if it did, then
+    /// `Ok`.
     pub(super) fn poll_read(
         &self,
         waker: &Waker,
@@ -176,7 +182,7 @@ impl Pipe {
         read(&state.input[..count]);
         state.input.advance(count);
         if state.input.is_empty() {
-            // An idle connection holds no memory here.
+            // Frees the memory, so that an idle connection holds none.
             state.input = BytesMut::new();
         }
         let wakes = state.wakes_when_read && state.input.len() < LOW_INPUT;
@@ -199,7 +205,7 @@ impl Pipe {
             state.writer = Some(waker.clone());
             return Poll::Pending;
         }
-        // If there was output already, the event loop was woken for it.
+        // If there was output already, the event loop has been woken for that.
         let is_first = state.output.is_empty() && count > 0;
         state.output.extend_from_slice(&bytes[..count]);
         drop(state);
@@ -215,7 +221,7 @@ impl Pipe {
         self.wake_event_loop();
     }
 
-    /// The task has dropped its end.
+    /// Called when the task drops its end.
     pub(super) fn drop_task_end(&self) {
         let mut state = self.lock();
         state.task_dropped = true;

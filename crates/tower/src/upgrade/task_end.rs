@@ -38,7 +38,8 @@ impl Write for TaskEnd {
         self.0.poll_write(cx.waker(), bytes)
     }
 
-    /// The event loop takes what was written, as the kernel does with a socket.
+    /// There is nothing to do: the event loop sends what was written, as the kernel does for a
+    /// socket.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

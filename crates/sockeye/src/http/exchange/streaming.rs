@@ -26,6 +26,7 @@ static EMPTY_PIECES: Fault = Fault {
 };
 
 impl Exchange {
+    /// Handles an event of the response, depending on what the exchange expects.
     pub(super) fn on_event(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
         match (event, mem::take(&mut self.expects)) {
             (StreamEvent::Message(Ticket::REMOTE, body), expects) => {
@@ -57,7 +58,8 @@ impl Exchange {
         }
     }
 
-    /// Writes the pieces of a source until it has to wait or ends.
+    /// Writes `next` and the pieces that follow it, until the source has to wait or the content
+    /// ends.
     pub(super) fn advance(&mut self, mut next: SourceNext, mut stream: Stream<'_, '_>) -> Answer {
         let mut taken = 0;
         loop {
@@ -104,7 +106,7 @@ impl Exchange {
         }
     }
 
-    /// Writes content from a [`Sender`](super::Sender).
+    /// Writes a piece from the [`Sender`](super::Sender) of this response. Drops any other message.
     fn on_sent(
         &mut self,
         body: Result<Message, Abandoned>,
@@ -120,7 +122,8 @@ impl Exchange {
         self.wait(expects, stream)
     }
 
-    /// Handles the end from a [`Sender`](super::Sender), or the result of a job of the source.
+    /// Handles a settled promise: the end of the content from a [`Sender`](super::Sender), or the
+    /// result of a source's job.
     fn on_settled(
         &mut self,
         ticket: Ticket,
@@ -145,11 +148,13 @@ impl Exchange {
         }
     }
 
+    /// Completes the response.
     fn end(&mut self, trailers: &HeaderMap, stream: Stream<'_, '_>) -> Answer {
         self.follow = None;
         convert::end(trailers, stream)
     }
 
+    /// Waits for what the exchange `expects`.
     fn wait(&mut self, expects: Expects, stream: Stream<'_, '_>) -> Answer {
         self.expects = expects;
         match self.expects {

@@ -43,11 +43,12 @@ use sockeye_proto::Remote;
 #[derive(Clone)]
 pub struct Broadcast(Arc<Mutex<Log>>);
 
+/// The latest messages, and the WebSockets that read them.
 struct Log {
     messages: VecDeque<SharedMessage>,
     /// The number of the next message.
     end: u64,
-    /// The cost of all `messages`, in bytes.
+    /// The cost of all `messages`: the bytes of their payloads, and [`MESSAGE_COST`] for each.
     cost: usize,
     max_cost: usize,
     subscribers: BTreeMap<u64, Remote>,
@@ -55,7 +56,7 @@ struct Log {
     next_subscriber: u64,
 }
 
-/// What a message costs besides its payload, in bytes.
+/// How many bytes a message counts in addition to its payload.
 const MESSAGE_COST: usize = 64;
 
 fn cost(message: &SharedMessage) -> usize {
@@ -70,15 +71,15 @@ impl Log {
 }
 
 impl Default for Broadcast {
-    /// Keeps 1 MiB.
+    /// Keeps messages of up to 1 MiB in total: see [`Broadcast::new`].
     fn default() -> Self {
         Self::new(1024 * 1024)
     }
 }
 
 impl Broadcast {
-    /// Keeps messages of up to `max_bytes` in total. Each counts as its length plus 64 bytes. The
-    /// newest message is kept, however large.
+    /// Keeps messages of up to `max_bytes` in total. Each message counts as its length plus 64
+    /// bytes. The newest message is always kept, even if it is larger.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self(Arc::new(Mutex::new(Log {
@@ -111,8 +112,8 @@ impl Broadcast {
         log.subscribers.values().for_each(Remote::wake);
     }
 
-    /// Subscribes to the messages that are sent from now on. They are sent by
-    /// [`Subscription::forward`]: call it in [`Handler::on_woken`](super::Handler::on_woken).
+    /// Subscribes to the messages that are sent from now on. [`Subscription::forward`] passes them
+    /// to the socket: call it in [`Handler::on_woken`](super::Handler::on_woken).
     #[must_use = "dropping the subscription ends it"]
     pub fn subscribe(&self, socket: &mut Socket<'_, '_>) -> Subscription {
         let remote = socket.remote();
@@ -149,7 +150,7 @@ pub struct Subscription {
     position: u64,
 }
 
-/// How many messages were dropped from the log before a slow subscriber has sent them.
+/// How many messages were dropped from the log before a slow subscriber could send them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed(pub u64);
 
@@ -162,14 +163,15 @@ impl fmt::Display for Missed {
 impl std::error::Error for Missed {}
 
 impl Subscription {
-    /// Sends the messages that were not sent yet, while the output of `socket` has room. If there
-    /// are more, this asks for [`Handler::on_room`](super::Handler::on_room), which calls
-    /// [`Handler::on_woken`](super::Handler::on_woken) unless the handler implements `on_room`.
+    /// Sends the messages that were not sent yet, while the output of `socket` has room. If not all
+    /// of them fit, asks for [`Handler::on_room`](super::Handler::on_room), whose default calls
+    /// [`Handler::on_woken`](super::Handler::on_woken).
     ///
     /// # Errors
     ///
-    /// [`Missed`], once the output has room. The next call continues with the oldest message in the
-    /// log.
+    /// [`Missed`] if messages were dropped from the log before they could be sent. It is returned
+    /// once the output has room, so that the handler can tell the peer. The next call continues
+    /// with the oldest message in the log.
     pub fn forward(&mut self, socket: &mut Socket<'_, '_>) -> Result<(), Missed> {
         while !socket.is_closing() {
             let log = self.broadcast.log();
@@ -200,7 +202,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// How many messages were dropped from the log before they were sent.
+    /// How many messages were dropped from the log before this subscriber could send them.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.broadcast.log().start().saturating_sub(self.position)

@@ -15,15 +15,17 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Receives the messages of a WebSocket of [`channel`](super::channel()), on any thread.
 ///
 /// While 16 messages or 256 KiB of messages wait for the receiver, nothing is read from the peer.
-/// When the receiver is dropped, the WebSocket is closed (1000).
+/// When the receiver is dropped, the WebSocket is closed with the code 1000 (normal closure).
 pub struct Receiver {
     queue: Arc<Queue>,
     remote: Remote,
 }
 
+/// The messages that wait for a [`Receiver`]. It shares them with its [`ChannelHandler`].
 #[derive(Default)]
 struct Queue {
     state: Mutex<QueueState>,
+    /// Notified after a message has arrived, or the WebSocket was closed.
     changed: Condvar,
 }
 
@@ -32,9 +34,11 @@ struct QueueState {
     messages: VecDeque<SharedMessage>,
     /// The number of bytes in `messages`.
     bytes: usize,
-    /// Nothing is read from the peer.
+    /// The queue was full, so nothing is read from the peer until the receiver has made room.
     is_paused: bool,
+    /// The receiver was dropped.
     has_no_receiver: bool,
+    /// The result of [`Receiver::closed`].
     closed: Option<(CloseCode, String)>,
 }
 
@@ -79,6 +83,7 @@ impl Receiver {
         self.take(&mut self.queue.lock())
     }
 
+    /// Takes the first message. Wakes the handler if that has made room in a full queue.
     fn take(&self, state: &mut QueueState) -> Option<SharedMessage> {
         let message = state.messages.pop_front()?;
         state.bytes -= message.bytes().len();
@@ -88,15 +93,15 @@ impl Receiver {
         Some(message)
     }
 
-    /// How the WebSocket was closed, as in [`Closed`]. `None` while it is open. Messages that
-    /// arrived before the close can still be received.
+    /// The code and the reason with which the WebSocket was closed, as in [`Closed`]. `None` while
+    /// it is open. Messages that arrived before the close can still be received.
     #[must_use]
     pub fn closed(&self) -> Option<(CloseCode, String)> {
         self.queue.lock().closed.clone()
     }
 }
 
-/// Each message, until the WebSocket is closed.
+/// Receives each message until the WebSocket is closed. This blocks, as [`Receiver::recv`] does.
 impl Iterator for Receiver {
     type Item = SharedMessage;
 
@@ -158,7 +163,7 @@ impl<F: FnOnce(Receiver, Sender)> Handler for ChannelHandler<F> {
         self.queue.changed.notify_one();
     }
 
-    /// The receiver has made room, or was dropped.
+    /// Called after the receiver has made room or was dropped.
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
         let mut state = self.queue.lock();
         socket.set_held(state.bytes);

@@ -47,8 +47,8 @@
 //!
 //! Nothing is read from a peer whose output is full
 //! ([`Config::max_buffered_output`](crate::Config::max_buffered_output), 256 KiB), so a handler
-//! that answers each message needs to do nothing. A handler that sends more messages than that
-//! checks [`Socket::is_full`], and continues in [`Handler::on_room`].
+//! that only answers each message needs no code for slow peers. A handler that sends other
+//! messages, too, checks [`Socket::is_full`], and continues in [`Handler::on_room`].
 //!
 //! | to send | use |
 //! |---|---|

@@ -33,16 +33,17 @@ impl Options {
         self
     }
 
-    /// Allows pages of these origins to open WebSockets, besides those of the server's own origin.
-    /// Programs that are no browsers send no origin, and are allowed.
+    /// Allows pages of these origins to open WebSockets, besides pages of the server's own origin.
+    /// Clients that aren't browsers send no origin, and are allowed.
     #[must_use]
     pub fn allowed_origins(mut self, origins: AllowedOrigins) -> Self {
         Arc::make_mut(&mut self.0).origins = origins;
         self
     }
 
-    /// Sets the subprotocols (`Sec-WebSocket-Protocol`), the preferred one first. The first that
-    /// the client offers is selected. If it offers none of them, the WebSocket has none.
+    /// Sets the subprotocols (`Sec-WebSocket-Protocol`), the preferred one first. The server
+    /// selects the first of them that the client offers. If the client offers none of them, the
+    /// WebSocket has no subprotocol.
     #[must_use]
     pub fn protocols<P: Into<String>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter().map(Into::into).collect();
@@ -59,7 +60,7 @@ impl Options {
         self
     }
 
-    /// The subprotocol that is selected for a request.
+    /// The subprotocol that the server selects for a request.
     #[must_use]
     pub fn protocol<B>(&self, request: &Request<B>) -> Option<&str> {
         let lists = request.headers().get_all("sec-websocket-protocol").iter();
@@ -120,8 +121,8 @@ impl Options {
 /// Switches to a WebSocket. `handler` answers its messages, on the event loop.
 ///
 /// A request is refused with 400 if it doesn't ask for a WebSocket or is malformed, with 405 if its
-/// method is not GET, with 403 if it comes from a page of another origin, and with 503 while the
-/// server is stopping. Over HTTP/2, the request is an extended CONNECT (RFC 8441).
+/// method is not GET (CONNECT over HTTP/2, RFC 8441), with 403 if it comes from a page of another
+/// origin, and with 503 while the server is stopping.
 ///
 /// ```
 /// # use sockeye::http::{Body, Reply, Request, StatusCode, ws};
@@ -156,8 +157,8 @@ pub fn on_message<B>(
     upgrade(request, answer)
 }
 
-/// Switches to a WebSocket for another thread. When it is open, `start` gets a [`Receiver`] and a
-/// [`Sender`], and passes them to the thread. `start` runs on the event loop: don't block.
+/// Switches to a WebSocket that another thread uses. When it is open, `start` gets a [`Receiver`]
+/// and a [`Sender`], and passes them to that thread. `start` runs on the event loop: don't block.
 ///
 /// ```
 /// # use sockeye::http::{Body, Reply, Request, ws};
