@@ -121,7 +121,7 @@ fn errors_have_a_status_and_a_json_body() {
         (plain("GET /favicon.ico"), 404, "not_found"),
         (post("text/json", SEARCH)[..100].to_vec(), 408, "timeout"),
         (b"POST / HTTP/1.1\r\n\r\n".to_vec(), 400, "bad_header"),
-        (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), 400, "bad_header"),
+        (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), 400, "tls_on_plain_port"),
     ] {
         let shown = String::from_utf8_lossy(&request).into_owned();
         let response = exchange(&server, &request);
