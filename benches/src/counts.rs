@@ -19,10 +19,10 @@
 //!
 //! - `logged` is the row `small` plus the cost of an access log. That cost is measured in the whole
 //!   program, and includes the thread that writes the log.
-//! - In `browser-new`, consecutive requests have different heads, so that a cached head doesn't
-//!   help. In all other rows, the heads are equal.
+//! - In `browser-new`, each client sends another head, so that a cached head doesn't help. In all
+//!   other rows, the clients send equal heads: always the same one, or in `mix` three in turn.
 //!
-//! The kernel's share, which is most of the time, is not counted.
+//! Instructions in the kernel, which take most of the time, are not counted.
 
 mod baseline;
 mod callgrind;
@@ -52,7 +52,7 @@ use crate::{
 const GROWTH: f64 = 1.05;
 /// Number of connections in the rows of idle connections.
 const IDLE: usize = 10_000;
-/// Number of functions in a profile.
+/// Number of functions that `profile` prints.
 const PROFILE_FUNCTIONS: usize = 40;
 
 /// Counts, and then shows, checks or records the figures.

@@ -14,9 +14,9 @@ use crate::{Result, cpu, memory};
 
 /// The pause before the second attempt. Before each further attempt, it is longer by this much.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A run is disturbed if others, or the hypervisor, use more than this share of a core.
+/// A run is disturbed if other processes, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;
-/// Number of descriptors that the largest cliff needs.
+/// Number of file descriptors that the largest cliff needs.
 const DESCRIPTORS: u64 = 10_500;
 
 impl Sample {
@@ -94,7 +94,7 @@ fn measure_case(fixture: &mut Fixture, args: &Args, row: &mut Row) -> Result<()>
     Ok(())
 }
 
-/// One run, repeated if it is disturbed.
+/// One run of one side. A disturbed run is repeated, up to `args.tries` attempts in all.
 fn once(fixture: &Fixture, args: &Args, case: &Case, side: Side, round: usize) -> Result<Sample> {
     for attempt in 1.. {
         let sample = measure((case.make)(fixture, side)?, fixture.cores(), args.length, round)?;

@@ -79,7 +79,7 @@ pub(super) struct Sample {
     pub(super) round: usize,
     pub(super) responses: u64,
     pub(super) seconds: f64,
-    /// The server's CPU time.
+    /// The server's CPU time during the run.
     pub(super) ran: Duration,
     /// The share of one core that other processes, or the hypervisor, used.
     pub(super) others: f64,
@@ -127,7 +127,9 @@ pub(super) fn measure(
     let own = after.0.since(before.0);
     let machine = after.2.since(before.2);
     let known = own.ran + after.1.since(before.1).ran;
-    // Three measures of disturbance by others: each misses something that another finds.
+    // Three measures of disturbance: CPU time of other processes, time for which the server waited
+    // for a core, and time that the hypervisor used. None finds every disturbance, so the largest
+    // counts.
     let others = machine.busy.saturating_sub(known).max(own.waited).max(machine.stolen);
     let resident = memory::field(server.pid(), "Rss:")?;
     let (stats, _) = client.finish(|_, _| true)?;
@@ -163,7 +165,8 @@ pub(super) fn count_calls(
     })
 }
 
-/// Waits until a server is idle: at first, it may still be writing to clients that read slowly.
+/// Waits until a server is idle. Before that, it may still be filling the buffers of clients that
+/// read slowly.
 pub(super) fn settle(server: &Server) -> Result<()> {
     const INTERVAL: Duration = Duration::from_millis(100);
     const IDLE: Duration = Duration::from_millis(1);

@@ -1,4 +1,5 @@
-//! The script for Node.js in `benches/peers`, beside the package that it uses.
+//! A WebSocket server: the script for Node.js in `benches/peers`, copied to the folder that has the
+//! package `ws`.
 
 use std::{fs, path::PathBuf, process::Command};
 
