@@ -69,8 +69,8 @@ pub(crate) fn order_failure(object: &Value) -> Failure {
     Failure::new(FailureKind::Refused, format!("the CA refuses the order: {said}"))
 }
 
-/// Chooses a challenge of a pending authorization, the first of `kinds` that it has. Returns it with
-/// its URL.
+/// Chooses a challenge of a pending authorization, of the first of `kinds` that the authority
+/// offers. Returns the challenge and its URL.
 pub(crate) fn choose_challenge(
     authorization: &Value,
     kinds: &[ChallengeKind],
@@ -103,7 +103,7 @@ pub(crate) fn choose_challenge(
     Ok((Challenge { kind, name, token, key_authorization }, url(challenge, "url")?))
 }
 
-/// The name of an authorization, which has to be one that was ordered.
+/// The name that an authorization is for. Fails if this name was not ordered.
 fn authorized_name(authorization: &Value, names: &[String]) -> Result<String, Failure> {
     let name = authorization["identifier"]["value"].as_str().unwrap_or_default();
     match names.iter().find(|ordered| ordered.eq_ignore_ascii_case(name)) {
