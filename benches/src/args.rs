@@ -45,7 +45,9 @@ pub(crate) struct Args {
     pub(crate) rows: Vec<&'static str>,
     pub(crate) servers: Vec<Kind>,
     pub(crate) rounds: usize,
+    /// The length of a run: `--seconds`.
     pub(crate) length: Duration,
+    /// Number of connections in rows that measure memory.
     pub(crate) idle: usize,
     pub(crate) server: Option<PathBuf>,
     pub(crate) before: Option<PathBuf>,

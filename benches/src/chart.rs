@@ -32,6 +32,7 @@ const TITLE: f64 = 20.0;
 const GAP: f64 = 16.0;
 /// The height of a group's heading.
 const HEADING: f64 = 34.0;
+/// The height of the chart's title and subtitle, below which the groups begin.
 const TOP: f64 = 84.0;
 /// The height of a line of the footnote, and the maximum number of its characters.
 const LINE: f64 = 15.0;
@@ -40,6 +41,9 @@ const LINE_CHARS: usize = 140;
 /// would make all other bars too short to compare.
 const MAX_RATIO: f64 = 3.0;
 
+/// Classes: `paper` is the background, `t` text, `m` muted text, `b` a bar and `o` ours, `w` a
+/// whisker, `l` the line at 1, `g` the grid, `c` the cut through a bar, `h` the line below a
+/// heading.
 const STYLE: &str = "\
 .paper{fill:#fff;stroke:#d1d9e0}.t{fill:#1f2328}.m{fill:#59636e}.b{fill:#b6bfc9}.o{fill:#c9304a}\
 .w{stroke:#1f2328;fill:none}.l{stroke:#1f2328;stroke-dasharray:2 2;opacity:.6}.g{stroke:#e4e8ec}\
@@ -133,6 +137,7 @@ fn columns(svg: &mut String, top: f64, panels: &[&Panel<'_>]) -> f64 {
     ends.into_iter().fold(top, f64::max)
 }
 
+/// Draws a panel: its title, the grid, the bars, and the dashed line at 1.
 fn draw(svg: &mut String, x: f64, y: f64, panel: &Panel<'_>) {
     text(svg, (x, y + 11.0), "t\" font-weight=\"600", panel.row.title);
     let (zero, top) = (x + LEFT, y + TITLE);

@@ -43,10 +43,12 @@ const SATURATED: f64 = 0.95;
 pub(crate) struct Report {
     pub(crate) rounds: usize,
     pub(crate) length: Duration,
+    /// Number of connections in rows that measure memory.
     pub(crate) idle: usize,
     pub(crate) kinds: Vec<Kind>,
     /// The versions of the other servers.
     pub(crate) versions: Vec<String>,
+    /// Whether the servers and the client share a core.
     pub(crate) same_core: bool,
     pub(crate) rows: Vec<Measured>,
     /// What failed. The other figures are valid.

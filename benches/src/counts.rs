@@ -19,8 +19,8 @@
 //!
 //! - `logged` is the row `small` plus the cost of an access log. That cost is measured in the whole
 //!   program, and includes the thread that writes the log.
-//! - In `browser-new`, each client sends another head, so that a cached head doesn't help. In all
-//!   other rows, the clients send equal heads: always the same one, or in `mix` three in turn.
+//! - In `browser-new`, each client sends a different head, so that a cached head doesn't help. In
+//!   all other rows, the clients send equal heads: always the same one, or in `mix` three in turn.
 //!
 //! Instructions in the kernel, which take most of the time, are not counted.
 

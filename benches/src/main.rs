@@ -22,9 +22,10 @@
 //! - The server has one worker, pinned to one core. The client runs on another ([`cpu`]).
 //! - Servers take turns in each round, so that a slow minute of the machine affects all of them
 //!   ([`compare`]). A run that other processes disturbed is repeated, a limited number of times.
-//! - The client checks every response. Mostly it is that of `sockeye load`: the head must equal the
-//!   first response's, except for the date, and the length must be exact. Content is compared once.
-//!   HTTP/2 and broadcasts have clients of their own ([`http2`], [`mod@broadcast`]).
+//! - The client of most rows is that of `sockeye load`. It checks every response: the head must
+//!   equal the first response's, except for the date, and the length must be exact. Content is
+//!   compared once. The rows with HTTP/2 and `ws-broadcast` have clients of their own, which check
+//!   less ([`http2`], [`mod@broadcast`]).
 //! - A single pair of runs says little: the bare server compared with itself has given 0.87 to
 //!   1.17. So there are many rounds, and the ratio is their median with a confidence interval
 //!   ([`stats`]).

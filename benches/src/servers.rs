@@ -38,6 +38,7 @@ pub(crate) struct Setup {
     pub(crate) cores: Cores,
     /// A temporary folder, which is removed when this value is dropped.
     dir: PathBuf,
+    /// Our program, if it is measured.
     sockeye: Option<PathBuf>,
     /// Another build of Sockeye.
     before: Option<PathBuf>,
@@ -45,6 +46,7 @@ pub(crate) struct Setup {
     nginx: Option<String>,
     /// The available other servers.
     other_servers: Vec<OtherServer>,
+    /// The maximum number of connections in the servers' configurations.
     connections: usize,
     /// The certificate of all servers, in rows with TLS.
     pub(crate) certificate: Certificate,

@@ -50,6 +50,7 @@ pub(super) struct Checks {
     whole: u64,
     part: u64,
     torn: u64,
+    /// Number of responses that the server cut, because the file changed meanwhile.
     cut: u64,
 }
 

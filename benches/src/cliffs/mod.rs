@@ -10,9 +10,9 @@
 //! strained one, whose strain should not affect other requests. Both run in each round, each on a
 //! server of its own, so that a slow minute of the machine affects both ([`mod@run`]). The main
 //! figure is the server's CPU time per request, strained divided by plain, in the same round. Other
-//! figures are memory, the 99th percentile of the latency, and the number of system calls
-//! ([`trace`]) in cases whose strain makes no system calls of its own. [`waiting`] measures the
-//! cost of idle connections, and [`wire`] the system calls and segments of each kind of response.
+//! figures are memory, the 99th percentile of the latency, and for some cases the number of system
+//! calls ([`trace`]). [`waiting`] measures the cost of idle connections, and [`wire`] the system
+//! calls and segments of each kind of response.
 //!
 //! Other servers are not measured. Nor are files that the kernel has to read from a disk: in the
 //! case `cold`, files are missing from the server's cache only.

@@ -43,6 +43,7 @@ pub(super) struct Report {
 pub(super) struct Row {
     pub(super) case: &'static Case,
     pub(super) samples: Vec<(Side, Sample)>,
+    /// The system calls of the plain and of the strained side.
     pub(super) calls: Option<[Calls; 2]>,
 }
 

@@ -57,6 +57,7 @@ pub(super) struct Case {
     pub(super) cliff: &'static str,
     /// The title in the table.
     pub(super) title: &'static str,
+    /// Starts the server, the load and, on the strained side, the strain.
     pub(super) make: fn(&Fixture, Side) -> Result<Scene>,
     pub(super) figures: Figures,
 }
@@ -87,6 +88,7 @@ pub(super) struct Sample {
     pub(super) resident: u64,
     /// The 99th percentile of the latency.
     pub(super) latency: Duration,
+    /// The counts of the strain's thread.
     pub(super) counts: Counts,
 }
 

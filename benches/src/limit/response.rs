@@ -61,7 +61,7 @@ impl Response {
         ResponseConnection { response: self, end, unsent: 0, responses_left: self.max_responses }
     }
 
-    /// Makes one call to send a part of the `owed` bytes that a connection has yet to be sent.
+    /// Makes one call to send a part of the `owed` bytes that one connection still has to receive.
     /// Returns how many bytes the kernel accepted, and how many it was offered.
     fn send(&self, socket: &OwnedFd, owed: usize) -> io::Result<(usize, usize)> {
         // All responses are equal, so `owed` also gives the position in a response.

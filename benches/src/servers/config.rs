@@ -17,6 +17,7 @@ pub(super) struct Options<'a> {
     pub(super) dir: &'a Path,
     pub(super) address: SocketAddr,
     pub(super) load: Shape,
+    /// The maximum number of connections.
     pub(super) connections: usize,
     /// The output of `nginx -V`.
     pub(super) version_output: &'a str,

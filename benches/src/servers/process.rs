@@ -60,8 +60,8 @@ impl Server {
         self.child.id()
     }
 
-    /// Sends SIGTERM to the program, and waits for its end. If it runs under strace or callgrind,
-    /// this waits for both processes.
+    /// Sends SIGTERM to the program, and waits for its end. If strace runs the program, this waits
+    /// for both processes.
     pub(crate) fn end(mut self) -> Result<()> {
         let pid = self.child.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;

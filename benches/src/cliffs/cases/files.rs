@@ -20,7 +20,9 @@ use crate::{
     },
 };
 
+/// Number of connections of a load.
 const BUSY: usize = 64;
+/// Numbers of files in the folders.
 const FEW: usize = 10;
 const SOME: usize = 10_000;
 const LARGE: usize = 100_000;
@@ -198,8 +200,12 @@ fn overwrite_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
     fs::write(path, content)
 }
 
+/// How a file gets new content.
 type Write = fn(&Path, &[u8]) -> std::io::Result<()>;
 
+/// A load on a file of `size` bytes. On the strained side, a thread changes the file by `write`
+/// every 100 ms. On both sides, the thread also requests the file, and checks that no response
+/// mixes two versions.
 fn changing(fixture: &Fixture, side: Side, size: usize, write: Write) -> Result<Scene> {
     let path: PathBuf = fixture.path("site").join("changing.txt");
     replace_file(&path, &change::version(0, size))?;
