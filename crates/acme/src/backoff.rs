@@ -12,8 +12,8 @@ const FIRST: Duration = Duration::from_secs(60);
 /// The longest wait, unless the authority demands a longer one.
 const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// The longest wait after the certificate has expired. It is shorter, because clients refuse the
-/// server.
+/// The longest wait after the certificate has expired. It is shorter than [`LONGEST`], because
+/// clients refuse an expired certificate.
 const LONGEST_EXPIRED: Duration = Duration::from_secs(60 * 60);
 
 /// The bounds of the shortest wait near a certificate's expiry: for a certificate that is valid for

@@ -13,7 +13,7 @@ pub struct Directory {
     pub(crate) new_order: String,
     /// The URL at which the authority says when to renew a certificate (RFC 9773, 3).
     pub(crate) renewal_info: Option<String>,
-    /// The URL of its terms of service.
+    /// The URL of the authority's terms of service.
     pub(crate) terms: Option<String>,
     pub(crate) needs_external_account: bool,
 }

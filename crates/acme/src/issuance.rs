@@ -93,11 +93,14 @@ pub struct Issuance<'a> {
     key: &'a AccountKey,
     wanted: Wanted,
     directory: Option<Directory>,
+    /// The URL of the account, once the authority has sent it.
     account: Option<String>,
     order: Order,
     /// The challenge that was chosen last, for [`Step::Present`] and for the text of a failure.
     challenge: Option<Challenge>,
+    /// The key of the certificate, made before the order is finalized.
     certificate_key: Option<KeyPair>,
+    /// The nonce for the next signed request, from the last response that had one.
     nonce: Option<String>,
     bad_nonces: u32,
     /// Time waited since the last progress.

@@ -45,8 +45,8 @@ impl std::error::Error for BadName {}
 const PRIVATE: [&str; 8] =
     ["localhost", "local", "internal", "home.arpa", "lan", "onion", "invalid", "alt"];
 
-/// Checks a name, and returns it in lower case without the dot at its end. `is_public` is whether
-/// the authority is a public one, which refuses private names.
+/// Checks a name, and returns it in lower case without the dot at its end. `is_public`: whether the
+/// authority is a public one, which refuses private names.
 ///
 /// # Errors
 ///

@@ -37,6 +37,7 @@ impl Status {
 /// The parts of an order that the client needs.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
+    /// The URL of the order, and the URL that finalizes it.
     pub(crate) url: String,
     pub(crate) finalize: String,
     /// URLs of the authorizations that have not been requested yet, the next one last.

@@ -111,7 +111,7 @@ pub struct Settings {
 }
 
 /// Gets certificates and renews them. A thread calls [`turn`](Renewer::turn) in a loop, and waits
-/// between two calls for the time that it returns.
+/// before the next call for the time that `turn` returns.
 pub struct Renewer<R> {
     directory: String,
     emails: Vec<String>,
@@ -127,7 +127,9 @@ pub struct Renewer<R> {
 /// One certificate.
 struct Entry {
     names: Vec<String>,
+    /// The certificate in the state folder, if there is one.
     stored: Option<Stored>,
+    /// When the authority wants the certificate renewed, if it has said so.
     window: Option<Window>,
     /// When to look again whether the certificate has to be ordered.
     due: SystemTime,

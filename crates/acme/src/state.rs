@@ -10,9 +10,9 @@
 //!       cert.pem  key.pem     the certificate with its chain, and its key
 //! ```
 //!
-//! Each version has a new folder, whose files are synchronised before the link is replaced. So a
-//! crash at any point leaves the old version. The link is replaced by a rename, so that the
-//! certificate and its key change together.
+//! Each version has a new folder, whose files are synchronised before the link is replaced. The
+//! link is replaced by a rename, so that the certificate and its key change together. So after a
+//! crash at any point, the link leads to a complete version.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
