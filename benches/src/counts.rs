@@ -12,8 +12,9 @@
 //!   shares a thread with its clients ([`scene`]), so that the counts don't depend on timing.
 //! - **calls**: strace counts the system calls of the whole program with one connection
 //!   ([`whole`]).
-//! - **bytes**: memory of the program for each of 10,000 idle connections: over HTTP/1.1, and in
-//!   `tls-idle`, `h2-idle` and `h2-tls-idle` with TLS, HTTP/2, and both; in `ws-idle`, WebSockets.
+//! - **bytes**: memory of the program for each of 10,000 idle connections: in `idle` over HTTP/1.1,
+//!   in `tls-idle` with TLS, in `h2-idle` over HTTP/2, in `h2-tls-idle` with both, and in `ws-idle`
+//!   with WebSockets.
 //!
 //! Two rows need an explanation:
 //!

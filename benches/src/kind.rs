@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 /// Where a server comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// This tree.
+    /// The workspace of this repository.
     Tree,
     /// A system package of this name.
     System { package: &'static str },
@@ -151,7 +151,7 @@ impl Kind {
             // may ignores `Connection: close`.
             Self::May => small,
             Self::Tokio => load == Shape::Echo,
-            // They speak only HTTP/2, or WebSocket.
+            // nghttpd serves only HTTP/2, and the other two only WebSockets.
             Self::Nghttpd | Self::Tungstenite | Self::NodeWs => false,
         }
     }

@@ -17,15 +17,15 @@
 //! is the kernel's. The main figure is a server's CPU time per request divided by that of the bare
 //! server in the same round. This ratio depends less on the machine than requests per second do.
 //!
-//! How it measures:
+//! The method:
 //!
 //! - The server has one worker, pinned to one core. The client runs on another ([`cpu`]).
 //! - Servers take turns in each round, so that a slow minute of the machine affects all of them
 //!   ([`compare`]). A run that other processes disturbed is repeated, a limited number of times.
 //! - The client of most rows is that of `sockeye load`. It checks every response: the head must
 //!   equal the first response's, except for the date, and the length must be exact. Content is
-//!   compared once. The rows with HTTP/2 and `ws-broadcast` have clients of their own, which check
-//!   less ([`http2`], [`mod@broadcast`]).
+//!   compared once. The rows with HTTP/2 have a client that checks statuses and lengths
+//!   ([`http2`]), and `ws-broadcast` has one that compares each message ([`mod@broadcast`]).
 //! - A single pair of runs says little: the bare server compared with itself has given 0.87 to
 //!   1.17. So there are many rounds, and the ratio is their median with a confidence interval
 //!   ([`stats`]).

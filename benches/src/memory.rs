@@ -16,7 +16,7 @@ use crate::{Result, http2, probe, rows::Shape, tls::Client, websocket};
 
 /// Number of connections from one source address: fewer than Linux has ephemeral ports by default.
 const PER_SOURCE: usize = 20_000;
-/// Number of descriptors of this process that are not connections.
+/// Number of file descriptors of this process that are not connections.
 const OTHER_DESCRIPTORS: u64 = 100;
 
 /// A server's memory, in bytes.
@@ -28,8 +28,8 @@ pub(crate) struct Memory {
     pub(crate) per_connection: f64,
 }
 
-/// Raises the soft descriptor limit to the hard one, for this process and the servers that it
-/// starts. Returns the number of connections that this allows.
+/// Raises the soft limit of file descriptors to the hard limit, for this process and the servers
+/// that it starts. Returns the number of connections that this limit allows.
 pub(crate) fn raise_descriptors() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;

@@ -59,7 +59,7 @@ pub(crate) fn open(stream: &mut (impl Read + Write)) -> Result<()> {
     let (handshake, request) = opening();
     stream.write_all(&request)?;
     let mut head = Vec::new();
-    // A byte at a time, so that nothing of a frame is read.
+    // Reads a byte at a time: the bytes after the head belong to a frame, which is read later.
     while !is_open(&handshake, &head)? {
         let mut byte = [0];
         stream.read_exact(&mut byte)?;

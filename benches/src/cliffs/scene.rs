@@ -67,7 +67,8 @@ pub(super) struct Case {
 pub(super) enum Figures {
     /// CPU time and system calls of a request.
     CostAndCalls,
-    /// CPU time only: the strain makes system calls at its own rate.
+    /// CPU time only. The strain causes system calls at its own rate, so that a number per request
+    /// would mean nothing.
     Cost,
     /// Latency, at a rate that doesn't saturate the server. Not CPU time, because the strain's
     /// share of it is unknown.

@@ -61,10 +61,10 @@ pub(super) fn idle(address: SocketAddr, count: usize) -> Result<Strain> {
     Ok(Strain { _held: (0..count).map(open).collect::<Result<_>>()?, thread: None })
 }
 
-/// How slow readers read.
+/// How much slow readers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reads {
-    /// Not at all.
+    /// Nothing: the client's receive buffer stays full.
     Nothing,
     /// This number of bytes per second.
     Some(usize),

@@ -89,7 +89,7 @@ impl Response {
     }
 }
 
-/// How to find the end of a request, with the progress.
+/// How a connection finds the ends of requests, and how much of the current request has arrived.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RequestEnd {
     /// At a blank line. `matched` is the number of bytes of CR LF CR LF that have arrived.

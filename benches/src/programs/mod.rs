@@ -20,7 +20,7 @@ use crate::{
 pub(crate) enum Program {
     /// `sockeye`.
     Sockeye,
-    /// This program, which contains some services.
+    /// `sockeye-benches`, which contains the services of some rows.
     Bench,
 }
 
