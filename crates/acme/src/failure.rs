@@ -1,4 +1,4 @@
-//! Why there is no certificate.
+//! Failures: why a certificate was not issued.
 
 use std::fmt;
 use std::time::Duration;
@@ -41,14 +41,14 @@ pub enum FailureKind {
     Panic,
 }
 
-/// Why there is no certificate.
+/// Why a certificate was not issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The kind of failure.
     pub kind: FailureKind,
     /// A sentence without a full stop, for the log.
     pub text: String,
-    /// How long the authority wants the client to wait (`Retry-After`).
+    /// The time for which the authority wants the client to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 

@@ -21,12 +21,12 @@ use crate::request::{Method, Request, Response, checked_nonce, checked_url, url}
 pub struct Wanted {
     /// The names of the certificate.
     pub names: Vec<String>,
-    /// The challenges that can be answered, the preferred one first.
+    /// The kinds of challenges that listeners can answer, the preferred one first.
     pub kinds: Vec<ChallengeKind>,
     /// The e-mail addresses of the account.
     pub emails: Vec<String>,
-    /// The certificate that this one replaces, by its identifier (RFC 9773, 4.1), if the authority
-    /// has renewal information.
+    /// The identifier (RFC 9773, 4.1) of the certificate that the new one replaces. It is sent only
+    /// if the authority has renewal information.
     pub replaces: Option<String>,
 }
 

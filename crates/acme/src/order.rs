@@ -64,7 +64,7 @@ impl Order {
     }
 }
 
-/// Why an order is invalid.
+/// The failure of an invalid order, with the authority's reason.
 pub(crate) fn order_failure(object: &Value) -> Failure {
     let said = said(&object["error"]).unwrap_or_else(|| "it gives no reason".into());
     Failure::new(FailureKind::Refused, format!("the CA refuses the order: {said}"))
@@ -113,7 +113,8 @@ fn authorized_name(authorization: &Value, names: &[String]) -> Result<String, Fa
     }
 }
 
-/// Why an authorization is invalid: the name, the challenge and what the authority says.
+/// The failure of an invalid authorization, with the name, the challenge and the authority's
+/// reason.
 pub(crate) fn validation_failure(authorization: &Value, challenge: Option<&Challenge>) -> Failure {
     let name = authorization["identifier"]["value"].as_str().unwrap_or("a name");
     let mut challenges = authorization["challenges"].as_array().into_iter().flatten();

@@ -89,7 +89,7 @@ fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender<'a> {
     pub(super) client: Address,
-    /// Whether there are trusted proxies, so that `client` may not be the peer.
+    /// Whether trusted proxies are configured. If so, `client` may differ from the peer's address.
     pub(super) has_proxies: bool,
     /// The connection's peer.
     pub(super) peer: &'a Peer,
