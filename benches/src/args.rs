@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of the comparison, which is the default command. A row is one workload.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -35,7 +35,7 @@ Usage: sockeye-benches [OPTIONS]
   --help            this text
 ";
 
-/// The range of `--seconds`. A shorter run would mostly measure its own start.
+/// The range of `--seconds`. A shorter run would mostly measure how connections are opened.
 const MIN_SECONDS: f64 = 0.1;
 const MAX_SECONDS: f64 = 3600.0;
 
@@ -45,7 +45,9 @@ pub(crate) struct Args {
     pub(crate) rows: Vec<&'static str>,
     pub(crate) servers: Vec<Kind>,
     pub(crate) rounds: usize,
+    /// The length of a run: `--seconds`.
     pub(crate) length: Duration,
+    /// Number of connections in rows that measure memory.
     pub(crate) idle: usize,
     pub(crate) server: Option<PathBuf>,
     pub(crate) before: Option<PathBuf>,
@@ -55,7 +57,7 @@ pub(crate) struct Args {
     pub(crate) quick: bool,
 }
 
-/// Parses the command line. `None` is a request for help.
+/// Parses the command line. Returns `None` for `--help`.
 pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
     let mut args = Args {
         rows: rows::names().collect(),

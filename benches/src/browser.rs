@@ -1,4 +1,4 @@
-//! The head that a browser sends with every request: about 1.5 KiB, most of it a cookie.
+//! The head of a request as a browser sends it: about 1.5 KiB, most of it a cookie.
 
 /// Number of browsers, which differ in their cookies.
 pub(crate) const BROWSERS: usize = 16;
@@ -34,7 +34,7 @@ pub(crate) fn fields(browser: usize) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// A cookie with realistic names and random values, of the same length for every browser.
+/// A cookie with realistic names and pseudo-random values, of the same length for every browser.
 fn cookie(browser: usize) -> String {
     const NAMES: [&str; 6] = ["session", "_visitor", "consent", "theme", "experiments", "csrf"];
     const LENGTHS: [usize; 6] = [256, 64, 160, 4, 128, 64];

@@ -1,7 +1,7 @@
 //! The ratios as a chart: a panel for each row of the table, with a bar for each server, the
-//! cheapest first. A bar is as long as the server's cost divided by that of the bare server, which
-//! `--servers` calls `limit`. The chart has its
-//! own background, so that it is readable on light and dark pages.
+//! cheapest first. The length of a bar is the server's CPU time per request divided by that of the
+//! bare server, which parses nothing and sends the same bytes (`--servers` calls it `limit`). The
+//! chart has its own background, so that it is readable on light and dark pages.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ const COLUMN: f64 = (WIDTH - 2.0 * MARGIN - GUTTER) / COLUMNS as f64;
 /// Where bars begin in a column, to the right of the names, and the length of the longest bar.
 const LEFT: f64 = 112.0;
 const LONGEST: f64 = COLUMN - LEFT - 44.0;
-/// The distance between bars, and the height of one.
+/// The distance from the top of one bar to the top of the next, and the height of a bar.
 const STEP: f64 = 16.0;
 const BAR: f64 = 11.0;
 /// The width of the figure after a bar.
@@ -32,14 +32,18 @@ const TITLE: f64 = 20.0;
 const GAP: f64 = 16.0;
 /// The height of a group's heading.
 const HEADING: f64 = 34.0;
+/// The height of the chart's title and subtitle, below which the groups begin.
 const TOP: f64 = 84.0;
-/// The height of a line of the footnote, and its number of characters.
+/// The height of a line of the footnote, and the maximum number of its characters.
 const LINE: f64 = 15.0;
 const LINE_CHARS: usize = 140;
-/// Longer bars are cut off here, with their value beside them, so that one slow server leaves room
-/// for the others.
+/// Bars of larger ratios are cut off here, with their value beside them. Otherwise one slow server
+/// would make all other bars too short to compare.
 const MAX_RATIO: f64 = 3.0;
 
+/// Classes: `paper` is the background, `t` text, `m` muted text, `b` a bar and `o` ours, `w` a
+/// whisker, `l` the line at 1, `g` the grid, `c` the cut through a bar, `h` the line below a
+/// heading.
 const STYLE: &str = "\
 .paper{fill:#fff;stroke:#d1d9e0}.t{fill:#1f2328}.m{fill:#59636e}.b{fill:#b6bfc9}.o{fill:#c9304a}\
 .w{stroke:#1f2328;fill:none}.l{stroke:#1f2328;stroke-dasharray:2 2;opacity:.6}.g{stroke:#e4e8ec}\
@@ -133,6 +137,7 @@ fn columns(svg: &mut String, top: f64, panels: &[&Panel<'_>]) -> f64 {
     ends.into_iter().fold(top, f64::max)
 }
 
+/// Draws a panel: its title, the grid, the bars, and the dashed line at 1.
 fn draw(svg: &mut String, x: f64, y: f64, panel: &Panel<'_>) {
     text(svg, (x, y + 11.0), "t\" font-weight=\"600", panel.row.title);
     let (zero, top) = (x + LEFT, y + TITLE);
@@ -167,7 +172,7 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
     );
     let mut end = zero + place(median);
     if median > MAX_RATIO {
-        // Cut off.
+        // A line across the bar shows that it is cut off.
         let at = end - 14.0;
         line(svg, "c", (at, middle + BAR), (at + 6.0, middle - BAR));
     } else if high > low {
@@ -183,7 +188,7 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
     }
     let digits = if median < 9.995 { 2 } else { 1 };
     let class_of_value = format!("{}{weight}", if ours { "t" } else { "m" });
-    // Next to the limit's line, not on it.
+    // A figure that would cover the dashed line at 1 is moved to the right of that line.
     let limit = zero + place(1.0);
     if (limit - FIGURE..limit).contains(&end) {
         end = limit;
@@ -191,12 +196,13 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
     text(svg, (end + 5.0, base), &class_of_value, &format!("{median:.digits$}"));
 }
 
-/// The distance of a ratio from zero.
+/// The distance between the bars' left end and the place of a ratio.
 fn place(value: f64) -> f64 {
     value.clamp(0.0, MAX_RATIO) / MAX_RATIO * LONGEST
 }
 
-/// The lines of the footnote: the machine, and the confidence of the figures.
+/// The lines of the footnote: the machine, the servers' versions, and what the whiskers on the bars
+/// show.
 fn footnote(report: &Report) -> Vec<String> {
     let words = format!(
         "{}, {}. On each bar: {}. One worker on one core, the client on {}.",

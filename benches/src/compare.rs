@@ -29,10 +29,11 @@ use crate::{
 /// The pause before the second attempt. Each further pause is longer by this much, because other
 /// work, such as a build, takes a while.
 const PAUSE: Duration = Duration::from_secs(2);
-/// A run without a response is extended to at most this many times its length: some servers send
-/// all streams of a connection in turn, so that many large files are complete at the same time.
+/// A run without a complete response is extended to at most this many times its length: some
+/// servers interleave all streams of a connection, so that no large file is complete long before
+/// the others.
 const MAX_LENGTHS: usize = 20;
-/// A run is disturbed if others, or the hypervisor, use more than this share of a core.
+/// A run is disturbed if other processes, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;
 /// A server that used at least this share of its core was saturated.
 const SATURATED: f64 = 0.95;
@@ -42,10 +43,12 @@ const SATURATED: f64 = 0.95;
 pub(crate) struct Report {
     pub(crate) rounds: usize,
     pub(crate) length: Duration,
+    /// Number of connections in rows that measure memory.
     pub(crate) idle: usize,
     pub(crate) kinds: Vec<Kind>,
     /// The versions of the other servers.
     pub(crate) versions: Vec<String>,
+    /// Whether the servers and the client share a core.
     pub(crate) same_core: bool,
     pub(crate) rows: Vec<Measured>,
     /// What failed. The other figures are valid.
@@ -78,7 +81,7 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     /// Server CPU time per request, in microseconds.
     pub(crate) micros: f64,
-    /// The shares of one core that the server, the client and all others used.
+    /// The shares of one core that the server, the client and all other processes used.
     pub(crate) server: f64,
     pub(crate) client: f64,
     pub(crate) others: f64,
@@ -147,7 +150,8 @@ fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
             } else {
                 server_row.time(round, report.length).map(|found| measured.runs.extend(found))
             };
-            // A failure repeats in every round: report it once.
+            // A server that has failed would fail in every round. So it is left out of later
+            // rounds, and its failure is reported once.
             if let Err(error) = &result {
                 report.failures.push(format!("{}, {}: {error}", kind.name(), row.title));
             }
@@ -157,7 +161,7 @@ fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
     measured
 }
 
-/// Runs one server in one row.
+/// One server in one row, ready to be measured.
 struct ServerRow<'a> {
     setup: &'a Setup,
     row: &'static Row,
@@ -246,7 +250,9 @@ impl ServerRow<'_> {
         let client = after.1.since(before.1);
         let machine = after.2.since(before.2);
         let known = server.ran + client.ran;
-        // Three measures of disturbance: each misses what another finds.
+        // Three measures of disturbance: CPU time of other processes, time for which the server
+        // waited for a core, and time that the hypervisor used. None finds every disturbance, so
+        // the largest counts.
         let others = machine.busy.saturating_sub(known).max(server.waited).max(machine.stolen);
         Ok(Some(Run {
             kind: self.kind,
@@ -278,7 +284,7 @@ impl ServerRow<'_> {
         Ok(Some((server, exchanges)))
     }
 
-    /// A client with TLS that knows no session yet, if the row uses TLS.
+    /// A TLS client without a session to resume, or `None` if the row doesn't use TLS.
     fn tls(&self) -> Result<Option<tls::Client>> {
         let load = self.row.load;
         self.setup.certificate.client_for(load.tls(), load.is_http2())
@@ -290,7 +296,7 @@ impl ServerRow<'_> {
             None => Box::new(socket),
             Some(client) => {
                 let mut connection = client.connect(socket)?;
-                // Makes the handshake.
+                // Completes the TLS handshake.
                 connection.flush()?;
                 tls::check(&connection.conn, Handshakes::Full, self.row.load.is_http2())?;
                 Box::new(connection)
@@ -330,7 +336,7 @@ impl ServerRow<'_> {
             return Err("the limit has no response to copy".into());
         };
         if load.is_http2() {
-            // `:status: 200`.
+            // HPACK's index of the static field `:status: 200`.
             let response = Response { head: vec![0x88], body: content(file.size) };
             return Ok(vec![(0, response)]);
         }
@@ -369,7 +375,8 @@ impl ServerRow<'_> {
             };
             let right = match (load, load.file()) {
                 (_, Some(file)) => response.body == content(file.size),
-                // The query has the sum 55. The later requests add the 20 in their bodies.
+                // The numbers in the query add up to 55. All requests but the first have a body,
+                // whose numbers add 20.
                 (Shape::Mix, _) => response.body == if at == 0 { b"55" } else { b"75" },
                 (Shape::Message { .. }, _) => response.body.ends_with(FOUND),
                 _ => !response.body.is_empty(),
@@ -382,8 +389,8 @@ impl ServerRow<'_> {
         Ok(exchanges)
     }
 
-    /// Makes each request twice, and checks the second response: the first ones may define fields
-    /// that later ones refer to.
+    /// Makes each request twice, and checks the second response. The first one may add fields to
+    /// HPACK's dynamic table, so that the server's later responses differ from it.
     fn check_http2(&self, address: SocketAddr) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
         let requests = load.http2_requests();
@@ -402,14 +409,14 @@ impl ServerRow<'_> {
             if !right {
                 return Err("the response has unexpected content".into());
             }
-            // The limit needs no lengths of requests.
+            // Over HTTP/2, the bare server needs no lengths of requests.
             exchanges.push((0, response));
         }
         Ok(exchanges)
     }
 }
 
-/// The length of a frame, and the frame that answers it.
+/// The length of the frame that a client sends, and the frame that answers it.
 fn websocket_exchange(size: usize) -> Vec<servers::ExpectedExchange> {
     let websocket::Echo { request, response } = websocket::Echo::of(size);
     let response = Response { head: Vec::new(), body: response };

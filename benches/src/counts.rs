@@ -12,17 +12,18 @@
 //!   shares a thread with its clients ([`scene`]), so that the counts don't depend on timing.
 //! - **calls**: strace counts the system calls of the whole program with one connection
 //!   ([`whole`]).
-//! - **bytes**: memory of the program for each of 10,000 idle connections: over HTTP/1.1, and in
-//!   `tls-idle`, `h2-idle` and `h2-tls-idle` with TLS, HTTP/2, and both; in `ws-idle`, WebSockets.
+//! - **bytes**: memory of the program for each of 10,000 idle connections: in `idle` over HTTP/1.1,
+//!   in `tls-idle` with TLS, in `h2-idle` over HTTP/2, in `h2-tls-idle` with both, and in `ws-idle`
+//!   with WebSockets.
 //!
 //! Two rows need an explanation:
 //!
 //! - `logged` is the row `small` plus the cost of an access log. That cost is measured in the whole
 //!   program, and includes the thread that writes the log.
-//! - In `browser-new`, consecutive requests have different heads, so that a cached head doesn't
-//!   help. In all other rows, the heads are equal.
+//! - In `browser-new`, each client sends a different head, so that a cached head doesn't help. In
+//!   all other rows, the clients send equal heads: always the same one, or in `mix` three in turn.
 //!
-//! The kernel's share, which is most of the time, is not counted.
+//! Instructions in the kernel, which take most of the time, are not counted.
 
 mod baseline;
 mod callgrind;
@@ -52,7 +53,7 @@ use crate::{
 const GROWTH: f64 = 1.05;
 /// Number of connections in the rows of idle connections.
 const IDLE: usize = 10_000;
-/// Number of functions in a profile.
+/// Number of functions that `profile` prints.
 const PROFILE_FUNCTIONS: usize = 40;
 
 /// Counts, and then shows, checks or records the figures.

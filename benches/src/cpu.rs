@@ -57,8 +57,8 @@ pub(crate) fn pin(cpu: usize) -> Result<()> {
 pub(crate) struct Spent {
     /// Time on a core.
     pub(crate) ran: Duration,
-    /// Time ready to run while something else was on the core. Zero if several threads are busy,
-    /// because they wait for each other.
+    /// Time for which threads were ready to run while something else used the core. Zero unless one
+    /// thread used more than 95 % of the CPU time: several busy threads wait for each other.
     pub(crate) waited: Duration,
 }
 
@@ -101,7 +101,7 @@ impl Spent {
 /// The time of one or two cores.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Busy {
-    /// Time not idle, including the hypervisor's share.
+    /// Time in which the cores were not idle, including the time that the hypervisor took.
     pub(crate) busy: Duration,
     /// Time that the hypervisor took.
     pub(crate) stolen: Duration,

@@ -8,7 +8,9 @@ use crate::{
 /// A server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// The bare server of [`limit`](crate::limit), which parses nothing.
     Limit,
+    /// Sockeye: built from this tree, or the program of `--server`.
     Ours,
     /// Another build of Sockeye: `--before`.
     Before,
@@ -28,7 +30,7 @@ pub(crate) enum Kind {
 /// Where a server comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// This tree.
+    /// The workspace of this repository.
     Tree,
     /// A system package of this name.
     System { package: &'static str },
@@ -100,7 +102,7 @@ impl Kind {
         }
     }
 
-    /// Whether it can serve this load.
+    /// Whether this server can serve the load.
     pub(crate) fn supports(self, load: Shape) -> bool {
         let logs = load == Shape::Logged;
         let small = load.file() == Some(SMALL) && !logs;
@@ -108,7 +110,8 @@ impl Kind {
             return match self {
                 Self::Limit => load.tls().is_none(),
                 Self::Ours | Self::Before | Self::Nginx | Self::H2o => true,
-                // It can't serve precompressed files, and its key exchange is another one.
+                // nghttpd can't serve precompressed files, and its TLS uses another key exchange
+                // than the others.
                 Self::Nghttpd => load.file().is_some() && load.tls().is_none(),
                 Self::Hyper => small,
                 _ => false,
@@ -117,7 +120,7 @@ impl Kind {
         if load.is_websocket() {
             return match self {
                 Self::Limit | Self::Ours | Self::Tungstenite | Self::NodeWs => true,
-                // The handler of that row is in this program.
+                // The handler of `ws-broadcast` is in this program, not in `sockeye`.
                 Self::Before => load != Shape::Broadcast,
                 _ => false,
             };
@@ -126,7 +129,7 @@ impl Kind {
             // lighttpd's module for TLS is a package of its own.
             return match self {
                 Self::Ours | Self::Before | Self::Nginx => true,
-                // It sends too few tickets to resume every connection.
+                // h2o sends too few session tickets to resume every connection.
                 Self::H2o => handshakes == Handshakes::Full,
                 Self::Hyper => small,
                 _ => false,
@@ -134,20 +137,21 @@ impl Kind {
         }
         match self {
             Self::Limit | Self::Ours => true,
-            // The handler of that row is in this program.
+            // The handler of `mix` is in this program, not in `sockeye`.
             Self::Before => load != Shape::Mix,
             Self::Nginx | Self::H2o => load.file().is_some() || load == Shape::Pages,
-            // It can't serve precompressed files.
+            // lighttpd can't serve precompressed files.
             Self::Lighttpd => load.file().is_some(),
-            // Their logs are for developers, not a line per request.
+            // They have no access log: their logs are for developers, without a line for each
+            // request.
             Self::StaticWebServer | Self::Axum => {
                 load.file().is_some() && !logs || load == Shape::Pages
             }
             Self::Hyper => small || load == Shape::Mix,
-            // It ignores `Connection: close`.
+            // may ignores `Connection: close`.
             Self::May => small,
             Self::Tokio => load == Shape::Echo,
-            // They speak only HTTP/2, or WebSocket.
+            // nghttpd serves only HTTP/2, and the other two only WebSockets.
             Self::Nghttpd | Self::Tungstenite | Self::NodeWs => false,
         }
     }

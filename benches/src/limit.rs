@@ -1,4 +1,4 @@
-//! The limit: a server that parses nothing, so that its cost is the kernel's.
+//! The bare server, `limit`: it parses nothing, so that nearly all of its CPU time is the kernel's.
 //!
 //! ```text
 //! sockeye-benches limit response FILE [MAX]     FILE is the whole response, from memory
@@ -11,11 +11,11 @@
 //! sockeye-benches limit echo
 //! ```
 //!
-//! It closes a connection after MAX responses.
+//! The server closes a connection after MAX responses.
 //!
-//! It has one thread and one epoll, and makes one receive per wake-up and one send per batch of
-//! requests. It prints its address as `sockeye` does. It trusts its clients: don't use it as a
-//! server.
+//! The server has one thread and one epoll instance, and makes one receive per wake-up and one send
+//! per batch of requests. It prints its address as `sockeye` does. It trusts its clients: use it
+//! for measurements only.
 
 mod broadcast;
 mod cycle;
@@ -30,7 +30,7 @@ use std::{fs, io};
 use self::serve::serve;
 use crate::Result;
 
-/// Runs until the process is killed.
+/// Runs the server that `words` describe, until the process is killed.
 pub(crate) fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {

@@ -1,4 +1,4 @@
-//! Compares Sockeye with other servers and with a bare one, the *limit*, on one machine in one run.
+//! Compares Sockeye with other servers and with a bare server, `limit`, on one machine in one run.
 //!
 //! ```text
 //! cargo run --release -p sockeye-benches              # every row, about an hour
@@ -12,20 +12,23 @@
 //!
 //! [`counts`] and [`cliffs`] describe the last two.
 //!
-//! The limit parses nothing: it looks for the blank line, or counts bytes if it knows the requests'
-//! lengths, and sends constant responses, equal to Sockeye's. The limit's cost is the kernel's.
-//! The main figure is a server's CPU time per request divided by the limit's in the same round,
-//! which depends less on the machine than requests per second do.
+//! The bare server parses nothing: it looks for the blank line, or counts bytes if it knows the
+//! requests' lengths, and sends constant responses, equal to Sockeye's. Nearly all of its CPU time
+//! is the kernel's. The main figure is a server's CPU time per request divided by that of the bare
+//! server in the same round. This ratio depends less on the machine than requests per second do.
 //!
-//! How it measures:
+//! The method:
 //!
 //! - The server has one worker, pinned to one core. The client runs on another ([`cpu`]).
 //! - Servers take turns in each round, so that a slow minute of the machine affects all of them
 //!   ([`compare`]). A run that other processes disturbed is repeated, a limited number of times.
-//! - The client is that of `sockeye load`. It checks every response: the head must equal the first
-//!   response's, except for the date, and the length must be exact. Content is compared once.
-//! - A single pair of runs says little: the limit compared with itself has given 0.87 to 1.17. So
-//!   there are many rounds, and the ratio is their median with a confidence interval ([`stats`]).
+//! - The client of most rows is that of `sockeye load`. It checks every response: the head must
+//!   equal the first response's, except for the date, and the length must be exact. Content is
+//!   compared once. The rows with HTTP/2 have a client that checks statuses and lengths
+//!   ([`http2`]), and `ws-broadcast` has one that compares each message ([`mod@broadcast`]).
+//! - A single pair of runs says little: the bare server compared with itself has given 0.87 to
+//!   1.17. So there are many rounds, and the ratio is their median with a confidence interval
+//!   ([`stats`]).
 //! - Requests per second have a note if the server was not saturated, because then they don't show
 //!   what the server can do.
 //!

@@ -14,9 +14,9 @@ use rustix::{
 
 use crate::{Result, http2, probe, rows::Shape, tls::Client, websocket};
 
-/// Number of connections from one source address, below the default number of ephemeral ports.
+/// Number of connections from one source address: fewer than Linux has ephemeral ports by default.
 const PER_SOURCE: usize = 20_000;
-/// Number of descriptors of this process that are not connections.
+/// Number of file descriptors of this process that are not connections.
 const OTHER_DESCRIPTORS: u64 = 100;
 
 /// A server's memory, in bytes.
@@ -28,16 +28,16 @@ pub(crate) struct Memory {
     pub(crate) per_connection: f64,
 }
 
-/// Raises the soft descriptor limit to the hard one, for this process and the servers that it
-/// starts. Returns the number of connections that this allows.
+/// Raises the soft limit of file descriptors to the hard limit, for this process and the servers
+/// that it starts. Returns the number of connections that this limit allows.
 pub(crate) fn raise_descriptors() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     Ok(limit.maximum.unwrap_or(1 << 20).saturating_sub(OTHER_DESCRIPTORS))
 }
 
-/// Opens `count` connections one after the other, with TLS if there is a client for that, makes one
-/// request on each, and measures the server's memory while all are open.
+/// Opens `count` connections one after the other, over TLS if `tls` is given, makes one request on
+/// each, and measures the server's memory while all are open.
 pub(crate) fn measure(
     pid: u32,
     target: SocketAddr,
@@ -46,7 +46,8 @@ pub(crate) fn measure(
     count: usize,
 ) -> Result<Memory> {
     let start = field(pid, "Rss:")?;
-    // Not counted: the first request also makes the allocations that are made only once.
+    // One more connection is opened first and not counted: its request also causes the allocations
+    // that the server makes only once.
     let mut idle = Vec::with_capacity(count + 1);
     let request = Request::of(load)?;
     // Only the socket is kept, so that this process needs little memory.
@@ -72,7 +73,8 @@ pub(crate) fn measure(
     Ok(Memory { start, per_connection: grown / count as f64 })
 }
 
-/// Opens the connection with this index, and makes one request on it.
+/// Opens a connection, and makes one request on it. `index` is the number of connections before it,
+/// which decides the source address.
 pub(crate) fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<TcpStream> {
     let stream = connected(target, index)?;
     probe::exchange(&stream, request)?;

@@ -46,7 +46,7 @@ impl Page {
         !self.name.ends_with(".woff2") && !self.name.ends_with(".webp")
     }
 
-    /// Words in an order that rarely repeats, or random bytes.
+    /// For a text file, words in an order that rarely repeats; otherwise, pseudo-random bytes.
     fn content(&self) -> Vec<u8> {
         const WORDS: [&str; 16] = [
             "function", "return", "const", "display", "margin", "color", "width", "value", "class",

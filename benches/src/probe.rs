@@ -1,4 +1,4 @@
-//! Makes one request, to learn a server's response.
+//! Makes one request over HTTP/1.1, or one in a message's frame, to learn a server's response.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -30,7 +30,7 @@ pub(crate) fn connect(target: SocketAddr) -> Result<TcpStream> {
 /// Sends a request and reads the response to its last byte.
 pub(crate) fn exchange(mut socket: impl Read + Write, request: &[u8]) -> Result<Response> {
     socket.write_all(request)?;
-    // There is one response, so nothing is read past it.
+    // The server sends nothing after this response, so the reader buffers no bytes of a later one.
     let mut reader = BufReader::new(socket);
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -77,7 +77,7 @@ fn chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
     }
 }
 
-/// Sends a request in a frame, and returns the frame of the response.
+/// Sends a request in a frame of the message protocol, and returns the frame of the response.
 pub(crate) fn frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
     let mut socket = connect(target)?;
     socket.write_all(request)?;

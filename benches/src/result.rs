@@ -1,4 +1,4 @@
-//! How a bench fails.
+//! The type of results.
 
 use std::error::Error;
 

@@ -40,25 +40,27 @@ pub(crate) enum Shape {
     /// A small response to a browser's head. If `alike`, all heads are equal; otherwise, they
     /// come from several browsers in turn.
     Browser { alike: bool },
-    /// 64 bytes are sent and come back.
+    /// The client sends 64 bytes, and receives them again.
     Echo,
-    /// A search in a frame, and its response: `depth` requests in flight per connection, or one
-    /// connection per request, as older clients do.
+    /// A search in a frame of the message protocol, and its response: with `depth` requests in
+    /// flight per connection, or if that is `None`, with one connection per request, as older
+    /// clients do.
     Message { depth: Option<usize> },
-    /// Connections that made one request and then stay. Measures memory, not time.
+    /// Connections that made one request and stay open. Measures memory, not time.
     Idle { file: File, tls: Option<Handshakes>, http2: bool },
-    /// A text of this many bytes is sent on a WebSocket, and comes back.
+    /// The client sends a text of `size` bytes on a WebSocket, and receives it again.
     WebSocket { size: usize },
-    /// A text that one WebSocket sends goes to all, itself included.
+    /// The server sends a text from one WebSocket to all of them, the sender included.
     Broadcast,
-    /// WebSockets that echoed one message and then stay. Measures memory, not time.
+    /// WebSockets that echoed one message and stay open. Measures memory, not time.
     IdleWebSocket,
-    /// GET over HTTP/2, with `streams` requests in flight per connection. Without TLS, clients
-    /// know that the server supports it.
+    /// GET over HTTP/2, with `streams` requests in flight per connection. Without TLS, the client
+    /// begins with HTTP/2 at once, because it knows that the server supports it (RFC 9113, section
+    /// 3.3).
     Http2 { content: Http2Content, streams: usize, tls: Option<Handshakes> },
 }
 
-/// What is requested over HTTP/2.
+/// The files that are requested over HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Http2Content {
     File(File),
@@ -256,14 +258,14 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Row {
-    /// The row as a plan for the load client, with TLS if there is a client for that.
+    /// The row as a plan for the load client, over TLS if `tls` is given.
     pub(crate) fn plan(&self, tls: Option<&Client>) -> Result<Plan> {
         let mut plan = Plan::new(self.load.kind(), self.load.prepared()?);
         plan.connections = NonZeroUsize::new(self.connections).ok_or("no connection")?;
         plan.pipeline = NonZeroUsize::new(self.load.depth()).ok_or("no request in flight")?;
         plan.per_connection = self.load.max_requests().and_then(NonZeroU64::new);
         plan.tls = tls.map(Client::load);
-        // A run ends by its time.
+        // The end of a run depends on its time, not on the number of requests.
         plan.until = Until::Requests(u64::MAX);
         Ok(plan)
     }
@@ -297,7 +299,8 @@ impl Shape {
         }
     }
 
-    /// How its connections begin, if it uses TLS.
+    /// How each connection begins, if the load uses TLS: with a full handshake, or with a resumed
+    /// session.
     pub(crate) fn tls(self) -> Option<Handshakes> {
         match self {
             Self::Get { tls, .. } | Self::Idle { tls, .. } | Self::Http2 { tls, .. } => tls,
@@ -305,17 +308,17 @@ impl Shape {
         }
     }
 
-    /// Whether it requests a page's files.
+    /// Whether the load requests a page's files.
     pub(crate) fn is_page(self) -> bool {
         matches!(self, Self::Pages | Self::Http2 { content: Http2Content::Pages, .. })
     }
 
-    /// Whether it uses HTTP/2.
+    /// Whether the load uses HTTP/2.
     pub(crate) fn is_http2(self) -> bool {
         matches!(self, Self::Http2 { .. } | Self::Idle { http2: true, .. })
     }
 
-    /// The size of the messages, if it uses WebSockets.
+    /// The size of the messages in bytes, if the load uses WebSockets.
     pub(crate) fn websocket_size(self) -> Option<usize> {
         match self {
             Self::WebSocket { size } => Some(size),
@@ -325,17 +328,17 @@ impl Shape {
         }
     }
 
-    /// Whether it uses WebSockets.
+    /// Whether the load uses WebSockets.
     pub(crate) fn is_websocket(self) -> bool {
         self.websocket_size().is_some()
     }
 
-    /// Whether it measures memory, not time.
+    /// Whether the load measures memory, not time.
     pub(crate) fn is_idle(self) -> bool {
         matches!(self, Self::Idle { .. } | Self::IdleWebSocket)
     }
 
-    /// The requests of a load that uses HTTP/2, or one request if the load is another one.
+    /// The requests of a load that uses HTTP/2. For any other load, one request that isn't made.
     pub(crate) fn http2_requests(self) -> Requests {
         let with_tls = self.tls().is_some();
         if self.is_page() {
@@ -356,7 +359,7 @@ impl Shape {
         }
     }
 
-    /// Number of requests after which the server closes a connection.
+    /// Number of requests after which a connection is closed.
     pub(crate) fn max_requests(self) -> Option<u64> {
         match self {
             Self::Get { max_requests, .. } => max_requests,
@@ -414,13 +417,13 @@ impl Shape {
     }
 }
 
-/// A browser's, in an order that servers have to read.
+/// The encodings that browsers accept, with weights, so that servers have to parse the field.
 const ACCEPT_ENCODING: &str = "br;q=1, gzip;q=0.8";
 
 /// The response to the search of [`Shape::Message`].
 pub(crate) const FOUND: &[u8] = "{\"result\": \"Follow the white rabbit. 🐰\"}".as_bytes();
 
-/// A file's content: text, so that the response can stand in another server's configuration.
+/// A file's content: text, so that another server's configuration can contain it.
 pub(crate) fn content(size: usize) -> Vec<u8> {
     b"Hello, world. ".iter().copied().cycle().take(size).collect()
 }

@@ -25,18 +25,20 @@ mod system;
 
 pub(crate) use process::Server;
 
-/// A request's length, and the limit's response to it.
+/// The length of a request, and the response to it, which the bare server sends.
 pub(crate) type ExpectedExchange = (usize, Response);
 
 /// Maximum number of attempts of a disturbed run.
 const TRIES: u32 = 5;
 
-/// What all servers share: programs, the folder that they serve, and a core.
+/// What is prepared for all servers: their programs, the folder that they serve, a certificate, and
+/// two cores.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) cores: Cores,
-    /// The temporary folder, which is removed at the end.
+    /// A temporary folder, which is removed when this value is dropped.
     dir: PathBuf,
+    /// Our program, if it is measured.
     sockeye: Option<PathBuf>,
     /// Another build of Sockeye.
     before: Option<PathBuf>,
@@ -44,6 +46,7 @@ pub(crate) struct Setup {
     nginx: Option<String>,
     /// The available other servers.
     other_servers: Vec<OtherServer>,
+    /// The maximum number of connections in the servers' configurations.
     connections: usize,
     /// The certificate of all servers, in rows with TLS.
     pub(crate) certificate: Certificate,
@@ -52,7 +55,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Builds missing programs, and creates the folder.
+    /// Finds or builds the programs, and creates the folder.
     pub(crate) fn new(args: &Args) -> Result<Self> {
         let wants = |kind| args.servers.contains(&kind);
         if args.install {
@@ -107,7 +110,7 @@ impl Setup {
         Ok(setup)
     }
 
-    /// With our server only.
+    /// A setup with only our server, built from this tree.
     pub(crate) fn only_ours() -> Result<Self> {
         let args = crate::args::parse(&["--servers".to_owned(), "ours".to_owned()])?;
         let mut args = args.ok_or("unexpected --help")?;
@@ -120,7 +123,7 @@ impl Setup {
         self.dir.join(name)
     }
 
-    /// The available servers, the limit first.
+    /// The available servers, the bare one first.
     pub(crate) fn kinds(&self, wanted: &[Kind]) -> Vec<Kind> {
         let here = |kind: &Kind| match kind {
             Kind::Limit => true,
@@ -152,9 +155,9 @@ impl Setup {
         Ok(&other.ok_or_else(|| format!("{} is not available", kind.name()))?.program)
     }
 
-    /// Starts a server on its core, or returns `None` if it can't serve this load.
+    /// Starts a server on the servers' core, or returns `None` if it can't serve this load.
     ///
-    /// The limit sends the responses of `exchanges`.
+    /// The bare server, [`Kind::Limit`], sends the responses of `exchanges`.
     pub(crate) fn start(
         &self,
         kind: Kind,

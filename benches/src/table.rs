@@ -12,9 +12,10 @@ use crate::{
     stats::{Estimate, Spread, estimate, spread},
 };
 
-/// Maximum number of other servers in one table.
+/// Maximum number of other servers in a table of times. With more, there is a second table, of
+/// ratios.
 const OTHERS: usize = 2;
-/// A ratio is marked as rough if an end of its interval differs from the ratio by more than this
+/// A ratio is marked with `≈` if an end of its interval differs from the ratio by more than this
 /// share of the ratio.
 const ROUGH: f64 = 0.10;
 
@@ -50,7 +51,8 @@ fn header(text: &mut String, corner: &str, cells: impl Iterator<Item = String>) 
     let _ = writeln!(text, "|{corner} | {} |\n|{rule}", cells.join(" | "));
 }
 
-/// The costs of the limit and of our server, and the ratios, in one table or two.
+/// The costs of the bare server and of ours, and the ratios: in one table if there are at most
+/// [`OTHERS`] other servers, else in two.
 fn times_and_ratios(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
     let kinds = serving(rows, kinds);
     let (own, others): (Vec<Kind>, Vec<Kind>) =
@@ -69,7 +71,7 @@ fn serving(rows: &[&Measured], kinds: &[Kind]) -> Vec<Kind> {
     kinds.filter(|kind| rows.iter().any(|row| kind.supports(row.row.load))).collect()
 }
 
-/// The costs of the limit and of our server, and the ratios of our server and of the others.
+/// The costs of the bare server and of ours, and the ratios of ours and of the others.
 fn times(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
     let cells = kinds.iter().flat_map(|kind| match kind {
         Kind::Limit => vec!["limit".to_owned()],
@@ -100,7 +102,8 @@ fn times(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
     text.push('\n');
 }
 
-/// The costs in rows with TLS, in which there is no limit: the others are compared with ours.
+/// The costs in rows with TLS, which the bare server can't serve: the others are compared with
+/// ours.
 fn tls_times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
     let kinds = serving(rows, kinds);
     let cells = kinds.iter().map(|kind| match kind {
@@ -129,7 +132,7 @@ fn tls_times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
     text.push('\n');
 }
 
-/// The ratios of all servers.
+/// The ratios of all servers to the bare one.
 fn ratios(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
     let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::Limit).collect();
     header(text, &format!("{title} ÷ limit"), kinds.iter().map(|kind| kind.name().to_owned()));
@@ -173,12 +176,12 @@ fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
     });
 }
 
-/// A server's cost divided by the limit's in the same round.
+/// A server's cost divided by that of the bare server in the same round, over all rounds.
 pub(crate) fn ratio(row: &Measured, kind: Kind) -> Option<Estimate> {
     ratio_to(row, kind, Kind::Limit)
 }
 
-/// A server's cost divided by that of another one in the same round.
+/// A server's cost divided by that of another one in the same round, over all rounds.
 fn ratio_to(row: &Measured, kind: Kind, other: Kind) -> Option<Estimate> {
     let others = row.of(other);
     estimate(row.of(kind).into_iter().filter_map(|run| {
@@ -212,7 +215,7 @@ fn figures(of: Spread, digits: usize) -> String {
     format!("{:.digits$} ({:.digits$}–{:.digits$})", of.median, of.min, of.max)
 }
 
-/// The number of decimal places that the runs support.
+/// The number of decimal places to show: the runs are no more precise than this.
 fn digits(cost: Spread) -> usize {
     match cost.median {
         m if m < 2.0 => 2,
@@ -294,7 +297,7 @@ fn legend(report: &Report) -> String {
     text
 }
 
-/// The cost of an access log, if both rows were measured.
+/// The cost of an access log, if the rows `logged` and `small` were measured.
 fn log(report: &Report) -> Option<String> {
     let find = |name| report.rows.iter().find(|row| row.row.name == name);
     let (with, without) = (find("logged")?, find("small")?);
@@ -303,7 +306,7 @@ fn log(report: &Report) -> Option<String> {
         let mark = if is_rough(with) || is_rough(without) { "≈ " } else { "" };
         Some(format!("{mark}{:.2} with {}", with.median - without.median, kind.name()))
     };
-    // The limit has no log.
+    // The bare server has no log.
     let kinds = report.kinds.iter().filter(|kind| **kind != Kind::Limit);
     let added: Vec<String> = kinds.filter_map(added).collect();
     let list = added.join(", ");
@@ -328,7 +331,7 @@ pub(crate) fn machine() -> Machine {
     };
     let count = info.lines().filter(|line| line.starts_with("processor")).count();
     let model = field("model name").unwrap_or("unknown processor");
-    // Virtual machines often hide the name, but not the numbers.
+    // Virtual machines often hide the name of the model, but not its numbers.
     let numbers = field("cpu family").zip(field("model\t"));
     let numbers = numbers.map_or(String::new(), |(f, m)| format!(" (family {f}, model {m})"));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

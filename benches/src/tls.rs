@@ -1,5 +1,5 @@
-//! TLS 1.3 of the rows that use it. All servers have the same certificate (P-256), and the client
-//! offers one cipher suite and one key exchange, so that all servers compute the same.
+//! TLS 1.3 for the rows that use it. All servers have the same certificate (P-256), and the client
+//! offers one cipher suite and one key exchange, so that all servers make the same computations.
 
 use std::{
     collections::VecDeque,
@@ -34,9 +34,10 @@ const MAX_TICKETS: usize = 1024;
 /// How the connections of a row begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handshakes {
-    /// With a signature of the server.
+    /// With a full handshake, for which the server makes a signature.
     Full,
-    /// With a ticket of an earlier connection, except the first one.
+    /// With a session resumed by a ticket of an earlier connection. Only the first connection makes
+    /// a full handshake.
     Resumed,
 }
 
@@ -58,14 +59,14 @@ impl Certificate {
         Ok(made)
     }
 
-    /// A server with it.
+    /// The TLS configuration of a server with this certificate.
     pub(crate) fn acceptor(&self) -> Result<TlsAcceptor> {
         let pair = [self.certificate.clone(), self.key.clone()];
         Ok(CertificateStore::open(vec![pair], Settings::default())?.acceptor())
     }
 
-    /// A client that trusts it and knows no session yet, for a load that uses TLS; `None` for one
-    /// that doesn't. It offers either HTTP/2 or HTTP/1.1.
+    /// A client that trusts this certificate and has no tickets yet, or `None` if the load doesn't
+    /// use TLS. The client offers HTTP/2 if `http2` is set, else HTTP/1.1.
     pub(crate) fn client_for(
         &self,
         tls: Option<Handshakes>,
@@ -104,16 +105,16 @@ pub(crate) struct Client {
     tickets: Arc<Tickets>,
 }
 
-/// A connection of the client, which waits for the server.
+/// A connection of the client. Reads and writes block.
 pub(crate) type Connection = StreamOwned<ClientConnection, TcpStream>;
 
 impl Client {
-    /// The client's side of a connection.
+    /// The TLS state of a new connection.
     pub(crate) fn connection(&self) -> Result<ClientConnection> {
         Ok(ClientConnection::new(Arc::clone(&self.config), self.name.clone())?)
     }
 
-    /// Uses TLS on a socket. The handshake is made when it is first written to.
+    /// Uses TLS on a socket. The first read or write makes the handshake.
     pub(crate) fn connect(&self, socket: TcpStream) -> Result<Connection> {
         Ok(StreamOwned::new(self.connection()?, socket))
     }
@@ -123,15 +124,15 @@ impl Client {
         self.tickets.missed.load(Ordering::Relaxed)
     }
 
-    /// The same client for the load client.
+    /// This configuration, for the client of `sockeye-load`.
     pub(crate) fn load(&self) -> Tls {
         let connector = TlsConnector::new(Arc::clone(&self.config), self.name.clone());
         Tls { connector, explain: Arc::new(|_| None) }
     }
 }
 
-/// Checks that a connection has begun as `wanted`, with the protocol and the suite that all servers
-/// shall use.
+/// Checks that a connection has begun as `wanted`, with the protocol and the key exchange that all
+/// servers have to use.
 pub(crate) fn check(connection: &ClientConnection, wanted: Handshakes, http2: bool) -> Result<()> {
     // A server may ignore the only protocol that is offered, and speak HTTP/1.1.
     let protocol = connection.alpn_protocol();
@@ -159,7 +160,7 @@ pub(crate) fn check(connection: &ClientConnection, wanted: Handshakes, http2: bo
 #[derive(Debug, Default)]
 struct Tickets {
     kept: Mutex<VecDeque<Tls13ClientSessionValue>>,
-    /// Connections for which there was none.
+    /// Number of connections for which there was no ticket.
     missed: AtomicU64,
 }
 

@@ -15,19 +15,19 @@ use sockeye_load::{PreparedRequest, WebSocketOpening};
 
 use crate::Result;
 
-/// The longest head of a response, which no server here exceeds.
+/// Maximum length of a response's head, which no server here exceeds.
 const HEAD_MAX: usize = 8 << 10;
 
-/// A message of text, and the frame in which it comes back.
+/// A text message, and the frame in which the server sends it back.
 #[derive(Debug)]
 pub(crate) struct Echo {
     pub(crate) request: PreparedRequest,
-    /// The frame of a server: without a mask.
+    /// The server's frame, which has no mask.
     pub(crate) response: Vec<u8>,
 }
 
 impl Echo {
-    /// A message of this many bytes.
+    /// A message of `size` bytes.
     pub(crate) fn of(size: usize) -> Self {
         let text: String = "Hello, world. ".chars().cycle().take(size).collect();
         let opening = WebSocketOpening {
@@ -41,7 +41,7 @@ impl Echo {
         Self { request, response: [&header[..len], text.as_bytes()].concat() }
     }
 
-    /// Opens a WebSocket, and sends the message once.
+    /// Opens a WebSocket, sends the message once, and checks the response.
     pub(crate) fn exchange(&self, stream: &mut (impl Read + Write)) -> Result<()> {
         open(stream)?;
         stream.write_all(self.request.wire(false))?;
@@ -59,7 +59,7 @@ pub(crate) fn open(stream: &mut (impl Read + Write)) -> Result<()> {
     let (handshake, request) = opening();
     stream.write_all(&request)?;
     let mut head = Vec::new();
-    // A byte at a time, so that nothing of a frame is read.
+    // Reads a byte at a time: the bytes after the head belong to a frame, which is read later.
     while !is_open(&handshake, &head)? {
         let mut byte = [0];
         stream.read_exact(&mut byte)?;
@@ -85,7 +85,7 @@ fn is_open(handshake: &ClientHandshake, head: &[u8]) -> Result<bool> {
     }
 }
 
-/// The server of `sockeye echo --websocket`.
+/// The same service as that of `sockeye echo --websocket`.
 pub(crate) fn service() -> impl Service {
     let (http, config) = (Rc::<http_core::ServerConfig>::default(), Rc::<ws::Config>::default());
     move |_: &Peer| {

@@ -1,5 +1,5 @@
-//! A file that changes. Each version repeats one line, so that a response with parts of two
-//! versions can be detected.
+//! A file that changes. Each version consists of one line, its number, which is repeated. So a
+//! response with parts of two versions can be detected.
 
 use std::{
     io::{ErrorKind, Write},
@@ -23,7 +23,7 @@ pub(super) fn version(number: u64, size: usize) -> Vec<u8> {
 enum Classified {
     /// A complete version.
     Whole,
-    /// A part of a version, or nothing. The file has such content while it is overwritten.
+    /// The beginning of a version, or nothing. The file has such content while it is overwritten.
     Part,
     /// Parts of two versions. The file never has such content.
     Torn,
@@ -50,6 +50,7 @@ pub(super) struct Checks {
     whole: u64,
     part: u64,
     torn: u64,
+    /// Number of responses that the server cut, because the file changed meanwhile.
     cut: u64,
 }
 

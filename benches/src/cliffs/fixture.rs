@@ -21,7 +21,7 @@ use crate::{
 
 /// Size of a file in a folder with many files, in bytes.
 const FILE_SIZE: usize = 200;
-/// Size of a sparse file that is larger than any buffer.
+/// Size of a sparse file that is larger than any buffer, in bytes.
 pub(super) const HUGE: u64 = 1 << 30;
 
 /// How servers are traced.
@@ -102,8 +102,9 @@ impl Fixture {
         self.setup.start_with_args(program, words, self.trace.as_ref().map(|trace| &*trace.out))
     }
 
-    /// A client that has learned which responses to expect from `server`. It runs until it is
-    /// stopped, or to the end of the plan.
+    /// A client that has learned which responses to expect from `server`. The client runs until it
+    /// is stopped, or to the end of the plan; while servers are traced, for [`Trace::requests`]
+    /// requests over one connection.
     pub(super) fn client(&self, server: &Server, plan: Plan) -> Result<Worker> {
         let probe = learn(server, &plan)?;
         self.client_with_probe(server, plan, probe)
@@ -141,7 +142,7 @@ impl Fixture {
     }
 }
 
-/// Learns which responses to expect to a plan's requests.
+/// Sends a plan's requests, to learn which responses a client has to expect.
 pub(super) fn learn(server: &Server, plan: &Plan) -> Result<Probe> {
     Ok(sockeye_load::probe(plan, &[Target::Ip(server.address)])?)
 }

@@ -7,15 +7,15 @@
 //! ```
 //!
 //! A cliff is one or more pairs of conditions of our server ([`cases`]): a plain one, and a
-//! strained one, whose strain should not affect other requests. Both run in each round, on servers
-//! of their own, so that a slow minute of the machine affects both ([`mod@run`]). The main figure
-//! is the server's CPU time per request, strained divided by plain, in the same round. Others are
-//! system calls where they are exact ([`trace`]), memory, and the 99th percentile of the latency.
-//! [`waiting`] measures the cost of idle connections, and [`wire`] the system calls and segments of
-//! each kind of response.
+//! strained one, whose strain should not affect other requests. Both run in each round, each on a
+//! server of its own, so that a slow minute of the machine affects both ([`mod@run`]). The main
+//! figure is the server's CPU time per request, strained divided by plain, in the same round. Other
+//! figures are memory, the 99th percentile of the latency, and for some cases the number of system
+//! calls ([`trace`]). [`waiting`] measures the cost of idle connections, and [`wire`] the system
+//! calls and segments of each kind of response.
 //!
-//! Other servers are not measured, nor files that the kernel has to read from a disk: "cold" refers
-//! to our cache.
+//! Other servers are not measured. Nor are files that the kernel has to read from a disk: in the
+//! case `cold`, files are missing from the server's cache only.
 
 mod args;
 mod cases;

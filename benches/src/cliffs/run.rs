@@ -14,9 +14,9 @@ use crate::{Result, cpu, memory};
 
 /// The pause before the second attempt. Before each further attempt, it is longer by this much.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A run is disturbed if others, or the hypervisor, use more than this share of a core.
+/// A run is disturbed if other processes, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;
-/// Number of descriptors that the largest cliff needs.
+/// Number of file descriptors that the largest cliff needs.
 const DESCRIPTORS: u64 = 10_500;
 
 impl Sample {
@@ -43,6 +43,7 @@ pub(super) struct Report {
 pub(super) struct Row {
     pub(super) case: &'static Case,
     pub(super) samples: Vec<(Side, Sample)>,
+    /// The system calls of the plain and of the strained side.
     pub(super) calls: Option<[Calls; 2]>,
 }
 
@@ -94,7 +95,7 @@ fn measure_case(fixture: &mut Fixture, args: &Args, row: &mut Row) -> Result<()>
     Ok(())
 }
 
-/// One run, repeated if it is disturbed.
+/// One run of one side. A disturbed run is repeated, up to `args.tries` attempts in all.
 fn once(fixture: &Fixture, args: &Args, case: &Case, side: Side, round: usize) -> Result<Sample> {
     for attempt in 1.. {
         let sample = measure((case.make)(fixture, side)?, fixture.cores(), args.length, round)?;

@@ -57,6 +57,7 @@ pub(super) struct Case {
     pub(super) cliff: &'static str,
     /// The title in the table.
     pub(super) title: &'static str,
+    /// Starts the server, the load and, on the strained side, the strain.
     pub(super) make: fn(&Fixture, Side) -> Result<Scene>,
     pub(super) figures: Figures,
 }
@@ -66,7 +67,8 @@ pub(super) struct Case {
 pub(super) enum Figures {
     /// CPU time and system calls of a request.
     CostAndCalls,
-    /// CPU time only: the strain makes system calls at its own rate.
+    /// CPU time only. The strain causes system calls at its own rate, so that a number per request
+    /// would mean nothing.
     Cost,
     /// Latency, at a rate that doesn't saturate the server. Not CPU time, because the strain's
     /// share of it is unknown.
@@ -79,7 +81,7 @@ pub(super) struct Sample {
     pub(super) round: usize,
     pub(super) responses: u64,
     pub(super) seconds: f64,
-    /// The server's CPU time.
+    /// The server's CPU time during the run.
     pub(super) ran: Duration,
     /// The share of one core that other processes, or the hypervisor, used.
     pub(super) others: f64,
@@ -87,6 +89,7 @@ pub(super) struct Sample {
     pub(super) resident: u64,
     /// The 99th percentile of the latency.
     pub(super) latency: Duration,
+    /// The counts of the strain's thread.
     pub(super) counts: Counts,
 }
 
@@ -127,7 +130,9 @@ pub(super) fn measure(
     let own = after.0.since(before.0);
     let machine = after.2.since(before.2);
     let known = own.ran + after.1.since(before.1).ran;
-    // Three measures of disturbance by others: each misses something that another finds.
+    // Three measures of disturbance: CPU time of other processes, time for which the server waited
+    // for a core, and time that the hypervisor used. None finds every disturbance, so the largest
+    // counts.
     let others = machine.busy.saturating_sub(known).max(own.waited).max(machine.stolen);
     let resident = memory::field(server.pid(), "Rss:")?;
     let (stats, _) = client.finish(|_, _| true)?;
@@ -163,7 +168,8 @@ pub(super) fn count_calls(
     })
 }
 
-/// Waits until a server is idle: at first, it may still be writing to clients that read slowly.
+/// Waits until a server is idle. Before that, it may still be filling the buffers of clients that
+/// read slowly.
 pub(super) fn settle(server: &Server) -> Result<()> {
     const INTERVAL: Duration = Duration::from_millis(100);
     const IDLE: Duration = Duration::from_millis(1);

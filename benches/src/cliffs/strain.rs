@@ -16,13 +16,13 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{Result, memory};
 
-/// Counts from a thread that runs during a load, by description.
+/// What a thread counted during a load, by description.
 pub(super) type Counts = BTreeMap<&'static str, u64>;
 
 /// A strain on the server. It lasts until [`Strain::end`].
 #[derive(Debug, Default)]
 pub(super) struct Strain {
-    /// Open connections.
+    /// Connections that stay open until this value is dropped.
     _held: Vec<TcpStream>,
     thread: Option<Thread>,
 }
@@ -61,10 +61,10 @@ pub(super) fn idle(address: SocketAddr, count: usize) -> Result<Strain> {
     Ok(Strain { _held: (0..count).map(open).collect::<Result<_>>()?, thread: None })
 }
 
-/// How slow readers read.
+/// How much slow readers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reads {
-    /// Not at all.
+    /// Nothing: the client's receive buffer stays full.
     Nothing,
     /// This number of bytes per second.
     Some(usize),
@@ -73,9 +73,9 @@ pub(super) enum Reads {
 /// Opens connections that request a huge file, and read it as `reads` says, with small receive
 /// buffers.
 ///
-/// Their segments have the size of Ethernet's. With loopback's 64 KiB, the kernel would buffer 3
-/// MiB of each response, and 1,000 of them would exhaust the kernel's memory for TCP on a machine
-/// with 24 GiB.
+/// The segments are as small as on Ethernet. With loopback's segments of 64 KiB, the kernel would
+/// buffer 3 MiB of each response, and 1,000 such responses would exhaust the kernel's memory for
+/// TCP on a machine with 24 GiB.
 pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result<Strain> {
     const BUFFER: usize = 16 << 10;
     const SEGMENT: u32 = 1_448;
@@ -106,7 +106,7 @@ pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result
     Ok(Strain { _held: held, ..strain })
 }
 
-/// Reads from each socket once per second, evenly spread.
+/// Reads from each socket once per second. The reads are spread evenly over the second.
 fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> std::io::Result<()> {
     const PARTS: u32 = 20;
     let mut buffer = vec![0; bytes];
@@ -116,7 +116,8 @@ fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> st
             for socket in part {
                 match socket.read(&mut buffer) {
                     Ok(_) => {}
-                    // The number of the server's open sockets shows how many connections were cut.
+                    // A connection that the server has cut is no error here: the number of the
+                    // server's open sockets shows how many are left.
                     Err(error)
                         if matches!(
                             error.kind(),

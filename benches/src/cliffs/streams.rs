@@ -1,4 +1,4 @@
-//! A service with responses in pieces.
+//! A service whose responses are written in pieces, for the cases `writes`.
 //!
 //! ```text
 //! sockeye-benches cliffs streams
@@ -23,7 +23,7 @@ const PIECE: &[u8] = b"twenty bytes of text";
 /// Number of pieces of a response.
 pub(super) const PIECES: usize = 100;
 
-/// Runs until the process is killed.
+/// Runs the service until the process is killed.
 pub(super) fn run() -> Result<()> {
     let options = Options { workers: NonZeroUsize::MIN, ..Options::default() };
     let serving = http::serve(&["127.0.0.1:0".parse()?], options, answer)?;

@@ -99,7 +99,8 @@ fn calls([plain, strained]: &[Calls; 2]) -> String {
     format!("{:.2} → {:.2}", plain.total(), strained.total())
 }
 
-/// The system calls by name, if there are more than a small response needs.
+/// Lists the system calls by name, if there are more than 5 per request: a small response needs
+/// fewer.
 fn named(text: &mut String, title: &str, calls: &Calls) {
     const FEW: f64 = 5.0;
     if calls.total() > FEW {
@@ -140,7 +141,7 @@ fn waiting_rows(text: &mut String, rows: &[waiting::WaitingRow]) {
     text.push('\n');
 }
 
-/// The calls that have a column. Others are summed.
+/// The system calls that have a column of their own. All others are summed in the column `others`.
 const COLUMNS: [&[&str]; 5] = [
     &["epoll_wait", "epoll_pwait"],
     &["recvfrom"],
@@ -169,7 +170,7 @@ fn wire_rows(text: &mut String, rows: &[wire::WireRow]) {
     text.push('\n');
 }
 
-/// A count, without decimals if it is whole.
+/// Formats a count, without decimals if it is whole.
 fn few(count: f64) -> String {
     let text = format!("{count:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

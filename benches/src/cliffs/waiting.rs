@@ -64,7 +64,7 @@ fn measure_kind(fixture: &Fixture, kind: &WaitingKind) -> Result<WaitingRow> {
     drop((kind.open)(server.address, 1)?);
     let before = memory::field(server.pid(), "Anonymous:")?;
     let strain = (kind.open)(server.address, kind.count)?;
-    // Buffers fill in the first seconds.
+    // Meanwhile the buffers of slow readers fill.
     thread::sleep(Duration::from_secs(1));
     let begin = Spent::of(server.pid())?;
     thread::sleep(MEASURED_FOR);
@@ -80,8 +80,9 @@ fn measure_kind(fixture: &Fixture, kind: &WaitingKind) -> Result<WaitingRow> {
     })
 }
 
-/// How many slow readers are still connected after three times the write timeout. The test opens
-/// `opened` connections that read nothing, then as many that read a little.
+/// How many slow readers are still connected after three times the write timeout. Of `opened`
+/// connections that read nothing, `reading_nothing` are left; of as many that read 16 KiB per
+/// second, `reading_some` are left.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectedReaders {
     pub(super) opened: usize,

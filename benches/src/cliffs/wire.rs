@@ -2,8 +2,8 @@
 //! acknowledgement.
 //!
 //! A head should be sent with the first bytes of its content, and a response in as few segments as
-//! possible, without a delay: a segment that waits for the acknowledgement of the previous one
-//! (Nagle) waits for 40 ms.
+//! possible, without a delay. With Nagle's algorithm, a small segment waits until the client has
+//! acknowledged the previous one, which the client may delay by 40 ms.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -27,7 +27,7 @@ const STALL: Duration = Duration::from_millis(30);
 /// A response is complete when nothing has arrived for this long.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// One of our services.
+/// The server: `sockeye http`, or the service of [`streams`](super::streams).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Service {
     Files,
@@ -40,7 +40,7 @@ struct ResponseKind {
     title: &'static str,
     service: Service,
     steps: &'static [&'static str],
-    /// Whether the server closes the connection after it.
+    /// Whether the server closes the connection after the response.
     last: bool,
 }
 
@@ -128,7 +128,7 @@ pub(super) struct WireRow {
     pub(super) calls: Calls,
     /// Number of received segments with content, or `None` if `ss` doesn't say.
     pub(super) segments: Option<f64>,
-    /// Number of responses, of [`TIMED`], that took too long.
+    /// Number of responses, of [`TIMED`], that took [`STALL`] or longer.
     pub(super) stalled: usize,
 }
 
@@ -152,7 +152,7 @@ fn measure_kind(fixture: &mut Fixture, kind: &ResponseKind) -> Result<WireRow> {
         before = before.or_else(|| client.segments());
     }
     let responses = if kind.last { 1 } else { TIMED - 1 };
-    // With a connection per response, only the last connection's segments are known.
+    // With a connection per response, only the segments of the last connection are known.
     let base = if kind.last { Some(0) } else { before };
     let segments = client.segments().zip(base);
     let segments = segments.map(|(after, before)| (after - before) as f64 / responses as f64);
@@ -161,7 +161,7 @@ fn measure_kind(fixture: &mut Fixture, kind: &ResponseKind) -> Result<WireRow> {
     let calls = fixture.traced(TRACED, |fixture| {
         let server = start(fixture, kind)?;
         let mut client = Client::new(server.address, kind, &lengths);
-        // The first response needs lookups.
+        // The first response needs lookups, so it isn't counted.
         client.exchange()?;
         let begin = trace::now();
         (0..TRACED).try_for_each(|_| client.exchange())?;
@@ -203,7 +203,7 @@ fn response_lengths(address: SocketAddr, kind: &ResponseKind) -> Result<Vec<usiz
     kind.steps.iter().map(&mut length).collect()
 }
 
-/// Requests a kind repeatedly.
+/// Requests one kind of response repeatedly.
 struct Client<'a> {
     address: SocketAddr,
     kind: &'a ResponseKind,

@@ -73,7 +73,7 @@ impl Baseline {
 mod tests {
     use super::*;
 
-    /// Has a copy of the ceilings, so that none is changed by accident.
+    /// This test has a copy of the ceilings, so that nobody changes one by accident.
     #[test]
     fn the_baseline_has_these_ceilings_and_this_number_of_other_figures() {
         let baseline = Baseline::read(include_str!("../../baseline.txt")).unwrap();

@@ -10,9 +10,9 @@ use std::{
 use super::scene;
 use crate::Result;
 
-/// Number of counted turns of the event loop: enough that work done once per second adds little to
-/// each request, and few enough that callgrind makes them within a second, before that work is due
-/// again.
+/// Number of counted exchanges, each of at least one turn of the event loop. With fewer, the work
+/// that is done once per second would add much to each request. With more, callgrind would take
+/// longer than a second, and that work would be done twice.
 fn turns(name: &str) -> usize {
     match name {
         "h2-small" => 25,

@@ -1,5 +1,5 @@
-//! A client of a [`scene`](super::scene), with TLS or without. It never waits, except for bytes that
-//! were sent.
+//! A client of a [`scene`](super::scene), with TLS or without. Only [`Client::receive_exact`]
+//! waits, and only for bytes that the server has already sent.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -18,7 +18,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Connects, and begins the handshake if there is one.
+    /// Connects, and begins the handshake if the client uses TLS.
     pub(super) fn connect(address: SocketAddr, tls: Option<ClientConnection>) -> Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nonblocking(true)?;
@@ -35,7 +35,7 @@ impl Client {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
-    /// Sends bytes, in one record with TLS.
+    /// Sends bytes; with TLS, as one record.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         match &mut self.tls {
             None => self.socket.write_all(bytes)?,
@@ -44,7 +44,8 @@ impl Client {
         self.flush()
     }
 
-    /// Reads what has arrived. Returns the number of bytes on the wire, or `None` if there were none.
+    /// Reads the bytes that have arrived. Returns their number, with TLS before decryption, or
+    /// `None` if there were none.
     pub(super) fn receive(&mut self) -> Result<Option<usize>> {
         let mut bytes = vec![0; 64 << 10];
         match self.socket.read(&mut bytes) {
@@ -55,7 +56,7 @@ impl Client {
         }
     }
 
-    /// Waits for this number of bytes on the wire.
+    /// Waits for this number of bytes; with TLS, of encrypted bytes.
     pub(super) fn receive_exact(&mut self, count: usize) -> Result<()> {
         let mut bytes = vec![0; count];
         self.socket.set_nonblocking(false)?;

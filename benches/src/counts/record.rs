@@ -10,7 +10,7 @@ const HEAD: &str = "\
 # CI fails when a figure grows by more than 5 %. A commit that changes this file says why.
 ";
 
-/// Tolerance for calls and allocations that are not the request's.
+/// Tolerance per request for system calls and allocations that no request causes.
 pub(super) const NOISE: f64 = 0.05;
 
 /// Figures, by name.

@@ -57,18 +57,20 @@ const NEW: &str = "browser-new";
 
 /// Number of clients. With more, each request would have a smaller share of the costs of a turn.
 const PEERS: usize = 16;
-/// Number of requests of a client until the file is in the cache, and memory in the pools.
+/// Number of requests of each client before the counted ones. After them, the file is in the cache,
+/// and the pools have memory.
 const WARM_UP: usize = 50;
 
-/// Printed if a name may have been looked up again during the counted turns, or if an exchange was
-/// not complete in time.
+/// Printed if a file's name may have been looked up again during the counted turns, or if an
+/// exchange was not complete in time.
 pub(super) const TOO_SLOW: &str = "late";
 
-/// Maximum time of an exchange. It is exceeded if responses become shorter, and so their number of
-/// bytes is never reached: over HTTP/2, the length of a date depends on its digits.
+/// Maximum time of an exchange, which waits for a number of bytes that was learned before. If
+/// responses have become shorter since, that number is never reached: over HTTP/2, the encoded
+/// length of a date depends on its digits.
 const MAX_EXCHANGE: Duration = Duration::from_secs(5);
 
-/// Makes the turns, and prints the number of requests in the counted ones.
+/// Makes `turns` counted exchanges, and prints the number of their requests, or [`TOO_SLOW`].
 pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     let load = load(name).ok_or_else(|| format!("the instructions of {name} are not counted"))?;
     let requests = load.http2_requests();
@@ -125,9 +127,10 @@ struct Scene<'a> {
 
 /// The bytes that a client writes at once, with `depth` requests.
 enum Batches<'a> {
-    /// These in turn.
+    /// Batches that each client sends in turn.
     Prepared(Vec<Vec<u8>>),
-    /// Over HTTP/2, with new streams each time. A sender for each client, and the last bytes.
+    /// For HTTP/2, where each batch opens new streams: a sender for each client, and a buffer for
+    /// the batch.
     Http2(Vec<Sender<'a>>, Vec<u8>),
 }
 
@@ -155,7 +158,7 @@ impl Batches<'_> {
 }
 
 impl<'a> Scene<'a> {
-    /// `requests` are those of a load that uses HTTP/2.
+    /// `requests` are used only by a load over HTTP/2.
     fn new(load: Shape, requests: &'a Requests) -> Result<Self> {
         let tls = secure(load)?;
         let acceptor = tls.as_ref().map(|(acceptor, _)| acceptor.clone());
@@ -239,7 +242,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Opens WebSockets. Their frames come after the response, whose content is checked elsewhere.
+    /// Opens WebSockets, and waits for the responses, without checking them.
     fn openings(&mut self) -> Result<()> {
         for peer in 0..self.peers.len() {
             self.peers[peer].send(&websocket::opening().1)?;
@@ -293,8 +296,8 @@ impl<'a> Scene<'a> {
         self.peers.len() * self.depth
     }
 
-    /// All clients write, the shard makes turns until all is answered, and all clients read.
-    /// Returns whether all was answered within [`MAX_EXCHANGE`].
+    /// All clients write, the shard makes turns until it has sent all responses, and all clients
+    /// read. Returns whether the shard sent them within [`MAX_EXCHANGE`].
     fn exchange(
         &mut self,
         mut turn: impl FnMut(&mut Shard<Epoll>, Time) -> std::io::Result<()>,
@@ -323,7 +326,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// A server and a client with TLS, if the load uses TLS.
+/// The TLS configuration of the server and a TLS client, if the load uses TLS.
 fn secure(load: Shape) -> Result<Option<(TlsAcceptor, tls::Client)>> {
     if load.tls().is_none() {
         return Ok(None);
@@ -353,7 +356,7 @@ fn service(load: Shape) -> Box<dyn Service> {
                 store.write(file.name, content(file.size));
             }
             let site = Folder::new(store).site(CacheLimits::default());
-            // As `sockeye http` does at a loopback address.
+            // Checks the Host field, as `sockeye http` does at a loopback address.
             let check = http_core::HostCheck::new(http_core::AllowedHosts::default(), |_| true);
             let shared = Rc::new(http_core::ServerConfig::default().checking_hosts(check));
             Box::new((site.clone(), move |_: &Peer| {

@@ -1,5 +1,5 @@
 //! Costs of the whole program with one connection. They are the difference of a longer and a
-//! shorter run, so that start and end don't count.
+//! shorter run, so that start-up and shutdown don't count.
 
 use std::{fs, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
@@ -67,7 +67,7 @@ fn per_request(found: &[f64]) -> f64 {
     (found[0] - found[1]) / (long - short) as f64
 }
 
-/// Makes `requests` requests and ends the server. Returns the counter's output.
+/// Makes `requests` requests and ends the server. Returns the output of strace or callgrind.
 fn run(
     server: Server,
     certificate: &Certificate,
@@ -110,7 +110,7 @@ fn run_http1(server: &Server, certificate: &Certificate, row: &Row, requests: u6
     let probe = sockeye_load::probe(&plan, &[Target::Ip(server.address)])?;
     let share = Share::all(&plan);
     let mut worker = Worker::new(Arc::new(plan), &probe, share)?;
-    // Without a time limit, until a request fails.
+    // Runs without a time limit, and stops early if a request fails.
     worker.run(None, |_, failures| failures == 0)?;
     if worker.responses() != requests {
         return Err(format!("{} of {requests} responses", worker.responses()).into());

@@ -27,7 +27,7 @@ use crate::{Result, tls};
 
 /// Maximum number of bytes that are received at once.
 const RECEIVED_MAX: usize = 128 << 10;
-/// A connection's window is widened when this much of it is used.
+/// The client sends a WINDOW_UPDATE for a connection after receiving more than this much content.
 const WIDEN_BY: u32 = ENOUGH_WINDOW / 2;
 /// Time without a response after which a run fails.
 const TIMEOUT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
@@ -114,7 +114,7 @@ impl<'a> Client<'a> {
         let count = match recv(&connection.socket, &mut *self.received, RecvFlags::empty()) {
             Ok((0, _)) => return Err("the server has closed a connection".into()),
             Ok((count, _)) => count,
-            // There is room to send.
+            // There is nothing to read: the event reports room to send.
             Err(Errno::AGAIN) => return connection.flush(&self.poll, index),
             Err(error) => return Err(error.into()),
         };
@@ -132,7 +132,7 @@ struct Connection<'a> {
     tls: Option<ClientConnection>,
     sender: Sender<'a>,
     streams: Streams,
-    /// Bytes to send: without TLS, or before it encrypts them.
+    /// Bytes to send, before TLS encrypts them.
     out: Vec<u8>,
     waits_for_room: bool,
 }
@@ -148,7 +148,7 @@ impl<'a> Connection<'a> {
         Self { socket, tls, sender, streams, out, waits_for_room: false }
     }
 
-    /// Writes as many requests as there may still be, at most `count`.
+    /// Writes `count` requests, or `requests_left` if that is less.
     fn request(&mut self, count: u64, lengths: &[u32], requests_left: &mut u64) {
         let count = count.min(*requests_left);
         *requests_left -= count;
@@ -224,10 +224,10 @@ impl<'a> Connection<'a> {
 #[derive(Debug, Default)]
 struct Streams {
     frames: Frames,
-    /// The number of each open stream, and the length of the content that it has yet to receive.
-    /// There are few, and servers answer the oldest first, mostly.
+    /// The number of each open stream, and the length of the content that has not arrived yet. A
+    /// list is fast enough: it has few entries, and servers mostly answer the oldest stream first.
     open: Vec<(u32, u32)>,
-    /// The length of the content that was received since the window was last widened.
+    /// The length of the content that was received since the last WINDOW_UPDATE.
     used: u32,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct FrameHeader {
 impl FrameHeader {
     pub(crate) const LEN: usize = 9;
 
-    /// The header of a frame with the settings, or another frame of the connection.
+    /// The header of a frame on stream 0, such as SETTINGS.
     pub(crate) fn of_connection(kind: u8, flags: u8, len: usize) -> Self {
         Self { len, kind, flags, stream: 0 }
     }
@@ -78,7 +78,8 @@ pub(crate) struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// Whether it is the last frame of its stream, and complete.
+    /// Whether the stream ends with this frame. `false` for a part of a DATA frame that is not its
+    /// last part.
     pub(crate) fn ends_stream(&self) -> bool {
         let has_flag = matches!(self.header.kind, kind::DATA | kind::HEADERS)
             && self.header.flags & END_STREAM != 0;
@@ -89,7 +90,7 @@ impl Frame<'_> {
         self.header.flags & ACK != 0
     }
 
-    /// Writes what the frame has to be answered with, if it is one of SETTINGS or PING.
+    /// Writes the acknowledgement of a SETTINGS or PING frame. Writes nothing for other frames.
     pub(crate) fn acknowledge(&self, out: &mut Vec<u8>) {
         match self.header.kind {
             kind::SETTINGS if !self.is_ack() => {
@@ -107,9 +108,10 @@ impl Frame<'_> {
 /// Splits received bytes into frames.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
-    /// An incomplete frame, of any type except DATA.
+    /// An incomplete frame of any type except DATA, or an incomplete frame header.
     partial: Vec<u8>,
-    /// The current DATA frame. Its length is that of the rest.
+    /// The header of the current DATA frame. Its `len` counts only the bytes that have not arrived
+    /// yet.
     data: FrameHeader,
 }
 
@@ -147,7 +149,8 @@ impl Frames {
         Ok(())
     }
 
-    /// Continues an incomplete frame. Returns the rest of the bytes.
+    /// Adds bytes to the incomplete frame, and delivers it if that completes it. Returns the bytes
+    /// after this frame.
     fn keep<'a>(
         &mut self,
         bytes: &'a [u8],

@@ -3,8 +3,9 @@
 //! [`Requests`] has the bytes of the requests, [`Frames`] splits received bytes into frames,
 //! [`Probe`] makes one request at a time, and [`Client`] is the load client.
 //!
-//! This is no complete client: it knows only what these rows need, and costs little, so that the
-//! server is what limits a run. Its windows are so large that flow control stops no server.
+//! This client is not complete: it supports only what these rows need, and uses little CPU time, so
+//! that the server is what limits a run. The client's windows are so large that flow control stops
+//! no server.
 
 mod client;
 mod frames;

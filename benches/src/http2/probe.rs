@@ -25,7 +25,7 @@ impl<'a, S: Read + Write> Probe<'a, S> {
         Self { stream, sender, frames: Frames::default(), out }
     }
 
-    /// Makes the next request. The head of the response is its header block.
+    /// Makes the next request. `head` of the returned response is its encoded header block.
     pub(crate) fn exchange(&mut self) -> Result<Response> {
         let (stream, _) = self.sender.write(&mut self.out);
         let mut response = Response { head: Vec::new(), body: Vec::new() };
@@ -66,8 +66,8 @@ impl<'a, S: Read + Write> Probe<'a, S> {
     }
 }
 
-/// Checks that a header block starts with `:status: 200`, as each server here writes it. A new size
-/// of the dynamic table may precede it.
+/// Checks that a header block starts with `:status: 200`, in the encoding that all measured servers
+/// use. An update of the dynamic table's size may precede this field.
 pub(super) fn check_status(block: &[u8]) -> Result<()> {
     const STATUS_200: u8 = 0x88;
     let status = block.iter().find(|octet| *octet & 0xe0 != 0x20);

@@ -1,7 +1,7 @@
-//! Requests as frames, with header blocks as browsers and nghttp2 encode them (RFC 7541).
+//! Requests as frames, with header blocks as browsers and nghttp2 encode them (HPACK, RFC 7541).
 //!
 //! The first request of a connection puts the fields that don't change into the dynamic table, and
-//! the later ones refer to them. The path is a literal without indexing, with Huffman's code.
+//! the later ones refer to them. The path is a Huffman-coded literal without indexing.
 
 use super::frames::{ACK, FrameHeader, kind};
 
@@ -9,7 +9,8 @@ use super::frames::{ACK, FrameHeader, kind};
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A SETTINGS frame that acknowledges the server's.
 pub(crate) const ACKNOWLEDGED_SETTINGS: [u8; 9] = [0, 0, 0, kind::SETTINGS, ACK, 0, 0, 0, 0];
-/// The windows of a stream and of the connection, as h2load's: no response is stopped by them.
+/// The windows of a stream and of the connection, the same as in h2load. They are so large that no
+/// response has to wait for a WINDOW_UPDATE.
 pub(super) const ENOUGH_WINDOW: u32 = (1 << 30) - 1;
 /// The window of a connection until its first WINDOW_UPDATE.
 const INITIAL_WINDOW: u32 = 65_535;
@@ -18,7 +19,7 @@ const INITIAL_WINDOW: u32 = 65_535;
 const ENABLE_PUSH: u16 = 2;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// Entries of the static table: fields that are entirely in it, and names.
+/// Indices in the static table: of three whole fields, then of names.
 const METHOD_GET: u8 = 2;
 const SCHEME_HTTP: u8 = 6;
 const SCHEME_HTTPS: u8 = 7;
@@ -29,11 +30,11 @@ const USER_AGENT: u8 = 58;
 /// The index of the newest entry of the dynamic table.
 const NEWEST: u8 = 62;
 
-/// The kinds of a field in a header block, as the first bits of their octets.
+/// The first bits of a field in a header block, which say how the field is encoded.
 const INDEXED: u8 = 0x80;
 const WITH_INDEXING: u8 = 0x40;
 
-/// GET requests, made in turn, in frames.
+/// GET requests that a connection sends in turn, encoded.
 #[derive(Clone, Debug)]
 pub(crate) struct Requests {
     /// The header block of each request as a connection's first one, and as a later one.
@@ -82,7 +83,7 @@ pub(crate) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    /// For a new connection. Writes its preface.
+    /// Creates the sender of a new connection, and writes the connection's preface.
     pub(crate) fn open(requests: &'a Requests, out: &mut Vec<u8>) -> Self {
         out.extend_from_slice(PREFACE);
         let settings = [(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, ENOUGH_WINDOW)];
@@ -113,7 +114,7 @@ pub(super) fn widen(by: u32, out: &mut Vec<u8>) {
     out.extend(by.to_be_bytes());
 }
 
-/// Writes a string with Huffman's code (RFC 7541, section 5.2).
+/// Writes a Huffman-coded string (RFC 7541, section 5.2).
 fn huffman(text: &str, out: &mut Vec<u8>) {
     let start = out.len();
     out.push(0);
@@ -138,7 +139,7 @@ fn huffman(text: &str, out: &mut Vec<u8>) {
 
 /// The code of a character, and its number of bits (RFC 7541, appendix B).
 fn code(byte: u8) -> (u8, u32) {
-    /// The characters with each number of bits, in the order of their codes, and the first code.
+    /// Characters in the order of their codes, the code of the first one, and their number of bits.
     const CODES: [(&[u8], u8, u32); 3] = [
         (b"012aceiost", 0, 5),
         (b" %-./3456789=A_bdfghlmnpru", 0x14, 6),

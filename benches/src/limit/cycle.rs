@@ -1,4 +1,5 @@
-//! A sequence of responses, one for each request of a sequence of known lengths.
+//! Sends a fixed sequence of responses again and again. The server knows the lengths of the
+//! requests, and counts received bytes to tell when the next response is due.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -31,7 +32,7 @@ impl Cycle {
     }
 }
 
-/// One connection. A client sends a request after the previous response.
+/// One connection. A client must not send a request before it has the previous response.
 #[derive(Debug)]
 pub(super) struct CycleConnection<'a> {
     cycle: &'a Cycle,
@@ -39,7 +40,7 @@ pub(super) struct CycleConnection<'a> {
     at: usize,
     /// Number of bytes of the request that have arrived.
     received: usize,
-    /// Number of bytes of the response that were sent, while it is incomplete.
+    /// Number of bytes of the current response that were sent. `None` between responses.
     sent: Option<usize>,
 }
 

@@ -1,5 +1,4 @@
-//! The cheapest echo server, as the limit for comparisons: one `recv` and one `send` per piece of
-//! input.
+//! The bare echo server: it makes one `recv` and one `send` per piece of input.
 
 use std::{io, os::fd::OwnedFd};
 

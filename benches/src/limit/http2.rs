@@ -1,5 +1,5 @@
-//! Prepared responses over HTTP/2, one for each request in turn: it reads frames only to find the
-//! ends of requests. It ignores the client's windows, which must be large.
+//! The bare server for HTTP/2. It sends prepared responses in turn, one for each request. It reads
+//! frames only to find the ends of requests, and ignores the client's windows, which must be large.
 
 use std::{
     collections::VecDeque,
@@ -23,8 +23,8 @@ use crate::http2::{FrameHeader, Frames, PREFACE, kind};
 const QUANTUM: usize = 128 << 10;
 /// The maximum payload of a frame, unless the client allows more (RFC 9113, section 4.2).
 const FRAME_MAX: usize = 16 << 10;
-/// Contents up to this length are copied behind their frame headers. Longer ones are sent from
-/// where they are.
+/// Parts of a content up to this length are copied behind their frame headers. Longer parts are
+/// sent without a copy.
 const COPIED_MAX: usize = 1 << 10;
 
 /// A response.
@@ -34,10 +34,10 @@ pub(super) struct Response {
     pub(super) content: Vec<u8>,
 }
 
-/// A part of the content of a response, which is sent from where it is.
+/// A part of the content of a response, which is sent without a copy.
 #[derive(Debug)]
 struct Part {
-    /// The number of bytes of `plain` before it.
+    /// The number of bytes of [`Http2Connection::plain`] that are sent before this part.
     after: usize,
     response: usize,
     range: Range<usize>,
@@ -52,10 +52,11 @@ pub(super) struct Http2Connection<'a> {
     frames: Frames,
     /// The streams whose responses are not completely prepared for sending, oldest first.
     requested: VecDeque<u32>,
-    /// The response of the first of them, and how much of its content is prepared.
+    /// The index of the response to the first of these streams, and how much of its content is
+    /// prepared.
     response: usize,
     position: usize,
-    /// What is prepared: bytes, and the parts that belong between them.
+    /// The prepared output: bytes, and the parts that are sent between them.
     plain: Vec<u8>,
     parts: Vec<Part>,
     /// The number of prepared bytes that were sent.
@@ -126,7 +127,7 @@ impl<'a> Http2Connection<'a> {
         }
     }
 
-    /// Makes one call to send what is prepared. Returns whether all of it was sent.
+    /// Makes one call to send the prepared output. Returns whether all of it was sent.
     fn send(&mut self, socket: &OwnedFd) -> io::Result<bool> {
         if self.parts.is_empty() {
             self.sent += send_some(socket, &self.plain[self.sent..])?;
@@ -151,8 +152,8 @@ impl<'a> Http2Connection<'a> {
         Ok(self.sent == all)
     }
 
-    /// Sends until nothing is left, the kernel accepts no more, or another connection's turn has
-    /// come.
+    /// Sends the prepared output with one call, after preparing some if there is none. So other
+    /// connections have their turns between two calls.
     fn send_rest(&mut self, socket: &OwnedFd) -> io::Result<Next> {
         if self.parts.is_empty() {
             self.prepare();
@@ -190,7 +191,8 @@ mod tests {
     use super::*;
     use crate::http2::{Requests, Sender};
 
-    /// Reads the responses to three requests on one connection, whose output buffer is small.
+    /// Reads the responses to four requests on one connection. The largest exceeds the kernel's
+    /// buffer.
     #[test]
     fn each_request_has_the_next_response_whatever_its_size() {
         let responses = [(1, 0), (2, 5), (3, 300_000)].map(|(head, content)| Response {

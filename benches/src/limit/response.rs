@@ -1,4 +1,5 @@
-//! A constant response for every blank line, or for every N bytes.
+//! The bare server for HTTP/1.1 and for frames: it sends a constant response for every request.
+//! Requests end at a blank line, or have a fixed length.
 
 use std::{fs::File, io, os::fd::OwnedFd};
 
@@ -14,20 +15,20 @@ use super::{
     serve::{Connection, Next},
 };
 
-/// Number of copies of a small response that can be sent at once.
+/// Maximum number of copies of a small response that are sent with one call.
 const BATCH: usize = 64;
-/// Maximum size of a batch.
+/// Maximum size of these copies together, in bytes.
 const BATCH_BYTES: usize = 256 << 10;
 /// Number of bytes of a file that are sent in one turn. With 64 connections, smaller numbers need
 /// more calls; with larger ones, a response of 1 MiB costs two or three times as much.
 const QUANTUM: usize = 128 << 10;
 const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
 
-/// The response.
+/// The response, which is the same for every request.
 #[derive(Debug)]
 pub(super) struct Response {
     body: Body,
-    /// The length of a response.
+    /// The length of one response with its head, in bytes.
     len: usize,
     /// The connection closes after this number of responses.
     max_responses: Option<usize>,
@@ -35,7 +36,7 @@ pub(super) struct Response {
 
 #[derive(Debug)]
 enum Body {
-    /// Copies of the response.
+    /// Copies of the whole response.
     Copies(Vec<u8>),
     File {
         head: Vec<u8>,
@@ -60,8 +61,8 @@ impl Response {
         ResponseConnection { response: self, end, unsent: 0, responses_left: self.max_responses }
     }
 
-    /// Makes one call to send a part of the last `owed` bytes. Returns the numbers of bytes that
-    /// the kernel accepted, and that it was offered.
+    /// Makes one call to send a part of the `owed` bytes that one connection still has to receive.
+    /// Returns how many bytes the kernel accepted, and how many it was offered.
     fn send(&self, socket: &OwnedFd, owed: usize) -> io::Result<(usize, usize)> {
         // All responses are equal, so `owed` also gives the position in a response.
         let at = (self.len - owed % self.len) % self.len;
@@ -88,12 +89,12 @@ impl Response {
     }
 }
 
-/// How to find the end of a request, with the progress.
+/// How a connection finds the ends of requests, and how much of the current request has arrived.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RequestEnd {
-    /// At a blank line. The payload is the number of its bytes that have arrived.
+    /// At a blank line. `matched` is the number of bytes of CR LF CR LF that have arrived.
     BlankLine { matched: usize },
-    /// By its length, with the number of bytes that have arrived.
+    /// After `len` bytes. `received` is the number of those that have arrived.
     Every { len: usize, received: usize },
 }
 
@@ -120,7 +121,7 @@ impl RequestEnd {
     }
 }
 
-/// One connection: the progress of its request, and the bytes to send.
+/// One connection: the progress of its request, and the number of bytes to send.
 #[derive(Debug)]
 pub(super) struct ResponseConnection<'a> {
     response: &'a Response,
@@ -166,7 +167,7 @@ impl Connection for ResponseConnection<'_> {
 }
 
 /// Counts the blank lines that end in `bytes`. `matched` is the number of bytes of a blank line
-/// that came before, and is updated.
+/// that arrived before `bytes`; the call updates it.
 fn blank_lines(matched: &mut usize, mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while *matched > 0

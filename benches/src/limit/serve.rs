@@ -1,4 +1,4 @@
-//! The event loop of the limit: one thread, one epoll.
+//! The event loop of the bare server: one thread, one epoll instance.
 
 use std::{
     io,
@@ -17,11 +17,11 @@ use crate::Result;
 
 /// One connection.
 pub(super) trait Connection {
-    /// Makes progress as far as possible. `scratch` is a buffer for received bytes.
+    /// Handles one epoll event: receives, sends, or both. `scratch` is a buffer for received bytes.
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next>;
 }
 
-/// What a connection waits for.
+/// What a connection waits for. [`Next::Close`] closes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Input,
@@ -39,10 +39,12 @@ struct Conn<P> {
 type Conns<P> = Vec<Option<Conn<P>>>;
 
 const LISTENER: u64 = u64::MAX;
-/// Size of a receive. As ours: a frame of 64 KiB with its header is one.
+/// Size of the receive buffer, the same as Sockeye's: a WebSocket frame of 64 KiB fits with its
+/// header.
 const RECEIVED: usize = 68 << 10;
 
-/// Serves each connection with a handler of its own, until the process is killed.
+/// Serves each connection with a value of its own, which `make` returns, until the process is
+/// killed.
 pub(super) fn serve<P: Connection>(scheme: &str, make: impl Fn() -> P) -> Result<()> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     listener.set_nonblocking(true)?;

@@ -1,4 +1,5 @@
-//! WebSockets whose frames have one length: the handshake, and then what answers the frames.
+//! The bare server for WebSockets: it makes the handshake, and then passes the connection to
+//! [`Frames`]. All frames of a client must have the same length.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -12,13 +13,13 @@ use super::{
     serve::{Connection, Next},
 };
 
-/// What answers the frames of a WebSocket.
+/// Answers the frames of a WebSocket.
 pub(super) trait Frames: Connection {
-    /// The WebSocket is open.
+    /// Called once, after the response to the handshake was sent.
     fn open(&mut self, socket: &OwnedFd) -> io::Result<()>;
 }
 
-/// A constant frame for every N bytes.
+/// Sends a constant frame for every N bytes.
 impl Frames for ResponseConnection<'_> {
     fn open(&mut self, _: &OwnedFd) -> io::Result<()> {
         Ok(())
@@ -27,7 +28,7 @@ impl Frames for ResponseConnection<'_> {
 
 const KEY: &[u8] = b"Sec-WebSocket-Key: ";
 
-/// One connection. A client sends its first frame when the WebSocket is open.
+/// One connection. A client must not send a frame before it has the response to its handshake.
 #[derive(Debug)]
 pub(super) struct WebSocketConnection<F> {
     /// The request, until the WebSocket is open.
@@ -51,7 +52,7 @@ impl<F: Frames> Connection for WebSocketConnection<F> {
         opening.extend_from_slice(&scratch[..received]);
         if opening.ends_with(b"\r\n\r\n") {
             let Some(response) = response(opening) else { return Ok(Next::Close) };
-            // It fits into the empty buffer of a new connection.
+            // The response fits into the empty buffer of a new connection.
             send_some(socket, response.as_bytes())?;
             self.opening = None;
             self.frames.open(socket)?;

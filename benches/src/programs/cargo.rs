@@ -8,9 +8,10 @@ use std::{
 
 use crate::Result;
 
-/// Cargo, without what `cargo run` says of this program's own package: build scripts ask for these
-/// variables, and would run again, here and in the next build, which builds all that depends on
-/// them.
+/// A command for cargo, without the environment variables in which `cargo run` describes this
+/// program's package. Some build scripts read them. If the variables differed from those of the
+/// last build, cargo would run these scripts again and rebuild all crates that depend on them, and
+/// once more in the next build.
 pub(super) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {
@@ -22,7 +23,7 @@ pub(super) fn cargo() -> Command {
     cargo
 }
 
-/// The target directory. This program is in its `release` or `debug`.
+/// The target directory. This program is in its folder `release` or `debug`.
 pub(super) fn target_dir() -> Result<PathBuf> {
     let program = env::current_exe()?;
     Ok(program.ancestors().nth(2).ok_or("no target folder")?.to_owned())

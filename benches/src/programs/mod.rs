@@ -1,5 +1,5 @@
 //! Finds, builds or installs the programs of servers. Those in `benches/peers` are small servers
-//! of ours on other libraries, to compare with.
+//! that we wrote with other libraries.
 
 mod cargo;
 mod node;
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) enum Program {
     /// `sockeye`.
     Sockeye,
-    /// This program, which contains some services.
+    /// `sockeye-benches`, which contains the services of some rows.
     Bench,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn other_server(kind: Kind, quick: bool) -> Result<OtherServer> {
             if quick && !program.exists() {
                 return Err("it is not built yet, and a quick run builds no other servers".into());
             }
-            // Also after a change of its source.
+            // This also builds a program that exists, because its source may have changed.
             peers::build(kind)?;
             (program, peers::version_of(library).unwrap_or("of unknown version").to_owned())
         }

@@ -1,4 +1,5 @@
-//! The script for Node.js in `benches/peers`, beside the package that it uses.
+//! A WebSocket server: the script for Node.js in `benches/peers`, copied to the folder that has the
+//! package `ws`.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -25,7 +26,7 @@ pub(super) fn script(version: &str) -> Result<PathBuf> {
     Ok(script)
 }
 
-/// Installs the package, which depends on no other.
+/// Installs the package `ws`, which depends on no other package.
 pub(super) fn install(version: &str) -> Result<()> {
     fs::create_dir_all(dir()?)?;
     let mut command = Command::new("npm");

@@ -37,7 +37,7 @@ pub(super) fn version_of(name: &str) -> Option<&'static str> {
     rest.split('"').next()
 }
 
-/// The directory into which cargo installs a server.
+/// The path of a server's program that cargo has installed.
 pub(super) fn installed(kind: Kind) -> Result<PathBuf> {
     Ok(root()?.join("bin").join(kind.name()))
 }

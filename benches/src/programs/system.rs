@@ -10,8 +10,8 @@ use crate::{
 /// The programs that compress a page's files. Their packages have the same names.
 const COMPRESSORS: [&str; 2] = ["brotli", "gzip"];
 
-/// Installs the packages that its arguments name. It keeps their services from starting, now and at
-/// boot.
+/// A shell script that installs the packages that its arguments name. It keeps their services from
+/// starting, now and at boot.
 const INSTALL: &str = "\
 set -e
 exec >&2

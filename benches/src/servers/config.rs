@@ -17,6 +17,7 @@ pub(super) struct Options<'a> {
     pub(super) dir: &'a Path,
     pub(super) address: SocketAddr,
     pub(super) load: Shape,
+    /// The maximum number of connections.
     pub(super) connections: usize,
     /// The output of `nginx -V`.
     pub(super) version_output: &'a str,
@@ -47,7 +48,8 @@ impl Options<'_> {
             true => "gzip_static on;",
             false => "",
         };
-        // Measured: full packets are cheaper up to some hundred KiB, and more expensive above.
+        // `tcp_nopush` makes nginx send full packets. By measurement, these are cheaper up to some
+        // hundred KiB, and more expensive above.
         let push = match load.file() {
             Some(file) if file.size >= 1 << 20 => "tcp_nopush off; sendfile_max_chunk 128k;",
             _ => "tcp_nopush on;",

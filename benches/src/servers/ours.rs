@@ -1,5 +1,5 @@
-//! Starts the servers of this tree: the program, the handlers of the rows `mix` and `ws-broadcast`,
-//! and `limit`, the bare server whose costs the others can't go below.
+//! Starts the servers of this tree: `sockeye`, the handlers of the rows `mix` and `ws-broadcast`,
+//! and the bare server, `limit`, whose costs the others are divided by.
 
 use std::{env, ffi::OsStr, fs, path::Path, process::Command};
 
@@ -13,14 +13,14 @@ use crate::{
 };
 
 impl Setup {
-    /// Our server under strace, which writes counts of system calls to `out`.
+    /// Starts our server under strace, which writes the number of each system call to `out`.
     pub(crate) fn start_traced(&self, load: Shape, out: &Path) -> Result<Server> {
         let mut tracer = Command::new("strace");
         tracer.args(["-f", "-c", "-o"]).arg(out);
         self.start_under(tracer, load)
     }
 
-    /// Our server under callgrind, which writes its counts to `out`.
+    /// Starts our server under callgrind, which writes its counts to `out`.
     pub(crate) fn start_counted(&self, load: Shape, out: &Path) -> Result<Server> {
         let mut tracer = Command::new("valgrind");
         tracer.args(["--tool=callgrind", "--quiet"]);
@@ -34,8 +34,9 @@ impl Setup {
         self.spawn(Kind::Ours, tracer, None)
     }
 
-    /// Sockeye, of this tree or of the build to compare with (`--before`). The rows `mix` and
-    /// `ws-broadcast` have handlers of their own, which are in this program.
+    /// The command for Sockeye, of this tree or of the build to compare with (`--before`). The rows
+    /// `mix` and `ws-broadcast` have handlers of their own, which are in this program, not in
+    /// `sockeye`.
     pub(super) fn sockeye(&self, kind: Kind, load: Shape) -> Result<Command> {
         if let Some(word) = match load {
             Shape::Mix => Some("sums"),
@@ -68,8 +69,7 @@ impl Setup {
         Ok(command)
     }
 
-    /// The server `limit`, which sends the responses of `exchanges`. An exchange is the length of a
-    /// request, and its response.
+    /// The command for the bare server, which sends the responses of `exchanges`.
     pub(super) fn limit(&self, load: Shape, exchanges: &[ExpectedExchange]) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");

@@ -1,5 +1,5 @@
-//! Servers written in Rust with other crates: small ones in `benches/peers`, which are built on
-//! demand, and static-web-server, which cargo installs.
+//! Servers that use other libraries: small ones in `benches/peers`, written in Rust or for Node.js,
+//! and static-web-server, which cargo installs.
 
 use std::process::Command;
 
@@ -32,7 +32,7 @@ impl Setup {
         Ok(command)
     }
 
-    /// Starts static-web-server. On one core it always uses one worker.
+    /// Starts static-web-server. It has one worker, because it may use only one core.
     pub(super) fn static_web_server(&self, load: Shape) -> Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(self.program(Kind::StaticWebServer)?);

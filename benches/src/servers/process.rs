@@ -1,4 +1,4 @@
-//! A running server: a process on its core, which ends when its value is dropped.
+//! A running server: a process on the servers' core, which is killed when its value is dropped.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use crate::{
     cpu::{self, Cores},
 };
 
-/// A server, which runs until this is dropped.
+/// A server, which runs until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -26,8 +26,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `command` on the server's core, with its stderr in `log`. The server's address
-    /// is `known`. If `known` is `None`, the server prints its address on stdout.
+    /// Starts `command` on the servers' core, with its stderr in `log`. The server's address is
+    /// `known`. If `known` is `None`, the server prints its address on stdout.
     pub(super) fn start(
         mut command: Command,
         cores: Cores,
@@ -60,7 +60,8 @@ impl Server {
         self.child.id()
     }
 
-    /// Stops the program and waits for its end. If a tracer runs it, this waits for both.
+    /// Sends SIGTERM to the program, and waits for its end. If strace runs the program, this waits
+    /// for both processes.
     pub(crate) fn end(mut self) -> Result<()> {
         let pid = self.child.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;

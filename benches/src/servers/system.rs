@@ -16,7 +16,7 @@ impl Setup {
         self.spawn(Kind::Nghttpd, command, Some(address))
     }
 
-    /// A server that reads its configuration from a file.
+    /// Starts nginx, lighttpd or h2o, which read their configuration from a file.
     pub(super) fn configured(&self, kind: Kind, load: Shape) -> Result<Server> {
         let address = free_address()?;
         let config = self.dir.join(format!("{}.conf", kind.name()));

@@ -12,10 +12,12 @@ const FIRST: Duration = Duration::from_secs(60);
 /// The longest wait, unless the authority demands a longer one.
 const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// The longest wait after the certificate has expired: clients refuse it.
+/// The longest wait after the certificate has expired. It is shorter than [`LONGEST`], because
+/// clients refuse an expired certificate.
 const LONGEST_EXPIRED: Duration = Duration::from_secs(60 * 60);
 
-/// The shortest waits near the expiry, of a short-lived certificate and of one of 90 days or more.
+/// The bounds of the shortest wait near a certificate's expiry: for a certificate that is valid for
+/// minutes, and for one of 90 days or more.
 const SHORTEST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15 * 60)];
 
 /// Near a certificate's expiry, the shortest wait is its lifetime divided by this: 15 minutes for
@@ -29,14 +31,14 @@ const LONGEST_DEMANDED: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validity {
     pub(crate) lifetime: Duration,
-    /// What is left of it: zero if it has expired.
+    /// The rest of the lifetime: zero if the certificate has expired.
     pub(crate) left: Duration,
 }
 
 impl Validity {
-    /// The longest wait that the authority has not demanded: a tenth of the time that is left, so
-    /// that there are ten attempts or more. Near the expiry, and after it, the longest wait depends
-    /// on the lifetime only.
+    /// The longest wait, unless the authority demands a longer one. It is a tenth of the time that
+    /// is left, so that there are ten attempts or more before the expiry. Near the expiry, and
+    /// after it, the longest wait depends on the lifetime only.
     fn longest_wait(self) -> Duration {
         let [shortest, longest_shortest] = SHORTEST;
         let floor = (self.lifetime / SHORTEST_PART).clamp(shortest, longest_shortest);
@@ -104,7 +106,7 @@ mod tests {
             (9, &plain, Some([6 * DAY, DAY]), 8640),
             (9, &plain, Some([6 * DAY, 60]), 60),
             (9, &plain, Some([6 * DAY, 0]), 3600),
-            // One of 90 days: there is time for a problem to be solved, and then there is none.
+            // One of 90 days, with less and less time left.
             (9, &plain, Some([90 * DAY, 30 * DAY]), 21_600),
             (9, &plain, Some([90 * DAY, 6 * 3600]), 2160),
             (9, &plain, Some([90 * DAY, 60]), 900),

@@ -1,4 +1,4 @@
-//! Challenges, and what listeners answer while an authority validates a name.
+//! Challenges, and the answers that listeners give while an authority validates a name.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use sockeye_tls::sha256;
 
 use crate::failure::{Failure, FailureKind};
 
-/// How a name is proved.
+/// How this side proves to the authority that it controls a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChallengeKind {
     /// The authority asks for a file over plain HTTP at port 80 (RFC 8555, 8.3).
@@ -23,7 +23,7 @@ pub enum ChallengeKind {
 }
 
 impl ChallengeKind {
-    /// Its name in ACME.
+    /// The name of this kind in ACME.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -39,14 +39,14 @@ impl fmt::Display for ChallengeKind {
     }
 }
 
-/// A challenge that waits for the authority.
+/// A challenge that the authority has not validated yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
-    /// How the name is proved.
+    /// How this side proves that it controls the name.
     pub kind: ChallengeKind,
     /// The name that is being validated.
     pub name: String,
-    /// What the authority asks for.
+    /// The authority's random text, which identifies the challenge.
     pub token: String,
     /// The answer that the authority expects: the token, and the hash of the account's key (RFC
     /// 8555, 8.1).
@@ -56,9 +56,9 @@ pub struct Challenge {
 /// The path before the token of http-01.
 const HTTP_PATH: &str = "/.well-known/acme-challenge/";
 
-/// What listeners answer to an authority, shared by the thread that orders certificates and all
-/// listeners. It has an answer only while a challenge waits; at other times, asking it costs one
-/// atomic load.
+/// The answers of listeners to an authority. The thread that orders certificates shares this value
+/// with all listeners. There is an answer only while a challenge waits for validation; at other
+/// times, a look into this value costs one atomic load.
 #[derive(Debug, Default)]
 pub struct Challenges {
     is_waiting: AtomicBool,
@@ -68,12 +68,12 @@ pub struct Challenges {
 #[derive(Debug)]
 struct Waiting {
     challenge: Challenge,
-    /// For tls-alpn-01.
+    /// The certificate to present, for tls-alpn-01 only.
     certificate: Option<Arc<CertifiedKey>>,
 }
 
 impl Challenges {
-    /// Answers this challenge from now on, instead of the one before.
+    /// Makes listeners answer this challenge from now on, instead of the previous one.
     ///
     /// # Errors
     ///
@@ -88,19 +88,20 @@ impl Challenges {
         Ok(())
     }
 
-    /// Answers nothing any more.
+    /// Makes listeners answer no challenge from now on.
     pub fn withdraw(&self) {
         self.is_waiting.store(false, Ordering::Release);
         *self.lock() = None;
     }
 
-    /// Whether a challenge waits.
+    /// Whether a challenge waits for validation.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.is_waiting.load(Ordering::Acquire)
     }
 
-    /// The content to answer to a GET for this path over plain HTTP; `None` if it is none of ours.
+    /// The content of the response to a GET for this path over plain HTTP; `None` if no challenge
+    /// waits for a request of this path.
     #[must_use]
     pub fn http(&self, path: &[u8]) -> Option<String> {
         if !self.is_waiting() {
@@ -114,7 +115,8 @@ impl Challenges {
         is_ours.then(|| challenge.key_authorization.clone())
     }
 
-    /// The certificate that proves this name by tls-alpn-01, for a client hello that asks for it.
+    /// The certificate that proves this name by tls-alpn-01, for a ClientHello that offers
+    /// `acme-tls/1`; `None` if no such challenge waits for this name.
     #[must_use]
     pub fn tls(&self, server_name: &str) -> Option<Arc<CertifiedKey>> {
         if !self.is_waiting() {

@@ -1,4 +1,5 @@
-//! A blocking HTTPS client with limits on everything that an authority can do to it.
+//! A blocking HTTPS client that limits how long an authority can make it wait, and how much memory
+//! an authority can make it use.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,10 +15,10 @@ use crate::failure::{Failure, FailureKind};
 use crate::request::{Method, Request, Response, checked_url};
 
 /// The time limit of an exchange, from resolving the name to the end of the response. Resolving is
-/// not interrupted: `getaddrinfo` has no time limit but the resolver's own (resolv.conf, by default
-/// 10 s for each of up to three servers). On a thread of its own, it could be abandoned, but each
-/// attempt might leave a thread behind; and only the thread that orders certificates waits for this
-/// client.
+/// not interrupted: `getaddrinfo` has only the resolver's own time limit (resolv.conf, by default
+/// 10 s for each of up to three name servers). On a thread of its own, the call could be abandoned,
+/// but each attempt might leave a thread behind. Waiting is harmless, because only the thread that
+/// orders certificates waits for this client.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The time limit of one attempt to connect to one address.
@@ -26,15 +27,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// At most this many addresses of a name are tried.
 const MAX_ADDRESSES: usize = 8;
 
-/// The longest content of a response. A chain of certificates has about 5 KB. (A head may have 64
-/// KiB: [`ResponseReader`].)
+/// The longest content of a response. A chain of certificates has about 5 KB. ([`ResponseReader`]
+/// limits heads to 64 KiB.)
 const MAX_CONTENT: usize = 256 * 1024;
 
-/// What goes into the field `User-Agent` (RFC 8555, 6.1).
+/// The value of the field `User-Agent`, which ACME clients have to send (RFC 8555, 6.1).
 const USER_AGENT: &str = concat!("sockeye-acme/", env!("CARGO_PKG_VERSION"));
 
 /// A blocking HTTPS client. Each request has a connection of its own, which ends within 60 s. A
-/// response has at most 256 KiB of content. Redirects are not followed: ACME has none.
+/// response has at most 256 KiB of content. Redirects are not followed, because ACME has none.
 #[derive(Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -47,7 +48,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client that trusts the roots of this configuration.
+    /// Creates a client that trusts the root certificates of this configuration.
     #[must_use]
     pub fn new(config: Arc<ClientConfig>) -> Self {
         Self { config }
@@ -57,8 +58,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`FailureKind::Unreachable`] or [`FailureKind::Untrusted`], or
-    /// [`FailureKind::Malformed`] if the response isn't HTTP.
+    /// [`FailureKind::Unreachable`] or [`FailureKind::Untrusted`], or [`FailureKind::Malformed`] if
+    /// the URL is malformed, or if the response isn't HTTP or is too long.
     pub fn send(&self, request: &Request) -> Result<Response, Failure> {
         checked_url(&request.url)?;
         let (authority, path) = split(&request.url);
@@ -98,7 +99,8 @@ fn head(request: &Request, authority: &str, path: &str) -> String {
     )
 }
 
-/// The authority and the path of an https URL. A fragment isn't sent.
+/// The authority (host and port) and the path of an https URL. The fragment is left out, because
+/// clients don't send it.
 fn split(url: &str) -> (&str, &str) {
     let rest = &url["https://".len()..];
     let rest = rest.split('#').next().unwrap_or_default();
@@ -132,7 +134,7 @@ fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// The time until the deadline. Fails if there is none.
+/// The time until the deadline. Fails if the deadline has passed.
 fn left_until(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(timed_out()) } else { Ok(left) }
@@ -158,7 +160,7 @@ impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(self.left()?)?;
         let read = self.stream.read(buffer);
-        // What the kernel says after a timeout.
+        // After a timeout of the socket, the kernel returns EAGAIN.
         read.map_err(
             |error| if error.kind() == ErrorKind::WouldBlock { timed_out() } else { error },
         )
@@ -180,13 +182,13 @@ impl Write for Timed {
     }
 }
 
-/// Reads a response up to its end.
+/// Reads one response.
 fn read(stream: &mut impl Read, method: Method, authority: &str) -> Result<Response, Failure> {
     let kind = if method == Method::Head { RequestKind::Head } else { RequestKind::Other };
     let malformed = |what: &dyn fmt::Display| Failure::malformed(format!("{authority}: {what}"));
     let mut reader = ResponseReader::default();
     let mut response = Response::default();
-    // The head, up to 64 KiB, or part of the content.
+    // Input that the reader has not used yet: of the head, up to 64 KiB, or of the content.
     let mut input = Vec::new();
     let mut buffer = [0; 8 * 1024];
     loop {
@@ -228,9 +230,9 @@ fn read(stream: &mut impl Read, method: Method, authority: &str) -> Result<Respo
     }
 }
 
-/// The value of a field of a head. A value that is folded over several lines has a space in place of
-/// each line break (RFC 9112, 5.2), so that it is no URL and no nonce. `None` if the head doesn't
-/// have the field or is not UTF-8.
+/// The value of a field of a head. In a value that is folded over several lines, a space replaces
+/// each line break (RFC 9112, 5.2). Such a value then fails the checks of URLs and nonces. `None`
+/// if the head doesn't have the field or is not UTF-8.
 fn field(head: &[u8], name: &str) -> Option<String> {
     let text = std::str::from_utf8(head).ok()?;
     let mut lines = text.lines().skip(1).peekable();
@@ -268,7 +270,7 @@ mod tests {
     use super::*;
     use crate::request::checked_nonce;
 
-    /// Reads in pieces of this size.
+    /// Returns these bytes in pieces of this size.
     struct Pieces<'a>(&'a [u8], usize);
 
     impl Read for Pieces<'_> {
@@ -310,7 +312,7 @@ mod tests {
         for (head, expected) in [
             ("H\r\nLocation: https://ca/1\r\n\r\n", Some("https://ca/1")),
             ("H\r\nLocation: https://ca/\r\n 1\r\n\t2\r\nA: b\r\n\r\n", Some("https://ca/ 1 2")),
-            // This is common, and harmless.
+            // A break before the value is common, and harmless.
             ("H\r\nLocation:\r\n https://ca/1\r\n\r\n", Some("https://ca/1")),
             ("H\r\nA: b\r\n Location: https://evil/\r\n\r\n", None),
             ("H\n\tLocation: https://evil/\nA: b\n\n", None),

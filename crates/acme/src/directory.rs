@@ -1,4 +1,4 @@
-//! The directory of an authority: where its resources are.
+//! The directory of an authority: the URLs of its resources.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub struct Directory {
     pub(crate) new_order: String,
     /// The URL at which the authority says when to renew a certificate (RFC 9773, 3).
     pub(crate) renewal_info: Option<String>,
-    /// Where its terms of service are.
+    /// The URL of the authority's terms of service.
     pub(crate) terms: Option<String>,
     pub(crate) needs_external_account: bool,
 }

@@ -1,9 +1,9 @@
-//! Why there is no certificate.
+//! Failures: why a certificate was not issued.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Kinds of failures. Each is reported once until another one happens or a certificate arrives.
+/// Kinds of failures. Of several failures of one kind in a row, only the first is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -11,46 +11,48 @@ pub enum FailureKind {
     Unreachable,
     /// The authority's own TLS certificate isn't trusted.
     Untrusted,
-    /// The authority refuses for now: too many requests.
+    /// The authority refuses further requests for now, because there were too many.
     RateLimited,
-    /// The authority has an error of its own.
+    /// The authority has an internal error (status 5xx).
     Server,
     /// The authority could not validate a name.
     Validation,
-    /// The authority gives no certificate for a name.
+    /// The authority issues no certificate for a name.
     NameRefused,
     /// The authority took too long to validate a name or to make the certificate.
     TooSlow,
     /// The account was deactivated, or is not allowed to order.
     Account,
-    /// The authority wants an account that was made elsewhere (external account binding).
+    /// The authority accepts only accounts that are bound to one that was made outside ACME
+    /// (external account binding).
     ExternalAccount,
     /// The authority's terms of service have changed, and it wants a person to agree.
     Terms,
     /// The authority refuses a request for another reason.
     Refused,
-    /// The authority sent what isn't ACME.
+    /// The authority sent something that isn't ACME.
     Malformed,
-    /// The certificate doesn't fit what was ordered.
+    /// A certificate or its signing request can't be made, or the certificate that arrived is not
+    /// the one that was ordered.
     Certificate,
-    /// The state folder can't be read or written.
+    /// The state folder can't be read or written, or the account's key can't be made or used.
     State,
     /// This program has panicked.
     Panic,
 }
 
-/// Why there is no certificate.
+/// Why a certificate was not issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind of failure.
+    /// The kind of failure.
     pub kind: FailureKind,
     /// A sentence without a full stop, for the log.
     pub text: String,
-    /// How long the authority wants the client to wait (`Retry-After`).
+    /// The time for which the authority wants the client to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 
-/// What an authority says is cut after this many characters.
+/// Texts are truncated after this many characters, because they may contain text of an authority.
 const MAX_DETAIL: usize = 500;
 
 impl Failure {
@@ -63,7 +65,7 @@ impl Failure {
     }
 }
 
-/// Text from outside for one line of a log, with a limit.
+/// Makes text from an authority fit one line of a log: without control characters, and truncated.
 fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() { ' ' } else { c };
     let mut line: String = text.chars().take(MAX_DETAIL).map(shown).collect();

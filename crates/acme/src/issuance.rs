@@ -21,12 +21,12 @@ use crate::request::{Method, Request, Response, checked_nonce, checked_url, url}
 pub struct Wanted {
     /// The names of the certificate.
     pub names: Vec<String>,
-    /// The challenges that can be answered, the preferred one first.
+    /// The kinds of challenges that listeners can answer, the preferred one first.
     pub kinds: Vec<ChallengeKind>,
     /// The e-mail addresses of the account.
     pub emails: Vec<String>,
-    /// The certificate that this one replaces, by its identifier (RFC 9773, 4.1), if the authority
-    /// has renewal information.
+    /// The identifier (RFC 9773, 4.1) of the certificate that the new one replaces. It is sent only
+    /// if the authority has renewal information.
     pub replaces: Option<String>,
 }
 
@@ -35,14 +35,14 @@ pub struct Wanted {
 pub enum Step {
     /// Send this request, and give the response to [`Issuance::receive`].
     Send(Request),
-    /// Answer this challenge from now on, instead of the one before.
+    /// Make listeners answer this challenge from now on, instead of the previous one.
     Present(Challenge),
-    /// Store this private key before the next step, which requests the certificate for it. It
-    /// replaces the key of an earlier `Store`, if there was one.
+    /// Store this private key before the next step, which requests the certificate for this key.
+    /// The key replaces that of an earlier `Store`, if there was one.
     Store(KeyPem),
     /// Wait before the next step.
     Wait(Duration),
-    /// The certificate is there.
+    /// The certificate was issued.
     Done(Issued),
 }
 
@@ -61,7 +61,7 @@ impl fmt::Debug for KeyPem {
 pub struct Issued {
     /// The certificate and its chain, in PEM.
     pub chain: String,
-    /// Its private key, in PEM.
+    /// The certificate's private key, in PEM.
     pub key: String,
 }
 
@@ -71,12 +71,11 @@ impl fmt::Debug for Issued {
     }
 }
 
-/// Maximum number of refused nonces in a row. An authority that has restarted refuses one; the test
-/// server pebble refuses some on purpose.
+/// Maximum number of refused nonces in a row. After a restart, an authority refuses one nonce; the
+/// test server pebble refuses some on purpose.
 const MAX_BAD_NONCES: u32 = 10;
 
-/// Maximum time to wait for one validation, or for the certificate: the sum of the waits between
-/// polls.
+/// Maximum sum of the waits between polls for one validation, or for the certificate.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// Maximum number of polls for one validation, or for the certificate.
@@ -85,19 +84,23 @@ const MAX_POLLS: u32 = 60;
 /// The shortest and the longest wait between two polls, whatever the authority says.
 const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
-/// Gets one certificate: see the module. Call [`step`](Issuance::step) until it
-/// returns [`Step::Done`] or a failure. A failure ends it: begin a new one.
+/// Gets one certificate, by a state machine without I/O. Call [`step`](Issuance::step) until it
+/// returns [`Step::Done`] or a failure. After a failure, this value is of no more use: begin a new
+/// issuance.
 #[derive(Debug)]
 pub struct Issuance<'a> {
     directory_url: &'a str,
     key: &'a AccountKey,
     wanted: Wanted,
     directory: Option<Directory>,
+    /// The URL of the account, once the authority has sent it.
     account: Option<String>,
     order: Order,
-    /// The challenge that was chosen last: to present it, and to name it in a failure.
+    /// The challenge that was chosen last, for [`Step::Present`] and for the text of a failure.
     challenge: Option<Challenge>,
+    /// The key of the certificate, made before the order is finalized.
     certificate_key: Option<KeyPair>,
+    /// The nonce for the next signed request, from the last response that had one.
     nonce: Option<String>,
     bad_nonces: u32,
     /// Time waited since the last progress.
@@ -109,12 +112,12 @@ pub struct Issuance<'a> {
     stage: Stage,
 }
 
-/// What is expected next: in most stages, a response with this content.
+/// The resource that the next response is expected to contain. Exceptions: `Present` and `Done`.
 #[derive(Debug)]
 enum Stage {
     /// The directory.
     Directory,
-    /// A nonce, for the request of the stage in here.
+    /// A nonce, for the request of the stage in the payload.
     Nonce(Box<Stage>),
     /// The account.
     Account,
@@ -122,21 +125,21 @@ enum Stage {
     Contact,
     /// The order, after it was made.
     NewOrder,
-    /// An authorization of the order (RFC 8555, 7.1.4): for each name, how it may be validated.
+    /// The authorization at this URL (RFC 8555, 7.1.4), which lists the challenges of one name.
     Authorization(String),
     /// No response: the caller has to present the challenge first.
     Present { authorization: String, challenge: String },
-    /// The challenge, which the authority may validate now.
+    /// The challenge, after a request that allows the authority to validate it now.
     Challenge { authorization: String, challenge: String },
-    /// The result of the validation.
+    /// The authorization at this URL, with the result of the validation.
     Validation(String),
     /// The order, as the response to a poll.
     Order,
     /// The order, as the response to the request that finalizes it (RFC 8555, 7.4).
     Finalize,
-    /// The certificate.
+    /// The certificate at this URL.
     Download(String),
-    /// Nothing: this is the result.
+    /// No response: the certificate was issued.
     Done(Issued),
 }
 
@@ -162,13 +165,14 @@ impl<'a> Issuance<'a> {
         }
     }
 
-    /// The terms of service of the authority, once it has said where they are.
+    /// The URL of the authority's terms of service. `None` until the directory has arrived, or if
+    /// it has no such URL.
     #[must_use]
     pub fn terms(&self) -> Option<&str> {
         self.directory.as_ref()?.terms.as_deref()
     }
 
-    /// What to do next.
+    /// Returns what to do next.
     ///
     /// # Errors
     ///
@@ -217,7 +221,7 @@ impl<'a> Issuance<'a> {
         }
     }
 
-    /// The signed request of this stage.
+    /// The signed request whose response this stage expects.
     fn signed(&self, nonce: &str) -> Result<Step, Failure> {
         let (url, payload) = match &self.stage {
             Stage::Account => (self.directory()?.new_account.clone(), self.account_payload()),
@@ -245,7 +249,8 @@ impl<'a> Issuance<'a> {
         self.directory.as_ref().ok_or_else(|| Failure::malformed("there is no directory"))
     }
 
-    /// If the key has an account already, the authority returns that one (RFC 8555, 7.3.1).
+    /// The payload that requests an account. If the key has an account already, the authority
+    /// returns that account (RFC 8555, 7.3.1).
     fn account_payload(&self) -> String {
         let mut payload = json!({ "termsOfServiceAgreed": true });
         if !self.wanted.emails.is_empty() {
@@ -281,11 +286,11 @@ impl<'a> Issuance<'a> {
         Ok(json!({ "csr": base64url(request.der()) }).to_string())
     }
 
-    /// Takes the response to the request of the last step.
+    /// Handles the response to the request of the last step.
     ///
     /// # Errors
     ///
-    /// Why the authority gives no certificate.
+    /// The reason why the authority issues no certificate.
     pub fn receive(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         if let Some(nonce) = response.nonce.as_deref().and_then(checked_nonce) {
             self.nonce = Some(nonce);
@@ -319,15 +324,15 @@ impl<'a> Issuance<'a> {
                     return Ok(());
                 }
             }
-            // Another order replaces the old certificate already, or the authority doesn't know
-            // that certificate: RFC 9773, 5.
+            // Another order has replaced the old certificate already, or the authority doesn't know
+            // that certificate (RFC 9773, 5). The order is repeated without `replaces`.
             "alreadyReplaced" | "malformed" | "conflict"
                 if matches!(self.stage, Stage::NewOrder) && self.wanted.replaces.is_some() =>
             {
                 self.wanted.replaces = None;
                 return Ok(());
             }
-            // The names were validated, but the order doesn't know it yet.
+            // The names were validated, but the order's status hasn't changed yet.
             "orderNotReady" if matches!(self.stage, Stage::Finalize) => {
                 (self.stage, self.certificate_key) = (Stage::Order, None);
                 return self.poll(response, now);
@@ -335,7 +340,8 @@ impl<'a> Issuance<'a> {
             _ => {}
         }
         let failure = problem::failure(response, now);
-        // If the contact can't be changed now, the order goes on. A wrong address ends it.
+        // If the authority can't change the contact now, the order continues. If it refuses the
+        // address, the order ends.
         if matches!(self.stage, Stage::Contact) && failure.kind != FailureKind::Account {
             self.stage = Stage::NewOrder;
             return Ok(());
@@ -373,7 +379,8 @@ impl<'a> Issuance<'a> {
                     return Err(Failure::new(FailureKind::Account, text));
                 }
                 self.account = Some(location()?);
-                // A known account keeps its contact until a request updates it (RFC 8555, 7.3.2).
+                // An account that existed before keeps its contact until a request updates it (RFC
+                // 8555, 7.3.2).
                 let is_known = response.status == 200;
                 let is_changed = account["contact"] != self.contact();
                 self.stage = match is_known && is_changed && !self.wanted.emails.is_empty() {
@@ -433,7 +440,7 @@ impl<'a> Issuance<'a> {
 
     fn authorization(&mut self, authorization: String, object: &Value) -> Result<(), Failure> {
         match Status::of(object)? {
-            // From an earlier order.
+            // The name was validated for an earlier order.
             Status::Valid => {
                 self.next_authorization();
                 Ok(())
@@ -464,10 +471,10 @@ impl<'a> Issuance<'a> {
         Ok(())
     }
 
-    /// Waits, then asks again.
+    /// Schedules a wait, after which the request of the current stage is sent again.
     fn poll(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         let [shortest, longest] = POLL;
-        // Each wait is longer than the one before by half a second.
+        // Each wait is half a second longer than the previous one.
         let own = shortest + Duration::from_millis(500) * self.polls;
         let wait = response.retry_after(now).unwrap_or(own).clamp(shortest, longest);
         self.polls += 1;

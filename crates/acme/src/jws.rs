@@ -1,4 +1,5 @@
-//! Signed requests: JWS with ES256 (RFC 7515, RFC 8555, 6.2).
+//! Signed requests: JSON Web Signatures (RFC 7515) with ES256, as ACME requires them (RFC 8555,
+//! 6.2).
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey};
 use serde_json::json;
 use sockeye_tls::sha256;
 
-/// The length of a coordinate of P-256, and of each half of a signature.
+/// The length in bytes of a coordinate of P-256, and of each of the two numbers of a signature.
 const COORDINATE: usize = 32;
 
 /// Bytes as base64url without padding (RFC 7515, 2).
@@ -25,11 +26,11 @@ impl fmt::Debug for AccountKey {
 }
 
 impl AccountKey {
-    /// A new key.
+    /// Generates a new key.
     ///
     /// # Errors
     ///
-    /// If there is no randomness.
+    /// If the system has no random numbers.
     pub fn generate() -> Result<Self, rcgen::Error> {
         KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Self)
     }
@@ -38,7 +39,7 @@ impl AccountKey {
     ///
     /// # Errors
     ///
-    /// If it is no ECDSA key with P-256.
+    /// If the text is no ECDSA key with P-256.
     pub fn from_pem(pem: &str) -> Result<Self, rcgen::Error> {
         KeyPair::from_pkcs8_pem_and_sign_algo(pem, &PKCS_ECDSA_P256_SHA256).map(Self)
     }
@@ -51,7 +52,7 @@ impl AccountKey {
 
     /// The public key as a JWK, with its members in the order of RFC 7638.
     fn jwk(&self) -> String {
-        // An uncompressed point: 4, x, y.
+        // The raw key is an uncompressed point: the byte 4, then x and y.
         let point = &self.0.public_key_raw()[1..];
         let (x, y) = point.split_at(COORDINATE);
         format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, base64url(x), base64url(y))
@@ -68,7 +69,7 @@ impl AccountKey {
     ///
     /// # Errors
     ///
-    /// If there is no randomness.
+    /// If the system has no random numbers.
     pub fn sign(
         &self,
         url: &str,
@@ -93,7 +94,7 @@ impl AccountKey {
 }
 
 /// Converts an ECDSA signature from DER (`SEQUENCE { INTEGER, INTEGER }`), which [`KeyPair`] makes,
-/// to the form of JWS (RFC 7518, 3.4): both numbers with their full length.
+/// to the form of JWS (RFC 7518, 3.4): both numbers, each padded to [`COORDINATE`] bytes.
 fn fixed(der: &[u8]) -> Option<[u8; 2 * COORDINATE]> {
     let (numbers, rest) = element(0x30, der)?;
     let (r, numbers) = element(0x02, numbers)?;
@@ -110,8 +111,8 @@ fn fixed(der: &[u8]) -> Option<[u8; 2 * COORDINATE]> {
     Some(signature)
 }
 
-/// The content of the DER element with this tag, and what follows it. Signatures with P-256 are
-/// shorter than 128 bytes, so that lengths have one byte.
+/// The content of the DER element with this tag, and the bytes after the element. Signatures with
+/// P-256 are shorter than 128 bytes, so that lengths have one byte.
 fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     match der {
         [found, len @ ..128, rest @ ..] if *found == tag => rest.split_at_checked((*len).into()),

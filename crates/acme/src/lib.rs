@@ -10,10 +10,11 @@
 //! | [`Client`] | a blocking HTTPS client, for the `Runtime` of a program |
 //!
 //! A program implements [`Runtime`] with a clock and a [`Client`], and calls [`Renewer::turn`] on a
-//! thread of its own. Its listeners ask [`Challenges`] first: plain HTTP by [`Challenges::http`],
-//! TLS if the program sets [`sockeye_tls::Settings::challenges`].
+//! thread of its own. Its listeners look into [`Challenges`] before they answer a client: a
+//! listener for plain HTTP calls [`Challenges::http`], and one for TLS does it if the program sets
+//! [`sockeye_tls::Settings::challenges`].
 //!
-//! Whatever an authority sends is bounded: [`Client`] has the limits.
+//! [`Client`] limits what an authority can send.
 
 #![forbid(unsafe_code)]
 

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadName {
-    /// It begins with `*.`: only the challenge dns-01 proves such names.
+    /// It begins with `*.`: only the challenge dns-01 validates such names, and this crate doesn't
+    /// support it.
     Wildcard,
     /// It is an IP address.
     Address,
@@ -44,7 +45,7 @@ impl std::error::Error for BadName {}
 const PRIVATE: [&str; 8] =
     ["localhost", "local", "internal", "home.arpa", "lan", "onion", "invalid", "alt"];
 
-/// Checks a name, and returns it in lower case without the dot at its end. `is_public` says that the
+/// Checks a name, and returns it in lower case without the dot at its end. `is_public`: whether the
 /// authority is a public one, which refuses private names.
 ///
 /// # Errors
@@ -68,7 +69,8 @@ pub fn parse_name(text: &str, is_public: bool) -> Result<String, BadName> {
     if name.len() > 253 || !name.split('.').all(is_label) {
         return Err(BadName::Malformed);
     }
-    // Anything that ends in a number is meant as an IPv4 address (WHATWG URL, host parser).
+    // In URLs, a host whose last label is a number is parsed as an IPv4 address (WHATWG URL, host
+    // parser).
     let last = name.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(BadName::Malformed);

@@ -37,6 +37,7 @@ impl Status {
 /// The parts of an order that the client needs.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
+    /// The URL of the order, and the URL that finalizes it.
     pub(crate) url: String,
     pub(crate) finalize: String,
     /// URLs of the authorizations that have not been requested yet, the next one last.
@@ -63,14 +64,14 @@ impl Order {
     }
 }
 
-/// Why an order is invalid.
+/// The failure of an invalid order, with the authority's reason.
 pub(crate) fn order_failure(object: &Value) -> Failure {
     let said = said(&object["error"]).unwrap_or_else(|| "it gives no reason".into());
     Failure::new(FailureKind::Refused, format!("the CA refuses the order: {said}"))
 }
 
-/// Chooses a challenge of a pending authorization, the first of `kinds` that it has. Returns it with
-/// its URL.
+/// Chooses a challenge of a pending authorization, of the first of `kinds` that the authority
+/// offers. Returns the challenge and its URL.
 pub(crate) fn choose_challenge(
     authorization: &Value,
     kinds: &[ChallengeKind],
@@ -103,7 +104,7 @@ pub(crate) fn choose_challenge(
     Ok((Challenge { kind, name, token, key_authorization }, url(challenge, "url")?))
 }
 
-/// The name of an authorization, which has to be one that was ordered.
+/// The name that an authorization is for. Fails if this name was not ordered.
 fn authorized_name(authorization: &Value, names: &[String]) -> Result<String, Failure> {
     let name = authorization["identifier"]["value"].as_str().unwrap_or_default();
     match names.iter().find(|ordered| ordered.eq_ignore_ascii_case(name)) {
@@ -112,7 +113,8 @@ fn authorized_name(authorization: &Value, names: &[String]) -> Result<String, Fa
     }
 }
 
-/// Why an authorization is invalid: the name, the challenge and what the authority says.
+/// The failure of an invalid authorization, with the name, the challenge and the authority's
+/// reason.
 pub(crate) fn validation_failure(authorization: &Value, challenge: Option<&Challenge>) -> Failure {
     let name = authorization["identifier"]["value"].as_str().unwrap_or("a name");
     let mut challenges = authorization["challenges"].as_array().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! What an authority says when it refuses a request (RFC 8555, 6.7).
+//! Problem documents, by which an authority says why it refuses a request (RFC 8555, 6.7).
 
 use std::time::SystemTime;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::failure::{Failure, FailureKind};
 use crate::request::Response;
 
-/// The failure of a response with an error status (RFC 8555, 6.7).
+/// Converts a response with an error status to a failure.
 pub(crate) fn failure(response: &Response, now: SystemTime) -> Failure {
     let problem = response.json().unwrap_or_default();
     let kind = kind(response.status, &problem);
@@ -58,8 +58,8 @@ fn kind(status: u16, problem: &Value) -> FailureKind {
     }
 }
 
-/// What a problem document says: its detail, the details of its subproblems (RFC 8555, 6.7.1), and
-/// its type.
+/// The text of a problem document: its detail, the details of at most 5 subproblems (RFC 8555,
+/// 6.7.1), and its type.
 pub(crate) fn said(problem: &Value) -> Option<String> {
     let mut text = problem["detail"].as_str()?.to_owned();
     for part in problem["subproblems"].as_array().into_iter().flatten().take(5) {

@@ -1,4 +1,5 @@
-//! When a certificate is renewed: at two thirds of its lifetime, or when the authority says.
+//! When a certificate is renewed: after two thirds of its lifetime, or when the authority wants it
+//! renewed.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,19 +15,20 @@ use crate::jws::base64url;
 use crate::problem;
 use crate::request::{Method, Request, Response};
 
-/// The shortest and the longest time between two questions to the authority, whatever it says
-/// (RFC 9773, 4.3).
+/// The shortest and the longest time between two requests for renewal information, whatever
+/// `Retry-After` says (RFC 9773, 4.3).
 const CHECKS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(24 * 60 * 60)];
 
-/// How often the authority is asked if it doesn't say, or can't be reached.
+/// The time until the next request for renewal information if the authority sends no `Retry-After`,
+/// or can't be reached.
 pub(crate) const DEFAULT_CHECK: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// When the authority wants a certificate renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Between these times.
+    /// The start and the end of the window, in which the certificate should be renewed.
     pub times: [SystemTime; 2],
-    /// When to ask again: after this long.
+    /// The time until the next request for renewal information.
     pub check_after: Duration,
 }
 
@@ -48,7 +50,7 @@ pub struct RenewalInfo<'a> {
     stage: Stage,
 }
 
-/// What is expected next.
+/// The resource that the next response is expected to contain. Exception: `Done`.
 #[derive(Debug)]
 enum Stage {
     Directory,
@@ -58,13 +60,13 @@ enum Stage {
 }
 
 impl<'a> RenewalInfo<'a> {
-    /// Begins to ask for the certificate with this identifier.
+    /// Begins to request the renewal information of the certificate with this identifier.
     #[must_use]
     pub fn new(directory_url: &'a str, id: &'a str) -> Self {
         Self { directory_url, id, stage: Stage::Directory }
     }
 
-    /// What to do next.
+    /// Returns what to do next.
     #[must_use]
     pub fn step(&self) -> RenewalStep {
         let url = match &self.stage {
@@ -76,11 +78,11 @@ impl<'a> RenewalInfo<'a> {
         RenewalStep::Send(Request { method, url: url.to_owned(), content })
     }
 
-    /// Takes the response to the request of the last step.
+    /// Handles the response to the request of the last step.
     ///
     /// # Errors
     ///
-    /// If the authority gives no answer, or one that makes no sense.
+    /// If the authority refuses the request, or the response is malformed.
     pub fn receive(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         if response.status != 200 {
             return Err(problem::failure(response, now));
@@ -115,7 +117,8 @@ fn time(value: &Value) -> Option<SystemTime> {
 }
 
 /// When to renew a certificate with this lifetime: at a random time of the window, if there is one,
-/// else after two thirds of the lifetime. Never in the lifetime's last tenth. `random` is in 0..1.
+/// else after two thirds of the lifetime. In no case later than when the lifetime's last tenth
+/// begins. `random` is in 0..1.
 pub(crate) fn due(lifetime: [SystemTime; 2], window: Option<&Window>, random: f64) -> SystemTime {
     let [not_before, not_after] = lifetime;
     let length = not_after.duration_since(not_before).unwrap_or_default();
@@ -129,8 +132,8 @@ pub(crate) fn due(lifetime: [SystemTime; 2], window: Option<&Window>, random: f6
     due.min(not_after - length / 10)
 }
 
-/// What is needed of a certificate: its identifier for renewal information (RFC 9773, 4.1), if it
-/// has one, and its lifetime.
+/// Reads a certificate's identifier for renewal information (RFC 9773, 4.1), if it has one, and the
+/// times from and until which the certificate is valid.
 pub(crate) fn read(certificate: &X509Certificate<'_>) -> (Option<String>, [SystemTime; 2]) {
     let time = |seconds: i64| UNIX_EPOCH + Duration::from_secs(seconds.try_into().unwrap_or(0));
     let key =
@@ -167,9 +170,9 @@ mod tests {
             (window(1010, 1020), 0.0, 1010),
             (window(1010, 1020), 0.5, 1015),
             (window(1010, 1020), 1.0, 1020),
-            // In the past: at once.
+            // A window in the past: due at once.
             (window(10, 20), 0.5, 15),
-            // Too late.
+            // A window too late: due before the last tenth of the lifetime.
             (window(1085, 5000), 0.5, 1081),
         ] {
             assert_eq!(due([at(1000), at(1090)], window.as_ref(), random), at(expected));

@@ -17,31 +17,33 @@ use crate::renewal::{self, DEFAULT_CHECK, RenewalInfo, RenewalStep, Window};
 use crate::request::{Request, Response};
 use crate::state::{Lock, StateFolder, Stored};
 
-/// What a [`Renewer`] needs from the program: a clock, a client and a log.
+/// What a [`Renewer`] needs from the program: a clock, an HTTPS client and a log.
 pub trait Runtime {
-    /// The time.
+    /// The current time.
     fn now(&mut self) -> SystemTime;
 
-    /// Waits this long, or less.
+    /// Waits this long, or less, for example because the program stops.
     fn wait(&mut self, time: Duration);
 
     /// Sends a request to the authority: [`Client::send`](crate::Client::send).
     ///
     /// # Errors
     ///
-    /// Why there is no response.
+    /// The reason why there is no response.
     fn send(&mut self, request: &Request) -> Result<Response, Failure>;
 
-    /// Something to log. After [`Report::Issued`] and [`Report::Found`], files have changed.
+    /// Called with each event that is worth a line in a log. [`Report::Issued`] and
+    /// [`Report::Found`] also mean that the files of the certificate have changed.
     fn report(&mut self, report: &Report);
 
-    /// A random number in 0..1, so that many servers don't ask at the same time. Not secret.
+    /// A random number in 0..1, so that many servers don't send requests at the same time. It need
+    /// not be unpredictable.
     fn random(&mut self) -> f64 {
         f64::from(RandomState::new().hash_one(0) as u32) / f64::from(u32::MAX)
     }
 }
 
-/// What a renewer does, for the log.
+/// An event of a renewer, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Report {
@@ -50,12 +52,12 @@ pub enum Report {
         /// The names of the certificate.
         names: Vec<String>,
     },
-    /// The authority has terms of service, to which an order agrees. Once per renewer.
+    /// The authority has terms of service, to which an order agrees. Reported once per renewer.
     Terms {
-        /// Where they are.
+        /// The URL of the terms.
         url: String,
     },
-    /// There is a new certificate.
+    /// A certificate was issued.
     Issued {
         /// Its names.
         names: Vec<String>,
@@ -71,20 +73,20 @@ pub enum Report {
         /// When it expires.
         not_after: SystemTime,
     },
-    /// Another server that uses the same folder is ordering. The certificate that it gets will be
-    /// used. Once per certificate.
+    /// Another server that uses the same folder is ordering. This renewer waits, and will use the
+    /// certificate that the other server gets. Reported once per certificate.
     Waiting {
         /// The names of the certificate.
         names: Vec<String>,
     },
-    /// There is no new certificate. Of several failures of one kind in a row, only the first is
-    /// reported.
+    /// An attempt to get a certificate has failed. Of several failures of one kind in a row, only
+    /// the first is reported.
     Failed {
         /// The names of the certificate.
         names: Vec<String>,
-        /// Why.
+        /// Why the attempt failed.
         failure: Failure,
-        /// The next attempt is after this long.
+        /// The time until the next attempt.
         retry_after: Duration,
         /// When the existing certificate expires; `None` if there is none.
         not_after: Option<SystemTime>,
@@ -100,14 +102,16 @@ pub struct Settings {
     pub certificates: Vec<Vec<String>>,
     /// The e-mail addresses of the account.
     pub emails: Vec<String>,
-    /// The challenges that listeners can answer, the preferred one first. After a failure of any
-    /// kind, the next attempt prefers another one; a renewal, the one that worked.
+    /// The challenges that listeners can answer, the preferred one first. After any failure, the
+    /// next attempt prefers the next challenge of this list. A renewal prefers the challenge that
+    /// worked.
     pub kinds: Vec<ChallengeKind>,
-    /// Where everything is kept.
+    /// The state folder: see [`StateFolder`].
     pub state: PathBuf,
 }
 
-/// Gets certificates and renews them. A thread calls [`turn`](Renewer::turn) again and again.
+/// Gets certificates and renews them. A thread calls [`turn`](Renewer::turn) in a loop, and waits
+/// before the next call for the time that `turn` returns.
 pub struct Renewer<R> {
     directory: String,
     emails: Vec<String>,
@@ -123,23 +127,26 @@ pub struct Renewer<R> {
 /// One certificate.
 struct Entry {
     names: Vec<String>,
+    /// The certificate in the state folder, if there is one.
     stored: Option<Stored>,
+    /// When the authority wants the certificate renewed, if it has said so.
     window: Option<Window>,
-    /// When to look again whether it has to be ordered.
+    /// When to look again whether the certificate has to be ordered.
     due: SystemTime,
     /// When to ask for renewal information.
     check: SystemTime,
-    /// A new certificate isn't due before this time. Otherwise, a clock that is ahead, or an
-    /// authority whose windows are always in the past, would lead to one order after the other.
+    /// A certificate that was just issued isn't due before this time. Without this, a clock that is
+    /// ahead, or an authority whose windows are always in the past, would lead to one order after
+    /// the other.
     not_before: SystemTime,
-    /// Failures in a row.
+    /// Number of failures in a row.
     failures: u32,
     /// The index in [`Settings::kinds`] of the kind that an order prefers. After each failure in a
     /// row, the next order prefers the kind after it.
     first_kind: usize,
     /// The last failure that was reported since the last certificate.
     reported: Option<FailureKind>,
-    /// [`Report::Waiting`] was reported since the last certificate.
+    /// Whether [`Report::Waiting`] was reported since the last certificate.
     has_reported_waiting: bool,
 }
 
@@ -149,13 +156,15 @@ impl<R: fmt::Debug> fmt::Debug for Renewer<R> {
     }
 }
 
-/// The longest time between two turns: the clock may be set, and the machine may sleep.
+/// The longest time between two turns. Somebody may set the clock, or the machine may sleep; the
+/// next turn notices that.
 const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
 
-/// The shortest time from a certificate to the order of the next one, however short its lifetime.
+/// The shortest time from the issuance of a certificate to the order of the next one, however short
+/// the lifetime is.
 const SHORTEST_USE: Duration = Duration::from_secs(10);
 
-/// How long to wait while another server orders.
+/// How long to wait, while another server orders, before looking again.
 const WAIT_FOR_OTHER: Duration = Duration::from_secs(2);
 
 impl<R: Runtime> Renewer<R> {
@@ -163,7 +172,7 @@ impl<R: Runtime> Renewer<R> {
     ///
     /// # Errors
     ///
-    /// If it can't be created or read.
+    /// If the folder can't be created or read.
     pub fn new(
         settings: Settings,
         challenges: Arc<Challenges>,
@@ -213,7 +222,7 @@ impl<R: Runtime> Renewer<R> {
         self.certificates.iter().map(|entry| self.state.pair(&entry.names)).collect()
     }
 
-    /// The folder of this authority.
+    /// The folder of this authority in the state folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.state.path()
@@ -230,8 +239,8 @@ impl<R: Runtime> Renewer<R> {
         &mut self.runtime
     }
 
-    /// Makes each order that has failed due at once. If it fails again, the failure is reported
-    /// again, since somebody waits for the result.
+    /// Makes each certificate whose order has failed due at once. If the order fails again, the
+    /// failure is reported again, because somebody waits for the result.
     pub fn retry_now(&mut self) {
         let now = self.runtime.now();
         for entry in self.certificates.iter_mut().filter(|entry| entry.failures > 0) {
@@ -239,7 +248,8 @@ impl<R: Runtime> Renewer<R> {
         }
     }
 
-    /// Does what is due. Returns how long to wait until the next turn.
+    /// Requests the renewal information and orders the certificates that are due. Returns how long
+    /// to wait until the next turn.
     pub fn turn(&mut self) -> Duration {
         for at in 0..self.certificates.len() {
             if self.runtime.now() >= self.certificates[at].check {
@@ -255,8 +265,9 @@ impl<R: Runtime> Renewer<R> {
         next.unwrap_or(LONGEST_TURN).min(LONGEST_TURN)
     }
 
-    /// Asks the authority when it wants the certificate renewed. Without an answer, the last answer
-    /// holds. If there was none, the certificate is due after two thirds of its lifetime.
+    /// Asks the authority when it wants the certificate renewed. Without an answer, the previous
+    /// answer remains valid. If there was no answer yet, the certificate is due after two thirds of
+    /// its lifetime.
     fn check_renewal_info(&mut self, at: usize) {
         let stored = self.certificates[at].stored.clone();
         let now = self.runtime.now();
@@ -270,7 +281,7 @@ impl<R: Runtime> Renewer<R> {
         entry.check = now + DEFAULT_CHECK;
         if let Ok(Some(window)) = answer {
             entry.check = now + window.check_after;
-            // A new time is drawn only for a new window.
+            // A random time is drawn only for a new window.
             if entry.window.is_none_or(|known| known.times != window.times) {
                 if entry.failures == 0 {
                     let due = renewal::due(lifetime, Some(&window), random);
@@ -331,7 +342,7 @@ impl<R: Runtime> Renewer<R> {
         Ok(())
     }
 
-    /// Reads the certificate again, and returns whether it isn't due.
+    /// Reads the certificate from its files again, and returns whether there is one that isn't due.
     fn is_fresh(&mut self, at: usize) -> Result<bool, Failure> {
         let now = self.runtime.now();
         let entry = &self.certificates[at];
@@ -342,7 +353,8 @@ impl<R: Runtime> Renewer<R> {
             self.runtime.report(&Report::Found { names, not_after });
             return Ok(due > now);
         }
-        // The time of a window was drawn when the window came.
+        // If there is a window, `due` is already a random time in it, drawn when the window
+        // arrived.
         let due = match entry.window {
             Some(_) => entry.due,
             None => renewal::due(stored.lifetime, None, 0.0).max(entry.not_before),
@@ -353,7 +365,7 @@ impl<R: Runtime> Renewer<R> {
         Ok(due > now)
     }
 
-    /// Uses a new certificate from now on. Returns when it is due.
+    /// Records a new certificate. Returns when it is due for renewal.
     fn keep(&mut self, at: usize, stored: Stored) -> SystemTime {
         let now = self.runtime.now();
         let entry = &mut self.certificates[at];
@@ -408,7 +420,7 @@ impl<R: Runtime> Renewer<R> {
                 Step::Wait(time) => self.runtime.wait(time),
                 Step::Store(key) => version = Some(self.state.begin(lock, &names, &key)?),
                 Step::Done(issued) => {
-                    // It works: renewals begin with it.
+                    // The preferred challenge works, so renewals prefer it.
                     self.certificates[at].first_kind = first_kind;
                     let version = version.ok_or_else(|| Failure::malformed("no key"))?;
                     return version.install(&issued.chain);
@@ -451,7 +463,7 @@ fn caught<T>(code: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     })
 }
 
-/// Ends the answers to challenges when an order ends, in any way.
+/// When dropped, makes listeners answer no challenge: an order may end in many places.
 struct Withdraw<'a>(&'a Challenges);
 
 impl Drop for Withdraw<'_> {

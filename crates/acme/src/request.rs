@@ -9,11 +9,11 @@ use crate::failure::Failure;
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Reads a resource that needs no account.
+    /// Requests a resource that needs no account.
     Get,
-    /// Asks for a nonce.
+    /// Requests a nonce.
     Head,
-    /// Everything else, signed.
+    /// Used for all signed requests.
     Post,
 }
 
@@ -47,7 +47,7 @@ pub struct Response {
 const MAX_TEXT: usize = 2048;
 
 impl Response {
-    /// The time of `Retry-After`, which is a number of seconds or a date (RFC 9110, 10.2.3).
+    /// The time until `Retry-After`, which is a number of seconds or a date (RFC 9110, 10.2.3).
     pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let text = self.retry_after.as_deref()?.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -63,14 +63,14 @@ impl Response {
     }
 }
 
-/// The URL in this member of an object.
+/// The URL in this member of a JSON object.
 pub(crate) fn url(object: &Value, member: &str) -> Result<String, Failure> {
     let found = object[member].as_str();
     checked_url(found.ok_or_else(|| Failure::malformed(format!("a response has no {member}")))?)
 }
 
-/// A URL that the authority sent. Refuses schemes other than https, so that requests to it can't be
-/// changed on the way.
+/// Checks a URL that the authority sent. Refuses schemes other than https, so that nobody on the
+/// network path can change requests to this URL.
 pub(crate) fn checked_url(text: &str) -> Result<String, Failure> {
     let is_plain = text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic());
     match text.get(..8) {
@@ -79,7 +79,7 @@ pub(crate) fn checked_url(text: &str) -> Result<String, Failure> {
     }
 }
 
-/// A nonce (RFC 8555, 6.5.1): characters of base64url.
+/// Checks a nonce, which consists of characters of base64url (RFC 8555, 6.5.1).
 pub(crate) fn checked_nonce(text: &str) -> Option<String> {
     is_base64url(text).then(|| text.to_owned())
 }

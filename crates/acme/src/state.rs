@@ -10,9 +10,9 @@
 //!       cert.pem  key.pem     the certificate with its chain, and its key
 //! ```
 //!
-//! Each file is written under another name first, and synchronised: a crash at any point leaves the
-//! old version. The link is replaced by a rename, so that the certificate and its key change
-//! together.
+//! Each version has a new folder, whose files are synchronised before the link is replaced. The
+//! link is replaced by a rename, so that the certificate and its key change together. So after a
+//! crash at any point, the link leads to a complete version.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -41,27 +41,26 @@ pub struct StateFolder {
     folder: PathBuf,
 }
 
-/// Only the holder of the lock orders and writes certificates. It is released when dropped, and
-/// when the process ends in any way.
+/// The lock of the state folder. Only its holder orders and writes certificates. The lock is
+/// released when this value is dropped, or when the process ends in any way.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "holds the lock")] File);
 
-/// What the state folder knows of a certificate.
+/// Facts about a certificate in the state folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// The identifier by which the authority is asked when to renew the certificate (RFC 9773), if
-    /// it has one.
+    /// The identifier in requests for renewal information (RFC 9773), if the certificate has one.
     pub id: Option<String>,
-    /// The times from and until which it is valid.
+    /// The times from and until which the certificate is valid.
     pub lifetime: [SystemTime; 2],
-    /// The hash of the certificate. It is different for each version.
+    /// The SHA-256 hash of the certificate, which is different for each version.
     pub fingerprint: [u8; 32],
 }
 
 /// The mode of each file: only its owner may read it.
 const MODE: u32 = 0o600;
 
-/// The longest name of a file that isn't shortened.
+/// Longer names of files are shortened to this number of bytes, and a hash. (Linux allows 255.)
 const MAX_NAME: usize = 150;
 
 impl StateFolder {
@@ -70,7 +69,7 @@ impl StateFolder {
     ///
     /// # Errors
     ///
-    /// If it can't be created.
+    /// If the folder can't be created.
     pub fn open(state: &Path, directory_url: &str) -> Result<Self, Failure> {
         let folder = state.join(file_name(directory_url.trim_start_matches("https://")));
         DirBuilder::new()
@@ -91,7 +90,7 @@ impl StateFolder {
         self.folder.join("account-key.pem")
     }
 
-    /// The files of the certificate for these names, and of its key. They may not exist yet.
+    /// The paths of the certificate for these names, and of its key. The files may not exist yet.
     #[must_use]
     pub fn pair(&self, names: &[String]) -> [PathBuf; 2] {
         let link = self.link(names);
@@ -102,17 +101,17 @@ impl StateFolder {
         self.certificates().join(certificate_name(names))
     }
 
-    /// The folder of the certificates. It holds nothing else, because a host may have any name,
-    /// such as that of the lock.
+    /// The folder of the certificates. It holds nothing else, because a host may have the name of
+    /// another file, such as `lock`.
     fn certificates(&self) -> PathBuf {
         self.folder.join(CERTIFICATES)
     }
 
-    /// The lock; `None` if another process holds it.
+    /// Takes the lock. Returns `None` if another process holds it.
     ///
     /// # Errors
     ///
-    /// If its file can't be created.
+    /// If the lock's file can't be created, or not locked.
     pub fn try_lock(&self) -> Result<Option<Lock>, Failure> {
         let path = self.folder.join("lock");
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
@@ -124,11 +123,11 @@ impl StateFolder {
         }
     }
 
-    /// The account's key. A new one is stored before it is used.
+    /// The account's key. If there is none, a new key is made, and stored before it is used.
     ///
     /// # Errors
     ///
-    /// If it can't be read or written.
+    /// If the key can't be read or written.
     pub fn account_key(&self, _lock: &Lock) -> Result<AccountKey, Failure> {
         let path = self.account_key_path();
         match fs::read_to_string(&path) {
@@ -151,15 +150,16 @@ impl StateFolder {
         }
     }
 
-    /// What is known of the certificate for these names; `None` if there is none that can be used
-    /// with the key beside it.
+    /// Facts about the certificate for these names; `None` if there is no certificate that fits the
+    /// names and the key in the same folder.
     ///
     /// # Errors
     ///
-    /// If it can't be read.
+    /// If a file can't be read.
     pub fn stored(&self, names: &[String]) -> Result<Option<Stored>, Failure> {
         let link = self.link(names);
-        // Reads both files of one version, even if another process replaces the link now.
+        // The link is resolved once, so that both files are of one version, even if another process
+        // replaces the link now.
         let issued = fs::canonicalize(&link).and_then(|folder| {
             let (chain, key) = (fs::read(folder.join(CERT))?, fs::read(folder.join(KEY))?);
             let text = |pem| String::from_utf8(pem).unwrap_or_default();
@@ -205,8 +205,8 @@ impl StateFolder {
         Ok(made)
     }
 
-    /// A copy of the state folder may have a folder in place of a link, which a rename can't
-    /// replace. It becomes a version, to which the link leads.
+    /// Repairs a copy of the state folder that has a folder in place of the link, since a rename
+    /// can't replace a folder by a link. This folder becomes a version, to which a new link leads.
     fn mend_link(&self, name: &str) -> Result<(), Failure> {
         let link = self.certificates().join(name);
         if !fs::symlink_metadata(&link).is_ok_and(|found| found.is_dir()) {
@@ -218,8 +218,8 @@ impl StateFolder {
             .map_err(|error| failure("replace", &link, &error))
     }
 
-    /// Removes older versions, except the newest of them: a reader may have followed the link
-    /// before it was replaced. Also removes what a crash has left.
+    /// Removes older versions than `current`, except the newest of them, which a reader may have
+    /// found by the link before it was replaced. Also removes files that a crash has left.
     fn remove_versions(&self, name: &str, current: &str) {
         let prefix = format!(".{name}.");
         let entries = fs::read_dir(self.certificates()).into_iter().flatten().flatten();
@@ -227,9 +227,9 @@ impl StateFolder {
             .filter(|entry| {
                 let found = entry.file_name();
                 let found = found.to_string_lossy();
-                // A version is `.NAME.SUFFIX`, and `.link` follows it in the temporary link of
-                // `install`. A suffix has no dot. A name without the prefix counts as one with a
-                // dot, and is left.
+                // A version is named `.NAME.SUFFIX`, and the temporary link of `install` is named
+                // `.NAME.SUFFIX.link`. A suffix has no dot. All other names are left alone: those
+                // whose rest has a dot, and by `unwrap_or` those without the prefix.
                 let rest = found.strip_prefix(&prefix).unwrap_or(".");
                 found != current && !rest.trim_end_matches(".link").contains('.')
             })
@@ -248,7 +248,8 @@ impl StateFolder {
     }
 }
 
-/// A certificate that is going to be issued. Its folder is removed on drop, unless it is used.
+/// A certificate that has a key and is not issued yet. Dropping this value removes its folder,
+/// unless the certificate was installed.
 #[derive(Debug)]
 pub struct Version<'a> {
     state: StateFolder,
@@ -261,11 +262,13 @@ pub struct Version<'a> {
 }
 
 impl Version<'_> {
-    /// Checks the certificate with this chain in PEM, and uses it instead of the one before.
+    /// Checks the certificate with this chain in PEM, and replaces the previous certificate with
+    /// it.
     ///
     /// # Errors
     ///
-    /// If it isn't for these names or this key, or can't be written. The one before stays.
+    /// If the certificate isn't for these names or this key, or can't be written. The previous
+    /// certificate stays then.
     pub fn install(mut self, chain: &str) -> Result<Stored, Failure> {
         let stored = check(&self.names, chain, &self.key.0).map_err(|text| {
             let text = format!("the CA sent a certificate that can't be used: {text}");
@@ -302,8 +305,8 @@ const CERTIFICATES: &str = "certificates";
 const CERT: &str = "cert.pem";
 const KEY: &str = "key.pem";
 
-/// Checks that a certificate is for these names, and has this key. Its times are not checked: the
-/// clock of the authority may be ahead of ours.
+/// Checks that a certificate is for these names, and has this key. Does not check when it is valid:
+/// the clock of the authority may be ahead of ours.
 fn check(names: &[String], chain: &str, key: &str) -> Result<Stored, String> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
     let chain = chain.map_err(|error| error.to_string())?;
@@ -333,8 +336,8 @@ fn stored(der: &[u8], certificate: &X509Certificate<'_>) -> Stored {
     Stored { id, lifetime, fingerprint: sha256(der) }
 }
 
-/// The file name of a certificate: its name, or the first one with the number of the others and a
-/// hash of all.
+/// The file name of a certificate: its name, if there is one; otherwise its first name, the number
+/// of other names, and a hash of all names.
 fn certificate_name(names: &[String]) -> String {
     match names {
         [name] => file_name(name),
@@ -348,8 +351,8 @@ fn certificate_name(names: &[String]) -> String {
     }
 }
 
-/// Text as a file name: other characters than those of host names become `-`. Text that is too long
-/// ends with its hash instead.
+/// Converts text to a file name. Characters other than letters, digits and `.-_+` become `-`. If
+/// the result is too long or empty, a hash of the text is appended to its first [`MAX_NAME`] bytes.
 fn file_name(text: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
     let name: String = text.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
@@ -364,7 +367,7 @@ fn hash(text: &str) -> String {
     sha256(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A suffix that no other process uses.
+/// A random suffix, which no other version has.
 fn suffix() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }

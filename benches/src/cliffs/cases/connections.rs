@@ -1,4 +1,5 @@
-//! Cases about other connections, present and past.
+//! Cases in which the server has many other connections, or had many connections or requests
+//! before.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 

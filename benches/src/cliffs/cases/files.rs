@@ -20,7 +20,9 @@ use crate::{
     },
 };
 
+/// Number of connections of a load.
 const BUSY: usize = 64;
+/// Numbers of files in the folders.
 const FEW: usize = 10;
 const SOME: usize = 10_000;
 const LARGE: usize = 100_000;
@@ -28,8 +30,8 @@ const LARGE: usize = 100_000;
 const CACHED: usize = 4_000;
 /// Number of files that the cache can't hold.
 const UNCACHED: usize = 20_000;
-/// Requests per second while another load makes expensive requests. This rate doesn't saturate the
-/// server.
+/// Requests per second of a load whose latency is measured while another load makes expensive
+/// requests. This rate doesn't saturate the server.
 const RATE: f64 = 2_000.0;
 
 pub(super) const CASES: &[Case] = &[
@@ -96,7 +98,7 @@ fn hot(fixture: &Fixture, side: Side) -> Result<Scene> {
     Ok(Scene::new(server, client))
 }
 
-/// Requests for files of a folder, in an order unrelated to their names.
+/// Requests for `count` files of a folder of `folder` files, in an order unrelated to their names.
 fn spread(folder: usize, count: usize) -> Result<Vec<PreparedRequest>> {
     // A prime, so that no file repeats before all were requested.
     const STEP: usize = 7_919;
@@ -108,7 +110,8 @@ fn spread(folder: usize, count: usize) -> Result<Vec<PreparedRequest>> {
     (0..count).map(request).collect()
 }
 
-/// A load on many files. Each connection starts with a different file.
+/// A load on `count` files of a folder of `folder` files. Each connection starts with a different
+/// file.
 fn spread_load(fixture: &Fixture, folder: usize, count: usize) -> Result<Scene> {
     let name = fixture.folder_of(folder)?;
     let mut plan = load(BUSY, spread(folder, count)?)?;
@@ -140,7 +143,7 @@ fn other_load(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Resu
     }))
 }
 
-/// A load that doesn't saturate the server.
+/// A load of [`RATE`] requests per second on one file.
 fn at_a_rate(fixture: &Fixture, server: &crate::servers::Server) -> Result<Worker> {
     let mut plan = load(16, get(&format!("/{}", file_name(1)))?)?;
     plan.rate = Some(RATE);
@@ -174,7 +177,9 @@ fn during_cold(fixture: &Fixture, side: Side) -> Result<Scene> {
     Ok(Scene::new(server, client).with_strain(strain))
 }
 
-/// Requests each file once. The client learns the responses from another server.
+/// Measures one request for each file. On the strained side these are the first requests, so that
+/// no file is cached: the client learns the responses from another server. On the plain side each
+/// file was requested before.
 fn first_touch(fixture: &Fixture, side: Side) -> Result<Scene> {
     let folder = fixture.folder_of(SOME)?;
     let mut plan = load(BUSY, spread(SOME, CACHED)?)?;
@@ -195,8 +200,12 @@ fn overwrite_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
     fs::write(path, content)
 }
 
+/// How a file gets new content.
 type Write = fn(&Path, &[u8]) -> std::io::Result<()>;
 
+/// A load on a file of `size` bytes. On the strained side, a thread changes the file by `write`
+/// every 100 ms. On both sides, the thread also requests the file, and checks that no response
+/// mixes two versions.
 fn changing(fixture: &Fixture, side: Side, size: usize, write: Write) -> Result<Scene> {
     let path: PathBuf = fixture.path("site").join("changing.txt");
     replace_file(&path, &change::version(0, size))?;

@@ -1,5 +1,5 @@
 //! The lines about connections on a terminal: one when a connection opens, and one when it ends.
-//! The second line gives the reason, unless one side closed the connection in the usual way.
+//! The second line says why the connection ended, unless one side closed it in the usual way.
 //!
 //! ```text
 //! 127.0.0.1:61354 connected
@@ -19,7 +19,7 @@ use super::queue::Lines;
 use super::terminal_line::{RED, paint};
 use crate::text;
 
-/// The longest part of a reason that is shown, in bytes.
+/// A longer reason is truncated to this number of bytes.
 const MAX_REASON: usize = 200;
 
 /// Writes the lines about connections.
@@ -30,7 +30,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// A service whose connections are shown.
+    /// Wraps the service of one worker, so that its connections are shown.
     pub(crate) fn of<S: Service>(&self, service: S, worker: usize) -> Shown<S> {
         Shown { service, worker, connections: self.clone() }
     }

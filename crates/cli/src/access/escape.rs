@@ -1,6 +1,6 @@
 //! Escapes what clients send, so that it is printable ASCII.
 
-/// Which bytes are written unchanged in all formats.
+/// For each byte, whether all formats write it unchanged.
 pub(super) const UNESCAPED: [bool; 256] = {
     let mut unescaped = [false; 256];
     let mut byte = 0;
@@ -11,7 +11,7 @@ pub(super) const UNESCAPED: [bool; 256] = {
     unescaped
 };
 
-/// The first `max` bytes of `value`, and three dots if it is longer.
+/// The first `max` bytes of `value`, and three dots if `value` is longer.
 pub(super) fn truncated(value: &[u8], max: usize) -> (&[u8], &'static [u8]) {
     if value.len() <= max { (value, b"") } else { (&value[..max], b"...") }
 }

@@ -20,11 +20,11 @@ pub(super) enum Kind {
 
 #[derive(Debug, Default)]
 pub(super) struct Limit {
-    /// When the period began.
+    /// When the current period began.
     since: Option<Instant>,
-    /// Lines written in the period.
+    /// Number of lines written in the current period.
     written: u32,
-    /// Lines left out that are not reported yet.
+    /// Numbers of lines that were left out and not reported yet.
     connected: u64,
     closed: u64,
 }
@@ -33,13 +33,14 @@ pub(super) struct Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Write,
-    /// As [`Decision::LeaveOut`]. This is the first such line, so [`Limit::due`] has changed.
+    /// Leave out the line, which is the first since the last report. So [`Limit::due`] is no longer
+    /// `None`, and the thread that writes has to be woken.
     LeaveOutFirst,
     LeaveOut,
 }
 
 impl Limit {
-    /// Counts a line.
+    /// Counts a line, and decides whether to write it.
     pub(super) fn count(&mut self, kind: Kind, now: Instant) -> Decision {
         let is_over = |since| now.saturating_duration_since(since) >= PERIOD;
         if self.since.is_none_or(is_over) {
@@ -57,14 +58,14 @@ impl Limit {
         if is_first { Decision::LeaveOutFirst } else { Decision::LeaveOut }
     }
 
-    /// When [`Limit::take`] returns a line. `None` if no line was left out.
+    /// When the lines that were left out are to be reported. `None` if there are none.
     pub(super) fn due(&self) -> Option<Instant> {
         let is_any = self.connected + self.closed > 0;
         self.since.filter(|_| is_any).map(|since| since + PERIOD)
     }
 
-    /// The line that says how many lines were left out, if it is due. The `last` call returns it
-    /// even before that.
+    /// The line that says how many lines were left out, if it is due. With `last`, returns this
+    /// line even before it is due.
     pub(super) fn take(&mut self, now: Instant, last: bool) -> Option<String> {
         self.due().filter(|due| last || *due <= now)?;
         let counts = [(&mut self.connected, "connected"), (&mut self.closed, "closed")];

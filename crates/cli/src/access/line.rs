@@ -2,7 +2,10 @@
 //!
 //! Whatever a client sends, its request takes one line of printable ASCII. Other characters are
 //! escaped: in the combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`. The
-//! only escape sequences are the colours that Sockeye itself writes to a terminal.
+//! only terminal escape sequences are the colours that Sockeye itself writes.
+//!
+//! A line is made in two steps: [`begin`] makes the request's notes, and [`end`] makes the line
+//! from the notes and the outcome.
 
 use std::time::Duration;
 
@@ -18,7 +21,7 @@ use crate::stdout;
 /// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// The format of Apache and nginx, then the seconds and how the request ended.
+    /// The combined format of Apache and nginx, then the seconds and how the request ended.
     Combined,
     /// A JSON object per line.
     Json,
@@ -27,14 +30,14 @@ pub(crate) enum Format {
     Terminal { color: bool },
 }
 
-/// The maximum number of bytes that [`end`] adds to the notes.
+/// The maximum number of bytes by which a line is longer than its notes.
 pub(super) const MAX_END_LEN: usize = 256;
 
-/// Longer values are truncated, and end with three dots.
+/// Longer values are truncated to this number of bytes, and three dots follow.
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_FIELD: usize = 1024;
 const MAX_CODE: usize = 64;
-/// The same limit, for a method on a terminal.
+/// The limit for a method on a terminal.
 const MAX_SHORT_METHOD: usize = 16;
 
 /// The notes begin with an offset of this many bytes, followed by text. The offset is a position in
@@ -42,7 +45,7 @@ const MAX_SHORT_METHOD: usize = 16;
 /// begins.
 const SPLIT_LEN: usize = 4;
 
-/// Formats the date, once a second.
+/// The formatted date of the last request. It is formatted again only when the second has changed.
 #[derive(Default)]
 pub(super) struct DateCache {
     second: Option<WallTime>,
@@ -86,7 +89,7 @@ fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender<'a> {
     pub(super) client: Address,
-    /// Whether there are trusted proxies, so that `client` may not be the peer.
+    /// Whether trusted proxies are configured. If so, `client` may differ from the peer's address.
     pub(super) has_proxies: bool,
     /// The connection's peer.
     pub(super) peer: &'a Peer,
@@ -126,7 +129,7 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
         Format::Combined => {
             match outcome.status {
                 Some(status) => write_number(status.code().into(), line),
-                // Like nginx.
+                // nginx also writes 000 if there was no status.
                 None => line.extend_from_slice(b"000"),
             }
             line.push(b' ');
@@ -155,7 +158,7 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
             }
             line.push(b'}');
         }
-        // Written above.
+        // Returned above.
         Format::Terminal { .. } => {}
     }
     line.push(b'\n');
@@ -197,7 +200,7 @@ fn begin_combined(
     status_offset
 }
 
-/// Returns the position of the status: the end of the notes.
+/// Returns the position of the status, which is the end of the notes.
 fn begin_json(
     date: &[u8],
     sender: Sender<'_>,
@@ -292,8 +295,8 @@ fn fields(request: RequestHead<'_>) -> [Option<&[u8]>; 3] {
     }
 }
 
-/// The method, target and version in the first line of a malformed request, each if it is complete
-/// and valid.
+/// The method, target and version in the first line of a malformed request. A part that is
+/// incomplete or invalid is `None`.
 #[cold]
 fn request_line_parts(line: &[u8]) -> [Option<&[u8]>; 3] {
     let mut words = line.split(|byte| *byte == b' ');
@@ -367,7 +370,7 @@ fn write_seconds(time: Duration, line: &mut Vec<u8>) {
     line.extend_from_slice(&decimals);
 }
 
-/// Appends `,"name":` and the value as a string, or null without one.
+/// Appends `,"name":` and the value as a string, or `null` if there is no value.
 fn write_json_member(name: &str, value: Option<&[u8]>, max: usize, line: &mut Vec<u8>) {
     line.extend_from_slice(b",\"");
     line.extend_from_slice(name.as_bytes());

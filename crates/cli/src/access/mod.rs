@@ -7,9 +7,9 @@
 //!                    queue ─▶ one thread ─▶ one write for a batch of whole lines
 //! ```
 //!
-//! [`line`] formats lines, and those for a terminal with [`terminal_line`]; [`queue`] moves them
-//! from the workers to the thread, [`sink`] writes them. On a terminal, there may also be lines of
-//! [`connections`], of which there is a [`limit`].
+//! [`line`] formats lines, with [`terminal_line`] those for a terminal. [`queue`] moves lines from
+//! the workers to the thread, and [`sink`] writes them. On a terminal, there may also be lines
+//! about [`connections`]; [`limit`] limits their number.
 
 mod connections;
 mod escape;
@@ -46,8 +46,8 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Starts the thread that writes for this number of workers. `shown` is what lines on a terminal
-    /// are about, for warnings.
+    /// Starts the thread that writes the lines of this number of workers. `shown` names, in
+    /// warnings about lost lines, what lines on a terminal are about.
     pub(crate) fn start(
         sink: Sink,
         format: Format,
@@ -63,18 +63,18 @@ impl AccessLog {
         Ok(Self { lines: Lines::start(workers, sink, shown)?, format, proxies, is_file })
     }
 
-    /// Reopens the file on SIGHUP; `None` for standard error.
+    /// What to do on SIGHUP: reopen the file. `None` if the log is not written to a file.
     pub(crate) fn on_hangup(&self) -> Option<OnHangup> {
         let lines = self.lines.clone();
         self.is_file.then(|| Box::new(move |_: &_| lines.reopen()) as OnHangup)
     }
 
-    /// The log of one worker, to be called on its thread.
+    /// The log of one worker, which is used on this worker's thread.
     pub(crate) fn worker(&self, number: usize) -> Rc<dyn Log> {
         Rc::new(Worker { log: self.clone(), number, dates: RefCell::default() })
     }
 
-    /// What writes the lines of connections, if this log is on a terminal.
+    /// Writes the lines about connections. `None` unless this log is on a terminal.
     pub(crate) fn connections(&self) -> Option<Connections> {
         match self.format {
             Format::Terminal { color } => Some(Connections { lines: self.lines.clone(), color }),
@@ -82,7 +82,7 @@ impl AccessLog {
         }
     }
 
-    /// Writes the last lines, after the workers have ended.
+    /// Writes the lines that are left in the queue. Call it after the workers have ended.
     pub(crate) fn finish(self) {
         self.lines.finish();
     }
