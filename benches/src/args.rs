@@ -118,7 +118,7 @@ fn row(name: &str) -> Result<&'static str> {
 }
 
 fn server(name: &str) -> Result<Kind> {
-    let found = Kind::ALL.into_iter().find(|kind| kind.word() == name);
+    let found = Kind::ALL.into_iter().find(|kind| kind.cli_name() == name);
     found.ok_or_else(|| format!("there is no server {name}; --help lists them").into())
 }
 
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn help_names_every_row() {
-        for name in rows::names().chain(Kind::ALL.map(Kind::word)) {
+        for name in rows::names().chain(Kind::ALL.map(Kind::cli_name)) {
             assert!(HELP.contains(name), "{name}");
         }
     }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    compare::{Measured, Report},
+    compare::{Report, RowResult},
     kind::Kind,
     rows::{Row, SMALL, Shape},
     stats::Estimate,
@@ -73,7 +73,7 @@ struct Panel<'a> {
 }
 
 impl<'a> Panel<'a> {
-    fn of(report: &Report, measured: &'a Measured) -> Option<Self> {
+    fn of(report: &Report, measured: &'a RowResult) -> Option<Self> {
         let kinds = report.kinds.iter().filter(|kind| **kind != Kind::Limit);
         let bars = kinds.filter_map(|kind| Some((*kind, ratio(measured, *kind)?)));
         let mut bars: Vec<_> = bars.collect();
@@ -271,7 +271,7 @@ mod tests {
             kinds: vec![Kind::Limit, Kind::Ours, Kind::Nginx],
             versions: vec!["nginx 1.22.1".to_owned()],
             same_core: false,
-            rows: vec![Measured { row: &ROWS[0], runs, memory: Vec::new() }],
+            rows: vec![RowResult { row: &ROWS[0], runs, memory: Vec::new() }],
             failures: Vec::new(),
         }
     }

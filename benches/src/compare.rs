@@ -50,20 +50,20 @@ pub(crate) struct Report {
     pub(crate) versions: Vec<String>,
     /// Whether the servers and the client share a core.
     pub(crate) same_core: bool,
-    pub(crate) rows: Vec<Measured>,
+    pub(crate) rows: Vec<RowResult>,
     /// What failed. The other figures are valid.
     pub(crate) failures: Vec<String>,
 }
 
 /// The figures of a row.
 #[derive(Debug)]
-pub(crate) struct Measured {
+pub(crate) struct RowResult {
     pub(crate) row: &'static Row,
     pub(crate) runs: Vec<Run>,
     pub(crate) memory: Vec<(Kind, Memory)>,
 }
 
-impl Measured {
+impl RowResult {
     /// A server's runs, without the disturbed ones if there are others.
     pub(crate) fn of(&self, kind: Kind) -> Vec<&Run> {
         let all = || self.runs.iter().filter(|run| run.kind == kind);
@@ -137,8 +137,8 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
     Ok(report)
 }
 
-fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
-    let mut measured = Measured { row, runs: Vec::new(), memory: Vec::new() };
+fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> RowResult {
+    let mut measured = RowResult { row, runs: Vec::new(), memory: Vec::new() };
     let memory = row.load.is_idle();
     let rounds = if memory { 1 } else { report.rounds };
     let mut kinds = report.kinds.clone();
@@ -249,7 +249,7 @@ impl ServerRow<'_> {
         let server = after.0.since(before.0);
         let client = after.1.since(before.1);
         let machine = after.2.since(before.2);
-        let known = server.ran + client.ran;
+        let known = server.cpu_time + client.cpu_time;
         // Three measures of disturbance: CPU time of other processes, time for which the server
         // waited for a core, and time that the hypervisor used. None finds every disturbance, so
         // the largest counts.
@@ -259,9 +259,9 @@ impl ServerRow<'_> {
             round,
             responses,
             seconds,
-            micros: server.ran.as_secs_f64() * 1e6 / responses as f64,
-            server: server.ran.as_secs_f64() / seconds,
-            client: client.ran.as_secs_f64() / seconds,
+            micros: server.cpu_time.as_secs_f64() * 1e6 / responses as f64,
+            server: server.cpu_time.as_secs_f64() / seconds,
+            client: client.cpu_time.as_secs_f64() / seconds,
             others: others.as_secs_f64() / seconds,
         }))
     }

@@ -56,7 +56,7 @@ pub(crate) fn pin(cpu: usize) -> Result<()> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
     /// Time on a core.
-    pub(crate) ran: Duration,
+    pub(crate) cpu_time: Duration,
     /// Time for which threads were ready to run while something else used the core. Zero unless one
     /// thread used more than 95 % of the CPU time: several busy threads wait for each other.
     pub(crate) waited: Duration,
@@ -75,24 +75,24 @@ impl Spent {
     }
 
     fn sum(threads: &[Self]) -> Self {
-        let most = threads.iter().map(|thread| thread.ran).max().unwrap_or_default();
-        let ran: Duration = threads.iter().map(|thread| thread.ran).sum();
-        let alone = most * 20 > ran * 19;
+        let most = threads.iter().map(|thread| thread.cpu_time).max().unwrap_or_default();
+        let cpu_time: Duration = threads.iter().map(|thread| thread.cpu_time).sum();
+        let alone = most * 20 > cpu_time * 19;
         let waited =
             if alone { threads.iter().map(|thread| thread.waited).sum() } else { Duration::ZERO };
-        Self { ran, waited }
+        Self { cpu_time, waited }
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut nanos = text.split_whitespace().map(|word| word.parse().ok());
         let mut next = || nanos.next().flatten().map(Duration::from_nanos);
-        Some(Self { ran: next()?, waited: next()? })
+        Some(Self { cpu_time: next()?, waited: next()? })
     }
 
     /// The difference to an earlier reading.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
-            ran: self.ran.saturating_sub(earlier.ran),
+            cpu_time: self.cpu_time.saturating_sub(earlier.cpu_time),
             waited: self.waited.saturating_sub(earlier.waited),
         }
     }
@@ -154,14 +154,20 @@ mod tests {
     #[test]
     fn accounts_are_read_as_the_kernel_writes_them() {
         let spent = Spent::parse("2500 40 7\n").unwrap();
-        assert_eq!(spent.ran, Duration::from_nanos(2500));
+        assert_eq!(spent.cpu_time, Duration::from_nanos(2500));
         assert_eq!(spent.waited, Duration::from_nanos(40));
         assert_eq!(Spent::parse(""), None);
-        let idle = Spent { ran: Duration::from_nanos(9), ..spent };
+        let idle = Spent { cpu_time: Duration::from_nanos(9), ..spent };
         let alone = Spent::sum(&[spent, idle]);
-        assert_eq!((alone.ran, alone.waited), (spent.ran + idle.ran, spent.waited * 2));
+        assert_eq!(
+            (alone.cpu_time, alone.waited),
+            (spent.cpu_time + idle.cpu_time, spent.waited * 2)
+        );
         let together = Spent::sum(&[spent, spent, idle]);
-        assert_eq!((together.ran, together.waited), (spent.ran * 2 + idle.ran, Duration::ZERO));
+        assert_eq!(
+            (together.cpu_time, together.waited),
+            (spent.cpu_time * 2 + idle.cpu_time, Duration::ZERO)
+        );
 
         let text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 400 5 6 7 8 0 0\ncpu10 1 1 1 1 1 1 1 1\n";
         let busy = Busy::parse(text, 0).unwrap();
@@ -174,7 +180,7 @@ mod tests {
     fn a_busy_process_uses_cpu_time() {
         let start = Spent::of(std::process::id()).unwrap();
         // The kernel updates the account within some milliseconds.
-        while Spent::of(std::process::id()).unwrap().since(start).ran.is_zero() {
+        while Spent::of(std::process::id()).unwrap().since(start).cpu_time.is_zero() {
             std::hint::spin_loop();
         }
     }

@@ -81,7 +81,7 @@ impl Kind {
     }
 
     /// The name on the command line.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn cli_name(self) -> &'static str {
         if self == Self::Ours { "ours" } else { self.name() }
     }
 

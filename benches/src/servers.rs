@@ -185,9 +185,14 @@ impl Setup {
         self.spawn(kind, command, None).map(Some)
     }
 
-    fn spawn(&self, kind: Kind, command: Command, known: Option<SocketAddr>) -> Result<Server> {
+    fn spawn(
+        &self,
+        kind: Kind,
+        command: Command,
+        fixed_address: Option<SocketAddr>,
+    ) -> Result<Server> {
         let log = self.dir.join(format!("{}.log", kind.name()));
-        Server::start(command, self.cores, &log, known)
+        Server::start(command, self.cores, &log, fixed_address)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    compare::{Measured, Report, Run},
+    compare::{Report, RowResult, Run},
     kind::Kind,
     stats::{Estimate, Spread, estimate, spread},
 };
@@ -53,7 +53,7 @@ fn header(text: &mut String, corner: &str, cells: impl Iterator<Item = String>) 
 
 /// The costs of the bare server and of ours, and the ratios: in one table if there are at most
 /// [`OTHERS`] other servers, else in two.
-fn times_and_ratios(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
+fn times_and_ratios(text: &mut String, title: &str, rows: &[&RowResult], kinds: &[Kind]) {
     let kinds = serving(rows, kinds);
     let (own, others): (Vec<Kind>, Vec<Kind>) =
         kinds.iter().partition(|kind| matches!(kind, Kind::Limit | Kind::Ours));
@@ -66,13 +66,13 @@ fn times_and_ratios(text: &mut String, title: &str, rows: &[&Measured], kinds: &
 }
 
 /// The servers that can serve any of the rows.
-fn serving(rows: &[&Measured], kinds: &[Kind]) -> Vec<Kind> {
+fn serving(rows: &[&RowResult], kinds: &[Kind]) -> Vec<Kind> {
     let kinds = kinds.iter().copied();
     kinds.filter(|kind| rows.iter().any(|row| kind.supports(row.row.load))).collect()
 }
 
 /// The costs of the bare server and of ours, and the ratios of ours and of the others.
-fn times(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
+fn times(text: &mut String, title: &str, rows: &[&RowResult], kinds: &[Kind]) {
     let cells = kinds.iter().flat_map(|kind| match kind {
         Kind::Limit => vec!["limit".to_owned()],
         Kind::Ours => vec![kind.name().to_owned(), format!("{} ÷ limit", kind.name())],
@@ -104,7 +104,7 @@ fn times(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
 
 /// The costs in rows with TLS, which the bare server can't serve: the others are compared with
 /// ours.
-fn tls_times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
+fn tls_times(text: &mut String, rows: &[&RowResult], kinds: &[Kind]) {
     let kinds = serving(rows, kinds);
     let cells = kinds.iter().map(|kind| match kind {
         Kind::Ours => kind.name().to_owned(),
@@ -133,7 +133,7 @@ fn tls_times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
 }
 
 /// The ratios of all servers to the bare one.
-fn ratios(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
+fn ratios(text: &mut String, title: &str, rows: &[&RowResult], kinds: &[Kind]) {
     let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::Limit).collect();
     header(text, &format!("{title} ÷ limit"), kinds.iter().map(|kind| kind.name().to_owned()));
     for row in rows {
@@ -154,7 +154,7 @@ fn is_rough(of: Estimate) -> bool {
     !of.confident || far > of.median * ROUGH
 }
 
-fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
+fn memory_rows(text: &mut String, report: &Report, row: &RowResult) {
     let of = |kind: &Kind| row.memory.iter().find(|(owner, _)| owner == kind).map(|(_, m)| *m);
     let mut line = |title: &str, cell: &dyn Fn(crate::memory::Memory) -> String| {
         let cells: Vec<String> =
@@ -177,12 +177,12 @@ fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
 }
 
 /// A server's cost divided by that of the bare server in the same round, over all rounds.
-pub(crate) fn ratio(row: &Measured, kind: Kind) -> Option<Estimate> {
+pub(crate) fn ratio(row: &RowResult, kind: Kind) -> Option<Estimate> {
     ratio_to(row, kind, Kind::Limit)
 }
 
 /// A server's cost divided by that of another one in the same round, over all rounds.
-fn ratio_to(row: &Measured, kind: Kind, other: Kind) -> Option<Estimate> {
+fn ratio_to(row: &RowResult, kind: Kind, other: Kind) -> Option<Estimate> {
     let others = row.of(other);
     estimate(row.of(kind).into_iter().filter_map(|run| {
         let other = others.iter().find(|other| other.round == run.round)?;

@@ -82,7 +82,7 @@ pub(super) struct Sample {
     pub(super) responses: u64,
     pub(super) seconds: f64,
     /// The server's CPU time during the run.
-    pub(super) ran: Duration,
+    pub(super) cpu_time: Duration,
     /// The share of one core that other processes, or the hypervisor, used.
     pub(super) others: f64,
     /// The server's resident memory at the end.
@@ -96,7 +96,7 @@ pub(super) struct Sample {
 impl Sample {
     /// The server's CPU time per request, in microseconds.
     pub(super) fn micros(&self) -> f64 {
-        self.ran.as_secs_f64() * 1e6 / self.responses as f64
+        self.cpu_time.as_secs_f64() * 1e6 / self.responses as f64
     }
 
     pub(super) fn per_second(&self) -> f64 {
@@ -129,7 +129,7 @@ pub(super) fn measure(
     }
     let own = after.0.since(before.0);
     let machine = after.2.since(before.2);
-    let known = own.ran + after.1.since(before.1).ran;
+    let known = own.cpu_time + after.1.since(before.1).cpu_time;
     // Three measures of disturbance: CPU time of other processes, time for which the server waited
     // for a core, and time that the hypervisor used. None finds every disturbance, so the largest
     // counts.
@@ -140,7 +140,7 @@ pub(super) fn measure(
         round,
         responses,
         seconds,
-        ran: own.ran,
+        cpu_time: own.cpu_time,
         others: others.as_secs_f64() / seconds,
         resident,
         latency: stats.latencies.percentile(99.0),
@@ -178,7 +178,7 @@ pub(super) fn settle(server: &Server) -> Result<()> {
     for _ in 0..ATTEMPTS {
         thread::sleep(INTERVAL);
         let now = Spent::of(server.pid())?;
-        if now.since(before).ran < IDLE {
+        if now.since(before).cpu_time < IDLE {
             return Ok(());
         }
         before = now;

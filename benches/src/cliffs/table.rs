@@ -30,7 +30,7 @@ pub(super) fn markdown(report: &Report) -> String {
         report.rows.iter().for_each(|row| counts(&mut text, row));
         for row in &report.rows {
             if let Some([_, strained]) = &row.calls {
-                named(&mut text, row.case.title, strained);
+                list_calls(&mut text, row.case.title, strained);
             }
         }
     }
@@ -101,7 +101,7 @@ fn calls([plain, strained]: &[Calls; 2]) -> String {
 
 /// Lists the system calls by name, if there are more than 5 per request: a small response needs
 /// fewer.
-fn named(text: &mut String, title: &str, calls: &Calls) {
+fn list_calls(text: &mut String, title: &str, calls: &Calls) {
     const FEW: f64 = 5.0;
     if calls.total() > FEW {
         let mut all: Vec<_> = calls.all().filter(|(_, count)| *count >= 0.1).collect();
@@ -166,7 +166,7 @@ fn wire_rows(text: &mut String, rows: &[wire::WireRow]) {
         let _ = writeln!(text, "| {others} | {segments} | {} of {} |", row.stalled, wire::TIMED);
     }
     text.push('\n');
-    rows.iter().for_each(|row| named(text, row.title, &row.calls));
+    rows.iter().for_each(|row| list_calls(text, row.title, &row.calls));
     text.push('\n');
 }
 

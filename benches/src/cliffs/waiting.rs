@@ -68,13 +68,13 @@ fn measure_kind(fixture: &Fixture, kind: &WaitingKind) -> Result<WaitingRow> {
     thread::sleep(Duration::from_secs(1));
     let begin = Spent::of(server.pid())?;
     thread::sleep(MEASURED_FOR);
-    let ran = Spent::of(server.pid())?.since(begin).ran;
+    let cpu_time = Spent::of(server.pid())?.since(begin).cpu_time;
     let after = memory::field(server.pid(), "Anonymous:")?;
     let resident = memory::field(server.pid(), "Rss:")?;
     strain.end()?;
     Ok(WaitingRow {
         title: kind.title,
-        cpu_share: ran.as_secs_f64() / MEASURED_FOR.as_secs_f64(),
+        cpu_share: cpu_time.as_secs_f64() / MEASURED_FOR.as_secs_f64(),
         bytes_per_connection: (after as f64 - before as f64) / kind.count as f64,
         resident,
     })

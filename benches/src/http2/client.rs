@@ -21,7 +21,7 @@ use rustls::ClientConnection;
 use super::{
     frames::{Frames, kind},
     probe,
-    request::{ENOUGH_WINDOW, Requests, Sender, widen},
+    request::{ENOUGH_WINDOW, Requests, Sender, write_window_update},
 };
 use crate::{Result, tls};
 
@@ -269,7 +269,7 @@ impl Streams {
         })?;
         let ended = before - open.len();
         if *used > WIDEN_BY {
-            widen(*used, out);
+            write_window_update(*used, out);
             *used = 0;
         }
         Ok(ended as u64)

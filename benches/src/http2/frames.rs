@@ -144,14 +144,14 @@ impl Frames {
                     continue;
                 }
             }
-            bytes = self.keep(bytes, &mut take)?;
+            bytes = self.read_partial(bytes, &mut take)?;
         }
         Ok(())
     }
 
     /// Adds bytes to the incomplete frame, and delivers it if that completes it. Returns the bytes
     /// after this frame.
-    fn keep<'a>(
+    fn read_partial<'a>(
         &mut self,
         bytes: &'a [u8],
         take: &mut impl FnMut(Frame<'_>) -> Result<()>,

@@ -92,7 +92,7 @@ impl<'a> Sender<'a> {
             out.extend(name.to_be_bytes());
             out.extend(value.to_be_bytes());
         }
-        widen(ENOUGH_WINDOW - INITIAL_WINDOW, out);
+        write_window_update(ENOUGH_WINDOW - INITIAL_WINDOW, out);
         Self { requests, written: 0 }
     }
 
@@ -109,7 +109,7 @@ impl<'a> Sender<'a> {
 }
 
 /// Writes a WINDOW_UPDATE for the connection.
-pub(super) fn widen(by: u32, out: &mut Vec<u8>) {
+pub(super) fn write_window_update(by: u32, out: &mut Vec<u8>) {
     FrameHeader::of_connection(kind::WINDOW_UPDATE, 0, 4).write(out);
     out.extend(by.to_be_bytes());
 }

@@ -27,12 +27,12 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `command` on the servers' core, with its stderr in `log`. The server's address is
-    /// `known`. If `known` is `None`, the server prints its address on stdout.
+    /// `fixed_address`. If `fixed_address` is `None`, the server prints its address on stdout.
     pub(super) fn start(
         mut command: Command,
         cores: Cores,
         log: &Path,
-        known: Option<SocketAddr>,
+        fixed_address: Option<SocketAddr>,
     ) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(fs::File::create(log)?);
@@ -43,7 +43,7 @@ impl Server {
         let mut child = child.map_err(|error| format!("{program}: {error}"))?;
         let mut stdout = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), _stdout: None };
-        let address = match known {
+        let address = match fixed_address {
             Some(address) => server.is_listening(address).then_some(address),
             None => printed_address(&mut stdout),
         };

@@ -299,7 +299,7 @@ impl<'a> Issuance<'a> {
             return self.refused(response, now);
         }
         match mem::replace(&mut self.stage, Stage::Directory) {
-            Stage::Directory => self.directory_came(response),
+            Stage::Directory => self.on_directory(response),
             Stage::Nonce(stage) => {
                 self.stage = *stage;
                 match self.nonce {
@@ -309,7 +309,7 @@ impl<'a> Issuance<'a> {
             }
             stage => {
                 self.bad_nonces = 0;
-                self.signed_came(stage, response, now)
+                self.on_signed_response(stage, response, now)
             }
         }
     }
@@ -349,7 +349,7 @@ impl<'a> Issuance<'a> {
         Err(failure)
     }
 
-    fn directory_came(&mut self, response: &Response) -> Result<(), Failure> {
+    fn on_directory(&mut self, response: &Response) -> Result<(), Failure> {
         let directory = Directory::of(response)?;
         if directory.needs_external_account {
             let text = "the CA wants an external account binding, which is not supported: use \
@@ -361,7 +361,7 @@ impl<'a> Issuance<'a> {
         Ok(())
     }
 
-    fn signed_came(
+    fn on_signed_response(
         &mut self,
         stage: Stage,
         response: &Response,
@@ -412,7 +412,7 @@ impl<'a> Issuance<'a> {
                     }
                 }
             }
-            Stage::Order | Stage::Finalize => return self.order_came(response, now),
+            Stage::Order | Stage::Finalize => return self.on_order(response, now),
             Stage::Download(_) => {
                 let chain = String::from_utf8(response.content.clone()).map_err(|_| {
                     Failure::new(
@@ -456,7 +456,7 @@ impl<'a> Issuance<'a> {
         }
     }
 
-    fn order_came(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
+    fn on_order(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         let object = response.json()?;
         let status = Status::of(&object)?;
         match status {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::challenge::{Challenge, ChallengeKind};
 use crate::failure::{Failure, FailureKind};
 use crate::jws::AccountKey;
-use crate::problem::said;
+use crate::problem::problem_text;
 use crate::request::{is_base64url, url};
 
 /// The state of an order or an authorization.
@@ -66,8 +66,8 @@ impl Order {
 
 /// The failure of an invalid order, with the authority's reason.
 pub(crate) fn order_failure(object: &Value) -> Failure {
-    let said = said(&object["error"]).unwrap_or_else(|| "it gives no reason".into());
-    Failure::new(FailureKind::Refused, format!("the CA refuses the order: {said}"))
+    let text = problem_text(&object["error"]).unwrap_or_else(|| "it gives no reason".into());
+    Failure::new(FailureKind::Refused, format!("the CA refuses the order: {text}"))
 }
 
 /// Chooses a challenge of a pending authorization, of the first of `kinds` that the authority
@@ -119,12 +119,12 @@ pub(crate) fn validation_failure(authorization: &Value, challenge: Option<&Chall
     let name = authorization["identifier"]["value"].as_str().unwrap_or("a name");
     let mut challenges = authorization["challenges"].as_array().into_iter().flatten();
     let failed = challenges.rfind(|challenge| challenge["error"].is_object());
-    let said = failed.and_then(|challenge| said(&challenge["error"]));
-    let said = said.unwrap_or_else(|| "it gives no reason".into());
+    let reason = failed.and_then(|challenge| problem_text(&challenge["error"]));
+    let reason = reason.unwrap_or_else(|| "it gives no reason".into());
     let by = failed.and_then(|challenge| challenge["type"].as_str());
     let text = match by.or(challenge.map(|challenge| challenge.kind.name())) {
-        Some(kind) => format!("the CA could not validate {name} by {kind}: {said}"),
-        None => format!("the CA could not validate {name}: {said}"),
+        Some(kind) => format!("the CA could not validate {name} by {kind}: {reason}"),
+        None => format!("the CA could not validate {name}: {reason}"),
     };
     Failure::new(FailureKind::Validation, text)
 }

@@ -11,26 +11,26 @@ use crate::request::Response;
 pub(crate) fn failure(response: &Response, now: SystemTime) -> Failure {
     let problem = response.json().unwrap_or_default();
     let kind = kind(response.status, &problem);
-    let said = said(&problem).unwrap_or_else(|| format!("status {}", response.status));
+    let text = problem_text(&problem).unwrap_or_else(|| format!("status {}", response.status));
     let text = match kind {
         FailureKind::RateLimited => {
-            format!("the CA refuses because of too many requests: {said}")
+            format!("the CA refuses because of too many requests: {text}")
         }
-        FailureKind::Server => format!("the CA has an error: {said}"),
-        FailureKind::Account => format!("the CA refuses this account: {said}"),
+        FailureKind::Server => format!("the CA has an error: {text}"),
+        FailureKind::Account => format!("the CA refuses this account: {text}"),
         FailureKind::ExternalAccount => {
-            format!("the CA wants an external account binding, which is not supported: {said}")
+            format!("the CA wants an external account binding, which is not supported: {text}")
         }
         FailureKind::Terms => match problem["instance"].as_str() {
             Some(url) => format!("the CA's terms of service have changed: agree at {url}"),
-            None => format!("the CA's terms of service have changed: {said}"),
+            None => format!("the CA's terms of service have changed: {text}"),
         },
-        FailureKind::NameRefused => format!("the CA refuses a name: {said}"),
+        FailureKind::NameRefused => format!("the CA refuses a name: {text}"),
         _ if (300..400).contains(&response.status) => match &response.location {
             Some(url) => format!("the CA has moved: use the directory {url}"),
-            None => format!("the CA redirects to nowhere: {said}"),
+            None => format!("the CA redirects to nowhere: {text}"),
         },
-        _ => format!("the CA refuses a request: {said}"),
+        _ => format!("the CA refuses a request: {text}"),
     };
     Failure { retry_after: response.retry_after(now), ..Failure::new(kind, text) }
 }
@@ -60,7 +60,7 @@ fn kind(status: u16, problem: &Value) -> FailureKind {
 
 /// The text of a problem document: its detail, the details of at most 5 subproblems (RFC 8555,
 /// 6.7.1), and its type.
-pub(crate) fn said(problem: &Value) -> Option<String> {
+pub(crate) fn problem_text(problem: &Value) -> Option<String> {
     let mut text = problem["detail"].as_str()?.to_owned();
     for part in problem["subproblems"].as_array().into_iter().flatten().take(5) {
         let name = part["identifier"]["value"].as_str().unwrap_or("?");

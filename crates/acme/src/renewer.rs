@@ -337,7 +337,7 @@ impl<R: Runtime> Renewer<R> {
             _ => failure,
         })?;
         let (names, not_after) = (self.certificates[at].names.clone(), stored.lifetime[1]);
-        let renewed_at = self.keep(at, stored);
+        let renewed_at = self.record(at, stored);
         self.runtime.report(&Report::Issued { names, not_after, renewed_at });
         Ok(())
     }
@@ -349,7 +349,7 @@ impl<R: Runtime> Renewer<R> {
         let Some(stored) = self.state.stored(&entry.names)? else { return Ok(false) };
         if entry.stored.as_ref() != Some(&stored) {
             let (names, not_after) = (entry.names.clone(), stored.lifetime[1]);
-            let due = self.keep(at, stored);
+            let due = self.record(at, stored);
             self.runtime.report(&Report::Found { names, not_after });
             return Ok(due > now);
         }
@@ -366,7 +366,7 @@ impl<R: Runtime> Renewer<R> {
     }
 
     /// Records a new certificate. Returns when it is due for renewal.
-    fn keep(&mut self, at: usize, stored: Stored) -> SystemTime {
+    fn record(&mut self, at: usize, stored: Stored) -> SystemTime {
         let now = self.runtime.now();
         let entry = &mut self.certificates[at];
         let [start, end] = stored.lifetime;

@@ -336,7 +336,7 @@ fn run<S: Service + 'static>(
         ServerInfo { bound: bound.clone(), first_redirect, workers, descriptors, challenges };
     let running = match connections {
         None => server.start(move |shard| service(shard, &info)),
-        Some(shown) => server.start(move |shard| shown.of(service(shard, &info), shard)),
+        Some(shown) => server.start(move |shard| shown.wrap(service(shard, &info), shard)),
     };
     let running = running.context("cannot start the workers")?;
     let handle = running.handle();

@@ -63,7 +63,7 @@ impl Queue {
         // Tries each buffer twice, since the writing thread may release one and lock the other
         // between two attempts.
         let buffers = self.lanes.get(lane).into_iter().flatten();
-        self.append(buffers.cycle().take(4).find_map(free), max, write)
+        self.append(buffers.cycle().take(4).find_map(try_lock), max, write)
     }
 
     fn append(
@@ -202,7 +202,7 @@ fn sleep(until: Option<Instant>) -> bool {
 }
 
 /// Locks a buffer, unless another thread has locked it.
-fn free(buffer: &Buffer) -> Option<MutexGuard<'_, Vec<u8>>> {
+fn try_lock(buffer: &Buffer) -> Option<MutexGuard<'_, Vec<u8>>> {
     match buffer.try_lock() {
         Ok(bytes) => Some(bytes),
         Err(TryLockError::Poisoned(bytes)) => Some(bytes.into_inner()),

@@ -69,7 +69,7 @@ pub(crate) enum Stage {
     /// Its TLS handshake is in progress. The session is not open yet.
     Handshaking { until: Time },
     /// A thread answers its client hello, and owns the value of [`Conn::secure`] meanwhile.
-    Signing(Box<Signing>),
+    AnsweringHello(Box<AnsweringHello>),
     /// The session is running.
     Established,
     /// We have sent the FIN, and wait for the peer's.
@@ -80,7 +80,7 @@ pub(crate) enum Stage {
 
 /// A client hello that a thread answers. Dropping this cancels the job of the thread.
 #[derive(Debug)]
-pub(crate) struct Signing {
+pub(crate) struct AnsweringHello {
     /// The handshake fails at this time.
     pub(crate) until: Time,
     pub(crate) _waiter: Waiter,
@@ -127,7 +127,7 @@ pub(crate) enum SendState {
 pub(crate) struct Conn<S> {
     pub(crate) socket: S,
     pub(crate) session: Session,
-    /// The TLS state, if this is a TLS connection. `None` also in [`Stage::Signing`].
+    /// The TLS state, if this is a TLS connection. `None` also in [`Stage::AnsweringHello`].
     pub(crate) secure: Option<Box<Secure>>,
     pub(crate) stage: Stage,
     /// When the connection closes if the peer has made no progress by then, or if a read of a file
@@ -190,7 +190,7 @@ impl<S> Conn<S> {
     /// session. Returns whether the session has changed and its output is large.
     #[inline(always)] // Runs for each request.
     pub(crate) fn schedule(&mut self, resources: &mut ShardResources) -> bool {
-        if !self.session.take_changed() {
+        if !self.session.take_needs_flush() {
             return false;
         }
         self.mark_dirty(resources);
@@ -295,14 +295,14 @@ impl<S> Conn<S> {
         match &self.stage {
             Stage::Established | Stage::Finished => self.write_deadline,
             Stage::Connecting { until } | Stage::Handshaking { until } => *until,
-            Stage::Signing(signing) => signing.until,
+            Stage::AnsweringHello(signing) => signing.until,
             Stage::Lingering(lingering) => lingering.until.min(lingering.quiet_until),
         }
     }
 
     /// Whether its TLS handshake is in progress.
     pub(crate) fn is_shaking_hands(&self) -> bool {
-        matches!(self.stage, Stage::Handshaking { .. } | Stage::Signing(_))
+        matches!(self.stage, Stage::Handshaking { .. } | Stage::AnsweringHello(_))
     }
 
     /// Whether the TLS handshake has begun. On accepted connections, this is when the client has
@@ -346,7 +346,7 @@ impl ShardResources {
     /// Whether a thread, not the event loop, is to answer a client hello: because the event loop
     /// has answered one in this turn, connections wait to be flushed, or the key is likely to be
     /// RSA.
-    pub(crate) fn must_sign_elsewhere(&self) -> bool {
+    pub(crate) fn must_answer_on_thread(&self) -> bool {
         !self.dirty.is_empty() || !self.handshakes.may_sign()
     }
 }

@@ -11,9 +11,9 @@ const MAX_KEPT_BYTES: usize = 8 * 1024;
 /// Capacity for the TLS records of one send: at most [`QUANTUM`] bytes of plaintext, and 4 KiB for
 /// the headers and tags of the records, which is enough even if each record is as small as a TCP
 /// segment.
-const ROOM: usize = QUANTUM as usize + 4 * 1024;
+const RECORDS_CAPACITY: usize = QUANTUM as usize + 4 * 1024;
 /// Maximum number of unused outputs with this capacity that are kept: together about 1 MiB.
-const MAX_ROOMY: usize = 8;
+const MAX_FOR_RECORDS: usize = 8;
 
 /// The outputs of a shard that no connection uses, for reuse.
 // They are boxed so that moving an output to the driver and back moves a pointer.
@@ -22,10 +22,10 @@ pub(crate) struct Outputs {
     /// Unused outputs with small buffers, at most [`MAX_KEPT_BYTES`].
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     free: Vec<Box<Output>>,
-    /// Unused outputs with a capacity of [`ROOM`] bytes. They are reused because the kernel clears
-    /// each page of new memory.
+    /// Unused outputs with a capacity of [`RECORDS_CAPACITY`] bytes. They are reused because the
+    /// kernel clears each page of new memory.
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
-    roomy: Vec<Box<Output>>,
+    for_records: Vec<Box<Output>>,
     /// How many outputs are in use.
     lent: usize,
 }
@@ -41,12 +41,12 @@ impl Outputs {
         if bytes <= MAX_KEPT_BYTES as u64 {
             return self.lend();
         }
-        if let Some(out) = self.roomy.pop() {
+        if let Some(out) = self.for_records.pop() {
             self.lent += 1;
             return out;
         }
         let mut out = self.lend();
-        out.write_with(|records| records.reserve_exact(ROOM));
+        out.write_with(|records| records.reserve_exact(RECORDS_CAPACITY));
         out
     }
 
@@ -64,9 +64,10 @@ impl Outputs {
     #[cold]
     fn reset(&mut self, mut out: Box<Output>) {
         out.clear();
-        let is_roomy = out.is_oversized(ROOM - 1) && !out.is_oversized(ROOM);
-        if is_roomy && self.roomy.len() < MAX_ROOMY {
-            self.roomy.push(out);
+        let is_for_records =
+            out.is_oversized(RECORDS_CAPACITY - 1) && !out.is_oversized(RECORDS_CAPACITY);
+        if is_for_records && self.for_records.len() < MAX_FOR_RECORDS {
+            self.for_records.push(out);
         } else if self.free.len() < MAX_KEPT {
             out.shrink(MAX_KEPT_BYTES);
             self.free.push(out);
@@ -87,21 +88,24 @@ mod tests {
     fn few_outputs_keep_their_room_for_records() {
         let mut outputs = Outputs::default();
         let mut lent: Vec<_> =
-            (0..MAX_ROOMY + 2).map(|_| outputs.lend_for_records(QUANTUM)).collect();
+            (0..MAX_FOR_RECORDS + 2).map(|_| outputs.lend_for_records(QUANTUM)).collect();
         for out in &mut lent {
             out.write(&[0; QUANTUM as usize]);
         }
         for out in lent {
-            assert!(!out.is_oversized(ROOM));
+            assert!(!out.is_oversized(RECORDS_CAPACITY));
             outputs.take_back(out);
         }
-        assert_eq!((outputs.lent(), outputs.roomy.len(), outputs.free.len()), (0, MAX_ROOMY, 2));
+        assert_eq!(
+            (outputs.lent(), outputs.for_records.len(), outputs.free.len()),
+            (0, MAX_FOR_RECORDS, 2)
+        );
         assert!(outputs.free.iter().all(|out| !out.is_oversized(MAX_KEPT_BYTES)));
         let out = outputs.lend_for_records(QUANTUM);
-        assert!(out.is_empty() && out.is_oversized(ROOM - 1));
+        assert!(out.is_empty() && out.is_oversized(RECORDS_CAPACITY - 1));
         outputs.take_back(out);
-        // A small response takes no output from `roomy`.
+        // A small response takes no output from `for_records`.
         assert!(!outputs.lend_for_records(200).is_oversized(MAX_KEPT_BYTES));
-        assert_eq!((outputs.lent(), outputs.roomy.len()), (1, MAX_ROOMY));
+        assert_eq!((outputs.lent(), outputs.for_records.len()), (1, MAX_FOR_RECORDS));
     }
 }

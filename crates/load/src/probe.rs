@@ -21,7 +21,7 @@ pub struct ProbeError {
     pub failure: Failure,
     /// The answer to the request for a WebSocket has shown that the port doesn't expect TLS.
     /// `false` for loads of other protocols, where [`ProbeError::failure`] tells enough.
-    pub is_understood: bool,
+    pub is_known_without_tls: bool,
 }
 
 impl fmt::Display for ProbeError {
@@ -43,7 +43,7 @@ impl std::error::Error for ProbeError {}
 pub fn probe(plan: &Plan, targets: &[Target]) -> Result<Probe, ProbeError> {
     let started = Instant::now();
     let text = "there is no address to connect to".into();
-    let mut error = ProbeError { text, failure: Failure::Connect, is_understood: false };
+    let mut error = ProbeError { text, failure: Failure::Connect, is_known_without_tls: false };
     for target in targets {
         match probe_target(plan, target, started) {
             Ok(expected) => {
@@ -114,7 +114,7 @@ fn send_once(
     let socket_error = |error: std::io::Error| ProbeError {
         text: format!("the event loop failed: {error}"),
         failure: Failure::Socket,
-        is_understood: false,
+        is_known_without_tls: false,
     };
     let mut worker = Worker::new(once.into(), &unknown, share).map_err(socket_error)?;
     let time = match plan.until {
@@ -134,8 +134,8 @@ fn send_once(
         return Ok(learned);
     }
     if let Some((failure, _, text)) = worker.failures().iter().next() {
-        let (text, is_understood) = (text.to_owned(), worker.is_understood());
-        return Err(ProbeError { text, failure, is_understood });
+        let (text, is_known_without_tls) = (text.to_owned(), worker.is_known_without_tls());
+        return Err(ProbeError { text, failure, is_known_without_tls });
     }
     let text = match (time, worker.stop()) {
         (Some(time), Some(unfinished)) => {
@@ -143,6 +143,6 @@ fn send_once(
         }
         _ => "the peer sent no response".into(),
     };
-    let is_understood = worker.is_understood();
-    Err(ProbeError { text, failure: Failure::Timeout, is_understood })
+    let is_known_without_tls = worker.is_known_without_tls();
+    Err(ProbeError { text, failure: Failure::Timeout, is_known_without_tls })
 }

@@ -213,8 +213,8 @@ impl Worker {
 
     /// Whether the answer to the request for a WebSocket has shown that the port doesn't expect
     /// TLS.
-    pub(crate) fn is_understood(&self) -> bool {
-        self.state.is_understood.get()
+    pub(crate) fn is_known_without_tls(&self) -> bool {
+        self.state.is_known_without_tls.get()
     }
 
     /// The responses to requests without an expected response, by their indexes in the plan.

@@ -169,8 +169,8 @@ impl<H: Handler + 'static> HttpRequest<H> {
         let len = header.content_length;
         let mode = self.shared.handler.borrow_mut().content_mode(&header);
         let client = responder.client(request);
-        let is_shared = request.version() == Version::Http2;
-        let receiver = Receiver::new(mode, header, &self.shared.rules.limits, client, is_shared);
+        let charges_all = request.version() == Version::Http2;
+        let receiver = Receiver::new(mode, header, &self.shared.rules.limits, client, charges_all);
         let has_length = request.content() != Content::Chunked;
         let request = PendingRequest::new(self.shared.take_number(), len);
         let content = Some(IncomingContent { receiver, has_length, paused: false });
@@ -195,9 +195,9 @@ impl<H: Handler + 'static> HttpRequest<H> {
                 return HttpError { fields, ..HttpError::new(code, what) }.send(responder);
             }
         };
-        let is_shared = request.version() == Version::Http2;
+        let charges_all = request.version() == Version::Http2;
         let client = responder.client(request);
-        let handler = WebSocket::new(Rc::clone(&self.shared), client, is_shared);
+        let handler = WebSocket::new(Rc::clone(&self.shared), client, charges_all);
         let connection = Box::new(ws::Connection::server(Rc::clone(config), handler));
         match responder.upgrade("websocket", &handshake.fields(None), connection) {
             Ok(answer) => answer,

@@ -27,21 +27,21 @@ pub(super) enum Receiver {
 
 impl Receiver {
     /// Receives the content behind `header`. `client` is charged for content that is collected.
-    /// `is_shared`: the connection can have any number of messages at a time, so no part of the
+    /// `charges_all`: the connection can have any number of messages at a time, so no part of the
     /// content is free of charge.
     pub(super) fn new(
         mode: ContentMode,
         header: Header,
         limits: &Limits,
         client: Client,
-        is_shared: bool,
+        charges_all: bool,
     ) -> Self {
         let len = header.content_length;
         if mode == ContentMode::Stream {
             return Self::Stream(len);
         }
         let permit = limits.collected.empty_permit(client);
-        let uncharged = if is_shared { 0 } else { UNCHARGED };
+        let uncharged = if charges_all { 0 } else { UNCHARGED };
         let buffer = ContentBuffer::new(len, Some(permit), uncharged);
         Self::Collect { nodes: JsonNodes::of(&header, limits), header, buffer }
     }

@@ -29,20 +29,20 @@ pub(super) struct WebSocket<H: Handler> {
     /// Who is charged for content.
     client: Client,
     /// The connection may have any number of WebSockets, so that all content is charged.
-    is_shared: bool,
+    charges_all: bool,
     /// Requests whose responses follow later, the oldest first.
-    pending: Vec<WaitingRequest>,
+    pending: Vec<PendingWebSocketRequest>,
     is_draining: bool,
 }
 
 /// A request that has no response yet.
-struct WaitingRequest {
+struct PendingWebSocketRequest {
     request: PendingRequest,
     /// It was a text message.
     is_text: bool,
 }
 
-impl WaitingRequest {
+impl PendingWebSocketRequest {
     /// Whether the client waits for the response.
     fn is_pending(&self) -> bool {
         !self.request.expired
@@ -50,8 +50,8 @@ impl WaitingRequest {
 }
 
 impl<H: Handler> WebSocket<H> {
-    pub(super) fn new(shared: Rc<ConnectionState<H>>, client: Client, is_shared: bool) -> Self {
-        Self { shared, client, is_shared, pending: Vec::new(), is_draining: false }
+    pub(super) fn new(shared: Rc<ConnectionState<H>>, client: Client, charges_all: bool) -> Self {
+        Self { shared, client, charges_all, pending: Vec::new(), is_draining: false }
     }
 
     /// Starts a request, or refuses it.
@@ -68,14 +68,15 @@ impl<H: Handler> WebSocket<H> {
         let (mut header, content) = match read {
             Ok(read) => read,
             Err(refusal) => {
-                let waiting = WaitingRequest { request: PendingRequest::new(number, 0), is_text };
+                let waiting =
+                    PendingWebSocketRequest { request: PendingRequest::new(number, 0), is_text };
                 return self.refuse(&refusal, &waiting, socket);
             }
         };
         // A WebSocket stays open.
         header.keep_alive = header.id.is_some();
         let request = PendingRequest::of(&header, number, socket.now());
-        let mut waiting = WaitingRequest { request, is_text };
+        let mut waiting = PendingWebSocketRequest { request, is_text };
         if let Err(refusal) = header.check(&rules.limits) {
             return self.refuse(&refusal, &waiting, socket);
         }
@@ -86,7 +87,7 @@ impl<H: Handler> WebSocket<H> {
             let handler = &mut *self.shared.handler.borrow_mut();
             let mode = handler.content_mode(&header);
             let mut receiver =
-                Receiver::new(mode, header, &rules.limits, self.client, self.is_shared);
+                Receiver::new(mode, header, &rules.limits, self.client, self.charges_all);
             // The result is ignored: a pause has no effect after the last piece, and this is the
             // only one.
             receiver.take(content, handler, responder(socket, &mut waiting));
@@ -101,9 +102,9 @@ impl<H: Handler> WebSocket<H> {
     fn answer(
         &self,
         answer: Answer,
-        waiting: WaitingRequest,
+        waiting: PendingWebSocketRequest,
         socket: &mut Socket<'_, '_>,
-    ) -> Option<WaitingRequest> {
+    ) -> Option<PendingWebSocketRequest> {
         match answer.into_response(!waiting.request.tickets.is_empty()) {
             Some(response) => self.send(response.message, &waiting, socket),
             None => return Some(waiting),
@@ -111,13 +112,18 @@ impl<H: Handler> WebSocket<H> {
         None
     }
 
-    fn refuse(&self, refusal: &Refusal, waiting: &WaitingRequest, socket: &mut Socket<'_, '_>) {
+    fn refuse(
+        &self,
+        refusal: &Refusal,
+        waiting: &PendingWebSocketRequest,
+        socket: &mut Socket<'_, '_>,
+    ) {
         self.send(error_response(refusal.code, &refusal.reason), waiting, socket);
     }
 
     /// Ends a request whose deadline has passed. If it has an id, it gets no response. Otherwise it
     /// gets an error: responses without an id are matched by their order, so none may be missing.
-    fn expire(&self, waiting: &WaitingRequest, socket: &mut Socket<'_, '_>) {
+    fn expire(&self, waiting: &PendingWebSocketRequest, socket: &mut Socket<'_, '_>) {
         self.shared.handler.borrow_mut().on_cancelled(waiting.request.number);
         if waiting.request.id.is_none() {
             let what = "the response was not ready when the deadline passed";
@@ -125,7 +131,12 @@ impl<H: Handler> WebSocket<H> {
         }
     }
 
-    fn send(&self, response: Message, waiting: &WaitingRequest, socket: &mut Socket<'_, '_>) {
+    fn send(
+        &self,
+        response: Message,
+        waiting: &PendingWebSocketRequest,
+        socket: &mut Socket<'_, '_>,
+    ) {
         let request = &waiting.request;
         match text_of(&response).filter(|_| waiting.is_text) {
             Some(text) => {
@@ -145,7 +156,7 @@ impl<H: Handler> WebSocket<H> {
 
     /// Whether the next message must wait for a response.
     fn must_wait(&self) -> bool {
-        let in_order = |one: &WaitingRequest| one.is_pending() && one.request.id.is_none();
+        let in_order = |one: &PendingWebSocketRequest| one.is_pending() && one.request.id.is_none();
         let requests = self.pending.iter().map(|waiting| &waiting.request);
         self.is_draining
             || self.pending.iter().any(in_order)
@@ -155,7 +166,7 @@ impl<H: Handler> WebSocket<H> {
     /// Resumes or pauses reading, or closes the WebSocket if the server drains and every request is
     /// answered.
     fn proceed(&self, socket: &mut Socket<'_, '_>) {
-        if self.is_draining && !self.pending.iter().any(WaitingRequest::is_pending) {
+        if self.is_draining && !self.pending.iter().any(PendingWebSocketRequest::is_pending) {
             socket.close(CloseCode::GOING_AWAY, "");
         } else if self.must_wait() {
             socket.pause();
@@ -165,7 +176,7 @@ impl<H: Handler> WebSocket<H> {
     }
 
     fn cancel_all(&mut self) {
-        for waiting in self.pending.drain(..).filter(WaitingRequest::is_pending) {
+        for waiting in self.pending.drain(..).filter(PendingWebSocketRequest::is_pending) {
             self.shared.handler.borrow_mut().on_cancelled(waiting.request.number);
         }
     }
@@ -173,7 +184,7 @@ impl<H: Handler> WebSocket<H> {
 
 fn responder<'r, 't>(
     socket: &'r Socket<'r, 't>,
-    waiting: &'r mut WaitingRequest,
+    waiting: &'r mut PendingWebSocketRequest,
 ) -> Responder<'r, 't> {
     let call = Call::WebSocket(socket);
     Responder { call, peer: socket.peer(), request: &mut waiting.request }

@@ -172,7 +172,7 @@ impl Budget {
         less: u64,
     ) {
         let is_waited_for = self.change(|state| {
-            if !state.is_used_after(client, resource) {
+            if !state.release_use(client, resource) {
                 state.give_back(client, in_total, less);
             }
             !state.waiting.is_empty()
@@ -286,7 +286,7 @@ impl State {
 
     /// Removes one of the client's permits for the resource from the count. Returns whether the
     /// client still has another one.
-    fn is_used_after(&mut self, client: Option<Client>, resource: Option<NonZeroU32>) -> bool {
+    fn release_use(&mut self, client: Option<Client>, resource: Option<NonZeroU32>) -> bool {
         let Some(key) = client.zip(resource) else { return false };
         self.uses.subtract(key, 1);
         self.uses.get(key) > 0

@@ -52,7 +52,7 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     }
 
     /// Records how long a send took, after a probe or if [`FileSource::is_timed`].
-    fn note_send(&self, took: Duration) {
+    fn record_send(&self, took: Duration) {
         let _ = took;
     }
 }

@@ -347,7 +347,7 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
                     return out.clear();
                 }
                 let must_verify = matches!(part, Part::Unread(_))
-                    && out.front_read(read as u64).is_some_and(|(_, must_verify)| must_verify);
+                    && out.range_to_read(read as u64).is_some_and(|(_, must_verify)| must_verify);
                 if must_verify && !range.source.verify(&CancelToken::default()) {
                     return out.clear();
                 }

@@ -95,18 +95,18 @@ impl Output {
         self.push_file(range, false);
     }
 
-    fn push_file(&mut self, range: FileRange, goes_on: bool) {
+    fn push_file(&mut self, range: FileRange, continues_later: bool) {
         if range.len == 0 {
             return;
         }
         self.file_bytes += range.len;
         self.file_ranges += 1;
-        self.push(PieceData::File { range, goes_on });
+        self.push(PieceData::File { range, continues_later });
     }
 
     /// Attaches `permit` to the piece that is appended next, which is shared bytes or a range of a
     /// file. It is held until that piece is sent or dropped.
-    pub fn hold(&mut self, permit: Permit) {
+    pub fn attach_permit(&mut self, permit: Permit) {
         self.permit = Some(permit);
     }
 
@@ -264,19 +264,19 @@ impl Output {
         }
     }
 
-    /// The range that a thread is to read for [`Output::put_read`], at most `max` bytes long. It
-    /// begins at [`Output::front_file`]. If that range was moved here in several pieces
+    /// The range that a thread is to read for [`Output::replace_with_read`], at most `max` bytes
+    /// long. It begins at [`Output::front_file`]. If that range was moved here in several pieces
     /// ([`Output::move_front`]), the returned range spans them. The second value says whether it
     /// includes the end of the range that was written. If so, the thread must verify the file:
     /// [`FileSource::verify`](crate::FileSource::verify).
     #[must_use]
-    pub fn front_read(&self, max: u64) -> Option<(FileRange, bool)> {
+    pub fn range_to_read(&self, max: u64) -> Option<(FileRange, bool)> {
         let mut read = self.front_file()?.clone();
         read.len = 0;
         for Piece { data, .. } in &self.pieces {
-            let Some((part, goes_on)) = data.continuing(&read) else { continue };
+            let Some((part, continues_later)) = data.continuing(&read) else { continue };
             read.len += part.len;
-            if read.len > max || !goes_on {
+            if read.len > max || !continues_later {
                 let must_verify = read.len <= max;
                 read.len = read.len.min(max);
                 return Some((read, must_verify));
@@ -285,13 +285,13 @@ impl Output {
         Some((read, false))
     }
 
-    /// Replaces the range that [`Output::front_read`] has returned, or its beginning, by `bytes`,
-    /// which were read from it. The permit of a range stays with its last bytes.
+    /// Replaces the range that [`Output::range_to_read`] has returned, or its beginning, by
+    /// `bytes`, which were read from it. The permit of a range stays with its last bytes.
     ///
     /// # Panics
     ///
     /// If the output has less of this range than `bytes`.
-    pub fn put_read(&mut self, mut bytes: Bytes) {
+    pub fn replace_with_read(&mut self, mut bytes: Bytes) {
         let mut read = self.front_file().expect("a range of a file is at the front").clone();
         read.len = 0;
         let mut index = 0;
@@ -330,7 +330,9 @@ impl Output {
             self.permit = permit;
             match data {
                 PieceData::Shared(bytes) => self.write_shared(bytes),
-                PieceData::File { range, goes_on } => self.push_file(range, goes_on),
+                PieceData::File { range, continues_later } => {
+                    self.push_file(range, continues_later)
+                }
             }
         }
         self.write(&newer.plain[from..]);
@@ -352,9 +354,12 @@ impl Output {
                     }
                     match data {
                         PieceData::Shared(bytes) => to.write_shared(bytes.slice(..count as usize)),
-                        PieceData::File { range, goes_on } => {
-                            let goes_on = *goes_on || count < len;
-                            to.push_file(FileRange { len: count, ..range.clone() }, goes_on);
+                        PieceData::File { range, continues_later } => {
+                            let continues_later = *continues_later || count < len;
+                            to.push_file(
+                                FileRange { len: count, ..range.clone() },
+                                continues_later,
+                            );
                         }
                     }
                     count

@@ -89,7 +89,7 @@ impl Net {
     /// reports that the socket is writable.
     fn on_space(&mut self, endpoint: EndpointId) {
         let buffer = self.faults.send_buffer;
-        if self.endpoints[endpoint.0].pending_due {
+        if self.endpoints[endpoint.0].pending_waits_for_space {
             self.send_due(endpoint);
         } else if self.endpoints[endpoint.0].waits_for_space
             && self.endpoints[endpoint.0].has_enough_space(buffer)
@@ -107,10 +107,10 @@ impl Net {
         };
         let connected = self.endpoints[endpoint.0].failure().is_none();
         if connected && self.endpoints[endpoint.0].free_space(buffer) == 0 {
-            self.endpoints[endpoint.0].pending_due = true;
+            self.endpoints[endpoint.0].pending_waits_for_space = true;
             return;
         }
-        self.endpoints[endpoint.0].pending_due = false;
+        self.endpoints[endpoint.0].pending_waits_for_space = false;
         if let Some(out) = self.endpoints[endpoint.0].pending.take() {
             let sent = self.transmit(endpoint, out);
             self.progress += 1;
@@ -134,7 +134,7 @@ impl Net {
         }
         this.fail(kind);
         self.record(3, endpoint.0, kind as u64);
-        if self.endpoints[endpoint.0].pending_due {
+        if self.endpoints[endpoint.0].pending_waits_for_space {
             self.send_due(endpoint);
         }
         self.report(endpoint, Edge::FAILED);
@@ -182,7 +182,7 @@ impl Net {
     /// completion is reported later, with an error.
     fn cancel_send(&mut self, endpoint: EndpointId) {
         let Some(out) = self.endpoints[endpoint.0].pending.take() else { return };
-        self.endpoints[endpoint.0].pending_due = false;
+        self.endpoints[endpoint.0].pending_waits_for_space = false;
         let Owner::Driver { poller, key: Some(key) } = self.endpoints[endpoint.0].owner else {
             return;
         };

@@ -71,7 +71,7 @@ pub(crate) struct Endpoint {
     /// A send that is not complete, with its output.
     pub(crate) pending: Option<Box<Output>>,
     /// The pending send was due when there was no space. It waits for space.
-    pub(crate) pending_due: bool,
+    pub(crate) pending_waits_for_space: bool,
 }
 
 impl Endpoint {
@@ -93,7 +93,7 @@ impl Endpoint {
             failure_reported: false,
             unsent_limit: None,
             pending: None,
-            pending_due: false,
+            pending_waits_for_space: false,
         }
     }
 

@@ -265,7 +265,11 @@ impl Net {
     }
 
     /// The address of an endpoint that connects from `ip`.
-    pub(crate) fn name(endpoint: EndpointId, ip: Option<IpAddr>, target: &Target) -> Address {
+    pub(crate) fn client_address(
+        endpoint: EndpointId,
+        ip: Option<IpAddr>,
+        target: &Target,
+    ) -> Address {
         match target {
             Target::Unix(_) => Address::Unix,
             Target::Ip(_) => {
@@ -305,7 +309,7 @@ impl Net {
         if self.listeners[listener].queue.len() >= BACKLOG {
             return self.schedule(Duration::from_secs(1), ScheduledEvent::Connect(client));
         }
-        let address = Self::name(client, ip, &target);
+        let address = Self::client_address(client, ip, &target);
         let server =
             self.add_endpoint(Endpoint::new(Owner::Queue, ConnectionState::Established, address));
         self.pair(client, server);

@@ -15,7 +15,7 @@ impl Net {
     pub(crate) fn script_connects(&mut self, script: Script, target: Target) -> usize {
         let from = script.from;
         // A script never reads the address of its peer, so any address does.
-        let placeholder = Self::name(EndpointId(0), from, &target);
+        let placeholder = Self::client_address(EndpointId(0), from, &target);
         let endpoint = self.add_endpoint(Endpoint::new(
             Owner::Closed,
             ConnectionState::Connecting,

@@ -20,7 +20,7 @@ use crate::spin_check::SpinCheck;
 use crate::{Faults, SimDriver};
 
 /// Maximum virtual duration of a job.
-const JOB_TIME: Duration = Duration::from_millis(50);
+const MAX_JOB_TIME: Duration = Duration::from_millis(50);
 
 /// Time within which all connections must end by themselves. Longer than any deadline and the
 /// slowest transfer of a test.
@@ -104,7 +104,7 @@ impl World {
         config: Config,
         service: impl Service + 'static,
     ) -> ShardId {
-        self.shard_state(targets, config, Arc::default(), Box::new(service), None, usize::MAX)
+        self.add_shard(targets, config, Arc::default(), Box::new(service), None, usize::MAX)
     }
 
     /// Like [`World::server`], with TLS on all its listeners.
@@ -129,7 +129,7 @@ impl World {
         service: impl Service + 'static,
         descriptors: usize,
     ) -> ShardId {
-        self.shard_state(targets, config, Arc::default(), Box::new(service), None, descriptors)
+        self.add_shard(targets, config, Arc::default(), Box::new(service), None, descriptors)
     }
 
     /// Like [`World::server`], with connection counts that several shards share.
@@ -140,7 +140,7 @@ impl World {
         config: Config,
         service: impl Service + 'static,
     ) -> ShardId {
-        self.shard_state(targets, config, Arc::clone(counts), Box::new(service), None, usize::MAX)
+        self.add_shard(targets, config, Arc::clone(counts), Box::new(service), None, usize::MAX)
     }
 
     /// Adds a shard without listeners, for outgoing connections. They come from `ip`, or from a
@@ -149,12 +149,12 @@ impl World {
         let nobody = |_: &sockeye_proto::Peer| -> Box<dyn Protocol> {
             unreachable!("nobody connects to a shard without listeners")
         };
-        self.shard_state(&[], config, Arc::default(), Box::new(nobody), ip, usize::MAX)
+        self.add_shard(&[], config, Arc::default(), Box::new(nobody), ip, usize::MAX)
     }
 
     /// Adds a shard, with a listener for each of `targets`. `ip`: the address from which it
     /// connects. `descriptors`: how many it may have open.
-    fn shard_state(
+    fn add_shard(
         &mut self,
         targets: &[Target],
         config: Config,
@@ -302,8 +302,8 @@ impl World {
         let wanted = self
             .shards
             .iter()
-            .filter(|shard_state| !shard_state.is_over())
-            .filter_map(|shard_state| net.pollers[shard_state.poller].summary.until);
+            .filter(|add_shard| !add_shard.is_over())
+            .filter_map(|add_shard| net.pollers[add_shard.poller].summary.until);
         wanted.chain(net.next_event_time()).min()
     }
 
@@ -311,8 +311,8 @@ impl World {
     fn run_due(&mut self) {
         loop {
             let mut woken = self.run_events();
-            for shard_state in &mut self.shards {
-                woken |= shard_state.turn(&self.net);
+            for add_shard in &mut self.shards {
+                woken |= add_shard.turn(&self.net);
             }
             self.schedule_jobs();
             if !woken {
@@ -353,7 +353,7 @@ impl World {
                 self.hanging.push(job);
                 continue;
             }
-            let after = net.rng.duration(JOB_TIME);
+            let after = net.rng.duration(MAX_JOB_TIME);
             net.schedule(after, ScheduledEvent::Job(job));
         }
     }
@@ -384,15 +384,15 @@ impl World {
     /// If an invariant is violated.
     pub fn finish(mut self) {
         self.settle();
-        for shard_state in &mut self.shards {
-            let mut footprint = shard_state.shard.footprint();
-            if shard_state.is_over() {
+        for add_shard in &mut self.shards {
+            let mut footprint = add_shard.shard.footprint();
+            if add_shard.is_over() {
                 // A drained shard doesn't remove expired timers.
-                footprint.timers = shard_state.initial_footprint.timers;
+                footprint.timers = add_shard.initial_footprint.timers;
             }
-            assert_eq!(footprint, shard_state.initial_footprint, "the shard has leaked memory");
-            if !shard_state.is_over() {
-                shard_state.drain();
+            assert_eq!(footprint, add_shard.initial_footprint, "the shard has leaked memory");
+            if !add_shard.is_over() {
+                add_shard.drain();
             }
         }
         let done = |world: &Self| world.shards.iter().all(ShardState::is_over);

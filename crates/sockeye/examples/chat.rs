@@ -28,7 +28,7 @@ const MAX_LOG: u64 = 4096;
 
 /// The chat room, which all connections share. (`Event::Room` is about room in the output.)
 #[derive(Default)]
-struct Room {
+struct ChatRoom {
     log: VecDeque<String>,
     /// The number of the next line.
     end: u64,
@@ -37,7 +37,7 @@ struct Room {
     newest: u64,
 }
 
-impl Room {
+impl ChatRoom {
     /// The number of the first line in the log.
     fn start(&self) -> u64 {
         self.end - self.log.len() as u64
@@ -57,7 +57,7 @@ impl Room {
 
 /// One connection. The lines of the log before `position` are in its output.
 struct Member {
-    room: Arc<Mutex<Room>>,
+    room: Arc<Mutex<ChatRoom>>,
     number: u64,
     position: u64,
 }
@@ -135,7 +135,7 @@ pub(crate) fn serve(
     workers: NonZeroUsize,
     config: Config,
 ) -> Result<Serving, ServeError> {
-    let room = Arc::<Mutex<Room>>::default();
+    let room = Arc::<Mutex<ChatRoom>>::default();
     Serving::start(&[address], workers, config, move |_worker, _bound| {
         let room = Arc::clone(&room);
         move |_: &Peer| Member { room: Arc::clone(&room), number: 0, position: 0 }

@@ -15,7 +15,7 @@ use crate::pem::Pem;
 use crate::provider::provider;
 use crate::read::{Content, read};
 use crate::warning::{Warning, WarningKind};
-use crate::x509::Facts;
+use crate::x509::CertificateFields;
 
 /// A certificate with its chain and key, which fit together.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct CertificateInfo {
 }
 
 impl CertificateInfo {
-    fn new(der: &[u8], facts: &Facts, path: &Path) -> Self {
+    fn new(der: &[u8], facts: &CertificateFields, path: &Path) -> Self {
         Self {
             names: facts.names.clone(),
             not_before: facts.not_before,
@@ -157,7 +157,7 @@ impl Certificate {
         chain_pem: Pem,
         key_pem: Pem,
         source: &Source<'_>,
-    ) -> Result<(Arc<dyn SigningKey>, Vec<chain::Link>, Vec<WarningKind>), Error> {
+    ) -> Result<(Arc<dyn SigningKey>, Vec<chain::ParsedCertificate>, Vec<WarningKind>), Error> {
         let ((chain_path, _), (key_path, _)) = (source.chain, source.key);
         if chain_pem.certificates.len() > MAX_CHAIN {
             let problem = Problem::ChainTooLong(chain_pem.certificates.len());
@@ -165,7 +165,7 @@ impl Certificate {
         }
         let mut links = Vec::with_capacity(chain_pem.certificates.len());
         for der in chain_pem.certificates {
-            let Some(facts) = Facts::parse(&der) else {
+            let Some(facts) = CertificateFields::parse(&der) else {
                 let problem = Problem::Malformed("CERTIFICATE".into());
                 return Err(Error::file(chain_path, problem));
             };
@@ -205,7 +205,7 @@ impl Certificate {
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, Error> {
         let key = provider().key_provider.load_private_key(key)?;
-        let facts = Facts::parse(&der)
+        let facts = CertificateFields::parse(&der)
             .ok_or_else(|| Error::file("".as_ref(), Problem::Malformed("CERTIFICATE".into())))?;
         let info = CertificateInfo::new(&der, &facts, "".as_ref());
         let key = Arc::new(CertifiedKey::new(vec![der], key));
@@ -228,7 +228,7 @@ impl Certificate {
 /// Fails if the certificate is not valid at the time of `source`. If it has expired and may be
 /// expired, adds a warning instead.
 fn check_times(
-    facts: &Facts,
+    facts: &CertificateFields,
     source: &Source<'_>,
     kinds: &mut Vec<WarningKind>,
 ) -> Result<(), Error> {
@@ -246,7 +246,7 @@ fn check_times(
 }
 
 /// Adds warnings about a chain that some clients may reject.
-fn check_chain(links: &[chain::Link], now: SystemTime, kinds: &mut Vec<WarningKind>) {
+fn check_chain(links: &[chain::ParsedCertificate], now: SystemTime, kinds: &mut Vec<WarningKind>) {
     let (_, first) = &links[0];
     let has_issuer = links.iter().any(|(_, facts)| facts.subject == first.issuer);
     if !has_issuer {

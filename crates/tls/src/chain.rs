@@ -3,21 +3,24 @@
 use rustls::pki_types::CertificateDer;
 
 use crate::warning::WarningKind;
-use crate::x509::Facts;
+use crate::x509::CertificateFields;
 
 /// Maximum number of certificates in a chain. A full handshake sends all of them. Chains of public
 /// authorities have up to four, and bundles of authorities more than a hundred.
 pub(crate) const MAX_CHAIN: usize = 16;
 
 /// A certificate, and the facts read from it.
-pub(crate) type Link = (CertificateDer<'static>, Facts);
+pub(crate) type ParsedCertificate = (CertificateDer<'static>, CertificateFields);
 
 /// Sorts certificates: first the server's, which is at the index `first`, then the issuer of each,
 /// up to the one nearest to the root. Certificates that aren't in this chain come last, in the
 /// order of the file. Duplicates are left out. Also returns warnings about the order and about
 /// certificates that don't belong to the chain.
-pub(crate) fn sort(links: Vec<Link>, first: usize) -> (Vec<Link>, Vec<WarningKind>) {
-    let mut rest: Vec<(usize, Link)> = Vec::with_capacity(links.len());
+pub(crate) fn sort(
+    links: Vec<ParsedCertificate>,
+    first: usize,
+) -> (Vec<ParsedCertificate>, Vec<WarningKind>) {
+    let mut rest: Vec<(usize, ParsedCertificate)> = Vec::with_capacity(links.len());
     for (at, link) in links.into_iter().enumerate() {
         // `first` is the first copy of the server's certificate, so it is never left out here.
         if !rest.iter().any(|(_, (der, _))| *der == link.0) {
@@ -25,7 +28,7 @@ pub(crate) fn sort(links: Vec<Link>, first: usize) -> (Vec<Link>, Vec<WarningKin
         }
     }
     let mut order = Vec::with_capacity(rest.len());
-    let mut sorted: Vec<Link> = Vec::with_capacity(rest.len());
+    let mut sorted: Vec<ParsedCertificate> = Vec::with_capacity(rest.len());
     let mut next = rest.iter().position(|(at, _)| *at == first);
     while let Some(at) = next {
         let (at, link) = rest.remove(at);

@@ -10,7 +10,7 @@ use crate::ClientCa;
 use crate::error::{Error, Problem};
 use crate::pem::Pem;
 use crate::provider::provider;
-use crate::x509::Facts;
+use crate::x509::CertificateFields;
 
 /// Makes a verifier that trusts the authorities in a PEM file. It ignores other certificates.
 pub(crate) fn verifier(ca: &ClientCa, pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, Error> {
@@ -22,7 +22,7 @@ pub(crate) fn verifier(ca: &ClientCa, pem: &[u8]) -> Result<Arc<dyn ClientCertVe
     let mut roots = RootCertStore::empty();
     for certificate in pem.certificates {
         let malformed = || problem(Problem::Malformed("CERTIFICATE".into()));
-        let facts = Facts::parse(&certificate).ok_or_else(malformed)?;
+        let facts = CertificateFields::parse(&certificate).ok_or_else(malformed)?;
         if !facts.is_authority {
             continue;
         }

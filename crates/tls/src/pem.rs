@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::error::Problem;
-use crate::x509::Facts;
+use crate::x509::CertificateFields;
 
 /// Maximum number of labels of other blocks that an error names.
 const MAX_OTHERS: usize = 4;
@@ -158,7 +158,7 @@ fn not_pem(bytes: &[u8]) -> Option<Problem> {
         // The version of PKCS#12 (RFC 7292, 4).
         return Some(Problem::Pkcs12);
     }
-    if Facts::parse(bytes).is_some() {
+    if CertificateFields::parse(bytes).is_some() {
         return Some(Problem::DerCertificate);
     }
     PrivateKeyDer::try_from(bytes).ok().map(|_| Problem::DerKey)

@@ -144,7 +144,7 @@ impl CertificateStore {
         reader.set_has_read();
         let seen = contents.digest();
         let loaded = contents.check(&pairs, &settings, &None, now)?;
-        loaded.note(&mut pairs);
+        loaded.mark_loaded(&mut pairs);
         Ok(Self {
             acceptor: TlsAcceptor::new(&loaded.config),
             config: Arc::new(loaded.config),
@@ -231,7 +231,7 @@ impl CertificateStore {
             _ => None,
         };
         let loaded = loaded?;
-        loaded.note(&mut self.pairs);
+        loaded.mark_loaded(&mut self.pairs);
         self.acceptor.replace(&loaded.config);
         self.config = Arc::new(loaded.config);
         self.names = loaded.names;
@@ -283,7 +283,7 @@ impl fmt::Debug for CertificateStore {
 
 impl Loaded {
     /// Records in `pairs` which of them have been loaded.
-    fn note(&self, pairs: &mut [Pair]) {
+    fn mark_loaded(&self, pairs: &mut [Pair]) {
         for (pair, is_loaded) in pairs.iter_mut().zip(&self.are_loaded) {
             pair.has_been_loaded |= is_loaded;
         }

@@ -13,7 +13,7 @@ use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Version;
 
 /// What a certificate says. The issuer, the subject and the public key are in DER, to be compared.
-pub(crate) struct Facts {
+pub(crate) struct CertificateFields {
     pub(crate) subject: Vec<u8>,
     pub(crate) issuer: Vec<u8>,
     /// The issuer's common name, or all of its name if it has none, for messages.
@@ -33,7 +33,7 @@ pub(crate) struct Facts {
     pub(crate) is_weak: bool,
 }
 
-impl Facts {
+impl CertificateFields {
     /// `None` if `der` isn't a certificate.
     pub(crate) fn parse(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;

@@ -32,7 +32,7 @@ pub(crate) struct HasRoom;
 ///
 /// [`Options::collected`]: sockeye::http::Options::collected
 pub struct RequestBody {
-    shared: Arc<Shared>,
+    shared: Arc<SharedBody>,
     /// Number of bytes that have not been polled yet, if known.
     remaining: Option<u64>,
 }
@@ -45,10 +45,10 @@ impl fmt::Debug for RequestBody {
 
 /// What both ends of a body share.
 #[derive(Default)]
-struct Shared(Mutex<State>);
+struct SharedBody(Mutex<BodyState>);
 
 #[derive(Default)]
-struct State {
+struct BodyState {
     pieces: VecDeque<Bytes>,
     /// Number of bytes in `pieces`.
     buffered: usize,
@@ -65,7 +65,7 @@ struct State {
     dropped: bool,
 }
 
-impl State {
+impl BodyState {
     /// Charges the client for the buffered bytes, even if the budget has no room for them, because
     /// they are in memory anyway. Returns whether it has room.
     fn charge(&mut self) -> bool {
@@ -79,13 +79,13 @@ impl State {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedBody {
+    fn lock(&self) -> MutexGuard<'_, BodyState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the state, and wakes the task that polls the body.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut BodyState) -> T) -> T {
         let mut state = self.lock();
         let changed = change(&mut state);
         let waker = state.waker.take();
@@ -99,7 +99,7 @@ impl Shared {
 
 /// Writes a request's body to its [`RequestBody`]. If this is dropped before the end, the body is
 /// incomplete.
-pub(crate) struct BodyWriter(Arc<Shared>);
+pub(crate) struct BodyWriter(Arc<SharedBody>);
 
 /// The state of a body after [`BodyWriter::write`].
 pub(crate) enum Written {
@@ -113,7 +113,7 @@ pub(crate) enum Written {
 
 /// Makes both ends of a body. The bytes that it buffers are charged to `permit`, if there is one.
 pub(crate) fn body(content: Content, permit: Option<Permit>) -> (BodyWriter, RequestBody) {
-    let shared = Arc::new(Shared(Mutex::new(State { permit, ..State::default() })));
+    let shared = Arc::new(SharedBody(Mutex::new(BodyState { permit, ..BodyState::default() })));
     let remaining = match content {
         Content::None => Some(0),
         Content::Length(length) => Some(length),

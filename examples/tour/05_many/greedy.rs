@@ -9,16 +9,17 @@ use std::time::Duration;
 
 const MEGABYTE: usize = 1_000_000;
 /// Maximum number of megabytes to send. More could fill the machine's memory.
-const MOST: usize = 200;
+const MAX_MEGABYTES: usize = 200;
 /// If the socket takes nothing for this long, the server has stopped reading.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:5000".into());
-    let megabytes = env::args().nth(2).map_or(MOST, |count| count.parse().expect("a number"));
-    let end = megabytes.min(MOST) * MEGABYTE;
+    let megabytes =
+        env::args().nth(2).map_or(MAX_MEGABYTES, |count| count.parse().expect("a number"));
+    let end = megabytes.min(MAX_MEGABYTES) * MEGABYTE;
     let mut connection = TcpStream::connect(address)?;
-    connection.set_write_timeout(Some(PATIENCE))?;
+    connection.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let mut sent = 0;
     while sent < end {
         let zeros = vec![0; MEGABYTE.min(end - sent)];

@@ -31,8 +31,8 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Wraps the service of one worker, so that its connections are shown.
-    pub(crate) fn of<S: Service>(&self, service: S, worker: usize) -> Shown<S> {
-        Shown { service, worker, connections: self.clone() }
+    pub(crate) fn wrap<S: Service>(&self, service: S, worker: usize) -> WithLines<S> {
+        WithLines { service, worker, connections: self.clone() }
     }
 
     fn put(&self, worker: usize, kind: Kind, line: impl FnOnce() -> Vec<u8>) {
@@ -48,20 +48,20 @@ impl Connections {
 }
 
 /// A service whose connections are shown.
-pub(crate) struct Shown<S> {
+pub(crate) struct WithLines<S> {
     service: S,
     worker: usize,
     connections: Connections,
 }
 
-impl<S> Shown<S> {
+impl<S> WithLines<S> {
     fn show_open(&self, peer: &Peer) {
         let line = || format!("{} connected\n", peer.address).into_bytes();
         self.connections.put(self.worker, Kind::Connected, line);
     }
 }
 
-impl<S: Service> Service for Shown<S> {
+impl<S: Service> Service for WithLines<S> {
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol> {
         let protocol = self.service.open(peer);
         self.show_open(peer);

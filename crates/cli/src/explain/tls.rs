@@ -11,7 +11,7 @@ use sockeye::http_core::Status;
 use crate::error::{Error, OrUsage};
 use crate::plan::{acme, tls};
 use crate::target::HTTP_PORT;
-use crate::tls::{Certificates, Redirects, Requested};
+use crate::tls::{Certificates, RedirectRequest, Redirects};
 use crate::{args, hosts, text};
 
 /// The scheme, host and port of the URL to explain.
@@ -131,7 +131,7 @@ fn plain(
         Some((path, query)) => (path, Some(query.as_bytes())),
         None => (target, None),
     };
-    let requested = Requested {
+    let requested = RedirectRequest {
         via: via as u32,
         host: Some(authority.as_bytes()),
         path: path.as_bytes(),

@@ -76,7 +76,7 @@ pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error 
         _ => "did not respond",
     };
     // A server that has sent an error has understood the request, so it doesn't expect TLS.
-    let may_be_tls = !error.is_understood
+    let may_be_tls = !error.is_known_without_tls
         && !matches!(
             error.failure,
             Failure::Connect | Failure::Tls | Failure::Socket | Failure::ErrorResponse

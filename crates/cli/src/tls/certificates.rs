@@ -40,12 +40,12 @@ pub(crate) struct Certificates {
     /// The files of the certificates that `--acme` orders and renews.
     ordered: Vec<[PathBuf; 2]>,
     /// Why the files couldn't be loaded when they changed last. `None` after a successful load.
-    fault: Option<Fault>,
+    fault: Option<LoadFailure>,
 }
 
 /// Why files couldn't be loaded. The old certificates are used meanwhile.
 #[derive(Debug)]
-struct Fault {
+struct LoadFailure {
     /// The log line.
     text: String,
     is_logged: bool,
@@ -171,11 +171,12 @@ impl Certificates {
         match self.store.reload() {
             Some(Ok(())) => {
                 self.fault = None;
-                log.print(self.loaded());
+                log.print(self.loaded_line());
                 self.warn();
             }
             Some(Err(error)) => {
-                let fault = self.fault.insert(Fault { text: kept(&error), is_logged: true });
+                let fault =
+                    self.fault.insert(LoadFailure { text: failure_line(&error), is_logged: true });
                 log.print(&fault.text);
             }
             None => match &mut self.fault {
@@ -196,10 +197,10 @@ impl Certificates {
         match self.store.reload() {
             Some(Ok(())) => {
                 self.fault = None;
-                Some(Ok(self.loaded()))
+                Some(Ok(self.loaded_line()))
             }
             Some(Err(error)) => {
-                self.fault = Some(Fault { text: kept(&error), is_logged: false });
+                self.fault = Some(LoadFailure { text: failure_line(&error), is_logged: false });
                 None
             }
             None => {
@@ -246,7 +247,7 @@ impl Certificates {
     }
 
     /// The log line that says which certificates were loaded.
-    fn loaded(&self) -> String {
+    fn loaded_line(&self) -> String {
         let now = SystemTime::now();
         let certificates = self.store.certificates();
         let shown = certificates.iter().take(MAX_CERTIFICATES);
@@ -260,7 +261,7 @@ impl Certificates {
 }
 
 /// The log line of a failed load.
-fn kept(error: &Error) -> String {
+fn failure_line(error: &Error) -> String {
     format!("still using the old certificates: {error}")
 }
 

@@ -6,4 +6,4 @@ mod redirect;
 
 pub(crate) use self::certificates::Certificates;
 pub(crate) use self::plain::{WithReasons, WithRedirects};
-pub(crate) use self::redirect::{Redirects, Requested};
+pub(crate) use self::redirect::{RedirectRequest, Redirects};

@@ -40,7 +40,7 @@ pub(crate) struct Redirects {
 
 /// What decides where a request is redirected to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Requested<'a> {
+pub(crate) struct RedirectRequest<'a> {
     /// The number of the listener that accepted the connection.
     pub(crate) via: u32,
     /// The host, with the port if the client sent one.
@@ -53,7 +53,7 @@ pub(crate) struct Requested<'a> {
 
 /// The kind of port that a client connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum PortKind {
     /// A port that only redirects.
     Redirecting,
     /// A port that expects TLS.
@@ -61,8 +61,8 @@ enum Place {
 }
 
 impl Redirects {
-    fn place(&self, via: u32) -> Place {
-        if via < self.first { Place::Tls } else { Place::Redirecting }
+    fn place(&self, via: u32) -> PortKind {
+        if via < self.first { PortKind::Tls } else { PortKind::Redirecting }
     }
 
     /// What to answer an authority that validates a name by http-01.
@@ -75,7 +75,10 @@ impl Redirects {
     /// # Errors
     ///
     /// The status and text to answer with instead.
-    pub(crate) fn location(&self, request: Requested<'_>) -> Result<String, (Status, String)> {
+    pub(crate) fn location(
+        &self,
+        request: RedirectRequest<'_>,
+    ) -> Result<String, (Status, String)> {
         let place = self.place(request.via);
         let bad = |what: &str| Err((Status::BAD_REQUEST, format!("{} {what}", place.text())));
         let Some(host) = request.host else {
@@ -84,7 +87,7 @@ impl Redirects {
         let Some((name, port)) = split(host) else {
             return bad("The host of the request is no name or IP address.");
         };
-        if place == Place::Tls && !request.is_read {
+        if place == PortKind::Tls && !request.is_read {
             return bad(&format!("Send the request to https://{name}{} instead.", suffix(port)));
         }
         if self.checked.get(request.via as usize) != Some(&false) && !self.is_ours(host, name) {
@@ -93,8 +96,8 @@ impl Redirects {
             return Err((Status::MISDIRECTED_REQUEST, text.into()));
         }
         let port = match place {
-            Place::Redirecting => Some(self.port).filter(|port| *port != HTTPS_PORT),
-            Place::Tls => port,
+            PortKind::Redirecting => Some(self.port).filter(|port| *port != HTTPS_PORT),
+            PortKind::Tls => port,
         };
         let mut location = format!("https://{name}{}", suffix(port));
         let path = request.path;
@@ -116,7 +119,7 @@ impl Redirects {
     }
 }
 
-impl Place {
+impl PortKind {
     /// What the answer to a request that isn't redirected says about the port.
     fn text(self) -> &'static str {
         match self {
@@ -153,7 +156,7 @@ impl Handler for Redirect {
             let fields = fields.expect("the value is valid");
             return responder.send(Status::OK, &fields, Body::Copied(content.as_bytes()));
         }
-        let requested = Requested {
+        let requested = RedirectRequest {
             via: self.peer.via,
             host: request.host(),
             path: request.path(),

@@ -59,7 +59,7 @@ impl Root {
 
 /// One reason why a folder is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Watched {
+struct WatchReason {
     /// With [`Scope::Folder`], the watched folder, or the link that leads to it. With
     /// [`Scope::File`], the served file, or the link that leads to a file in the watched folder.
     /// With [`Scope::Root`], the served folder, which is in the watched one.
@@ -93,8 +93,8 @@ pub(super) struct Tree {
     roots: Vec<Root>,
     /// By inotify's watch descriptor. A folder that is reached by several paths has one descriptor
     /// and several reasons.
-    watched: HashMap<i32, Vec<Watched>>,
-    /// The number of [`Watched`]s in `watched`.
+    watched: HashMap<i32, Vec<WatchReason>>,
+    /// The number of [`WatchReason`]s in `watched`.
     count: usize,
     /// The links that are followed. Roots that are links are not among them.
     links: HashSet<PathBuf>,
@@ -138,7 +138,7 @@ impl Tree {
                     false => (root.url(), Scope::Root(name.to_owned())),
                 };
                 self.add_target(path, &url);
-                self.watch(parent, Watched { path: path.clone(), url, scope });
+                self.watch(parent, WatchReason { path: path.clone(), url, scope });
             }
             if !is_file {
                 self.add(path.clone(), root.url(), true);
@@ -270,7 +270,7 @@ impl Tree {
                 }
             }
             let scope = Scope::Folder { is_root };
-            if !self.watch(&path, Watched { path: path.clone(), url: url.clone(), scope }) {
+            if !self.watch(&path, WatchReason { path: path.clone(), url: url.clone(), scope }) {
                 continue;
             }
             // Read after the folder is watched, so that no name is missed.
@@ -293,7 +293,7 @@ impl Tree {
             (target != link && target.is_file(), target.parent(), target.file_name())
         {
             let scope = Scope::File(name.to_owned());
-            self.watch(parent, Watched { path: link.to_owned(), url: url.to_owned(), scope });
+            self.watch(parent, WatchReason { path: link.to_owned(), url: url.to_owned(), scope });
         }
     }
 
@@ -308,7 +308,7 @@ impl Tree {
 
     /// Watches `folder`. Returns false if it can't be watched, or if its content is watched
     /// already, as when a link leads to a folder that contains the link.
-    fn watch(&mut self, folder: &Path, watched: Watched) -> bool {
+    fn watch(&mut self, folder: &Path, watched: WatchReason) -> bool {
         const FLAGS: WatchFlags = WatchFlags::CREATE
             .union(WatchFlags::DELETE)
             .union(WatchFlags::MOVED_FROM)
@@ -332,7 +332,7 @@ impl Tree {
             Err(_) => return false,
         };
         let known = self.watched.entry(watch).or_default();
-        let leads_back = |other: &Watched| {
+        let leads_back = |other: &WatchReason| {
             watched.path != other.path
                 && watched.path.starts_with(&other.path)
                 && matches!(other.scope, Scope::Folder { .. })

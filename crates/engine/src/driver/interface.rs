@@ -201,7 +201,7 @@ pub enum SendStatus {
     /// The kernel takes no more. Send again when the connection is writable.
     Blocked,
     /// Reading the file range at the front might block. Send again when a thread has read it
-    /// ([`Output::put_read`]).
+    /// ([`Output::replace_with_read`]).
     NeedsRead,
     /// A file has changed since it was opened.
     FileChanged,

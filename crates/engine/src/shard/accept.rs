@@ -248,7 +248,7 @@ impl<D: Driver> Shard<D> {
                     Stage::Connecting { until: now + self.resources.config.connect_timeout };
                 let mut conn = Conn::new(socket, key, peer, stage, protocol, now);
                 if let Some(tls) = tls {
-                    conn.secure_with(tls.connect(self.driver.wall()), false);
+                    conn.set_tls(tls.connect(self.driver.wall()), false);
                 }
                 self.insert(key, conn);
                 // Arms the timer of the connection attempt.

@@ -45,7 +45,7 @@ impl<D: Driver> Shard<D> {
         }
         if let Some(secure) = conn.secure.take() {
             self.close_secure(*secure, &mut conn, &reason);
-        } else if matches!(conn.stage, Stage::Signing(_)) {
+        } else if matches!(conn.stage, Stage::AnsweringHello(_)) {
             self.end_handshake(&conn, &reason);
         }
         if conn.charged {
@@ -211,7 +211,9 @@ impl<D: Driver> Shard<D> {
                 active.conn.drain_handshake(active.resources)
             }
             // Its session gets the event when it opens.
-            Stage::Connecting { .. } | Stage::Handshaking { .. } | Stage::Signing(_) => Ok(()),
+            Stage::Connecting { .. } | Stage::Handshaking { .. } | Stage::AnsweringHello(_) => {
+                Ok(())
+            }
             _ if !is_draining => {
                 active.conn.session.send_event(Event::LameDuck, active.resources);
                 Ok(())

@@ -37,7 +37,7 @@ impl<D: Driver> Shard<D> {
         let stage = Stage::Handshaking { until: now + self.resources.config.handshake_timeout };
         let mut conn = Conn::new(socket, key, peer, stage, Box::new(Handshake), now);
         conn.counted = true;
-        let is_possible = conn.secure_with(tls, true);
+        let is_possible = conn.set_tls(tls, true);
         self.insert(key, conn);
         self.unwatched.push(key);
         // Arms the timer of the handshake.
@@ -158,7 +158,7 @@ impl<S> Conn<S> {
     /// Makes this connection use `tls`. If `tls` is an error, the session fails, and this returns
     /// false. `opens_session`: whether we have accepted the connection, see
     /// [`Secure::opens_session`].
-    pub(super) fn secure_with(&mut self, tls: Result<Tls, TlsError>, opens_session: bool) -> bool {
+    pub(super) fn set_tls(&mut self, tls: Result<Tls, TlsError>, opens_session: bool) -> bool {
         match tls {
             Ok(tls) => {
                 self.secure = Some(Box::new(Secure::new(tls, opens_session)));

@@ -10,7 +10,7 @@
 use sockeye_proto::Reason;
 
 use super::state::Shard;
-use crate::conn::{Conn, ShardResources, Signing, Stage};
+use crate::conn::{AnsweringHello, Conn, ShardResources, Stage};
 use crate::driver::Driver;
 use crate::mailbox::HelloDone;
 use crate::tls::{Hello, HelloRead};
@@ -28,7 +28,7 @@ impl<S> Conn<S> {
     /// for client hellos, because they can go to threads: a connection that awaits one is read in
     /// this turn unless too many hellos wait for threads.
     #[cold]
-    pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
+    pub(super) fn may_receive(&mut self, resources: &mut ShardResources) -> bool {
         let (Stage::Handshaking { .. }, Some(secure)) = (&self.stage, &self.secure) else {
             return true;
         };
@@ -45,7 +45,7 @@ impl<S> Conn<S> {
     }
 
     /// Passes `input`, which completes the client hello, to a thread, with the TLS state of the
-    /// connection. No records are left to send: see [`Conn::may_take_step`].
+    /// connection. No records are left to send: see [`Conn::may_receive`].
     #[cold]
     pub(super) fn pass_hello(&mut self, input: &[u8], resources: &mut ShardResources) {
         let Stage::Handshaking { until } = self.stage else { return };
@@ -54,7 +54,7 @@ impl<S> Conn<S> {
         let (key, client) = (self.session.key(), self.client());
         let ShardResources { hellos, handshakes, .. } = resources;
         let waiter = hellos.start(key, client, hello, handshakes);
-        self.stage = Stage::Signing(Box::new(Signing { until, _waiter: waiter }));
+        self.stage = Stage::AnsweringHello(Box::new(AnsweringHello { until, _waiter: waiter }));
     }
 
     /// Takes the TLS state back after the hello was read, with the answer to send.
@@ -63,7 +63,7 @@ impl<S> Conn<S> {
         read: Option<HelloRead>,
         resources: &mut ShardResources,
     ) -> Result<(), Reason> {
-        let Stage::Signing(signing) = &self.stage else { return Ok(()) };
+        let Stage::AnsweringHello(signing) = &self.stage else { return Ok(()) };
         let Some(HelloRead { mut secure, records, result }) = read else {
             return Err(Reason::Panicked);
         };

@@ -80,7 +80,7 @@ impl<D: Driver> Active<'_, D> {
         if !conn.readable || !conn.wants_input(&resources.config) {
             return Ok(());
         }
-        if conn.secure.is_some() && !conn.may_take_step(resources) {
+        if conn.secure.is_some() && !conn.may_receive(resources) {
             return Ok(());
         }
         let received = match driver.receive(&mut conn.socket) {

@@ -33,7 +33,8 @@ impl<D: Driver> Active<'_, D> {
         let Self { conn, resources, .. } = self;
         let (key, client) = (conn.session.key(), conn.client());
         let max = resources.max_read(client);
-        let Some((range, must_verify)) = conn.session.output().and_then(|out| out.front_read(max))
+        let Some((range, must_verify)) =
+            conn.session.output().and_then(|out| out.range_to_read(max))
         else {
             conn.mark_dirty(resources);
             return Ok(());
@@ -55,7 +56,7 @@ impl<D: Driver> Active<'_, D> {
         match result {
             Ok(bytes) => {
                 if let Some(out) = conn.session.output_mut() {
-                    out.put_read(bytes.into());
+                    out.replace_with_read(bytes.into());
                     // The peer may be slow to take these bytes, and its client may have many
                     // connections.
                     if conn.session.held() > UNCHARGED_BYTES {

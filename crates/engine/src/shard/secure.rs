@@ -219,7 +219,7 @@ impl<S> Conn<S> {
             return secure.early.extend_from_slice(input);
         }
         if is_handshaking && secure.tls.completes_hello(input) {
-            if resources.must_sign_elsewhere() {
+            if resources.must_answer_on_thread() {
                 return self.pass_hello(input, resources);
             }
             resources.handshakes.count_signature();

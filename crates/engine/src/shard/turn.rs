@@ -224,7 +224,9 @@ impl<D: Driver> Active<'_, D> {
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
-            Stage::Handshaking { .. } | Stage::Signing(_) => Err(self.conn.handshake_expired()),
+            Stage::Handshaking { .. } | Stage::AnsweringHello(_) => {
+                Err(self.conn.handshake_expired())
+            }
             Stage::Lingering(_) => Err(self.conn.session.orderly_reason()),
             _ if self.conn.write_deadline <= self.resources.now => match self.conn.send {
                 SendState::Reading => Err(Reason::FileTimedOut),

@@ -10,7 +10,7 @@ use rustls::server::ServerConfig;
 use sockeye_proto::WallTime;
 
 use super::clock::LoopClock;
-use super::server_name::Noting;
+use super::server_name::RecordingResolver;
 use super::{Tls, TlsError};
 
 /// TLS for the connections of a listener. Clones share the configuration, which can be replaced
@@ -52,7 +52,7 @@ impl TlsAcceptor {
 /// ([`server_name`](super::server_name)), use the event loop's clock, and accept no early data.
 fn prepared(config: &ServerConfig) -> ServerConfig {
     let mut config = config.clone();
-    config.cert_resolver = Arc::new(Noting(config.cert_resolver));
+    config.cert_resolver = Arc::new(RecordingResolver(config.cert_resolver));
     config.time_provider = Arc::new(LoopClock);
     config.max_early_data_size = 0;
     config

@@ -15,7 +15,7 @@ use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use sockeye_proto::{TlsInfo, WallTime};
 
 use super::error::TlsError;
-use super::limits::{MAX_FROM_CLIENT, RECORD, may_complete_message, place_for};
+use super::limits::{MAX_FROM_CLIENT, RECORD, buffer_capacity, may_complete_message};
 use super::names::name_of_suite;
 use super::{clock, server_name};
 
@@ -306,7 +306,7 @@ impl Tls {
         let mut unused = mem::take(&mut self.unused);
         let len = unused.len() + input.len();
         if len > unused.capacity() {
-            unused.reserve_exact(place_for(&unused, len, max) - unused.len());
+            unused.reserve_exact(buffer_capacity(&unused, len, max) - unused.len());
         }
         unused.extend_from_slice(input);
         let used = self.process(&mut unused, out, on_plain)?;
@@ -325,7 +325,7 @@ impl Tls {
         if rest.len() > max {
             return Err(TlsError::TooLarge);
         }
-        self.unused = Vec::with_capacity(place_for(rest, rest.len(), max));
+        self.unused = Vec::with_capacity(buffer_capacity(rest, rest.len(), max));
         self.unused.extend_from_slice(rest);
         Ok(())
     }
@@ -391,7 +391,7 @@ impl Tls {
     }
 
     /// Makes the next records small again: after a pause, the congestion window may be small.
-    pub(crate) fn begin_again(&mut self) {
+    pub(crate) fn reset_record_size(&mut self) {
         self.sealed = 0;
     }
 

@@ -36,7 +36,7 @@ pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
 /// buffer moved for each part of a record that arrives, the freed smaller buffers would fragment
 /// the heap.
 #[cfg(feature = "tls")]
-pub(super) fn place_for(bytes: &[u8], len: usize, max: usize) -> usize {
+pub(super) fn buffer_capacity(bytes: &[u8], len: usize, max: usize) -> usize {
     let [_, _, _, high, low, ..] = *bytes else { return len };
     let record = 5 + usize::from(u16::from_be_bytes([high, low]));
     len.max(record.min(2 * len).min(max))

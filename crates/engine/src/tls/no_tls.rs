@@ -84,7 +84,7 @@ impl Tls {
         Err(TlsError)
     }
 
-    pub(crate) fn begin_again(&mut self) {}
+    pub(crate) fn reset_record_size(&mut self) {}
 
     pub(crate) fn close(&mut self, _: &mut Vec<u8>) {}
 }

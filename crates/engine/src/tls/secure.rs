@@ -86,7 +86,7 @@ impl Secure {
     /// To be called before plaintext is sealed. After a pause, makes the next records small again.
     pub(crate) fn begin_sealing(&mut self, now: Time) {
         if now.since(self.last_sealed) >= PAUSE {
-            self.tls.begin_again();
+            self.tls.reset_record_size();
         }
         self.last_sealed = now;
     }

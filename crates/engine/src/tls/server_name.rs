@@ -12,28 +12,28 @@ use rustls::sign::CertifiedKey;
 
 thread_local! {
     /// What the last client hello that was read on this thread asked for, until it is taken.
-    static ASKED: RefCell<Option<Asked>> = const { RefCell::new(None) };
+    static LAST_HELLO: RefCell<Option<HelloRequest>> = const { RefCell::new(None) };
 }
 
 /// What a client hello asked for.
-pub(super) struct Asked {
+pub(super) struct HelloRequest {
     pub(super) name: Option<Box<str>>,
     /// Whether the certificate that was found has an RSA key: signing takes several times as long
     /// as with other keys. `None`: no certificate was found.
     pub(super) signs_slowly: Option<bool>,
 }
 
-/// A resolver that asks another resolver for the certificate, and stores in [`ASKED`] what the
+/// A resolver that asks another resolver for the certificate, and stores in [`LAST_HELLO`] what the
 /// client hello asked for.
 #[derive(Debug)]
-pub(super) struct Noting(pub(super) Arc<dyn ResolvesServerCert>);
+pub(super) struct RecordingResolver(pub(super) Arc<dyn ResolvesServerCert>);
 
-impl ResolvesServerCert for Noting {
+impl ResolvesServerCert for RecordingResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(|name| name.to_ascii_lowercase().into());
         let key = self.0.resolve(hello);
         let signs_slowly = key.as_ref().map(|key| key.key.algorithm() == SignatureAlgorithm::RSA);
-        ASKED.set(Some(Asked { name, signs_slowly }));
+        LAST_HELLO.set(Some(HelloRequest { name, signs_slowly }));
         key
     }
 
@@ -44,6 +44,6 @@ impl ResolvesServerCert for Noting {
 
 /// What the last client hello that this thread read asked for. `None` if none was read since the
 /// last call.
-pub(super) fn take() -> Option<Asked> {
-    ASKED.take()
+pub(super) fn take() -> Option<HelloRequest> {
+    LAST_HELLO.take()
 }

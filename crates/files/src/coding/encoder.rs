@@ -64,7 +64,7 @@ impl Encoder {
         let precompressed = self.find(reader, &file, None)?;
         // A file that is neither settled nor in memory could change unnoticed before it is
         // compressed.
-        let is_compressible = !file.is_volatile
+        let is_compressible = !file.is_unsized
             && !file.is_encoded()
             && (file.settled || matches!(file.content, Content::Memory(_)))
             && self.cache.accepts(file.size())

@@ -64,7 +64,7 @@ impl Head {
     }
 
     /// The fields of a file that is never cached, and not sent in ranges.
-    pub(crate) fn into_volatile(self) -> Self {
+    pub(crate) fn into_unsized(self) -> Self {
         let dropped = ["ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"];
         let volatile = |fields| with(without(fields, &dropped), "Cache-Control", NO_STORE);
         Self { fields: volatile(&self.fields), not_modified: volatile(&self.not_modified) }

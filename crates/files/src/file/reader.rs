@@ -178,7 +178,7 @@ impl Reader<'_> {
     }
 
     /// Content that was generated for a response, with a permit for its memory.
-    pub(crate) fn made(&self, bytes: Vec<u8>) -> Result<Content, Absent> {
+    pub(crate) fn generated(&self, bytes: Vec<u8>) -> Result<Content, Absent> {
         let permit = self.unsized_memory.take_shared(bytes.len() as u64);
         let permit = permit.ok_or(Absent::Exhausted)?;
         Ok(Content::Memory(Bytes::from_owner(UnsizedContent(bytes, permit))))

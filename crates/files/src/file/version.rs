@@ -132,8 +132,8 @@ impl FileSource for FileVersion {
         self.file.is_timed()
     }
 
-    fn note_send(&self, took: Duration) {
-        self.file.note_send(took);
+    fn record_send(&self, took: Duration) {
+        self.file.record_send(took);
     }
 }
 

@@ -113,7 +113,7 @@ impl ListingCache {
             budget,
             listings: FolderCache::new(|listing| Some(listing.rows.weight())),
             pages: FolderCache::new(|page| page.has_all_entries.then(|| page.weight())),
-            manifests: FolderCache::new(Manifest::weight),
+            manifests: FolderCache::new(Manifest::cache_weight),
         }
     }
 

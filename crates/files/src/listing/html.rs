@@ -135,7 +135,7 @@ fn notes(view: &View, out: &mut Vec<u8>) {
         put!(out, "<p class=\"note\">This folder has more entries than can be listed: these are ");
         put!(out, "{} of them.</p>\n", Count(MAX_ENTRIES as u64));
     }
-    if let Some(shown) = view.cut {
+    if let Some(shown) = view.shown_rows {
         let (shown, all) = (u64::from(shown), view.totals.entries());
         put!(
             out,
@@ -244,7 +244,7 @@ fn pages(view: &View, out: &mut Vec<u8>) {
     }
     put!(out, "<span>Page {} of {}</span>", Count(u64::from(page) + 1), Count(pages.into()));
     if page + 1 < pages {
-        let per_page = view.cut.or(view.query.per_page);
+        let per_page = view.shown_rows.or(view.query.per_page);
         let query = ListingQuery { per_page, ..view.query.clone() };
         link(&query, page + 1, "next", "Next →", out);
     }

@@ -30,12 +30,12 @@ pub(crate) struct Page {
     /// and many requests share each of them, so they are cached and compressed.
     pub(crate) has_all_entries: bool,
     /// The charges of the clients to which the page is being sent.
-    charges: Mutex<HashMap<Form, Weak<Permit>>>,
+    charges: Mutex<HashMap<ClientAndCoding, Weak<Permit>>>,
     _held: Permit,
 }
 
 /// A client, and the coding in which it gets the page.
-type Form = (Client, Option<Coding>);
+type ClientAndCoding = (Client, Option<Coding>);
 
 /// The content of a response: a page, compressed or not.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ pub(crate) struct View {
     pub(crate) totals: Totals,
     pub(crate) paging: Option<Paging>,
     /// How many rows an HTML page has, if the query selects more than fit.
-    pub(crate) cut: Option<u32>,
+    pub(crate) shown_rows: Option<u32>,
     /// Whether the folder has more entries than are listed.
     pub(crate) truncated: bool,
     /// The entries that are left out, counted by reason.
@@ -128,7 +128,7 @@ impl View {
             links_pages: false,
             script: Box::default(),
             rows,
-            cut: None,
+            shown_rows: None,
             _lease: lease,
         };
         if is_cut {
@@ -142,7 +142,7 @@ impl View {
     pub(super) fn cut_after(&mut self, count: usize) {
         // The casts lose nothing: a page has at most 10,000 rows, and a listing less than 2^32.
         let count = (count as u32).clamp(1, MAX_PER_PAGE);
-        self.cut = Some(count);
+        self.shown_rows = Some(count);
         let (page, per_page) = self.query.paging().unwrap_or((0, count));
         let start = u64::from(page) * u64::from(per_page);
         let (page, pages) =

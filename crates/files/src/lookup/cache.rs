@@ -55,7 +55,7 @@ impl Default for CacheLimits {
 }
 
 /// A cached entry.
-pub(crate) struct Cached {
+pub(crate) struct CachedEntry {
     pub(crate) entry: Arc<Entry>,
     /// Whether the key is also the path as a client sends it. False if the key contains `%` or a
     /// backslash, which a client sends as `%25` and `%5C`.
@@ -73,13 +73,13 @@ pub(crate) struct Cached {
 /// The entries of one shard.
 pub(crate) struct LookupCache {
     limits: CacheLimits,
-    entries: ClockMap<Rc<[u8]>, Cached>,
+    entries: ClockMap<Rc<[u8]>, CachedEntry>,
     descriptors: usize,
     /// When [`LookupCache::close_idle`] is to be called. `None` while it has nothing to close.
     pub(crate) deadline: Option<Time>,
 }
 
-impl Cached {
+impl CachedEntry {
     /// Whether a request may be answered with this entry: its lookup is recent, and its open files
     /// are unchanged.
     #[inline(always)] // Runs for each request.
@@ -108,7 +108,7 @@ impl LookupCache {
     }
 
     /// The entry of `key`, fresh or not.
-    pub(crate) fn get(&mut self, key: &[u8], now: Time) -> Option<&mut Cached> {
+    pub(crate) fn get(&mut self, key: &[u8], now: Time) -> Option<&mut CachedEntry> {
         let cached = self.entries.get(key)?;
         cached.requested = now;
         Some(cached)
@@ -145,7 +145,7 @@ impl LookupCache {
         if matches!(entry.target, Target::Absent(absent) if absent.is_transient()) {
             return;
         }
-        if entry.is_volatile() {
+        if entry.is_unsized() {
             self.remove(key);
             return;
         }
@@ -163,7 +163,10 @@ impl LookupCache {
         self.sweep(now);
         let key_is_raw_path = !key.iter().any(|byte| matches!(byte, b'%' | b'\\'));
         let (looked_up, checked, requested) = (Some(looked_up), now, now);
-        self.add(key, Cached { entry, key_is_raw_path, looked_up, max_age, checked, requested });
+        self.add(
+            key,
+            CachedEntry { entry, key_is_raw_path, looked_up, max_age, checked, requested },
+        );
     }
 
     /// Replaces the entry of `key` with `entry`, the same file with one more encoding. Does nothing
@@ -173,15 +176,18 @@ impl LookupCache {
         if Arc::ptr_eq(&known.entry, entry) || !entry.is_same_file_as(&known.entry) {
             return;
         }
-        let Cached { key_is_raw_path, looked_up, max_age, checked, requested, .. } = *known;
+        let CachedEntry { key_is_raw_path, looked_up, max_age, checked, requested, .. } = *known;
         self.remove(key);
         let entry = Arc::clone(entry);
-        self.add(key, Cached { entry, key_is_raw_path, looked_up, max_age, checked, requested });
+        self.add(
+            key,
+            CachedEntry { entry, key_is_raw_path, looked_up, max_age, checked, requested },
+        );
         // Marks the new entry as used, which inserting it doesn't.
         self.entries.get(key);
     }
 
-    fn add(&mut self, key: &[u8], cached: Cached) {
+    fn add(&mut self, key: &[u8], cached: CachedEntry) {
         let weight = ENTRY_OVERHEAD + key.len() + cached.entry.weight();
         let descriptors = cached.entry.descriptors();
         if !self.make_room(weight, descriptors) {

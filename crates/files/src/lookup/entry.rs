@@ -48,8 +48,8 @@ impl Entry {
     }
 
     /// Whether this is a file that must be read for each request.
-    pub(crate) fn is_volatile(&self) -> bool {
-        self.file().is_some_and(|file| file.original.is_volatile)
+    pub(crate) fn is_unsized(&self) -> bool {
+        self.file().is_some_and(|file| file.original.is_unsized)
     }
 
     /// The memory that the entry's contents hold, in bytes, without the size of the entry itself.

@@ -315,7 +315,7 @@ impl Lookup<'_> {
         }
         let html = self.reader.whole(&content, identity.size)?;
         match live.insert(tag, &html, &path, self.folder.options.headers.policy()) {
-            Some(html) => Ok(self.reader.made(html)?),
+            Some(html) => Ok(self.reader.generated(html)?),
             None => Ok(content),
         }
     }

@@ -72,13 +72,13 @@ impl std::error::Error for BadContentType {}
 /// Checks a media type: `type/subtype`, and parameters after semicolons.
 fn check(kind: &str) -> Result<(), BadContentType> {
     let (essence, parameters) = kind.split_once(';').unwrap_or((kind, ""));
-    let essence = essence.trim_matches(IS_BLANK);
+    let essence = essence.trim_matches(BLANKS);
     let names = essence.split_once('/').filter(|names| is_token(names.0) && is_token(names.1));
     names.ok_or_else(|| BadContentType::Type(essence.to_owned()))?;
     let mut rest = parameters;
     while !rest.is_empty() {
         let end = parameter_end(rest);
-        let parameter = rest[..end].trim_matches(IS_BLANK);
+        let parameter = rest[..end].trim_matches(BLANKS);
         let is_valid = parameter
             .split_once('=')
             .is_some_and(|(name, value)| is_token(name) && (is_token(value) || is_quoted(value)));
@@ -91,7 +91,7 @@ fn check(kind: &str) -> Result<(), BadContentType> {
     Ok(())
 }
 
-const IS_BLANK: [char; 2] = [' ', '\t'];
+const BLANKS: [char; 2] = [' ', '\t'];
 
 /// Where the first parameter ends: at a semicolon outside quotes, or at the end.
 fn parameter_end(parameters: &str) -> usize {

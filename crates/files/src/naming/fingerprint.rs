@@ -52,7 +52,7 @@ const AFTER_HASH: &[&[u8]] = &[
 
 /// The lengths of hexadecimal hashes that can't be taken for anything else: of MD5, SHA-1 and
 /// SHA-2, and the 20 digits of webpack.
-const LONG: &[usize] = &[20, 32, 40, 64, 96, 128];
+const LONG_HEX_LENGTHS: &[usize] = &[20, 32, 40, 64, 96, 128];
 
 /// Whether a name contains a hash of the file's content.
 pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
@@ -111,7 +111,7 @@ struct Name {
 impl Name {
     /// Whether a name that is only `text` is a hash, as in `HASH.png`: webpack's file loaders.
     fn is_hash(self, text: &[u8]) -> bool {
-        is_hex(text, LONG) && (text.len() != 32 || self.in_loader_folder)
+        is_hex(text, LONG_HEX_LENGTHS) && (text.len() != 32 || self.in_loader_folder)
     }
 
     /// Whether `text` is a hash after a dot, as in `app.HASH.js`: webpack, Parcel, Django, Hugo,
@@ -122,7 +122,9 @@ impl Name {
             Kind::Font | Kind::Media => &[8, 12, 16],
             Kind::Data => &[],
         };
-        is_hex(text, LONG) || is_hex(text, short) || self.is_rollup_or_esbuild_hash(text)
+        is_hex(text, LONG_HEX_LENGTHS)
+            || is_hex(text, short)
+            || self.is_rollup_or_esbuild_hash(text)
     }
 
     /// Whether `text` is a hash after a dash, as in `app-HASH.js`: Rollup, Vite, esbuild, Rails,
@@ -135,7 +137,9 @@ impl Name {
         };
         // `app-HASH_bg.wasm` is by wasm-bindgen.
         let text = text.strip_suffix(b"_bg").unwrap_or(text);
-        is_hex(text, LONG) || is_hex(text, short) || self.is_rollup_or_esbuild_hash(text)
+        is_hex(text, LONG_HEX_LENGTHS)
+            || is_hex(text, short)
+            || self.is_rollup_or_esbuild_hash(text)
     }
 
     fn is_rollup_or_esbuild_hash(self, text: &[u8]) -> bool {
@@ -148,7 +152,7 @@ impl Name {
             Kind::Code | Kind::Font => {
                 has_digit && is_base32(text) && Words::of(text).is_random(1, true)
             }
-            // Names of photos contain more than words, so more letters must be impossible in a
+            // Names of photos contain more than words, so more letters must be unpronounceable in a
             // word.
             Kind::Media if self.in_bundler_folder && is_base64(text) => {
                 Words::of(text).is_random(2, has_digit)
@@ -164,7 +168,7 @@ fn is_chunk(part: &[u8], kind: Kind) -> bool {
     let hash = hash.filter(|_| kind == Kind::Code);
     hash.is_some_and(|hash| {
         let is_upper = hash.len() == 8 && hash.iter().all(u8::is_ascii_uppercase);
-        is_upper && Words::of(hash).impossible > 0
+        is_upper && Words::of(hash).unpronounceable > 0
     })
 }
 
@@ -240,12 +244,12 @@ struct Words {
     word: bool,
     /// How many letters are in groups that are neither pronounceable nor a known abbreviation. The
     /// first letter of each group is not counted.
-    impossible: usize,
+    unpronounceable: usize,
 }
 
 impl Words {
     fn of(text: &[u8]) -> Self {
-        let (mut word, mut impossible) = (false, 0);
+        let (mut word, mut unpronounceable) = (false, 0);
         let mut start = 0;
         for at in 1..=text.len() {
             if at < text.len() && !is_boundary(text, at) {
@@ -256,16 +260,16 @@ impl Words {
             if group[0].is_ascii_alphabetic() && group.len() > 1 {
                 let is_word = is_word(&group);
                 word |= is_word && group.len() > 2;
-                impossible += if is_word { 0 } else { group.len() - 1 };
+                unpronounceable += if is_word { 0 } else { group.len() - 1 };
             }
         }
-        Self { word, impossible }
+        Self { word, unpronounceable }
     }
 
-    /// Whether this is more likely a hash than words: it has at least `min` impossible letters, or
-    /// it has a digit and no word.
+    /// Whether this is more likely a hash than words: it has at least `min` unpronounceable
+    /// letters, or it has a digit and no word.
     fn is_random(self, min: usize, has_digit: bool) -> bool {
-        self.impossible >= min || has_digit && !self.word
+        self.unpronounceable >= min || has_digit && !self.word
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn send(
         if at + 1 == parts.len()
             && let Some(permit) = permit.take()
         {
-            stream.hold(permit);
+            stream.attach_permit(permit);
         }
         match selected.body() {
             Body::Shared(bytes) => stream.write_shared(bytes.slice(part.in_memory())),

@@ -60,7 +60,7 @@ pub(crate) fn send<'r, 't>(
         status = Status::NOT_FOUND;
     } else if !is_prepared {
         let Representation { etag, modified, .. } = file;
-        let len = (!file.is_volatile).then(|| file.size());
+        let len = (!file.is_unsized).then(|| file.size());
         let validators = Validators { noun: "file", etag, modified: *modified, len };
         let not_modified = || cors.with_allowed_origin(&head.not_modified, view.origin());
         // A cache must not keep an error as long as the file.
@@ -84,7 +84,7 @@ pub(crate) fn send<'r, 't>(
         }
     };
     if is_prepared {
-        permit.into_iter().for_each(|permit| responder.hold(permit));
+        permit.into_iter().for_each(|permit| responder.attach_permit(permit));
         return Attempt::Answered(match &selected.compressed {
             None => responder.send_prepared(file.prepared()),
             Some(content) => responder.send_prepared_with(file.prepared(), content),
@@ -95,7 +95,7 @@ pub(crate) fn send<'r, 't>(
         let answer = multipart::send(selected, &parts, &fields, boundary, permit, responder);
         return Attempt::Answered(answer);
     }
-    permit.into_iter().for_each(|permit| responder.hold(permit));
+    permit.into_iter().for_each(|permit| responder.attach_permit(permit));
     Attempt::Answered(match ranges {
         Ranges::One(part) => send_part(selected, part, &fields, responder),
         _ => responder.send(status, &fields, selected.body()),

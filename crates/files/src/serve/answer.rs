@@ -57,7 +57,7 @@ impl Site {
         let mounts = &self.inner.mounts;
         match RequestPath::parse(view.path(), &mut scratch) {
             Ok(path) if !view.is_head() && is_requested(mounts, path, view.query()) => {
-                Progress::Listing(responder)
+                Progress::NeedsListing(responder)
             }
             Ok(path) => {
                 self.respond_or_look_up(LookupRequest::requested(path.key(), view), responder)
@@ -158,7 +158,7 @@ impl Site {
                         view.query(),
                     ) =>
             {
-                Progress::Listing(responder)
+                Progress::NeedsListing(responder)
             }
             Target::File(_, file) => match file.select(view) {
                 Selection::Compress(coding) => self.compress(lookup, entry, coding, responder),
@@ -167,7 +167,7 @@ impl Site {
             Target::Redirect(slash) if is_requested => {
                 Progress::Answered(self.redirect(Some(*slash), entry, view, responder))
             }
-            Target::Listing if is_requested => Progress::Listing(responder),
+            Target::Listing if is_requested => Progress::NeedsListing(responder),
             _ => match purpose.next(mounts, entry, view.is_navigation()) {
                 Some(next) => {
                     let lookup = LookupRequest { key: next.key(mounts), purpose: next, view };
@@ -228,9 +228,9 @@ impl Site {
         self.log_absent(entry, purpose, view, &responder);
         let status = status(purpose.absent(entry).unwrap_or(Absent::Missing));
         let options = entry.mount.map(|mount| &*self.inner.mounts.get(mount).folder.options);
-        let ErrorFields { default, app, busy } = &self.inner.error_fields;
+        let ErrorFields { default, app, unavailable } = &self.inner.error_fields;
         let fields = match status {
-            Status::SERVICE_UNAVAILABLE => busy,
+            Status::SERVICE_UNAVAILABLE => unavailable,
             _ if options.is_some_and(|options| options.spa) => app,
             _ => default,
         };

@@ -53,15 +53,15 @@ pub(super) struct ErrorFields {
     /// For a folder with a single-page app, which answers some requests with its page instead.
     pub(super) app: Fields,
     /// For a 503.
-    pub(super) busy: Fields,
+    pub(super) unavailable: Fields,
 }
 
 impl ErrorFields {
     pub(super) fn new() -> Self {
         let varying = |names| with(Fields::new(), "Vary", names);
         let (default, app) = (varying("Accept"), varying(NAVIGATION_FIELDS));
-        let busy = with(default.clone(), "Retry-After", "1");
-        Self { default, app, busy }
+        let unavailable = with(default.clone(), "Retry-After", "1");
+        Self { default, app, unavailable }
     }
 }
 
@@ -140,7 +140,7 @@ impl<'a> ErrorResponse<'a> {
                 "This address is not valid",
                 "It has a character or a percent sign where no address can have one.",
             ),
-            Status::SERVICE_UNAVAILABLE => ("The server is busy", "Try again in a moment."),
+            Status::SERVICE_UNAVAILABLE => ("The server is unavailable", "Try again in a moment."),
             _ => ("Something went wrong", "The server could not read what is at this address."),
         };
         (title, if self.text.is_empty() { explanation } else { self.text })

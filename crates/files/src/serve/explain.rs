@@ -140,7 +140,7 @@ impl Mounts {
                 explanation.rule = Rule::MarkdownPage;
                 explanation.fields = self.page_fields(&entry);
             }
-            (Target::Listing, Purpose::Requested) if self.refuses(&entry, query) => {
+            (Target::Listing, Purpose::Requested) if self.has_bad_query(&entry, query) => {
                 (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
             }
             _ => {}
@@ -168,7 +168,7 @@ impl Mounts {
         else {
             return entry;
         };
-        if self.refuses(&entry, query) {
+        if self.has_bad_query(&entry, query) {
             return entry;
         }
         match self.get(mount).folder.store.list(inside.name(), &mut |_| ControlFlow::Break(())) {
@@ -178,7 +178,7 @@ impl Mounts {
     }
 
     /// Whether the query is not valid for the listing `entry`.
-    fn refuses(&self, entry: &Entry, query: Option<&[u8]>) -> bool {
+    fn has_bad_query(&self, entry: &Entry, query: Option<&[u8]>) -> bool {
         let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
         ListingQuery::parse(query, archives).is_err()
     }
@@ -275,13 +275,13 @@ impl Explanation {
             (None, Some(file)) => &*file.original.name,
             _ => failed.as_deref().unwrap_or(requested),
         };
-        let Followed { links, end } = mounts.get(mount).folder.store.follow(name);
+        let Followed { links, target } = mounts.get(mount).folder.store.follow(name);
         match self.absent {
-            Some(Absent::Denied(_)) => self.denied = end,
+            Some(Absent::Denied(_)) => self.denied = target,
             Some(Absent::Missing) if entry.file().is_none() && name.contains(&b'/') => {
-                self.nearest = end;
+                self.nearest = target;
             }
-            None | Some(Absent::NotRegular(_)) if !links.is_empty() => self.target = end,
+            None | Some(Absent::NotRegular(_)) if !links.is_empty() => self.target = target,
             _ => {}
         }
         self.links = links;

@@ -107,7 +107,7 @@ impl FileHandler {
                 self.wait(Pending::File(WaitingForFile { ticket, request: keep() }));
                 responder.later()
             }
-            Progress::Listing(responder) => {
+            Progress::NeedsListing(responder) => {
                 self.site.set_listings_deadline(responder.now());
                 let mounts = &self.site.inner.mounts;
                 let (answer, listing) = PendingListing::start(mounts, keep(), responder);

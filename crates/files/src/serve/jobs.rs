@@ -29,7 +29,7 @@ pub(crate) enum Progress<'r, 't> {
     WaitingForFile(Ticket, Responder<'r, 't>),
     /// The response is a listing or an archive of a folder, or a page of a Markdown file. Its job
     /// is not started yet.
-    Listing(Responder<'r, 't>),
+    NeedsListing(Responder<'r, 't>),
 }
 
 impl<'r, 't> From<Attempt<'r, 't>> for Progress<'r, 't> {
@@ -316,7 +316,7 @@ impl Site {
             return self.finish(lookup, entry, responder);
         }
         self.put(lookup.key, entry, started, responder.now());
-        let looks_up_always = entry.is_volatile() || self.looks_up_always(lookup.key);
+        let looks_up_always = entry.is_unsized() || self.looks_up_always(lookup.key);
         let is_new = started >= arrived;
         if is_new || !looks_up_always && arrived.since(started) < FRESH {
             self.respond(lookup, entry, responder)

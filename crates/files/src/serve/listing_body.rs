@@ -179,11 +179,11 @@ impl ArchiveBody {
         let permit = self.open_files.take_if(|_| batch.last);
         if let Some(file) = batch.file {
             stream.write_shared(Bytes::from(batch.bytes));
-            permit.into_iter().for_each(|permit| stream.hold(permit));
+            permit.into_iter().for_each(|permit| stream.attach_permit(permit));
             self.open.push(Arc::downgrade(&file.source));
             stream.write_file(file);
         } else {
-            permit.into_iter().for_each(|permit| stream.hold(permit));
+            permit.into_iter().for_each(|permit| stream.attach_permit(permit));
             stream.write_shared(Bytes::from(batch.bytes));
         }
         if batch.last {

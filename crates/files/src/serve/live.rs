@@ -21,22 +21,22 @@ const MAX_MESSAGE: usize = 1024;
 pub(super) struct LivePages {
     pub(super) live: Arc<Live>,
     /// The configuration of the WebSockets.
-    sockets: Rc<Config>,
+    websocket_config: Rc<Config>,
 }
 
 impl LivePages {
     pub(super) fn new(live: &Arc<Live>) -> Self {
         let limits = Limits { message: MAX_MESSAGE, ..Limits::default() };
-        Self { live: Arc::clone(live), sockets: Rc::new(Config::new(limits)) }
+        Self { live: Arc::clone(live), websocket_config: Rc::new(Config::new(limits)) }
     }
 
     /// Opens a WebSocket, or answers why not. Only pages of this server may open one.
     fn open(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let has_tls = responder.peer().tls.is_some();
-        match Handshake::read(request, has_tls, &self.sockets) {
+        match Handshake::read(request, has_tls, &self.websocket_config) {
             Ok(handshake) => {
                 let channel = Channel::new(&self.live, request.query());
-                handshake.accept(None, &self.sockets, channel, responder)
+                handshake.accept(None, &self.websocket_config, channel, responder)
             }
             Err(refused) => refused.answer(responder),
         }

@@ -143,7 +143,7 @@ pub(super) struct CachedRoot<'a> {
 
 impl CachedRoot<'_> {
     /// Records that a call would block. Returns an error to end the lookup; a thread repeats it.
-    fn block(&self) -> Absent {
+    fn would_block_error(&self) -> Absent {
         self.would_block.store(true, Ordering::Relaxed);
         Absent::Exhausted
     }
@@ -160,21 +160,21 @@ impl Store for CachedRoot<'_> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Err(Absent::Missing),
             // The name is not in memory, or more system calls are needed to say why it can't be
             // opened: a link, a missing permission.
-            Err(_) => return Err(self.block()),
+            Err(_) => return Err(self.would_block_error()),
         };
         let stat = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
         let Ok((kind, identity)) = stat.map(|stat| from_statx(&stat)) else {
-            return Err(self.block());
+            return Err(self.would_block_error());
         };
         match kind {
             // A subvolume has a device number of its own, and its type may not be known.
-            _ if identity.device != self.device.number() => Err(self.block()),
+            _ if identity.device != self.device.number() => Err(self.would_block_error()),
             FileType::Directory => Ok(Opened::Folder),
             FileType::RegularFile if !self.device.has_closing_backlog() => {
                 let file = (self.make_file)(file, identity, Arc::clone(&self.device));
                 Ok(Opened::File(file, identity))
             }
-            _ => Err(self.block()),
+            _ => Err(self.would_block_error()),
         }
     }
 
@@ -183,7 +183,7 @@ impl Store for CachedRoot<'_> {
         _: &[u8],
         _: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
     ) -> Result<Omitted, Absent> {
-        Err(self.block())
+        Err(self.would_block_error())
     }
 
     fn now(&self) -> Stamp {
@@ -209,7 +209,7 @@ impl Drop for CachedRoot<'_> {
             *lock(&self.lookups.0) = State::Slow(now + PAUSE);
         }
         if self.device.is_timed() {
-            self.device.note_send(took);
+            self.device.record_send(took);
         }
     }
 }

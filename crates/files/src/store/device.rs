@@ -172,7 +172,7 @@ impl Device {
     }
 
     /// Records how long the kernel took to send from a file of this device.
-    pub(crate) fn note_send(&self, took: Duration) {
+    pub(crate) fn record_send(&self, took: Duration) {
         if took > SLOW_READ && !self.slow.swap(true, Ordering::Relaxed) {
             debug!(
                 device = self.number,
@@ -188,7 +188,7 @@ impl Device {
             self.slow.store(false, Ordering::Relaxed);
             debug!(device = self.number, "file system has recovered");
         }
-        self.note_send(took);
+        self.record_send(took);
     }
 
     /// Whether [`MAX_WAITING_TO_CLOSE`] is reached.
@@ -263,9 +263,9 @@ mod tests {
     fn slow_disks_are_read_by_threads_until_they_recover() {
         let disk = Device::new(7, 0, Access::Probe, true);
         let [quick, fair, slow] = [9, 10, 101].map(Duration::from_millis);
-        disk.note_send(SLOW_READ);
+        disk.record_send(SLOW_READ);
         assert_eq!(disk.access(), Access::Probe);
-        disk.note_send(slow);
+        disk.record_send(slow);
         disk.record_read(fair);
         assert_eq!(disk.access(), Access::Thread);
         disk.record_read(quick);
@@ -274,10 +274,10 @@ mod tests {
         assert_eq!(disk.access(), Access::Thread);
         let overlay = Device::new(7, 0, Access::Direct, true);
         assert_eq!(overlay.access(), Access::Direct);
-        overlay.note_send(slow);
+        overlay.record_send(slow);
         assert_eq!(overlay.access(), Access::Thread);
         let memory = Device::new(7, 0, Access::Direct, false);
-        memory.note_send(slow);
+        memory.record_send(slow);
         assert_eq!(memory.access(), Access::Direct);
     }
 

@@ -35,7 +35,7 @@ pub struct Disk {
     /// Absolute. Its symbolic links are followed for each lookup.
     root: PathBuf,
     /// The name of the root, if it is a file.
-    single: Option<Vec<u8>>,
+    file_name: Option<Vec<u8>>,
     cached_lookups: CachedLookups,
     /// Absolute: the folders that links may lead into.
     linked: Vec<PathBuf>,
@@ -88,13 +88,13 @@ impl Disk {
         let failed = |error| open_error(path, error);
         let root = std::path::absolute(path).map_err(failed)?;
         let kind = std::fs::metadata(&root).map_err(failed)?.file_type();
-        let single = match root.file_name() {
+        let file_name = match root.file_name() {
             _ if kind.is_dir() => None,
             Some(name) if kind.is_file() => Some(name.as_bytes().to_vec()),
             _ => return Err(OpenError::NotServable(path.to_owned())),
         };
         let (cached_lookups, linked) = (CachedLookups::default(), Vec::new());
-        let disk = Self { root, single, cached_lookups, linked };
+        let disk = Self { root, file_name, cached_lookups, linked };
         // Errors that every request would get are reported now.
         let opened = disk.root().open_itself().and_then(|root| statx(root.as_fd()).map(drop));
         match opened {
@@ -163,7 +163,7 @@ impl Store for Disk {
     }
 
     fn single_file(&self) -> Option<&[u8]> {
-        self.single.as_deref()
+        self.file_name.as_deref()
     }
 
     fn location(&self) -> Option<&Path> {
@@ -175,7 +175,7 @@ impl Store for Disk {
     }
 
     fn for_event_loop(&self) -> Option<Box<dyn Store + '_>> {
-        let folder = self.single.is_none().then_some(&*self.root)?;
+        let folder = self.file_name.is_none().then_some(&*self.root)?;
         Some(Box::new(self.cached_lookups.root(folder, DiskFile::open)?))
     }
 }
@@ -217,15 +217,15 @@ impl Root<'_> {
 
     /// Opens the root itself: the folder, or the single file.
     fn open_itself(&self) -> Result<OwnedFd, open::Error> {
-        match &self.disk.single {
+        match &self.disk.file_name {
             Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ_FLAGS, open::NO_MODE)?),
             None => open::root_itself(self.folder()?),
         }
     }
 
     fn open_fd(&self, name: &[u8]) -> Result<OwnedFd, open::Error> {
-        match &self.disk.single {
-            Some(single) if name != single => Err(Errno::NOENT.into()),
+        match &self.disk.file_name {
+            Some(file_name) if name != file_name => Err(Errno::NOENT.into()),
             None if !name.is_empty() => self.open_beneath(name, open::READ_FLAGS),
             _ => self.open_itself(),
         }
@@ -255,7 +255,7 @@ impl Root<'_> {
     /// Whether `name`, which can't be read, is a folder that can be traversed.
     fn is_unreadable_folder(&self, name: &[u8]) -> bool {
         let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.disk.single.is_none() && self.open_beneath(name, folder).is_ok()
+        self.disk.file_name.is_none() && self.open_beneath(name, folder).is_ok()
     }
 }
 
@@ -295,7 +295,7 @@ impl Store for Root<'_> {
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
     ) -> Result<Omitted, Absent> {
-        if self.disk.single.is_some() {
+        if self.disk.file_name.is_some() {
             return Err(Absent::NotAFolder);
         }
         let listed = scan::folder(self.roots().map_err(to_absent)?, name, each);
@@ -310,8 +310,8 @@ impl Store for Root<'_> {
 
     fn follow(&self, name: &[u8]) -> Followed {
         match self.roots() {
-            Ok(roots) if self.disk.single.is_none() => roots.explain(name),
-            _ => Followed { end: Some(PathBuf::new()), ..Followed::default() },
+            Ok(roots) if self.disk.file_name.is_none() => roots.explain(name),
+            _ => Followed { target: Some(PathBuf::new()), ..Followed::default() },
         }
     }
 
@@ -388,8 +388,8 @@ impl FileSource for DiskFile {
         self.device.is_timed()
     }
 
-    fn note_send(&self, took: Duration) {
-        self.device.note_send(took);
+    fn record_send(&self, took: Duration) {
+        self.device.record_send(took);
     }
 }
 

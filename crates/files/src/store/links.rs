@@ -129,8 +129,8 @@ impl Roots<'_> {
         let mut walk = Walk::new(self, 0);
         // If the walk fails, its position is the folder in which it failed.
         let _ = walk.along(name);
-        let end = walk.position().map(|(root, name)| self.shown(root, name));
-        Followed { links: walk.links, end }
+        let target = walk.position().map(|(root, name)| self.shown(root, name));
+        Followed { links: walk.links, target }
     }
 
     /// A name in a root, for people: relative to the served folder, or absolute.

@@ -98,7 +98,7 @@ pub struct Followed {
     /// The name without links: relative to the folder, or absolute if it is in another folder. If
     /// the name can't be followed to its end, the folder where that failed. `None` if the end is
     /// outside the roots.
-    pub end: Option<PathBuf>,
+    pub target: Option<PathBuf>,
 }
 
 /// A symbolic link.

@@ -99,7 +99,7 @@ fn weight(names: &Vec<u8>, items: &Vec<Item>) -> usize {
 
 impl Manifest {
     /// The memory that the manifest holds, in bytes; `None` if it must not be cached.
-    pub(crate) fn weight(&self) -> Option<usize> {
+    pub(crate) fn cache_weight(&self) -> Option<usize> {
         self.settled.then(|| self.memory())
     }
 

@@ -173,10 +173,10 @@ fn etags_identify_archives() {
     one.write("a", "54321");
     let (first, second) = (manifest(&one, "").unwrap(), manifest(&one, "").unwrap());
     assert_ne!(first.etag, second.etag, "an unsettled file: a new ETag each time");
-    assert_eq!(first.weight(), None, "and it is not cached");
+    assert_eq!(first.cache_weight(), None, "and it is not cached");
     one.pass(3_000_000_000);
     assert_eq!(etag(&one), etag(&one));
-    assert!(manifest(&one, "").unwrap().weight().is_some());
+    assert!(manifest(&one, "").unwrap().cache_weight().is_some());
 }
 
 #[test]

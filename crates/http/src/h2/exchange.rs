@@ -46,7 +46,13 @@ pub(crate) struct CachedBlock {
 impl CachedBlock {
     /// Appends the status and the fields that every response has.
     #[inline]
-    fn append_to(&self, block: &mut Vec<u8>, status: Status, now: WallTime, added: Added) {
+    fn append_to(
+        &self,
+        block: &mut Vec<u8>,
+        status: Status,
+        now: WallTime,
+        added: ConfiguredFields,
+    ) {
         let mut bytes = self.bytes.borrow_mut();
         if self.second.replace(Some(now)) != Some(now) {
             added.encode(now, &mut bytes);
@@ -62,12 +68,12 @@ impl CachedBlock {
 
 /// What the configuration adds to every response.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Added {
+pub(crate) struct ConfiguredFields {
     pub(crate) server_header: bool,
     pub(crate) strict_transport_security: Option<Duration>,
 }
 
-impl Added {
+impl ConfiguredFields {
     #[cold]
     fn encode(self, now: WallTime, bytes: &mut Vec<u8>) {
         bytes.clear();
@@ -89,7 +95,7 @@ impl H2Exchange {
     #[inline]
     pub(crate) fn write_head(
         &mut self,
-        (cached, added): (&CachedBlock, Added),
+        (cached, added): (&CachedBlock, ConfiguredFields),
         status: Status,
         turn: &mut Turn<'_>,
         fill: impl FnOnce(&mut Vec<u8>),

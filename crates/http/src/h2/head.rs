@@ -81,7 +81,7 @@ const METHOD: u8 = 2;
 const PATH: u8 = 4;
 const SCHEME: u8 = 6;
 /// `:status`, which no request may have. Also used for unknown pseudo-header fields.
-const STATUS: u8 = 8;
+const UNKNOWN_PSEUDO: u8 = 8;
 /// `:protocol` (RFC 8441, 4), which is not in the table.
 const PROTOCOL: u8 = 0;
 const COOKIE: u8 = 32;
@@ -223,7 +223,7 @@ impl HeadBuffer {
             (PATH, _) | (0, b":path") => PATH,
             (SCHEME, _) | (0, b":scheme") => SCHEME,
             (0, b":protocol") => PROTOCOL,
-            _ => STATUS,
+            _ => UNKNOWN_PSEUDO,
         };
         let range = if kind == AUTHORITY {
             // Handlers find it as the field Host, as in HTTP/1.1.

@@ -10,19 +10,19 @@ pub(crate) struct HeadMemory {
     pub(crate) huffman: Vec<u8>,
     /// The block that `head` was read from, if `known` is set.
     block: Vec<u8>,
-    known: Option<Known>,
+    known: Option<KnownRequest>,
 }
 
 /// A request whose block did not change the dynamic table.
 #[derive(Clone, Copy, Debug)]
-struct Known {
-    source: Source,
+struct KnownRequest {
+    source: BlockContext,
     head: Head,
 }
 
 /// What the meaning of a block depends on, besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct BlockContext {
     /// The number of the connection, which is unique in its shard.
     pub(crate) connection: u64,
     /// The version of the connection's dynamic table.
@@ -34,15 +34,15 @@ pub(crate) struct Source {
 impl HeadMemory {
     /// The request in `head`, if it was read from an equal block with the same `source`.
     #[inline]
-    pub(crate) fn find(&self, block: &[u8], source: Source) -> Option<Head> {
+    pub(crate) fn find(&self, block: &[u8], source: BlockContext) -> Option<Head> {
         self.known.filter(|known| known.source == source && self.block == block).map(|it| it.head)
     }
 
     /// Stores that `head` was read from `block`.
-    pub(crate) fn store(&mut self, block: &[u8], source: Source, head: Head) {
+    pub(crate) fn store(&mut self, block: &[u8], source: BlockContext, head: Head) {
         self.block.clear();
         self.block.extend_from_slice(block);
-        self.known = Some(Known { source, head });
+        self.known = Some(KnownRequest { source, head });
     }
 
     /// Prepares for decoding another block.

@@ -73,8 +73,8 @@ macro_rules! context_methods {
         /// Keeps `permit` until the shared bytes or the file range written next have been sent or
         /// dropped. Don't call it before content of up to 1,024 bytes, which is copied, or for a
         /// response without content: a later piece would keep the permit.
-        pub fn hold(&mut self, permit: Permit) {
-            self.turn.out.hold(permit);
+        pub fn attach_permit(&mut self, permit: Permit) {
+            self.turn.out.attach_permit(permit);
         }
     };
 }

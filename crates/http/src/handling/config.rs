@@ -12,7 +12,7 @@ use sockeye_proto::{Client, Peer};
 use super::log_buffer::LogBuffer;
 use crate::h1::cached_fields::CachedFields;
 use crate::h1::write::CachedPreamble;
-use crate::h2::exchange::{Added, CachedBlock};
+use crate::h2::exchange::{CachedBlock, ConfiguredFields};
 use crate::h2::head_memory::HeadMemory;
 use crate::semantics::span::Span;
 use crate::{HostCheck, Limits, Log, Request};
@@ -84,9 +84,9 @@ impl ServerConfig {
     }
 
     /// The start of every HTTP/2 response: its status, and the fields that the server adds.
-    pub(crate) fn cached_block(&self) -> (&CachedBlock, Added) {
+    pub(crate) fn cached_block(&self) -> (&CachedBlock, ConfiguredFields) {
         let CachedPreamble { server_header, strict_transport_security, .. } = self.preamble;
-        (&self.block, Added { server_header, strict_transport_security })
+        (&self.block, ConfiguredFields { server_header, strict_transport_security })
     }
 
     /// Lends a stream whose output is full at `room` bytes. Every caller passes the same `room`.

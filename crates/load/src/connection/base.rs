@@ -8,7 +8,7 @@ use sockeye_proto::{End, Fault, Peer, Reason, Time, Turn};
 
 use crate::failure::Failure;
 use crate::plan::Plan;
-use crate::response::{Extent, RequestContext, Response};
+use crate::response::{ReceivedSoFar, RequestContext, Response};
 use crate::state::{ClosedConnection, WorkerState};
 use crate::stats::Stats;
 
@@ -234,22 +234,23 @@ impl ConnectionBase {
     }
 
     /// The text of the server's fault, if it has been silent for too long.
-    /// `extent`: how much of the next response has arrived.
+    /// `received_so_far`: how much of the next response has arrived.
     pub(super) fn silence(
         &self,
-        extent: impl FnOnce() -> Option<Extent>,
+        received_so_far: impl FnOnce() -> Option<ReceivedSoFar>,
         now: Time,
     ) -> Option<String> {
         let timeout = self.worker.plan.timeout;
-        let Extent { text, .. } = (self.progress + timeout <= now).then(extent)??;
+        let ReceivedSoFar { text, .. } =
+            (self.progress + timeout <= now).then(received_so_far)??;
         Some(format!("was silent for {} s {text}", timeout.as_secs_f64()))
     }
 
     /// Records what the connection was waiting for when the load ended.
-    fn record_unfinished(&self, pending: usize, extent: Option<Extent>) {
+    fn record_unfinished(&self, pending: usize, received_so_far: Option<ReceivedSoFar>) {
         self.worker.stats.borrow_mut().unanswered += pending as u64;
-        let what = match extent {
-            Some(extent) => format!("the connection was open, {}", extent.text),
+        let what = match received_so_far {
+            Some(received_so_far) => format!("the connection was open, {}", received_so_far.text),
             None if self.state == ConnectionState::Connecting => match self.worker.plan.tls {
                 None => "the connection was not established".into(),
                 Some(_) => "the TLS connection was not established".into(),
@@ -260,19 +261,19 @@ impl ConnectionBase {
     }
 
     /// The connection has ended, with `pending` requests that were sent and have no response.
-    /// `extent`: how much of the next response has arrived.
+    /// `received_so_far`: how much of the next response has arrived.
     pub(super) fn on_closed(
         &mut self,
         reason: &Reason,
         pending: usize,
-        extent: Option<Extent>,
+        received_so_far: Option<ReceivedSoFar>,
         turn: &Turn<'_>,
     ) {
         let explain = || self.worker.plan.explain(reason);
         let failure = match (self.state, reason) {
             (ConnectionState::Closed | ConnectionState::ServerClosing, _) => None,
             (_, Reason::Drained | Reason::Cut) => {
-                self.record_unfinished(pending, extent);
+                self.record_unfinished(pending, received_so_far);
                 None
             }
             // The TLS handshake failed, or an alert came soon after it.
@@ -283,7 +284,9 @@ impl ConnectionBase {
             }
             (ConnectionState::Connecting, _) => Some((Failure::Connect, explain())),
             (ConnectionState::Open, Reason::Reset) => {
-                let text = extent.map(|extent| format!(" {}", extent.text)).unwrap_or_default();
+                let text = received_so_far
+                    .map(|received_so_far| format!(" {}", received_so_far.text))
+                    .unwrap_or_default();
                 Some((Failure::Reset, format!("{reason}{text}")))
             }
             (ConnectionState::Open, _) => {

@@ -7,7 +7,7 @@ use sockeye_proto::{Consumed, Event, Fault, Peer, Protocol, Reason, Time, Turn};
 
 use super::base::{ConnectionBase, ConnectionState, PendingRequest};
 use crate::failure::Failure;
-use crate::response::{Extent, StreamResponse};
+use crate::response::{ReceivedSoFar, StreamResponse};
 use crate::state::WorkerState;
 
 const PROTOCOL: &str = "HTTP/2";
@@ -186,9 +186,9 @@ impl Http2Connection {
     }
 
     /// How much of the oldest response has arrived; `None` if no request is pending.
-    fn extent(&self) -> Option<Extent> {
+    fn received_so_far(&self) -> Option<ReceivedSoFar> {
         let pending = self.client.as_ref()?.pending().next()?;
-        Some(pending.response.extent())
+        Some(pending.response.received_so_far())
     }
 
     fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -204,8 +204,8 @@ impl Http2Connection {
     }
 
     fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        match self.extent() {
-            Some(Extent { failure, text }) => {
+        match self.received_so_far() {
+            Some(ReceivedSoFar { failure, text }) => {
                 let going_away = self.client.as_ref().and_then(|client| client.going_away());
                 let code = going_away.map_or(0, |going_away| going_away.code);
                 let how = match code {
@@ -225,7 +225,7 @@ impl Http2Connection {
         if self.base.close_if_overdue(turn) {
             return Ok(());
         }
-        if let Some(what) = self.base.silence(|| self.extent(), turn.now()) {
+        if let Some(what) = self.base.silence(|| self.received_so_far(), turn.now()) {
             return Err(self.fail(Failure::Timeout, what, turn));
         }
         self.send(turn);
@@ -233,9 +233,9 @@ impl Http2Connection {
     }
 
     fn on_closed(&mut self, reason: &Reason, turn: &mut Turn<'_>) {
-        let extent = self.extent();
+        let received_so_far = self.received_so_far();
         let sent = self.return_unsent(turn);
-        self.base.on_closed(reason, sent, extent, turn);
+        self.base.on_closed(reason, sent, received_so_far, turn);
     }
 }
 

@@ -11,7 +11,7 @@ use super::http2::Http2Connection;
 use super::websocket::WebSocketConnection;
 use crate::failure::Failure;
 use crate::plan::LoadKind;
-use crate::response::{Extent, Response, ResponseReader, reader};
+use crate::response::{ReceivedSoFar, Response, ResponseReader, reader};
 use crate::state::WorkerState;
 use crate::stats::Stats;
 
@@ -126,9 +126,9 @@ impl Connection {
     }
 
     /// How much of the next response has arrived; `None` if no request is pending.
-    fn extent(&self) -> Option<Extent> {
+    fn received_so_far(&self) -> Option<ReceivedSoFar> {
         let (request, _) = self.pending.front()?;
-        Some(self.reader.extent(request.context(&self.base.worker)))
+        Some(self.reader.received_so_far(request.context(&self.base.worker)))
     }
 
     fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) {
@@ -160,7 +160,7 @@ impl Connection {
                 }
                 Some(response) => self.count(response, &mut worker.stats.borrow_mut(), turn),
                 None => {
-                    let Extent { failure, text } = self.reader.extent(context);
+                    let ReceivedSoFar { failure, text } = self.reader.received_so_far(context);
                     return Err(self.fail(failure, format!("closed the connection {text}"), turn));
                 }
             }
@@ -173,7 +173,7 @@ impl Connection {
         if self.base.close_if_overdue(turn) {
             return Ok(());
         }
-        if let Some(what) = self.base.silence(|| self.extent(), turn.now()) {
+        if let Some(what) = self.base.silence(|| self.received_so_far(), turn.now()) {
             return Err(self.fail(Failure::Timeout, what, turn));
         }
         self.send(turn);
@@ -181,9 +181,9 @@ impl Connection {
     }
 
     fn on_closed(&mut self, reason: &Reason, turn: &mut Turn<'_>) {
-        let extent = self.extent();
+        let received_so_far = self.received_so_far();
         self.return_unsent(turn);
-        self.base.on_closed(reason, self.pending.len(), extent, turn);
+        self.base.on_closed(reason, self.pending.len(), received_so_far, turn);
     }
 }
 

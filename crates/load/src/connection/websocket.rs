@@ -10,7 +10,7 @@ use sockeye_proto::{Consumed, Event, Fault, Peer, Protocol, Reason, Time, Turn};
 use super::base::{ConnectionBase, ConnectionState, PendingRequest};
 use crate::expected::ExpectedResponse;
 use crate::failure::Failure;
-use crate::response::{Extent, Received, Response, WebSocketReader};
+use crate::response::{Received, ReceivedSoFar, Response, WebSocketReader};
 use crate::state::WorkerState;
 use crate::stats::Stats;
 use crate::websocket_request::WebSocketRequest;
@@ -76,7 +76,7 @@ impl WebSocketConnection {
             Ok(Opening::NeedMore) => Ok(0),
             Ok(Opening::Open { len, .. }) => {
                 self.opening = None;
-                self.base.worker.is_understood.set(true);
+                self.base.worker.is_known_without_tls.set(true);
                 Ok(len)
             }
             Ok(Opening::Refused { status }) => {
@@ -84,7 +84,7 @@ impl WebSocketConnection {
                 let mut what =
                     format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
                 // A redirect perhaps leads to TLS.
-                self.base.worker.is_understood.set(!(300..400).contains(&status));
+                self.base.worker.is_known_without_tls.set(!(300..400).contains(&status));
                 let (failure, hint) = match status {
                     ..300 => (
                         Failure::BadResponse,
@@ -105,7 +105,7 @@ impl WebSocketConnection {
                 let mut what = String::from(bad.0);
                 // Our own request.
                 if input.starts_with(b"GET ") {
-                    self.base.worker.is_understood.set(true);
+                    self.base.worker.is_known_without_tls.set(true);
                     what += "; the peer sends back what it receives, as an echo server without \
                              WebSocket does: write tcp://HOST:PORT";
                 }
@@ -162,7 +162,7 @@ impl WebSocketConnection {
             }
             Received::Close(code, reason) => {
                 let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
-                let Extent { text, .. } = self.reader.extent();
+                let ReceivedSoFar { text, .. } = self.reader.received_so_far();
                 let what = format!("closed the WebSocket with {code}{reason} {text}");
                 return Err(self.fail(Failure::Closed, what, turn));
             }
@@ -187,12 +187,12 @@ impl WebSocketConnection {
 
     /// How much of the handshake's response or of the next message has arrived; `None` if neither
     /// is pending.
-    fn extent(&self) -> Option<Extent> {
+    fn received_so_far(&self) -> Option<ReceivedSoFar> {
         if self.opening.is_some() {
             let text = "before the WebSocket was open".into();
-            return Some(Extent { failure: Failure::Closed, text });
+            return Some(ReceivedSoFar { failure: Failure::Closed, text });
         }
-        self.pending.front().map(|_| self.reader.extent())
+        self.pending.front().map(|_| self.reader.received_so_far())
     }
 
     fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -211,8 +211,8 @@ impl WebSocketConnection {
 
     fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let is_open = self.base.state == ConnectionState::Open;
-        match self.extent().filter(|_| is_open) {
-            Some(Extent { failure, text }) => {
+        match self.received_so_far().filter(|_| is_open) {
+            Some(ReceivedSoFar { failure, text }) => {
                 Err(self.fail(failure, format!("closed the connection {text}"), turn))
             }
             None => {
@@ -226,7 +226,7 @@ impl WebSocketConnection {
         if self.base.close_if_overdue(turn) {
             return Ok(());
         }
-        if let Some(what) = self.base.silence(|| self.extent(), turn.now()) {
+        if let Some(what) = self.base.silence(|| self.received_so_far(), turn.now()) {
             return Err(self.fail(Failure::Timeout, what, turn));
         }
         self.send(turn);
@@ -234,9 +234,9 @@ impl WebSocketConnection {
     }
 
     fn on_closed(&mut self, reason: &Reason, turn: &mut Turn<'_>) {
-        let extent = self.extent();
+        let received_so_far = self.received_so_far();
         self.return_unsent(turn);
-        self.base.on_closed(reason, self.pending.len(), extent, turn);
+        self.base.on_closed(reason, self.pending.len(), received_so_far, turn);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads the responses of an echo server, each of which has the bytes of its request.
 
-use super::parts::{BadResponse, Content, Extent, RequestContext, Response, ResponseReader};
+use super::parts::{BadResponse, Content, ReceivedSoFar, RequestContext, Response, ResponseReader};
 use crate::expected::ExpectedResponse;
 
 /// Reads the responses of one connection.
@@ -51,10 +51,12 @@ impl ResponseReader for EchoReader {
         Ok((piece.len(), Some(response)))
     }
 
-    fn extent(&self, context: RequestContext<'_>) -> Extent {
+    fn received_so_far(&self, context: RequestContext<'_>) -> ReceivedSoFar {
         match self.content.len {
-            0 => Extent::nothing(),
-            read => Extent::content(read, Some(context.request.wire(context.last).len() as u64)),
+            0 => ReceivedSoFar::nothing(),
+            read => {
+                ReceivedSoFar::content(read, Some(context.request.wire(context.last).len() as u64))
+            }
         }
     }
 }

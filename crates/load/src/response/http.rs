@@ -3,7 +3,7 @@
 use sockeye_http::client::{self, HeadTemplate, Piece};
 
 use super::parts::{
-    BadResponse, CompleteContent, Content, Extent, RequestContext, Response, ResponseReader,
+    BadResponse, CompleteContent, Content, ReceivedSoFar, RequestContext, Response, ResponseReader,
 };
 use crate::expected::ExpectedResponse;
 
@@ -100,14 +100,14 @@ impl ResponseReader for HttpReader {
         complete.then(|| self.complete(false, &context))
     }
 
-    fn extent(&self, _: RequestContext<'_>) -> Extent {
+    fn received_so_far(&self, _: RequestContext<'_>) -> ReceivedSoFar {
         match self.responses.extent() {
             client::Extent::Nothing => match self.responses.interim() {
-                0 => Extent::nothing(),
-                interim => Extent::interim(interim),
+                0 => ReceivedSoFar::nothing(),
+                interim => ReceivedSoFar::interim(interim),
             },
-            client::Extent::Head(bytes) => Extent::head(bytes),
-            client::Extent::Content => Extent::content(self.content.len, self.length),
+            client::Extent::Head(bytes) => ReceivedSoFar::head(bytes),
+            client::Extent::Content => ReceivedSoFar::content(self.content.len, self.length),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use sockeye_http::h2_client::Head;
 
-use super::parts::{BadResponse, CompleteContent, Content, Extent, RequestContext, Response};
+use super::parts::{
+    BadResponse, CompleteContent, Content, ReceivedSoFar, RequestContext, Response,
+};
 use crate::expected::ExpectedResponse;
 
 #[derive(Debug, Default)]
@@ -55,10 +57,10 @@ impl StreamResponse {
     }
 
     /// How much of the response has arrived.
-    pub(crate) fn extent(&self) -> Extent {
+    pub(crate) fn received_so_far(&self) -> ReceivedSoFar {
         match self.status {
-            0 => Extent::nothing(),
-            _ => Extent::content(self.content.len, self.length),
+            0 => ReceivedSoFar::nothing(),
+            _ => ReceivedSoFar::content(self.content.len, self.length),
         }
     }
 }

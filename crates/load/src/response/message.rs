@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sockeye_message::{self as message, ErrorResponse, Header, Limits, frame};
 
 use super::parts::{
-    BadResponse, CompleteContent, Content, Extent, RequestContext, Response, ResponseReader,
+    BadResponse, CompleteContent, Content, ReceivedSoFar, RequestContext, Response, ResponseReader,
 };
 use crate::expected::ExpectedResponse;
 
@@ -134,13 +134,13 @@ impl ResponseReader for MessageReader {
         Ok((used, (self.content_remaining == Some(0)).then(|| self.complete(&context))))
     }
 
-    fn extent(&self, _: RequestContext<'_>) -> Extent {
+    fn received_so_far(&self, _: RequestContext<'_>) -> ReceivedSoFar {
         match self.content_remaining {
             Some(remaining) => {
-                Extent::content(self.content.len, Some(self.content.len + remaining))
+                ReceivedSoFar::content(self.content.len, Some(self.content.len + remaining))
             }
-            None if self.header_received > 0 => Extent::head(self.header_received),
-            None => Extent::nothing(),
+            None if self.header_received > 0 => ReceivedSoFar::head(self.header_received),
+            None => ReceivedSoFar::nothing(),
         }
     }
 }

@@ -8,7 +8,7 @@ mod parts;
 mod websocket;
 
 pub(crate) use self::http2::StreamResponse;
-pub(crate) use self::parts::{Extent, RequestContext, Response, ResponseReader};
+pub(crate) use self::parts::{ReceivedSoFar, RequestContext, Response, ResponseReader};
 pub(crate) use self::websocket::{Received, WebSocketReader};
 use crate::plan::LoadKind;
 

@@ -28,7 +28,7 @@ pub(crate) trait ResponseReader: fmt::Debug {
     }
 
     /// How much of the response has arrived.
-    fn extent(&self, context: RequestContext<'_>) -> Extent;
+    fn received_so_far(&self, context: RequestContext<'_>) -> ReceivedSoFar;
 }
 
 /// What is known about the request whose response is read.
@@ -80,14 +80,14 @@ impl BadResponse {
 
 /// How much of a response has arrived.
 #[derive(Debug)]
-pub(crate) struct Extent {
+pub(crate) struct ReceivedSoFar {
     /// The failure if the server closes the connection now.
     pub(crate) failure: Failure,
     /// The end of a sentence, such as "before the first byte of a response".
     pub(crate) text: String,
 }
 
-impl Extent {
+impl ReceivedSoFar {
     pub(super) fn nothing() -> Self {
         let text = "before the first byte of a response".into();
         Self { failure: Failure::Closed, text }

@@ -4,7 +4,7 @@ use std::mem;
 
 use sockeye_http::ws::{CloseCode, FrameHeader, Opcode};
 
-use super::parts::{BadResponse, Extent};
+use super::parts::{BadResponse, ReceivedSoFar};
 use crate::websocket_request::WebSocketRequest;
 
 /// What was read.
@@ -88,12 +88,12 @@ impl WebSocketReader {
     }
 
     /// How much of the next message has arrived.
-    pub(crate) fn extent(&self) -> Extent {
+    pub(crate) fn received_so_far(&self) -> ReceivedSoFar {
         let other = self.other.as_deref();
         let message = other.and_then(|other| other.message.as_ref()).map_or(0, |(_, of)| of.len());
         match self.matched + message + other.map_or(0, |other| other.bytes.len()) {
-            0 => Extent::nothing(),
-            read => Extent::content(read as u64, None),
+            0 => ReceivedSoFar::nothing(),
+            read => ReceivedSoFar::content(read as u64, None),
         }
     }
 }

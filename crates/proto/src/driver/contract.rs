@@ -58,7 +58,7 @@ impl Session {
         self.input_state = self.input_state.max(InputState::Ended);
         self.notify_end_of_input(owner);
         // A session that is ending may have waited for the end of its input.
-        self.is_changed = true;
+        self.needs_flush = true;
     }
 
     /// Sends [`Event::HalfClosed`] if the peer has closed its sending side while the session reads
@@ -68,7 +68,7 @@ impl Session {
             && self.is_open()
             && !self.wants_input(owner.high_water())
         {
-            self.input_state = InputState::HalfClosedSent;
+            self.input_state = InputState::HalfClosedNotified;
             self.send_event(Event::HalfClosed, owner);
         }
     }
@@ -202,7 +202,7 @@ impl Session {
             self.send_event(Event::Truncated, owner);
         }
         if self.input_state == InputState::Ended && self.expects == Expects::Input {
-            self.input_state = InputState::EofSent;
+            self.input_state = InputState::EofNotified;
             let clean = self.unused.is_empty();
             self.send_event(Event::Eof { clean }, owner);
         }
@@ -229,7 +229,7 @@ impl Session {
             self.offer_unused(owner);
             self.notify_end_of_input(owner);
             self.notify_half_close(owner);
-            self.is_changed = true;
+            self.needs_flush = true;
         }
     }
 
@@ -306,7 +306,7 @@ impl Session {
             result
         });
         if out.unsent() > unsent {
-            self.is_changed = true;
+            self.needs_flush = true;
         }
         if let Some(out) = self.output.take_if(|out| out.is_empty()) {
             owner.take_back_output(out);
@@ -336,7 +336,7 @@ impl Session {
             if self.end >= Some(End::Close) {
                 self.stop_calling();
             }
-            self.is_changed = true;
+            self.needs_flush = true;
         }
         let Some(protocol) = rare.and_then(|rare| self.apply_rare(rare, owner)) else {
             return if resume { Reoffer::AfterResume } else { Reoffer::No };
@@ -344,7 +344,7 @@ impl Session {
         self.protocol = Some(protocol);
         self.resume();
         // The new protocol has not got the event yet.
-        if self.input_state == InputState::HalfClosedSent {
+        if self.input_state == InputState::HalfClosedNotified {
             self.input_state = InputState::HalfClosed;
         }
         self.notify_open(owner);
@@ -374,7 +374,7 @@ impl Session {
         self.reason = Some(Box::new(Reason::Fault(fault)));
         self.end = Some(End::Linger);
         self.stop_calling();
-        self.is_changed = true;
+        self.needs_flush = true;
     }
 
     #[cold]

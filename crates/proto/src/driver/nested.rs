@@ -39,7 +39,7 @@ pub struct NestedSession {
     /// See [`Owner::stream`].
     stream: u32,
     /// The output was full when input arrived: some of the unused input was not offered.
-    is_withheld: bool,
+    has_withheld_input: bool,
     /// The input has ended.
     has_ended: bool,
 }
@@ -95,7 +95,7 @@ impl NestedSession {
     #[must_use]
     pub fn new(protocol: Box<dyn Protocol>, room: usize, outer: &Turn<'_>) -> Self {
         let session = Session::new(protocol, outer.key, outer.peer.clone());
-        Self { session, room, stream: outer.stream, is_withheld: false, has_ended: false }
+        Self { session, room, stream: outer.stream, has_withheld_input: false, has_ended: false }
     }
 
     /// Creates the session that takes over `stream`, if [`Turn::switch_to`] was called in a turn of
@@ -130,8 +130,8 @@ impl NestedSession {
             return;
         }
         let owner = &mut self.owner(outer);
-        self.is_withheld |= self.session.held() >= owner.room;
-        if !self.is_withheld {
+        self.has_withheld_input |= self.session.held() >= owner.room;
+        if !self.has_withheld_input {
             return self.session.input(bytes, owner);
         }
         self.session.unused.push(bytes);
@@ -146,7 +146,7 @@ impl NestedSession {
         self.has_ended = true;
         self.session.half_close();
         let owner = &mut self.owner(outer);
-        match self.is_withheld {
+        match self.has_withheld_input {
             true => self.session.notify_half_close(owner),
             false => self.session.end_of_input(owner),
         }
@@ -228,8 +228,8 @@ impl NestedSession {
     pub fn progress(&mut self, outer: &Turn<'_>) {
         let owner = &mut self.owner(outer);
         self.session.progress(owner);
-        if self.is_withheld && self.session.held() < owner.room {
-            self.is_withheld = false;
+        if self.has_withheld_input && self.session.held() < owner.room {
+            self.has_withheld_input = false;
             self.session.offer_unused(owner);
             if self.has_ended {
                 self.session.end_of_input(owner);
@@ -241,14 +241,14 @@ impl NestedSession {
     #[must_use]
     pub fn is_progress_due(&self) -> bool {
         self.session.is_progress_due(self.room)
-            || (self.is_withheld && self.session.held() < self.room)
+            || (self.has_withheld_input && self.session.held() < self.room)
     }
 
     /// Whether the session uses more input now: it is open and not paused, and its output is not
     /// full.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        !self.is_withheld && self.session.wants_input(self.room)
+        !self.has_withheld_input && self.session.wants_input(self.room)
     }
 
     /// Whether no more input comes: see [`NestedSession::end_of_input`].

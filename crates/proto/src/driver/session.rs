@@ -44,8 +44,8 @@ pub struct Session {
     pub(super) is_drained: bool,
     /// The input may have been cut: [`Event::Truncated`](crate::Event::Truncated) is due.
     pub(super) is_truncated: bool,
-    /// See [`Session::take_changed`].
-    pub(super) is_changed: bool,
+    /// See [`Session::take_needs_flush`].
+    pub(super) needs_flush: bool,
 }
 
 /// What a session waits for.
@@ -73,11 +73,11 @@ pub(super) enum InputState {
     /// The peer has closed its sending side. Input that it sent before may still arrive.
     HalfClosed,
     /// As `HalfClosed`, and the protocol got [`Event::HalfClosed`](crate::Event::HalfClosed).
-    HalfClosedSent,
+    HalfClosedNotified,
     /// No more input will arrive.
     Ended,
     /// As `Ended`, and the protocol got [`Event::Eof`](crate::Event::Eof).
-    EofSent,
+    EofNotified,
 }
 
 /// The part of a taken output that the owner still has to send.
@@ -161,7 +161,7 @@ impl Session {
             sent_some: false,
             is_drained: false,
             is_truncated: false,
-            is_changed: false,
+            needs_flush: false,
         }
     }
 
@@ -254,8 +254,8 @@ impl Session {
     /// [`Turn`](crate::Turn), since the last call of this method. If so, flush the session, and
     /// read if [`Session::wants_input`].
     #[inline]
-    pub fn take_changed(&mut self) -> bool {
-        mem::take(&mut self.is_changed)
+    pub fn take_needs_flush(&mut self) -> bool {
+        mem::take(&mut self.needs_flush)
     }
 
     /// Whether the protocol got [`Event::Drain`](crate::Event::Drain).
@@ -326,7 +326,7 @@ impl Session {
         self.output.as_deref()
     }
 
-    /// The unsent output, for [`Output::put_read`].
+    /// The unsent output, for [`Output::replace_with_read`].
     pub fn output_mut(&mut self) -> Option<&mut Output> {
         self.output.as_deref_mut()
     }

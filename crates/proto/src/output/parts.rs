@@ -25,7 +25,7 @@ pub(super) enum PieceData {
         /// This is not the end of the range that was written: the rest is in a later piece, of this
         /// or another output. The file is checked at that piece: see
         /// [`Output::move_front`](crate::Output::move_front).
-        goes_on: bool,
+        continues_later: bool,
     },
 }
 
@@ -37,15 +37,15 @@ impl PieceData {
         }
     }
 
-    /// The range of this piece and its `goes_on`, if the range begins in the file where `before`
-    /// ends.
+    /// The range of this piece and its `continues_later`, if the range begins in the file where
+    /// `before` ends.
     pub(super) fn continuing(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
         match self {
-            Self::File { range, goes_on }
+            Self::File { range, continues_later }
                 if range.offset == before.offset + before.len
                     && Arc::ptr_eq(&range.source, &before.source) =>
             {
-                Some((range, *goes_on))
+                Some((range, *continues_later))
             }
             _ => None,
         }
@@ -58,7 +58,9 @@ impl PieceData {
             Self::File { range, .. } if range.source.access() == Access::Thread => {
                 Part::Unread(range)
             }
-            Self::File { range, goes_on } if *goes_on || range.len > max => Part::File(range),
+            Self::File { range, continues_later } if *continues_later || range.len > max => {
+                Part::File(range)
+            }
             Self::File { range, .. } => match range.source.check() {
                 Validity::Valid => Part::File(range),
                 Validity::Changed => Part::Changed,
@@ -79,7 +81,7 @@ pub enum Part<'a> {
     /// Part of a file.
     File(&'a FileRange),
     /// Part of a file that a thread must read first: see
-    /// [`Output::put_read`](crate::Output::put_read).
+    /// [`Output::replace_with_read`](crate::Output::replace_with_read).
     Unread(&'a FileRange),
     /// The rest of a file that has changed: it must not be sent.
     Changed,

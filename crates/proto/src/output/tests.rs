@@ -44,7 +44,7 @@ fn send_all(out: &mut Output, step: usize) -> Vec<u8> {
                 let mut bytes = vec![0; step.min(range.len as usize)];
                 let n = range.source.read_at(range.offset, &mut bytes).unwrap();
                 let (unsent, held) = (out.unsent(), out.held());
-                out.put_read(bytes.into());
+                out.replace_with_read(bytes.into());
                 assert_eq!((out.unsent(), out.held()), (unsent, held + n));
             }
             Part::File(range) => {
@@ -102,10 +102,10 @@ fn the_last_part_of_a_file_that_may_have_changed_is_read_by_a_thread() {
     assert!(matches!(out.part(10), Part::Unread(_)));
     out.advance(8);
     assert!(matches!(out.part(2), Part::Unread(_)));
-    out.put_read(Bytes::from_static(b"8"));
+    out.replace_with_read(Bytes::from_static(b"8"));
     out.advance(1);
     assert!(matches!(out.part(1), Part::Unread(_)));
-    out.put_read(Bytes::from_static(b"9"));
+    out.replace_with_read(Bytes::from_static(b"9"));
     assert!(matches!(out.part(1), Part::Memory(_)));
 }
 
@@ -119,8 +119,8 @@ fn of_a_range_that_is_moved_in_parts_only_the_last_bytes_are_checked() {
         let mut later = Output::new();
         later.append(&mut out);
         assert!(matches!(later.part(100), Part::File(FileRange { len: 4, .. })));
-        assert!(matches!(later.front_read(100), Some((FileRange { len: 7, .. }, false))));
-        later.put_read(Bytes::from_static(b"01"));
+        assert!(matches!(later.range_to_read(100), Some((FileRange { len: 7, .. }, false))));
+        later.replace_with_read(Bytes::from_static(b"01"));
         assert!(matches!(later.parts(100).nth(1), Some(Part::File(FileRange { len: 2, .. }))));
         later.advance(4);
         assert!(matches!(later.part(100), Part::File(FileRange { len: 3, .. })));
@@ -129,8 +129,8 @@ fn of_a_range_that_is_moved_in_parts_only_the_last_bytes_are_checked() {
         assert!(parts[0].starts_with("File") && !parts[1].starts_with("File"), "{parts:?}");
         later.advance(3);
         assert!(!matches!(later.part(3), Part::File(_)));
-        assert!(matches!(later.front_read(3), Some((FileRange { len: 3, .. }, true))));
-        assert!(matches!(later.front_read(2), Some((FileRange { len: 2, .. }, false))));
+        assert!(matches!(later.range_to_read(3), Some((FileRange { len: 3, .. }, true))));
+        assert!(matches!(later.range_to_read(2), Some((FileRange { len: 2, .. }, false))));
     }
 }
 
@@ -147,10 +147,10 @@ fn parts_of_a_range_are_read_at_once_though_others_are_between_them() {
         other.move_front(&mut out, 3);
     }
     out.advance(1);
-    let (read, must_verify) = out.front_read(100).unwrap();
+    let (read, must_verify) = out.range_to_read(100).unwrap();
     assert_eq!((read.offset, read.len, must_verify), (0, 9, false));
-    assert_eq!(out.front_read(4).map(|(read, _)| read.len), Some(4));
-    out.put_read(Bytes::from_static(b"01234567"));
+    assert_eq!(out.range_to_read(4).map(|(read, _)| read.len), Some(4));
+    out.replace_with_read(Bytes::from_static(b"01234567"));
     assert_eq!((out.file_ranges(), out.held(), out.unsent()), (4, 13, 23));
     one.move_front(&mut out, 100);
     assert_eq!(send_all(&mut out, 100), b"012|012[345|345[678|6789");
@@ -164,11 +164,11 @@ fn a_permit_is_kept_until_its_piece_is_sent_or_dropped() {
     let budget = Budget::new("things", 100);
     let (mut out, mut newer) = (Output::new(), Output::new());
     out.write(b"head");
-    out.hold(budget.take(Client::Unix, 1).unwrap());
+    out.attach_permit(budget.take(Client::Unix, 1).unwrap());
     out.write_file(range(b"0123456789", Validity::Valid));
-    newer.hold(budget.take(Client::Unix, 2).unwrap());
+    newer.attach_permit(budget.take(Client::Unix, 2).unwrap());
     newer.write_shared(Bytes::from_static(b"shared"));
-    newer.hold(budget.take(Client::Unix, 4).unwrap());
+    newer.attach_permit(budget.take(Client::Unix, 4).unwrap());
     newer.write_file(range(b"0123456789", Validity::Valid));
     assert_eq!(newer.move_front(&mut out, 5), 5);
     assert_eq!((out.pieces(), newer.pieces(), newer.file_ranges()), (2, 2, 1));
@@ -180,11 +180,11 @@ fn a_permit_is_kept_until_its_piece_is_sent_or_dropped() {
     assert_eq!((budget.used(), out.file_ranges()), (6, 1));
     out.advance(6);
     assert_eq!(budget.used(), 4);
-    out.put_read(Bytes::from_static(b"012"));
+    out.replace_with_read(Bytes::from_static(b"012"));
     assert_eq!((out.pieces(), out.file_ranges()), (2, 1));
     out.advance(3);
     assert_eq!(budget.used(), 4, "the permit stays with the rest of the range");
-    out.put_read(Bytes::from_static(b"3456789"));
+    out.replace_with_read(Bytes::from_static(b"3456789"));
     assert_eq!((budget.used(), out.file_ranges()), (4, 0));
     out.clear();
     assert_eq!((budget.used(), out.file_ranges()), (0, 0));

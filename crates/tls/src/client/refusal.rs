@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::x509::{Facts, utc};
+use crate::x509::{CertificateFields, utc};
 
 /// Maximum number of a certificate's names in [`Refusal::text`].
 const MAX_NAMES: usize = 5;
@@ -48,7 +48,7 @@ impl Refusal {
         others: &[CertificateDer<'_>],
         name: &ServerName<'_>,
     ) -> Self {
-        let Some(facts) = Facts::parse(certificate) else {
+        let Some(facts) = CertificateFields::parse(certificate) else {
             let text = "sent something that is not a certificate".into();
             return Self { kind: RefusalKind::Other, text };
         };
@@ -151,7 +151,7 @@ pub(super) fn check_times(
     certificate: &CertificateDer<'_>,
     now: UnixTime,
 ) -> Result<(), rustls::Error> {
-    let facts = Facts::parse(certificate).ok_or(CertificateError::BadEncoding)?;
+    let facts = CertificateFields::parse(certificate).ok_or(CertificateError::BadEncoding)?;
     let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
     if now > facts.not_after {
         return Err(CertificateError::Expired.into());

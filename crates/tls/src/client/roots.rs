@@ -10,7 +10,7 @@ use super::error::ClientError;
 use crate::error::{Error, Problem};
 use crate::pem::Pem;
 use crate::read::read;
-use crate::x509::Facts;
+use crate::x509::CertificateFields;
 
 /// The environment variables with which users replace the paths where rustls-native-certs looks.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
@@ -50,7 +50,7 @@ pub(super) fn of_files(
         let mut is_usable = false;
         for certificate in &certificates {
             // A bundle may have an old certificate that can't be parsed.
-            let Some(facts) = Facts::parse(certificate) else { continue };
+            let Some(facts) = CertificateFields::parse(certificate) else { continue };
             is_usable |= match facts.is_authority || facts.is_v1 {
                 true => roots.add(certificate.clone()).is_ok(),
                 false => true,

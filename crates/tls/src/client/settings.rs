@@ -13,7 +13,7 @@ use sockeye_engine::TlsConnector;
 use super::error::ClientError;
 use super::refusal::Refusal;
 use super::roots;
-use super::verifier::{AcceptAny, LastRefusal, Noting};
+use super::verifier::{AcceptAny, LastRefusal, RecordingVerifier};
 use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::provider::provider;
@@ -70,7 +70,7 @@ impl ClientSettings {
         let invalid = |_| ClientError::InvalidName(name.to_owned());
         let name = ServerName::try_from(name.to_owned()).map_err(invalid)?;
         let last = LastRefusal::default();
-        let config = Arc::new(self.config_noting(&last)?);
+        let config = Arc::new(self.config_recording(&last)?);
         Ok(TlsClient { connector: TlsConnector::new(config, name), last })
     }
 
@@ -81,11 +81,11 @@ impl ClientSettings {
     ///
     /// If the certificates can't be read, or there are none.
     pub fn config(&self) -> Result<ClientConfig, ClientError> {
-        self.config_noting(&LastRefusal::default())
+        self.config_recording(&LastRefusal::default())
     }
 
     /// A configuration whose verifier records in `last` why it refuses a certificate.
-    fn config_noting(&self, last: &LastRefusal) -> Result<ClientConfig, ClientError> {
+    fn config_recording(&self, last: &LastRefusal) -> Result<ClientConfig, ClientError> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(Error::from)?
@@ -124,7 +124,7 @@ impl ClientSettings {
                     .map_err(|error| Error::Config(rustls::Error::General(error.to_string())))?,
             ),
         };
-        Ok(Arc::new(Noting { authorities, trusted, last: Arc::clone(last) }))
+        Ok(Arc::new(RecordingVerifier { authorities, trusted, last: Arc::clone(last) }))
     }
 }
 

@@ -13,10 +13,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::roots::of_files;
-use super::verifier::{LastRefusal, Noting};
+use super::verifier::{LastRefusal, RecordingVerifier};
 use super::{ClientError, ClientSettings, RefusalKind, Trust};
 use crate::provider::provider;
-use crate::x509::Facts;
+use crate::x509::CertificateFields;
 
 fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
@@ -33,10 +33,10 @@ fn self_signed(params: &CertificateParams) -> CertificateDer<'static> {
     params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
 }
 
-fn verifier(trusted: &[&CertificateDer<'static>]) -> Noting {
+fn verifier(trusted: &[&CertificateDer<'static>]) -> RecordingVerifier {
     let mut roots = RootCertStore::empty();
     trusted.iter().for_each(|root| roots.add((*root).clone()).unwrap());
-    Noting {
+    RecordingVerifier {
         authorities: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
             .ok(),
@@ -47,7 +47,7 @@ fn verifier(trusted: &[&CertificateDer<'static>]) -> Noting {
 
 /// The kind and the text of the refusal, if there is one.
 fn refusal(
-    verifier: &Noting,
+    verifier: &RecordingVerifier,
     certificate: &CertificateDer<'_>,
     name: &str,
 ) -> Option<(RefusalKind, String)> {
@@ -247,7 +247,7 @@ fn a_root_of_version_1_is_an_authority() {
     let (roots, all) = of_files(&[path("v1-root.pem"), path("text.pem")]).unwrap();
     let v1 = CertificateDer::from_pem_file(path("v1-root.pem")).unwrap();
     assert!(all.contains(&v1));
-    let facts = Facts::parse(&v1).unwrap();
+    let facts = CertificateFields::parse(&v1).unwrap();
     assert!(facts.is_v1 && !facts.is_authority);
     assert!(roots.roots.iter().any(|root| facts.subject.ends_with(&root.subject)));
 }

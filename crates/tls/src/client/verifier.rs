@@ -17,7 +17,7 @@ pub(super) type LastRefusal = Arc<Mutex<Option<Refusal>>>;
 
 /// Checks certificates as browsers do, and records in `last` why it refuses one.
 #[derive(Debug)]
-pub(super) struct Noting {
+pub(super) struct RecordingVerifier {
     /// `None` if no authority is trusted.
     pub(super) authorities: Option<Arc<WebPkiServerVerifier>>,
     /// Certificates that are trusted without an issuer.
@@ -25,7 +25,7 @@ pub(super) struct Noting {
     pub(super) last: LastRefusal,
 }
 
-impl Noting {
+impl RecordingVerifier {
     /// Checks a certificate, without recording why it is refused.
     fn check(
         &self,
@@ -50,7 +50,7 @@ impl Noting {
     }
 }
 
-impl ServerCertVerifier for Noting {
+impl ServerCertVerifier for RecordingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

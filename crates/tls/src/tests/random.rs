@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::Folder;
 use crate::Certificate;
 use crate::pem::Pem;
-use crate::x509::Facts;
+use crate::x509::CertificateFields;
 
 const TEXT: &str = include_str!("fixtures/text.pem");
 const KEY: &str = include_str!("fixtures/ec-pkcs8.pem");
@@ -14,7 +14,7 @@ proptest! {
     #[test]
     fn bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Pem::parse(&bytes);
-        let _ = Facts::parse(&bytes);
+        let _ = CertificateFields::parse(&bytes);
         // As in DER.
         let _ = Pem::parse(&[&[0x30], &bytes[..]].concat());
     }
@@ -40,7 +40,7 @@ proptest! {
         let mut der = pem.certificates[0].to_vec();
         let at = at.index(der.len());
         der[at] = byte;
-        let _ = Facts::parse(&der);
+        let _ = CertificateFields::parse(&der);
         let _ = Pem::parse(&der);
     }
 

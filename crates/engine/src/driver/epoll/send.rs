@@ -225,7 +225,7 @@ impl Epoll {
     ) -> Result<usize, Failure> {
         let start = self.now();
         let sent = self.sendfile(fd, file, range.offset, len);
-        range.source.note_send(self.now().since(start));
+        range.source.record_send(self.now().since(start));
         sent
     }
 
@@ -268,7 +268,7 @@ impl Epoll {
             (Access::Direct, _) if range.source.is_timed() => {
                 let start = self.now();
                 let read = range.source.read_at(range.offset, buffer);
-                range.source.note_send(self.now().since(start));
+                range.source.record_send(self.now().since(start));
                 Some(read)
             }
             (Access::Direct, _) => Some(range.source.read_at(range.offset, buffer)),

@@ -58,7 +58,7 @@ fn a_failure_of_a_file_is_distinguished_from_one_of_the_socket() {
     }
 }
 
-/// A file that needs no probe, and counts the calls of `note_send`.
+/// A file that needs no probe, and counts the calls of `record_send`.
 #[derive(Debug)]
 struct Overlay {
     file: std::fs::File,
@@ -76,7 +76,7 @@ impl FileSource for Overlay {
     fn is_timed(&self) -> bool {
         self.timed
     }
-    fn note_send(&self, _: Duration) {
+    fn record_send(&self, _: Duration) {
         self.noted.fetch_add(1, Ordering::Relaxed);
     }
 }

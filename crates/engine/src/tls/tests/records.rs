@@ -167,7 +167,7 @@ fn records_are_small_at_the_beginning() {
     assert!(lengths(&mut pair.server, 30_000).iter().all(|len| *len < 1400));
     lengths(&mut pair.server, 10_000);
     assert_eq!(lengths(&mut pair.server, 16_384).len(), 1);
-    pair.server.begin_again();
+    pair.server.reset_record_size();
     assert!(lengths(&mut pair.server, 10_000).iter().all(|len| *len < 1400));
 }
 

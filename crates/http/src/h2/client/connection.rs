@@ -384,7 +384,7 @@ impl<T> Connection<T> {
     fn end_stream(&mut self, at: usize, out: &mut Output) -> Step<T> {
         self.next = NextInput::Frame;
         if !self.streams.at(at).unsent.is_empty() {
-            self.stop_content(at, out);
+            self.reset_content(at, out);
         }
         match self.streams.remove(at) {
             Some(stream) => Step::End(stream),

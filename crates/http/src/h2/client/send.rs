@@ -37,8 +37,8 @@ impl<T> Connection<T> {
             bytes.extend_from_slice(&[0; FrameHeader::LEN]);
             encoder.encode(heads, number, bytes);
             let len = bytes.len() - start - FrameHeader::LEN;
-            if len > settings.max_len {
-                return split_block(bytes, start, (id, end), settings.max_len);
+            if len > settings.max_frame_len {
+                return split_block(bytes, start, (id, end), settings.max_frame_len);
             }
             let flags = end | flags::END_HEADERS;
             let header = FrameHeader { len, kind: kind::HEADERS, flags, stream: id };
@@ -69,7 +69,7 @@ impl<T> Connection<T> {
             while !stream.unsent.is_empty() {
                 let allowed = stream.send_window.available().min(send_window.available());
                 let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
-                let len = stream.unsent.len().min(allowed).min(settings.max_len);
+                let len = stream.unsent.len().min(allowed).min(settings.max_frame_len);
                 if len == 0 {
                     break;
                 }
@@ -93,7 +93,7 @@ impl<T> Connection<T> {
     /// Drops the rest of a request's content, because its response is complete, and resets the
     /// stream.
     #[cold]
-    pub(super) fn stop_content(&mut self, at: usize, out: &mut Output) {
+    pub(super) fn reset_content(&mut self, at: usize, out: &mut Output) {
         let stream = self.streams.at(at);
         drop(mem::take(&mut stream.unsent));
         let id = stream.id;

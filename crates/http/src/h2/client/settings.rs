@@ -13,7 +13,7 @@ pub(super) struct ServerSettings {
     /// The window of new streams.
     pub(super) initial_window: Window,
     /// The maximum payload of a frame.
-    pub(super) max_len: usize,
+    pub(super) max_frame_len: usize,
 }
 
 /// A change of a setting that the connection has to apply outside of [`ServerSettings`].
@@ -30,7 +30,7 @@ impl ServerSettings {
         Self {
             max_streams: STREAMS_BEFORE_SETTINGS,
             initial_window: Window::DEFAULT,
-            max_len: DEFAULT_MAX_LEN,
+            max_frame_len: DEFAULT_MAX_LEN,
         }
     }
 
@@ -52,7 +52,7 @@ impl ServerSettings {
                 if !(0x4000..=0xff_ffff).contains(&value) {
                     return Err(Error::protocol("sent an invalid SETTINGS_MAX_FRAME_SIZE"));
                 }
-                self.max_len = value as usize;
+                self.max_frame_len = value as usize;
             }
             // Other settings are unknown, or limit what this client doesn't use or reach, such as
             // the size of heads.

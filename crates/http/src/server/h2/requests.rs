@@ -12,7 +12,7 @@ use super::stream::{ActiveStream, Followed, State, follow};
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::{self, FrameHeader, flags};
 use crate::h2::head::{Head, HeadBuffer, HeadError};
-use crate::h2::head_memory::{HeadMemory, Source};
+use crate::h2::head_memory::{BlockContext, HeadMemory};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::InFlight;
@@ -105,7 +105,7 @@ impl<S: Handlers> H2Connection<S> {
         memory: &mut HeadMemory,
     ) -> Result<Result<Head, HeadError>, H2Error> {
         let generation = self.decoder.generation();
-        let source = Source { connection: self.number, generation, ends };
+        let source = BlockContext { connection: self.number, generation, ends };
         if let Some(head) = memory.find(block, source) {
             return Ok(Ok(head));
         }
