@@ -86,13 +86,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
             "--rows" => args.rows = value()?.split(',').map(row).collect::<Result<_>>()?,
             "--servers" => args.servers = value()?.split(',').map(server).collect::<Result<_>>()?,
             "--rounds" => args.rounds = at_least_one(flag, value()?)?,
-            "--seconds" => {
-                let seconds: f64 = number(flag, value()?)?;
-                if !(MIN_SECONDS..=MAX_SECONDS).contains(&seconds) {
-                    return Err(format!("{flag} needs {MIN_SECONDS} to {MAX_SECONDS}").into());
-                }
-                args.length = Duration::from_secs_f64(seconds);
-            }
+            "--seconds" => args.length = length(flag, value()?)?,
             "--idle" => args.idle = at_least_one(flag, value()?)?,
             "--server" => args.server = Some(value()?.into()),
             "--before" => args.before = Some(value()?.into()),
@@ -122,15 +116,26 @@ fn server(name: &str) -> Result<Kind> {
     found.ok_or_else(|| format!("there is no server {name}; --help lists them").into())
 }
 
-fn at_least_one(flag: &str, word: &str) -> Result<usize> {
-    match number(flag, word)? {
-        0 => Err(format!("{flag} needs at least 1").into()),
-        number => Ok(number),
+pub(crate) fn at_least_one<T: FromStr + Default + PartialEq>(flag: &str, word: &str) -> Result<T> {
+    let number = number(flag, word)?;
+    // The default of a number is 0.
+    if number == T::default() {
+        return Err(format!("{flag} needs at least 1").into());
     }
+    Ok(number)
+}
+
+/// Parses the length of a run, in seconds.
+pub(crate) fn length(flag: &str, word: &str) -> Result<Duration> {
+    let seconds: f64 = number(flag, word)?;
+    if !(MIN_SECONDS..=MAX_SECONDS).contains(&seconds) {
+        return Err(format!("{flag} needs {MIN_SECONDS} to {MAX_SECONDS}").into());
+    }
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 /// Parses the value of a flag.
-pub(crate) fn number<T: FromStr>(flag: &str, word: &str) -> Result<T> {
+fn number<T: FromStr>(flag: &str, word: &str) -> Result<T> {
     word.parse().map_err(|_| format!("{flag} needs a number, not {word}").into())
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{Result, args::number};
+use crate::{
+    Result,
+    args::{at_least_one, length},
+};
 
 pub(super) const HELP: &str = "\
 Measures conditions that should not make a request more expensive, in pairs of a plain and a strained server.
@@ -54,12 +57,9 @@ pub(super) fn parse(words: &[String]) -> Result<Option<Args>> {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
-            "--rounds" => args.rounds = number::<usize>(word, value()?)?.max(1),
-            "--seconds" => {
-                let seconds: f64 = number(word, value()?)?;
-                args.length = Duration::try_from_secs_f64(seconds.max(0.1))?;
-            }
-            "--tries" => args.tries = number::<u32>(word, value()?)?.max(1),
+            "--rounds" => args.rounds = at_least_one(word, value()?)?,
+            "--seconds" => args.length = length(word, value()?)?,
+            "--tries" => args.tries = at_least_one(word, value()?)?,
             "--server" => args.server = Some(value()?.clone()),
             name => {
                 let known = CLIFFS.into_iter().find(|known| *known == name);
@@ -102,6 +102,9 @@ mod tests {
             ("niagara", "there is no cliff niagara; --help lists them"),
             ("--rounds", "--rounds needs a value"),
             ("--seconds long", "--seconds needs a number, not long"),
+            ("--seconds 0", "--seconds needs 0.1 to 3600"),
+            ("--rounds 0", "--rounds needs at least 1"),
+            ("--tries 0", "--tries needs at least 1"),
         ] {
             assert_eq!(parsed(line).unwrap_err().to_string(), message);
         }

@@ -57,7 +57,7 @@ impl Strain {
 /// Opens connections that make one request and are then idle.
 pub(super) fn idle(address: SocketAddr, count: usize) -> Result<Strain> {
     const REQUEST: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let open = |at| memory::open(address, REQUEST, at / 10_000);
+    let open = |at| memory::open(address, REQUEST, at);
     Ok(Strain { _held: (0..count).map(open).collect::<Result<_>>()?, thread: None })
 }
 

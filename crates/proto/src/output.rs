@@ -331,7 +331,7 @@ impl Output {
             match data {
                 PieceData::Shared(bytes) => self.write_shared(bytes),
                 PieceData::File { range, continues_later } => {
-                    self.push_file(range, continues_later)
+                    self.push_file(range, continues_later);
                 }
             }
         }

@@ -15,8 +15,8 @@ use super::open;
 use super::traits::{Child, Kind};
 use crate::naming::path;
 
-/// The permission bit that lets everybody read.
-const OTHERS_READ: u16 = 0o004;
+/// The permission bits that together let everybody read.
+const ALL_READ: u16 = 0o444;
 
 /// Implements [`crate::Store::list`] for the folder `name`.
 pub(crate) fn folder(
@@ -43,7 +43,7 @@ pub(crate) fn folder(
         };
         let (_, identity) = from_statx(&stat);
         // The system call, which follows links, is only needed if not everybody may read.
-        let readable = stat.stx_mode & OTHERS_READ != 0
+        let readable = stat.stx_mode & ALL_READ == ALL_READ
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
         let is_symlink = target.is_some();
         let is_sized = target.map_or(is_sized_here, |target| has_sizes(target.as_fd()));
