@@ -34,7 +34,7 @@ pub struct Connection<H> {
     state: State,
     /// The bytes of memory that were last reported with [`Turn::set_held`].
     held: usize,
-    /// The handler gets no more calls: it was told that the WebSocket is closed, or has panicked.
+    /// The handler gets no more calls: its [`Handler::on_close`] was called, or it has panicked.
     is_closed: bool,
     has_panicked: bool,
 }

@@ -153,7 +153,7 @@ impl<S: Handlers + 'static> Server<S> {
         }
     }
 
-    /// The server is stopping. `unread`: input that was not passed to this protocol has arrived.
+    /// The server is stopping. `unread`: there is input that this protocol has not used.
     pub(super) fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
         self.connection.stop = Stop::Drain;
         match &mut self.state {

@@ -34,8 +34,8 @@ impl<S: Handlers + 'static> Server<S> {
         }
     }
 
-    /// Stores a request whose handler waits. `had_input`: this call of the protocol had input after
-    /// the request's head or the content read before. `input`: the part of it that is still unread.
+    /// Stores a request whose handler waits. `had_input`: there was input after the part of the
+    /// request that was read before the handler's answers. `input` is what is left of that input.
     pub(super) fn wait_for_handler(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
