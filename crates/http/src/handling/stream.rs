@@ -117,8 +117,8 @@ impl Stream<'_, '_> {
         })
     }
 
-    /// Aborts the response: the connection ends, or in HTTP/2 the stream is reset, so that the client
-    /// notices. (An HTTP/1.0 client that received no length can't notice.)
+    /// Aborts the response: the connection ends, or in HTTP/2 the stream is reset, so that the
+    /// client notices. (An HTTP/1.0 client that received no length can't notice.)
     pub fn abort(self) -> Answer {
         self.abort_with(&ABORTED)
     }

@@ -12,9 +12,8 @@ use crate::response::{Extent, RequestContext, Response};
 use crate::state::{ClosedConnection, WorkerState};
 use crate::stats::Stats;
 
-/// The event loop's timers are imprecise, because `epoll_wait` counts in milliseconds. So if a
-/// request is due within this time, its connection doesn't rely on a timer, and checks the time in
-/// every turn of the event loop.
+/// Kernel timers are imprecise. So if a request is due within this time, its connection doesn't
+/// rely on a timer, and checks the time in every turn of the event loop.
 const POLL_BEFORE_DUE: Duration = Duration::from_micros(1_200);
 
 /// How long a server may take to close a connection after the last response has announced the close

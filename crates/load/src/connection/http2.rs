@@ -94,7 +94,8 @@ impl Http2Connection {
         }
     }
 
-    /// The server has ended the connection, and every response has arrived.
+    /// Counts a failure if the server has ended the connection with an error code, or has ended too
+    /// many connections in a row without a response. Call this when no response is missing.
     fn note_going_away(&self, code: u32, turn: &Turn<'_>) {
         let (failure, text) = match code {
             0 if !self.base.is_unresponsive() => return,

@@ -300,7 +300,8 @@ impl<S: Handlers + 'static> Server<S> {
 
     fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) {
         let alpn = peer.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
-        // In a stream of HTTP/2, `alpn` describes the connection around it.
+        // If this `Server` runs on a stream of HTTP/2, after an upgrade, `alpn` describes the whole
+        // connection, and not what is spoken on the stream.
         if alpn == Some(b"h2") && turn.stream() == 0 && !self.connection.config.is_http1_only {
             return self.switch_to_http2(turn);
         }

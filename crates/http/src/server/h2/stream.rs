@@ -107,8 +107,8 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// The request has failed. Sends the refusal if one was written, and resets the stream
-    /// otherwise.
+    /// The request has failed. If a response that refuses the request was written, it is sent;
+    /// otherwise the stream is reset.
     pub(super) fn on_fault(&mut self, fault: Fault, outer: &Turn<'_>) {
         let State::InFlight(InFlight { exchange, .. }) = &self.state else { return };
         if fault.blame == Blame::Ours {
