@@ -35,8 +35,8 @@ impl<S: Handlers + 'static> Server<S> {
                 return Err(Fault::peer("eof_in_head", what));
             }
             // While this protocol pauses its input, the end of input is not reported, so the
-            // request in flight is answered first. Here its content is being read, and will never
-            // be complete.
+            // request in flight is answered first. But if the handler is reading the request's
+            // content, the content will never be complete.
             State::ExpectAnswer(in_flight) => {
                 if let Incoming::Reading { .. } = in_flight.exchange.incoming {
                     return self.refuse_content(Refusal::EOF_IN_BODY, turn);

@@ -25,7 +25,8 @@ use crate::{Handlers, Limits, ServerConfig};
 pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) config: Rc<ServerConfig>,
     pub(super) handlers: S,
-    /// What all requests of the connection share, such as the log and whether the server stops.
+    /// What the requests of the connection share, such as whether the server stops. A request that
+    /// is not answered at once gets a copy.
     pub(super) connection: Connection,
     pub(super) expects: Expects,
     /// A header block that is incomplete.
@@ -42,8 +43,8 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) last_id: u32,
     /// The highest number of a stream that was or will be answered.
     pub(super) last_answered: u32,
-    /// The connection's flow-control window for content from the peer, and in `received` how many
-    /// bytes of content were received since the window was last enlarged.
+    /// The connection's flow-control window for DATA frames from the peer, and in `received` how
+    /// many bytes of their payload were received since the window was last enlarged.
     pub(super) receive_window: Window,
     pub(super) received: u32,
     /// Bytes of content that wait for handlers.
