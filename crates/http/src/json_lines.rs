@@ -32,7 +32,7 @@ use crate::semantics::span::{Range, Span};
 use crate::semantics::{chars, date};
 use crate::{Content, Method, OwnedRequest, Status, Trailers, Version};
 
-/// The content of a line.
+/// What a line of the client says.
 pub(crate) enum Input {
     Request(OwnedRequest),
     /// This many bytes of content follow.
@@ -43,7 +43,7 @@ pub(crate) enum Input {
     Reads(bool),
 }
 
-/// The bytes of fields, and the positions of the names and values in them.
+/// A field section: its bytes, and the positions of the names and values in these.
 #[derive(Default)]
 pub(crate) struct Section {
     bytes: Vec<u8>,

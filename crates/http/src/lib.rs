@@ -40,8 +40,8 @@
 //!
 //! Handlers see only the semantics of HTTP. A *wire* is one encoding of them: HTTP/1.1 or HTTP/2.
 //! [`Server`] speaks HTTP/2 if the TLS handshake has chosen it (ALPN), or if the client begins with
-//! its preface; [`ServerConfig::http2`] turns it off. Then the requests of a connection are answered
-//! at the same time, up to 100, each on a stream of its own.
+//! HTTP/2's preface. [`ServerConfig::http2`] can turn HTTP/2 off. Up to 100 requests of an HTTP/2
+//! connection are answered at the same time, each on a stream of its own.
 //!
 //! ```text
 //!  semantics   request, fields, status, …     HTTP without its bytes

@@ -1,4 +1,5 @@
-//! The responses that a load expects: those that the probe received.
+//! The responses that a load expects: those that [`probe`](crate::probe) received, which sends each
+//! request before the load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +8,17 @@ use bytes::Bytes;
 use sockeye_engine::driver::Target;
 use sockeye_http::client::HeadTemplate;
 
-/// What a response looks like.
+/// What a response must look like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExpectedResponse {
     /// The head, for HTTP.
     pub(crate) template: Option<HeadTemplate>,
-    /// The header with its length, for messages.
+    /// For messages: the bytes before the content, which are the header's length and the header.
     pub(crate) header: Bytes,
     /// The content, if the content of other responses is compared with it.
     pub(crate) content: Option<Bytes>,
     pub(crate) content_len: u64,
-    /// The server keeps the connection open, for messages.
+    /// For messages: the server keeps the connection open after this response.
     pub(crate) keep_alive: bool,
     /// The text of the error, if the response is one.
     pub(crate) error: Option<String>,
@@ -25,8 +26,8 @@ pub(crate) struct ExpectedResponse {
     pub(crate) location: Option<String>,
 }
 
-/// For each request of a plan, the response on a connection that stays open, and the one to the
-/// last request of a connection.
+/// For each request of a plan, two responses: at index 0 for a request after which the connection
+/// stays open, at index 1 for the last request of a connection.
 pub(crate) type ExpectedResponses = Arc<[[Option<ExpectedResponse>; 2]]>;
 
 /// The result of [`probe`](crate::probe).

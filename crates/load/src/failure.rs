@@ -8,7 +8,8 @@ use std::fmt;
 pub enum Failure {
     /// A connection was not established.
     Connect,
-    /// TLS failed: the handshake was not completed, the certificate refused, or an alert received.
+    /// TLS failed: the handshake was not completed, the certificate was refused, or an alert was
+    /// received.
     Tls,
     /// The server closed the connection before the first byte of a pending final response.
     Closed,

@@ -55,12 +55,13 @@ impl HttpRequest {
     ///
     /// # Errors
     ///
-    /// When servers could misread it: the method is not a token, the target has a space, a field
-    /// has a line break or frames the body.
+    /// If servers could misread the request: the method is not a token, the target has a character
+    /// that is not visible ASCII, or a field has a control character or is one that
+    /// [`HttpRequest::prepare`] writes itself, such as Content-Length.
     pub fn prepare(&self) -> Result<PreparedRequest, BadRequest> {
         let bad = |what: String| Err(BadRequest(what));
         let Self { method, host, target, .. } = self;
-        // A method is a token, as a field name is.
+        // A method is a token, as the name of a field is, so `Fields` can check it.
         if Fields::new().push(method, b"").is_err() {
             return bad(format!("'{method}' is not a valid method"));
         }

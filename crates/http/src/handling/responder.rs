@@ -32,7 +32,8 @@ impl<'r, 't> Responder<'r, 't> {
     ///
     /// Content-Length is the body's length. It is left out if the status has no content. A response
     /// to HEAD has a Content-Length and no content: pass the body of the response to GET, or call
-    /// [`Responder::send_head`]. A 205 has no content (RFC 9110, 15.3.6).
+    /// [`Responder::send_head`]. With status 205, `body` is ignored: a 205 has no content (RFC
+    /// 9110, 15.3.6).
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
         let length = ContentLength::of(status, body.len());
@@ -58,8 +59,8 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// Answers with `content`, and a response that was made by
-    /// [`PreparedResponse::without_content`] for content of that length.
+    /// Answers with a prepared response, and `content` after its head. `response` must come from
+    /// [`PreparedResponse::without_content`], for content of the same length.
     pub fn send_prepared_with(mut self, response: &PreparedResponse, content: &Bytes) -> Answer {
         let is_sent = !self.exchange.head_only && response.has_content;
         let copied: &[u8] = if is_sent && content.len() <= MAX_COPIED_LEN { content } else { b"" };
@@ -81,7 +82,7 @@ impl<'r, 't> Responder<'r, 't> {
         if !self.exchange.head_only {
             return self.send(status, fields, Body::Empty);
         }
-        // RFC 9110, 15.3.6.
+        // A 205 has no content (RFC 9110, 15.3.6).
         let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
         let length =
             length.map_or(ContentLength::Absent, |length| ContentLength::of(status, length));
@@ -102,16 +103,16 @@ impl<'r, 't> Responder<'r, 't> {
 
     /// Writes the response's head, and returns the stream to write its content to.
     ///
-    /// `length` is sent as Content-Length, and the content must have this length. Without a
-    /// `length`, HTTP/1.1 sends chunks, HTTP/1.0 closes the connection at the end, and HTTP/2 ends
-    /// the stream, as always.
+    /// `length` is sent as Content-Length, and the content must have this length. With `None`, the
+    /// end of the content is marked by the last chunk in HTTP/1.1, and by closing the connection in
+    /// HTTP/1.0. HTTP/2 always marks it by END_STREAM.
     pub fn stream(
         mut self,
         status: Status,
         fields: &Fields,
         length: Option<u64>,
     ) -> Stream<'r, 't> {
-        // RFC 9110, 15.3.6.
+        // A 205 has no content (RFC 9110, 15.3.6).
         let is_reset = status == Status::RESET_CONTENT;
         let (length, outgoing) = match length {
             _ if !status.has_content() => (ContentLength::Absent, Outgoing::HeadOnly),
@@ -144,9 +145,10 @@ impl<'r, 't> Responder<'r, 't> {
     }
 
     /// Waits for a message: the handler answers in
-    /// [`Handler::on_message`](crate::Handler::on_message), when a promise is fulfilled or
-    /// abandoned. Until then, nothing more is read from the connection in HTTP/1.1. In HTTP/2, only
-    /// this stream's content waits, up to the size of the stream's window.
+    /// [`Handler::on_message`](crate::Handler::on_message), which is called when a promise is
+    /// fulfilled or abandoned, or a [`Remote`] sends a message. Until then, nothing more is read
+    /// from the connection in HTTP/1.1. In HTTP/2, the other streams continue, and this request's
+    /// content is buffered, up to the size of the stream's window.
     pub fn later(self) -> Answer {
         Answer(AnswerKind::Wait(WaitFor::default()))
     }
@@ -161,8 +163,9 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Configured), room: false }))
     }
 
-    /// As [`Responder::read`], with another limit on the whole content, in bytes. Only the first
-    /// call for a request sets it.
+    /// As [`Responder::read`], with a limit on the whole content of this request, in bytes, instead
+    /// of [`Limits::body`](crate::Limits::body). The first call of `read` or `read_up_to` for a
+    /// request decides; the limits of later calls are ignored.
     pub fn read_up_to(self, limit: u64) -> Answer {
         Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Bytes(limit)), room: false }))
     }
@@ -173,12 +176,13 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Wait(self.exchange.wait_for))
     }
 
-    /// Switches to another protocol: in HTTP/1.1 the connection, by a 101 with `name` (RFC 9110,
-    /// 7.8); in HTTP/2 this request's stream, by a 200 (RFC 8441). `protocol` receives
-    /// [`Event::Open`](sockeye_proto::Event::Open) and the bytes after the request. `name` must be
-    /// one of those in [`Request::upgrade`](crate::Request::upgrade).
+    /// Switches to `protocol`. In HTTP/1.1 the connection switches, after a 101 response that
+    /// contains `name` (RFC 9110, 7.8). In HTTP/2 this request's stream switches, after a 200
+    /// response (RFC 8441). `protocol` receives [`Event::Open`](sockeye_proto::Event::Open) and the
+    /// bytes after the request. `name` must be one of the protocols in
+    /// [`Request::upgrade`](crate::Request::upgrade).
     ///
-    /// On a stream, the stream's flow control applies to the protocol, and [`Turn::end`] ends only
+    /// In HTTP/2, the stream's flow control applies to the protocol, and [`Turn::end`] ends only
     /// the stream. If the protocol panics, the stream is reset. If the protocol fails, its output
     /// is sent and the stream ends, or the stream is reset if there is no output to send.
     ///
@@ -222,7 +226,8 @@ impl<'r, 't> Responder<'r, 't> {
 
     context_methods!();
 
-    /// Writes the page of [`Responder::error`], its text in parts.
+    /// Writes the page that [`Responder::error`] describes. Its text is the concatenation of
+    /// `text`.
     pub(crate) fn write_page(mut self, status: Status, extra: &Fields, text: &[&str]) {
         const PAGE_FIELDS: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
@@ -253,7 +258,7 @@ impl<'r, 't> Responder<'r, 't> {
         self.record_head(status, content.len());
     }
 
-    /// Records that a head was written, followed by this many bytes of content.
+    /// Records that a head was written, and after it `content_len` bytes of content.
     fn record_head(&mut self, status: Status, content_len: usize) {
         self.exchange.status = Some(status);
         self.exchange.content_start = Mark(self.turn.written().0 - content_len as u64);

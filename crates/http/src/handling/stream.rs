@@ -17,15 +17,16 @@ use crate::{Fields, Trailers};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamEvent<'a> {
-    /// The output has room: [`Stream::more`] asked for it.
+    /// The output has room again. Sent after the handler answered with [`Stream::more`].
     Room,
     /// A promise was fulfilled or abandoned, or a [`Remote`] sent a message.
     Message(Ticket, Result<Message, Abandoned>),
-    /// [`Remote::wake`] was called. A call before the stream starts is not delivered, so check for
-    /// news when it starts. In HTTP/1.1 the call may have been meant for an earlier request of the
-    /// connection.
+    /// [`Remote::wake`] was called. A call before the response starts is not delivered, so check
+    /// for news when the response starts. In HTTP/1.1 the call may have been meant for an earlier
+    /// request of the connection.
     Woken,
-    /// A piece of the request's content, at least one byte: [`Stream::read`] asked for it.
+    /// A piece of the request's content, at least one byte. Sent after the handler answered with
+    /// [`Stream::read`].
     Body(&'a [u8]),
     /// The request's content is complete.
     BodyEnd(&'a Trailers<'a>),
@@ -63,14 +64,15 @@ impl Stream<'_, '_> {
     }
 
     /// Whether the output is full. If so, return [`Stream::more`]. Always true if the response has
-    /// no content, to end a loop that writes until the output is full.
+    /// no content, so that a loop that writes until the output is full ends.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !self.has_content() || self.turn.is_full()
     }
 
-    /// Whether the response has content. Responses to HEAD and with some statuses, such as 304,
-    /// have none. They are complete at once, even if the handler waits.
+    /// Whether content can be written. Responses to HEAD and with some statuses, such as 304, have
+    /// none: they are complete at once, even if the handler waits. Also false after the handler has
+    /// written more content than the announced length.
     #[must_use]
     pub fn has_content(&self) -> bool {
         !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Failed)
@@ -115,8 +117,8 @@ impl Stream<'_, '_> {
         })
     }
 
-    /// Aborts the response: the connection ends, or in HTTP/2 the stream is reset, so that the client
-    /// notices. (An HTTP/1.0 client that received no length can't notice.)
+    /// Aborts the response: the connection ends, or in HTTP/2 the stream is reset, so that the
+    /// client notices. (An HTTP/1.0 client that received no length can't notice.)
     pub fn abort(self) -> Answer {
         self.abort_with(&ABORTED)
     }
@@ -147,7 +149,8 @@ impl Stream<'_, '_> {
                     *remaining = rest;
                     write(self.turn.out);
                 }
-                // The client would read content beyond the announced length as the next response.
+                // In HTTP/1.1 the client would read content beyond the announced length as the next
+                // response.
                 None => self.exchange.outgoing = Outgoing::Failed,
             },
             Outgoing::HeadOnly | Outgoing::Failed | Outgoing::NotStarted => {}

@@ -40,7 +40,8 @@ impl WireExchange for H1Exchange {
     }
 
     fn start_decoding(&mut self, content: Content) {
-        // If there is no content, the decoder is at its end.
+        // `Decoder::new` returns `None` if there is no content. A decoder of length 0 has nothing
+        // left to read.
         self.decoder = Decoder::new(content).unwrap_or(Decoder::Length(0));
     }
 }
@@ -51,7 +52,7 @@ impl WireExchange for H2Exchange {
         Wire::H2(self)
     }
 
-    // Frames separate the content of a request.
+    // HTTP/2 needs no decoder: the content is the payload of DATA frames.
     fn start_decoding(&mut self, _: Content) {}
 }
 
@@ -65,8 +66,8 @@ impl WireExchange for JsonExchange {
 }
 
 impl Wire<'_> {
-    /// Writes the head of a response to `exchange`, then `content`. `fields` are field lines as in
-    /// HTTP/1.1.
+    /// Writes the head of the response of `exchange`, then `content`. Both elements of `fields` are
+    /// written; they are field lines as in HTTP/1.1.
     #[inline(always)]
     pub(crate) fn write_head(
         &mut self,
@@ -105,8 +106,8 @@ impl Wire<'_> {
     }
 
     /// Writes the head of a prepared response, then the content in `response.bytes` if `is_sent`,
-    /// then `content`. `WITH_CONTENT` is false if `content` is empty: the compiler inlines a copy
-    /// that doesn't append it.
+    /// then `content`. `WITH_CONTENT` is false if `content` is always empty, so that the compiler
+    /// removes the code that appends it.
     #[inline(always)]
     pub(crate) fn write_prepared<const WITH_CONTENT: bool>(
         &mut self,
@@ -134,7 +135,7 @@ impl Wire<'_> {
             }
             #[cfg(feature = "test-wire")]
             Self::JsonLines(json) => {
-                let length = ContentLength::Absent; // The fields have it.
+                let length = ContentLength::Absent; // `response.fields()` has a Content-Length.
                 json.set_head(response.status, response.fields(), length, turn.wall());
                 if is_sent {
                     turn.out.write(&response.bytes[response.content_start..]);
@@ -169,8 +170,8 @@ impl Wire<'_> {
         }
     }
 
-    /// Sends 100 (Continue) if the wire has interim responses. The client waits for a 100 before it
-    /// sends the content (RFC 9110, 10.1.1).
+    /// Sends 100 (Continue), for which the client waits before it sends the content (RFC 9110,
+    /// 10.1.1). Does nothing if the wire has no interim responses.
     pub(crate) fn send_continue(&mut self, out: &mut Output) {
         match self {
             Self::H1(_) => out.write(b"HTTP/1.1 100 Continue\r\n\r\n"),
@@ -192,7 +193,8 @@ impl Wire<'_> {
         match self {
             Self::H1(h1) if h1.upgrade => {
                 let status = Status::SWITCHING_PROTOCOLS;
-                // With these values, `write_head` adds no Connection field. It is written below.
+                // With these values, `write_head` adds no Connection field. The one that an upgrade
+                // needs is written below.
                 (h1.version, h1.persistent) = (Version::Http11, true);
                 h1.write_head(&config.preamble, status, turn, |bytes| {
                     bytes.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
@@ -203,7 +205,8 @@ impl Wire<'_> {
                 });
                 Some(status)
             }
-            // RFC 8441, 5. The client knows the name: its request has it.
+            // A 200 accepts the protocol that the request names in `:protocol`, so `name` is not
+            // sent (RFC 8441, 5).
             Self::H2(h2) if h2.upgrade => {
                 h2.write_head(config.cached_block(), Status::OK, turn, |block| {
                     encode_fields(fields.iter(), false, block);
@@ -227,7 +230,7 @@ impl Wire<'_> {
     }
 }
 
-/// Writes a prepared response as HTTP/2 does.
+/// [`Wire::write_prepared`] for HTTP/2.
 #[inline(never)] // Inlined, it would slow down the responses of HTTP/1.1.
 fn write_prepared_h2(
     h2: &mut H2Exchange,

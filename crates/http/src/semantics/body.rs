@@ -12,7 +12,7 @@ pub enum Body<'a> {
     Copied(&'a [u8]),
     /// Bytes that are part of the program.
     Static(&'static [u8]),
-    /// Bytes that other responses may share. If there are at most 1,024, they are copied.
+    /// Bytes that other responses may share. Up to 1,024 bytes are copied, more are shared.
     Shared(&'a Bytes),
     /// Part of a file.
     File(FileRange),

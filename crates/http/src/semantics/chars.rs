@@ -17,9 +17,9 @@ const fn classes() -> [u8; 256] {
         if b.is_ascii_alphanumeric() {
             table[byte] = TOKEN | HOST;
         }
-        // More than RFC 3986 allows: browsers send `|`, `^`, braces and others as they are. A '#'
-        // begins a fragment, which is never sent. Some systems treat a backslash in a path as a
-        // slash.
+        // Targets may have more characters than RFC 3986 allows, because browsers don't
+        // percent-encode `|`, `^`, braces and others. A '#' is refused: it begins a fragment, which
+        // clients never send. A backslash in a path is refused: some systems treat it as a slash.
         if b.is_ascii_graphic() && b != b'#' {
             table[byte] |= QUERY;
             if b != b'?' && b != b'\\' {
@@ -29,8 +29,8 @@ const fn classes() -> [u8; 256] {
         byte += 1;
     }
     let table = add(table, b"!#$%&'*+-.^_`|~", TOKEN);
-    // The characters of a registered name, except the comma: a list of hosts is an attack, not a
-    // name.
+    // The characters of a registered name (RFC 3986, 3.2.2), except the comma. With a comma, the
+    // value could be a list of several hosts, of which two parsers choose different ones.
     add(table, b"-._~!$&'()*+;=%", HOST)
 }
 
@@ -50,8 +50,8 @@ pub const fn is_token_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
 }
 
-/// Whether the byte can be part of a request target before its query. An authority has fewer
-/// characters: see [`is_host`].
+/// Whether the byte can be part of a request target before its query. If the target has an
+/// authority, [`is_host`] checks it more strictly.
 pub(crate) const fn is_path_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & PATH != 0
 }
@@ -79,9 +79,10 @@ pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
 /// The number of bytes at the start that can be part of a field's value.
 pub(crate) fn value_len(bytes: &[u8]) -> usize {
     let mut at = 0;
-    // Long values, such as cookies, are checked in blocks of 32 bytes, which compilers vectorize.
+    // Long values, such as cookies, are checked in blocks of 32 bytes, because the compiler turns
+    // such a loop into SIMD instructions.
     while let Some(block) = bytes[at..].first_chunk::<32>() {
-        // No branches, so that all bytes of a register are checked at once.
+        // No branches, so that all bytes of a SIMD register are checked at once.
         let bad = |byte: u8| ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f);
         if block.iter().fold(0, |sum, byte| sum | u8::from(bad(*byte))) != 0 {
             break;
@@ -111,8 +112,9 @@ fn short_value_len(bytes: &[u8]) -> usize {
     at + rest.iter().position(|byte| !is_value_byte(*byte)).unwrap_or(rest.len())
 }
 
-/// Sets the high bit of each byte that is a control character, including tabs. Only the lowest bit
-/// that is set is reliable: a borrow may set higher ones.
+/// Finds the first control character in eight bytes: the result's lowest set bit is the high bit of
+/// that byte. Tabs count as control characters. Higher bits of the result mean nothing, because a
+/// subtraction may borrow from the next byte. The result is 0 if there is no control character.
 const fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES * 0x80;
@@ -133,8 +135,9 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). The host may be empty, for a target
-/// without authority, but not if there is a port (RFC 9110, 4.2.1).
+/// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). They may be empty, because a client
+/// sends an empty `Host` if its target URI has no authority. A port without a host is refused (RFC
+/// 9110, 4.2.1).
 pub(crate) fn is_host(bytes: &[u8]) -> bool {
     let is_host_byte = |byte| CLASSES[byte as usize] & HOST != 0;
     let port = match bytes {
@@ -194,7 +197,7 @@ fn is_ip_future(bytes: &[u8]) -> bool {
 #[inline]
 pub(crate) fn prefix_len(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
     let mut at = 0;
-    // Four at a time, since most prefixes are longer.
+    // Checks four bytes per iteration, since most prefixes are longer than that.
     while let Some([a, b, c, d]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         if !class(*a) {
             return at;

@@ -5,14 +5,14 @@ use crate::semantics::names::FieldName;
 use crate::semantics::refusal::Refusal;
 use crate::semantics::request::{Content, Request};
 
-/// The members of the comma-separated list in all fields of that name, without empty ones (RFC
-/// 9110, 5.6.1.2).
+/// The members of the comma-separated list that all fields with this name form together. Empty
+/// members are skipped (RFC 9110, 5.6.1.2).
 pub(crate) fn list_members<'a>(
     request: &Request<'a>,
     name: FieldName,
 ) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let first = request.common_field(name).into_iter();
-    // Fields are rarely repeated: only then are all fields searched.
+    // All fields are searched only if this one is repeated, which is rare.
     let more = request.is_repeated(name).then(|| request.fields_named(name.as_str()).skip(1));
     first
         .chain(more.into_iter().flatten())

@@ -31,7 +31,7 @@ pub(crate) struct Target {
     pub(crate) path_start: u32,
     /// The position of the first `?`, or `end`.
     pub(crate) path_end: u32,
-    /// Empty if the target has none.
+    /// Empty if the target has no authority.
     pub(crate) authority: Range,
 }
 
@@ -45,7 +45,7 @@ impl Target {
         (self.authority.start < self.authority.end).then_some(self.authority)
     }
 
-    /// Empty if the target has none.
+    /// The path; empty if an absolute target has none.
     pub(crate) fn path(self) -> Range {
         Range { start: self.path_start, end: self.path_end }
     }

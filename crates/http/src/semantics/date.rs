@@ -1,7 +1,8 @@
 //! Dates in the formats of HTTP (RFC 9110, 5.6.7).
 //!
-//! [`format()`] writes one format, `Wed, 21 Oct 2015 07:28:00 GMT`; [`parse`] reads all three formats
-//! of the RFC. A two-digit year of the obsolete RFC 850 format is read as one from 1970 to 2069.
+//! [`format()`] writes one format, `Wed, 21 Oct 2015 07:28:00 GMT`; [`parse`] reads all three
+//! formats of the RFC. A two-digit year, in the obsolete format of RFC 850, is read as a year from
+//! 1970 to 2069.
 
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};

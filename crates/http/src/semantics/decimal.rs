@@ -3,7 +3,7 @@
 /// The number of digits of [`u64::MAX`].
 pub(crate) const MAX_DIGITS: usize = 20;
 
-/// Formats `number` at the end of `buffer`.
+/// Writes the digits of `number` at the end of `buffer`, and returns them.
 pub(crate) fn decimal(mut number: u64, buffer: &mut [u8; MAX_DIGITS]) -> &[u8] {
     let mut at = MAX_DIGITS;
     loop {

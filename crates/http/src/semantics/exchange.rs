@@ -35,30 +35,32 @@ pub(crate) struct Exchange {
 /// How much of a request's content has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
-    /// The handler has not asked for it.
+    /// The handler has not asked for the content.
     NotRequested {
         content: Content,
         /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
         expects_continue: bool,
     },
-    /// The handler reads it, and accepts at most `remaining` more bytes.
+    /// The handler reads the content, and accepts at most `remaining` more bytes.
     Reading { remaining: u64 },
-    /// The handler has received its end, or was notified that it will never be complete.
+    /// The handler has received the end of the content, or was notified that the content will never
+    /// be complete.
     Complete,
 }
 
 /// How much of a response has been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outgoing {
-    /// No part of it.
+    /// Nothing.
     NotStarted,
-    /// Its head. This many bytes of content remain.
+    /// The head, with a Content-Length. This many bytes of the content are still to be written.
     Length(u64),
-    /// Its head. The length of the content is unknown until its end.
+    /// The head. The length of the content is unknown until its end.
     UnknownLength,
-    /// Its head, and no content will follow.
+    /// The head, and no content will follow.
     HeadOnly,
-    /// Its head. The response can't be completed.
+    /// The head. The response can't be completed, because the handler wrote more content than it
+    /// had announced.
     Failed,
 }
 
@@ -74,7 +76,7 @@ pub(crate) enum ContentLength {
 }
 
 impl ContentLength {
-    /// For a response with content of this length, if its status has content.
+    /// `Known(length)`, or `Absent` if a response with this status has no content.
     pub(crate) fn of(status: Status, length: u64) -> Self {
         if status.has_content() { Self::Known(length) } else { Self::Absent }
     }
@@ -85,7 +87,7 @@ impl ContentLength {
 pub(crate) struct WaitFor {
     /// More of the request's content, or its end.
     pub(crate) content: Option<ContentLimit>,
-    /// Room in the output. If both are set, content is read when there is room.
+    /// Room in the output. If `content` is set, too, content is read when there is room.
     pub(crate) room: bool,
 }
 
@@ -126,7 +128,7 @@ impl Exchange {
         self.outgoing != Outgoing::NotStarted
     }
 
-    /// The earliest of its deadlines.
+    /// The earlier of `send_deadline` and, while content is read, `content_deadline`.
     pub(crate) fn deadline(&self) -> Time {
         let is_reading =
             matches!(self.incoming, Incoming::Reading { .. }) && self.wait_for.reads_content();

@@ -71,7 +71,7 @@ impl Fields {
     ///
     /// # Errors
     ///
-    /// If the field can't be sent. Nothing is appended then.
+    /// If the field can't be sent. In this case nothing is appended.
     pub fn push(&mut self, name: &str, value: &[u8]) -> Result<(), BadField> {
         if !chars::is_token(name.as_bytes()) {
             return Err(BadField::Name);
@@ -111,7 +111,7 @@ impl Fields {
         self.lines.clear();
     }
 
-    /// Whether there are none.
+    /// Whether there are no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()

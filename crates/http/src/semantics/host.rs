@@ -1,10 +1,11 @@
 //! The check of a request's host against DNS rebinding.
 //!
 //! The owner of a domain can point one of its names at a loopback address. A browser then treats
-//! the local server as part of that site, and lets the site's pages read its responses. Only the
-//! request's host still shows that name. So a server at loopback addresses answers only for names
-//! that an attacker can't own: `localhost`, its subdomains (RFC 6761, 6.3), IP addresses, and names
-//! that its operator allows.
+//! the server at that address as part of the owner's site, and lets the site's pages read the
+//! server's responses. The server can recognise such a request only by its host, which is the
+//! owner's name. So a server at loopback addresses answers only for hosts that an attacker can't
+//! own: `localhost`, its subdomains (RFC 6761, 6.3), IP addresses, and names that the server's
+//! operator allows.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -32,7 +33,7 @@ const MAX_NAME_LEN: usize = 253;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedHosts {
-    // Invariant: without a port and without a final dot.
+    // Invariant: no name has a port or a final dot.
     names: Vec<Box<str>>,
     /// Empty, or a full stop, a space and a sentence without its own full stop.
     hint: String,
@@ -55,8 +56,8 @@ impl AllowedHosts {
     ///
     /// # Errors
     ///
-    /// If it is not a host name as browsers send it: ASCII letters (others as Punycode), digits,
-    /// hyphens, dots and underscores, or an IP address.
+    /// If `name` is neither an IP address nor a host name as browsers send it: ASCII letters,
+    /// digits, hyphens, dots and underscores. Browsers send other letters as Punycode.
     pub fn allow(mut self, name: &str) -> Result<Self, BadHostName> {
         let host = name.as_bytes();
         let stripped = without_port(host);

@@ -5,45 +5,47 @@ use std::time::Duration;
 /// Limits on the sizes of requests, and timeouts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum bytes of a request line with its CRLF, in HTTP/2 of `:path`. A longer one gets 414.
-    /// Default: 8 KiB. Methods have a limit of their own: [`Method::MAX_LEN`](crate::Method::MAX_LEN).
+    /// Maximum bytes of a request line with its CRLF; in HTTP/2, of `:path`. A request beyond the
+    /// limit gets 414. Default: 8 KiB. Methods have a limit of their own:
+    /// [`Method::MAX_LEN`](crate::Method::MAX_LEN).
     pub request_line: usize,
-    /// Maximum bytes of a request head. A longer one gets 431. In HTTP/2, names and values after
-    /// decompression count, and 32 bytes more for each field; far beyond the limit, the server ends
-    /// the connection. Default: 32 KiB.
+    /// Maximum bytes of a request head. A longer one gets 431. In HTTP/2, the size of a head is
+    /// that of its decompressed names and values, plus 32 bytes per field (RFC 9113, 6.5.2). If a
+    /// head of HTTP/2 exceeds the limit by far, the server ends the connection. Default: 32 KiB.
     pub head: usize,
     /// Maximum number of field lines of a request. A request with more gets 431. Default: 128.
     pub fields: usize,
-    /// Time to receive a head, from its first byte. After it, the server answers 408. In HTTP/2, it
-    /// is the time for the preface, for a header block, and for each frame except content. After it,
-    /// the server ends the connection, which may have other requests in flight. Default: 10 s.
+    /// Time to receive a head, from its first byte. After this time, the server answers 408. In
+    /// HTTP/2, the limit applies to the preface, to each header block, and to each frame except
+    /// DATA. If one of these takes longer, the server ends the connection with all its requests.
+    /// Default: 10 s.
     pub head_timeout: Duration,
-    /// Time to receive the first byte of a request, while none is in flight. After it, the server
-    /// closes the connection. Default: 60 s.
+    /// Time to receive the first byte of a request, while no request is in flight. After this time,
+    /// the server closes the connection. Default: 60 s.
     pub idle_timeout: Duration,
     /// Maximum bytes of a request's content, unless the handler sets a limit of its own. Larger
     /// content gets 413. Default: 16 MiB.
     pub body: u64,
-    /// Time that a handler waits for the next piece of content. After it, the server answers 408.
-    /// Also the time to receive all content that is discarded, in HTTP/2 5 s: see
-    /// [`discard`](Self::discard). Default: 30 s.
+    /// Time that a handler waits for the next piece of content. After this time, the server answers
+    /// 408. In HTTP/1.1 also the time to receive all content that is [discarded](Self::discard); in
+    /// HTTP/2 that time is always 5 s. Default: 30 s.
     pub body_timeout: Duration,
     /// Time from when a handler receives a request, or the latest piece of its content, until the
-    /// response must start. After it, the handler answers 503
+    /// response must start. After this time, the handler answers 503
     /// ([`Handler::on_response_timeout`](crate::Handler)). While the handler waits for content,
     /// `body_timeout` applies instead. Default: `None`, no limit, so that a response can wait until
     /// there is something to send (long polling).
     pub response_timeout: Option<Duration>,
     /// Time that a streamed response may send nothing once the client has closed its sending side.
-    /// After it, the server cancels the response, and closes the connection in HTTP/1.1. Default:
-    /// 15 s.
+    /// After this time, the server cancels the response, and closes the connection in HTTP/1.1.
+    /// Default: 15 s.
     pub half_closed_timeout: Duration,
-    /// Time that an HTTP/2 client's windows may let nothing of a response through. After it, the
-    /// server resets the stream. Default: 60 s.
+    /// Time for which an HTTP/2 client's flow-control windows may allow no byte of a response.
+    /// After this time, the server resets the stream. Default: 60 s.
     pub write_timeout: Duration,
     /// Maximum bytes of unread content that the server discards after the response, to keep the
-    /// connection open. If there is more, the server closes the connection. In HTTP/2, it discards 16
-    /// times as much of each stream, and resets the stream if there is more. Default: 64 KiB.
+    /// connection open. If there is more, the server closes the connection. In HTTP/2, the limit is
+    /// 16 times as much per stream, and the server resets only the stream. Default: 64 KiB.
     pub discard: u64,
 }
 

@@ -10,11 +10,11 @@ use crate::semantics::refusal::Refusal;
 use crate::{Request, Status};
 
 /// An access log, one per shard, set by [`ServerConfig::logging`](crate::ServerConfig::logging). It
-/// is called twice for each request: on arrival, when it makes notes of what it needs from the
-/// head, and at the end of the response.
+/// is called twice for each request. [`Log::on_request`] notes what the log needs from the head,
+/// and [`Log::on_end`] gets these notes back at the end of the response.
 pub trait Log: fmt::Debug {
-    /// A request has arrived. Append notes about it to `notes`, which may already contain those
-    /// about other requests.
+    /// A request has arrived. Append notes about it, in a format of your own, to `notes`, which may
+    /// already contain notes about other requests.
     fn on_request(
         &self,
         request: RequestHead<'_>,
@@ -44,8 +44,8 @@ pub enum RequestHead<'a> {
 pub struct UnparsedHead<'a> {
     /// Its first line without the line break, as far as it has arrived.
     pub line: &'a [u8],
-    /// The complete lines after it, up to the end of the head or the first line with another kind
-    /// of line break.
+    /// The complete lines after the first one, up to the end of the head, or to a line that has
+    /// another kind of line break (LF or CRLF) than the first one.
     field_lines: &'a [u8],
 }
 
@@ -55,8 +55,8 @@ impl<'a> UnparsedHead<'a> {
     pub(crate) fn of(head: &'a [u8]) -> Self {
         let mut lines = head.split_inclusive(|byte| *byte == b'\n');
         let line = lines.next().unwrap_or_default();
-        // If a later line ends in another way, the sender may mean it and the next line as one
-        // value: stop there.
+        // If a later line has another kind of line break, the sender may regard that line and the
+        // next one as a single value. So no line from there on is used.
         let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
         let complete =
             |field: &&[u8]| field.ends_with(line_break) && !without_break(field).is_empty();
@@ -64,8 +64,8 @@ impl<'a> UnparsedHead<'a> {
         Self { line: without_break(line), field_lines: &head[line.len()..][..len] }
     }
 
-    /// The fields whose lines are complete and start with a name, in order. Unlike a [`Request`]'s,
-    /// a value may contain control characters, and line breaks if the field is folded.
+    /// The fields whose lines are complete and start with a name, in order. Unlike the values of a
+    /// [`Request`], these may contain control characters, and line breaks if a field is folded.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         // A line that begins with a space continues the one before it (RFC 9112, 5.2).
         let fields =
@@ -116,25 +116,27 @@ fn without_break(line: &[u8]) -> &[u8] {
 pub struct Outcome {
     /// The status of the response; `None` if there is no response.
     pub status: Option<Status>,
-    /// Bytes of the response's content that were sent, including the lines of chunks if it is
-    /// chunked.
+    /// Bytes of the response's content that were sent. If the content is chunked, the lines with
+    /// the sizes of chunks count, too.
     pub content: u64,
     /// The time from the end of the request's head to the last byte of the response, or to the end
-    /// of the connection; zero if both are in the same turn. For an incomplete head, the time
-    /// starts with the first byte of the head. For a refused request, it ends when the response is
-    /// written.
+    /// of the connection. Zero if start and end are in the same turn of the event loop. For an
+    /// incomplete head, the time starts with the first byte of the head. For a refused request, the
+    /// time ends when the response is written.
     pub duration: Duration,
-    /// Why it ended.
+    /// Why the request ended.
     pub end_reason: EndReason,
     /// The code of the fault ([`Fault::code`]), for example `head_timeout`, if the server itself,
     /// not a handler, refused the request.
     pub refusal_code: Option<&'static str>,
 }
 
-/// The code of the fault that a silent client has not answered a PING of HTTP/2.
+/// The code of the fault with which an HTTP/2 connection ends if its client has sent nothing for
+/// some time, and doesn't answer a PING.
 pub(crate) const PING_TIMEOUT: &str = "http2_ping_timeout";
 
-/// The code of the fault that a client's windows have let nothing of an HTTP/2 response through.
+/// The code of the fault that ends an HTTP/2 response if the client's flow-control windows have
+/// allowed no byte of it for [`Limits::write_timeout`](crate::Limits::write_timeout).
 pub(crate) const STREAM_STALLED: &str = "http2_stream_stalled";
 
 /// Why a request ended.
@@ -207,7 +209,7 @@ mod tests {
             (b"GET / HTTP/1.1\nHost: a\n", b"GET / HTTP/1.1", Some(b"a")),
             (b"GET / HTTP/1.1\r\nA: b\r\nhOST:\t a:80 \r\nC", b"GET / HTTP/1.1", Some(b"a:80")),
             (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", b"GET / HTTP/1.1", Some(b"a")),
-            // Cut: the rest of the name may come.
+            // The rest of the name has not arrived.
             (b"GET / HTTP/1.1\r\nHost: exam", b"GET / HTTP/1.1", None),
             // Content.
             (b"GET / HTTP/1.1\r\n\r\nHost: a\r\n", b"GET / HTTP/1.1", None),

@@ -1,4 +1,4 @@
-//! Methods of requests: an open set (RFC 9110, 9.1).
+//! Request methods. Any token can be a method (RFC 9110, 9.1).
 
 use std::fmt;
 
@@ -42,7 +42,8 @@ macro_rules! methods {
             }
         }
 
-        /// A method. The name of an extension method stays in the request's bytes.
+        /// A method without a lifetime: the name of an extension method is read from the request's
+        /// bytes when it is needed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum MethodKind {
             $($name,)*
@@ -56,7 +57,8 @@ macro_rules! methods {
                 Self::Extension
             }
 
-            /// The method of a request whose bytes start with it.
+            /// The method as handlers see it. `head` must be the request's head, which starts with
+            /// the method.
             #[inline]
             pub(crate) fn in_head(self, head: &[u8]) -> Method<'_> {
                 match self {
@@ -68,7 +70,7 @@ macro_rules! methods {
     };
 }
 
-// RFC 9110, 9.3, and RFC 5789.
+// The methods of RFC 9110, 9.3, and PATCH (RFC 5789).
 methods! {
     Get "GET",
     Head "HEAD",

@@ -1,5 +1,5 @@
-//! The names of the fields that are read with nearly every request, and an index of their
-//! positions.
+//! The names of the fields that the server or its handlers read from nearly every request, and an
+//! index of the positions of these fields.
 
 use crate::semantics::span::{Range, Span, fields};
 
@@ -22,7 +22,8 @@ macro_rules! names {
                 match self { $($(Self::$name => $text,)*)* }
             }
 
-            /// The name that equals `name`, ignoring case. The length excludes most names at once.
+            /// The field name that equals `name`, ignoring case. Compares only names of the same
+            /// length.
             pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
                 match name.len() {
                     $(
@@ -59,8 +60,8 @@ names! {
 }
 
 /// Whether `token` equals `text`, ignoring case. `text` consists of lower-case letters and hyphens.
-/// Setting the bit 0x20 turns only letters and hyphens of a token into these, so the comparison
-/// needs no branch per byte.
+/// Setting the bit 0x20 makes letters lower-case and leaves hyphens unchanged. It turns no other
+/// character of a token into a letter or a hyphen, so the comparison needs no branch per byte.
 fn is_same<const N: usize>(token: &[u8; N], text: &[u8]) -> bool {
     let mut differences = 0;
     for (byte, expected) in token.iter().zip(text) {

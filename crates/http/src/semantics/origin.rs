@@ -1,10 +1,10 @@
 //! Protection against cross-site requests: which web pages may use a service.
 //!
 //! Any page can make a browser send some requests, such as a POST of `text/plain`, or open a
-//! WebSocket, to any server that the browser can reach. The browser only hides the response to a
-//! POST from the page. So requests from pages of other origins are refused before they have an
-//! effect. Browsers send the origin of a
-//! page in `Origin` (RFC 6454, 7), and its relation to the server in `Sec-Fetch-Site` (Fetch
+//! WebSocket, to any server that the browser can reach. For a POST, the browser only hides the
+//! response from the page: the request has had its effect. So a service should refuse requests from
+//! pages of other origins before they have an effect. Browsers send the origin of a page in
+//! `Origin` (RFC 6454, 7), and the page's relation to the server in `Sec-Fetch-Site` (Fetch
 //! Metadata). Other programs send neither.
 
 use std::borrow::Cow;
@@ -45,7 +45,8 @@ impl PartialEq for OnRefused {
 
 impl Eq for OnRefused {}
 
-/// The longest origin that [`AllowedOrigins::on_refused`] gets.
+/// The length in bytes of the longest origin that [`AllowedOrigins::on_refused`] gets. No real
+/// origin is longer: a name in DNS has at most 253 bytes.
 const MAX_REPORTED: usize = 300;
 
 impl AllowedOrigins {
@@ -56,23 +57,25 @@ impl AllowedOrigins {
         self
     }
 
-    /// Adds a sentence to refusals that says how to allow an origin. `hint` has no full stop.
+    /// Adds `hint` to the text of each refusal: a sentence without its full stop, which says how to
+    /// allow an origin.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();
         self
     }
 
-    /// Calls `on_refused` for each refused request, such as to log it, with its origin. `None` if the
-    /// request has none or several, or one with characters that an origin doesn't have.
+    /// Calls `on_refused` with the origin of each refused request, for example to log it. The
+    /// argument is `None` if the request has no origin, several, one with characters that an origin
+    /// can't have, or one of more than 300 bytes.
     #[must_use]
     pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
         self.on_refused = OnRefused(Some(Arc::new(on_refused)));
         self
     }
 
-    /// Why `request` is refused: a sentence without its full stop. `None` if it is allowed. `tls`: its
-    /// connection has TLS.
+    /// Why `request` is refused: a sentence without its full stop. `None` if `request` is allowed.
+    /// `tls`: the request's connection uses TLS.
     #[must_use]
     pub fn refusal(&self, request: &Request<'_>, tls: bool) -> Option<String> {
         let is_cross_site = || {
@@ -126,16 +129,18 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// Whether `origin` is that of the server with the name `host`. Without TLS, either scheme counts: a
-/// proxy in front of the server may use TLS. With it, a page that came over `http://` is another
-/// origin, and may be anybody's.
+/// Whether `origin` is the server's own, for a request with this `host`. If the connection has no
+/// TLS, the origin may begin with `https://`, too: a proxy in front of the server may use TLS. If
+/// it has, a page that came over `http://` is refused, because anybody on the network path can have
+/// sent that page.
 fn is_own(origin: &[u8], host: Option<&[u8]>, tls: bool) -> bool {
     parts(origin).zip(host).is_some_and(|((port, origin), host)| {
         (!tls || port == HTTPS_PORT) && is_same_host(origin, host, port)
     })
 }
 
-/// Whether two hosts and their ports are the same. `port` is the default.
+/// Whether two hosts and their ports are the same. A host without a port has the default port,
+/// `port`.
 fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
     let bare = |host| <[u8]>::strip_suffix(host, port).unwrap_or(host);
     !one.is_empty() && bare(one).eq_ignore_ascii_case(bare(other))

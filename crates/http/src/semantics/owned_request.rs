@@ -1,4 +1,4 @@
-//! Copies of requests, which remain valid when the input is gone.
+//! Copies of requests, which a handler can keep after the call that delivered the request.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct OwnedRequest(Box<Parts>);
 struct Parts {
     head: Box<[u8]>,
     control: ControlData,
-    /// Where the fields begin in `head`. `spans` are relative to it.
+    /// The position in `head` where the fields begin. `spans` are relative to this position.
     fields_start: usize,
     spans: Box<[Span]>,
     index: Index,
@@ -22,8 +22,8 @@ struct Parts {
 }
 
 impl OwnedRequest {
-    /// A request of any wire. `head` begins with the method. The fields begin at `fields_start` in
-    /// `head`, and `spans` are relative to it.
+    /// A request whose parts a wire has found. `head` begins with the method. The fields begin at
+    /// `fields_start` in `head`, and `spans` are relative to this position.
     #[cfg(feature = "test-wire")]
     pub(crate) fn new(
         head: Vec<u8>,

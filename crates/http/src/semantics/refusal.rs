@@ -1,11 +1,11 @@
-//! Why the server refuses a request on its own, and with which status.
+//! Why the server itself, not a handler, refuses a request, and with which status.
 
 use sockeye_proto::Fault;
 
 use super::status::Status;
 
-/// Why a request is refused. In HTTP/1.1 the connection ends, because the bytes after a malformed
-/// request may not be a request.
+/// Why a request is refused. In HTTP/1.1 the connection ends after the response, because after a
+/// malformed request, the server can't know where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal<'a> {
     pub(crate) status: Status,
@@ -68,8 +68,7 @@ impl Refusal<'static> {
         Self { status: Status::BAD_REQUEST, code: "bad_request", what }
     }
 
-    /// A 421 (RFC 9110, 15.5.20) with its own text. `what` may contain the name that the client
-    /// sent.
+    /// A 421 (Misdirected Request) with this text, which may contain the host that the client sent.
     pub(crate) const fn host_not_allowed(what: &str) -> Refusal<'_> {
         Refusal { what, ..Self::HOST_NOT_ALLOWED }
     }

@@ -14,7 +14,7 @@ pub enum Content {
     None,
     /// This many bytes, at least one.
     Length(u64),
-    /// The length is unknown until the content ends: chunked in HTTP/1.1.
+    /// The length is unknown until the content ends. In HTTP/1.1, the content is chunked.
     Chunked,
 }
 
@@ -47,16 +47,16 @@ impl<'a> Request<'a> {
     }
 
     /// The target as it was sent. It contains only visible ASCII characters, no `#`, and no
-    /// backslash before the query. RFC 3986 allows fewer: clients may send ``"<>^`{|}`` as they
-    /// are. So escape a target before you write it to a log, a page or a field.
+    /// backslash before the query. RFC 3986 allows fewer characters: the target may also contain
+    /// ``"<>^`{|}``. So escape a target before you write it to a log, a page or a field.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
         self.control.target.whole().of(self.head)
     }
 
-    /// The target's path as it was sent: still percent-encoded (a `%` may lack its digits), with
-    /// its dot segments, and with every character that [`Request::target`] may contain there. `/`
-    /// if an absolute target has no path; `*` in `OPTIONS *`.
+    /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with its dot
+    /// segments, and with the characters beyond RFC 3986 that [`Request::target`] lists. `/` if an
+    /// absolute target has no path; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
         match self.control.target.path().of(self.head) {
@@ -72,7 +72,8 @@ impl<'a> Request<'a> {
     }
 
     /// The host, with the port if the client sent one: the authority of an absolute target, else
-    /// the `Host` field. `None` only in HTTP/1.0, and for a log if the request was refused.
+    /// the `Host` field. A handler gets `None` only from a client of HTTP/1.0. An access log may
+    /// also get `None` for a request that was refused because it has no host.
     #[must_use]
     pub fn host(&self) -> Option<&'a [u8]> {
         // The absolute form takes precedence (RFC 9112, 3.2.2).
@@ -90,20 +91,22 @@ impl<'a> Request<'a> {
     }
 
     /// The protocols that the client asks for, if [`Responder::upgrade`](crate::Responder::upgrade)
-    /// can switch to one of them: in HTTP/1.1 the `Upgrade` field of a request without content. In
-    /// HTTP/2 `:protocol`, the only one, whose request has the method CONNECT (RFC 8441, 4).
+    /// can switch to one of them. In HTTP/1.1, this is the `Upgrade` field of a request without
+    /// content. In HTTP/2, it is `:protocol` of a request with the method CONNECT, which names one
+    /// protocol (RFC 8441, 4).
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
         if self.upgrade { self.common_field(FieldName::Upgrade) } else { None }
     }
 
-    /// The value of the first field of that name. Faster than [`Request::field`].
+    /// The value of the first field with this name. Faster than [`Request::field`], because the
+    /// positions of these fields are indexed.
     #[must_use]
     pub fn common_field(&self, name: FieldName) -> Option<&'a [u8]> {
         self.index.first(name).map(|range| range.of(self.section))
     }
 
-    /// The [`FieldName`]s that the request has.
+    /// The [`FieldName`]s of the fields that the request has.
     #[must_use]
     pub fn present(&self) -> FieldNames {
         self.index.present

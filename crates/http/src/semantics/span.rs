@@ -1,4 +1,4 @@
-//! Byte ranges in a head, instead of copies.
+//! Byte ranges in a head, which the server keeps instead of copies of names and values.
 
 /// A byte range in a head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

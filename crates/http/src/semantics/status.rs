@@ -15,10 +15,10 @@ macro_rules! statuses {
                 pub const $name: Self = Self($code);
             )*
 
-            /// Every status with a name.
+            /// Every status that this type has a constant for.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The reason phrase; empty for a status without a name.
+            /// The reason phrase; empty for a status that has no constant.
             #[must_use]
             pub const fn reason(self) -> &'static str {
                 match self.0 {
@@ -27,7 +27,7 @@ macro_rules! statuses {
                 }
             }
 
-            /// The code and the reason phrase; `None` for a status without a name.
+            /// The code and the reason phrase; `None` for a status without a reason phrase.
             pub(crate) const fn title(self) -> Option<&'static str> {
                 match self.0 {
                     101 => Some("101 Switching Protocols"),
@@ -99,13 +99,14 @@ statuses! {
 }
 
 impl Status {
-    /// The status with this code, from 200 to 999, whether or not it has a name.
+    /// The status with this code, which may have no constant. `None` unless the code is from 200 to
+    /// 999.
     #[must_use]
     pub const fn from_code(code: u16) -> Option<Self> {
         if matches!(code, 200..=999) { Some(Self(code)) } else { None }
     }
 
-    /// Only [`Responder::upgrade`](crate::Responder::upgrade) sends it.
+    /// 101, which only [`Responder::upgrade`](crate::Responder::upgrade) sends.
     pub(crate) const SWITCHING_PROTOCOLS: Self = Self(101);
 
     /// The three digits.
@@ -114,8 +115,9 @@ impl Status {
         self.0
     }
 
-    /// Whether a response with this status has content. If not, it has no Content-Length either: in
-    /// a 204 that is forbidden (RFC 9110, 8.6), in a 304 it would describe another response.
+    /// Whether a response with this status has content. If not, it has no Content-Length either: a
+    /// 204 must not have one, and in a 304 it would be the length of the response to a request
+    /// without conditions (RFC 9110, 8.6).
     #[must_use]
     pub const fn has_content(self) -> bool {
         !matches!(self.0, 100..200 | 204 | 304)

@@ -42,8 +42,8 @@ pub enum Opening {
 }
 
 impl ClientHandshake {
-    /// A handshake with a key made from `nonce`, which must be random. It offers compression if
-    /// `config` enables it.
+    /// A handshake with a key made from `nonce`. The nonce must be random. The handshake offers
+    /// compression if `config` enables it.
     #[must_use]
     pub fn new(nonce: [u8; 16], config: &Rc<Config>) -> Self {
         let (config, key) = (Rc::clone(config), BASE64.encode(&nonce));

@@ -19,7 +19,7 @@ impl CloseCode {
     pub const NO_STATUS: Self = Self(1005);
     /// The connection has ended without a close frame. Never sent.
     pub const ABNORMAL: Self = Self(1006);
-    /// A message that is not what it should be, such as text that is not UTF-8.
+    /// A message whose content doesn't match its type, such as text that is not UTF-8.
     pub const INVALID_DATA: Self = Self(1007);
     /// A message that is not allowed.
     pub const POLICY_VIOLATION: Self = Self(1008);
@@ -55,7 +55,8 @@ pub struct Closed<'a> {
     pub reason: &'a str,
 }
 
-/// The most bytes of a reason: a control frame has at most 125, two of which are the code.
+/// Maximum length of a reason in bytes: the payload of a control frame has at most 125 bytes, and
+/// the code takes two of them.
 pub const MAX_REASON: usize = 123;
 
 /// Reads the payload of a close frame.

@@ -56,7 +56,8 @@ pub struct Config {
     deflate_memory: RefCell<DeflateMemory>,
 }
 
-/// Maximum size of a buffer that is kept for the next message.
+/// Maximum size in bytes of a buffer that is kept for the next message: as much as the engine reads
+/// from a connection in one turn.
 const KEPT_SCRATCH: usize = 68 * 1024;
 
 impl Config {

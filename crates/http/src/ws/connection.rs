@@ -34,7 +34,7 @@ pub struct Connection<H> {
     state: State,
     /// The bytes of memory that were last reported with [`Turn::set_held`].
     held: usize,
-    /// The handler gets no more calls: it was told that the WebSocket is closed, or has panicked.
+    /// The handler gets no more calls: its [`Handler::on_close`] was called, or it has panicked.
     is_closed: bool,
     has_panicked: bool,
 }
@@ -96,7 +96,8 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// The connection ends without a close frame of the peer.
+    /// Notifies the handler that the connection ends without a close frame of the peer. `reason`
+    /// says why.
     fn lose(&mut self, reason: &str, turn: &mut Turn<'_>) {
         self.state.expects = Expects::Nothing;
         self.state.deadline = Time::NEVER;
@@ -160,7 +161,8 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// The peer has broken the protocol, or exceeded a limit.
+    /// Sends a close frame that says how the peer has broken the protocol or which limit it has
+    /// exceeded, and notifies the handler. Returns the fault that ends the connection.
     #[cold]
     fn fail(&mut self, Violation { code, what }: Violation, turn: &mut Turn<'_>) -> Fault {
         let closed = Closed { code, reason: what };

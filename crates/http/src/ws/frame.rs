@@ -20,7 +20,7 @@ pub enum Opcode {
     Text = 1,
     /// A message of bytes, or its first fragment.
     Binary = 2,
-    /// The last frame that its sender sends.
+    /// Closes the WebSocket: the sender sends no frame after it.
     Close = 8,
     /// Asks for a pong.
     Ping = 9,
@@ -69,10 +69,10 @@ const RSV2_AND_3: u8 = 0x30;
 const MASKED: u8 = 0x80;
 
 impl FrameHeader {
-    /// The most bytes of a header.
+    /// Maximum length of a header in bytes.
     pub const MAX_LEN: usize = 14;
 
-    /// The most bytes of payload in a control frame (RFC 6455, 5.5).
+    /// Maximum number of payload bytes in a control frame (RFC 6455, 5.5).
     pub const MAX_CONTROL: u64 = 125;
 
     /// The header of a message that is one frame.

@@ -49,7 +49,8 @@ pub trait Handler {
         self.on_woken(socket);
     }
 
-    /// When [`Handler::on_deadline`] is called. Read again after each call of the handler.
+    /// When [`Handler::on_deadline`] is called. `None`: never. The connection asks again after each
+    /// call of the handler, so the answer may change.
     fn deadline(&self) -> Option<Time> {
         None
     }

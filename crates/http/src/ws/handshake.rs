@@ -59,7 +59,7 @@ impl Refused {
     #[must_use]
     pub fn fields(&self) -> Fields {
         let (name, value): (_, &[u8]) = match self.status {
-            // RFC 6455, 4.4.
+            // Tells the client which version is supported (RFC 6455, 4.4).
             Status::BAD_REQUEST => VERSION_FIELD,
             Status::METHOD_NOT_ALLOWED => ("Allow", b"GET"),
             _ => return Fields::new(),
@@ -209,7 +209,7 @@ impl Handshake {
 fn read_key(request: &Request<'_>) -> Result<String, Refused> {
     let mut keys = request.fields_named("sec-websocket-key");
     let key = keys.next().filter(|_| keys.next().is_none());
-    // 16 bytes.
+    // A key is 16 random bytes in base64 (RFC 6455, 4.1).
     match key.map(|key| (key, BASE64.decode(key))) {
         Some((key, Ok(bytes))) if bytes.len() == 16 => Ok(accept_value(key)),
         _ => {

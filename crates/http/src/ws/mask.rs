@@ -40,7 +40,7 @@ fn wide([a, b, c, d]: MaskKey) -> u64 {
     u64::from_ne_bytes([a, b, c, d, a, b, c, d])
 }
 
-/// The key for the bytes after the first `count` ones.
+/// The key for the rest of a payload, after its first `count` bytes.
 #[must_use]
 pub fn advance(mut key: MaskKey, count: usize) -> MaskKey {
     key.rotate_left(count % 4);

@@ -26,7 +26,7 @@ pub(super) enum Received<'a> {
     Close(Closed<'a>),
 }
 
-/// What reading depends on.
+/// What a [`Receiver`] needs from its connection to read.
 pub(super) struct Context<'c> {
     pub(super) role: Role,
     pub(super) config: &'c Config,
@@ -89,7 +89,8 @@ impl Receiver {
         let payload = &input[len..];
         let is_whole = payload.len() as u64 >= header.len;
         if header.opcode.is_control() && !is_whole {
-            // The session keeps the unused input: a control frame has at most 125 bytes of payload.
+            // A control frame is read when it is whole. Until then, the session keeps it as unused
+            // input, which is little: its payload has at most 125 bytes.
             return Ok(Received::NeedMore);
         }
         // Most messages are one frame that arrives at once.

@@ -29,8 +29,9 @@ impl Scratch {
     }
 
     /// Memory for a message whose first frame has `len` bytes, `arrived` of which have arrived.
-    /// Reuses the memory of the last message if at least half of the frame has arrived and the size
-    /// fits. Otherwise the memory is empty, and grows with what arrives.
+    /// Reuses the memory of the last message if at least half of the frame has arrived, and if the
+    /// memory has room for the frame but at most twice that. Otherwise the memory is empty, and
+    /// grows with what arrives.
     pub(super) fn lend_message(&mut self, len: u64, arrived: usize) -> Vec<u8> {
         let capacity = self.message.capacity() as u64;
         if arrived as u64 * 2 < len || capacity < len || capacity > 2 * len {

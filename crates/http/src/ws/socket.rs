@@ -121,7 +121,7 @@ impl Socket<'_, '_> {
         self.turn.spawn(job)
     }
 
-    /// The time.
+    /// The time of this call, on the event loop's clock.
     #[must_use]
     pub fn now(&self) -> Time {
         self.turn.now()

@@ -14,13 +14,14 @@ use super::message::{Message, SharedMessage};
 use super::role::Role;
 use super::sender::Closer;
 
-/// The longest message that is copied into the output, rather than shared with it.
+/// The length in bytes of the longest frame that is copied into the output. Longer frames are
+/// shared with it.
 const MAX_COPIED: usize = 1024;
 
 /// What a WebSocket may send, and what it waits for.
 #[derive(Debug)]
 pub(super) struct State {
-    /// A client's masking keys.
+    /// A client's masking keys. `None` on the server's side.
     masks: Option<Box<MaskKeys>>,
     pub(super) extension: Extension,
     /// What the senders on other threads share, and the ticket of the promise in it.
@@ -45,7 +46,8 @@ pub(super) struct State {
 pub(super) enum Expects {
     /// Any frame. When the deadline comes, a ping is sent.
     Frame,
-    /// Any frame, such as the pong. When the deadline comes, the connection ends.
+    /// Any frame, which answers our ping even if it is no pong. When the deadline comes, the
+    /// connection ends.
     Pong,
     /// A close frame: ours was sent. Other frames are dropped.
     Close,
@@ -100,7 +102,8 @@ impl State {
         }
     }
 
-    /// Restarts the time limit for a pong: until now, input was not read or the ping not sent.
+    /// Restarts the time limit for a pong, because until now, input was not read or the ping was
+    /// not sent.
     pub(super) fn reads_again(&mut self, now: Time, limits: &Limits) {
         if self.expects == Expects::Pong {
             self.deadline = now + limits.pong_timeout;
@@ -155,8 +158,8 @@ impl State {
         }
     }
 
-    /// Sends a message compressed, if that was agreed on and makes it smaller. Returns whether it
-    /// did.
+    /// Sends a message compressed, if the extension allows it and the message becomes smaller.
+    /// Returns false if nothing was sent.
     fn send_compressed(
         &mut self,
         opcode: Opcode,

@@ -33,7 +33,7 @@ enum Inner {
 /// the inner output is moved there at once.
 const ROOM: usize = 64 * 1024;
 
-/// The most bytes of a message that is sent.
+/// Maximum size in bytes of a message that a tunnel sends.
 const MESSAGE: u64 = 64 * 1024;
 
 impl Tunnel {
@@ -78,7 +78,8 @@ impl Tunnel {
         }
     }
 
-    /// The inner protocol has ended its connection, and everything is sent.
+    /// Closes the WebSocket, because the inner protocol has ended its connection, and everything is
+    /// sent. If the protocol still reads, the WebSocket stays open.
     fn end(session: &NestedSession, end: End, socket: &mut Socket<'_, '_>) {
         match session.reason() {
             Some(Reason::Fault(fault)) if fault.blame == sockeye_proto::Blame::Peer => {

@@ -12,21 +12,21 @@ use crate::response::{ReceivedSoFar, RequestContext, Response};
 use crate::state::{ClosedConnection, WorkerState};
 use crate::stats::Stats;
 
-/// Kernel timers are imprecise, so when a request is due within this time, its connection checks
-/// the time in every turn.
+/// Kernel timers are imprecise. So if a request is due within this time, its connection doesn't
+/// rely on a timer, and checks the time in every turn of the event loop.
 const POLL_BEFORE_DUE: Duration = Duration::from_micros(1_200);
 
-/// How long a server may take to close a connection after its end was announced (RFC 9112, 9.6).
-/// The side that closes first keeps the port for a minute (TIME_WAIT), and a client would run out
-/// of ports. Once a server has exceeded this time, the worker closes each connection itself, when
-/// the end is announced.
+/// How long a server may take to close a connection after the last response has announced the close
+/// (RFC 9112, 9.6). The server should close first, because the side that does keeps the port for a
+/// minute (TIME_WAIT), and a client would run out of ports. Once a server has exceeded this time,
+/// the worker closes each further connection itself, as soon as its end is announced.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionState {
     Connecting,
     Open,
-    /// The end of the connection is announced: the server closes it.
+    /// The end of the connection is announced, and the server is expected to close it.
     ServerClosing,
     /// We have closed it.
     Closed,
@@ -37,8 +37,9 @@ pub(super) enum ConnectionState {
 pub(super) struct PendingRequest {
     /// When the request was sent or, if there is a rate, when it was due.
     pub(super) since: Time,
-    /// Its index in the plan's requests.
+    /// The request's index in [`Plan::requests`].
     pub(super) index: usize,
+    /// The connection sends no request after this one.
     pub(super) last: bool,
 }
 
@@ -55,7 +56,7 @@ impl PendingRequest {
 #[derive(Debug)]
 pub(super) struct ConnectionBase {
     pub(super) worker: Rc<WorkerState>,
-    /// Its number among the worker's connections.
+    /// The connection's number among those of the worker.
     pub(super) number: usize,
     pub(super) state: ConnectionState,
     sent: u64,
@@ -65,9 +66,9 @@ pub(super) struct ConnectionBase {
     next: usize,
     /// When the server last made progress, or when a request became the only pending one.
     pub(super) progress: Time,
-    /// A request is due soon: the time is checked in every turn.
+    /// The next request is due within [`POLL_BEFORE_DUE`]: the time is checked in every turn.
     polling: bool,
-    /// The failure for which this side ended the connection.
+    /// Why this side has ended the connection, if the server was to blame.
     failure: Option<Failure>,
 }
 
@@ -97,7 +98,8 @@ impl ConnectionBase {
         self.sent >= self.worker.plan.max_per_connection()
     }
 
-    /// Whether another request may be sent now, if one is due, with `pending` in flight.
+    /// Whether another request may be sent as soon as it is due. `pending`: the number of requests
+    /// in flight.
     pub(super) fn can_send(&self, pending: usize) -> bool {
         self.state == ConnectionState::Open
             && pending < self.worker.plan.pipeline.get()
@@ -109,7 +111,8 @@ impl ConnectionBase {
         self.polling = false;
     }
 
-    /// The next request, if it is due, with `pending` in flight. It is counted as sent.
+    /// Returns the next request if it is due, and counts it as sent. `pending`: the number of
+    /// requests in flight before.
     pub(super) fn next_request(&mut self, pending: usize, now: Time) -> Option<PendingRequest> {
         let mut since = now;
         if let Some(schedule) = &mut self.worker.slots.borrow_mut()[self.number].schedule {
@@ -133,7 +136,8 @@ impl ConnectionBase {
         Some(PendingRequest { since, index, last })
     }
 
-    /// After sending: with a request due soon, checks again in the next turn.
+    /// Call this after sending. If a request is due soon, asks for `Event::Room`, so that the
+    /// connection checks the time again in the next turn.
     pub(super) fn end_sending(&self, turn: &mut Turn<'_>) {
         if self.polling {
             turn.want_room();
@@ -165,7 +169,7 @@ impl ConnectionBase {
         self.worker.unresponsive.set(0);
     }
 
-    /// A request has failed, and the connection goes on.
+    /// Counts a failed request. The connection stays open.
     pub(super) fn fail_request(
         &self,
         failure: Failure,
@@ -177,13 +181,15 @@ impl ConnectionBase {
         self.worker.last_failure.set(turn.now());
     }
 
-    /// Whether the limit on connections in a row without a response is reached, including this one.
-    /// Then its end is a failure, though it was announced properly.
+    /// Whether so many connections in a row, this one included, have ended without a response that
+    /// the limit is reached. In this case, the end of this connection counts as a failure even if
+    /// the server has announced it properly.
     pub(super) fn is_unresponsive(&self) -> bool {
         self.no_response && self.worker.unresponsive.get() >= self.worker.max_unresponsive()
     }
 
-    /// The end of the connection is announced: gives the server some time to close it.
+    /// The end of the connection is announced: waits up to [`CLOSE_TIMEOUT`] for the server to
+    /// close it.
     pub(super) fn await_close(&mut self, turn: &mut Turn<'_>) {
         self.state = ConnectionState::ServerClosing;
         self.progress = turn.now();
@@ -233,7 +239,7 @@ impl ConnectionBase {
         true
     }
 
-    /// The text of the server's fault, if it has been silent for too long.
+    /// What is wrong, if the server has been silent for longer than the plan's timeout.
     /// `received_so_far`: how much of the next response has arrived.
     pub(super) fn silence(
         &self,
@@ -304,7 +310,8 @@ impl ConnectionBase {
         worker.closed.borrow_mut().push(ClosedConnection { number, no_response });
     }
 
-    /// When the connection next acts without input, with `pending` requests in flight.
+    /// When the connection acts next if nothing arrives before: a timeout, or the time at which a
+    /// request is due. `pending`: the number of requests in flight.
     pub(super) fn deadline(&self, pending: usize, can_send: bool) -> Option<Time> {
         let timeout = match self.state {
             ConnectionState::ServerClosing => Some(self.progress + CLOSE_TIMEOUT),
@@ -319,7 +326,8 @@ impl ConnectionBase {
     }
 }
 
-/// The index in the plan of a connection's first request. `number` counts all connections.
+/// The index in the plan of a connection's first request. `number` is the connection's number among
+/// the connections of all workers.
 fn first_request(plan: &Plan, number: usize) -> usize {
     if plan.staggered { number * plan.requests.len() / plan.connections.get() } else { 0 }
 }

@@ -21,10 +21,11 @@ pub(super) struct Http2Connection {
     base: ConnectionBase,
     /// `None` until the connection is established.
     client: Option<Box<h2_client::Connection<PendingStream>>>,
-    /// The server has refused a request since the last response: until the next one, no second
-    /// request is in flight.
+    /// The server has refused a request since its last response. Until its next response, this
+    /// connection sends one request at a time.
     is_refusing: bool,
-    /// The number of refusals since the last response after which no request was in flight.
+    /// The number of refusals since the last response. Counts only refusals of the only request in
+    /// flight.
     refusals: u32,
 }
 
@@ -32,7 +33,7 @@ pub(super) struct Http2Connection {
 #[derive(Debug)]
 struct PendingStream {
     request: PendingRequest,
-    /// Bytes written on this connection before it.
+    /// The number of bytes that were written on this connection before the request.
     at: u64,
     response: StreamResponse,
 }
@@ -53,7 +54,8 @@ impl Http2Connection {
         !waits && client.can_send() && self.base.can_send(client.in_flight())
     }
 
-    /// Sends the requests that are due, and ends the connection if none is left.
+    /// Sends the requests that are due. Ends the connection if no request is in flight, and none
+    /// will be sent.
     fn send(&mut self, turn: &mut Turn<'_>) {
         self.base.start_sending();
         let Some(client) = &mut self.client else { return };
@@ -92,7 +94,8 @@ impl Http2Connection {
         }
     }
 
-    /// The server has ended the connection, and every response has arrived.
+    /// Counts a failure if the server has ended the connection with an error code, or has ended too
+    /// many connections in a row without a response. Call this when no response is missing.
     fn note_going_away(&self, code: u32, turn: &Turn<'_>) {
         let (failure, text) = match code {
             0 if !self.base.is_unresponsive() => return,
@@ -158,7 +161,7 @@ impl Http2Connection {
         };
         drop(stats);
         if sends_content {
-            // Sending more of it counts as progress.
+            // Sending more of the content counts as progress.
             turn.mark();
         }
         match failed {
@@ -173,8 +176,8 @@ impl Http2Connection {
         self.base.fail(failure, what)
     }
 
-    /// Drops the requests. Those that have not been sent are left for other connections to send.
-    /// Returns how many were sent.
+    /// Gives the requests that have not been sent back to the worker, so that other connections
+    /// send them. Drops all unsent output. Returns the number of requests that were sent.
     fn return_unsent(&mut self, turn: &mut Turn<'_>) -> usize {
         let sent = turn.sent().0;
         let Some(client) = &mut self.client else { return 0 };

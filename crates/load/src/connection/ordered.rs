@@ -42,7 +42,8 @@ impl Connection {
         }
     }
 
-    /// Sends the requests that are due, and closes the connection if none is left.
+    /// Sends the requests that are due. Closes the connection if no response is missing, and no
+    /// request will be sent.
     fn send(&mut self, turn: &mut Turn<'_>) {
         self.base.start_sending();
         while self.base.can_send(self.pending.len()) {
@@ -100,11 +101,12 @@ impl Connection {
         let persistent = response.persistent;
         self.base.count(request, response, stats, turn.now());
         if !persistent {
-            // The server does not read the other requests: other connections send them.
+            // The server won't read the requests that were sent after this one, so other
+            // connections send them.
             self.base.worker.return_requests(self.pending.len());
             self.pending.clear();
             turn.out.clear();
-            // Replaces an earlier mark, which may lie beyond the bytes that are sent.
+            // Replaces an earlier mark, which may be in the output that was just dropped.
             turn.mark();
             self.base.await_close(turn);
         }
@@ -116,7 +118,8 @@ impl Connection {
         self.base.fail(failure, what)
     }
 
-    /// Drops requests that have not been sent, for other connections to send.
+    /// Gives the requests that have not been sent back to the worker, so that other connections
+    /// send them.
     fn return_unsent(&mut self, turn: &mut Turn<'_>) {
         let sent = self.written.saturating_sub(turn.unsent());
         let count = self.pending.iter().take_while(|(_, at)| *at < sent).count();

@@ -46,7 +46,8 @@ impl WebSocketConnection {
         self.opening.is_none() && self.base.can_send(self.pending.len())
     }
 
-    /// Sends the messages that are due, and closes the WebSocket if none is left.
+    /// Sends the messages that are due. Closes the WebSocket if no response is missing, and no
+    /// message will be sent.
     fn send(&mut self, turn: &mut Turn<'_>) {
         self.base.start_sending();
         while self.can_send() {
@@ -83,7 +84,8 @@ impl WebSocketConnection {
                 let reason = Status::from_code(status).map_or("", Status::reason);
                 let mut what =
                     format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
-                // A redirect perhaps leads to TLS.
+                // A redirect may lead to TLS, so it doesn't show that the server speaks WebSocket
+                // without TLS.
                 self.base.worker.is_known_without_tls.set(!(300..400).contains(&status));
                 let (failure, hint) = match status {
                     ..300 => (
@@ -103,7 +105,7 @@ impl WebSocketConnection {
             }
             Err(bad) => {
                 let mut what = String::from(bad.0);
-                // Our own request.
+                // The peer has sent our own request back.
                 if input.starts_with(b"GET ") {
                     self.base.worker.is_known_without_tls.set(true);
                     what += "; the peer sends back what it receives, as an echo server without \
@@ -176,7 +178,8 @@ impl WebSocketConnection {
         self.base.fail(failure, what)
     }
 
-    /// Drops messages that have not been sent, for other connections to send.
+    /// Gives the messages that have not been sent back to the worker, so that other connections
+    /// send them.
     fn return_unsent(&mut self, turn: &mut Turn<'_>) {
         let sent = turn.sent().0;
         let count = self.pending.iter().take_while(|(_, at)| *at < sent).count();
@@ -240,7 +243,7 @@ impl WebSocketConnection {
     }
 }
 
-/// A message that has come back, or something else in its place.
+/// The response to a message. `is_echo`: it is the same message, as it should be.
 fn response(content_len: u64, is_echo: bool, expected: Option<&ExpectedResponse>) -> Response {
     let (error, learned) = match expected {
         Some(expected) => (expected.error.clone(), None),
@@ -264,7 +267,7 @@ fn control(opcode: Opcode, payload: &[u8], turn: &mut Turn<'_>) {
     turn.out.write_all(&[&header[..len], &payload]);
 }
 
-/// The payload of the close frame that answers one with this code.
+/// The payload of the close frame that answers a close frame with this code.
 fn close_payload(code: CloseCode) -> Vec<u8> {
     if code == CloseCode::NO_STATUS { Vec::new() } else { code.0.to_be_bytes().to_vec() }
 }

@@ -10,8 +10,8 @@ use crate::semantics::refusal::Refusal;
 use crate::{Handler, Handlers, Limits, StreamEvent};
 
 impl<S: Handlers + 'static> Server<S> {
-    /// The client has closed its sending side: a streamed response must send something within a
-    /// time limit.
+    /// The client has closed its sending side. From now on, a streamed response that sends nothing
+    /// for [`Limits::half_closed_timeout`] is cancelled, since the client may have left.
     pub(super) fn on_half_close(&mut self, turn: &Turn<'_>) {
         self.connection.half_closed = true;
         if let State::ExpectAnswer(in_flight) = &mut self.state
@@ -34,8 +34,9 @@ impl<S: Handlers + 'static> Server<S> {
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // During a pause the driver doesn't report the end of input, so pending requests are
-            // answered first. But if content is being read, it will never be complete.
+            // While this protocol pauses its input, the end of input is not reported, so the
+            // request in flight is answered first. But if the handler is reading the request's
+            // content, the content will never be complete.
             State::ExpectAnswer(in_flight) => {
                 if let Incoming::Reading { .. } = in_flight.exchange.incoming {
                     return self.refuse_content(Refusal::EOF_IN_BODY, turn);
@@ -46,7 +47,7 @@ impl<S: Handlers + 'static> Server<S> {
         Ok(())
     }
 
-    /// The content of the request in flight can't be completed.
+    /// Refuses the request in flight, because its content can't be completed.
     fn refuse_content(
         &mut self,
         refusal: Refusal<'static>,
@@ -72,8 +73,8 @@ impl<S: Handlers + 'static> Server<S> {
             State::ExpectRequest { .. } if self.connection.stop == Stop::Drain => {
                 self.end_connection(true, turn);
             }
-            // A peer that is still receiving the last response is slow, not idle. The engine's
-            // write timeout applies.
+            // A peer that is still receiving the last response is slow, not idle: the engine's
+            // write timeout applies instead of the idle timeout.
             State::ExpectRequest { deadline, .. } if turn.unsent() > 0 => {
                 *deadline = turn.now() + idle_timeout;
             }
@@ -141,9 +142,8 @@ impl<S: Handlers + 'static> Server<S> {
         }
     }
 
-    /// Passes a wake-up to a handler that streams its response. A wake-up before the response
-    /// starts may be meant for an earlier request, and is ignored: handlers check for news when
-    /// their stream starts.
+    /// Passes a wake-up to a handler whose response has started. A wake-up before that may be meant
+    /// for an earlier request, and is ignored: handlers check for news when their response starts.
     pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
             State::ExpectAnswer(in_flight) if in_flight.exchange.has_started() => {
@@ -153,7 +153,7 @@ impl<S: Handlers + 'static> Server<S> {
         }
     }
 
-    /// The server is stopping. `unread`: more input has arrived after the request in flight.
+    /// The server is stopping. `unread`: there is input that this protocol has not used.
     pub(super) fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
         self.connection.stop = Stop::Drain;
         match &mut self.state {
@@ -162,8 +162,8 @@ impl<S: Handlers + 'static> Server<S> {
             }
             State::ExpectAnswer(in_flight) => {
                 in_flight.wire.more_input |= unread;
-                // If the response has started, its handler is notified now; otherwise when it
-                // starts.
+                // A handler whose response has started is notified now, other handlers when their
+                // response starts.
                 if in_flight.exchange.has_started() {
                     return self.continue_with(turn, |in_flight, _, _| {
                         Ok(AnswerKind::Wait(in_flight.exchange.wait_for))

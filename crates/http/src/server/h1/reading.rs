@@ -34,8 +34,8 @@ impl<S: Handlers + 'static> Server<S> {
         }
     }
 
-    /// Stores a request whose handler waits. `had_input`: there was input to read. `input` is the
-    /// rest of it.
+    /// Stores a request whose handler waits. `had_input`: there was input after the part of the
+    /// request that was read before the handler's answers. `input` is what is left of that input.
     pub(super) fn wait_for_handler(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
@@ -44,7 +44,7 @@ impl<S: Handlers + 'static> Server<S> {
         turn: &Turn<'_>,
     ) -> ReadOutcome {
         let InFlight { exchange, wire, .. } = &mut *in_flight;
-        // A call for an event gets no input, so it doesn't show whether more has arrived.
+        // A call for an event passes no input, so it doesn't show whether more input has arrived.
         if had_input {
             wire.more_input = !input.is_empty();
         }
@@ -54,7 +54,8 @@ impl<S: Handlers + 'static> Server<S> {
         if reads { ReadOutcome::NeedMore } else { ReadOutcome::Pause }
     }
 
-    /// Another protocol takes over the connection, and gets the input that hasn't been read.
+    /// Ends this protocol's part, because another protocol takes over the connection. The engine
+    /// passes the unread input to that protocol.
     pub(super) fn hand_over(&mut self, turn: &Turn<'_>) -> ReadOutcome {
         if let Some(log) = &mut self.connection.log {
             log.on_protocol_switch(turn);
@@ -63,8 +64,8 @@ impl<S: Handlers + 'static> Server<S> {
         ReadOutcome::NeedMore
     }
 
-    /// Acts on an answer, and on those that follow, until the response is complete or the handler
-    /// waits.
+    /// Acts on an answer of the handler. If the handler asks for content, passes it the content in
+    /// `input` and acts on the next answer, until the response is complete or the handler waits.
     pub(super) fn follow_answer(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
@@ -116,8 +117,8 @@ impl<S: Handlers + 'static> Server<S> {
             }
             Decoded::End(len) => {
                 in_flight.exchange.incoming = Incoming::Complete;
-                // Without a trailer section, `spans` still has the positions of the trailers of an
-                // earlier request.
+                // If this request has no trailer section, `spans` still contains the positions of
+                // an earlier request's trailers.
                 let spans: &[Span] = if len > 0 { spans } else { &[] };
                 let trailers = Trailers { section: &used[used.len() - len..], spans };
                 in_flight.deliver(StreamEvent::BodyEnd(&trailers), connection, turn).map(Some)
@@ -134,7 +135,8 @@ impl<S: Handlers + 'static> Server<S> {
         let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(ReadOutcome::Stop) };
         let InFlight { exchange, wire, .. } = &mut *in_flight;
         exchange.content_deadline = self.connection.content_deadline(turn.now());
-        // A response that has started can't announce the close any more.
+        // When the server stops, the connection closes after this response. But if the response has
+        // started without `Connection: close`, it's too late to announce that.
         wire.persistent &= !self.connection.is_stopping() || exchange.has_started();
         let answer = AnswerKind::Wait(exchange.wait_for);
         self.continue_request(in_flight, answer, input, turn)
@@ -163,12 +165,13 @@ impl<S: Handlers + 'static> Server<S> {
     ) -> Result<(), Fault> {
         let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(()) };
         let InFlight { exchange, wire, .. } = &mut *in_flight;
-        // As in `read_content`. If more input has arrived, a later response announces the close.
+        // As in `read_content`. If more input has arrived, it contains another request, whose
+        // response can announce the close.
         wire.persistent &=
             !self.connection.is_stopping() || exchange.has_started() || wire.more_input;
         wire.upgrade &= !self.connection.is_stopping();
         if !exchange.wait_for.reads_content() {
-            // The handler may now ask for content again.
+            // The handler may ask for content again in its next answer.
             exchange.content_deadline = self.connection.content_deadline(turn.now());
         }
         let answer = call(&mut in_flight, &mut self.connection, turn)?;
@@ -204,13 +207,15 @@ impl<S: Handlers + 'static> Server<S> {
             }
             Some(decoder) => {
                 let limit = self.connection.config.limits.discard;
-                // A streamed response could not announce that the connection closes.
+                // Other responses have decided this before their head was written. A streamed one
+                // could not, because its handler could still have read the content.
                 if decoder.remaining().is_some_and(|remaining| remaining > limit) {
                     self.end_connection(true, turn);
                     return Ok(ReadOutcome::Stop);
                 }
-                // More content doesn't extend the deadline. Otherwise a client could hold the
-                // connection for weeks: only idle ones are closed when there are too many.
+                // More content doesn't extend this deadline. Otherwise a client that sends slowly
+                // could hold the connection for weeks: when there are too many connections, the
+                // server closes only idle ones.
                 let deadline = self.connection.content_deadline(turn.now());
                 self.discard_content(UnreadContent { decoder, limit, deadline }, input, turn)
             }

@@ -1,7 +1,8 @@
 //! The server's side of an HTTP/1.1 connection: reads heads, and calls handlers. A connection that
-//! speaks HTTP/2 is passed on.
+//! speaks HTTP/2 is passed on to [`H2Connection`].
 //!
-//! [`reading`](super::reading) reads content, [`events`](super::events) handles all other events.
+//! [`reading`](super::reading) reads content, and [`events`](super::events) handles the end of
+//! input, deadlines, room in the output, and the server's stop.
 
 use std::fmt;
 use std::rc::Rc;
@@ -53,8 +54,8 @@ impl<S: Handlers> Server<S> {
         Self { connection, state, handlers: Some(handlers) }
     }
 
-    /// Sets whether the server is stopping already: for a protocol that passes its connection on to
-    /// this `Server`.
+    /// Sets whether the server is stopping already. Needed if another protocol passes its
+    /// connection on to this `Server`, because the event of the stop came before.
     #[must_use]
     pub fn with_stop(mut self, stop: Stop) -> Self {
         self.connection.stop = stop;
@@ -63,7 +64,8 @@ impl<S: Handlers> Server<S> {
 }
 
 impl<S: Handlers + 'static> Server<S> {
-    /// Reads a head, or the rest of one. Calls the handler when the head is complete.
+    /// Reads a head from its beginning, or the rest of a head that arrived in part. Calls the
+    /// handler when the head is complete.
     fn read_head(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
         let mut progress = match &self.state {
             State::ExpectHead { progress, .. } => *progress,
@@ -298,7 +300,8 @@ impl<S: Handlers + 'static> Server<S> {
 
     fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) {
         let alpn = peer.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
-        // In a stream of HTTP/2, `alpn` describes the connection around it.
+        // If this `Server` runs on a stream of HTTP/2, after an upgrade, `alpn` describes the whole
+        // connection, and not what is spoken on the stream.
         if alpn == Some(b"h2") && turn.stream() == 0 && !self.connection.config.is_http1_only {
             return self.switch_to_http2(turn);
         }

@@ -3,8 +3,8 @@
 //! ```text
 //!   ──▶ ExpectRequest ◀──▶ ExpectRoom     the output is full · it has room again
 //!          │      ▲
-//!          │      └──────────────────┐    the request is answered, and all of it was read
-//!          ├──▶ ExpectHead ──▶ ExpectAnswer ──▶ ExpectUnreadContent    answered, not all was read
+//!          │      └──────────────────┐    answered, and all of the content was read
+//!          ├──▶ ExpectHead ──▶ ExpectAnswer ──▶ ExpectUnreadContent    answered, some is unread
 //!          └──────────────────────▲
 //!   any ──▶ ExpectNothing
 //! ```
@@ -48,7 +48,7 @@ impl<H> State<H> {
         Self::ExpectRequest { deadline, blank: false }
     }
 
-    /// Takes out the request in flight.
+    /// Removes the request in flight from the state, and returns it.
     pub(super) fn take_in_flight(&mut self) -> Option<Box<InFlight<H, H1Exchange>>> {
         match std::mem::replace(self, Self::ExpectNothing) {
             Self::ExpectAnswer(in_flight) => Some(in_flight),
@@ -65,7 +65,7 @@ impl<H> State<H> {
             Self::ExpectRequest { deadline, .. } | Self::ExpectHead { deadline, .. } => *deadline,
             Self::ExpectAnswer(in_flight) => in_flight.exchange.deadline(),
             Self::ExpectUnreadContent(content) => content.deadline,
-            // The engine's write timeout applies.
+            // The engine's write timeout applies: the server waits for the client to receive.
             Self::ExpectRoom | Self::ExpectNothing => Time::NEVER,
         };
         (deadline != Time::NEVER).then_some(deadline)

@@ -1,5 +1,6 @@
-//! Budgets for actions that a peer may repeat, such as resets. Each recovers with time, or with
-//! requests and content.
+//! Budgets for actions that cost this side more than the peer, such as resets. Each budget recovers
+//! with time, or with requests and content. [`MAX_STREAMS`] is 100, and [`SMALL`] is the size below
+//! which a DATA frame counts as small.
 
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use super::error::H2Error;
 use super::limits::{MAX_STREAMS, SMALL};
 
 /// How many streams may be reset, by the peer or because of its faults, before the connection slows
-/// down. Each request that is answered gives one back.
+/// down. Each answered request gives one reset back.
 const RESETS: u32 = MAX_STREAMS as u32;
 
-/// With no resets left, nothing is read for this time.
+/// When the peer has used up its resets, nothing is read from the connection for this time.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How many resets each pause gives back.
@@ -25,11 +26,11 @@ const MAX_PAUSES: u32 = 10;
 const CONTROL_FRAMES: i64 = 1000;
 const CONTROL_FRAMES_PER_SECOND: u64 = 33;
 
-/// Requests and content allow further control frames. At most this many can be saved: a client may
-/// read many small DATA frames, and enlarge its windows for all of them at once.
+/// Requests and content allow further control frames. A peer can save up at most this many, because
+/// a client may receive many small DATA frames, and only then send a WINDOW_UPDATE for each.
 const CONTROL_FRAMES_SAVED: i64 = 10_000;
 
-/// How many DATA frames of this side may be small because of a window.
+/// How many DATA frames of this side may be small because the peer's window allows no more.
 const SMALL_FRAMES: u32 = 1000;
 
 /// At least one of every `OVERHEAD_RATIO` received bytes must be payload. `OVERHEAD` bytes count as
@@ -43,8 +44,8 @@ pub(super) struct Budgets {
     /// Streams that were reset.
     resets: u32,
     pauses: u32,
-    /// Control frames, minus those that requests and content allow. Time lowers this number,
-    /// counted from `control_since`.
+    /// Control frames, minus those that requests, content and time allow. The time since
+    /// `control_since` has not been subtracted yet.
     control: i64,
     control_since: Time,
     small_frames: u32,

@@ -25,15 +25,16 @@ use crate::{Handlers, Limits, ServerConfig};
 pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) config: Rc<ServerConfig>,
     pub(super) handlers: S,
-    /// The state with which the next request starts.
+    /// What the requests of the connection share, such as whether the server stops. A request that
+    /// is not answered at once gets a copy.
     pub(super) connection: Connection,
     pub(super) expects: Expects,
     /// A header block that is incomplete.
     pub(super) block: Option<Box<PartialBlock>>,
     pub(super) decoder: Decoder,
-    /// No other HTTP/2 connection of the shard has this number.
+    /// Identifies the connection: no other HTTP/2 connection of the shard has this number.
     pub(super) number: u64,
-    /// The dynamic table may have fields whose characters were not checked.
+    /// HPACK's dynamic table may contain fields whose characters were not checked.
     pub(super) checks_all_fields: bool,
     pub(super) streams: Streams<S::Handler>,
     pub(super) scheduler: Scheduler,
@@ -42,17 +43,17 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) last_id: u32,
     /// The highest number of a stream that was or will be answered.
     pub(super) last_answered: u32,
-    /// The window that limits the content that the peer sends, and how many bytes were received
-    /// since it was last enlarged.
+    /// The connection's flow-control window for DATA frames from the peer, and in `received` how
+    /// many bytes of their payload were received since the window was last enlarged.
     pub(super) receive_window: Window,
     pub(super) received: u32,
     /// Bytes of content that wait for handlers.
     pub(super) unread: usize,
-    /// Memory that streams hold, in bytes, and how much of it was reported to the engine.
+    /// Memory that streams hold, in bytes; in `reported`, the value that the engine knows.
     pub(super) held: usize,
     reported: usize,
     pub(super) budgets: Budgets,
-    /// Priorities of streams that have not begun.
+    /// Priorities of streams whose HEADERS have not arrived (PRIORITY_UPDATE, RFC 9218, 7.1).
     pub(super) early_priorities: Vec<(u32, Priority)>,
     pub(super) going: Going,
     /// The client has sent GOAWAY: it opens no more streams.
@@ -102,8 +103,8 @@ pub(super) enum Going {
 }
 
 impl<S: Handlers> H2Connection<S> {
-    /// A connection whose requests are answered by `handlers`. `stop`: which event of a stopping
-    /// server the connection got before, if any.
+    /// A connection whose requests are answered by `handlers`. `stop`: whether the connection was
+    /// notified of the server's stop before it switched to HTTP/2.
     pub(in crate::server) fn new(config: Rc<ServerConfig>, handlers: S, stop: Stop) -> Self {
         let mut connection = Connection::new(Rc::clone(&config));
         connection.stop = stop;
@@ -222,7 +223,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(true)
     }
 
-    /// Ends the connection because of an error: GOAWAY, and a fault.
+    /// Ends the connection because of an error: writes GOAWAY, and returns the fault.
     #[cold]
     pub(super) fn fail(&mut self, error: H2Error, turn: &mut Turn<'_>) -> Fault {
         turn.out.write_with(|bytes| frame::write_goaway(self.last_answered, error.code, bytes));
@@ -278,7 +279,7 @@ impl<S: Handlers> H2Connection<S> {
             Expects::Data(data) => self.streams.get_mut(data.stream).is_none(),
         };
         self.timers.partial = match is_partial {
-            // Another part doesn't extend the time for the whole.
+            // Further bytes don't extend the time for the whole frame or header block.
             true => self.timers.partial.min(now + self.config.limits.head_timeout),
             false => Time::NEVER,
         };

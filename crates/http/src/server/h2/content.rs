@@ -58,7 +58,9 @@ impl<S: Handlers> H2Connection<S> {
         Ok(true)
     }
 
-    /// Checks that the peer may send this much content on the stream. If not, the stream is reset.
+    /// Checks that the peer may send `len` bytes of payload on the stream. If not, resets the
+    /// stream. Returns an error, which ends the connection, if the stream has ended before. On a
+    /// stream that this side has reset, the peer may send what its window allowed.
     fn check_stream(&mut self, id: u32, len: usize, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         const TOO_MUCH: H2Error =
             H2Error::flow_control("sent more content than a stream's window allows");

@@ -67,7 +67,7 @@ impl<S: Handlers> H2Connection<S> {
             self.timers.idle = now + self.connection.config.limits.idle_timeout;
         }
         if self.timers.idle <= now {
-            // This tells the client that no request was lost.
+            // The last GOAWAY tells the client that no request was lost.
             self.send_last_goaway(turn);
             return Err(Fault::idle(self.config.limits.idle_timeout));
         }

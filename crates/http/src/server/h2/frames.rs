@@ -68,7 +68,7 @@ impl<S: Handlers> H2Connection<S> {
                     None => Err(error),
                 }
             }
-            // These priorities are deprecated (RFC 9113, 5.3.2).
+            // The priorities in PRIORITY frames are deprecated (RFC 9113, 5.3.2), and ignored.
             kind::PRIORITY => Ok(()),
             kind::PUSH_PROMISE => Err(H2Error::protocol("sent a PUSH_PROMISE frame")),
             // Unknown frames are ignored (RFC 9113, 4.1).
@@ -138,7 +138,7 @@ impl<S: Handlers> H2Connection<S> {
                 self.sender.max_len = value as usize;
                 Ok(())
             }
-            // RFC 9218, 2.1.
+            // Values other than 0 and 1 are an error (RFC 9218, 2.1).
             settings::NO_RFC7540_PRIORITIES if value > 1 => {
                 Err(H2Error::protocol("sent a SETTINGS_NO_RFC7540_PRIORITIES other than 0 and 1"))
             }
@@ -264,7 +264,7 @@ impl<S: Handlers> H2Connection<S> {
         // Streams are opened in order, so lower numbers are not used any more.
         self.early_priorities.retain(|(stream, _)| *stream > id);
         if self.early_priorities.is_empty() {
-            // Keeps idle connections small.
+            // Frees the memory, because many connections are idle.
             self.early_priorities = Vec::new();
         }
         priority

@@ -10,7 +10,7 @@ use crate::h2::window::Window;
 
 /// The content of a request on its way to the handler.
 pub(super) struct Receive {
-    /// How many bytes the peer may send.
+    /// How many bytes of payload the peer may still send on the stream.
     window: Window,
     /// How many bytes were consumed since the window was last enlarged.
     consumed: u32,
@@ -24,7 +24,8 @@ pub(super) struct Receive {
     pub(super) remaining: Option<u64>,
     /// The request is an extended CONNECT: the bytes that arrive are not content of a request.
     pub(super) is_connect: bool,
-    /// The trailers, if the peer has ended its side of the stream.
+    /// The trailers, which may be empty, from the end of the peer's side of the stream until the
+    /// handler gets them.
     pub(super) end: Option<OwnedTrailers>,
     /// The peer has ended its side of the stream.
     pub(super) has_ended: bool,
@@ -47,7 +48,7 @@ impl Receive {
                 Content::Chunked => None,
             },
             is_connect,
-            // A handler that reads such a request gets the end at once.
+            // An extended CONNECT has no content, so a handler that reads it gets the end at once.
             end: (has_ended || is_connect).then(OwnedTrailers::default),
             has_ended,
         }
@@ -73,7 +74,8 @@ impl Receive {
         self.counted
     }
 
-    /// Takes the payload of a DATA frame out of the window. Returns whether it was large enough.
+    /// Takes `len` bytes, the payload of a DATA frame, out of the window. Returns false if the
+    /// window is smaller.
     pub(super) fn take_window(&mut self, len: usize) -> bool {
         self.window.take(len)
     }

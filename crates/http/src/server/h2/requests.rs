@@ -36,7 +36,7 @@ impl<S: Handlers> H2Connection<S> {
         let Some(payload) = frame::without_padding(header, payload) else {
             return Err(H2Error::protocol("sent more padding than a frame has room for"));
         };
-        // The deprecated priority (RFC 9113, 5.3.2).
+        // Skips the five bytes of the deprecated priority (RFC 9113, 5.3.2).
         let skipped = if header.has(flags::PRIORITY) { 5 } else { 0 };
         let Some(block) = payload.get(skipped..) else {
             return Err(H2Error::frame_size("sent a HEADERS frame that is too short"));
@@ -63,7 +63,8 @@ impl<S: Handlers> H2Connection<S> {
         };
         block.continuations += 1;
         block.bytes.extend_from_slice(payload);
-        // A request whose block is somewhat too long gets a 431. The block must be decoded even so.
+        // A block of up to `excess` times the limit is decoded, since it may change HPACK's dynamic
+        // table, and its request gets a 431. A longer block ends the connection.
         let excess = if turn.is_over_budget() { 1 } else { 4 };
         let is_too_long = block.bytes.len() > self.config.limits.head.saturating_mul(excess);
         if block.continuations > MAX_CONTINUATIONS || is_too_long {
@@ -97,7 +98,8 @@ impl<S: Handlers> H2Connection<S> {
         result
     }
 
-    /// Reads a request. Clients often send the same block again. Then it is not decoded again.
+    /// Reads a request. A block that is the same as the last one, with the same dynamic table, is
+    /// not decoded again: clients often repeat blocks.
     fn read_request(
         &mut self,
         ends: bool,
@@ -341,7 +343,7 @@ impl<S: Handlers> H2Connection<S> {
             return Err(H2Error::stream_closed("sent a header block on a stream that has ended"));
         };
         if active.receive.is_connect {
-            // RFC 9113, 8.5.
+            // After CONNECT, a client may send no header block (RFC 9113, 8.5).
             let error = H2Error::protocol("sent a header block after CONNECT");
             return self.fail_stream(id, error, turn);
         }

@@ -24,7 +24,7 @@ pub(super) struct Scheduler {
 struct Queued {
     rank: u8,
     stream: u32,
-    /// The value of [`Scheduler::quanta`] when it was added.
+    /// The value of [`Scheduler::quanta`] when the stream was added.
     since: u32,
 }
 

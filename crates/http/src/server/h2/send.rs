@@ -122,7 +122,8 @@ impl<S: Handlers> H2Connection<S> {
         self.enlarge_window(turn);
     }
 
-    /// Resets a stream, whose request and response are aborted already.
+    /// Sends RST_STREAM and removes the stream. If a request was in flight on it, the caller has
+    /// aborted the request.
     pub(super) fn reset(&mut self, id: u32, code: ErrorCode, turn: &mut Turn<'_>) {
         let window = match self.streams.get_mut(id) {
             Some(active) => active.receive.window(),
@@ -134,7 +135,7 @@ impl<S: Handlers> H2Connection<S> {
         self.enlarge_window(turn);
     }
 
-    /// Forgets a stream, whose request and response are aborted already.
+    /// Removes a stream, whose request and response are complete or aborted.
     pub(super) fn drop_stream(&mut self, id: u32) {
         if let Some(active) = self.streams.remove(id) {
             let ActiveStream { stream, receive, is_queued, counted, .. } = active;

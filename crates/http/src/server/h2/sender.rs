@@ -11,7 +11,7 @@ use crate::h2::exchange::{CONTINUE, H2Exchange};
 use crate::h2::frame::{self, DEFAULT_MAX_LEN, FrameHeader, flags, kind};
 use crate::h2::window::Window;
 
-/// What the peer accepts.
+/// Writes the output of streams as frames, within the limits that the peer has set.
 #[derive(Debug)]
 pub(super) struct Sender {
     /// The window of the connection.
@@ -23,7 +23,7 @@ pub(super) struct Sender {
     /// The peer has lowered the size of the dynamic table, which this side doesn't use. The next
     /// header block begins with a change of the size to 0 (RFC 7541, 4.2).
     owes_table_size: bool,
-    /// This side has announced the size 0.
+    /// This side has already sent the change to size 0.
     has_sent_table_size: bool,
 }
 
@@ -54,9 +54,9 @@ impl Sender {
         self.owes_table_size |= size < 4096 && !self.has_sent_table_size;
     }
 
-    /// How many of `content` bytes may be sent on a stream with this window. A part of fewer than
-    /// [`SMALL`] bytes is sent only if `sends_small` is set, or if the peer has chosen a small
-    /// window.
+    /// How many of `content` bytes may be sent on a stream with this window. If the windows allow
+    /// fewer than [`SMALL`] bytes, a part of the content is sent only if `sends_small` is set, or
+    /// if the part is at least half of the initial window, because the peer has chosen a small one.
     #[inline]
     pub(super) fn allowed(&self, window: Window, content: u64, sends_small: bool) -> u64 {
         let allowed = window.available().min(self.window.available()).min(content);

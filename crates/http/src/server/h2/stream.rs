@@ -107,8 +107,8 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// The request has failed. Sends the refusal if one was written, and resets the stream
-    /// otherwise.
+    /// The request has failed. If a response that refuses the request was written, it is sent;
+    /// otherwise the stream is reset.
     pub(super) fn on_fault(&mut self, fault: Fault, outer: &Turn<'_>) {
         let State::InFlight(InFlight { exchange, .. }) = &self.state else { return };
         if fault.blame == Blame::Ours {
@@ -216,7 +216,8 @@ impl<H: Handler> ActiveStream<H> {
             *remaining = remaining.checked_sub(piece.len() as u64).ok_or(WRONG_LENGTH)?;
         }
         let State::InFlight(in_flight) = &mut self.state else {
-            // Nothing reads it any more. If the client sends too much, the stream is reset.
+            // No handler reads the content any more. If the client sends too much, the stream is
+            // reset.
             self.receive.consume(piece.len());
             if let State::Discarding { left } = &mut self.state {
                 match left.checked_sub(piece.len()) {
@@ -326,7 +327,7 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// The earliest of its deadlines.
+    /// The stream's earliest deadline.
     pub(super) fn deadline(&self) -> Time {
         let exchange = match &self.state {
             State::InFlight(in_flight) => in_flight.exchange.deadline(),
@@ -375,7 +376,7 @@ impl<H: Handler> ActiveStream<H> {
 /// The state of a request after its handler's answers were processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Followed {
-    /// Its response is complete.
+    /// The response is complete.
     Complete,
     /// The stream switches to another protocol.
     Switched,

@@ -13,8 +13,9 @@ pub(super) struct Streams<H> {
     all: Vec<Box<Option<ActiveStream<H>>>>,
     /// The number of streams in `all`.
     len: usize,
-    /// Streams that this side has reset, and how much content the peer may still have sent on each.
-    /// A ring: the oldest is replaced first.
+    /// The numbers of streams that this side has reset, each with the bytes of content that the
+    /// peer may still have sent on it. A ring buffer: `oldest` is the index of the next entry to
+    /// replace.
     resets: Vec<(u32, u32)>,
     oldest: usize,
 }
@@ -74,8 +75,9 @@ impl<H: Handler> Streams<H> {
         removed
     }
 
-    /// If there are no streams: how long to keep the memory of ended streams or, without any, the
-    /// resets. `None`: there is nothing to free.
+    /// Call this when no streams are in flight. Returns how long to keep the memory of ended
+    /// streams; if that is freed already, how long to remember the resets. `None`: there is nothing
+    /// to free.
     #[inline]
     pub(super) fn keep_for(&self) -> Option<Duration> {
         match self.all.capacity() {
@@ -91,7 +93,8 @@ impl<H: Handler> Streams<H> {
         self.all.shrink_to_fit();
     }
 
-    /// The time of [`Self::keep_for`] is over. Frees unused memory, or else forgets the resets.
+    /// The time of [`Self::keep_for`] is over. Frees unused memory, or forgets the resets if no
+    /// memory is left to free.
     pub(super) fn forget(&mut self) {
         if self.all.capacity() == 0 {
             (self.resets, self.oldest) = (Vec::new(), 0);

@@ -58,7 +58,8 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// Output of the tunnel has been moved to the connection.
+    /// Some of the tunnel's output was moved to the connection: moves more output of the protocol
+    /// into the stream, and lets the protocol continue.
     pub(super) fn continue_tunnel(&mut self, outer: &Turn<'_>) {
         let Self { stream, state: State::Tunnel(tunnel), .. } = self else { return };
         tunnel.session.move_to_stream(stream);

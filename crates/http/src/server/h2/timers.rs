@@ -5,18 +5,18 @@ use sockeye_proto::Time;
 /// The deadlines of a connection. [`Time::NEVER`]: none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timers {
-    /// The rest of the preface, of a header block or of a frame.
+    /// When the rest of the preface, of a header block or of a frame must have arrived.
     pub(super) partial: Time,
-    /// The next request, if there are no streams.
+    /// When the next request must have arrived, if there are no streams.
     pub(super) idle: Time,
-    /// The earliest deadline of a stream, or an earlier time. Without streams, when their memory is
-    /// freed.
+    /// The earliest deadline of a stream, or an earlier time. Without streams: when the memory of
+    /// ended streams is freed.
     pub(super) streams: Time,
     /// The end of a pause in which nothing is read.
     pub(super) pause: Time,
-    /// The last GOAWAY.
+    /// When the last GOAWAY is sent, if the client doesn't answer the PING before.
     pub(super) goaway: Time,
-    /// The next check whether the peer is silent.
+    /// When to check next whether the peer is silent.
     pub(super) silence: Time,
 }
 

@@ -12,7 +12,8 @@ use crate::h2::frame::ErrorCode;
 pub(super) struct Tunnel {
     pub(super) session: NestedSession,
     pub(super) wire: H2Exchange,
-    /// Bytes received by which the client's window has not been enlarged again.
+    /// Bytes received by which the client's window is not enlarged again yet, because the protocol
+    /// has not used them.
     kept: usize,
     /// The end of this side of the stream is moved to the connection.
     has_sent_end: bool,
@@ -44,7 +45,8 @@ impl Tunnel {
     ) -> Option<ErrorCode> {
         let Self { session, wire, kept, has_sent_end } = self;
         call(session);
-        // A protocol may need more input at once than the window allows: it may keep some unused.
+        // A protocol may need more input at once than the window allows. While it waits for more
+        // input, the window is enlarged by up to `STREAM_WINDOW` bytes that it has not used yet.
         let may_keep = if session.wants_input() { STREAM_WINDOW as usize } else { 0 };
         let (has, keeps) = (*kept + received, session.unused().saturating_sub(may_keep));
         let consumed = has.saturating_sub(keeps);
@@ -80,7 +82,8 @@ impl Tunnel {
         self.session.end() == Some(End::Finish)
     }
 
-    /// Ends the session for its own reason, if it has failed, or else for `reason`.
+    /// Ends the session. The reason is the session's own if it has failed; otherwise `reason`, or
+    /// the session's own if that is `None`.
     pub(super) fn close(&mut self, reason: Option<&Reason>, outer: &Turn<'_>) {
         let own = self.session.take_reason();
         match &own {

@@ -8,8 +8,8 @@ use super::memory::DeflateMemory;
 use super::negotiation::{Agreed, Direction};
 use super::options::WINDOW_BITS;
 
-/// An empty stored block ends each compressed message. The sender removes these bytes, which are
-/// all but the first byte of that block (RFC 7692, 7.2.1).
+/// The last four bytes of the empty stored block with which a compressor ends each message. The
+/// sender removes them, and the receiver appends them again (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// [`TAIL`], then an empty final block. If the decompressor finds the end of the stream there, the
@@ -20,9 +20,10 @@ const TAIL_AND_END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 /// equal lines and empty images do. The default limit on messages is 1 MiB, too.
 const ANY_RATIO: usize = 1024 * 1024;
 
-/// Maximum number of DEFLATE streams in a message. A block with BFINAL ends a stream, and senders
-/// write at most one such block per fragment. The limit is needed because each stream resets the
-/// decompressor, which takes far longer than reading the 2 bytes of the shortest stream.
+/// Maximum number of DEFLATE streams in a message. A final block (BFINAL = 1) ends a stream, and
+/// senders write at most one such block per fragment. The limit is needed because the decompressor
+/// is reset after each stream, which takes far longer than reading the 2 bytes of the shortest
+/// stream.
 const MAX_STREAMS: u32 = 1024;
 
 /// Minimum number of bytes by which the output of decompression grows.
@@ -210,7 +211,8 @@ impl Inflating {
             if self.is_between_streams {
                 self.start_stream()?;
             }
-            // Unless there is room left, more output may follow without more data.
+            // If `out` is full, the decompressor may have more output for the data that it has
+            // read.
             if data.is_empty() && (self.is_between_streams || out.len() < out.capacity()) {
                 return Ok(());
             }

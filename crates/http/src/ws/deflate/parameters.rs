@@ -80,7 +80,7 @@ const SYNTAX: BadExtensions = BadExtensions(
     "sent a Sec-WebSocket-Extensions that is not a list of extensions (RFC 6455, 9.1)",
 );
 
-/// One extension of a field.
+/// One extension in the value of a `Sec-WebSocket-Extensions` field.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Extension<'a> {
     pub(super) name: &'a [u8],
