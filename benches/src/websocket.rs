@@ -99,7 +99,7 @@ struct Open(Rc<ws::Config>);
 
 impl http_core::Handler for Open {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        if !ws::is_asked_for(request) {
+        if !ws::is_websocket_request(request) {
             return responder.error(Status::BAD_REQUEST, &Fields::new(), "no WebSocket");
         }
         match Handshake::read(request, false, &self.0) {

@@ -38,7 +38,7 @@ impl Handler for WebSocketEcho {
     }
 
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        if !ws::is_asked_for(request) {
+        if !ws::is_websocket_request(request) {
             return responder.error(Status::BAD_REQUEST, &Fields::new(), HELP);
         }
         let has_tls = responder.peer().tls.is_some();

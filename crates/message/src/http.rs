@@ -331,7 +331,7 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
         if let Some(what) = self.shared.rules.origins.refusal(request, is_tls) {
             return HttpError::new("forbidden_origin", what).send(responder);
         }
-        if ws::is_asked_for(request) && request.path() == b"/" {
+        if ws::is_websocket_request(request) && request.path() == b"/" {
             return self.open_websocket(request, is_tls, responder);
         }
         match (request.method(), request.path()) {

@@ -98,7 +98,7 @@ impl<H: Handler> Connection<H> {
 
     /// Notifies the handler that the connection ends without a close frame of the peer. `reason`
     /// says why.
-    fn lose(&mut self, reason: &str, turn: &mut Turn<'_>) {
+    fn end_without_close_frame(&mut self, reason: &str, turn: &mut Turn<'_>) {
         self.state.expects = Expects::Nothing;
         self.state.deadline = Time::NEVER;
         self.notify_closed(Closed { code: CloseCode::ABNORMAL, reason }, turn);
@@ -223,11 +223,11 @@ impl<H: Handler> Connection<H> {
             }
             Expects::Pong => {
                 let what = format!("answered no ping within {} s", limits.pong_timeout.as_secs());
-                self.lose("no pong came", turn);
+                self.end_without_close_frame("no pong came", turn);
                 return Err(Fault::peer("websocket_no_pong", what));
             }
             Expects::Close => {
-                self.lose("no close frame came", turn);
+                self.end_without_close_frame("no close frame came", turn);
                 turn.end(End::Linger);
             }
             Expects::Nothing => self.state.deadline = Time::NEVER,
@@ -277,7 +277,7 @@ impl<H: Handler> Connection<H> {
 
 impl<H: Handler> Protocol for Connection<H> {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        self.state.hear(turn.now(), self.config.limits());
+        self.state.on_input(turn.now(), self.config.limits());
         let mut rest = input;
         let mut scratch = self.config.take_scratch();
         let result = self.read(&mut rest, &mut scratch, turn);
@@ -293,11 +293,11 @@ impl<H: Handler> Protocol for Connection<H> {
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Open(_) => {
-                self.state.hear(turn.now(), self.config.limits());
+                self.state.on_input(turn.now(), self.config.limits());
                 self.call(turn, Handler::on_open);
             }
             Event::Eof { .. } => {
-                self.lose("the peer ended the connection", turn);
+                self.end_without_close_frame("the peer ended the connection", turn);
                 turn.end(End::Close);
             }
             Event::Room => self.on_room(turn),
@@ -310,7 +310,7 @@ impl<H: Handler> Protocol for Connection<H> {
                 self.call(turn, Handler::on_drain);
             }
             Event::Closed(_) => {
-                self.lose("the connection ended", turn);
+                self.end_without_close_frame("the connection ended", turn);
                 return Ok(());
             }
             _ => {}

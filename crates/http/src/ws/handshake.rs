@@ -38,7 +38,7 @@ impl Refused {
 
     /// The request doesn't ask for a WebSocket (400).
     #[must_use]
-    pub fn not_asked_for() -> Self {
+    pub fn not_a_websocket_request() -> Self {
         let text = "Only WebSockets are answered here: ask for one with Upgrade: websocket.";
         Self::new(Status::BAD_REQUEST, text)
     }
@@ -86,18 +86,19 @@ pub fn accept_value(key: &[u8]) -> String {
 
 /// Whether `request` asks to open a WebSocket, over HTTP/1.1 or HTTP/2.
 #[must_use]
-pub fn is_asked_for(request: &Request<'_>) -> bool {
+pub fn is_websocket_request(request: &Request<'_>) -> bool {
     request.upgrade().is_some_and(|names| has_token(names, b"websocket"))
 }
 
-/// Like [`is_asked_for`], but also true while the server is stopping, when [`Request::upgrade`] is
+/// Like [`is_websocket_request`], but also true while the server is stopping, when
+/// [`Request::upgrade`] is
 /// `None` over HTTP/1.1.
 fn names_websocket(request: &Request<'_>) -> bool {
     let lists = |name, token| request.fields_named(name).any(|list| has_token(list, token));
     match request.version() {
         Version::Http10 => false,
         Version::Http11 => lists("upgrade", b"websocket") && lists("connection", b"upgrade"),
-        Version::Http2 => is_asked_for(request),
+        Version::Http2 => is_websocket_request(request),
     }
 }
 
@@ -119,7 +120,7 @@ impl Handshake {
     /// another origin (403).
     pub fn read(request: &Request<'_>, tls: bool, config: &Config) -> Result<Self, Refused> {
         if !names_websocket(request) {
-            return Err(Refused::not_asked_for());
+            return Err(Refused::not_a_websocket_request());
         }
         if request.content() != Content::None && request.version() != Version::Http2 {
             let text = "A request for a WebSocket has no content.";

@@ -87,7 +87,7 @@ pub use self::deflate::DeflateOptions;
 pub use self::extension::Extension;
 pub use self::frame::{FrameHeader, Opcode};
 pub use self::handler::Handler;
-pub use self::handshake::{Handshake, Refused, accept_value, is_asked_for};
+pub use self::handshake::{Handshake, Refused, accept_value, is_websocket_request};
 pub use self::mask::{MaskKey, MaskKeys, advance as advance_mask, mask};
 pub use self::message::{Message, SharedMessage};
 pub use self::sender::{Gone, Sender, TrySendError};

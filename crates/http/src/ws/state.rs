@@ -95,7 +95,7 @@ impl State {
     }
 
     /// The peer has sent something.
-    pub(super) fn hear(&mut self, now: Time, limits: &Limits) {
+    pub(super) fn on_input(&mut self, now: Time, limits: &Limits) {
         if self.is_open() {
             self.expects = Expects::Frame;
             self.deadline = limits.ping_after.map_or(Time::NEVER, |silence| now + silence);

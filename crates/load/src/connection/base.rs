@@ -241,7 +241,7 @@ impl ConnectionBase {
 
     /// What is wrong, if the server has been silent for longer than the plan's timeout.
     /// `received_so_far`: how much of the next response has arrived.
-    pub(super) fn silence(
+    pub(super) fn silence_error(
         &self,
         received_so_far: impl FnOnce() -> Option<ReceivedSoFar>,
         now: Time,

@@ -34,7 +34,7 @@ pub(super) struct Http2Connection {
 struct PendingStream {
     request: PendingRequest,
     /// The number of bytes that were written on this connection before the request.
-    at: u64,
+    written_before: u64,
     response: StreamResponse,
 }
 
@@ -68,8 +68,9 @@ impl Http2Connection {
             let next = self.base.next_request(client.in_flight(), turn.now());
             let Some(request) = next else { break };
             let content = worker.plan.requests[request.index].http2_content();
-            let at = turn.written().0;
-            let pending = PendingStream { request, at, response: StreamResponse::default() };
+            let written_before = turn.written().0;
+            let pending =
+                PendingStream { request, written_before, response: StreamResponse::default() };
             client.request(heads, request.index, content, pending, turn.out);
             if content.is_some() {
                 // Sending content counts as progress.
@@ -181,7 +182,7 @@ impl Http2Connection {
     fn return_unsent(&mut self, turn: &mut Turn<'_>) -> usize {
         let sent = turn.sent().0;
         let Some(client) = &mut self.client else { return 0 };
-        while client.take_newest_if(|pending| pending.at >= sent).is_some() {
+        while client.take_newest_if(|pending| pending.written_before >= sent).is_some() {
             self.base.worker.return_requests(1);
         }
         turn.out.clear();
@@ -228,7 +229,7 @@ impl Http2Connection {
         if self.base.close_if_overdue(turn) {
             return Ok(());
         }
-        if let Some(what) = self.base.silence(|| self.received_so_far(), turn.now()) {
+        if let Some(what) = self.base.silence_error(|| self.received_so_far(), turn.now()) {
             return Err(self.fail(Failure::Timeout, what, turn));
         }
         self.send(turn);

@@ -229,7 +229,7 @@ impl WebSocketConnection {
         if self.base.close_if_overdue(turn) {
             return Ok(());
         }
-        if let Some(what) = self.base.silence(|| self.received_so_far(), turn.now()) {
+        if let Some(what) = self.base.silence_error(|| self.received_so_far(), turn.now()) {
             return Err(self.fail(Failure::Timeout, what, turn));
         }
         self.send(turn);

@@ -55,9 +55,9 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) budgets: Budgets,
     /// Priorities of streams whose HEADERS have not arrived (PRIORITY_UPDATE, RFC 9218, 7.1).
     pub(super) early_priorities: Vec<(u32, Priority)>,
-    pub(super) going: Going,
+    pub(super) goaway_sent: GoAway,
     /// The client has sent GOAWAY: it opens no more streams.
-    pub(super) is_client_leaving: bool,
+    pub(super) has_client_sent_goaway: bool,
     pub(super) timers: Timers,
     pub(super) pings: Pings,
 }
@@ -94,7 +94,7 @@ pub(super) struct PartialBlock {
 
 /// Which GOAWAY frames this side has sent (RFC 9113, 6.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Going {
+pub(super) enum GoAway {
     No,
     /// A first GOAWAY was sent: the client should open no more streams.
     Warned,
@@ -131,8 +131,8 @@ impl<S: Handlers> H2Connection<S> {
             reported: 0,
             budgets: Budgets::default(),
             early_priorities: Vec::new(),
-            going: Going::No,
-            is_client_leaving: false,
+            goaway_sent: GoAway::No,
+            has_client_sent_goaway: false,
             timers: Timers::NONE,
             pings: Pings::default(),
         }
@@ -260,7 +260,7 @@ impl<S: Handlers> H2Connection<S> {
         }
         if self.connection.half_closed {
             turn.end(End::Close);
-        } else if self.going == Going::Last || self.is_client_leaving {
+        } else if self.goaway_sent == GoAway::Last || self.has_client_sent_goaway {
             turn.end(End::Linger);
         }
         Ok(())

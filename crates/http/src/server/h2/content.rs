@@ -105,7 +105,7 @@ impl<S: Handlers> H2Connection<S> {
             && let Some(active) = self.streams.get_mut(data.stream)
         {
             match active.on_content(piece, turn) {
-                Ok(()) => self.settle(data.stream, turn),
+                Ok(()) => self.update_stream(data.stream, turn),
                 Err(error) => self.fail_stream(data.stream, error, turn)?,
             }
         }
@@ -135,7 +135,7 @@ impl<S: Handlers> H2Connection<S> {
         let Some(active) = self.streams.get_mut(id) else { return Ok(()) };
         match active.on_end(trailers, turn) {
             Ok(()) if matches!(active.state, State::Discarding { .. }) => self.drop_stream(id),
-            Ok(()) => self.settle(id, turn),
+            Ok(()) => self.update_stream(id, turn),
             Err(error) => self.fail_stream(id, error, turn)?,
         }
         Ok(())

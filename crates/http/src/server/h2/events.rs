@@ -4,7 +4,7 @@ use std::mem;
 
 use sockeye_proto::{DRAIN_GRACE, Event, Fault, Reason, Stop, Ticket, Time, Turn};
 
-use super::connection::{Going, H2Connection};
+use super::connection::{GoAway, H2Connection};
 use super::error::H2Error;
 use super::limits::PING_AFTER;
 use super::stream::ActiveStream;
@@ -22,8 +22,8 @@ impl<S: Handlers> H2Connection<S> {
     /// Sends the first of two GOAWAY frames. It refuses no stream, because the client may just have
     /// opened some.
     pub(super) fn warn(&mut self, turn: &mut Turn<'_>) {
-        if self.going == Going::No {
-            self.going = Going::Warned;
+        if self.goaway_sent == GoAway::No {
+            self.goaway_sent = GoAway::Warned;
             turn.out.write_with(|bytes| {
                 frame::write_goaway(i32::MAX as u32, ErrorCode::NoError, bytes);
             });
@@ -41,8 +41,8 @@ impl<S: Handlers> H2Connection<S> {
     /// Sends the last GOAWAY.
     pub(super) fn send_last_goaway(&mut self, turn: &mut Turn<'_>) {
         self.timers.goaway = Time::NEVER;
-        if self.going < Going::Last {
-            self.going = Going::Last;
+        if self.goaway_sent < GoAway::Last {
+            self.goaway_sent = GoAway::Last;
             let last = self.last_answered;
             turn.out.write_with(|bytes| frame::write_goaway(last, ErrorCode::NoError, bytes));
         }
@@ -157,7 +157,7 @@ impl<S: Handlers> H2Connection<S> {
                         active.stream.delivered();
                     }
                 }
-                self.settle(id, turn);
+                self.update_stream(id, turn);
             }
             Event::Woken => {
                 if let Some(active) = self.streams.get_mut(id) {
@@ -165,7 +165,7 @@ impl<S: Handlers> H2Connection<S> {
                         active.deliver(StreamEvent::Woken, turn);
                     }
                     active.deliver_to_tunnel(Event::Woken, turn);
-                    self.settle(id, turn);
+                    self.update_stream(id, turn);
                 }
             }
             Event::Room => {

@@ -54,7 +54,7 @@ impl<S: Handlers> H2Connection<S> {
             }
             // Requests on open streams are still answered.
             kind::GOAWAY => {
-                self.is_client_leaving = true;
+                self.has_client_sent_goaway = true;
                 Ok(())
             }
             kind::PRIORITY_UPDATE => self.on_priority_update(payload),
@@ -199,7 +199,7 @@ impl<S: Handlers> H2Connection<S> {
             _ if increment == 0 => ZERO,
             Err(_) => TOO_LARGE,
             Ok(()) => {
-                self.settle(id, turn);
+                self.update_stream(id, turn);
                 return Ok(());
             }
         };

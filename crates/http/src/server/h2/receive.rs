@@ -9,7 +9,7 @@ use crate::h2::trailers::OwnedTrailers;
 use crate::h2::window::Window;
 
 /// The content of a request on its way to the handler.
-pub(super) struct Receive {
+pub(super) struct RequestContent {
     /// How many bytes of payload the peer may still send on the stream.
     window: Window,
     /// How many bytes were consumed since the window was last enlarged.
@@ -31,7 +31,7 @@ pub(super) struct Receive {
     pub(super) has_ended: bool,
 }
 
-impl Receive {
+impl RequestContent {
     pub(super) fn new(head: &Head, has_ended: bool) -> Self {
         let is_connect = head.is_extended_connect;
         Self {

@@ -4,11 +4,11 @@ use std::num::NonZeroU32;
 
 use sockeye_proto::{Fault, Reason, Time, Turn};
 
-use super::connection::{Going, H2Connection, PartialBlock};
+use super::connection::{GoAway, H2Connection, PartialBlock};
 use super::error::H2Error;
 use super::limits::{MAX_CONTINUATIONS, MAX_STREAM_OUTPUT, MAX_STREAMS, QUANTUM, UNCHARGED};
-use super::receive::Receive;
-use super::stream::{ActiveStream, Followed, State, follow};
+use super::receive::RequestContent;
+use super::stream::{ActiveStream, RequestProgress, State, follow_answers};
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::{self, FrameHeader, flags};
 use crate::h2::head::{Head, HeadBuffer, HeadError};
@@ -146,7 +146,7 @@ impl<S: Handlers> H2Connection<S> {
         request: Result<Head, HeadError>,
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
-        if self.going == Going::Last {
+        if self.goaway_sent == GoAway::Last {
             // The client repeats the request on another connection (RFC 9113, 6.8).
             self.last_id = id;
             return Ok(());
@@ -269,13 +269,13 @@ impl<S: Handlers> H2Connection<S> {
         let answer = call(&mut in_flight, connection, &mut own);
         let answer = match answer {
             // Most requests are answered at once.
-            Ok(AnswerKind::Done) => Ok(Followed::Complete),
+            Ok(AnswerKind::Done) => Ok(RequestProgress::Complete),
             answer => {
-                let receive = receive.insert(Receive::new(head, ends));
-                follow(&mut in_flight, receive, answer, connection, &mut own)
+                let receive = receive.insert(RequestContent::new(head, ends));
+                follow_answers(&mut in_flight, receive, answer, connection, &mut own)
             }
         };
-        let is_answered = matches!(answer, Ok(Followed::Complete));
+        let is_answered = matches!(answer, Ok(RequestProgress::Complete));
         if is_answered && let Some(log) = &mut connection.log {
             log.set_response_end(own.written());
         }
@@ -304,7 +304,7 @@ impl<S: Handlers> H2Connection<S> {
             },
             priority,
             send_window,
-            receive: receive.unwrap_or_else(|| Receive::new(head, ends)),
+            receive: receive.unwrap_or_else(|| RequestContent::new(head, ends)),
             waits_for_connection: false,
             counted: 0,
             is_queued: false,
@@ -315,14 +315,14 @@ impl<S: Handlers> H2Connection<S> {
         self.streams.push(active);
         if !is_answered && let Some(active) = self.streams.get_mut(id) {
             match answer {
-                Ok(Followed::Switched) => active.start_tunnel(turn),
+                Ok(RequestProgress::Switched) => active.start_tunnel(turn),
                 Ok(_) => {}
                 Err(fault) => active.on_fault(fault, turn),
             }
         }
         match is_moved {
             true => self.complete(id, turn),
-            false => self.settle(id, turn),
+            false => self.update_stream(id, turn),
         }
         Ok(())
     }

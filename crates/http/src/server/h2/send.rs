@@ -59,8 +59,8 @@ impl<S: Handlers> H2Connection<S> {
             active.waits_for_connection = true;
             turn.want_room();
         }
-        active.note_progress(moved.any, turn.now());
-        self.settle(id, turn);
+        active.note_progress(moved.has_written, turn.now());
+        self.update_stream(id, turn);
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl<S: Handlers> H2Connection<S> {
         let Some(active) = self.streams.get_mut(id) else { return };
         if active.is_tunnel() {
             active.end_tunnel(turn);
-            return self.settle(id, turn);
+            return self.update_stream(id, turn);
         }
         if let Some(log) = &mut active.connection.log
             && let Some(all) = &mut self.connection.log
@@ -81,13 +81,13 @@ impl<S: Handlers> H2Connection<S> {
             self.drop_stream(id);
         } else {
             active.discard_request(turn.now());
-            self.settle(id, turn);
+            self.update_stream(id, turn);
         }
     }
 
     /// After a change of a stream: enlarges its window, resets it if it has failed, and queues it
     /// if it has something to send.
-    pub(super) fn settle(&mut self, id: u32, turn: &mut Turn<'_>) {
+    pub(super) fn update_stream(&mut self, id: u32, turn: &mut Turn<'_>) {
         let Self { streams, scheduler, sender, timers, unread, held, .. } = self;
         let Some(active) = streams.get_mut(id) else { return };
         let (counted_before, counts) = active.count_unread();
@@ -148,7 +148,7 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// Calls `act` and then [`Self::settle`] for each stream.
+    /// Calls `act` and then [`Self::update_stream`] for each stream.
     pub(super) fn for_each_stream(
         &mut self,
         turn: &mut Turn<'_>,
@@ -159,7 +159,7 @@ impl<S: Handlers> H2Connection<S> {
             if let Some(active) = self.streams.get_mut(id) {
                 act(active, turn);
             }
-            self.settle(id, turn);
+            self.update_stream(id, turn);
             from = id + 1;
         }
         if self.streams.is_empty() {

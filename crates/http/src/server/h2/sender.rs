@@ -33,7 +33,7 @@ const TABLE_SIZE_0: &[u8] = b"\x20";
 /// What a call has moved.
 pub(super) struct Moved {
     /// Frames were written.
-    pub(super) any: bool,
+    pub(super) has_written: bool,
     /// The whole response was moved.
     pub(super) is_complete: bool,
 }
@@ -78,11 +78,11 @@ impl Sender {
     ) -> Result<Moved, H2Error> {
         let id = stream.id().get();
         if is_whole && self.move_small(stream, wire, window, budgets, turn)? {
-            return Ok(Moved { any: true, is_complete: true });
+            return Ok(Moved { has_written: true, is_complete: true });
         }
-        let mut moved = Moved { any: false, is_complete: false };
+        let mut moved = Moved { has_written: false, is_complete: false };
         if mem::take(&mut wire.sends_continue) {
-            moved.any = true;
+            moved.has_written = true;
             self.write_headers(id, flags::NONE, CONTINUE.len(), turn, |turn, _| {
                 turn.out.write(CONTINUE);
             });
@@ -92,7 +92,7 @@ impl Sender {
         let mut ends_stream = is_whole && content == 0 && trailers == 0;
         let head_len = mem::take(&mut wire.head_len);
         if head_len > 0 {
-            moved.any = true;
+            moved.has_written = true;
             let end = if ends_stream { flags::END_STREAM } else { flags::NONE };
             self.write_headers(id, end, head_len, turn, |turn, len| {
                 stream.move_to(turn.out, len);
@@ -117,7 +117,7 @@ impl Sender {
             let end = if ends_stream { flags::END_STREAM } else { flags::NONE };
             write_header(len as usize, kind::DATA, end, id, turn);
             stream.move_to(turn.out, len);
-            moved.any = true;
+            moved.has_written = true;
         }
         if is_whole && content == 0 && !ends_stream {
             self.write_headers(id, flags::END_STREAM, trailers as usize, turn, |turn, len| {
@@ -125,11 +125,11 @@ impl Sender {
             });
             wire.trailers_len = 0;
             ends_stream = true;
-        } else if ends_stream && !moved.any {
+        } else if ends_stream && !moved.has_written {
             // The end of content that was moved earlier.
             write_header(0, kind::DATA, flags::END_STREAM, id, turn);
         }
-        moved.any |= ends_stream;
+        moved.has_written |= ends_stream;
         moved.is_complete = ends_stream;
         Ok(moved)
     }

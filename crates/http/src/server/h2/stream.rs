@@ -7,7 +7,7 @@ use sockeye_proto::{Blame, Fault, Reason, Time, Turn};
 
 use super::error::H2Error;
 use super::limits::{DISCARD_FACTOR, DISCARD_TIMEOUT, SMALL_DELAY};
-use super::receive::Receive;
+use super::receive::RequestContent;
 use super::sender::Sender;
 use super::tunnel::Tunnel;
 use crate::h2::exchange::H2Exchange;
@@ -31,7 +31,7 @@ pub(super) struct ActiveStream<H> {
     pub(super) priority: Priority,
     /// How much content the peer's window allows this side to send.
     pub(super) send_window: Window,
-    pub(super) receive: Receive,
+    pub(super) receive: RequestContent,
     /// The handler has asked for room again without writing anything. It gets the next
     /// [`StreamEvent::Room`] when the connection has room.
     pub(super) waits_for_connection: bool,
@@ -99,10 +99,10 @@ impl<H: Handler> ActiveStream<H> {
         let (turn, connection) = (&mut self.stream.turn(outer), &mut self.connection);
         in_flight.wire.upgrade &= !connection.is_stopping();
         let answer = call(in_flight, connection, turn);
-        match follow(in_flight, &mut self.receive, answer, connection, turn) {
-            Ok(Followed::Complete) => self.start_sending(outer),
-            Ok(Followed::Switched) => self.start_tunnel(outer),
-            Ok(Followed::Waits) => {}
+        match follow_answers(in_flight, &mut self.receive, answer, connection, turn) {
+            Ok(RequestProgress::Complete) => self.start_sending(outer),
+            Ok(RequestProgress::Switched) => self.start_tunnel(outer),
+            Ok(RequestProgress::Waits) => {}
             Err(fault) => self.on_fault(fault, outer),
         }
     }
@@ -375,7 +375,7 @@ impl<H: Handler> ActiveStream<H> {
 
 /// The state of a request after its handler's answers were processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Followed {
+pub(super) enum RequestProgress {
     /// The response is complete.
     Complete,
     /// The stream switches to another protocol.
@@ -390,17 +390,17 @@ pub(super) enum Followed {
 /// # Errors
 ///
 /// If the request or its response can't be completed.
-pub(super) fn follow<H: Handler>(
+pub(super) fn follow_answers<H: Handler>(
     in_flight: &mut InFlight<H, H2Exchange>,
-    receive: &mut Receive,
+    receive: &mut RequestContent,
     mut answer: Result<AnswerKind, Fault>,
     connection: &mut Connection,
     turn: &mut Turn<'_>,
-) -> Result<Followed, Fault> {
+) -> Result<RequestProgress, Fault> {
     loop {
         answer = match in_flight.next_step(answer?, connection, turn)? {
-            NextStep::Done => return Ok(Followed::Complete),
-            NextStep::Switched => return Ok(Followed::Switched),
+            NextStep::Done => return Ok(RequestProgress::Complete),
+            NextStep::Switched => return Ok(RequestProgress::Switched),
             NextStep::Read if !receive.unread.is_empty() && !receive.is_connect => {
                 let piece = mem::take(&mut receive.unread);
                 receive.consume(piece.len());
@@ -415,7 +415,7 @@ pub(super) fn follow<H: Handler>(
             NextStep::Wait | NextStep::Read => {
                 let exchange = &mut in_flight.exchange;
                 exchange.send_deadline = connection.send_deadline(exchange, turn.now());
-                return Ok(Followed::Waits);
+                return Ok(RequestProgress::Waits);
             }
         };
     }

@@ -4,7 +4,7 @@ use sockeye_proto::driver::{NestedSession, Stream};
 use sockeye_proto::{Blame, End, Fault, Reason, Turn};
 
 use super::limits::STREAM_WINDOW;
-use super::receive::Receive;
+use super::receive::RequestContent;
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::ErrorCode;
 
@@ -14,14 +14,14 @@ pub(super) struct Tunnel {
     pub(super) wire: H2Exchange,
     /// Bytes received by which the client's window is not enlarged again yet, because the protocol
     /// has not used them.
-    kept: usize,
+    uncredited: usize,
     /// The end of this side of the stream is moved to the connection.
     has_sent_end: bool,
 }
 
 impl Tunnel {
     pub(super) fn new(session: NestedSession, wire: H2Exchange) -> Self {
-        Self { session, wire, kept: 0, has_sent_end: false }
+        Self { session, wire, uncredited: 0, has_sent_end: false }
     }
 
     /// Whether the stream's output is complete, and the end of the stream has to be sent.
@@ -38,19 +38,19 @@ impl Tunnel {
     /// Returns the error code if the stream has to be reset, because the session has failed.
     pub(super) fn change(
         &mut self,
-        (stream, receive): (&mut Stream, &mut Receive),
+        (stream, receive): (&mut Stream, &mut RequestContent),
         received: usize,
         outer: &Turn<'_>,
         call: impl FnOnce(&mut NestedSession),
     ) -> Option<ErrorCode> {
-        let Self { session, wire, kept, has_sent_end } = self;
+        let Self { session, wire, uncredited, has_sent_end } = self;
         call(session);
         // A protocol may need more input at once than the window allows. While it waits for more
         // input, the window is enlarged by up to `STREAM_WINDOW` bytes that it has not used yet.
         let may_keep = if session.wants_input() { STREAM_WINDOW as usize } else { 0 };
-        let (has, keeps) = (*kept + received, session.unused().saturating_sub(may_keep));
+        let (has, keeps) = (*uncredited + received, session.unused().saturating_sub(may_keep));
         let consumed = has.saturating_sub(keeps);
-        *kept = has - consumed;
+        *uncredited = has - consumed;
         receive.consume(consumed);
         match *has_sent_end {
             true => session.drop_output(),
@@ -99,7 +99,7 @@ impl Tunnel {
     }
 
     /// Enlarges the window by the unused bytes, since nothing more is read.
-    pub(super) fn discard_unused(&mut self, receive: &mut Receive) {
-        receive.consume(std::mem::take(&mut self.kept));
+    pub(super) fn discard_unused(&mut self, receive: &mut RequestContent) {
+        receive.consume(std::mem::take(&mut self.uncredited));
     }
 }

@@ -3,7 +3,7 @@
 use sockeye_proto::Peer;
 
 use super::*;
-use crate::ws::{Handshake, is_asked_for};
+use crate::ws::{Handshake, is_websocket_request};
 use crate::{AllowedOrigins, Answer, Request, Responder, Server};
 
 /// Accepts WebSockets, with the subprotocol `b` if it is offered.
@@ -137,7 +137,7 @@ fn whether_a_websocket_is_asked_for() {
         struct Check(bool);
         impl crate::Handler for Check {
             fn on_request(&mut self, request: &Request<'_>, r: Responder<'_, '_>) -> Answer {
-                assert_eq!(is_asked_for(request), self.0);
+                assert_eq!(is_websocket_request(request), self.0);
                 r.time_out()
             }
         }

@@ -82,7 +82,7 @@ impl Options {
         let config = settings.config();
         let handshake = match request.extensions().get::<Upgrade>() {
             Some(upgrade) => Handshake::read(&upgrade.request(), upgrade.has_tls(), &config),
-            None => Err(Refused::not_asked_for()),
+            None => Err(Refused::not_a_websocket_request()),
         };
         let handshake = match handshake {
             Ok(handshake) => handshake,
