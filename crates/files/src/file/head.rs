@@ -66,8 +66,11 @@ impl Head {
     /// The fields of a file that is never cached, and not sent in ranges.
     pub(crate) fn into_unsized(self) -> Self {
         let dropped = ["ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"];
-        let volatile = |fields| with(without(fields, &dropped), "Cache-Control", NO_STORE);
-        Self { fields: volatile(&self.fields), not_modified: volatile(&self.not_modified) }
+        let unsized_fields = |fields| with(without(fields, &dropped), "Cache-Control", NO_STORE);
+        Self {
+            fields: unsized_fields(&self.fields),
+            not_modified: unsized_fields(&self.not_modified),
+        }
     }
 }
 

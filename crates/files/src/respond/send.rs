@@ -128,8 +128,8 @@ fn refuse<'r, 't>(retry: &Fields, responder: Responder<'r, 't>) -> Attempt<'r, '
 struct BudgetSpent;
 
 /// Charges the client for the resources that are held until the response is sent: a descriptor, or
-/// the bytes of large content that is compressed or volatile. (A volatile file is read for each
-/// request, because its size isn't that of its content. Its bytes share a budget with listings.)
+/// the bytes of large content that is compressed or that of an unsized file. (An unsized file is
+/// read for each request. Its bytes share a budget with listings.)
 /// Smaller contents are limited by the output limit of each connection.
 #[inline]
 fn charge(

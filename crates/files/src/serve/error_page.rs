@@ -140,7 +140,7 @@ impl<'a> ErrorResponse<'a> {
                 "This address is not valid",
                 "It has a character or a percent sign where no address can have one.",
             ),
-            Status::SERVICE_UNAVAILABLE => ("The server is unavailable", "Try again in a moment."),
+            Status::SERVICE_UNAVAILABLE => ("The server is busy", "Try again in a moment."),
             _ => ("Something went wrong", "The server could not read what is at this address."),
         };
         (title, if self.text.is_empty() { explanation } else { self.text })

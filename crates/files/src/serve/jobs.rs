@@ -296,7 +296,7 @@ impl Site {
 
     /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`]
     /// before the request arrived (`arrived`), its result may be too old, so the name is looked up
-    /// again. For a volatile file, which must be read for each request, that happens whenever the
+    /// again. An unsized file must be read for each request, so it is looked up again whenever the
     /// lookup started before the request arrived.
     pub(crate) fn on_found<'r, 't>(
         &self,
