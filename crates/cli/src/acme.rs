@@ -1,4 +1,5 @@
-//! Certificates from a CA: the thread that orders and renews them, and its log lines.
+//! Certificates from a CA (ACME): the thread that orders and renews them, and the thread's log
+//! lines.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,16 +18,19 @@ use crate::log::Log;
 use crate::signals::OnHangup;
 use crate::text;
 
-/// The certificates of `--acme`.
+/// The renewal of the certificates of `--acme`, before [`Acme::start`] moves it to a thread.
 #[derive(Debug)]
 pub(crate) struct Acme {
     renewer: Renewer<Thread>,
     challenges: Arc<Challenges>,
+    /// Makes the thread retry failed orders.
     retry: SyncSender<()>,
     /// The names of all certificates.
     names: Vec<String>,
+    /// The host of the CA's directory URL.
     host: String,
     email: Option<String>,
+    /// The folder of the certificates, keys and account.
     state: PathBuf,
 }
 
@@ -50,7 +54,8 @@ impl Acme {
         Ok(Self { renewer, challenges, retry, names, host, email, state })
     }
 
-    /// The files of the certificates and their keys, which may not exist yet.
+    /// For each certificate, the path of its file and of its key's file. The files may not exist
+    /// yet.
     pub(crate) fn pairs(&self) -> Vec<[PathBuf; 2]> {
         self.renewer.pairs()
     }
@@ -69,7 +74,7 @@ impl Acme {
         Arc::clone(&self.challenges)
     }
 
-    /// The line of the start screen.
+    /// The line about the certificates on the start screen.
     pub(crate) fn line(&self) -> String {
         let names = match self.names.len() {
             ..=3 => self.names.join(", "),
@@ -84,8 +89,8 @@ impl Acme {
         )
     }
 
-    /// Starts the thread, which runs until the process ends. Calling the returned function makes
-    /// the thread retry failed orders at once.
+    /// Starts the thread, which runs until the process ends. The returned function, which is called
+    /// on SIGHUP, makes the thread retry failed orders at once.
     pub(crate) fn start(self) -> io::Result<OnHangup> {
         let Self { mut renewer, retry, .. } = self;
         thread::Builder::new().name("acme".into()).spawn(move || {
@@ -97,25 +102,27 @@ impl Acme {
             }
         })?;
         Ok(Box::new(move |_: &Log| {
-            // If the channel is full, the thread is about to retry anyway.
+            // If the channel is full, the thread will retry anyway.
             let _ = retry.try_send(());
         }))
     }
 }
 
-/// The clock, the network and the log of the thread.
+/// The renewer's interface to the clock, the network and the log.
 #[derive(Debug)]
 struct Thread {
     client: Client,
+    /// Receives a message for each SIGHUP.
     signals: Receiver<()>,
-    /// A signal came during a wait, perhaps one within an order.
+    /// Whether SIGHUP has arrived during a wait. The renewer also waits within an order, for
+    /// example for a validation.
     retries: bool,
     host: String,
 }
 
 impl Thread {
-    /// Waits for a signal to retry. A signal that came during the last order counts, since that
-    /// order may have failed.
+    /// Waits up to `time` for SIGHUP, and returns whether it has arrived. A SIGHUP during the last
+    /// order counts, too, since that order may have failed.
     fn is_signalled_within(&mut self, time: Duration) -> bool {
         if !self.retries {
             self.wait(time);
@@ -133,7 +140,7 @@ impl Runtime for Thread {
         match self.signals.recv_timeout(time) {
             Ok(()) => self.retries = true,
             Err(RecvTimeoutError::Timeout) => {}
-            // No sender is left that could signal.
+            // No sender is left, so that no SIGHUP can arrive.
             Err(RecvTimeoutError::Disconnected) => thread::sleep(time),
         }
     }
@@ -168,7 +175,7 @@ impl Runtime for Thread {
             ),
             Report::Failed { names, failure, retry_after, not_after } => {
                 let line = failed(names, failure, *retry_after, *not_after);
-                // While the old certificate is valid, a failure is only a warning.
+                // While the certificate in use is valid, a failure is only a warning.
                 match not_after {
                     Some(end) if *end > SystemTime::now() => warn!(target: "sockeye", "{line}"),
                     _ => error!(target: "sockeye", "{line}"),
@@ -179,7 +186,7 @@ impl Runtime for Thread {
     }
 }
 
-/// The line of a failure: what happened, what to do, and what happens next.
+/// The log line of a failed order: what failed, what to do, and when the next attempt is.
 fn failed(
     names: &[String],
     failure: &Failure,
@@ -222,10 +229,11 @@ mod tests {
         let client = Client::new(Arc::new(client.config().unwrap()));
         let mut thread = Thread { client, signals, retries: false, host: String::new() };
         retry.send(()).unwrap();
-        // The order waits for a validation, then fails.
+        // Within an order that then fails, the renewer waits for a validation: this takes the
+        // signal.
         thread.wait(Duration::from_secs(60));
         retry.send(()).unwrap();
-        // This call returns without a wait, which would take the second signal.
+        // This call doesn't wait, so it doesn't take the second signal.
         assert!(thread.is_signalled_within(Duration::from_secs(60)));
         assert!(thread.signals.try_recv().is_ok());
         assert!(!thread.is_signalled_within(Duration::ZERO));

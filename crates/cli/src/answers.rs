@@ -1,5 +1,5 @@
-//! The answers of `sockeye message` to searches: the built-in ones, which are those of the Python
-//! server, or a file's.
+//! The answers of `sockeye message` to searches. They are built in (the answers of the Python
+//! server that `message` is compatible with) or come from a file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,6 +21,7 @@ const MAX_FILE: u64 = 256 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) service: Reference,
+    /// The file that the answers come from.
     path: Option<PathBuf>,
 }
 
@@ -34,13 +35,14 @@ impl Answers {
         Ok(Self { service: Reference::new(read(&path)?), path: Some(path) })
     }
 
-    /// The line of the start screen about the file.
+    /// The line about the file on the start screen.
     pub(crate) fn note(&self) -> Option<String> {
         let path = self.path.as_ref()?.display();
         Some(format!("Answers come from {path}. SIGHUP reads it again."))
     }
 
-    /// Reads the file again on SIGHUP. An invalid file changes nothing.
+    /// Returns a function that reads the file again, to be called on SIGHUP. An invalid file
+    /// changes nothing.
     pub(crate) fn on_hangup(self) -> Option<OnHangup> {
         let Self { service, path } = self;
         let path = path?;

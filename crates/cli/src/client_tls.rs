@@ -1,4 +1,5 @@
-//! TLS of clients: what to say when it fails.
+//! TLS for the client commands: the HTTP versions to offer, and what to tell the user when TLS
+//! fails.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,7 @@ pub(crate) enum HttpVersions {
 }
 
 impl HttpVersions {
-    /// Their names for ALPN, the preferred one first.
+    /// The names of these versions for ALPN, the preferred one first.
     pub(crate) fn alpn(self) -> Vec<Vec<u8>> {
         let names: &[&[u8]] = match self {
             Self::Any => &[b"h2", b"http/1.1"],
@@ -27,7 +28,7 @@ impl HttpVersions {
         names.iter().map(|name| name.to_vec()).collect()
     }
 
-    /// What to say that a server has, if it supports none of these versions.
+    /// What a server has that supports none of these versions, for an error message.
     fn missing(self) -> &'static str {
         match self {
             Self::Any => "neither HTTP/2 nor HTTP/1.1",
@@ -37,14 +38,14 @@ impl HttpVersions {
     }
 }
 
-/// TLS to a server.
+/// TLS to the server at `target`.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientTls {
     pub(crate) client: TlsClient,
     pub(crate) target: Target,
-    /// The versions of HTTP that we offer to a target of HTTP or WebSocket.
+    /// The HTTP versions that this client offers, if the target uses HTTP or WebSocket.
     pub(crate) versions: HttpVersions,
-    /// We have a client certificate.
+    /// Whether this client has a certificate (`--cert`).
     pub(crate) has_certificate: bool,
 }
 
@@ -53,14 +54,14 @@ impl ClientTls {
         self.client.connector()
     }
 
-    /// A fault that explains why a connection ended, and says what to do. `None` if there is
-    /// nothing to add to `reason`.
+    /// Returns a fault that explains to the user why a connection ended and what to do. Returns
+    /// `None` if there is nothing to add to `reason`.
     pub(crate) fn explain(&self, reason: &Reason) -> Option<Fault> {
         let Reason::Fault(fault) = reason else { return None };
         let what = match fault.code {
             "tls_bad_certificate" => self.refusal()?,
             "tls_alert" => self.alert(&fault.what)?,
-            // Other protocols begin with another byte, which rustls takes for a record's type.
+            // The first byte of a response without TLS is not a valid type of a TLS record.
             "tls_malformed" if fault.what.contains("InvalidContentType") => {
                 format!("answered without TLS: try {}", self.target.without_tls())
             }
@@ -75,6 +76,7 @@ impl ClientTls {
         Some(Fault { blame: fault.blame, code: fault.code, what: Cow::Owned(what) })
     }
 
+    /// Why this client refused the server's certificate, and what to do.
     fn refusal(&self) -> Option<String> {
         let refusal = self.client.last_refusal()?;
         let advice = match refusal.kind {
@@ -91,7 +93,8 @@ impl ClientTls {
         Some(format!("{refusal}: {advice}"))
     }
 
-    /// What a TLS alert means, if that is clear. `what` is the engine's text about it.
+    /// What the server's TLS alert means. `what` is the engine's text about the alert. Returns
+    /// `None` if the meaning is unclear.
     fn alert(&self, what: &str) -> Option<String> {
         // The text ends with the alert's name.
         let name = what.rsplit(' ').next()?;
@@ -112,7 +115,7 @@ impl ClientTls {
             {
                 "refused the certificate of --cert".into()
             }
-            // TLS 1.2 has no better alert for this.
+            // TLS 1.2 has no alert that says that a certificate is required.
             "handshake_failure" | "bad_certificate" if !self.has_certificate => {
                 "refused the handshake: it may require a certificate (--cert CERT,KEY), or have no \
                  cipher suite in common with us"
@@ -126,7 +129,8 @@ impl ClientTls {
     }
 }
 
-/// Wraps a protocol, and tells it why TLS has failed.
+/// Wraps a protocol. If TLS fails, the reason in its [`Event::Closed`] is that of
+/// [`ClientTls::explain`].
 #[derive(Debug)]
 pub(crate) struct Explained<P> {
     pub(crate) protocol: P,

@@ -13,9 +13,10 @@ use rustix::io::Errno;
 /// An error that ends the program.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// The command line, or an environment variable, is wrong: the same command fails again.
+    /// The command line or an environment variable is wrong, so that the same command would fail
+    /// again.
     Usage(anyhow::Error),
-    /// Something else is wrong: the same command may work later.
+    /// Anything else, so that the same command may work later.
     Failure(anyhow::Error),
 }
 
@@ -67,8 +68,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Whether the path is wrong: it is invalid, nothing exists there, or a file of the wrong kind
-/// exists there.
+/// Whether the error means that the path is wrong: it is invalid, nothing exists there, or what
+/// exists there has the wrong kind, such as a folder in place of a file.
 pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound};
     let kinds = [NotFound, NotADirectory, IsADirectory, AlreadyExists, InvalidFilename];

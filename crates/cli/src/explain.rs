@@ -19,18 +19,19 @@ use crate::stdout::Stdout;
 use crate::target::{HTTP_PORT, HTTPS_PORT};
 use crate::{args, hosts, text};
 
-/// Prints the explanation. The exit code is a failure if the response is an error.
+/// Prints the explanation. The exit code is 1 if the response is an error or there is none.
 pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let target = target(&flags.url).or_usage()?;
     let refused = refused_host(&flags.url, &flags.http).or_usage()?;
     let outcome = tls::outcome(&flags.http, origin(&flags.url), &target)?;
-    // The server may run without a terminal, unlike this command.
+    // Explains a server that runs without a terminal, such as a service, even if this command has
+    // one. `on_terminal` is only for a hint.
     let listing = Listing::of(&flags.http, Stdout::Other);
     let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
     let folders = Folders::of(flags.http.folders, listing)?;
     check_private(&flags.http.tls, &flags.http.acme, &folders)?;
     let mounts = folders.mounts;
-    // A reader may stop early (`| head`).
+    // The program that reads the output may stop early (`| head`), so write errors are ignored.
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "GET {}", text::escape_controls(&target));
     if let Some(RefusedHost { text, always: true }) = &refused {
@@ -61,15 +62,16 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     Ok(if explanation.status.code() < 400 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A URL's host that isn't allowed at some addresses of `--listen`.
+/// The refusal of a URL's host, which isn't allowed at some addresses of `--listen`.
 struct RefusedHost {
-    /// The response, the addresses, and how to allow the host.
+    /// What to print: the response, the addresses, and how to allow the host.
     text: String,
-    /// Hosts are checked at every address, and no client is exempt as a trusted proxy.
+    /// Whether all requests for the host are refused: the host is checked at every address, and no
+    /// trusted proxy is exempt.
     always: bool,
 }
 
-/// The host of `url`, if a server with these flags refuses it at some addresses.
+/// Returns the refusal if a server with these flags refuses the host of `url` at some addresses.
 fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedHost>> {
     let Some(host) = host(url) else { return Ok(None) };
     let is_live = flags.folders.live;
@@ -96,16 +98,16 @@ fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedH
     Ok(Some(RefusedHost { text, always }))
 }
 
-/// The host and port in `url`.
+/// The host of `url`, with its port if it has one. `None` if `url` is only a path.
 fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://").filter(|(scheme, _)| is_http(scheme))?;
     let authority = rest.split(['/', '?', '#']).next()?;
-    // Browsers don't send the user and password.
+    // Browsers send neither the user nor the password in `Host`.
     let host = authority.rsplit('@').next()?;
     (!host.is_empty()).then_some(host)
 }
 
-/// The scheme, host and port of `url`.
+/// The scheme, host and port of `url`. `None` if `url` is only a path.
 fn origin(url: &str) -> Option<Origin<'_>> {
     let is_https = url.split_once("://")?.0.eq_ignore_ascii_case("https");
     let authority = host(url)?;
@@ -120,7 +122,7 @@ fn origin(url: &str) -> Option<Origin<'_>> {
     })
 }
 
-/// Schemes are case-insensitive (RFC 3986, 3.1).
+/// Whether this is a scheme of HTTP. Schemes are case-insensitive (RFC 3986, 3.1).
 fn is_http(scheme: &str) -> bool {
     ["http", "https"].iter().any(|http| http.eq_ignore_ascii_case(scheme))
 }
@@ -129,7 +131,7 @@ fn is_http(scheme: &str) -> bool {
 fn target(url: &str) -> anyhow::Result<String> {
     let rest = match url.split_once("://") {
         Some((scheme, rest)) if is_http(scheme) => rest,
-        // A query may contain `://`.
+        // A path, whose query may contain `://`.
         _ if url.starts_with('/') => url,
         _ => bail!(
             "'{url}' is not a URL to explain: write https://HOST/PATH, http://HOST/PATH or /PATH"
@@ -140,8 +142,8 @@ fn target(url: &str) -> anyhow::Result<String> {
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let slash = if rest[at..].starts_with('/') { "" } else { "/" };
     let mut target = slash.to_owned();
-    // Percent-encodes bytes that a URI can't contain (RFC 3986). Browsers send some of them as they
-    // are, and get the same response.
+    // Percent-encodes bytes that a URI can't contain (RFC 3986). Browsers send some of these bytes
+    // unencoded, which makes no difference to the response.
     for byte in rest[at..].bytes() {
         if matches!(byte, b'!'..=b'~') && !b"\"<>\\^`{|}".contains(&byte) {
             target.push(byte.into());

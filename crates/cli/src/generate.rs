@@ -1,5 +1,5 @@
-//! `sockeye completions` and `sockeye man`: files for an installation, made from the definitions of
-//! `--help`.
+//! `sockeye completions` and `sockeye man`: shell completions and man pages, made from clap's
+//! definition of the command line.
 
 use std::fs;
 use std::io::{self, Write};
@@ -23,12 +23,12 @@ pub(crate) fn completions(flags: &args::Completions) -> ExitCode {
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut CommandLine::definition(), "sockeye", &mut script);
-    // A reader may stop early (`| head`).
+    // The program that reads the output may stop early (`| head`), so write errors are ignored.
     let _ = io::stdout().lock().write_all(&script);
     ExitCode::SUCCESS
 }
 
-/// Writes a page for the program and one for each subcommand that `--help` lists.
+/// Writes a man page for the program, and one for each subcommand that `--help` lists.
 pub(crate) fn man(flags: &args::Man) -> Result<ExitCode, Error> {
     let folder = &flags.folder;
     let shown = folder.display();
@@ -49,9 +49,9 @@ pub(crate) fn man(flags: &args::Man) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The names of all pages, and their text.
+/// All pages, each as its name and its text.
 fn pages(program: Command) -> Vec<(String, Vec<u8>)> {
-    // `help` has no page.
+    // `sockeye help` has no page.
     let mut program = program.disable_help_subcommand(true);
     program.build();
     let mut commands: Vec<_> =
@@ -63,12 +63,12 @@ fn pages(program: Command) -> Vec<(String, Vec<u8>)> {
     names.iter().cloned().zip(texts).collect()
 }
 
-/// `sockeye-http` for `sockeye http`.
+/// The name of a command's page: `sockeye-http` for `sockeye http`.
 fn page_name(command: &Command) -> String {
     command.get_display_name().unwrap_or(command.get_name()).to_owned()
 }
 
-/// The page of `command`, which refers to the others of `names`.
+/// The text of the page of `command`. It ends with references to the other pages of `names`.
 fn page(command: &Command, program: &Command, names: &[String]) -> Vec<u8> {
     let name = page_name(command);
     let usage = command.clone().render_usage().to_string();
@@ -82,7 +82,7 @@ fn page(command: &Command, program: &Command, names: &[String]) -> Vec<u8> {
         sections.retain(|section| section.title != ENVIRONMENT);
         sections.push(Section { title: ENVIRONMENT.into(), lines: vec![VARIABLES.into()] });
     }
-    // The order of man-pages(7).
+    // man-pages(7) puts these two sections first.
     sections.sort_by_key(|section| {
         let order = [EXIT_STATUS, ENVIRONMENT];
         order.iter().position(|title| section.title == *title).unwrap_or(order.len())
@@ -91,13 +91,13 @@ fn page(command: &Command, program: &Command, names: &[String]) -> Vec<u8> {
     let version = program.get_version().unwrap_or_default();
     let man = Man::new(command)
         .source(format!("sockeye {version}"))
-        // An empty date would make the source take its place.
+        // With an empty date, the footer would show the source in the date's place.
         .date(" ")
         .manual("Sockeye Manual");
 
     let mut roff = Roff::default();
-    // No hyphens in the names of flags, and no spaces to fill lines. groff hyphenates again after
-    // each heading, unless its register says not to.
+    // Turn off hyphenation, which would break names of flags, and justification, which would add
+    // spaces. groff turns hyphenation on again after each heading, unless the register HY is 0.
     roff.control("nr", ["HY", "0"]).control("nh", []).control("ad", ["l"]);
     let mut text = Vec::new();
     let mut write = || {
@@ -121,7 +121,8 @@ fn page(command: &Command, program: &Command, names: &[String]) -> Vec<u8> {
     text
 }
 
-/// Shows what the short help leaves out, and lists positional arguments by themselves.
+/// Shows the arguments that the short help leaves out, and lists positional arguments under a
+/// heading of their own.
 fn complete_help(arg: Arg) -> Arg {
     let arg = arg.hide_short_help(false).hide_long_help(false);
     if arg.is_positional() { arg.help_heading("Arguments") } else { arg }
@@ -133,16 +134,17 @@ const VARIABLES: &str = "\
 An environment variable can set each option: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout. The variable \
 of an option without a value is true or false. The command line takes precedence.";
 
-/// A part of the text that ends the help of a command.
+/// A section of the page, made from a part of the text at the end of a command's help.
 struct Section {
     title: String,
-    /// Lines of paragraphs begin at the margin; examples and lists are indented.
+    /// Lines of paragraphs are not indented. Examples and lists are indented, as in the help.
     lines: Vec<String>,
 }
 
-/// The sections of the text that ends the help. A line that ends with a colon is a title, and
-/// `Exit codes: text` a section of one paragraph. Other paragraphs are about environment variables
-/// if they begin with `Environment`, else they are notes.
+/// Splits the text at the end of a command's help into sections. An unindented line that ends with
+/// a colon is a section's title. `Exit codes: TEXT` is a section with one paragraph. Any other
+/// unindented line belongs to the section about environment variables if it begins with
+/// `Environment`, otherwise to the notes.
 fn sections(command: &Command) -> Vec<Section> {
     let text = command.get_after_long_help().or(command.get_after_help());
     let text = text.map(ToString::to_string).unwrap_or_default();
@@ -198,7 +200,7 @@ impl Section {
     }
 }
 
-/// The names of other pages.
+/// Writes the section with the names of other pages.
 fn see_also<'a>(roff: &mut Roff, names: impl Iterator<Item = &'a String>) {
     let mut line = Vec::new();
     for name in names {

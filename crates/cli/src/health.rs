@@ -1,4 +1,5 @@
-//! `sockeye health`: sends one request, and says whether the server responds well.
+//! `sockeye health`: sends one request, and says whether the server's response is complete and no
+//! error.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ pub(crate) fn run(health: Health) -> anyhow::Result<ExitCode> {
     if let Some((_, text)) = probe.errors().next() {
         bail!("{target} returns an error: {text}");
     }
-    // Standard output may be closed.
+    // Standard output may be closed, which doesn't make the server unhealthy.
     let _ = writeln!(io::stdout(), "{target} is healthy ({})", text::time(probe.time));
     Ok(ExitCode::SUCCESS)
 }

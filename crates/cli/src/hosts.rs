@@ -1,9 +1,9 @@
 //! Checks the host names of requests at loopback addresses, against DNS rebinding
 //! ([`sockeye::http_core::AllowedHosts`]).
 //!
-//! Other addresses are checked only with `--live`, since this program can't know their names.
-//! Connections from Unix sockets and trusted proxies are not checked, since they don't come from
-//! browsers.
+//! Requests at other addresses are checked only with `--live`, since the server can't know by which
+//! names clients reach these addresses. Requests from Unix sockets and trusted proxies are not
+//! checked, since they don't come from a browser directly.
 
 use std::net::IpAddr;
 
@@ -14,13 +14,13 @@ use tracing::warn;
 
 use crate::proxies::Proxies;
 
-/// Allows the names of `--host`.
+/// The hosts that are always allowed, such as `localhost`, and the names of `--host`.
 pub(crate) fn allowed(names: &[String]) -> Result<AllowedHosts, BadHostName> {
     let hosts = AllowedHosts::default().hint("To allow a name, start sockeye with --host NAME");
     names.iter().try_fold(hosts, |hosts, name| hosts.allow(name))
 }
 
-/// Allows these host names, too. Skips invalid ones.
+/// Adds host names to the allowed ones. Skips invalid names.
 pub(crate) fn and(hosts: AllowedHosts, names: &[String]) -> AllowedHosts {
     names.iter().fold(hosts, |hosts, name| hosts.clone().allow(name).unwrap_or(hosts))
 }
@@ -36,7 +36,7 @@ pub(crate) fn is_loopback(address: &ListenAddr) -> bool {
     }
 }
 
-/// Where hosts are checked.
+/// At which addresses the hosts of requests are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CheckedAt {
     Loopback,
@@ -44,9 +44,10 @@ pub(crate) enum CheckedAt {
     All,
 }
 
-/// Makes the check that allows only `hosts`, and logs refused names. `bound` are the listeners, of
-/// which `checked_at` selects those with checks; Unix sockets have none. Connections from `proxies`
-/// are not checked. `proxies` is `None` for a command without `--trusted-proxy`.
+/// Creates a check that allows only `hosts`, and logs refused names. `bound` has all listeners, and
+/// `checked_at` says at which of them requests are checked; at Unix sockets they never are.
+/// Requests from `proxies` are not checked. `proxies` is `None` for a command that has no flag
+/// `--trusted-proxy`.
 pub(crate) fn check(
     hosts: AllowedHosts,
     bound: &[Bound],

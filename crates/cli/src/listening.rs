@@ -1,4 +1,4 @@
-//! Why a server can't listen at an address, and what to do.
+//! Error messages for a server that can't listen at an address.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -11,7 +11,9 @@ use crate::error::Error;
 use crate::listening_process;
 use crate::target::HTTPS_PORT;
 
-/// The error for an address on which the server can't listen: the reason, and what to do.
+/// Converts a [`BindError`] to an error that says the reason and what to do. `listen` and
+/// `redirects` are the addresses of `--listen` and of `--https-redirect`. `is_acme` says whether
+/// `--acme` is given.
 pub(crate) fn cannot_listen(
     error: BindError,
     [listen, redirects]: [&[ListenAddr]; 2],
@@ -29,7 +31,8 @@ pub(crate) fn cannot_listen(
         (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
             let by = match listening_process::at(at) {
-                // None is found, because this command has closed its earlier listeners already.
+                // No process has the port, and another address of this command has it, too: its
+                // listener has already been closed because of the error.
                 None if listen
                     .iter()
                     .chain(redirects)

@@ -1,12 +1,12 @@
-//! Finds the process that uses an address, in `/proc`. Processes of other users are usually not
-//! visible.
+//! Finds the process that listens at an address, by reading `/proc`. Processes of other users are
+//! usually not found.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::text;
 
-/// The name and id of the process whose listener has `address` in use.
+/// The name and id of the process with a listener that conflicts with one at `address`.
 pub(crate) fn at(address: SocketAddr) -> Option<String> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
@@ -15,14 +15,15 @@ pub(crate) fn at(address: SocketAddr) -> Option<String> {
     process_with_socket(inode)
 }
 
-/// The process that listens on a Unix socket: a path, or `@` and an abstract name.
+/// The name and id of the process that listens on a Unix socket. `name` is a path, or `@` and an
+/// abstract name.
 pub(crate) fn at_socket(name: &str) -> Option<String> {
     let table = fs::read("/proc/net/unix").ok()?;
     process_with_socket(unix_listener(&String::from_utf8_lossy(&table), name)?)
 }
 
-/// The inode of the listening socket that conflicts with `address`, in a table like
-/// `/proc/net/tcp`.
+/// The inode of the listening socket that conflicts with `address`. `table` is the content of
+/// `/proc/net/tcp` or `/proc/net/tcp6`.
 fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
     const LISTEN: &str = "0A";
     table.lines().skip(1).find_map(|line| {
@@ -34,9 +35,9 @@ fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
     })
 }
 
-/// The inode of the socket that listens at `name`, in a table like `/proc/net/unix`.
+/// The inode of the socket that listens at `name`. `table` is the content of `/proc/net/unix`.
 fn unix_listener(table: &str, name: &str) -> Option<u64> {
-    /// `__SO_ACCEPTCON`: the socket listens.
+    /// `__SO_ACCEPTCON`, the kernel's flag of a listening socket.
     const ACCEPTING: u32 = 1 << 16;
     table.lines().skip(1).find_map(|line| {
         let mut fields = line.split_ascii_whitespace().skip(3);
@@ -47,7 +48,8 @@ fn unix_listener(table: &str, name: &str) -> Option<u64> {
     })
 }
 
-/// Reads `0100007F:1F40`: the address in words of this machine's byte order, and the port.
+/// Parses an address and port, such as `0100007F:1F40` for 127.0.0.1:8000. All numbers are
+/// hexadecimal. The address consists of 32-bit words in this machine's byte order.
 fn socket_address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -63,14 +65,16 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// Whether a listener at `one` blocks a listener at `two`. Assumes that an unspecified address
-/// blocks both families: that of IPv6 accepts IPv4 too, although that can be off.
+/// Whether a listener at `one` prevents a listener at `two`. Assumes that an unspecified address
+/// conflicts with all addresses of both families: `::` also accepts IPv4, unless `IPV6_V6ONLY` is
+/// set.
 fn conflicts(one: SocketAddr, two: SocketAddr) -> bool {
     let everywhere = |address: SocketAddr| address.ip().is_unspecified();
     one.port() == two.port() && (one.ip() == two.ip() || everywhere(one) || everywhere(two))
 }
 
-/// The process that has the socket of this inode open. Fails for processes of other users.
+/// The name and id of the process that has the socket with this inode open. Usually `None` for
+/// processes of other users.
 fn process_with_socket(inode: u64) -> Option<String> {
     let socket = format!("socket:[{inode}]");
     let id = fs::read_dir("/proc")
@@ -82,6 +86,7 @@ fn process_with_socket(inode: u64) -> Option<String> {
     Some(format!("{name} (pid {id})"))
 }
 
+/// Whether a descriptor of `process` links to `link`.
 fn has_open(process: u32, link: &str) -> bool {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{process}/fd")) else { return false };
     descriptors

@@ -2,7 +2,7 @@
 //!
 //! Lines go through a bounded [`Queue`] to a thread that writes them, so that a worker never waits
 //! for a terminal or a pipe. If the queue is full, lines are dropped and counted. [`limit`] bounds
-//! the lines that one client can cause. Lines may contain text from peers, so control characters
+//! the number of lines about one client. Lines may contain text from peers, so control characters
 //! are escaped in every line.
 
 mod limit;
@@ -22,7 +22,7 @@ use self::limit::{Decision, Limits, Line, Suppressed};
 use crate::text;
 use crate::writer::{self, Queue, lock};
 
-/// Maximum number of queued bytes: some thousand lines.
+/// Maximum number of queued bytes: several thousand lines.
 const MAX_QUEUED: usize = 512 * 1024;
 
 /// How long the exiting program waits until standard error has accepted the last lines.
@@ -30,7 +30,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "log lines dropped: written too slowly";
 
-/// Parses the least severe level that is logged.
+/// Parses a log level: the least severe level that is logged.
 pub(crate) fn level() -> impl TypedValueParser<Value = LevelFilter> {
     let names = ["off", "error", "warn", "info", "debug", "trace"];
     PossibleValuesParser::new(names).try_map(|name| name.parse::<LevelFilter>())
@@ -53,8 +53,8 @@ impl Log {
         let log = Self { queue, limits: Arc::default() };
         let writer_log = log.clone();
         writer::start(&log.queue, "log", move |lines, _| {
-            // On an error (a full disk, the limit on file sizes) these lines are lost, and there is
-            // nowhere to report it.
+            // After an error (such as a full disk, or a file at the process's size limit), these
+            // lines are lost, and there is nowhere to report that.
             let _ = target.write_all(lines);
             lines.clear();
             let dropped = writer_log.queue.take_refused();
@@ -63,7 +63,7 @@ impl Log {
             }
             let _ = target.flush();
             writer_log.report_suppressed(false);
-            // Runs again at this time, even if no line is queued.
+            // The thread calls this closure again at this time, even if no line is queued.
             lock(&writer_log.limits).due()
         })?;
         Ok(log)
@@ -86,9 +86,9 @@ impl Log {
             .with(Limiter(self.clone()))
     }
 
-    /// Logs panics. A panic in a connection ends only that connection, so the panic's message is an
-    /// ordinary line. The message may contain text from the peer, and the thread that panicked must
-    /// not wait for a terminal.
+    /// Logs panics through the queue, like other lines: a panic's message may contain text from a
+    /// peer, which is escaped here, and a worker that panicked must not wait for a terminal. A
+    /// panic in a connection ends only that connection.
     pub(crate) fn install_panic_hook(&self) {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| {
@@ -118,25 +118,25 @@ impl Log {
         let _ = self.queue.flush(FLUSH_TIMEOUT);
     }
 
-    /// Counts a line. Returns whether it is within the limits, and so is written.
+    /// Counts a line. Returns whether it is within the limits, so that the caller writes it.
     fn allows(&self, line: Line) -> bool {
         let decision = lock(&self.limits).count(line, Instant::now());
         if decision == Decision::SuppressFirst {
-            // The writing thread must wake up earlier, to report the suppressed lines.
+            // The writer thread must wake up to learn when to report the suppressed lines.
             self.queue.wake();
         }
         decision == Decision::Write
     }
 
-    /// Logs the counts of suppressed lines: those that are due, or `all`.
+    /// Logs how many lines were suppressed: the counts that are due, or `all` counts.
     fn report_suppressed(&self, all: bool) {
-        // The lock is not held while logging.
+        // The lock is released before logging.
         let suppressed = lock(&self.limits).take(Instant::now(), all);
         suppressed.iter().filter_map(Suppressed::log).for_each(|line| self.print(line));
     }
 }
 
-/// One event is one call of `write`: the formatter hands over whole lines.
+/// For tracing's formatter, which calls `write` once for each event, with a whole line.
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
@@ -149,13 +149,13 @@ impl Write for Log {
     }
 }
 
-/// Drops events above the limit for their kind and client.
+/// A layer that drops events above the limit for their kind and client.
 struct Limiter(Log);
 
 impl<S: Subscriber> Layer<S> for Limiter {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // More severe levels are smaller.
+        // In `tracing`, more severe levels are smaller.
         let is_limited =
             *metadata.level() <= tracing::Level::INFO && metadata.target() != limit::TARGET;
         !is_limited || self.0.allows(Line::of(event))
@@ -238,7 +238,8 @@ mod tests {
         let output = Output::default();
         let log = Log::to(output.clone()).unwrap();
         let held = output.lock();
-        // The writing thread may have taken a full queue already: fill it twice.
+        // The writer thread may already have taken the content of a full queue: fill the queue
+        // twice.
         let printed = 2 * (MAX_QUEUED / "line 0\n".len() + 1) + 10;
         for n in 0..printed {
             log.print(format!("line {n}"));

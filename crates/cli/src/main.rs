@@ -47,7 +47,7 @@ use crate::stdout::Stdout;
 use crate::target::Target;
 
 fn main() -> ExitCode {
-    // A setting of the allocator. No thread runs yet.
+    // This sets options of the allocator, and has to be called before the first thread starts.
     return_freed_memory();
     let CommandLine { command, notes, variables } = CommandLine::get();
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };

@@ -1,25 +1,25 @@
-//! Trusted proxies, and the client that they name for a request.
+//! Finds the client of a request that a trusted proxy has forwarded.
 //!
 //! A trusted proxy appends the address of its client to `X-Forwarded-For` or to `Forwarded` (RFC
-//! 7239). Entries further left come from that client, who can write anything. So the list is read
-//! from the right while it names trusted proxies: the first address that is not trusted is the
-//! client. Several fields of one name are one list.
+//! 7239). Entries further left were in the request that the proxy received, and its client can
+//! write anything there. So the list is read from the right, past the addresses of trusted proxies:
+//! the first address that is not trusted is the client. Several fields of one name form one list.
 //!
-//! A malformed entry, an obfuscated or unknown node, an element without `for`, and [`MAX_HOPS`] end
-//! the list: entries further left are ignored, and the client is the last known hop: the entry to
-//! the right, or the peer.
+//! Reading ends at a malformed entry, an obfuscated or unknown node, an element without `for`, and
+//! after [`MAX_HOPS`] entries. Then the client is the last address that was read, or the peer if
+//! none was.
 //!
-//! No entry further left changes how an entry is read:
+//! What a client writes on the left must not change how the entries on the right are read:
 //!
-//! - `X-Forwarded-For` has no quotes, and is split at commas.
+//! - `X-Forwarded-For` is split at commas, without regard to quotes.
 //! - `Forwarded` has quoted strings. Each field is parsed from its end, so that a quote which the
-//!   client left open does not change how the entries of proxies are read. In a well-formed field
-//!   this finds the same elements: a quoted string ends in a quote, and starts at the nearest quote
-//!   to the left without a backslash.
+//!   client left open has no effect on the entries of proxies. In a well-formed field, parsing from
+//!   the end finds the same elements as parsing from the start: a quoted string ends with a quote,
+//!   and starts at the nearest quote to the left without a backslash.
 //!
 //! If a request has both fields, `X-Forwarded-For` is used: almost every proxy appends to it, and
-//! passes on the client's `Forwarded`. A proxy that appends only to `Forwarded` must remove
-//! `X-Forwarded-For`.
+//! forwards the client's `Forwarded` unchanged. A proxy that appends only to `Forwarded` must
+//! remove `X-Forwarded-For`.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
@@ -30,8 +30,8 @@ use sockeye::proto::{Address, Client, Peer};
 
 use crate::text::refuse_list;
 
-/// Entries of a list that are read. A longer list is a loop of proxies, or an attack from a trusted
-/// network.
+/// Maximum number of entries of a list that are read. A longer list means a loop of proxies, or an
+/// attack from a trusted network.
 const MAX_HOPS: usize = 64;
 
 /// A value of `--trusted-proxy`.
@@ -108,8 +108,9 @@ impl Proxies {
         client.or_else(|| self.first_untrusted(peer, forwarded)).unwrap_or(peer)
     }
 
-    /// The first hop that is not trusted, or else the last known one; `None` without hops. `hops`
-    /// are in order from the right; a malformed one is `None`.
+    /// The first of `hops` that is not trusted. If there is none, the last hop before a malformed
+    /// one or the end; `peer` if the first hop is malformed. Returns `None` if `hops` is empty.
+    /// `hops` are in order from the right, and a malformed hop is `None`.
     fn first_untrusted(
         &self,
         peer: Address,
@@ -146,22 +147,23 @@ impl Proxies {
     }
 }
 
-/// Budgets are charged to the same client as in the access log.
+/// Charges budgets to the client that the access log shows.
 impl Clients for Proxies {
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client {
         Client::of(self.client_of(peer.address, request))
     }
 }
 
-/// The addresses in an `X-Forwarded-For` from the right; `None` for a malformed entry. Skips empty
-/// entries (RFC 9110, 5.6.1.2).
+/// The addresses in the value of an `X-Forwarded-For`, from the right. A malformed entry is `None`.
+/// Skips empty entries, as RFC 9110, 5.6.1.2 requires of recipients.
 fn x_forwarded_for_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     let entries = list.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     entries.filter(|entry| !entry.is_empty()).map(address_in)
 }
 
-/// The addresses in a `Forwarded` from the right; `None` for an element that names no address, or
-/// is malformed. A malformed one is the last, since its start is unknown.
+/// The addresses in the value of a `Forwarded`, from the right. An element that is malformed or
+/// names no address is `None`. A malformed element ends the iteration, since where it starts is
+/// unknown.
 fn forwarded_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     let mut rest = Some(list);
     std::iter::from_fn(move || {
@@ -178,21 +180,21 @@ fn forwarded_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     })
 }
 
-/// An element of `Forwarded`.
+/// An element of `Forwarded`: the parameters that one proxy has added.
 enum Element<'a> {
     /// An element without parameters.
     Empty,
-    /// The value of the parameter `for`, if there is one.
+    /// An element with parameters, and the value of `for` if that is among them.
     For(Option<&'a [u8]>),
 }
 
-/// The last element of a list (RFC 7239, 4), and what is before its comma, if it has one. `None` if
-/// it is malformed.
+/// Parses the last element of a list (RFC 7239, 4). Returns it, and the list before the comma that
+/// precedes it, if any. Returns `None` if the element is malformed.
 fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
     let mut element = Element::Empty;
     loop {
         rest = rest.trim_ascii_end();
-        // A parameter may be missing: `for=192.0.2.1;`.
+        // A parameter may be empty: `for=192.0.2.1;`.
         if !matches!(rest.last(), None | Some(b';' | b',')) {
             let (name, value, before) = last_parameter(rest)?;
             let is_for = name.eq_ignore_ascii_case(b"for");
@@ -214,7 +216,8 @@ fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
     }
 }
 
-/// The last `name=value`: the name, the value without quotes, and what is before them.
+/// Parses the last `name=value` in `text`. Returns the name, the value without quotes, and the text
+/// before the name.
 fn last_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (value, before) = match text {
         [inner @ .., b'"'] if last_unescaped_quote(text) == Some(inner.len()) => {
@@ -228,15 +231,15 @@ fn last_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, value, before))
 }
 
-/// The longest suffix of `text` whose bytes all match, and what is before it; `None` if the suffix
-/// is empty.
+/// Splits off the longest suffix of `text` whose bytes all match. Returns it and the text before
+/// it, or `None` if no byte matches.
 fn last_where(text: &[u8], fits: impl Fn(&u8) -> bool) -> Option<(&[u8], &[u8])> {
     let start = text.iter().rposition(|byte| !fits(byte)).map_or(0, |at| at + 1);
     let (before, end) = text.split_at(start);
     (!end.is_empty()).then_some((end, before))
 }
 
-/// The position of the last quote that is not escaped: after an even number of backslashes.
+/// The position of the last quote that is not escaped, which follows an even number of backslashes.
 fn last_unescaped_quote(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
     loop {
@@ -249,8 +252,8 @@ fn last_unescaped_quote(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The address of a node (RFC 7239, 6), which may have an obfuscated port: `192.0.2.1:_port`. A
-/// value with a backslash is not an address.
+/// The address of a node, as `for` names it (RFC 7239, 6). The port may be obfuscated:
+/// `192.0.2.1:_port`. Backslashes need not be unescaped: no address contains one.
 fn node_address(node: &[u8]) -> Option<IpAddr> {
     let colon = node.iter().rposition(|byte| *byte == b':');
     match colon.map(|at| (&node[..at], &node[at + 1..])) {
@@ -261,18 +264,19 @@ fn node_address(node: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// A byte of a token (RFC 9110, 5.6.2).
+/// Whether `byte` can be part of a token (RFC 9110, 5.6.2).
 fn is_token(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
 
-/// A byte of an obfuscated name or port.
+/// Whether `byte` can be part of an obfuscated name or port (RFC 7239, 6.3).
 fn is_obfuscated(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-".contains(byte)
 }
 
-/// Reads an address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`,
-/// `[2001:db8::1]:80`. Drops a zone (`fe80::1%eth0`), which is a name on the proxy's machine.
+/// Parses an address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`,
+/// `[2001:db8::1]:80`. Drops an IPv6 zone (`fe80::1%eth0`), which means something only on the
+/// proxy's machine.
 fn address_in(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop).ok()?;
     let v6 = |text: &str| {

@@ -1,11 +1,12 @@
-//! Durations, sizes and rates as people write them: `10s`, `1.5m`, `1d`; `8K`, `8KiB`, `65536`; `20k`.
+//! Values of flags: durations (`10s`, `1.5m`, `1d`), sizes (`8K`, `8KiB`, `65536`) and rates
+//! (`20k`).
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration, greater than zero unless read by [`Span::parse_with_zero`]. Displayed as it is
-/// typed, `10s`, or with `{:#}` as it is written in a sentence, `10 s`.
+/// A duration. Parsing accepts zero only in [`Span::parse_with_zero`] and [`Span::parse_up_to`].
+/// `{}` displays it as it is typed, `10s`, and `{:#}` as in a sentence, `10 s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -13,10 +14,11 @@ pub(crate) struct Span(pub(crate) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) usize);
 
-/// Longer than any useful timeout, and too short to overflow the clock.
+/// Maximum duration: longer than any useful timeout, and too short to overflow the clock.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// Units in nanoseconds, the largest first: `Display` takes the first that divides.
+/// Units in nanoseconds, the largest first, since `Display` uses the first unit that divides a
+/// duration.
 const TIME_UNITS: [(&str, u128); 7] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
@@ -27,17 +29,17 @@ const TIME_UNITS: [(&str, u128); 7] = [
     ("ns", 1),
 ];
 
-/// Units in bytes, the largest first, for `Display`.
+/// Units in bytes for `Display`, the largest first.
 const SIZE_UNITS: [(&str, u128); 4] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 impl Span {
-    /// Reads a duration that may be zero.
+    /// Parses a duration that may be zero.
     pub(crate) fn parse_with_zero(text: &str) -> Result<Self, String> {
         Self::parse_up_to(text, MAX_DURATION)
     }
 
-    /// Reads a duration of at most `max`, which may be zero.
+    /// Parses a duration that is at most `max` and may be zero.
     pub(crate) fn parse_up_to(text: &str, max: Duration) -> Result<Self, String> {
         const HELP: &str = "write a duration with its unit, as 500ms, 10s, 2m, 1h or 1d";
         let scale = |unit: &str| TIME_UNITS.iter().find(|(name, _)| *name == unit);
@@ -45,7 +47,7 @@ impl Span {
         if nanos > max.as_nanos() {
             return Err(format!("it must be at most {}d", max.as_secs() / (24 * 60 * 60)));
         }
-        // Bounded above, so it fits.
+        // Fits, because `max` does.
         Ok(Self(Duration::from_nanos(nanos as u64)))
     }
 }
@@ -103,7 +105,7 @@ impl FromStr for Size {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No minutes or hours: 60s says more of a timeout than 1m.
+        // From seconds down, without minutes, hours and days: timeouts are usually written as 60s.
         let (amount, unit) = match self.0.as_nanos() {
             0 => (0, "s"),
             nanos => in_largest_unit(nanos, &TIME_UNITS[3..]),
@@ -119,15 +121,16 @@ impl fmt::Display for Size {
     }
 }
 
-/// `amount` in the largest unit that divides it.
+/// Converts `amount` to the largest unit that divides it.
 fn in_largest_unit(amount: u128, units: &[(&'static str, u128)]) -> (u128, &'static str) {
     let divides = |(_, scale): &&(&str, u128)| amount >= *scale && amount.is_multiple_of(*scale);
     let (unit, scale) = units.iter().find(divides).unwrap_or(&("", 1));
     (amount / scale, unit)
 }
 
-/// Parses a number, which may have decimals, and its unit, and multiplies them exactly, in
-/// integers. `None` if the number or unit is invalid, or the product overflows.
+/// Parses a number, which may have decimals, and its unit, and multiplies both. `scale` returns the
+/// size of a unit. Calculates with integers, since floats would round. Returns `None` if the number
+/// or unit is invalid, or the product overflows.
 fn parse_scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> {
     const MAX_DECIMALS: usize = 9;
     let text = text.trim();
@@ -144,7 +147,7 @@ fn parse_scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<
     digits(whole)?.checked_mul(scale)?.checked_add(fraction)
 }
 
-/// Parses a number of a type that has no zero.
+/// Parses a number of a type without zero, such as `NonZeroU64`.
 pub(crate) fn above_zero<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "write a number above zero, as 100".into())
 }

@@ -1,4 +1,4 @@
-//! The servers: HTTP, messages and an echo. They run until a signal stops them.
+//! The servers: `sockeye http`, `message` and `echo`. Each runs until a signal stops it.
 
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -101,15 +101,16 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     }
 }
 
-/// `hosts`, and the names in the server's certificates, which prove that these names are its own.
+/// Returns `hosts` and the names in the server's certificates. A request for such a name is for
+/// this server.
 fn own_hosts(serve: &plan::Serve, hosts: &AllowedHosts) -> AllowedHosts {
     let mut names = serve.certificates.as_ref().map(Certificates::hosts).unwrap_or_default();
     names.extend_from_slice(serve.acme.as_ref().map(Acme::names).unwrap_or_default());
     hosts::and(hosts.clone(), &names)
 }
 
-/// Starts the thread that writes the access log, if there is one. `shown` names, in warnings, what
-/// its lines on a terminal are about.
+/// Starts the thread that writes the access log, if there is one. `shown` says, for warnings, what
+/// the lines on a terminal are about, such as `request`.
 fn start_access_log(
     access: Option<(Sink, access::Format)>,
     proxies: &Proxies,
@@ -168,7 +169,8 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         budgets.set_open_files(info.files_in_flight());
         let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
-        // The site is also the service: at its deadlines, it closes files that nobody requests.
+        // The site is part of the service, which calls it at its deadlines: it then closes cached
+        // files that nobody requests.
         (site.clone(), move |peer: &Peer| {
             let config = if peer.tls.is_some() { &secure } else { &plain };
             http_core::Server::new(Rc::clone(config), site.clone())
@@ -187,7 +189,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     }
 }
 
-/// The first lines of the start screen: the folders, before the URLs.
+/// The lines of the start screen before the URLs, which show the folders.
 fn heading(folders: &Folders, scheme: &str) -> Vec<String> {
     let protocol = scheme.to_uppercase();
     match &folders.mounted[..] {
@@ -206,7 +208,7 @@ fn heading(folders: &Folders, scheme: &str) -> Vec<String> {
     }
 }
 
-/// What the start screen says about the folders.
+/// The lines of the start screen after the URLs that are about the folders.
 fn notes(folders: &Folders, listen: &[ListenAddr]) -> Vec<String> {
     let has_folder = folders.mounted.iter().any(|mounted| !mounted.folder.is_file());
     let (root, mut notes) = (folders.root(), Vec::new());
@@ -242,27 +244,29 @@ fn notes(folders: &Folders, listen: &[ListenAddr]) -> Vec<String> {
     notes.into_iter().map(Into::into).collect()
 }
 
-/// What services know about the server.
+/// What the service of each worker needs to know about the server.
 struct ServerInfo {
-    /// The listeners, in the order of [`Peer::via`].
+    /// The listeners. [`Peer::via`] is an index into them.
     bound: Vec<Bound>,
-    /// The first of the listeners that only redirect.
+    /// The index of the first listener that only redirects. The listeners from there on all do.
     first_redirect: usize,
     workers: usize,
-    /// How many file descriptors are reserved for files, jobs and logs.
+    /// How many of the process's file descriptors are reserved for files, jobs and logs, rather
+    /// than connections.
     descriptors: usize,
+    /// With `--acme`: the challenges to answer for the CA.
     challenges: Option<Arc<Challenges>>,
 }
 
 impl ServerInfo {
-    /// How many files may be in flight: half of `descriptors`. The other half is for cached files,
-    /// jobs and logs.
+    /// How many files may be in flight: half of `descriptors`. The other half is left for cached
+    /// files, jobs and logs.
     fn files_in_flight(&self) -> u64 {
         (self.descriptors / 2) as u64
     }
 
-    /// How plain HTTP is redirected. Listeners at loopback addresses redirect only to this server's
-    /// own hosts. With `--host`, all listeners do so.
+    /// The rules for redirecting plain HTTP to HTTPS. Listeners at loopback addresses redirect only
+    /// requests for this server's own hosts. With `--host`, all listeners do so.
     fn redirects(&self, hosts: &AllowedHosts) -> Redirects {
         let are_named = hosts.names().next().is_some();
         let ip = |bound: &Bound| match bound {
@@ -280,21 +284,23 @@ impl ServerInfo {
         }
     }
 
-    /// How many files each worker may keep open between requests.
+    /// How many files each worker may keep open between requests: all workers together, a quarter
+    /// of `descriptors`.
     fn files_cached(&self) -> usize {
         (self.descriptors / 4 / self.workers).clamp(1, CacheLimits::default().descriptors)
     }
 }
 
-/// Where a server reports what happens.
+/// The logs of a server.
 struct Logs<'a> {
     log: &'a Log,
     access: Option<AccessLog>,
-    /// Shows connections on a terminal.
+    /// Logs connections on a terminal. `None` if only requests are logged.
     connections: Option<Connections>,
 }
 
-/// Serves until a signal stops it.
+/// Binds, starts the workers with the services that `service` creates, shows the start screen, and
+/// waits until a signal stops the server. `on_hangup` runs on SIGHUP.
 fn run<S: Service + 'static>(
     plan: plan::Serve,
     mut screen: Screen,
@@ -321,7 +327,7 @@ fn run<S: Service + 'static>(
     let is_redirect = |via: &usize| server.requested(*via) >= plan.listen.len();
     let first_redirect = (0..bound.len()).find(is_redirect).unwrap_or(bound.len());
     for (via, address) in bound.iter().enumerate() {
-        // The clients of Unix sockets are proxies on this machine, which need no TLS.
+        // The clients of Unix sockets are on this machine, usually proxies, and need no TLS.
         if via >= first_redirect || matches!(address, Bound::Unix(_)) {
             server = server.without_tls(via);
         }
@@ -366,7 +372,7 @@ fn run<S: Service + 'static>(
     Ok(ExitCode::from(stopped.exit_code()))
 }
 
-/// A warning if a public authority can't connect to any of these addresses.
+/// Returns a warning if a public CA can't connect to any of these addresses.
 fn no_public_address(addresses: &[ListenAddr]) -> Option<String> {
     let is_local = |at: &ListenAddr| hosts::is_loopback(at) || matches!(at, ListenAddr::Unix(_));
     let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
@@ -380,7 +386,7 @@ fn no_public_address(addresses: &[ListenAddr]) -> Option<String> {
     })
 }
 
-/// Fails if other machines can connect.
+/// Fails if other machines can connect to one of these listeners.
 fn check_loopback(bound: &[Bound]) -> anyhow::Result<()> {
     match bound.iter().find(|address| !address.is_loopback()) {
         None => Ok(()),
@@ -391,12 +397,13 @@ fn check_loopback(bound: &[Bound]) -> anyhow::Result<()> {
     }
 }
 
-/// Below this many descriptors, fewer files than documented can be sent at a time.
+/// With fewer descriptors than this for the process, fewer files than documented can be sent at a
+/// time.
 const FEW_DESCRIPTORS: usize = 8192;
 
-/// A warning if the hard limit on open files doesn't allow as many connections as wanted. If
-/// `--max-connections` has its default, there is no warning as long as a busy site has enough
-/// descriptors.
+/// Returns a warning if the hard limit on open files doesn't allow as many connections as `wanted`.
+/// If `wanted` is the default of `--max-connections`, there is no warning unless descriptors are
+/// also fewer than [`FEW_DESCRIPTORS`].
 fn few_descriptors(server: &Server, wanted: usize) -> Option<String> {
     let allowed = server.config().max_connections;
     let descriptors = allowed + server.reserved_descriptors();
@@ -418,6 +425,7 @@ fn few_descriptors(server: &Server, wanted: usize) -> Option<String> {
     ))
 }
 
+/// The line that is printed when the server has stopped.
 fn last_line(stats: &Stats) -> String {
     let cut = text::count(stats.cut, "connection");
     match stats.unread {
@@ -444,7 +452,7 @@ mod tests {
         }
     }
 
-    /// A name such as localhost may be resolved to any address.
+    /// This happens if a name such as localhost is resolved to another address.
     #[test]
     fn a_listener_that_is_not_on_the_loopback_is_refused() {
         let bound = |address: &str| Bound::Ip(address.parse().unwrap());

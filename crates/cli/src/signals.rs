@@ -1,15 +1,16 @@
-//! The signals of a server.
+//! What a server does on signals.
 //!
-//! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
-//!   once, the third ends the process.
-//! - SIGHUP: counts as one of the signals above if the terminal of standard error was closed.
-//!   Otherwise the server reads the files of `--answers` and `--tls` again, retries the orders of
-//!   `--acme` that failed, and reopens the file of `--access-log`. Without any of these flags, the
-//!   signal drains or stops a server on a terminal, as the signals above do; other servers (a
-//!   service, `nohup`) ignore it.
-//! - SIGUSR1: does the same as SIGHUP with these flags, because nginx reopens its logs on this
-//!   signal. Ignored without them.
-//! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
+//! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first of these signals drains the server, the second
+//!   stops the server at once, the third ends the process.
+//! - SIGHUP: if the terminal of standard error was closed, it counts as one of the signals above.
+//!   Otherwise the server reads the files of `--answers` and `--tls` again, retries failed orders
+//!   of `--acme`, and reopens the file of `--access-log`. If none of these flags is given, a server
+//!   on a terminal counts SIGHUP as one of the signals above, and any other server (a service,
+//!   `nohup`) ignores it.
+//! - SIGUSR1: with these flags, the same as SIGHUP, because nginx reopens its logs on this signal.
+//!   Without these flags, it is ignored.
+//! - SIGXFSZ: ignored. The kernel sends it at a write beyond the limit on file sizes, and then the
+//!   write fails.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -26,28 +27,29 @@ use crate::log::Log;
 use crate::quantity::Span;
 use crate::text;
 
-/// How long the process waits for the last log lines when it is stopped at once.
+/// How long a server that is stopped at once may take, for example to write the last log lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Catches signals from now on, so that none is lost while the server starts.
+/// Starts to catch signals. Called before the server starts, so that no signal is lost.
 pub(crate) fn catch() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1])
 }
 
-/// From now on a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fails with `EFBIG`. By
-/// default it would end the process, but a log that can't grow is no reason to stop serving.
+/// Ignores SIGXFSZ, so that a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fails with
+/// `EFBIG`. By default the signal ends the process, but a log that can't grow is no reason to stop
+/// serving.
 pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
-    // The flag is not used: any handler replaces the default action.
+    // The registered flag is never read: it is enough that a handler replaces the default action.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// The signal that stopped a server at once; 0 if none did.
+/// The signal that stopped the server at once. 0 if the server wasn't stopped so.
 #[derive(Debug, Default)]
 pub(crate) struct StoppedBy(AtomicI32);
 
 impl StoppedBy {
-    /// The exit code with which shells report a process that a signal ended; 0 without a signal,
-    /// and for SIGHUP.
+    /// 128 plus the signal, as shells report a process that a signal has ended. 0 if the server
+    /// wasn't stopped at once, and for SIGHUP.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.0.load(Ordering::Acquire) {
             0 | SIGHUP => 0,
@@ -56,6 +58,7 @@ impl StoppedBy {
     }
 }
 
+/// The exit code for a server that this signal stopped at once.
 fn exit_code(signal: i32) -> u8 {
     match signal {
         SIGINT => 130,
@@ -65,10 +68,11 @@ fn exit_code(signal: i32) -> u8 {
     }
 }
 
-/// Called for SIGHUP and SIGUSR1.
+/// A function to call on SIGHUP and SIGUSR1.
 pub(crate) type OnHangup = Box<dyn FnMut(&Log) + Send>;
 
-/// Starts a thread that handles signals until the process ends.
+/// Starts a thread that handles signals until the process ends. `lame_duck` and `drain` are the
+/// times of `--lame-duck` and `--drain-timeout`, for the message.
 pub(crate) fn watch(
     mut signals: Signals,
     handle: Handle,
@@ -82,7 +86,7 @@ pub(crate) fn watch(
         true => None,
         false => Some(start_hangup_thread(on_hangup, log.clone())?),
     };
-    // After a terminal was closed, `is_terminal` returns false.
+    // `is_terminal` returns false once the terminal was closed, so ask before.
     let has_terminal = io::stderr().is_terminal();
     let act = move || {
         let mut count = 0;
@@ -90,8 +94,8 @@ pub(crate) fn watch(
             let is_closing = signal == SIGHUP && has_terminal && !io::stderr().is_terminal();
             if matches!(signal, SIGHUP | SIGUSR1) && !is_closing {
                 if let Some(hangups) = &hangups {
-                    // If the channel is full, a call is pending already, which serves this signal,
-                    // too.
+                    // If the channel is full, a call is pending already, which serves for this
+                    // signal, too.
                     let _ = hangups.try_send(());
                     continue;
                 }
@@ -110,7 +114,7 @@ pub(crate) fn watch(
                 2 => {
                     stopped_by.0.store(signal, Ordering::Release);
                     handle.stop();
-                    // The logs may wait for a pipe that nobody reads.
+                    // Stopping may take forever if a log is a pipe that nobody reads.
                     exit_after_timeout(signal);
                 }
                 _ => exit(signal),
@@ -137,7 +141,7 @@ fn exit(signal: i32) -> ! {
     std::process::exit(exit_code(signal).into())
 }
 
-/// Ends the process after [`FLUSH_TIMEOUT`], if it has not ended by then.
+/// Ends the process after [`FLUSH_TIMEOUT`], unless it has ended earlier. Returns at once.
 fn exit_after_timeout(signal: i32) {
     let thread = thread::Builder::new().name("end".into());
     let started = thread.spawn(move || {
@@ -149,7 +153,8 @@ fn exit_after_timeout(signal: i32) {
     }
 }
 
-/// Runs `acts` on a thread of its own, so that a disk that hangs doesn't delay the next signal.
+/// Starts a thread that calls `acts` for each message to the returned sender. They have a thread of
+/// their own so that a hanging disk doesn't delay the next signal.
 fn start_hangup_thread(mut acts: Vec<OnHangup>, log: Log) -> io::Result<SyncSender<()>> {
     let (sender, receiver) = sync_channel(1);
     let work = move || receiver.iter().for_each(|()| acts.iter_mut().for_each(|act| act(&log)));

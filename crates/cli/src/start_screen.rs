@@ -1,4 +1,5 @@
-//! The first lines on standard output: what is served, at which URLs, and how to stop the server.
+//! The start screen: the lines that a server prints to standard output when it has started. They
+//! say what is served, at which URLs, and how to stop the server.
 //!
 //! Each URL is alone on its line, so that programs can read it.
 
@@ -15,27 +16,29 @@ use crate::acme::Acme;
 use crate::text;
 use crate::tls::Certificates;
 
-/// How long [`Screen::show`] waits for the lines to be written. The server runs meanwhile.
+/// How long [`Screen::show`] waits for the lines to be written. The workers already serve
+/// meanwhile.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How many hosts are shown.
+/// Maximum number of names of certificates that are shown as hosts of URLs.
 const MAX_HOSTS: usize = 5;
 
+/// The parts of the start screen.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
-    /// The lines before the URLs: what is served.
+    /// The lines before the URLs, which say what is served.
     pub(crate) heading: Vec<String>,
     /// The scheme of the URLs, such as `http`.
     pub(crate) scheme: &'static str,
-    /// Hosts by which clients reach a server that listens on all addresses, besides `localhost`. If
-    /// there are none, addresses of this machine are shown.
+    /// If the server listens on all addresses: the hosts of the URLs to show, besides `localhost`.
+    /// If empty, addresses of this machine are shown.
     pub(crate) hosts: Vec<String>,
     /// The lines after the URLs.
     pub(crate) notes: Vec<String>,
 }
 
 impl Screen {
-    /// A screen that begins with this line.
+    /// Creates a screen that begins with this line.
     pub(crate) fn new(heading: &str) -> Self {
         Self { heading: vec![heading.into()], ..Self::default() }
     }
@@ -49,8 +52,9 @@ impl Screen {
         self.notes.splice(0..0, lines);
     }
 
-    /// Adds the line about `--acme`. Its names are shown as hosts, even before the first
-    /// certificate: browsers accept the certificate for no other host, such as an IP address.
+    /// Adds the line about `--acme`, and its names as hosts. They are shown even before the first
+    /// certificate is issued, since browsers accept the certificate for no other host, such as an
+    /// IP address.
     pub(crate) fn add_acme(&mut self, acme: &Acme) {
         for name in acme.names() {
             if self.hosts.len() < MAX_HOSTS && !self.hosts.contains(name) {
@@ -60,22 +64,24 @@ impl Screen {
         self.notes.insert(0, acme.line());
     }
 
-    /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped
-    /// by Ctrl-S, delays neither serving nor the end of the process.
+    /// Writes the screen to standard output on a thread of its own, so that a full pipe, or a
+    /// terminal stopped by Ctrl-S, delays neither serving nor the end of the process. `listen` are
+    /// the addresses of `--listen`, `bound` the listeners to show.
     pub(crate) fn show(&self, listen: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
         let text = self.text(listen, bound, outward_addresses);
         let (done, written) = channel();
         thread::Builder::new().name("start-screen".into()).spawn(move || {
             let mut out = io::stdout().lock();
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-            // Fails if `show` has stopped waiting.
+            // This fails if `show` no longer waits.
             let _ = done.send(());
         })?;
-        // Without this wait, a server that is stopped at once might show nothing.
+        // Without this wait, a server that is stopped right after its start might show nothing.
         let _ = written.recv_timeout(WRITE_TIMEOUT);
         Ok(())
     }
 
+    /// The text of the screen. `outward` is [`outward_addresses`], except in tests.
     fn text(
         &self,
         listen: &[ListenAddr],
@@ -98,8 +104,8 @@ impl Screen {
         lines.join("\n") + "\n"
     }
 
-    /// The hosts, with ports, of URLs that reach `address`. `outward` finds the
-    /// [`outward_addresses`].
+    /// The hosts and ports of the URLs that reach the listener at `address`. `outward` is as in
+    /// `text`.
     fn reachable_hosts(
         &self,
         address: SocketAddr,
@@ -110,7 +116,7 @@ impl Screen {
         if !ip.is_unspecified() {
             return vec![SocketAddr::new(ip, port).to_string()];
         }
-        // The listener of `:PORT` accepts both IPv6 and IPv4.
+        // `--listen :PORT` accepts both IPv6 and IPv4, on one listener.
         let dual_stack = listen.iter().any(|listen| match listen {
             ListenAddr::Any(requested) => *requested == 0 || *requested == port,
             _ => false,
@@ -132,9 +138,10 @@ impl Screen {
     }
 }
 
-/// The local addresses of this machine's outgoing connections. Other machines can most likely reach
-/// it at these. Connecting a UDP socket sends nothing, but finds the route. The destinations are
-/// reserved for documentation (RFC 5737, RFC 3849).
+/// The local addresses that this machine's outgoing connections have, one of IPv4 and one of IPv6
+/// at most. Other machines can most likely reach this machine there. Connecting a UDP socket sends
+/// nothing, but chooses a route and so a local address. The destinations are addresses for
+/// documentation (RFC 5737, RFC 3849).
 fn outward_addresses() -> Vec<IpAddr> {
     let routes = [
         (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), "192.0.2.1:9"),

@@ -1,4 +1,5 @@
-//! The folder for what servers make and keep, such as the self-signed certificate.
+//! The state folder, in which servers keep files that they create, such as the self-signed
+//! certificate.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -11,15 +12,16 @@ use rustix::process::geteuid;
 
 use crate::error::Error;
 
-/// The folder of `--state`, or the default. It need not exist.
+/// Returns the folder of `--state`, or the default. The folder need not exist.
 ///
 /// # Errors
 ///
-/// There is no default, because the user has no home folder; or other users can change what is in
-/// the folder.
+/// There is no default, because HOME is not set; or the folder belongs to another user, or other
+/// users can write to it.
 pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = path(flag)?;
-    // The folder may be missing. If it can't be read, the code that uses it reports that.
+    // The folder may be missing. If it can't be accessed for another reason, the code that uses it
+    // reports that.
     let Ok(found) = folder.metadata() else { return Ok(folder) };
     match fault(found.uid(), found.mode(), geteuid().as_raw()).filter(|_| found.is_dir()) {
         None => Ok(folder),
@@ -33,15 +35,16 @@ pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     }
 }
 
-/// Why a folder can't be used, and the command that mends it, without the folder's path.
+/// Why a folder can't be used (`what`), and the command to repair it, without the folder's path
+/// (`advice`).
 #[derive(Debug, PartialEq, Eq)]
 struct Fault {
     what: String,
     advice: String,
 }
 
-/// The fault of a folder in which users other than `user` and root can change files: they could
-/// exchange keys, and prevent renewals.
+/// Returns a fault if users other than `user` and root can change files in a folder with this owner
+/// and mode: they could replace keys, and prevent renewals.
 fn fault(owner: u32, mode: u32, user: u32) -> Option<Fault> {
     if owner != user && owner != 0 {
         let what = format!("it belongs to the user {owner}, and the server runs as {user}");
@@ -51,6 +54,7 @@ fn fault(owner: u32, mode: u32, user: u32) -> Option<Fault> {
     (mode & 0o022 != 0).then(|| Fault { what, advice: "chmod go-w".into() })
 }
 
+/// The path of `--state`, or the default.
 fn path(flag: Option<&Path>) -> Result<PathBuf, Error> {
     flag.map(Path::to_owned).or_else(|| default(|name| env::var_os(name))).ok_or_else(|| {
         Error::usage(
@@ -60,14 +64,14 @@ fn path(flag: Option<&Path>) -> Result<PathBuf, Error> {
     })
 }
 
-/// The default, from environment variables.
+/// The default folder. `variable` returns the value of an environment variable.
 fn default(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    // systemd sets a list if a unit has several state folders.
+    // If a unit has several state folders, systemd sets a list of paths, separated by colons.
     let first = |list: OsString| {
         let first = list.as_bytes().split(|byte| *byte == b':').next().unwrap_or_default();
         PathBuf::from(OsStr::from_bytes(first))
     };
-    // A relative path is to be ignored (XDG Base Directory Specification).
+    // Relative paths are ignored, as the XDG Base Directory Specification requires.
     let path = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let of_systemd = variable("STATE_DIRECTORY").map(first).filter(|path| path.is_absolute());
     of_systemd

@@ -1,49 +1,51 @@
-//! What standard output is, and how wide.
+//! Whether standard output is a terminal, and the terminal's width.
 
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The width of a terminal that doesn't tell its own.
+/// The width in columns to assume if the terminal doesn't report one.
 const DEFAULT_WIDTH: u16 = 80;
 
+/// What standard output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stdout {
     Terminal {
         /// Whether to colour text.
         color: bool,
     },
-    /// A file, a pipe, or closed.
+    /// A file or a pipe, or standard output is closed.
     Other,
 }
 
 impl Stdout {
-    /// Standard output of this process. Measures a terminal.
+    /// Finds out what standard output of this process is, and calls [`measure`].
     pub(crate) fn detect() -> Self {
         measure();
         let (no_color, term) = (env::var_os("NO_COLOR"), env::var_os("TERM"));
         Self::of(io::stdout().is_terminal(), no_color.as_deref(), term.as_deref())
     }
 
-    /// `no_color` and `term` are the environment variables `NO_COLOR` (<https://no-color.org>) and
-    /// `TERM`.
+    /// Decides from the environment variables `NO_COLOR` (<https://no-color.org>) and `TERM`
+    /// whether to colour text.
     fn of(is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> Self {
         let color = no_color.is_none_or(OsStr::is_empty) && term.is_some_and(|term| term != "dumb");
         if is_terminal { Self::Terminal { color } } else { Self::Other }
     }
 }
 
-/// The width that [`measure`] has found.
+/// The width in columns that [`measure`] has found.
 static WIDTH: AtomicU16 = AtomicU16::new(DEFAULT_WIDTH);
 
-/// Asks the terminal for its width, which changes with its window.
+/// Asks the terminal for its width, which changes when its window is resized, and stores it for
+/// [`width`].
 pub(crate) fn measure() {
     let width = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
     WIDTH.store(if width == 0 { DEFAULT_WIDTH } else { width }, Ordering::Relaxed);
 }
 
-/// The width of the terminal in columns, when it was last measured.
+/// The width of the terminal in columns, as [`measure`] last found it.
 pub(crate) fn width() -> usize {
     WIDTH.load(Ordering::Relaxed).into()
 }

@@ -1,8 +1,10 @@
-//! Moves lines from the workers to the thread that writes them, and reports lost lines.
+//! The queue between the workers, which produce log lines, and the thread that writes the lines to
+//! a [`Sink`]. It also reports lost lines.
 //!
-//! Each worker has its own lane of the [`Queue`], so it never waits. Lines for a terminal all
-//! share one lane, which keeps them in order. The first line after a pause is written at once; the
-//! lines after it are gathered and written together.
+//! For a file, a pipe or standard error, each worker has its own lane of the [`Queue`] (a pair of
+//! buffers), so it never waits. For a terminal, all workers share one lane, which keeps the lines
+//! in order. The first line after a pause is written at once; the lines after it are gathered and
+//! written together.
 
 use std::io;
 use std::mem;
@@ -16,11 +18,13 @@ use super::limit::{Decision, Kind, Limit};
 use super::sink::Sink;
 use crate::writer::{self, Queue, count_lines, lock};
 
-/// Maximum number of bytes in each buffer of a lane: the lines of about 250 ms at full load.
+/// Maximum number of bytes in each buffer of a lane: as many as a worker produces in about 250 ms
+/// at full load.
 const MAX_QUEUED: usize = 1024 * 1024;
-/// The same for a terminal: some hundred lines, because nobody reads more at once.
+/// The same for a terminal: several hundred lines. Nobody reads more at once.
 const MAX_QUEUED_FOR_TERMINAL: usize = 64 * 1024;
-/// How long lines are gathered after a write, so that few requests wake the thread.
+/// How long the thread gathers lines after a write, before it writes again. So only a few lines
+/// have to wake the thread.
 const BATCH_DELAY: Duration = Duration::from_millis(250);
 /// The same for a terminal, where people notice a delay.
 const TERMINAL_BATCH_DELAY: Duration = Duration::from_millis(50);
@@ -36,17 +40,17 @@ const TERMINAL_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) struct Lines {
     queue: Arc<Queue>,
     reopen: Arc<AtomicBool>,
-    /// Lines that the thread has taken and not written yet.
+    /// The number of lines that the thread has taken from the queue and not written yet.
     unwritten: Arc<AtomicU64>,
     /// The limit on lines about connections, which only a terminal shows.
     limit: Arc<Mutex<Limit>>,
     mode: Mode,
 }
 
-/// What depends on the kind of the sink.
+/// The settings that depend on the kind of sink.
 #[derive(Clone, Copy)]
 struct Mode {
-    /// The name of the lines in warnings, such as `access log`.
+    /// What warnings about lost lines call them, such as `access log`.
     what: &'static str,
     /// Whether the lines of all workers are written in the order in which their requests ended. If
     /// so, a worker waits while another one appends a line.
@@ -56,6 +60,7 @@ struct Mode {
     flush_timeout: Duration,
 }
 
+/// For files, pipes and standard error.
 const FOR_PROGRAMS: Mode = Mode {
     what: "access log",
     in_order: false,
@@ -64,7 +69,7 @@ const FOR_PROGRAMS: Mode = Mode {
     flush_timeout: FLUSH_TIMEOUT,
 };
 
-/// For people who watch a terminal.
+/// For a terminal. [`Lines::start`] sets `what`.
 const FOR_PEOPLE: Mode = Mode {
     what: "",
     in_order: true,
@@ -74,8 +79,8 @@ const FOR_PEOPLE: Mode = Mode {
 };
 
 impl Lines {
-    /// Starts the thread that writes the lines of all workers to `sink`. `shown` names, in
-    /// warnings, what the lines on a terminal are about, such as `request`.
+    /// Starts the thread that writes the lines of all workers to `sink`. `shown` is the
+    /// [`Mode::what`] of a terminal, such as `request`.
     pub(super) fn start(workers: usize, mut sink: Sink, shown: &'static str) -> io::Result<Self> {
         let mode = match sink {
             Sink::Terminal => Mode { what: shown, ..FOR_PEOPLE },
@@ -95,15 +100,16 @@ impl Lines {
         writer::start(&lines.queue, "access-log", move |batch, flushing| {
             let reopen = own.reopen.swap(false, Ordering::AcqRel);
             if reopen {
-                // Lines from before the signal belong in the old file.
+                // The lines queued before the request to reopen belong in the old file.
                 own.queue.take(batch);
             }
             if let Some(line) = lock(&own.limit).take(Instant::now(), flushing) {
                 batch.extend_from_slice(line.as_bytes());
             }
-            // A write that may block can last until the program exits, so its lines are counted
-            // before. Other writes leave unwritten lines in the batch, which is counted after the
-            // write. Counting each line twice would cost more than writing it.
+            // `finish` reports unwritten lines as lost. A write that may block can last until the
+            // program exits, so its lines are counted before the write. Any other write returns in
+            // time, and counting what it leaves in `batch` is enough: counting each line twice
+            // would cost more than writing it.
             if sink.may_block() {
                 own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             }
@@ -123,15 +129,16 @@ impl Lines {
             own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             losses.dropped += own.queue.take_refused();
             losses.report(mode.what, flushing && batch.is_empty());
-            // If anything is unreported, this closure is called again even without new lines.
+            // If losses are unreported, this closure is called again at this time even without new
+            // lines.
             let losses_due = losses.are_unreported().then(|| Instant::now() + REPORT_EVERY);
             lock(&own.limit).due().into_iter().chain(losses_due).min()
         })?;
         Ok(lines)
     }
 
-    /// Queues the line that `write` appends, of at most `max` bytes. Drops it if there is no room.
-    /// Never waits for the thread.
+    /// Queues the line that `write` appends, which has at most `max` bytes. If there is no room,
+    /// counts the line as lost instead. Never waits until the thread has written something.
     pub(super) fn put(&self, worker: usize, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let max = self.mode.max_queued.saturating_sub(max);
         match self.mode.in_order {
@@ -140,12 +147,14 @@ impl Lines {
         };
     }
 
-    /// Counts a line about a connection. The caller writes it only if told [`Decision::Write`].
+    /// Counts a line about a connection. The caller may write the line only if this returns
+    /// [`Decision::Write`].
     pub(super) fn count(&self, kind: Kind, now: Instant) -> Decision {
         lock(&self.limit).count(kind, now)
     }
 
-    /// Wakes the thread, which then learns when to report the lines that were left out.
+    /// Wakes the thread, which then learns from `limit` when to report how many lines about
+    /// connections were left out.
     pub(super) fn wake(&self) {
         self.queue.wake();
     }
@@ -156,7 +165,8 @@ impl Lines {
         self.queue.wake();
     }
 
-    /// Waits until everything is written, or the timeout of the sink has passed.
+    /// Waits until everything is written, or the sink's flush timeout has passed. Then warns about
+    /// the lines that were not written.
     pub(super) fn finish(&self) {
         if !self.queue.flush(self.mode.flush_timeout) {
             let lines = self.unwritten.load(Ordering::Relaxed)
@@ -167,14 +177,14 @@ impl Lines {
     }
 }
 
-/// Lost lines that are not reported yet.
+/// Lost lines that have not been reported yet.
 #[derive(Debug, Default)]
 struct Losses {
-    /// Number of lines that found the queue full.
+    /// Number of lines that were dropped because the queue was full.
     dropped: u64,
     /// Number of lines that could not be written.
     failed: u64,
-    /// The last error of writing.
+    /// The last write error.
     error: Option<io::Error>,
     /// When losses were last reported.
     reported: Option<Instant>,
@@ -185,8 +195,8 @@ impl Losses {
         self.dropped > 0 || self.error.is_some()
     }
 
-    /// Logs the losses, unless the last report was less than [`REPORT_EVERY`] ago. If this is the
-    /// `last` call, logs them in any case.
+    /// Logs the losses, unless the previous report was less than [`REPORT_EVERY`] ago. The `last`
+    /// call always logs them.
     fn report(&mut self, what: &str, last: bool) {
         if !last && self.reported.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;

@@ -2,8 +2,8 @@
 //! standard output.
 //!
 //! The reader of a pipe may be missing, exit, or be slow. So a pipe is opened and written without
-//! blocking. Without a reader, lines are lost, and later writes try to open the pipe again. While
-//! the pipe is full, lines wait in the batch that is being written and in the queue.
+//! blocking. While the pipe has no reader, lines are lost, and later writes try to open the pipe
+//! again. While the pipe is full, lines wait in the writer thread's batch and in the queue.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -23,11 +23,13 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The minimum time between two attempts to open a pipe without a reader.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// The destination of the lines.
 #[derive(Debug)]
 pub(crate) enum Sink {
     Stderr,
     /// Standard output. A write blocks while Ctrl-S has stopped the terminal.
     Terminal,
+    /// A file or a pipe.
     File {
         path: PathBuf,
         state: FileState,
@@ -41,32 +43,33 @@ pub(crate) enum FileState {
     NoReader(Instant),
 }
 
-/// An open file, and where in a line the last write ended.
+/// An open file or pipe, and where in a line the last write ended.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     file: File,
     position: Position,
 }
 
+/// Where the last write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     /// After a line break.
     LineStart,
-    /// Within a line. The rest of the line is written next.
+    /// Within a line, because the pipe was full. The next write continues the line.
     InLine,
-    /// Within a line. The rest of the line is lost.
+    /// Within a line, because writing failed. The rest of the line is lost.
     InTornLine,
 }
 
 impl Sink {
-    /// Opens a file to append to, or creates one that only its owner and group can read, because of
-    /// the addresses in it.
+    /// Opens a file or a pipe to append to. If it doesn't exist, creates a file that only its owner
+    /// and group can read, because the log contains clients' addresses.
     pub(crate) fn file(path: PathBuf) -> io::Result<Self> {
         let state = open(&path)?;
         Ok(Self::File { path, state })
     }
 
-    /// The path, if it is a pipe without a reader.
+    /// The path of the sink, if the sink is a pipe without a reader.
     pub(super) fn unread_pipe(&self) -> Option<&Path> {
         match self {
             Self::File { path, state: FileState::NoReader(_) } => Some(path),
@@ -74,7 +77,7 @@ impl Sink {
         }
     }
 
-    /// Reopens the file, after the old one was moved away. If the old file ends within a line,
+    /// Opens the path again, after the old file was moved away. If the old file ends within a line,
     /// drops the rest of that line from `lines`.
     pub(super) fn reopen(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         if let Self::File { path, state } = self {
@@ -93,23 +96,25 @@ impl Sink {
         matches!(self, Self::Stderr | Self::Terminal)
     }
 
-    /// Writes whole lines, in one call if the file accepts them all, and removes written bytes from
-    /// `lines`. If bytes are left, the next call must start with them.
+    /// Writes `lines`, in one system call if the file accepts them all, and removes the written
+    /// bytes from `lines`. If a full pipe leaves bytes in `lines`, the next call must start with
+    /// them.
     ///
     /// # Errors
     ///
-    /// If writing fails. The caller must drop what is left in `lines`.
+    /// If writing fails, or a pipe has no reader. The caller must drop what is left in `lines`.
     pub(super) fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         if lines.is_empty() {
             return Ok(());
         }
         let (path, state) = match self {
-            // The locks keep other lines from mixing with these.
+            // Here and below, the lock keeps the lines of other threads from mixing with these.
             Self::Stderr => {
                 return io::stderr().lock().write_all(lines).map(|()| lines.clear());
             }
             Self::Terminal => {
-                // Lines are as wide as the terminal, whose window may have changed.
+                // Lines are formatted to the width of the terminal, whose window may have been
+                // resized.
                 stdout::measure();
                 return io::stdout().lock().write_all(lines).map(|()| lines.clear());
             }
@@ -138,7 +143,8 @@ impl Sink {
     }
 }
 
-/// Opens without waiting for the reader of a pipe. On an ordinary file, `O_NONBLOCK` does nothing.
+/// Opens without waiting for the reader of a pipe (`O_NONBLOCK`, which does nothing on an ordinary
+/// file).
 fn open(path: &Path) -> io::Result<FileState> {
     let nonblocking = OFlags::NONBLOCK.bits() as i32;
     let mut options = OpenOptions::new();
@@ -146,7 +152,7 @@ fn open(path: &Path) -> io::Result<FileState> {
     match options.open(path) {
         Ok(file) => Ok(FileState::Open(OpenFile { file, position: Position::LineStart })),
         Err(error) => {
-            // Opening a socket gives the same error.
+            // `ENXIO` also means that the path is a socket.
             let no_reader = Errno::from_io_error(&error) == Some(Errno::NXIO);
             match no_reader && fs::metadata(path)?.file_type().is_fifo() {
                 true => Ok(FileState::NoReader(Instant::now())),
@@ -156,7 +162,8 @@ fn open(path: &Path) -> io::Result<FileState> {
     }
 }
 
-/// Waits until a pipe has room, or its reader is gone. Returns false after `until`.
+/// Waits until a pipe has room or its reader is gone, and returns true. Returns false after
+/// `until`.
 fn wait_for_room(file: &File, until: Instant) -> bool {
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -164,15 +171,15 @@ fn wait_for_room(file: &File, until: Instant) -> bool {
         match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&timeout)) {
             Err(Errno::INTR) => {}
             Ok(0) | Err(_) => return false,
-            // Some files are always ready, but accept no bytes.
+            // Some files are always ready, but accept no bytes: `until` holds for them, too.
             Ok(_) => return !left.is_zero(),
         }
     }
 }
 
-/// Like `write_all`, but removes the written bytes from `lines`. After an error within a line (a
-/// full disk, the limit on file sizes), the next call starts a new line. If writing would block,
-/// calls `has_room`, and returns if that returns false.
+/// Like `write_all`, but removes the written bytes from `lines`. After an error within a line (such
+/// as a full disk, or a file at the process's size limit), the next call starts a new line. When a
+/// write would block, calls `has_room`, which waits for room, and returns if there is still none.
 fn write_whole<W: Write>(
     file: &mut W,
     lines: &mut Vec<u8>,
@@ -213,7 +220,7 @@ fn write_whole<W: Write>(
 mod tests {
     use super::*;
 
-    /// What was written, the maximum number of bytes, and the error of writing more.
+    /// The bytes written so far, the maximum number of bytes, and the error for writing more.
     struct Disk(Vec<u8>, usize, ErrorKind);
 
     impl Write for Disk {

@@ -1,5 +1,6 @@
-//! The line of a request on a terminal: method, path, status, size, time, and how it ended unless
-//! it is complete. The columns are aligned, and longer paths are cut so that a line fits the width.
+//! Formats the log line of a request for a terminal: method, path, status, size, time, and, if the
+//! response was not completed, why it ended. The columns are aligned, and paths are cut so that a
+//! line fits the terminal.
 //!
 //! ```text
 //! GET  /                                               200     1.2 KiB     <1 ms
@@ -13,20 +14,21 @@ use sockeye::http_core::{EndReason, Outcome, Status};
 
 use crate::text;
 
-/// The width of most methods.
+/// The width of the method's column. Longer methods, such as `DELETE`, move the path to the right.
 const METHOD: usize = 4;
-/// The width of the status, size (`1023.9 KiB`) and time (`999.9 ms`), with the spaces in front.
+/// The width of the status, the size (`1023.9 KiB`) and the time (`999.9 ms`), each with the spaces
+/// before it.
 const FIGURES: usize = 5 + 12 + 10;
-/// The most columns in front of the status, so that the eye finds it on a wide terminal. A longer
-/// path moves it.
+/// The maximum number of columns before the spaces and the status, so that the status stays near
+/// the path on a wide terminal. A longer path moves the status to the right.
 const MAX_STATUS_COLUMN: usize = 55;
-/// The part of a path that is shown on the narrowest terminal.
+/// At least this much of a path is shown, even if the line doesn't fit the terminal then.
 const MIN_PATH: usize = 16;
-/// The longest part of a fault's code that is shown.
+/// The maximum number of characters that are shown of the code that says why a request was refused.
 const MAX_CODE: usize = 32;
 
-/// Appends the line for a terminal of this width. `request` is the method and the path, both of
-/// printable ASCII.
+/// Appends the line of a finished request. `request` is its method and path, both in printable
+/// ASCII. `width` is that of the terminal.
 pub(super) fn end(
     request: [&[u8]; 2],
     outcome: &Outcome,
@@ -57,7 +59,7 @@ pub(super) fn end(
     line.push(b'\n');
 }
 
-/// Appends the method and the path up to the column of the status.
+/// Appends the method and the path, padded to the column of the status.
 fn write_request([method, path]: [&[u8]; 2], width: usize, line: &mut Vec<u8>) {
     let start = line.len();
     line.extend_from_slice(method);
@@ -88,7 +90,7 @@ fn color_of(status: Option<Status>) -> Option<u8> {
     })
 }
 
-/// Appends what `write_text` appends, in `color` if there is one.
+/// Calls `write_text` to append text, which is shown in `color` if there is one.
 pub(super) fn paint(color: Option<u8>, line: &mut Vec<u8>, write_text: impl FnOnce(&mut Vec<u8>)) {
     let Some(color) = color else { return write_text(line) };
     write(line, format_args!("\x1b[{color}m"));
@@ -96,12 +98,13 @@ pub(super) fn paint(color: Option<u8>, line: &mut Vec<u8>, write_text: impl FnOn
     line.extend_from_slice(b"\x1b[0m");
 }
 
-/// Times are measured once per turn of the event loop: those of cached files are 0.
+/// Formats a duration. The clock is read once per turn of the event loop, so a response within one
+/// turn, such as that of a cached file, has a duration of 0.
 fn time(time: Duration) -> String {
     if time < Duration::from_millis(1) { "<1 ms".into() } else { text::time(time) }
 }
 
-/// Appends spaces up to this length.
+/// Appends spaces until `line` has `len` bytes.
 fn pad(line: &mut Vec<u8>, len: usize) {
     line.resize(line.len().max(len), b' ');
 }

@@ -1,4 +1,4 @@
-//! The flags of ACME.
+//! The flags for ACME: certificates from an authority.
 
 use std::path::PathBuf;
 
@@ -9,8 +9,9 @@ use sockeye::engine::ListenAddr;
 use super::tls::Redirect;
 use crate::target::HTTPS_PORT;
 
-/// Let's Encrypt.
+/// The ACME directory of Let's Encrypt.
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+/// The ACME directory of Let's Encrypt's CA for tests.
 const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 
 /// The flags of certificates from an authority.
@@ -54,7 +55,7 @@ pub(crate) struct Acme {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     pub(crate) url: String,
-    /// The CA is Let's Encrypt, which issues certificates for public names only.
+    /// Whether the CA is Let's Encrypt, which issues certificates for public names only.
     pub(crate) is_public: bool,
 }
 
@@ -83,7 +84,8 @@ fn email(text: &str) -> Result<String, String> {
 }
 
 /// With `--acme` and without `--listen`, makes a server listen where CAs and browsers connect: at
-/// :443, and at :80 for redirects. A `port` later replaces 443; then :80 is not added.
+/// :443, and at :80 for redirects. If `--port` is given, :80 is not added; the caller later
+/// replaces 443 by `port`.
 pub(super) fn listen(
     flags: &Acme,
     listen: &mut Vec<ListenAddr>,

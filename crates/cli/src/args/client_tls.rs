@@ -1,4 +1,4 @@
-//! The flags of TLS that all clients have.
+//! The TLS flags of all client commands, such as `send` and `load`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub(crate) struct ClientTls {
 }
 
 impl ClientTls {
-    /// Refuses the flags for a target without TLS.
+    /// Refuses these flags if `target` doesn't use TLS.
     pub(super) fn check(&self, target: &Target) -> Result<(), String> {
         let given = [
             ("--ca", !self.ca.is_empty()),
@@ -40,14 +40,16 @@ impl ClientTls {
         check_tls(&given, target)
     }
 
-    /// What to print if `--insecure` is given: each time, since the flag is easily forgotten.
+    /// The warning to print if `--insecure` is given. It is printed each time, because the flag is
+    /// easily forgotten in a script.
     pub(super) fn note(&self, target: &Target) -> Option<String> {
         let text = format!("--insecure: the certificate of {target} is not verified");
         self.insecure.then_some(text)
     }
 }
 
-/// Refuses flags of TLS for a target without it. `flags` says which are given.
+/// Refuses TLS flags if `target` doesn't use TLS. `flags` has the name of each flag, and whether it
+/// is given.
 pub(super) fn check_tls(flags: &[(&str, bool)], target: &Target) -> Result<(), String> {
     let Some((flag, _)) = flags.iter().find(|(_, given)| *given) else { return Ok(()) };
     if target.tls_host().is_some() {

@@ -1,5 +1,5 @@
-//! The environment variables that set the flags of servers: `SOCKEYE_IDLE_TIMEOUT` sets
-//! `--idle-timeout`.
+//! The environment variables that set the flags of server commands: for example,
+//! `SOCKEYE_IDLE_TIMEOUT` sets `--idle-timeout`.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -11,10 +11,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 const PREFIX: &str = "SOCKEYE_";
 
-/// The minimum Jaro similarity of a misspelled name to a variable's name. Equal names have 1.
+/// A warning about an unknown variable suggests a known one if their names have at least this Jaro
+/// similarity (1 for equal names).
 const MIN_SIMILARITY: f64 = 0.8;
 
-/// Lets an environment variable set a flag.
+/// Lets the environment variable of a flag set it, unless the variable comes from Kubernetes.
 pub(super) fn read(arg: Arg) -> Arg {
     let Some(flag) = arg.get_long() else { return arg };
     let name = format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"));
@@ -27,12 +28,12 @@ pub(super) fn read(arg: Arg) -> Arg {
     if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
 }
 
-/// Whether this is a variable that Kubernetes sets in containers, for a service with a name such as
-/// `sockeye` or `sockeye-web`.
+/// Whether Kubernetes has set this variable. It sets such variables in containers, for a service
+/// with a name such as `sockeye` or `sockeye-web`.
 fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
     let is_of_service = ["_SERVICE_HOST", "_SERVICE_PORT"].iter().any(|part| name.contains(part));
     let is_url = name.ends_with("_PORT") && value.to_string_lossy().contains("://");
-    // SOCKEYE_PORT_8000_TCP_ADDR.
+    // For example SOCKEYE_PORT_8000_TCP_ADDR.
     let is_of_port = name.rsplit_once("_PORT_").is_some_and(|(_, rest)| {
         let mut parts = rest.split('_');
         let is_number =
@@ -42,8 +43,8 @@ fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
     is_of_service || is_url || is_of_port || name.starts_with("SOCKEYE_SERVICE_")
 }
 
-/// Warnings about those of `variables` that set no flag of any command. `program` is the definition
-/// of the command line.
+/// Returns a warning for each of `variables` that begins with [`PREFIX`] and sets no flag of any
+/// command. `program` is the definition of the command line.
 pub(super) fn warnings(
     variables: impl Iterator<Item = (OsString, OsString)>,
     program: &Command,
@@ -67,8 +68,9 @@ pub(super) fn warnings(
     warnings
 }
 
-/// Puts a variable's name in place of the flag in an error about a value, if the variable has set
-/// the value and `line` doesn't have the flag.
+/// In an error about a flag's value, replaces the flag's name by the name of its environment
+/// variable, if the value comes from the variable and `line` doesn't have the flag. `line` is the
+/// command line.
 pub(super) fn name_variable(
     mut error: clap::Error,
     line: &[OsString],
@@ -76,7 +78,7 @@ pub(super) fn name_variable(
 ) -> clap::Error {
     let command = line.get(1).and_then(|name| program.find_subcommand(name));
     let flag = match error.get(ContextKind::InvalidArg) {
-        // `--idle-timeout <TIME>` or `--hsts[=<TIME>]`.
+        // The error has the flag as `--idle-timeout <TIME>` or `--hsts[=<TIME>]`.
         Some(ContextValue::String(flag)) => {
             flag.split([' ', '[']).next().unwrap_or_default().to_owned()
         }
@@ -97,7 +99,7 @@ pub(super) fn name_variable(
     error
 }
 
-/// The variables that set flags of the command.
+/// The environment variables that have set flags of the command.
 #[derive(Debug, Default)]
 pub(crate) struct Variables(Vec<Variable>);
 
@@ -124,12 +126,13 @@ impl Variables {
         Self(command.get_arguments().filter(is_set).filter_map(variable).collect())
     }
 
-    /// Appends the names of the variables that set a flag or a listen address named in `error`.
+    /// If `error` names a flag or a listen address that a variable has set, appends the variable's
+    /// name.
     pub(crate) fn explain(&self, error: &str) -> String {
         let words = error.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
         let is_about = |variable: &&Variable| {
             let Variable { flag, value, .. } = variable;
-            // Errors about an address don't name the flag.
+            // Errors about an address have the value of `--listen`, and not its name.
             words.clone().any(|word| word == flag) || flag == "--listen" && error.contains(&**value)
         };
         let names: Vec<&str> =
@@ -164,7 +167,7 @@ mod tests {
             ("SOCKEYE_PORT", "80", None),
             ("HOME", "x", None),
             ("SOCKEYES", "x", None),
-            // Of Kubernetes.
+            // Set by Kubernetes.
             ("SOCKEYE_SERVICE_HOST", "10.0.0.7", None),
             ("SOCKEYE_SERVICE_PORT_HTTP", "80", None),
             ("SOCKEYE_PORT", "tcp://10.0.0.7:80", None),

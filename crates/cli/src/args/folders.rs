@@ -149,8 +149,8 @@ pub(crate) struct FolderArgs {
 }
 
 impl FolderArgs {
-    /// Sets `no_listing` if `SOCKEYE_LISTING` turns listings off, and lets a flag that is typed
-    /// override the environment variable of the opposite one.
+    /// Resolves `--listing`, `--no-listing` and their environment variables. `SOCKEYE_LISTING=no`
+    /// sets `no_listing`. A typed flag overrides the variable of the opposite flag.
     ///
     /// # Errors
     ///
@@ -174,7 +174,7 @@ impl FolderArgs {
     }
 }
 
-/// A value for files that match a pattern.
+/// A value for the files whose name or path matches a pattern.
 #[derive(Clone, Debug)]
 pub(crate) struct ByPattern {
     pub(crate) pattern: String,
@@ -190,7 +190,7 @@ impl ByPattern {
 }
 
 fn cache_rule(text: &str) -> Result<ByPattern, String> {
-    // Splits at the last colon: a pattern may contain colons, a directive doesn't.
+    // Splits at the last colon: a pattern may contain colons, a directive of Cache-Control doesn't.
     let (pattern, value) = text.rsplit_once(':').unwrap_or(("*", text));
     if pattern.trim().is_empty() {
         return Err("a pattern is missing before the colon: '*.css: max-age=60'".into());
@@ -209,10 +209,11 @@ fn type_rule(text: &str) -> Result<ByPattern, String> {
     Ok(ByPattern { pattern, value })
 }
 
-/// The encoding that files with matching names are stored in.
+/// The encoding in which the files that match a pattern are stored.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredEncoding {
     pub(crate) pattern: String,
+    /// `None`: not encoded.
     pub(crate) coding: Option<Coding>,
 }
 
@@ -228,7 +229,8 @@ fn stored_encoding(text: &str) -> Result<StoredEncoding, String> {
     Ok(StoredEncoding { pattern: pattern.to_owned(), coding })
 }
 
-/// A header to send with every file. Without a value, the default header of this name is removed.
+/// A header to send with every file. If `value` is `None`, the default header of this name is not
+/// sent.
 #[derive(Clone, Debug)]
 pub(crate) struct HeaderRule {
     pub(crate) name: String,

@@ -1,4 +1,5 @@
-//! The subcommands that write what an installation needs: completions and man pages.
+//! The subcommands for whoever installs or packages the program: they write shell completions and
+//! man pages.
 
 use std::path::PathBuf;
 

@@ -25,8 +25,9 @@ Examples:
 ///
 /// Sends one GET request to http:// or https://HOST[:PORT]/PATH, or to the path / at unix:PATH. A
 /// status below 400 is healthy, also a redirect, which isn't followed. message:// and
-/// message+tls://HOST:PORT are sent a message, and echo servers, at tcp:// and tls://HOST:PORT and at
-/// ws:// and wss://HOST[:PORT]/PATH, 64 bytes. Prints one line: to standard output if the server is healthy, otherwise to standard error.
+/// message+tls://HOST:PORT are sent a message, and echo servers, at tcp:// and tls://HOST:PORT and
+/// at ws:// and wss://HOST[:PORT]/PATH, 64 bytes. Prints one line: to standard output if the server
+/// is healthy, otherwise to standard error.
 ///
 /// With TLS, the certificate is verified, unless the URL's host is localhost or a loopback address:
 /// certificates are for other names, and nobody is on the way. With --ca it is always verified.
@@ -55,7 +56,8 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Refuses `--unix-socket` for a target that isn't a URL, and flags of TLS for one without it.
+    /// Refuses `--unix-socket` for a target that is not an HTTP URL or a WebSocket, and TLS flags
+    /// for a target without TLS.
     pub(super) fn check(&self) -> Result<(), String> {
         self.tls.check(&self.target)?;
         match (&self.unix_socket, &self.target) {

@@ -1,11 +1,12 @@
-//! The help: `--help` fits a screen, `--help-all` shows every option with its details.
+//! The texts and layout of the help: `--help` fits on a screen, `--help-all` shows every option
+//! with its details.
 
 use clap::{Arg, ArgAction, Command};
 
-/// A folder needs no command.
+/// The second line: a folder needs no command.
 pub(super) const USAGE: &str = "sockeye <COMMAND>\n       sockeye FOLDER [OPTIONS]";
 
-/// The end of the program's help.
+/// The text at the end of the program's help.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   # Serve the current folder at http://127.0.0.1:8000, to this machine only.
@@ -23,8 +24,8 @@ Exit codes:
 
 Environment variables set the options of servers: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout.";
 
-/// The arguments that `--help` of `http` and `explain` shows, in this order, each with a text that
-/// fits on one line.
+/// The arguments that `--help` of `http` and `explain` shows, in this order. Each has a text that
+/// fits on one line and replaces its usual one.
 pub(super) const FIRST: [(&str, &str); 14] = [
     ("folders", "Folder or file to serve; /docs=./docs serves one at /docs. Default: ."),
     ("listen", "Address: HOST, HOST:PORT, :PORT or unix:PATH. Default: 127.0.0.1:8000"),
@@ -64,7 +65,7 @@ const SELDOM_IN_CLIENTS: [&str; 8] = [
 const HELP: &str = "help";
 const HELP_ALL: &str = "help-all";
 
-/// Adds `--help` and `--help-all`.
+/// Adds the flags `--help` and `--help-all` in place of clap's `--help`.
 pub(super) fn add_flags(command: Command) -> Command {
     let count = command.get_arguments().filter(|arg| arg.get_long().is_some()).count();
     let all = match command.get_name() {
@@ -80,7 +81,8 @@ pub(super) fn add_flags(command: Command) -> Command {
         .arg(flag(HELP_ALL, ArgAction::HelpLong).help(all))
 }
 
-/// Makes the help of commands with many options fit a screen, except with `--help-all`.
+/// Hides the options that `--help` leaves out. Not for `--help-all`: the caller skips this function
+/// then.
 pub(super) fn shorten(command: Command) -> Command {
     command.mut_subcommands(|command| match command.get_name() {
         "http" => command.mut_args(|arg| show_first(arg, &[])),
@@ -96,6 +98,7 @@ pub(super) fn shorten(command: Command) -> Command {
     })
 }
 
+/// Hides an argument in `--help` unless it is in [`FIRST`] and not in `hidden`.
 fn show_first(arg: Arg, hidden: &[&str]) -> Arg {
     let id = arg.get_id().as_str();
     match FIRST.iter().position(|(first, _)| *first == id && !hidden.contains(first)) {
@@ -108,7 +111,7 @@ fn show_first(arg: Arg, hidden: &[&str]) -> Arg {
     }
 }
 
-/// Whether an argument is `--help-all`.
+/// Whether `arg` is `--help-all`.
 pub(super) fn is_all(arg: &std::ffi::OsStr) -> bool {
     arg.to_str().and_then(|arg| arg.strip_prefix("--")) == Some(HELP_ALL)
 }

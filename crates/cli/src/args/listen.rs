@@ -22,8 +22,8 @@ pub(super) fn parse_port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "a port is a number up to 65535".into())
 }
 
-/// Parses an address in the form of `--listen`, or a URL of the start screen with one of `schemes`.
-/// An address without a port gets `port`.
+/// Parses a value of `--listen`: an address, or a URL with one of `schemes`, as copied from the
+/// start screen. An address without a port gets `port`.
 pub(super) fn parse(text: &str, schemes: &[&str], port: u16) -> Result<ListenAddr, String> {
     let address = match text.split_once("://") {
         Some((scheme, address)) if schemes.iter().any(|own| own.eq_ignore_ascii_case(scheme)) => {
@@ -39,18 +39,19 @@ pub(super) fn parse(text: &str, schemes: &[&str], port: u16) -> Result<ListenAdd
 }
 
 /// Adds `port` to a host without a port: a name, an IPv4 address, or an IPv6 address with or
-/// without brackets. `None` if `text` has a port or is no host.
+/// without brackets. Returns `None` if `text` has a port or is not a host.
 fn host(text: &str, port: u16) -> Option<ListenAddr> {
-    // A zone follows after `%`: fe80::1%eth0.
+    // A zone may follow after `%`: fe80::1%eth0.
     let is_ipv6 =
         |text: &str| text.split('%').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
     let host = match text.rsplit_once(':') {
-        // `::1:80` is an IPv6 address, but was probably meant as one with a port.
+        // Also accepts `::1`, but not `::1:80`: it is an IPv6 address, but probably meant as
+        // `[::1]:80`.
         Some((start, _)) if is_ipv6(text) && !is_ipv6(start) => format!("[{text}]"),
         Some(_) if text.starts_with('[') => text.to_owned(),
         Some(_) => return None,
         None if text.is_empty() => return None,
-        // `80a` is a mistyped port.
+        // `80a` is a mistyped port, not a host.
         None if text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains('.') => {
             return None;
         }
@@ -59,14 +60,15 @@ fn host(text: &str, port: u16) -> Option<ListenAddr> {
     format!("{host}:{port}").parse().ok()
 }
 
-/// Sets the port of `--port` in the addresses of `--listen` that have none of their own.
+/// Sets `port`, the value of `--port`, in the addresses of `--listen` that have no port of their
+/// own.
 ///
 /// The command line takes precedence over the environment: `--port` replaces the ports of
 /// `SOCKEYE_LISTEN`, and `SOCKEYE_PORT` doesn't apply to a `--listen` with a port.
 ///
 /// # Errors
 ///
-/// An address has another port, or all addresses are Unix sockets.
+/// An address has a port that differs from `port`, or all addresses are Unix sockets.
 pub(super) fn apply_port(
     listen: &mut [ListenAddr],
     port: Option<u16>,

@@ -27,8 +27,8 @@ Examples:
 /// Send requests to a server over and over, and report how fast it responds.
 ///
 /// http:// is requested by HTTP/1.1, https://HOST[:PORT]/PATH by HTTP/2 if the server chooses it
-/// (ALPN), else by HTTP/1.1. With several paths of one server, each connection requests them in turn.
-/// Servers at tcp:// and tls://HOST:PORT and unix:PATH must be echo servers. message:// and
+/// (ALPN), else by HTTP/1.1. With several paths of one server, each connection requests them in
+/// turn. Servers at tcp:// and tls://HOST:PORT and unix:PATH must be echo servers. message:// and
 /// message+tls://HOST:PORT are sent messages. Servers at ws:// and wss://HOST[:PORT]/PATH must send
 /// back each message: every byte is compared.
 ///
@@ -36,8 +36,8 @@ Examples:
 /// above, an error message, and a connection that ends before its response are errors. Only
 /// responses without errors have latencies. A percentile is shown if there are enough latencies.
 ///
-/// With TLS, every connection makes a full handshake, unless --resume is given. A response that ends
-/// with the connection must end with TLS's close_notify, else it counts as truncated.
+/// With TLS, every connection makes a full handshake, unless --resume is given. A response that
+/// ends with the connection must end with TLS's close_notify, else it counts as truncated.
 ///
 /// --duration starts with the first request. At its end, requests in flight have 1s more, and are
 /// then counted as unanswered. If a response ends its connection, the server has 100ms to close it
@@ -75,15 +75,16 @@ pub(crate) struct Load {
 
     /// Maximum number of requests in flight per connection, in order.
     ///
-    /// For HTTP/1.1, echo servers, WebSockets and messages. On https://, only HTTP/1.1 is offered with it.
+    /// For HTTP/1.1, echo servers, WebSockets and messages. On https://, only HTTP/1.1 is offered
+    /// with it.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     #[arg(value_parser = above_zero::<NonZeroUsize>)]
     pub(crate) pipeline: NonZeroUsize,
 
     /// Maximum number of HTTP/2 requests in flight per connection.
     ///
-    /// A server may allow fewer. On https://, only HTTP/2 is offered with more than 1; on http://, it
-    /// needs --http2.
+    /// A server may allow fewer. On https://, only HTTP/2 is offered with more than 1; on http://,
+    /// it needs --http2.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     #[arg(value_parser = above_zero::<NonZeroUsize>)]
     #[arg(conflicts_with_all = ["pipeline", "chunked", "http1"])]
@@ -164,8 +165,8 @@ pub(crate) struct RequestFlags {
 
     /// Content of the request or message, or the bytes for an echo server.
     ///
-    /// On a WebSocket, it is text if it is UTF-8. Default: no content for HTTP, a search message for
-    /// message://, 64 bytes for an echo server and a WebSocket.
+    /// On a WebSocket, it is text if it is UTF-8. Default: no content for HTTP, a search message
+    /// for message://, 64 bytes for an echo server and a WebSocket.
     #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
     pub(crate) body: Option<String>,
 
@@ -187,7 +188,7 @@ pub(crate) struct RequestFlags {
 }
 
 impl Load {
-    /// The versions of HTTP to offer to a server.
+    /// The HTTP versions to offer to the server.
     pub(crate) fn http_versions(&self) -> HttpVersions {
         let one = NonZeroUsize::MIN;
         if self.http2 || self.streams > one {
@@ -199,7 +200,7 @@ impl Load {
         }
     }
 
-    /// Refuses flags that don't apply to the targets, and targets of several servers.
+    /// Refuses flags that don't apply to the targets, and targets on different servers.
     pub(super) fn check(&self) -> Result<(), String> {
         let Some((first, others)) = self.targets.split_first() else { return Ok(()) };
         if let (Target::WebSocket { .. }, Some(other)) = (first, others.first()) {

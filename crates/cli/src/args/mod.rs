@@ -1,5 +1,5 @@
-//! The command line: flags with their defaults and help. Parsing checks the text of each flag, and
-//! some flags against each other; [`crate::plan`] checks everything else.
+//! The command line: flags with their defaults and help. This module checks the value of each flag,
+//! and some flags against each other; [`crate::plan`] checks everything else.
 
 mod acme;
 mod client_tls;
@@ -72,7 +72,8 @@ pub(crate) enum Command {
 }
 
 impl CommandLine {
-    /// Parses the process's arguments. On an error, prints it with the usage and exits with 2.
+    /// Parses the process's arguments. On an error, prints the error with the usage and exits with
+    /// code 2.
     pub(crate) fn get() -> Self {
         Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
@@ -111,15 +112,16 @@ impl CommandLine {
         Ok(parsed)
     }
 
-    /// The definition of a command, for errors: their usage says `sockeye send` instead of `send`.
+    /// The definition of a command, or of the program if there is no such command. In errors made
+    /// from it, the usage says `sockeye send` instead of `send`.
     fn command_named(name: &str) -> clap::Command {
         let mut program = Self::definition();
         program.build();
         program.find_subcommand(name).cloned().unwrap_or(program)
     }
 
-    /// The command line for clap: the derived one, with defaults in the help of all flags, and
-    /// environment variables for the flags of servers and of `explain`.
+    /// The command line for clap: what clap derives from [`CommandLine`], with defaults in the help
+    /// of all flags, and environment variables for the flags of [`SERVERS`].
     pub(crate) fn definition() -> clap::Command {
         let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
         let command = SERVERS.into_iter().fold(command, |command, name| {
@@ -129,7 +131,7 @@ impl CommandLine {
     }
 }
 
-/// The flags under this heading of the help that the command line sets, as `--flag`.
+/// The typed flags under this heading of the help, as `--flag`.
 fn typed_flags(command: &clap::Command, matches: &ArgMatches, heading: &str) -> Vec<String> {
     let is_typed = |arg: &&Arg| {
         arg.get_help_heading() == Some(heading)
@@ -139,7 +141,7 @@ fn typed_flags(command: &clap::Command, matches: &ArgMatches, heading: &str) -> 
     typed.filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect()
 }
 
-/// Ends the help of a flag with its default.
+/// Appends the default of a flag to its help.
 fn show_default(arg: Arg) -> Arg {
     let defaults = arg.get_default_values();
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
@@ -184,7 +186,7 @@ impl Command {
         listen::apply_port(listen, port, matches)
     }
 
-    /// What to print if `--insecure` is given.
+    /// The warning to print if `--insecure` is given.
     fn insecure_note(&self) -> Option<String> {
         let (tls, target) = match self {
             Self::Send(send) => (&send.tls, &send.target),
@@ -195,7 +197,7 @@ impl Command {
         tls.note(target)
     }
 
-    /// The value of `--log`, or the level of a command without that flag.
+    /// The value of `--log`, or a fixed level for commands without that flag.
     pub(crate) fn log_level(&self) -> LevelFilter {
         match self {
             Self::Http(http) => http.serve.log,

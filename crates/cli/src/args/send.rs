@@ -14,11 +14,12 @@ use crate::log::level;
 use crate::quantity::{Size, Span, above_zero};
 use crate::target::{Target, address, target_of_send};
 
-/// The help heading of the flags for message://. Those in [`OF_BOTH`] are for ws://, too.
+/// The help heading of the flags for message:// and message+tls://. The flags in [`OF_BOTH`] also
+/// apply to ws:// and wss://.
 pub(super) const MESSAGES: &str = "Messages";
-/// The help heading of the flags that are only for ws:// and wss://.
+/// The help heading of the flags that apply only to ws:// and wss://.
 pub(super) const WEBSOCKETS: &str = "WebSocket";
-/// Flags of messages that are for WebSockets, too.
+/// Flags under the heading [`MESSAGES`] that also apply to WebSockets.
 const OF_BOTH: [&str; 4] = ["--file", "--count", "--output", "--max-content"];
 
 const EXAMPLES: &str = "\
@@ -36,26 +37,26 @@ Examples:
 
 /// Send bytes or messages to a server, and print what it sends back.
 ///
-/// To tcp://HOST:PORT, tls://HOST:PORT and unix:PATH, each connection sends all contents as bytes. It expects an
-/// echo server, and closes when as many bytes have come back; with other servers, use --half-close
-/// to print everything they send. The bytes of a single connection are printed unchanged, but on a
-/// terminal control characters are escaped. With several connections, each received piece is
-/// printed as a line with its connection's number. Without contents, standard input is sent as it
-/// is read.
+/// To tcp://HOST:PORT, tls://HOST:PORT and unix:PATH, each connection sends all contents as bytes.
+/// It expects an echo server, and closes when as many bytes have come back; with other servers, use
+/// --half-close to print everything they send. The bytes of a single connection are printed
+/// unchanged, but on a terminal control characters are escaped. With several connections, each
+/// received piece is printed as a line with its connection's number. Without contents, standard
+/// input is sent as it is read.
 ///
-/// To message://HOST:PORT and message+tls://HOST:PORT, each content and each --file is a message, of type text/json if it is
-/// JSON, and binary otherwise. Messages are sent one after the other, each on a connection of its
-/// own (see --keep-alive). Text in responses is printed as UTF-8 with a line break; binary content
-/// is escaped on a terminal and unchanged elsewhere. These responses are failures: an error,
-/// invalid JSON, or the message itself, as from an echo server. Without contents and files, all of
-/// standard input is one message.
+/// To message://HOST:PORT and message+tls://HOST:PORT, each content and each --file is a message,
+/// of type text/json if it is JSON, and binary otherwise. Messages are sent one after the other,
+/// each on a connection of its own (see --keep-alive). Text in responses is printed as UTF-8 with a
+/// line break; binary content is escaped on a terminal and unchanged elsewhere. These responses are
+/// failures: an error, invalid JSON, or the message itself, as from an echo server. Without
+/// contents and files, all of standard input is one message.
 ///
-/// To ws://HOST[:PORT]/PATH and wss://HOST[:PORT]/PATH, each content, each --file and, without these,
-/// each line of standard input is a message of text. Messages that come in are printed: text with a line
-/// break, bytes escaped on a terminal and unchanged elsewhere. Of the flags for messages, --file, --count,
-/// --output and --max-content are for these, too. The WebSocket is closed when as many
-/// messages have come in as were sent. On a terminal it stays open until Ctrl-D, or until the server
-/// closes it.
+/// To ws://HOST[:PORT]/PATH and wss://HOST[:PORT]/PATH, each content, each --file and, without
+/// these, each line of standard input is a message of text. Messages that come in are printed: text
+/// with a line break, bytes escaped on a terminal and unchanged elsewhere. Of the flags for
+/// messages, --file, --count, --output and --max-content are for these, too. The WebSocket is
+/// closed when as many messages have come in as were sent. On a terminal it stays open until
+/// Ctrl-D, or until the server closes it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Send {
@@ -73,8 +74,8 @@ pub(crate) struct Send {
 
     /// End our side (FIN) after sending, and read until the server ends its side.
     ///
-    /// For tcp://, tls:// and unix:. Without it, our side stays open until as many bytes have come back as
-    /// were sent, since some servers stop sending when their client ends its side.
+    /// For tcp://, tls:// and unix:. Without it, our side stays open until as many bytes have come
+    /// back as were sent, since some servers stop sending when their client ends its side.
     #[arg(long)]
     pub(crate) half_close: bool,
 
@@ -164,8 +165,8 @@ pub(crate) struct MessageFlags {
 }
 
 impl Send {
-    /// Refuses flags that don't apply to the target. `given` are the typed flags for messages, and
-    /// those for WebSockets.
+    /// Refuses flags that don't apply to the target. `given` has the typed flags under the headings
+    /// [`MESSAGES`] and [`WEBSOCKETS`].
     pub(super) fn check(&self, given: [Vec<String>; 2]) -> Result<(), String> {
         let target = &self.target;
         self.tls.check(target)?;

@@ -1,4 +1,4 @@
-//! The flags of servers.
+//! The flags of the server commands, and of `explain`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ use crate::log::level;
 use crate::proxies::TrustedProxy;
 use crate::quantity::{Size, Span, above_zero};
 
-/// The port of `sockeye http`, unless the command line has another.
+/// The default port of `sockeye http`.
 const SITE_PORT: u16 = 8000;
-/// The port of `sockeye echo` and `sockeye message`.
+/// The default port of `sockeye echo` and `sockeye message`.
 const ECHO_PORT: u16 = 65432;
 
 const HTTP_EXAMPLES: &str = "\
@@ -67,7 +67,7 @@ Examples:
   # Use a dictionary of your own, and allow pages of one site to search.
   sockeye message --answers answers.json --origin https://example.org";
 
-/// A default limit of the library, which is never 0.
+/// Converts a default limit of the library, which is never 0.
 fn nonzero(limit: usize) -> NonZeroUsize {
     NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
 }
@@ -181,8 +181,8 @@ pub(crate) struct Explain {
 
 /// Send back everything that clients send (RFC 862).
 ///
-/// With --websocket, the port is an HTTP server that opens a WebSocket at every path, and sends each
-/// message back.
+/// With --websocket, the port is an HTTP server that opens a WebSocket at every path, and sends
+/// each message back.
 #[derive(Args, Debug)]
 #[command(after_help = ECHO_EXAMPLES)]
 pub(crate) struct Echo {
@@ -206,7 +206,8 @@ pub(crate) struct Echo {
 
     /// Close connections that send nothing for this long.
     ///
-    /// With --websocket, an open WebSocket is kept: --ping-after finds out whether its client is there.
+    /// With --websocket, an open WebSocket is kept: --ping-after finds out whether its client is
+    /// there.
     #[arg(long, value_name = "TIME", help_heading = "Timeouts", default_value = "60s")]
     pub(crate) idle_timeout: Span,
 }
@@ -258,8 +259,8 @@ pub(crate) struct WebSocket {
 ///
 /// A JSON search is looked up in a dictionary; for any other message, the response is its first ten
 /// bytes. Over HTTP, POST / sends a message: the Content-Type header is the message's type and
-/// encoding, and the body its content. Over WebSocket, text is JSON, and a binary message is a frame.
-/// In a browser, GET / is a page that sends messages.
+/// encoding, and the body its content. Over WebSocket, text is JSON, and a binary message is a
+/// frame. In a browser, GET / is a page that sends messages.
 #[derive(Args, Debug)]
 #[command(after_help = MESSAGE_EXAMPLES)]
 pub(crate) struct Message {
@@ -293,9 +294,9 @@ pub(crate) struct Message {
 
     /// Allow web pages of this origin, such as https://example.org, to send messages.
     ///
-    /// Requests and WebSockets that a browser opens for a page of another origin get 403. Pages of this server's
-    /// own origin are always allowed, and so are programs that send no Origin header, such as curl.
-    /// Can be given several times, or as a list with commas. Default: none.
+    /// Requests and WebSockets that a browser opens for a page of another origin get 403. Pages of
+    /// this server's own origin are always allowed, and so are programs that send no Origin header,
+    /// such as curl. Can be given several times, or as a list with commas. Default: none.
     #[arg(long, value_name = "URL", help_heading = "Browsers", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     pub(crate) origin: Vec<String>,
@@ -358,7 +359,8 @@ impl Http2 {
         !self.no_http2
     }
 
-    /// The protocols of a TLS handshake, the preferred one first.
+    /// The application protocols that the server accepts in a TLS handshake (ALPN), the preferred
+    /// one first.
     pub(crate) fn alpn(&self) -> &'static [&'static [u8]] {
         if self.no_http2 { &[b"http/1.1"] } else { &HTTP_ALPN }
     }

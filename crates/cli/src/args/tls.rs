@@ -1,4 +1,4 @@
-//! The flags of TLS.
+//! The TLS flags of servers.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +11,8 @@ use super::listen;
 use crate::quantity::Span;
 use crate::target::HTTP_PORT;
 
-/// The longest age of `--hsts`. Browsers cap it themselves, Chromium at a thousand days.
+/// Maximum value of `--hsts`: ten years. Browsers have lower limits of their own; Chromium's is a
+/// thousand days.
 const MAX_HSTS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The flags of every server.
@@ -59,7 +60,7 @@ pub(crate) struct Tls {
     pub(crate) state: Option<PathBuf>,
 }
 
-/// What a client gets if it asks for a name that no certificate has.
+/// How the server answers a TLS client that asks for a name that no certificate has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum UnknownName {
     First,
@@ -98,7 +99,8 @@ pub(crate) enum Redirect {
 }
 
 fn redirect(text: &str) -> Result<Redirect, String> {
-    // Values of environment variables that set switches.
+    // Such words set switches in environment variables, so they may be tried for this flag's
+    // variable.
     let is_switch = ["true", "false", "yes", "no", "on", "off"]
         .iter()
         .any(|value| value.eq_ignore_ascii_case(text));

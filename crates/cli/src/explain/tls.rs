@@ -1,4 +1,4 @@
-//! What TLS adds to an explanation: redirects to HTTPS, the certificate and headers.
+//! The part of an explanation about TLS: redirects to HTTPS, the certificate, and headers.
 
 use std::fmt::Write;
 use std::io;
@@ -23,17 +23,18 @@ pub(super) struct Origin<'a> {
     pub(super) port: u16,
 }
 
-/// What a client gets before, or instead of, the response of the folders.
+/// Whether the response comes from the folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The response comes from the folders. The text is appended to its explanation.
+    /// It does. The text is appended to the explanation of the response.
     Folders(String),
-    /// Another response, or none: the text about it, and whether it counts as a success.
+    /// It doesn't: there is another response (such as a redirect) or none. The fields are the text
+    /// to print, and whether the command succeeds.
     Instead(String, bool),
 }
 
-/// What a server with these flags does with a URL. `origin` is `None` if the user gave only a path.
-/// `target` is the URL's request target.
+/// Finds out what a server with these flags does with a URL. `origin` is `None` if the user gave
+/// only a path. `target` is the URL's request target.
 pub(super) fn outcome(
     flags: &args::Http,
     origin: Option<Origin<'_>>,
@@ -79,7 +80,7 @@ pub(super) fn outcome(
     if let Some(client_ca) = &flags.tls.client_ca {
         let path = client_ca.display();
         let need = if flags.tls.client_ca_optional { "optional" } else { "required" };
-        // Writing to a string never fails.
+        // Writing to a string can't fail.
         let _ = writeln!(more, "  client certificate: {need}, from an authority in {path}");
     }
     let hsts = flags.https.hsts.map(|age| age.0.as_secs());
@@ -156,9 +157,10 @@ fn ordered(flags: &args::Http) -> Result<Vec<Vec<String>>, Error> {
     flags.acme.acme.iter().map(|list| acme::names(list, is_public)).collect()
 }
 
-/// The names that the server allows because it has certificates for them.
+/// The host names that a server with these flags allows because its certificates have them.
 pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
-    // `given_certificates` makes no self-signed certificate. Errors are reported elsewhere.
+    // `given_certificates` doesn't create a self-signed certificate. Errors are ignored here, since
+    // [`outcome`] returns them.
     let mut names = ordered(flags).unwrap_or_default().concat();
     if let Ok(Some(certificates)) = tls::given_certificates(&flags.tls) {
         names.extend(certificates.hosts());
@@ -168,13 +170,14 @@ pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
 
 /// The certificates in the files of `--tls`.
 enum Given {
-    /// There are no files.
+    /// `--tls` names no files.
     Nothing,
     /// The certificates that a server would use.
     Certificates(Box<Certificates>),
-    /// Why this user can't read the files. The server's user may be allowed to.
+    /// The user of this command may not read the files, though the server's user may. The text is
+    /// the error.
     Unreadable(String),
-    /// Why a server with these files doesn't start.
+    /// A server with these files doesn't start. The text is the error.
     Refused(String),
 }
 
@@ -214,7 +217,7 @@ fn certificate(
              {host}\n"
         ));
     }
-    // It may not exist, and `explain` must not make it.
+    // The self-signed certificate may not exist yet, and `explain` must not create it.
     if tls::uses_self_signed(&flags.tls) {
         let others = if flags.tls.tls.len() > 1 { ", or by name one of the others" } else { "" };
         return Some(format!("  certificate: self-signed, so browsers warn{others}\n"));

@@ -17,12 +17,12 @@ use crate::log::Log;
 use crate::plan::Load;
 use crate::target::Target;
 
-/// Runs until the load ends or a signal stops it, and prints the report.
+/// Sends requests until the plan is fulfilled or a signal stops it, then prints the report.
 ///
 /// # Errors
 ///
-/// The first request got no response, or a redirect to TLS at the same port, or standard output
-/// failed. Later errors are part of the report, and of the exit code.
+/// A first request, which the probe sends, got no response or a redirect to TLS at the same port;
+/// or standard output failed. Later errors are counted in the report, and make the exit code 1.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
     stop_on_signals(&stop).context("cannot set up signals")?;
@@ -47,7 +47,7 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let report = Report { plan: &plan, targets: &targets, outcome: &outcome };
     let text = if json { report.json() } else { report.text() };
     match io::stdout().write_all(text.as_bytes()) {
-        // The reader stopped early (`| head`).
+        // The program that reads the output stopped early (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         result => result.context("cannot write to standard output")?,
     }
@@ -66,7 +66,7 @@ pub(crate) fn check_redirects(probe: &Probe, targets: &[Target]) -> anyhow::Resu
     Ok(())
 }
 
-/// The error if a server sent no valid response to the first request.
+/// The error to report if the server sent no valid response to a first request.
 pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error {
     let what = match error.failure {
         Failure::ErrorResponse => "did not accept the first request",
@@ -75,7 +75,7 @@ pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error 
         }
         _ => "did not respond",
     };
-    // A server that has sent an error has understood the request, so it doesn't expect TLS.
+    // A server that sent an error response understood the request, so it doesn't expect TLS.
     let may_be_tls = !error.is_known_without_tls
         && !matches!(
             error.failure,
@@ -90,7 +90,7 @@ pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error 
     anyhow::anyhow!("{target} {what}: {error}{hint}")
 }
 
-/// The first signal ends the load, the second the process.
+/// Handles SIGINT and SIGTERM: the first signal stops the load, the second one ends the process.
 fn stop_on_signals(stop: &StopHandle) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
@@ -108,8 +108,8 @@ fn stop_on_signals(stop: &StopHandle) -> io::Result<()> {
     Ok(())
 }
 
-/// One line on standard error that each progress report overwrites. Prints nothing if standard
-/// error is not a terminal.
+/// A line on standard error that each call of `show` overwrites. Prints nothing if standard error
+/// is not a terminal.
 struct ProgressLine {
     is_shown: bool,
     is_terminal: bool,

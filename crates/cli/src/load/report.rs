@@ -10,12 +10,12 @@ use sockeye_load::{Outcome, Plan, Progress, Stats, Times, Until};
 use crate::target::Target;
 use crate::text;
 
-/// The percentiles in the report, each with the minimum number of measured durations that it needs:
+/// The percentiles in the report. The second number is how many durations must have been measured:
 /// with fewer, the percentile would be the maximum.
 const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 
-/// The progress of a running load, on one line.
+/// Formats the progress of a running load as one line.
 pub(super) fn progress(progress: &Progress) -> String {
     let rate = per_second(progress.responses, progress.time);
     let mut line = format!(
@@ -131,7 +131,7 @@ impl Report<'_> {
         self.outcome.stats.protocol == Some("HTTP/2")
     }
 
-    /// The row that describes the load.
+    /// The value of the row `load`, which describes the load.
     fn load(&self) -> String {
         let plan = self.plan;
         let mut load = text::count(plan.connections.get() as u64, "connection");
@@ -193,7 +193,8 @@ impl Report<'_> {
             Until::Time(time) => json!({ "seconds": time.as_secs_f64() }),
             Until::Requests(count) => json!({ "requests": count }),
         };
-        // HTTP/2 has `streams`, every other protocol `pipeline`. The other one is `null`.
+        // The number of requests in flight is `streams` for HTTP/2, and `pipeline` for every other
+        // protocol. The key that doesn't apply is `null`.
         let in_flight = |applies: bool| applies.then_some(self.plan.pipeline);
         let report = json!({
             "targets": self.targets.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -246,7 +247,8 @@ fn per_second(count: u64, time: Duration) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
-/// `1,234,567`; below ten with one decimal, unless it is a whole number.
+/// Formats a number with commas: `1,234,567`. A number below ten has one decimal, unless it is a
+/// whole number.
 fn grouped(number: f64) -> String {
     if number < 10.0 && number.fract() != 0.0 {
         return format!("{number:.1}");

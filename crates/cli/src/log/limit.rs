@@ -1,8 +1,8 @@
-//! Limits the log lines that one client can cause.
+//! Limits the number of log lines about one client.
 //!
-//! The first [`MAX_LINES`] lines of a [`Kind`] and a client are written. Further lines within
-//! [`PERIOD`] are suppressed, and their number is logged in one line when the period is over or the
-//! program ends. Levels below `info` are not limited.
+//! For each [`Kind`] of lines and each client, the first [`MAX_LINES`] lines are written. Further
+//! lines within [`PERIOD`] are suppressed, and their number is logged in one line when the period
+//! is over or the program ends. Lines of the levels `debug` and `trace` are not limited.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Write};
@@ -13,43 +13,45 @@ use sockeye::proto::{Address, Client};
 use tracing::field::{Field, Visit, display};
 use tracing::{Event, Level, error, info, warn};
 
-/// How many lines of a kind and a client are written in a period.
+/// How many lines of one kind about one client are written in a period.
 const MAX_LINES: u64 = 10;
 
+/// A period begins with its first line.
 pub(super) const PERIOD: Duration = Duration::from_secs(60);
 
-/// Maximum number of counts of a kind and a client; each takes a few hundred bytes. Further clients
-/// share a count per kind, and further kinds share one count.
+/// Maximum number of counts with a client of their own. A count takes a few hundred bytes. Beyond
+/// this, all clients share one count per kind; beyond as many of these counts, all kinds share one.
 const MAX_COUNTS: usize = 1024;
 
-/// The minimum time between two removals of counts whose period is over. A removal visits all
-/// counts.
+/// The minimum time between two sweeps, which remove the counts whose period is over. A sweep
+/// visits all counts, which takes time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longer names of clients and reasons are truncated.
+/// Maximum length of a client's name and of a reason, in bytes. Longer ones are truncated.
 const MAX_TEXT: usize = 96;
 
 /// The target of the events that report suppressed lines. These events are not limited.
 pub(super) const TARGET: &str = "sockeye::suppressed";
 
-/// Lines that are counted together, by client.
+/// A kind of lines. Lines of one kind about one client are counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
-    /// The place in the program that logs them; empty for the count that all further kinds share.
+    /// The place in the program that logs the lines. Empty for the kind that stands for all kinds
+    /// beyond [`MAX_COUNTS`].
     call_site: &'static str,
-    /// The code of their reason; empty for most lines.
+    /// The value of the field `code`. Empty for most lines.
     code: String,
-    /// The text of their reason before the first value (a number, or text in quotes or after a
-    /// colon). Values differ between lines, and clients may choose them.
+    /// The reason, up to the first value in it (a number, or text in quotes or after a colon).
+    /// Values differ from line to line, and clients may choose them.
     reason: String,
 }
 
-/// Who caused the lines.
+/// The client that caused a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Cause {
-    /// An address, or the /64 of an IPv6 address.
+    /// The client's address, or the /64 of its IPv6 address.
     Client(String),
-    /// No client.
+    /// No client caused the line.
     None,
     /// All clients beyond [`MAX_COUNTS`].
     Others,
@@ -60,7 +62,7 @@ enum Cause {
 pub(super) struct Line {
     kind: Kind,
     cause: Cause,
-    /// `None` for a line that is written whatever `--log` is.
+    /// `None` for a line that is written at every log level, without one of its own.
     level: Option<Level>,
     message: String,
 }
@@ -75,14 +77,14 @@ impl Line {
         Self { kind, cause, level: Some(*event.metadata().level()), message }
     }
 
-    /// A line that is written whatever `--log` is.
+    /// A line that is written at every log level.
     pub(super) fn of_text(call_site: &'static str, message: &str) -> Self {
         let kind = Kind { call_site, ..Kind::default() };
         Self { kind, cause: Cause::None, level: None, message: message.to_owned() }
     }
 }
 
-/// The fields of an event that are used here.
+/// The fields of an event that determine its kind, client and message.
 #[derive(Debug, Default)]
 struct Fields {
     message: String,
@@ -116,7 +118,7 @@ impl Visit for Fields {
     }
 }
 
-/// The text before the first value.
+/// The text of a reason before the first value in it: see [`Kind::reason`].
 fn reason_kind(reason: &str) -> String {
     let is_in_word = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | ',' | '.' | '-' | '\'');
     let end = reason.find(|c| !is_in_word(c)).unwrap_or(reason.len());
@@ -124,7 +126,7 @@ fn reason_kind(reason: &str) -> String {
     reason[..end.min(MAX_TEXT)].trim_end().to_owned()
 }
 
-/// The client in an event's field, which may have a port.
+/// The name of a client in an event's field. The field may contain a port, which the name doesn't.
 fn client_of(mut name: String) -> String {
     match name.parse::<SocketAddr>() {
         Ok(address) => Client::of(Address::Ip(address)).to_string(),
@@ -135,11 +137,14 @@ fn client_of(mut name: String) -> String {
     }
 }
 
-/// Lines of one kind and client.
+/// The number of lines of one kind about one client in a period.
 #[derive(Debug)]
 struct Count {
+    /// When the period began.
     since: Instant,
+    /// All lines in the period, also the suppressed ones.
     lines: u64,
+    /// The level and message of the first line.
     level: Option<Level>,
     message: String,
 }
@@ -154,31 +159,33 @@ impl Count {
     }
 }
 
-/// What to do with a line.
+/// Whether to write a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Write,
-    /// [`Limits::due`] has changed, since this is the first line to suppress.
+    /// Suppress the line, which is the first one in its period, so that [`Limits::due`] may have
+    /// changed.
     SuppressFirst,
     Suppress,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    /// At most [`MAX_COUNTS`] of clients, and as many of kinds.
+    /// The number of counts is limited to twice [`MAX_COUNTS`] and one: see there.
     counts: HashMap<(Kind, Cause), Count>,
     /// When counts whose period is over were last removed.
     swept: Option<Instant>,
 }
 
 impl Limits {
-    /// Counts a line.
+    /// Counts a line, and decides whether to write it.
     pub(super) fn count(&mut self, line: Line, now: Instant) -> Decision {
         let Line { kind, cause, level, message } = line;
         let key = self.key(kind, cause, now);
         let new = || Count { since: now, lines: 0, level, message };
         let count = self.counts.entry(key).or_insert_with(new);
-        // A count with suppressed lines goes on until it is reported, and is removed then.
+        // If lines were suppressed, the period continues until `take` reports and removes the
+        // count.
         if count.is_over(now) && count.suppressed() == 0 {
             (count.since, count.lines) = (now, 0);
         }
@@ -190,7 +197,8 @@ impl Limits {
         }
     }
 
-    /// The key of a line's count. If there are too many counts, the line shares one with others.
+    /// The key of the count for a line. If there are too many counts, the line is added to a shared
+    /// one.
     fn key(&mut self, kind: Kind, cause: Cause, now: Instant) -> (Kind, Cause) {
         let key = (kind, cause);
         if self.counts.len() < MAX_COUNTS || self.counts.contains_key(&key) {
@@ -210,13 +218,14 @@ impl Limits {
         (Kind::default(), Cause::Others)
     }
 
-    /// When suppressed lines must be reported next; `None` if there are none.
+    /// When suppressed lines must be reported next. `None` if no line is suppressed.
     pub(super) fn due(&self) -> Option<Instant> {
         let suppressed = self.counts.values().filter(|count| count.suppressed() > 0);
         suppressed.map(|count| count.since + PERIOD).min()
     }
 
-    /// Removes the counts with suppressed lines that are due, or `all`.
+    /// Removes and returns the counts with suppressed lines whose period is over, or `all` counts
+    /// with suppressed lines.
     pub(super) fn take(&mut self, now: Instant, all: bool) -> Vec<Suppressed> {
         let is_due = |count: &Count| count.suppressed() > 0 && (all || count.is_over(now));
         self.counts
@@ -226,7 +235,7 @@ impl Limits {
     }
 }
 
-/// Lines that were suppressed.
+/// The report of suppressed lines.
 #[derive(Debug)]
 pub(super) struct Suppressed {
     kind: Kind,
@@ -236,8 +245,8 @@ pub(super) struct Suppressed {
 }
 
 impl Suppressed {
-    /// Logs how many lines were suppressed, at their level. If they have none,
-    /// returns the text to print instead.
+    /// Logs how many lines were suppressed, at the level of these lines. If they have no level,
+    /// returns the text for the caller to print.
     pub(super) fn log(&self) -> Option<String> {
         let Self { kind: Kind { code, reason, .. }, count, .. } = self;
         let [code, reason] = [code, reason].map(|text| (!text.is_empty()).then(|| display(text)));

@@ -10,11 +10,12 @@ use crate::args;
 use crate::error::Error;
 use crate::state;
 
-/// The most names of a certificate: Let's Encrypt's limit.
+/// Maximum number of names in a certificate, which is Let's Encrypt's limit.
 const MAX_NAMES: usize = 100;
 
-/// Checks the flags of `--acme`, and opens the state folder. `None` without `--acme`. `redirects`:
-/// whether the server also listens for plain HTTP, by which http-01 is answered.
+/// Checks the flags for ACME, and opens the state folder. Returns `None` without `--acme`.
+/// `redirects` says whether the server also listens for plain HTTP, where it can answer http-01
+/// challenges.
 pub(super) fn acme(
     flags: &args::Acme,
     tls: &args::Tls,
@@ -53,8 +54,8 @@ pub(super) fn acme(
     acme.map(Some).map_err(|error| Error::Failure(anyhow::anyhow!("--acme: {error}; {advice}")))
 }
 
-/// The challenges that the listeners can answer, the preferred one first. tls-alpn-01 is not among
-/// them if clients must have a certificate: the CA has none.
+/// The kinds of challenges that the listeners can answer, the preferred one first. If clients must
+/// have a certificate, tls-alpn-01 is left out: the CA, which connects as a client, has none.
 fn kinds(requires_certificate: bool, redirects: bool) -> Result<Vec<ChallengeKind>, Error> {
     let mut kinds = Vec::new();
     if !requires_certificate {

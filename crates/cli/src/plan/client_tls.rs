@@ -1,4 +1,4 @@
-//! Plans for TLS in clients.
+//! The plan for TLS of the client commands.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use crate::client_tls::{ClientTls, HttpVersions};
 use crate::error::Error;
 use crate::target::Target;
 
-/// TLS to `target`, or `None` if it uses no TLS. A target of HTTP is offered `versions` (ALPN).
+/// Prepares TLS to `target`. Returns `None` if the target doesn't use TLS. An HTTP target is
+/// offered `versions` (ALPN). `resume` says whether to resume TLS sessions.
 pub(super) fn client_tls(
     flags: &args::ClientTls,
     target: &Target,
@@ -26,7 +27,8 @@ pub(super) fn client_tls(
     with_trust(flags, target, trust, (versions, resume))
 }
 
-/// As [`client_tls`]. Without `--ca`, a certificate at a loopback address is not verified.
+/// Like [`client_tls`], for `sockeye health`: without `--ca`, the certificate of localhost or a
+/// loopback address is not verified.
 pub(super) fn health_tls(
     flags: &args::ClientTls,
     target: &Target,
@@ -45,7 +47,7 @@ fn with_trust(
 ) -> Result<Option<ClientTls>, Error> {
     let Some(host) = target.tls_host() else { return Ok(None) };
     let versions = match target {
-        // Our clients open WebSockets only by HTTP/1.1.
+        // The client commands open WebSockets only over HTTP/1.1.
         Target::WebSocket { .. } => HttpVersions::Http1,
         _ => versions,
     };
@@ -74,12 +76,12 @@ fn with_trust(
     Ok(Some(ClientTls { client, target: target.clone(), versions, has_certificate }))
 }
 
-/// A failure with the text of `error`, which includes the text of its source.
+/// Converts `error` to a failure. The text of `error` already includes the text of its source.
 fn failure(error: impl std::fmt::Display) -> Error {
     Error::Failure(anyhow::anyhow!("{error}"))
 }
 
-/// Converts TLS for the load client.
+/// Converts the plan for the load client (`sockeye-load`).
 pub(super) fn of_load(tls: ClientTls) -> sockeye_load::Tls {
     let connector = tls.connector().clone();
     let explain = move |reason: &_| tls.explain(reason).map(|fault| fault.to_string());

@@ -1,4 +1,4 @@
-//! Opens the folders to serve.
+//! The plan of the folders to serve: opens them and applies the flags.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,14 +14,17 @@ use super::Listing;
 use crate::error::{Error, OrUsage, is_wrong_path};
 use crate::{args, text, watch};
 
+/// The opened folders.
 #[derive(Debug)]
 pub(crate) struct Folders {
+    /// The folders by URL prefix.
     pub(crate) mounts: Mounts,
     /// Limits on resources, shared by all folders.
     pub(crate) budgets: Arc<Budgets>,
     /// The folders in the order of the command line, for the start screen.
     pub(crate) mounted: Vec<MountedFolder>,
     pub(crate) listing: Listing,
+    /// Whether folders can be downloaded as archives.
     pub(crate) archives: bool,
     links_into: Vec<PathBuf>,
     /// With `--live`: tells open pages which files have changed.
@@ -31,9 +34,9 @@ pub(crate) struct Folders {
 /// A folder, or a single file, with its URL prefix.
 #[derive(Debug)]
 pub(crate) struct MountedFolder {
-    /// Starts with a slash.
+    /// The URL prefix, which starts with a slash.
     pub(crate) prefix: String,
-    /// Absolute.
+    /// The absolute path of the folder or file, without a slash at the end.
     pub(crate) path: PathBuf,
     pub(crate) folder: Folder,
 }
@@ -43,7 +46,7 @@ impl Folders {
     ///
     /// # Errors
     ///
-    /// A flag has an invalid value, a folder can't be opened, or two have the same prefix.
+    /// A flag has an invalid value, a folder can't be opened, or two folders have the same prefix.
     pub(crate) fn of(flags: args::FolderArgs, listing: Listing) -> Result<Self, Error> {
         let options = options(&flags, listing).or_usage()?;
         let compressed = flags.compress_memory.bytes();
@@ -59,7 +62,7 @@ impl Folders {
                 folder = folder.with_live(live);
             }
             let path = std::path::absolute(&path).context("cannot find the current folder")?;
-            // Without a slash at the end.
+            // Removes a slash at the end.
             let path: PathBuf = path.components().collect();
             let result = mounts.at(&prefix, folder.clone());
             mounts = result.map_err(|error| bad_mount(error, &path)).or_usage()?;
@@ -69,7 +72,7 @@ impl Folders {
         Ok(Self { mounts, budgets, mounted, listing, archives, links_into, live })
     }
 
-    /// With `--live`, watches the folders for changes, at which pages reload.
+    /// With `--live`, starts to watch the folders for changes, so that pages reload.
     ///
     /// # Errors
     ///
@@ -85,13 +88,13 @@ impl Folders {
         watch::start(self.mounted.iter().map(root).collect(), Arc::clone(live))
     }
 
-    /// The folder at `/`.
+    /// The folder or file that is served at `/`.
     pub(crate) fn root(&self) -> Option<&MountedFolder> {
         self.mounted.iter().find(|mounted| mounted.prefix == "/")
     }
 }
 
-/// Opens a folder or file. Links in it may lead into the folders `links_into`.
+/// Opens a folder or file. Symbolic links in it may also lead into the folders `links_into`.
 fn open(path: &Path, links_into: &[PathBuf]) -> Result<Disk, Error> {
     let disk = Disk::open(path).map_err(not_servable)?;
     links_into
@@ -100,8 +103,8 @@ fn open(path: &Path, links_into: &[PathBuf]) -> Result<Disk, Error> {
         .map_err(|error| not_servable(error).of_flag("--links-into"))
 }
 
-/// Splits `PREFIX=FOLDER`. Without a prefix, the folder is at `/`. An argument that starts with a
-/// slash and contains `=` is taken as a path if that path exists.
+/// Splits `PREFIX=FOLDER`, where the prefix starts with a slash. If the whole argument is an
+/// existing path, or has no prefix, it is a folder for `/`.
 fn split(argument: OsString) -> anyhow::Result<(String, PathBuf)> {
     if argument.is_empty() {
         bail!("the name of a folder is empty; . is the current folder");
@@ -168,8 +171,8 @@ fn options(flags: &args::FolderArgs, listing: Listing) -> anyhow::Result<Options
     Ok(options)
 }
 
-/// Makes the error for a path that can't be served. For a missing path, it names the nearest folder
-/// that exists.
+/// Converts the error for a path that can't be served. If the path doesn't exist, adds the nearest
+/// folder that does.
 fn not_servable(error: OpenError) -> Error {
     // The text of an `OpenError` includes that of its source.
     let reason = anyhow!("{error}");
@@ -191,6 +194,7 @@ fn not_servable(error: OpenError) -> Error {
     }
 }
 
+/// The nearest parent folder of `path` that exists.
 fn nearest_folder(path: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(path).ok()?;
     absolute.ancestors().skip(1).find(|parent| parent.is_dir()).map(Path::to_owned)

@@ -3,21 +3,23 @@
 use crate::stdout::Stdout;
 use crate::{args, hosts};
 
+/// Whether folders are listed, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listing {
     On,
     Off,
-    /// On, because only this machine can connect and standard output is a terminal: a person is
-    /// trying a folder out, and wants to see what is in it.
+    /// On by default, because only this machine can connect and standard output is a terminal:
+    /// somebody is looking at a folder of their own.
     Automatic,
 }
 
 impl Listing {
-    /// What a server with these flags and this standard output does.
+    /// Decides for a server with these flags and this standard output.
     pub(crate) fn of(flags: &args::Http, stdout: Stdout) -> Self {
         let args::FolderArgs { listing, no_listing, .. } = flags.folders;
-        // A proxy on this machine connects for clients elsewhere. A proxy that isn't trusted passes
-        // on the clients' Host, which is refused without `--host`. So `--host` suggests a proxy.
+        // Not if a proxy on this machine may forward requests of other machines. A proxy without
+        // `--trusted-proxy` is possible, too: it forwards the public host name, which is refused at
+        // a loopback address unless `--host` allows it. So `--host` suggests a proxy.
         let is_private = flags.trusted_proxy.is_empty()
             && flags.hosts.host.is_empty()
             && flags.listen.iter().all(hosts::is_loopback);

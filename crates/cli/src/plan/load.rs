@@ -16,16 +16,18 @@ use crate::client_tls::HttpVersions;
 use crate::error::{Error, OrUsage};
 use crate::target::Target;
 
-/// File descriptors of a load that are not connections: per thread, and for the whole process.
+/// File descriptors per thread, besides those of connections, with a margin.
 const DESCRIPTORS_PER_THREAD: u64 = 8;
+/// Other file descriptors of the process, with a margin.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// The bytes that an echo server is sent by default.
+/// The bytes to send to an echo server by default.
 const ECHO: [u8; 64] = [b'.'; 64];
 
-/// The default message. Every `sockeye message` server can answer it.
+/// The message to send to a message server by default. `sockeye message` can answer it.
 const SEARCH: &str = r#"{"action": "search", "value": "ring"}"#;
 
+/// The plan of `sockeye load`.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) plan: sockeye_load::Plan,
@@ -33,9 +35,11 @@ pub(crate) struct Load {
     pub(crate) addresses: Vec<driver::Target>,
     /// The targets of the plan's requests, in the same order.
     pub(crate) targets: Vec<Target>,
+    /// Whether to print the report as JSON.
     pub(crate) json: bool,
 }
 
+/// The plan of `sockeye health`.
 #[derive(Debug)]
 pub(crate) struct Health {
     /// One request on one connection.
@@ -72,7 +76,7 @@ pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
     let mut plan = sockeye_load::Plan::new(kind, vec![request]);
     plan.until = Until::Time(timeout.0);
     plan.tls = tls.map(of_load);
-    // These exceed the time of the whole plan, so that only that one matters.
+    // Longer than the time limit of the whole plan, so that only the latter ends the request.
     (plan.timeout, plan.connect_timeout) = (2 * timeout.0, 2 * timeout.0);
     // The request says that it is the connection's last one, so that the server may close it.
     plan.per_connection = Some(NonZeroU64::MIN);
@@ -127,7 +131,8 @@ fn body(flags: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
     }
 }
 
-/// The requests of an HTTP load. If HTTP/2 can't send one of them, only HTTP/1.1 is offered.
+/// Prepares the requests of an HTTP load. If one of them can't be sent over HTTP/2, changes
+/// `versions` from any to HTTP/1.1.
 fn http(
     flags: &args::Load,
     versions: &mut HttpVersions,
@@ -179,7 +184,8 @@ fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {
     Ok(PreparedRequest::bytes(bytes))
 }
 
-/// A WebSocket request with one message: text if `content` is UTF-8, else binary.
+/// Prepares the request for a WebSocket, and its message: text if `content` is UTF-8, otherwise
+/// binary.
 fn websocket(
     target: &Target,
     headers: &[String],

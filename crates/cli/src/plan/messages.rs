@@ -1,4 +1,5 @@
-//! Messages from the command line, files and standard input.
+//! Makes messages (in frames, for message://) of content from the command line, files and standard
+//! input.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,10 +18,11 @@ use crate::answers::read_at_most;
 use crate::error::{Error, OrUsage};
 use crate::text;
 
-/// The type of content that isn't JSON. The reference client uses this name.
+/// The type of content that isn't JSON. The Python client of the reference implementation uses this
+/// name.
 const BINARY: &str = "binary/custom-client-binary-type";
 
-/// Maximum size of a content. All connections share one copy in memory.
+/// Maximum size of one message's content: 1 GiB. All connections share one copy in memory.
 pub(super) const MAX_CONTENT: u64 = 1 << 30;
 
 /// The values of `--type` and `--encoding`.
@@ -30,6 +32,8 @@ pub(super) struct TypeFlags<'a> {
     pub(super) encoding: Option<&'a str>,
 }
 
+/// Makes a message. If its type is that of JSON, and `content` is JSON in UTF-8, encodes it as
+/// `--encoding` says. Sends any other content unchanged.
 pub(super) fn message(flags: TypeFlags<'_>, content: Bytes) -> Result<Message, Error> {
     let of = |content_type: &str, encoding: &str, content| Message {
         content_type: content_type.to_owned().into(),
@@ -60,7 +64,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// The start of a content, in quotes.
+/// The first 40 bytes of `content`, in quotes, for an error message.
 pub(super) fn excerpt(content: &[u8]) -> String {
     match content.get(..40) {
         None => text::quote(content),
@@ -68,7 +72,8 @@ pub(super) fn excerpt(content: &[u8]) -> String {
     }
 }
 
-/// A message for each content, then one for each file; without any, one of standard input.
+/// Makes a message of each content, then of each file. Without any, makes one message of standard
+/// input.
 pub(super) fn read(
     contents: &[OsString],
     files: &[PathBuf],
@@ -90,6 +95,7 @@ pub(super) fn read(
     Ok(messages)
 }
 
+/// Reads a file whose content is sent.
 pub(super) fn read_file(path: &Path) -> Result<Bytes, Error> {
     let content = File::open(path).and_then(|file| read_at_most(file, MAX_CONTENT));
     let content = content.map(Bytes::from);
@@ -102,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_default_type_is_json_for_valid_json_and_binary_otherwise() {
-        /// A content with --type and --encoding; the message's type and encoding, and its bytes.
+        /// The content; --type and --encoding; the message's type and encoding; its content.
         type Row<'a> = (&'a [u8], (Option<&'a str>, Option<&'a str>), [&'a str; 2], &'a [u8]);
         let any = (None, None);
         let table: [Row<'_>; 13] = [

@@ -1,4 +1,5 @@
-//! Turns flags into plans, and checks everything that can be checked before a command starts.
+//! Turns the flags of each command into a plan: everything the command needs, checked, and opened
+//! where possible, before it starts.
 
 pub(crate) mod acme;
 mod client_tls;

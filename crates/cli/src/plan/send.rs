@@ -1,4 +1,4 @@
-//! Plans of `sockeye send`.
+//! The plans of `sockeye send`: one for bytes, one for messages, one for WebSockets.
 
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
@@ -19,36 +19,39 @@ use crate::client_tls::{ClientTls, HttpVersions};
 use crate::error::{Error, OrUsage};
 use crate::target::Target;
 
-/// File descriptors of a client besides its connections, with a margin.
+/// File descriptors besides those of connections, with a margin.
 const OTHER_DESCRIPTORS: u64 = 32;
 
-/// How long a server may take to close the connection after a WebSocket is closed.
+/// After the close frames of a WebSocket, how long the server may take to close the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How to connect: the same for bytes, messages and WebSockets.
+/// How to connect. Part of each plan.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// At least one, in the order to try them.
+    /// The server's addresses, at least one, in the order to try them.
     pub(crate) addresses: Vec<driver::Target>,
+    /// The number of connections.
     pub(crate) connections: usize,
-    /// How long a server may make no progress.
+    /// How long the server may neither send nor read while a response is due.
     pub(crate) timeout: Duration,
     pub(crate) config: Config,
     pub(crate) tls: Option<ClientTls>,
-    /// The target to type if the server expects TLS. `None` if TLS is used, or for a Unix socket.
+    /// The target to suggest if the server seems to expect TLS. `None` if TLS is used already, or
+    /// for a Unix socket.
     pub(crate) with_tls: Option<Target>,
 }
 
-/// Bytes to send.
+/// The plan for bytes: `tcp://`, `tls://` and `unix:`.
 #[derive(Debug)]
 pub(crate) struct Send {
     pub(crate) client: Client,
-    /// `None` for standard input.
+    /// The bytes that each connection sends, in this order. `None` for standard input.
     pub(crate) contents: Option<Vec<Bytes>>,
+    /// Whether to close the sending side after the last byte.
     pub(crate) half_close: bool,
 }
 
-/// Messages to send.
+/// The plan for messages: `message://` and `message+tls://`.
 #[derive(Debug)]
 pub(crate) struct SendMessages {
     pub(crate) client: Client,
@@ -62,7 +65,7 @@ pub(crate) struct SendMessages {
     pub(crate) output: Option<(PathBuf, File)>,
 }
 
-/// Messages to send on WebSockets.
+/// The plan for WebSockets: `ws://` and `wss://`.
 #[derive(Debug)]
 pub(crate) struct SendWebSocket {
     pub(crate) client: Client,
@@ -73,7 +76,7 @@ pub(crate) struct SendWebSocket {
     pub(crate) count: usize,
     /// Maximum size of a received message.
     pub(crate) max_content: usize,
-    /// Offer compression.
+    /// Whether to offer compression.
     pub(crate) deflate: bool,
     /// The file for received messages; `None` for standard output.
     pub(crate) output: Option<(PathBuf, File)>,
@@ -131,7 +134,7 @@ fn create(path: &PathBuf) -> Result<(PathBuf, File), Error> {
     created.map_err(|error| Error::of_path(error, doing()))
 }
 
-/// The addresses of a server, at least one.
+/// Looks up the addresses of a server. Returns at least one.
 pub(super) fn addresses(target: &Target) -> anyhow::Result<Vec<driver::Target>> {
     let addresses = target.look_up().with_context(|| format!("cannot look up {target}"))?;
     if addresses.is_empty() {
@@ -140,8 +143,8 @@ pub(super) fn addresses(target: &Target) -> anyhow::Result<Vec<driver::Target>> 
     Ok(addresses)
 }
 
-/// Raises the limit on open files for these numbers of connections and of other files. Fails if
-/// the hard limit is too low.
+/// Raises the process's limit on file descriptors to `connections` and `others` together. Fails if
+/// the hard limit is lower.
 pub(super) fn reserve_descriptors(connections: u64, others: u64) -> anyhow::Result<()> {
     let descriptors = raise_descriptor_limit(connections + others);
     if descriptors < connections + others {
@@ -166,10 +169,10 @@ fn client(flags: &args::Send) -> Result<Client, Error> {
         config: Config {
             connect_timeout: flags.connect_timeout.0,
             handshake_timeout: flags.connect_timeout.0,
-            // In effect never: `timeout` applies instead, which doesn't count while a connection
-            // waits for standard output.
+            // A year, which is in effect no limit: `timeout` applies instead, and its time doesn't
+            // count while a connection waits for standard output.
             write_timeout: Duration::from_secs(366 * 24 * 3600),
-            // Nothing is read after the last response.
+            // Close at once after the last response, without reading more.
             linger: Linger { bytes: 0, quiet: Duration::ZERO, total: Duration::ZERO },
             ..Config::default()
         },

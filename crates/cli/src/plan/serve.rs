@@ -1,4 +1,4 @@
-//! Plans of servers.
+//! The plans of the servers: `sockeye http`, `echo` and `message`.
 
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
@@ -29,18 +29,19 @@ pub(crate) struct Serve {
     pub(crate) listen: Vec<ListenAddr>,
     pub(crate) workers: NonZeroUsize,
     pub(crate) config: Config,
-    /// Addresses of `listen` use TLS with these, except Unix sockets.
+    /// The certificates for the addresses of `listen`, which all use TLS then, except Unix sockets.
     pub(crate) certificates: Option<Certificates>,
-    /// Addresses that only redirect to those of `listen`.
+    /// Addresses at which requests are only redirected to HTTPS, at an address of `listen`.
     pub(crate) redirects: Vec<ListenAddr>,
-    /// Don't start if a listener turns out not to be on the loopback.
+    /// Whether to refuse to start if a listener is not on a loopback address.
     pub(crate) loopback_only: bool,
-    /// Certificates that a CA issues and renews, by ACME.
+    /// The certificates of `--acme`, which a CA issues.
     pub(crate) acme: Option<Acme>,
-    /// The CA of `acme` is a public one, which connects from the internet.
+    /// Whether the CA of `acme` is a public one, which connects from the internet.
     pub(crate) is_public_ca: bool,
 }
 
+/// The plan of `sockeye http`.
 #[derive(Debug)]
 pub(crate) struct Http {
     pub(crate) serve: Serve,
@@ -54,6 +55,7 @@ pub(crate) struct Http {
     pub(crate) hsts: Option<Duration>,
 }
 
+/// The plan of `sockeye message`.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) serve: Serve,
@@ -67,17 +69,18 @@ pub(crate) struct Message {
     pub(crate) origins: AllowedOrigins,
 }
 
-/// An echo server.
+/// The plan of `sockeye echo`.
 #[derive(Debug)]
 pub(crate) struct Echo {
     pub(crate) serve: Serve,
     pub(crate) access: Option<(Sink, access::Format)>,
+    /// How long a client may send nothing.
     pub(crate) idle: Duration,
-    /// Echo the messages of WebSockets, rather than bytes.
+    /// With `--websocket`, which echoes messages of WebSockets. `None` to echo bytes.
     pub(crate) websocket: Option<WebSocket>,
 }
 
-/// The WebSockets of an echo server.
+/// The settings of `sockeye echo --websocket`.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
     pub(crate) limits: ws::Limits,
@@ -117,7 +120,8 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     serve.redirects = redirects;
     serve.is_public_ca = serve.acme.is_some() && flags.acme.acme_directory.is_public;
     serve.config.unlimited_networks = proxies.networks.clone();
-    // The system may resolve a name such as localhost to an address that isn't a loopback one.
+    // Listings are on only because all addresses seem to be loopback ones. But the system may
+    // resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
     let access = match flags.access_log {
         Some(path) if path == Path::new("off") => None,
@@ -129,8 +133,8 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     Ok(Http { serve, folders, limits, access, proxies, hosts, http2, hsts })
 }
 
-/// The sink and format of the lines about requests or connections on a terminal. `None` without a
-/// terminal, or at a log level less verbose than `info`.
+/// The sink and format for lines about requests or connections on a terminal. `None` if standard
+/// output is no terminal, or at a log level less verbose than `info`.
 fn lines(stdout: Stdout, level: LevelFilter) -> Option<(Sink, access::Format)> {
     match stdout {
         Stdout::Terminal { color } if level >= LevelFilter::INFO => {
@@ -185,7 +189,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     let origins = origins(&flags.origin, "send messages")?;
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
-    // The protocol of frames has no name in ALPN.
+    // Messages in frames have no protocol name for ALPN.
     let alpn = if frames_only { &[] } else { flags.http2.alpn() };
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
@@ -198,7 +202,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
 pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
     let names = tls::names(&flags.listen, &AllowedHosts::default());
     let websocket = flags.websocket;
-    // The protocol of bytes (RFC 862) has no name in ALPN.
+    // The echo protocol (RFC 862) has no name for ALPN.
     let alpn: &[&[u8]] = if websocket.is_on { &HTTP_ALPN } else { &[] };
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
@@ -215,7 +219,8 @@ pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
     Ok(Echo { serve, access, idle: flags.idle_timeout.0, websocket })
 }
 
-/// The origins of `--origin`. `what`, in errors, is what their pages may do.
+/// Converts the values of `--origin`. `what` says, for an error, what pages of an allowed origin
+/// may do.
 fn origins(typed: &[String], what: &str) -> Result<AllowedOrigins, Error> {
     let hint = "To allow an origin, start sockeye with --origin URL";
     let mut origins = AllowedOrigins::default().hint(hint).on_refused(|origin| {
@@ -236,6 +241,8 @@ fn origins(typed: &[String], what: &str) -> Result<AllowedOrigins, Error> {
     Ok(origins)
 }
 
+/// The settings that all servers share. `redirects`, `loopback_only` and `is_public_ca` are left at
+/// their defaults.
 fn serve(
     listen: Vec<ListenAddr>,
     flags: &args::Serve,

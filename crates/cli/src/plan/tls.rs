@@ -1,4 +1,4 @@
-//! Plans for TLS in servers.
+//! The plan for TLS of the servers: certificates, redirects, and where private keys may be.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -23,13 +23,14 @@ use crate::tls::Certificates;
 /// The value of `--tls` that asks for a self-signed certificate, for development.
 const SELF_SIGNED: &str = "self-signed";
 
-/// Whether the self-signed certificate is used.
+/// Whether `--tls self-signed` is given.
 pub(crate) fn uses_self_signed(flags: &args::Tls) -> bool {
     flags.tls.iter().any(|value| value == SELF_SIGNED)
 }
 
-/// Reads the certificates. `None` without `--tls` and `--acme`. Clients that name protocols (ALPN)
-/// must name one of `alpn`, unless `alpn` is empty. A self-signed certificate is for `names`, too.
+/// Reads the certificates of `--tls` and of `acme`. Returns `None` if there is neither. If `alpn`
+/// is not empty, a client that offers protocols (ALPN) must offer one of these. A self-signed
+/// certificate includes `names`.
 pub(crate) fn certificates(
     flags: &args::Tls,
     alpn: &[&[u8]],
@@ -73,8 +74,8 @@ pub(crate) fn certificates(
     certificates.map(Some).map_err(explained)
 }
 
-/// The certificates in the files of `--tls`: not the self-signed one, nor those of `--acme`. `None`
-/// if `--tls` names no files.
+/// Reads the certificates in the files of `--tls`, without the self-signed one and those of
+/// `--acme`. Returns `None` if `--tls` names no files.
 pub(crate) fn given_certificates(flags: &args::Tls) -> Result<Option<Certificates>, Error> {
     let is_file = |value: &&OsString| *value != SELF_SIGNED;
     let tls: Vec<_> = flags.tls.iter().filter(is_file).cloned().collect();
@@ -84,7 +85,7 @@ pub(crate) fn given_certificates(flags: &args::Tls) -> Result<Option<Certificate
     }
 }
 
-/// Takes the self-signed certificate from the state folder, or makes it.
+/// Reads the self-signed certificate in the state folder, or creates it there.
 fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Error> {
     let folder = state::folder(state)?;
     SelfSigned::open(&folder, names).map_err(|error| {
@@ -94,7 +95,8 @@ fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Err
     })
 }
 
-/// Adds advice on what to type to an error about certificates.
+/// Adds the flag and what to type instead to an error about certificates. `pairs` has the files of
+/// each certificate and its key.
 fn explained(
     error: &sockeye::tls::Error,
     pairs: &[[PathBuf; 2]],
@@ -102,7 +104,7 @@ fn explained(
 ) -> anyhow::Error {
     use io::ErrorKind::{NotFound, PermissionDenied};
     let sockeye::tls::Error::File(path, problem) = error else { return anyhow!("--tls: {error}") };
-    // One file was given for both the certificate and the key.
+    // Whether the flag named one file for both the certificate and the key.
     let is_alone = pairs.iter().any(|pair| pair.iter().all(|part| part == path));
     let flag = match client_ca == Some(path) && !pairs.iter().flatten().any(|part| part == path) {
         true => "--client-ca",
@@ -110,7 +112,7 @@ fn explained(
     };
     match problem {
         Problem::CertificateInsteadOfKey if is_alone => {
-            // The error ends with "name the file of the key".
+            // The text of `error` ends with "name the file of the key", which this continues.
             anyhow!("--tls: {error} after a comma, --tls {},KEY", path.display())
         }
         Problem::Unreadable(cause) if cause.kind() == NotFound && path.starts_with("~") => anyhow!(
@@ -136,8 +138,9 @@ fn needs_tls(flag: &str) -> Error {
     Error::usage(format!("{flag} needs TLS: add --tls CERT,KEY, or --tls self-signed"))
 }
 
-/// The files of the certificate and of its key; the same file twice if it has both. A path may
-/// contain commas: the first comma between two files that exist separates them.
+/// Splits `CERT,KEY` into the file of the certificate and that of its key. Without a comma, one
+/// file has both, and is returned twice. Since paths may contain commas, an existing path isn't
+/// split, and else the first comma between two existing files counts.
 pub(super) fn pair(value: &OsStr) -> [PathBuf; 2] {
     let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
     let bytes = value.as_bytes();
@@ -151,7 +154,8 @@ pub(super) fn pair(value: &OsStr) -> [PathBuf; 2] {
     }
 }
 
-/// The names and addresses by which clients may reach a server, for a self-signed certificate.
+/// The names and addresses by which clients may reach a server, to include in a self-signed
+/// certificate.
 pub(super) fn names(listen: &[ListenAddr], hosts: &AllowedHosts) -> Vec<String> {
     let host = |address: &ListenAddr| match address {
         ListenAddr::Host(host, _) => {
@@ -165,12 +169,13 @@ pub(super) fn names(listen: &[ListenAddr], hosts: &AllowedHosts) -> Vec<String> 
     listen.iter().filter_map(host).chain(named).collect()
 }
 
-/// Whether a server of these flags has TLS.
+/// Whether a server with these flags uses TLS.
 pub(crate) fn is_used(flags: &args::Http) -> bool {
     !(flags.tls.tls.is_empty() && flags.acme.acme.is_empty())
 }
 
-/// Checks the flags that only `sockeye http` has. Returns the addresses that redirect.
+/// Checks the TLS flags that only `sockeye http` has. Returns the addresses at which requests are
+/// redirected to HTTPS.
 pub(crate) fn redirects(flags: &args::Http) -> Result<Vec<ListenAddr>, Error> {
     let args::Https { https_redirect, hsts } = &flags.https;
     if !is_used(flags) {
@@ -229,7 +234,8 @@ fn text_of(addresses: &[ListenAddr]) -> String {
     texts.join(" and ")
 }
 
-/// Fails if private keys are about to be made where they could be downloaded.
+/// Fails if the state folder, where the server would store private keys, is in a served folder, so
+/// that the keys could be downloaded.
 pub(super) fn check_state(
     flags: &args::Tls,
     acme: &args::Acme,
@@ -238,7 +244,7 @@ pub(super) fn check_state(
     if !uses_self_signed(flags) && acme.acme.is_empty() {
         return Ok(());
     }
-    // If there is no usable state folder, that error is reported later.
+    // If the state folder can't be used, a later step reports the error.
     let Ok(folder) = state::folder(flags.state.as_deref()) else { return Ok(()) };
     let Some(mounted) = publishing(&folder, folders) else { return Ok(()) };
     Err(Error::usage(format!(
@@ -249,7 +255,8 @@ pub(super) fn check_state(
     )))
 }
 
-/// The served folder from which a file at `path` could be downloaded. The file need not exist yet.
+/// The served folder from which a file at `path` could be downloaded, if any. The file need not
+/// exist.
 fn publishing<'a>(path: &Path, folders: &'a Folders) -> Option<&'a Path> {
     let path = std::path::absolute(path).ok()?;
     let existing = path.ancestors().find(|folder| folder.exists())?;
@@ -263,8 +270,8 @@ fn publishing<'a>(path: &Path, folders: &'a Folders) -> Option<&'a Path> {
     folders.mounted.iter().map(|mounted| &*mounted.path).find(|root| publishes(root))
 }
 
-/// Fails if a server with these flags would refuse to start because a private key could be
-/// downloaded.
+/// Checks the state folder and the keys of `--tls`, for `sockeye explain`: fails if a server with
+/// these flags would not start because a private key could be downloaded.
 pub(crate) fn check_private(
     flags: &args::Tls,
     acme: &args::Acme,
@@ -275,7 +282,8 @@ pub(crate) fn check_private(
     check_keys(&files.map(|value| pair(value)).collect::<Vec<_>>(), folders)
 }
 
-/// Fails if a private key could be downloaded.
+/// Fails if a private key is in a served folder, from which it could be downloaded. `pairs` has the
+/// files of each certificate and its key.
 pub(super) fn check_keys(pairs: &[[PathBuf; 2]], folders: &Folders) -> Result<(), Error> {
     for [_, key] in pairs {
         if let Some(mounted) = publishing(key, folders) {

@@ -1,4 +1,4 @@
-//! What `sockeye send` and `sockeye load` send to a WebSocket.
+//! The requests and messages that `sockeye send` and `sockeye load` send to a WebSocket server.
 
 use std::ffi::OsString;
 use std::io;
@@ -14,7 +14,7 @@ use crate::answers::read_at_most;
 use crate::error::Error;
 use crate::target::Target;
 
-/// A message.
+/// A WebSocket message that owns its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OwnedMessage {
     Text(String),
@@ -36,7 +36,7 @@ impl OwnedMessage {
         }
     }
 
-    /// A text message, or a binary one if `is_binary`.
+    /// Makes a text message, or a binary one if `is_binary`. Fails if text is not UTF-8.
     pub(super) fn new(content: Bytes, is_binary: bool) -> Result<Self, Error> {
         if is_binary {
             return Ok(Self::Binary(content));
@@ -51,8 +51,9 @@ impl OwnedMessage {
     }
 }
 
-/// The messages of the command line and of files. Without these, all of standard input is one
-/// message if `is_binary`; else the result is `None`, and each line of standard input is a message.
+/// Makes a message of each content, then of each file. Without any: if `is_binary`, makes one
+/// message of standard input; otherwise returns `None`, and each line of standard input is to be a
+/// message.
 pub(super) fn read(
     contents: Vec<OsString>,
     files: &[PathBuf],
@@ -79,7 +80,7 @@ pub(super) fn read(
 #[derive(Clone, Debug)]
 pub(crate) struct UpgradeRequest {
     pub(crate) host: String,
-    /// The path, with the query if there is one.
+    /// The path and query of the URL.
     pub(crate) path: String,
     pub(crate) fields: Fields,
     /// The subprotocols to offer, from `--header 'Sec-WebSocket-Protocol: …'`.
@@ -87,7 +88,7 @@ pub(crate) struct UpgradeRequest {
 }
 
 impl UpgradeRequest {
-    /// The request for `target`, with the fields of `--header`.
+    /// Makes the request for `target`, with the headers of `--header`.
     pub(super) fn new(target: &Target, headers: &[String]) -> Result<Self, Error> {
         let Target::WebSocket { path, .. } = target else {
             return Err(Error::usage(format!("{target} is no WebSocket")));
@@ -105,6 +106,7 @@ impl UpgradeRequest {
         Ok(request)
     }
 
+    /// Adds the header of one `--header`. Fails for a header that is set automatically.
     fn add(&mut self, header: &str) -> Result<(), Error> {
         let Some((name, value)) = header.split_once(':') else {
             let error = format!("--header '{header}' has no colon: write 'Name: value'");

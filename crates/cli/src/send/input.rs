@@ -1,10 +1,11 @@
 //! Standard input, shared by several connections in bounded memory.
 //!
-//! A thread reads a piece when every connection has requested one, and sends it to all of them. So
-//! all connections send at the speed of the slowest peer, and each holds one piece besides its
-//! output. A connection requests a piece by a promise, when its output has room. By a
-//! [`Remote`](sockeye::proto::Remote), the thread would fill the output up to the limit at which
-//! the engine stops reading. Then an echo server stops reading, too, and neither side goes on.
+//! When every connection has requested a piece, a thread reads one and sends it to all of them. So
+//! all connections send at the speed of the slowest peer, and each holds at most one piece besides
+//! its output. A connection requests a piece, by a promise, when its output has room. If the thread
+//! sent pieces without a request, by a [`Remote`](sockeye::proto::Remote), it would fill the output
+//! up to the limit at which the engine stops reading. Then an echo server would stop reading, too,
+//! and neither side would continue.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
@@ -20,16 +21,18 @@ use crate::writer::lock;
 /// Maximum size of a piece.
 pub(in crate::send) const PIECE: usize = 64 * 1024;
 
-/// What a connection's promise is fulfilled with.
+/// A piece of standard input. The thread fulfills promises with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::send) enum Piece {
     /// At least one byte.
     Bytes(Bytes),
+    /// The end of standard input.
     End,
     /// Reading failed, for this reason.
     Failed(String),
 }
 
+/// What the thread and all inputs share.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -38,20 +41,22 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The number of [`Input`]s.
+    /// The number of [`Input`]s that have not been dropped.
     inputs: usize,
-    /// Requests for the next piece, with the numbers of their inputs; at most one of each.
+    /// The requests for the next piece, at most one of each input, with the input's number.
     requests: Vec<(usize, Promise)>,
 }
 
-/// The input of one connection. The others don't wait for it after it is dropped.
+/// One connection's handle to standard input. After it is dropped, the other connections don't wait
+/// for this one.
 pub(in crate::send) struct Input {
     shared: Arc<Shared>,
     number: usize,
 }
 
 impl Input {
-    /// Requests the next piece, which comes as a message when all inputs have requested it.
+    /// Requests the next piece. When all inputs have requested it, it arrives as a message with the
+    /// promise's ticket.
     pub(in crate::send) fn request(&self, promise: Promise) {
         lock(&self.shared.state).requests.push((self.number, promise));
         self.shared.changed.notify_all();
@@ -66,7 +71,7 @@ impl Drop for Input {
         let promise = place.map(|place| state.requests.swap_remove(place));
         drop(state);
         self.shared.changed.notify_all();
-        // Dropped without the lock, since this sends a message.
+        // Dropping an unfulfilled promise sends a message, so drop it after the lock is released.
         drop(promise);
     }
 }
@@ -77,8 +82,8 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Starts the thread that reads `source` for `count` connections. The thread ends with the source,
-/// or when all inputs are dropped and no read blocks it.
+/// Starts the thread that reads `source` for `count` connections. The thread ends at the end of the
+/// source, or when all inputs are dropped. But while a read blocks, it can't end.
 pub(in crate::send) fn share(
     source: impl Read + Send + 'static,
     count: usize,
@@ -88,6 +93,7 @@ pub(in crate::send) fn share(
     Ok(inputs)
 }
 
+/// Creates `count` inputs, without the thread.
 fn inputs(count: usize) -> (Arc<Shared>, Vec<Input>) {
     let shared = Arc::<Shared>::default();
     lock(&shared.state).inputs = count;
@@ -96,6 +102,7 @@ fn inputs(count: usize) -> (Arc<Shared>, Vec<Input>) {
     (shared, inputs)
 }
 
+/// The thread: answers requests until the source ends or no input is left.
 fn serve(shared: &Shared, mut source: impl Read) {
     let mut buffer = vec![0; PIECE];
     loop {
@@ -132,7 +139,7 @@ fn read(source: &mut impl Read, buffer: &mut [u8]) -> Piece {
 pub(in crate::send) mod tests {
     use super::*;
 
-    /// An input, and a function that answers its requests.
+    /// Returns an input, and a function that answers the input's last request.
     pub(in crate::send) fn input_alone() -> (Input, impl Fn(Piece)) {
         let (shared, mut inputs) = inputs(1);
         let answer = move |piece| {

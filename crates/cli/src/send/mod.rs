@@ -1,7 +1,7 @@
 //! `sockeye send`: opens connections, sends bytes or messages on each, and prints what comes back.
 //!
-//! All connections run on this thread. Standard input and output, which block, have a thread each:
-//! [`input`] reads the one, [`printer`] writes the other.
+//! All connections run on the main thread. Standard input and standard output can block, so each
+//! has a thread of its own: [`input`] reads the former, [`printer`] writes the latter.
 
 pub(crate) mod bytes;
 mod input;
@@ -20,7 +20,8 @@ use sockeye::proto::Protocol;
 use self::printer::Printer;
 use crate::client_tls::{ClientTls, Explained};
 
-/// Runs protocols on connections to an address until all have ended.
+/// Opens a connection to `address` for each of `protocols`, and runs them until all connections
+/// have ended.
 fn run_connections<P: Protocol + 'static>(
     config: Config,
     tls: Option<&ClientTls>,
@@ -45,8 +46,8 @@ fn run_connections<P: Protocol + 'static>(
     Ok(())
 }
 
-/// Waits until everything is printed to standard output, or to a file. A closed pipe on standard
-/// output is no error (`| head`).
+/// Waits until everything is printed to standard output, or to `file`. It is no error if the reader
+/// of standard output has exited (`| head`).
 fn finish(printer: &Printer, file: Option<&Path>) -> anyhow::Result<()> {
     match (printer.finish(), file) {
         (Err(error), None) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

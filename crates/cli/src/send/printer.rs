@@ -1,9 +1,9 @@
-//! Writes to standard output, which may be slower than the network.
+//! Writes received bytes to standard output (or a file), which may be slower than the network.
 //!
-//! Received bytes are queued, up to a limit, and written by a thread. If the queue is full, the
-//! connection pauses, so that its peer has to wait. The connection stores a promise, which the
-//! thread fulfills when there is room. Writing on the event loop would delay every deadline: when
-//! the reader of standard output (`less`) continues after a pause, all peers would seem silent.
+//! A thread writes the bytes. They wait for it in a queue with a limit. If the queue is full, the
+//! connection pauses, so that its peer has to wait, and leaves a promise, which the thread fulfills
+//! when there is room. If the event loop wrote them, a slow reader of standard output (such as
+//! `less`) would block it, and when it continued, all peers would seem to have been silent.
 
 use std::io::{self, Write};
 use std::mem;
@@ -14,20 +14,21 @@ use sockeye::proto::{Promise, Ticket};
 
 use crate::writer::{self, Queue, lock};
 
-/// Maximum number of queued bytes. The thread may hold as many again.
+/// Maximum number of queued bytes. The thread may hold as many in addition.
 const MAX_QUEUED: usize = 1024 * 1024;
 
 /// The result of [`Printer::print`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PrintResult {
     Queued,
-    /// The queue is full. A message with this ticket says when there is room.
+    /// The queue is full, and nothing was appended. A message with this ticket will say that there
+    /// is room.
     Full(Ticket),
-    /// Standard output has no reader any more.
+    /// Writing has failed, usually because the reader of standard output has exited.
     Closed,
 }
 
-/// Prints for connections. Clones share the queue.
+/// The printer of all connections. Clones share the queue.
 #[derive(Clone, Debug)]
 pub(super) struct Printer {
     queue: Arc<Queue>,
@@ -36,7 +37,7 @@ pub(super) struct Printer {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The promises of connections that wait for room; at most one per connection.
+    /// The promises of the connections that wait for room, at most one of each.
     waiting: Vec<Promise>,
     /// Writing has failed.
     failed: bool,
@@ -52,8 +53,8 @@ impl Default for Printer {
 }
 
 impl Printer {
-    /// Starts the thread that writes to `target`. On a terminal, a flush adds a newline if the last
-    /// line has none.
+    /// Starts the thread that writes to `target`. If `is_terminal`, a newline is added at the end
+    /// if the last line has none.
     pub(super) fn start(
         mut target: impl Write + Send + 'static,
         is_terminal: bool,
@@ -81,8 +82,8 @@ impl Printer {
         Ok(printer)
     }
 
-    /// Calls `write` to append to the queue, if there is room. Otherwise calls `promise`, and
-    /// fulfills that promise when there is room.
+    /// Calls `write` to append to the queue, if there is room. Otherwise calls `promise` to create
+    /// a promise, which is fulfilled when there is room.
     pub(super) fn print(
         &self,
         promise: impl FnOnce() -> Promise,
@@ -97,7 +98,8 @@ impl Printer {
         let promise = promise();
         let ticket = promise.ticket();
         self.state().waiting.push(promise);
-        // The thread may have made room before the promise was stored.
+        // If the thread made room before the promise was stored, it didn't see the promise: fulfill
+        // it here.
         if self.queue.put(MAX_QUEUED - 1, |_| ()) {
             self.wake();
         }

@@ -1,4 +1,4 @@
-//! How the connections ended.
+//! Collects how connections ended, for the warnings and the last line of `sockeye send`.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use crate::text;
 /// How one connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::send) enum Ending {
+    /// Without a failure.
     Done,
     /// Aborted, since standard output has no reader.
     OutputClosed,
@@ -17,16 +18,19 @@ pub(in crate::send) enum Ending {
     Failed(String),
 }
 
-/// Collects the outcomes of connections to one address.
+/// Collects how the connections to one address ended.
 pub(in crate::send) struct Report {
     summary: Summary,
-    /// Warnings about connections that were not established. The next address may work.
+    /// Warnings about connections that were not established. They are not printed at once, since
+    /// the next address may work.
     unconnected: Vec<String>,
+    /// Prints a warning.
     warn: Box<dyn FnMut(String)>,
 }
 
 impl Report {
-    /// Warns about failures at once, but about failures to connect only at the end.
+    /// Creates a report that prints warnings with `warn`: warnings about failures to connect in
+    /// `finish`, all others at once.
     pub(in crate::send) fn new(warn: impl FnMut(String) + 'static) -> Self {
         Self { summary: Summary::default(), unconnected: Vec::new(), warn: Box::new(warn) }
     }
@@ -69,7 +73,8 @@ impl Report {
         !self.unconnected.is_empty() && self.summary.all() == 0
     }
 
-    /// Warns about failures to connect, and sums everything up.
+    /// Warns about failures to connect, counts them as failed, and returns the summary. `time` is
+    /// how long everything took.
     pub(in crate::send) fn finish(&mut self, time: Duration) -> Summary {
         self.summary.failed += self.unconnected.len();
         self.unconnected.drain(..).for_each(&mut self.warn);
@@ -86,14 +91,15 @@ impl fmt::Debug for Report {
 /// What was sent and received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::send) struct Traffic {
-    /// Bytes that were sent, and that were received.
+    /// The number of bytes sent, and the number received.
     pub(in crate::send) bytes: [u64; 2],
-    /// The same in messages, if the bytes are those of messages.
+    /// The number of messages sent, and the number received. `None` if bytes are sent, not
+    /// messages.
     pub(in crate::send) messages: Option<[u64; 2]>,
 }
 
 impl Traffic {
-    /// Bytes without messages.
+    /// Traffic without messages. `bytes` are those sent, and those received.
     pub(in crate::send) fn bytes(bytes: [u64; 2]) -> Self {
         Self { bytes, messages: None }
     }
@@ -106,7 +112,7 @@ impl Traffic {
         }
     }
 
-    /// What was sent (0) or received (1), for people.
+    /// Formats what was sent (direction 0) or received (direction 1).
     fn text(&self, direction: usize) -> String {
         let bytes = text::bytes(self.bytes[direction]);
         match self.messages {
@@ -118,10 +124,12 @@ impl Traffic {
     }
 }
 
+/// The counts of connections by [`Ending`], and the traffic of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::send) struct Summary {
     pub(in crate::send) done: usize,
     pub(in crate::send) output_closed: usize,
+    /// Failed, or not established.
     pub(in crate::send) failed: usize,
     pub(in crate::send) traffic: Traffic,
     pub(in crate::send) time: Duration,
@@ -155,7 +163,8 @@ mod tests {
         Ending::NotConnected("could not connect".into())
     }
 
-    /// The warnings about connections, whether none was connected, and the summary.
+    /// Records these endings. Returns the warnings, whether no connection was established, and the
+    /// summary.
     fn report(endings: &[Ending]) -> (Vec<String>, bool, String) {
         let warnings = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
         let mut report = Report::new({

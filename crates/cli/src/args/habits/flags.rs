@@ -1,17 +1,17 @@
-//! What the flags of other programs mean: those of `python -m http.server`, `npx serve`,
-//! http-server, miniserve, dufs, `caddy file-server`, nginx, darkhttpd, `php -S` and others for
-//! servers; those of ab, wrk, hey, curl, wget, h2load and oha for clients.
+//! The flags of other programs, and what to do when one is typed: the flags of `python -m
+//! http.server`, `npx serve`, http-server, miniserve, dufs, `caddy file-server`, nginx, darkhttpd,
+//! `php -S` and others for servers; those of ab, wrk, hey, curl, wget, h2load and oha for clients.
 
-/// The meaning of another program's flag, which the command itself doesn't have.
+/// What to do with another program's flag that Sockeye's command doesn't have.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Meaning {
-    /// It means this flag of the command, with the same value.
+    /// Replace it by this flag of the command, with the same value.
     Flag(&'static str),
-    /// Its value is a folder.
+    /// Its value is the folder to serve: use the value as an argument.
     Folder,
-    /// Its value is the certificate, or the key, of `--tls CERT,KEY`.
+    /// Its value is the certificate or the key: use it as this part of `--tls CERT,KEY`.
     TlsPart(TlsPart),
-    /// The flag is refused. The text says what to type instead, or that Sockeye lacks the feature.
+    /// Refuse it. The text says what to type instead, or that Sockeye lacks the feature.
     Advice(&'static str),
 }
 
@@ -24,6 +24,7 @@ pub(super) enum TlsPart {
 
 use Meaning::{Advice, Flag, Folder};
 
+/// Rows of synonymous flags and their meaning.
 pub(super) type Table = &'static [(&'static [&'static str], Meaning)];
 
 const LISTING: Meaning = Advice("to list folders, write --listing");
@@ -408,7 +409,7 @@ const HEALTH: Table = &[(
     Advice("write the URL without a flag: sockeye health http://127.0.0.1:8000/"),
 )];
 
-/// For `sockeye http` and `sockeye explain`: flags that belong to other commands of Sockeye.
+/// For `sockeye http` and `sockeye explain`: flags for what other commands of Sockeye do.
 const NOT_FOLDERS: Table = &[(
     &["--websocket", "--websockets", "--ws"],
     Advice(
@@ -417,7 +418,7 @@ const NOT_FOLDERS: Table = &[(
     ),
 )];
 
-/// For `sockeye message`: flags that belong to other commands of Sockeye.
+/// For `sockeye message`: other names of its flags, and flags that it doesn't need.
 const MESSAGE: Table = &[
     (&["--max-message", "--max-message-size"], Flag("--max-content")),
     (
@@ -426,13 +427,13 @@ const MESSAGE: Table = &[
     ),
 ];
 
-/// For `sockeye echo`: flags that belong to other commands of Sockeye.
+/// For `sockeye echo`: other names of its flags.
 const ECHO: Table = &[
     (&["--websockets", "--ws"], Flag("--websocket")),
     (&["--max-content", "--max-message-size"], Flag("--max-message")),
 ];
 
-/// The tables for a command. The first one that has a flag counts.
+/// The tables for a command. If several tables have a flag, the first one is used.
 pub(super) fn tables(command: &str) -> &'static [Table] {
     match command {
         "http" | "explain" => &[FOLDERS, NOT_FOLDERS, SERVER, LOGGING],
@@ -445,7 +446,7 @@ pub(super) fn tables(command: &str) -> &'static [Table] {
     }
 }
 
-/// What `flag`, with its dashes, means for a command that doesn't have it.
+/// What to do with `flag` (with its dashes) if `command` doesn't have it. `None` if it is unknown.
 pub(super) fn meaning(command: &str, flag: &str) -> Option<Meaning> {
     let mut rows = tables(command).iter().copied().flatten();
     rows.find(|(flags, _)| flags.contains(&flag)).map(|(_, meaning)| *meaning)

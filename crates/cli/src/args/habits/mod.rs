@@ -1,8 +1,8 @@
 //! Translates command lines in the style of other programs, or says what to type instead.
 //!
-//! [`understand`] sees the arguments before clap. It changes or refuses only arguments that clap
-//! would refuse or misread. clap reports all other errors, with its own suggestions. [`flags`] has
-//! the flags of other programs.
+//! [`understand`] gets the arguments before clap does. It changes or refuses only arguments that
+//! clap would refuse or misread. All other errors are reported by clap; [`with_tips`] improves
+//! clap's suggestions. [`flags`] has the flags of other programs.
 
 mod flags;
 mod paths;
@@ -25,18 +25,18 @@ use self::tls::TlsParts;
 use crate::quantity::Span;
 use crate::text;
 
-/// Why a line is refused.
+/// An error in place of clap's.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// The command that the line is for.
+    /// The command that the line is for, whose usage is printed. Empty: the program itself.
     pub(super) command: String,
     pub(super) text: String,
 }
 
-/// The flags of the program itself, which need no command.
+/// The flags that the program accepts in place of a command.
 const PROGRAM_FLAGS: [&str; 5] = ["-h", "--help", "--help-all", "-V", "--version"];
 
-/// Commands of other programs and likely guesses, with Sockeye's command for them.
+/// Commands of other programs and likely guesses, and the command of Sockeye to suggest.
 const COMMANDS: &[(&[&str], &str)] = &[
     (
         &[
@@ -89,7 +89,8 @@ const OF_SERVICES: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Adds to an error of clap the command or folder that was probably meant.
+/// Adds the command or folder that was probably meant to an error of clap about `line`, and removes
+/// misleading suggestions. `folder_tip` comes from [`folder_named_like_command`].
 pub(super) fn with_tips(
     mut error: clap::Error,
     line: &[OsString],
@@ -106,7 +107,7 @@ pub(super) fn with_tips(
         if let Some(command) = meant.or_else(|| program.find_subcommand(&lower).map(|_| lower)) {
             error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![command]));
         }
-        // Not for `sockeye help WORD`: nobody meant a folder.
+        // In `sockeye help WORD`, nobody meant a folder.
         if word != "help" {
             tips.push(format!(
                 "there is no folder or file '{word}' here: sockeye FOLDER serves one, and sockeye . \
@@ -114,7 +115,7 @@ pub(super) fn with_tips(
             ));
         }
     }
-    // clap suggests `-- -x` for every unknown flag, as if it were a file.
+    // For an unknown flag `-x`, clap suggests `-- -x`, which serves a file of that name.
     if error.kind() == ErrorKind::UnknownArgument
         && let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
         && !exists(flag.as_ref())
@@ -128,11 +129,11 @@ pub(super) fn with_tips(
     error
 }
 
-/// Translates a line for clap. `program` is the definition of the command line.
+/// Translates a command line into one for clap. `program` is the definition of the command line.
 ///
 /// # Errors
 ///
-/// The line is wrong, and there is a better answer than clap's.
+/// The line is wrong, and this module has a better error than clap.
 pub(super) fn understand(
     mut line: Vec<OsString>,
     program: &Command,
@@ -172,7 +173,7 @@ pub(super) fn understand(
     let words = words(&line, program)?;
     let typed = line.split_off(2);
     let name = line[1].to_string_lossy().into_owned();
-    // How many positional arguments stay as typed: the URL of `explain`, and all of other commands.
+    // The number of positional arguments that stay as typed. `explain` begins with a URL.
     let unchanged = match &*name {
         "http" | "echo" | "message" | "health" => 0,
         "explain" => 1,
@@ -199,25 +200,25 @@ pub(super) fn understand(
     Ok(line)
 }
 
-/// What to type in place of a command of a service manager, which `sockeye` doesn't have.
+/// What to type in place of a command of a service manager or another server.
 fn of_services(word: &OsStr) -> Option<String> {
     let word = word.to_str()?;
     let (_, text) = OF_SERVICES.iter().find(|(words, _)| words.contains(&word))?;
     Some(format!("'{word}' is not a command of sockeye: {text}"))
 }
 
-/// Where the command is in a line that starts with flags: `sockeye -p 80 echo`.
+/// The index of a command that follows flags, as in `sockeye -p 80 echo`.
 fn late_command(line: &[OsString], program: &Command) -> Option<usize> {
     let first = words(line, program).ok()?.into_iter().find_map(|word| match word {
         Word::Positional(argument) => Some(argument),
         _ => None,
     })?;
     program.find_subcommand(&first)?;
-    // The last such argument: an earlier one may be the value of a flag.
+    // The last argument with this text: an earlier one may be the value of a flag.
     line.iter().rposition(|arg| *arg == first)
 }
 
-/// An argument, by what it is.
+/// An argument and its role.
 #[derive(Debug)]
 enum Word {
     Flag(OsString),
@@ -227,7 +228,8 @@ enum Word {
     Literal(OsString),
 }
 
-/// Tells flags, values and positional arguments apart, and translates flags of other programs.
+/// Classifies the arguments after the command as flags, values and positional arguments, and
+/// translates flags of other programs.
 fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
     let name = line[1].to_string_lossy();
     let Some(command) = program.find_subcommand(&*name) else { return Ok(Vec::new()) };
@@ -270,12 +272,13 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
                     let text = format!("'{flag}' is not a flag of sockeye {name}: {text}");
                     return Err(refusal(text));
                 }
-                // clap refuses it.
+                // For clap to refuse.
                 None => {}
             }
             known = flag.find(command);
         }
-        // clap takes an optional value only from the same argument, after `=`.
+        // clap takes an optional value only from the same argument, as in `--hsts=1d`: join `--hsts
+        // 1d`.
         if known.is_some_and(Arg::is_require_equals_set)
             && flag.value.is_none()
             && let Some(next) = args.clone().next()
@@ -296,7 +299,7 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
         if let Some(text) = known.and_then(|arg| wrong_value(arg, value.as_deref())) {
             return Err(refusal(text));
         }
-        // A long flag with a single dash is renamed, too.
+        // `-listen` becomes `--listen`, too.
         let is_renamed = flag.name != typed || !arg.as_bytes().starts_with(flag.name.as_bytes());
         words.push(Word::Flag(if known.is_some() && is_renamed { flag.text() } else { arg }));
         if takes_value && flag.value.is_none() {
@@ -309,7 +312,7 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
     Ok(words)
 }
 
-/// Whether an argument after a flag with an optional value is that value.
+/// Whether `next`, the argument after `flag`, is the flag's optional value.
 fn is_optional_value(flag: &str, next: &OsStr) -> bool {
     let Some(text) = next.to_str().filter(|_| !exists(next)) else { return false };
     match flag {
@@ -319,7 +322,7 @@ fn is_optional_value(flag: &str, next: &OsStr) -> bool {
     }
 }
 
-/// A flag with its value, if that is in the same argument.
+/// A flag, and its value if the same argument contains it.
 #[derive(Debug)]
 struct Flag {
     /// `--listen` or `-l`.
@@ -328,7 +331,7 @@ struct Flag {
 }
 
 impl Flag {
-    /// The flag in an argument. A long flag may have a single dash, as in programs in Go.
+    /// Parses `arg`, if it is a flag. A long flag may have a single dash, as in Go programs.
     fn of(arg: &OsStr, command_name: &str, command: &Command) -> Option<Self> {
         let text = arg.to_str().filter(|text| text.len() > 1)?;
         let dashed = text.strip_prefix('-')?;
@@ -351,6 +354,7 @@ impl Flag {
         Some(Self { name: format!("-{name}"), value })
     }
 
+    /// The command's definition of this flag.
     fn find<'a>(&self, command: &'a Command) -> Option<&'a Arg> {
         let is_this = |arg: &&Arg| match self.name.strip_prefix("--") {
             Some(name) => arg.get_long() == Some(name),
@@ -359,7 +363,7 @@ impl Flag {
         command.get_arguments().find(is_this)
     }
 
-    /// As one argument.
+    /// The flag and its value as one argument.
     fn text(&self) -> OsString {
         match &self.value {
             Some(value) => format!("{}={value}", self.name).into(),
@@ -368,7 +372,8 @@ impl Flag {
     }
 }
 
-/// What to type in place of a value that has another meaning in other programs, or is missing.
+/// The error for a flag of Sockeye whose value is missing, or looks like the value that a flag of
+/// this name has in other programs.
 fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
     match arg.get_long()? {
         "cors" if value.is_none_or(|value| value.as_bytes().starts_with(b"-") || exists(value)) => {
@@ -413,8 +418,8 @@ fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
     }
 }
 
-/// Whether a first argument that is no command is for `sockeye http`: an existing path, a text with
-/// a slash or a dot, a port or an address.
+/// Whether a first argument that is no command is for `sockeye http`: an existing path (also after
+/// `PREFIX=`), a text with a slash or a dot, a port, or an address.
 fn is_served(argument: &OsStr) -> bool {
     let looks_like_path = argument.as_bytes().iter().any(|byte| b"/.".contains(byte));
     let is_mount = |text: &str| text.split_once('=').is_some_and(|(_, path)| exists(path.as_ref()));
@@ -424,7 +429,8 @@ fn is_served(argument: &OsStr) -> bool {
         || argument.to_str().is_some_and(|it| flag_for(it).is_some())
 }
 
-/// The flag for a port, `8080`, or an address, `:8080` or `0.0.0.0`.
+/// The flag for an argument without a flag: `--port` for a port (`8080`), `--listen` for an address
+/// (`:8080`, `0.0.0.0`).
 fn flag_for(argument: &str) -> Option<&'static str> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
     let is_port = |start: &str| argument.strip_prefix(start).is_some_and(is_number);
@@ -438,7 +444,7 @@ fn flag_for(argument: &str) -> Option<&'static str> {
     is_address.then_some("--listen")
 }
 
-/// Translates a positional argument of a server, of `explain` or of `health`.
+/// Translates a positional argument of the command `name`: a server, `explain` or `health`.
 fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Refusal> {
     let Some(text) = argument.to_str().filter(|_| !exists(&argument)) else {
         return Ok(vec![argument]);

@@ -1,4 +1,4 @@
-//! Paths that were probably mistyped, and what to type instead.
+//! Arguments that are paths, but probably not as the user meant them, and what to type instead.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -8,15 +8,15 @@ use clap::Command;
 
 use crate::text;
 
-/// A path with more blanks than this is not recognized without its quotes.
+/// If an unquoted path has more spaces than this, it is not recognized.
 const MAX_BLANKS: usize = 16;
 
 pub(super) fn exists(path: &OsStr) -> bool {
     !path.is_empty() && Path::new(path).symlink_metadata().is_ok()
 }
 
-/// The error for an existing path with blanks that was typed without quotes, so that the shell has
-/// split it into several arguments.
+/// The error for an existing path with spaces that was typed without quotes, so that the shell has
+/// split the path into several arguments.
 pub(super) fn unquoted_blanks(typed: &[OsString]) -> Option<String> {
     let is_flag = |word: &&OsString| word.as_bytes().starts_with(b"-");
     let (first, rest) = typed.split_first().filter(|(first, _)| !is_flag(first))?;
@@ -35,7 +35,8 @@ pub(super) fn unquoted_blanks(typed: &[OsString]) -> Option<String> {
     None
 }
 
-/// Why several files, as from `*.jpg`, are refused, and how to serve them.
+/// The error if the arguments are several files, as the shell makes of `*.jpg`. It says how to
+/// serve them.
 pub(super) fn several_files(paths: &[&Path]) -> Option<String> {
     let [first, second, ..] = *paths else { return None };
     if !paths.iter().all(|path| path.is_file()) {
@@ -59,7 +60,8 @@ pub(super) fn several_files(paths: &[&Path]) -> Option<String> {
     ))
 }
 
-/// A tip if the line is only a command, and a folder with that name exists: it may have been meant.
+/// A tip if the line is only a command, and a folder of the same name exists, which may have been
+/// meant.
 pub(in crate::args) fn folder_named_like_command(
     line: &[OsString],
     program: &Command,

@@ -1,4 +1,5 @@
-//! The flags of programs that have one for the certificate and one for the key.
+//! Joins the certificate and the key of other programs, which have a flag for each, to the value of
+//! `--tls CERT,KEY`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -7,7 +8,7 @@ use std::path::Path;
 use super::flags::TlsPart;
 use crate::text;
 
-/// The certificate and the key of programs that have a flag for each.
+/// The typed flags for the certificate and the key, each with its value.
 #[derive(Debug, Default)]
 pub(super) struct TlsParts {
     certificate: Option<(String, OsString)>,
@@ -15,6 +16,11 @@ pub(super) struct TlsParts {
 }
 
 impl TlsParts {
+    /// Stores the `file` of a `flag` for this part.
+    ///
+    /// # Errors
+    ///
+    /// There is no file, or the part has one.
     pub(super) fn set(
         &mut self,
         part: TlsPart,
@@ -38,7 +44,7 @@ impl TlsParts {
         }
     }
 
-    /// The value for `--tls`.
+    /// The value for `--tls`. `None` if no part is set. Fails if one part is missing.
     pub(super) fn value(self) -> Result<Option<OsString>, String> {
         match (self.certificate, self.key) {
             (None, None) => Ok(None),
@@ -47,7 +53,7 @@ impl TlsParts {
                 value.push(key);
                 Ok(Some(value))
             }
-            // The value names both files, as for `--tls`.
+            // The value is `CERT,KEY`, as for `--tls`.
             (Some((_, value)), None) if value.as_bytes().contains(&b',') => Ok(Some(value)),
             (Some((flag, file)), None) => Err(format!(
                 "'{flag}' needs the key, too: write --tls {0},KEY, or --tls {0} if the key is in the \

@@ -1,9 +1,9 @@
-//! One connection: sends contents, and waits until as many bytes have come back.
+//! The protocol of one connection: sends contents, and waits until as many bytes have come back.
 //!
-//! It reads while it writes, and never has more than two unsent pieces: far below the limit at
-//! which the engine stops reading. It doesn't half-close before everything has come back, since
-//! some servers stop sending then. With [`Settings::half_close`] it half-closes after sending, and
-//! reads until the peer closes its sending side.
+//! It reads while it writes. Its output never has more than two pieces, which is far below the
+//! limit at which the engine stops reading. It doesn't half-close before everything has come back,
+//! since some servers stop sending when their client half-closes. With [`Settings::half_close`], it
+//! half-closes after sending, and reads until the peer closes its sending side.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -34,21 +34,22 @@ pub(super) enum Source {
 /// How received bytes are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// One line for the bytes of each read, escaped, with the connection's number.
+    /// Each piece that is received becomes a line: the connection's number and the bytes, escaped.
     Labelled,
-    /// With control characters escaped.
+    /// Unchanged, except that control characters are escaped.
     Terminal,
     /// Unchanged.
     Unchanged,
 }
 
-/// The settings of all connections.
+/// The settings that all connections share.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) style: Style,
-    /// Half-close after sending, and read until the peer closes its sending side.
+    /// Whether to half-close after sending, and read until the peer closes its sending side.
     pub(super) half_close: bool,
-    /// The same target with TLS, for hints. `None` if TLS is used already, or for a Unix socket.
+    /// The same target with TLS, to suggest to the user. `None` if TLS is used already, or for a
+    /// Unix socket.
     pub(super) with_tls: Option<String>,
     /// How long the peer may neither send nor read while it must act (`Connection::peer_must_act`).
     pub(super) timeout: Duration,
@@ -61,12 +62,13 @@ enum State {
     Connecting,
     /// Sending and receiving.
     Open,
-    /// With `half_close`: the peer has closed its sending side, and everything that was read from
-    /// standard input so far was sent. The connection succeeds if the input ends by this time.
+    /// Only with `half_close`: the peer has closed its sending side, and everything that has been
+    /// read from standard input was sent. The connection succeeds if standard input ends by this
+    /// time.
     InputEnd(Time),
-    /// Everything has come back.
+    /// Everything was sent and, unless `half_close`, has come back.
     Done,
-    /// Standard output has no reader any more.
+    /// Writing to standard output has failed, usually because its reader has exited.
     OutputClosed,
 }
 
@@ -76,21 +78,25 @@ pub(super) struct Connection {
     source: Source,
     settings: Settings,
     state: State,
-    /// The source is at its end.
+    /// Everything that the source has is written to the output.
     all_written: bool,
-    /// The peer's side has ended without TLS's close_notify.
+    /// The peer has ended its side without TLS's close_notify, so that bytes may be missing.
     is_truncated: bool,
+    /// The number of bytes written to the output.
     written: u64,
+    /// How many of these are no longer unsent.
     sent: u64,
     received: u64,
-    /// The first bytes written, and the first received: an echo server sends back the same.
+    /// The first bytes that were written, and the first that were received. With an echo server,
+    /// they are the same.
     first_written: Vec<u8>,
     first_received: Vec<u8>,
     /// Escapes received bytes for a terminal.
     text: TerminalText,
-    /// Start of the timeout: when the peer last read or sent anything, or last had to act.
+    /// When the timeout started: when the peer last read or sent anything, or when it became its
+    /// turn to act.
     progress: Time,
-    /// The ticket of the piece of input that was requested.
+    /// The ticket of the promise for the piece of standard input that was requested.
     requested: Option<Ticket>,
     /// The ticket of the promise for room in the printer's queue, while received bytes wait for it.
     printing: Option<Ticket>,
@@ -117,7 +123,7 @@ impl Connection {
         }
     }
 
-    /// Writes pieces while there is room, or requests a piece of standard input.
+    /// Writes pieces of contents while there is room, or requests a piece of standard input.
     fn write_more(&mut self, turn: &mut Turn<'_>) {
         match &mut self.source {
             _ if self.all_written => {}
@@ -144,7 +150,7 @@ impl Connection {
         self.end_if_done(turn);
     }
 
-    /// Requests events about the progress of sending.
+    /// Requests events when output is sent, to restart the timeout and to write more.
     fn watch(&self, turn: &mut Turn<'_>) {
         turn.mark();
         if !self.all_written {
@@ -190,7 +196,8 @@ impl Connection {
     ) -> Result<(), Fault> {
         if self.printing == Some(ticket) {
             self.printing = None;
-            // While printing waited, the peer's bytes were not read: its timeout starts again.
+            // While the connection waited for the printer, it didn't read what the peer sent, so
+            // the timeout starts again.
             self.progress = turn.now();
             turn.resume();
         } else if self.requested == Some(ticket) {
@@ -211,6 +218,7 @@ impl Connection {
         }
     }
 
+    /// Counts what was sent since the last call. That is progress of the peer.
     fn record_sent(&mut self, turn: &Turn<'_>) {
         let sent = self.written - turn.unsent().min(self.written);
         if sent > self.sent {
@@ -219,6 +227,7 @@ impl Connection {
         }
     }
 
+    /// If everything is written, half-closes or, if as much has come back, closes.
     fn end_if_done(&mut self, turn: &mut Turn<'_>) {
         if !self.all_written {
             return;
@@ -277,6 +286,7 @@ impl Connection {
         Fault::peer("silent", what)
     }
 
+    /// How far the connection got, for an error.
     fn progress_text(&self) -> String {
         let Self { received, written, .. } = self;
         match self.is_echo() {
@@ -285,17 +295,18 @@ impl Connection {
         }
     }
 
-    /// Whether the first received bytes are those that were written.
+    /// Whether the first bytes that were received are those that were written. True if none were
+    /// received.
     fn is_echo(&self) -> bool {
         let (written, received) = (&self.first_written, &self.first_received);
         let len = written.len().min(received.len());
         written[..len] == received[..len]
     }
 
-    /// A hint for the user if the peer is no echo server, or speaks TLS.
+    /// A hint for the user if the peer seems to be no echo server, or to expect TLS.
     fn hint(&self, reason: &Reason) -> Option<String> {
         if let Some(with_tls) = &self.settings.with_tls {
-            // Servers with TLS answer with an alert, or with nothing.
+            // A server that expects TLS answers other bytes with a TLS alert, or not at all.
             if let [ALERT, TLS_MAJOR, ..] = self.first_received[..] {
                 return Some(format!("the peer speaks TLS: write {with_tls}"));
             }
@@ -334,7 +345,7 @@ impl Connection {
             State::Connecting => Ending::NotConnected(reason.to_string()),
             State::Open | State::InputEnd(_) => Ending::Failed(reason.to_string()),
         };
-        // Bytes that came back were sent, even if that was not reported yet.
+        // All bytes were sent if they have come back, even if the engine has not reported it yet.
         let sent = match self.state {
             State::Done => self.written,
             _ => self.sent,
@@ -344,7 +355,7 @@ impl Connection {
     }
 }
 
-/// How long the end of standard input is awaited after the peer has closed its sending side.
+/// How long to wait for the end of standard input after the peer has closed its sending side.
 pub(super) const INPUT_END: Duration = Duration::from_secs(1);
 
 /// The first bytes of a TLS record with an alert (RFC 8446, 5.1).
@@ -357,10 +368,10 @@ fn append_first(first: &mut Vec<u8>, bytes: &[u8]) {
     first.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }
 
-/// Drops the output that the peer has not read.
+/// Drops the output that has not been sent.
 fn drop_unsent(turn: &mut Turn<'_>) {
     turn.out.clear();
-    // An earlier mark may be beyond the end of the output now.
+    // The last mark may now be beyond the end of the output, so replace it.
     turn.mark();
 }
 

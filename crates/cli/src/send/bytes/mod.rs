@@ -1,5 +1,5 @@
-//! `sockeye send tcp://…`, `tls://…` and `unix:…`: bytes, for a server that sends them back, or
-//! with `--half-close` for any server.
+//! `sockeye send tcp://…`, `tls://…` and `unix:…`: sends bytes to a server that sends them back, or
+//! with `--half-close` to any server.
 
 mod connection;
 #[cfg(test)]
@@ -24,12 +24,13 @@ use super::report::{Report, Summary};
 use crate::log::Log;
 use crate::plan::Send;
 
-/// Runs until all connections have ended.
+/// Tries the addresses in order until one accepts a connection, and runs until all connections have
+/// ended.
 ///
 /// # Errors
 ///
-/// The event loop could not start, or standard output failed. Failed connections are reported one
-/// by one, and in the exit code.
+/// The event loop could not start, or standard output failed. Failed connections are no error: a
+/// warning is printed for each, and the exit code is 1.
 pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     let terminal = io::stdout().is_terminal();
     let printer = Printer::start(io::stdout(), terminal).context("cannot start a thread")?;
@@ -38,7 +39,8 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
         1 => Style::Unchanged,
         _ => Style::Labelled,
     };
-    // Printed bytes may end within a line, so warnings wait until everything is printed.
+    // Printed bytes may end within a line, so warnings are printed after all bytes. Not for
+    // labelled lines, which are whole.
     let delayed_warnings = Rc::new(RefCell::new(Vec::new()));
     let started = Instant::now();
     let mut summary = Summary::default();
@@ -75,6 +77,7 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Runs all connections to `address` until they have ended.
 fn run_connections(
     plan: &Send,
     address: &driver::Target,

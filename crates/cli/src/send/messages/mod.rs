@@ -1,8 +1,9 @@
 //! `sockeye send message://…`: sends messages, and prints the content of their responses.
 //!
 //! `--connections` sets the number of [`Sender`]s. Each of them sends all messages in order, and
-//! uses one connection at a time: a new one for each message or, with `--keep-alive`, one for many
-//! if the server keeps it alive. All senders open their next connections at the same time.
+//! uses one connection at a time. It opens a new connection for each message. With `--keep-alive`,
+//! it sends many messages on one connection, if the server keeps the connection alive. All senders
+//! open their next connections at the same time.
 
 mod sender;
 mod show;
@@ -35,8 +36,8 @@ const IN_FLIGHT: usize = 16;
 ///
 /// # Errors
 ///
-/// Returns an error if the event loop could not start or the output failed. Failed connections are
-/// reported one by one, and in the exit code.
+/// The event loop could not start, or the output failed. Failed connections are no error: a warning
+/// is printed for each, and the exit code is 1.
 pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     let (path, file) = plan.output.unzip();
     let (printer, style) = match file {
@@ -50,8 +51,8 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let run = Rc::new(Run {
         config: Config {
-            // No limit: at a limit, the client would stop reading and miss an early error response.
-            // The messages are in memory anyway.
+            // No limit: at a limit, the engine would stop reading, and an error response that the
+            // server sends early would be missed. The messages are in memory anyway.
             max_buffered_output: usize::MAX,
             ..plan.client.config
         },
@@ -80,8 +81,8 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(if summary.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Opens connections until no sender has messages left. Uses the first address at which a
-/// connection is established.
+/// Opens connections until no sender has messages left. Tries the addresses in order, and then uses
+/// only the first one at which a connection was established.
 fn send_all(
     run: &Rc<Run>,
     senders: &[Rc<RefCell<Sender>>],

@@ -1,4 +1,5 @@
-//! Sends messages one after the other, on as many connections as needed.
+//! A sender, which sends messages in order on as many connections as needed, and the handler of
+//! each of its connections.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -20,18 +21,20 @@ use crate::quantity::Span;
 use crate::send::printer::{PrintResult, Printer};
 use crate::text;
 
-/// What all senders share.
+/// The settings and results that all senders share.
 pub(super) struct Run {
     pub(super) config: Config,
     pub(super) tls: Option<ClientTls>,
     pub(super) limits: Limits,
-    /// The messages of each sender, at least one, repeated until it has sent `total`.
+    /// The messages that each sender sends, at least one. They are repeated until `total` messages
+    /// were sent.
     pub(super) messages: Vec<Message>,
+    /// The number of messages that each sender sends.
     pub(super) total: usize,
     /// How long the peer may neither send nor read while a response is due.
     pub(super) timeout: Duration,
     pub(super) style: Style,
-    /// Print the sender's number with each response.
+    /// Whether to print the sender's number with each response.
     pub(super) labelled: bool,
     pub(super) printer: Printer,
     pub(super) summary: RefCell<Summary>,
@@ -46,22 +49,24 @@ impl fmt::Debug for Run {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// Sends the remaining messages.
+    /// The sender has messages to send, or waits for responses.
     Sending,
-    /// The last connection was not established, for this reason.
+    /// The sender's last connection was not established, for this reason.
     NotConnected(String),
-    /// Sends nothing more.
+    /// The sender sends nothing more, because of a failure or because the output has no reader.
     Finished,
 }
 
+/// Sends all messages, on one connection after the other.
 #[derive(Debug)]
 pub(super) struct Sender {
-    /// Senders are numbered from 1.
+    /// The number of this sender, from 1.
     number: usize,
-    /// Messages that have a response.
+    /// The number of messages that have a response.
     answered: usize,
+    /// Whether to send many messages on a connection.
     pub(super) keep_alive: bool,
-    /// One of its connections was established.
+    /// Whether a connection of this sender was established.
     pub(super) connected: bool,
     state: State,
 }
@@ -71,17 +76,19 @@ impl Sender {
         Self { number, answered: 0, keep_alive, connected: false, state: State::Sending }
     }
 
+    /// Whether to open another connection.
     pub(super) fn has_more(&self, run: &Run) -> bool {
         self.state == State::Sending && self.answered < run.total
     }
 
-    /// Sends again, to another address.
+    /// Allows another attempt, at another address, if the last connection was not established.
     pub(super) fn try_again(&mut self) {
         if let State::NotConnected(_) = self.state {
             self.state = State::Sending;
         }
     }
 
+    /// Fails, with a warning, if the last connection was not established.
     pub(super) fn fail_if_unconnected(&mut self, run: &Run) {
         if let State::NotConnected(reason) = &self.state {
             let reason = reason.clone();
@@ -99,7 +106,8 @@ impl Sender {
         (run.warn)(format!("connection {}: {what}", self.number));
     }
 
-    /// Counts the response to `message`, and warns about a bad one.
+    /// Counts the response to `message`. Warns if it is an error, invalid JSON, or `message`
+    /// itself.
     fn record(&mut self, response: &Message, message: &Message, run: &Run) {
         self.answered += 1;
         let mut summary = run.summary.borrow_mut();
@@ -121,7 +129,8 @@ impl Sender {
     }
 }
 
-/// Why the content of a JSON response is invalid.
+/// Why the content of a response is not the JSON that its type promises. `None` if it is, or has
+/// another type.
 fn invalid_json(response: &Message) -> Option<String> {
     if response.content_type != JSON {
         return None;
@@ -144,17 +153,18 @@ fn error_text(error: &ErrorResponse) -> String {
     }
 }
 
-/// One connection of a sender.
+/// The handler of one connection of a sender.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: Rc<RefCell<Sender>>,
     run: Rc<Run>,
-    /// How many messages of the sender had a response before this connection.
+    /// How many of the sender's messages had a response before this connection: the index of the
+    /// first message to send here.
     first: usize,
-    /// Messages that were sent on this connection.
+    /// The number of messages that were sent on this connection.
     sent: usize,
-    /// A response that waits for room to be printed, and the number of its message on this
-    /// connection.
+    /// A response that waits for room in the printer's queue. The number is that of its message on
+    /// this connection, from 0.
     unprinted: Option<(u64, Message)>,
 }
 
@@ -164,11 +174,12 @@ impl Connection {
         Self { sender, run, first, sent: 0, unprinted: None }
     }
 
-    /// The message with this number on this connection.
+    /// The message with this number on this connection, from 0.
     fn message(&self, number: usize) -> &Message {
         &self.run.messages[(self.first + number) % self.run.messages.len()]
     }
 
+    /// Prints a response, or stores it until the printer has room.
     fn print(&mut self, number: u64, response: Message, turn: &Turn<'_>) -> ClientAction {
         let Run { printer, style, .. } = &*self.run;
         let label = self.run.labelled.then_some(self.sender.borrow().number);
@@ -190,11 +201,11 @@ impl Connection {
         self.sender.borrow_mut().record(response, message, &self.run);
     }
 
-    /// Why the ending is a failure; `None` if it is not a failure.
+    /// The text of the failure if the connection's end is one, else `None`.
     fn failure(&self, ending: ClientEnd) -> Option<String> {
         let answered = self.sender.borrow().answered - self.first;
         Some(match ending {
-            // The other messages are sent on another connection.
+            // The remaining messages are sent on another connection.
             ClientEnd::Closed { unanswered: 0, mid_response: false } if answered > 0 => {
                 return None;
             }
@@ -218,7 +229,7 @@ impl Connection {
             ClientEnd::BadResponse(what) => format!("the peer sent an invalid response: {what}"),
             ClientEnd::Failed(reason) => reason,
             ClientEnd::Completed | ClientEnd::NoKeepAlive if answered > 0 => return None,
-            // Another connection would end in the same way.
+            // No message was answered, so another connection would probably end in the same way.
             ending => format!("the connection ended without a response ({ending:?})"),
         })
     }
@@ -263,7 +274,7 @@ impl ClientHandler for Connection {
         match &ending {
             ClientEnd::NoKeepAlive => sender.keep_alive = false,
             ClientEnd::Stopped => {
-                // The printer has stopped the connection: the output has no reader.
+                // `print` has stopped the connection, because the output has no reader.
                 self.run.summary.borrow_mut().output_closed = true;
                 sender.state = State::Finished;
                 return;

@@ -1,10 +1,11 @@
-//! Prints the content of a response.
+//! Formats the content of a response for printing.
 
 use sockeye::message::protocol::Message;
 use sockeye::message::protocol::text::Encoding;
 
 use crate::text;
 
+/// How content is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     /// For people: text with control characters escaped, other content quoted and escaped.
@@ -15,8 +16,8 @@ pub(super) enum Style {
     Unchanged,
 }
 
-/// Appends the content of `response` to `shown`. With a `label`, a connection's number, the content
-/// becomes one line that starts with it, except for [`Style::Unchanged`].
+/// Appends the content of `response` to `shown`. `label` is a connection's number: if there is one,
+/// the content becomes one line that starts with the number, except for [`Style::Unchanged`].
 pub(super) fn show(response: &Message, style: Style, label: Option<usize>, shown: &mut Vec<u8>) {
     let encoding = Encoding::of(&response.content_encoding);
     let text = encoding.and_then(|encoding| encoding.decode(&response.content).ok());

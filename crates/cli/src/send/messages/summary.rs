@@ -1,4 +1,4 @@
-//! The last line of `sockeye send message://…`.
+//! The last line that `sockeye send message://…` prints: counts of messages and their responses.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use crate::text;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// Messages to send.
+    /// Messages to send, of all senders.
     pub(super) total: u64,
-    /// Messages with a good response.
+    /// Messages with a response that is not counted as one of the failures below.
     pub(super) answered: u64,
     /// Messages with an error response.
     pub(super) errors: u64,
@@ -21,13 +21,14 @@ pub(super) struct Summary {
     pub(super) failed: u64,
     /// Bytes of content in responses.
     pub(super) received: u64,
-    /// Stopped, since standard output has no reader.
+    /// Whether sending stopped because standard output has no reader.
     pub(super) output_closed: bool,
     pub(super) time: Duration,
 }
 
 impl Summary {
-    /// Whether there were no failures.
+    /// Whether nothing failed. Messages that were not sent because standard output has no reader
+    /// are no failure.
     pub(super) fn is_success(&self) -> bool {
         self.errors + self.echoed + self.invalid + self.failed == 0
             && (self.output_closed || self.answered == self.total)

@@ -1,4 +1,5 @@
-//! One connection: opens a WebSocket, and ends when it is closed or makes no progress.
+//! The protocol of one connection: opens a WebSocket, runs a [`Handler`] on it, and ends when it is
+//! closed or makes no progress.
 
 use std::rc::Rc;
 
@@ -13,7 +14,8 @@ use crate::random;
 use crate::send::report::Ending;
 use crate::text;
 
-/// Maximum size of a control frame, in bytes. Pings and pongs don't count as progress.
+/// Maximum size of a control frame, in bytes: header, mask and payload. Pings and pongs are no
+/// progress, so no change of at most this size counts as progress.
 const CONTROL_FRAME: usize = 2 + 4 + 125;
 
 #[derive(Debug)]
@@ -23,13 +25,13 @@ pub(super) struct Connection {
     settings: Rc<Settings>,
     config: Rc<Config>,
     progress: Rc<Progress>,
-    /// Start of the timeout: when the server last read or sent anything.
+    /// When the timeout started: when the server last made progress, or when an answer became due.
     since: Time,
-    /// Whether an answer was due after the last call.
+    /// Whether an answer of the server was due at the end of the last call.
     was_due: bool,
-    /// Bytes of output that the server had not received after the last call.
+    /// How many bytes of output were unsent at the end of the last call.
     unsent: u64,
-    /// The first bytes that the server has sent.
+    /// The first bytes (at most 8) of the server's response, which show what it speaks.
     first: Vec<u8>,
 }
 
@@ -39,7 +41,7 @@ enum State {
     Connecting(Source),
     /// The handshake's request was sent, and its response is expected.
     Opening(ClientHandshake, Source),
-    /// The server refused the handshake. The rest of its response is read.
+    /// The server refused to open the WebSocket. Its response is being read.
     Refused(Refusal),
     Open(Box<ws::Connection<Handler>>),
     /// The WebSocket is closed.
@@ -80,7 +82,8 @@ impl Connection {
         self.state = State::Opening(handshake, source);
     }
 
-    /// Reads the response to the request for a WebSocket. Returns how many bytes were used.
+    /// Reads the response to the WebSocket request. Returns how many bytes were consumed: 0 if more
+    /// are needed, or if the response is a refusal, which [`Refusal`] reads.
     fn read_opening(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         let State::Opening(handshake, _) = &self.state else { return Ok(0) };
         let opening = handshake.read(input);
@@ -120,8 +123,8 @@ impl Connection {
         Fault::peer("refused", refusal.text(&self.settings.target))
     }
 
-    /// Called after each call of the WebSocket: ends the connection if the handler has said so, and
-    /// restarts the timeout after progress.
+    /// Runs at the end of each callback. Ends the connection if the handler has failed or has no
+    /// output any more, and restarts the timeout after progress.
     fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Some(what) = self.progress.failure.take() {
             self.state = State::Failed;
@@ -134,7 +137,7 @@ impl Connection {
         if is_closed && matches!(self.state, State::Open(_)) {
             self.state = State::Closed;
         }
-        // The timeout starts when an answer becomes due.
+        // The timeout begins when an answer becomes due.
         let is_due = self.is_due();
         let was_due = std::mem::replace(&mut self.was_due, is_due);
         if is_due && !was_due {
@@ -150,7 +153,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether an answer is due.
+    /// Whether an answer of the server is due: the response to the handshake, or as many messages
+    /// as were sent.
     fn is_due(&self) -> bool {
         match self.state {
             State::Opening(..) | State::Refused(_) => true,
@@ -182,6 +186,7 @@ impl Connection {
         })
     }
 
+    /// How many messages had no answer, for an error.
     fn unanswered(&self) -> String {
         let count = text::count(self.progress.unanswered(), "message");
         format!("{count} of {} had no answer", self.progress.sent.get().messages)
@@ -244,8 +249,8 @@ impl Connection {
         Ending::Failed(format!("the peer {how}{why}{when}"))
     }
 
-    /// A hint for the user, if the port speaks something else; or the reason of a close that is no
-    /// error.
+    /// A hint for the user if the port doesn't seem to speak HTTP without TLS, or the reason that
+    /// the server gave for closing if that is no error.
     fn hint(&self, reason: &Reason) -> Option<String> {
         if let Some((code, text)) = &*self.progress.closed.borrow()
             && !self.progress.is_done.get()
@@ -283,12 +288,12 @@ impl Connection {
     }
 }
 
-/// Whether a server closes with this code when it has nothing more to say.
+/// Whether the code means that the server has simply finished.
 fn is_normal(code: CloseCode) -> bool {
     matches!(code, CloseCode::NORMAL | CloseCode::NO_STATUS)
 }
 
-/// What a close code means.
+/// The meaning of a close code (RFC 6455, 7.4.1), as a short name.
 fn code_name(code: CloseCode) -> Option<&'static str> {
     Some(match code {
         CloseCode::NORMAL => "normal",
@@ -345,7 +350,8 @@ impl Protocol for Connection {
         match (event, &mut self.state) {
             (Event::Closed(reason), state) => {
                 if let State::Open(websocket) = state {
-                    // The handler prints the message that waits for room in the printer's queue.
+                    // If a message waits for room in the printer's queue, the handler prints it
+                    // now.
                     websocket.on_event(Event::Closed(reason), turn)?;
                 }
                 self.report(reason);
@@ -362,7 +368,8 @@ impl Protocol for Connection {
                 let was_printing = self.progress.is_printing.get();
                 websocket.on_event(event, turn)?;
                 if was_printing && !self.progress.is_printing.get() {
-                    // While printing waited, the server's bytes were not read.
+                    // While the handler waited for the printer, nothing was read, so the timeout
+                    // starts again.
                     self.since = turn.now();
                 }
             }

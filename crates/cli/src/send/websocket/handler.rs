@@ -1,4 +1,4 @@
-//! Sends the messages of one WebSocket, and prints those that it receives.
+//! The handler of one WebSocket: sends messages, and prints those that it receives.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,17 +15,19 @@ use crate::send::printer::{PrintResult, Printer};
 use crate::send::report::{Report, Traffic};
 use crate::target::Target;
 
-/// The settings of all connections.
+/// The settings that all connections share.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) style: Style,
-    /// Lines are typed on a terminal: nothing is due from the server, which may close at any time.
+    /// Whether the messages are lines typed on a terminal. Then the server needn't answer, and may
+    /// close at any time.
     pub(super) is_interactive: bool,
-    /// Say how to end that. Not if standard error is no terminal.
+    /// Whether to print, when the WebSocket is open, that Ctrl-D closes it: only if interactive and
+    /// standard error is a terminal.
     pub(super) has_hint: bool,
     pub(super) target: Target,
     pub(super) request: UpgradeRequest,
-    /// The same target with TLS, for hints. `None` if TLS is used already.
+    /// The same target with TLS, to suggest to the user. `None` if TLS is used already.
     pub(super) with_tls: Option<String>,
     /// How long the server may be silent while an answer is due.
     pub(super) timeout: Duration,
@@ -33,24 +35,24 @@ pub(super) struct Settings {
     pub(super) report: Rc<RefCell<Report>>,
 }
 
-/// What the handler tells its connection.
+/// The state of a handler, which its connection reads, too.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) sent: Cell<Count>,
     pub(super) received: Cell<Count>,
-    /// Everything was sent and, unless lines are typed, as many messages have come back.
+    /// Whether everything was sent and, unless interactive, as many messages have come back.
     pub(super) is_done: Cell<bool>,
-    /// A message waits for room in the printer's queue.
+    /// Whether a message waits for room in the printer's queue.
     pub(super) is_printing: Cell<bool>,
-    /// Standard output has no reader any more.
+    /// Whether writing to standard output has failed, usually because its reader has exited.
     pub(super) is_output_closed: Cell<bool>,
-    /// Why nothing more can be sent.
+    /// Why nothing more can be sent, for an error. The connection takes it.
     pub(super) failure: RefCell<Option<String>>,
-    /// How the WebSocket was closed.
+    /// The code and reason with which the WebSocket was closed.
     pub(super) closed: RefCell<Option<(CloseCode, String)>>,
 }
 
-/// Messages, and their bytes.
+/// A number of messages, and of the bytes in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) messages: u64,
@@ -66,7 +68,7 @@ impl Count {
 }
 
 impl Progress {
-    /// How many messages have no answer.
+    /// How many more messages were sent than received.
     pub(super) fn unanswered(&self) -> u64 {
         self.sent.get().messages.saturating_sub(self.received.get().messages)
     }
@@ -82,18 +84,20 @@ impl Progress {
 
 #[derive(Debug)]
 pub(super) struct Handler {
+    /// The number of the connection.
     pub(super) number: usize,
     pub(super) source: Source,
     pub(super) settings: Rc<Settings>,
     pub(super) progress: Rc<Progress>,
-    /// Everything was sent.
+    /// Whether the source is at its end.
     pub(super) is_all_sent: bool,
     /// A message that waits for room in the printer's queue, and the ticket of the promise for it.
     pub(super) unprinted: Option<(Ticket, OwnedMessage)>,
 }
 
 impl Handler {
-    /// Sends while there is room, or requests a piece of standard input.
+    /// Sends messages while there is room. If the source has none yet, it requests a piece of
+    /// standard input.
     fn send(&mut self, socket: &mut Socket<'_, '_>) {
         while !self.is_all_sent && !socket.is_closing() {
             if socket.unsent() >= PIECE as u64 {
@@ -118,6 +122,7 @@ impl Handler {
         socket.close(CloseCode::GOING_AWAY, "");
     }
 
+    /// Closes the WebSocket if everything was sent and answered.
     fn close_if_done(&self, socket: &mut Socket<'_, '_>) {
         let is_answered = self.settings.is_interactive || self.progress.unanswered() == 0;
         if self.is_all_sent && is_answered && !socket.is_closing() {
@@ -126,7 +131,7 @@ impl Handler {
         }
     }
 
-    /// Prints a message, or keeps it until there is room.
+    /// Prints a received message, or stores it until the printer has room.
     fn print(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>) {
         let Settings { printer, style, .. } = &*self.settings;
         let printed =

@@ -1,30 +1,35 @@
-//! Lines of a stream that comes in pieces.
+//! Splits standard input, which arrives in pieces, into lines.
 
-/// Maximum length of a line. A longer one is refused before all of it was read.
+/// Maximum length of a line, in bytes: it is held in memory. A longer line is refused before its
+/// end was read.
 const MAX_LINE: usize = 64 * 1024 * 1024;
 
-/// Cuts bytes into lines, which end with LF or CRLF. The last one may have no end.
+/// Splits bytes into lines, which end with LF or CRLF. The last line may lack both.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
+    /// Bytes that were pushed. Those before `start` have been returned.
     bytes: Vec<u8>,
     /// Where the next line begins.
     start: usize,
     /// There is no LF between `start` and this index.
     searched: usize,
+    /// Whether all bytes have been pushed.
     is_ended: bool,
 }
 
-/// What comes next.
+/// The result of [`Lines::next`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NextLine<'a> {
     Line(&'a [u8]),
-    /// More bytes are needed.
+    /// More bytes are needed to find the end of the line.
     NeedMore,
     End,
+    /// The line is longer than [`MAX_LINE`].
     TooLong,
 }
 
 impl Lines {
+    /// Appends bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.start);
         self.searched -= self.start;
@@ -32,11 +37,12 @@ impl Lines {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// No more bytes come.
+    /// Says that no more bytes will be pushed.
     pub(super) fn end(&mut self) {
         self.is_ended = true;
     }
 
+    /// Returns the next line, without its end.
     pub(super) fn next(&mut self) -> NextLine<'_> {
         let rest = &self.bytes[self.searched..];
         let Some(len) = rest.iter().position(|byte| *byte == b'\n') else {

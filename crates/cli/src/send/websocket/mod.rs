@@ -1,10 +1,10 @@
-//! `sockeye send ws://…` and `wss://…`: opens WebSockets, sends messages on each, and prints those
-//! that it receives.
+//! `sockeye send ws://…` and `wss://…`: opens WebSockets, sends messages on each, and prints the
+//! messages that it receives.
 //!
-//! Each argument, or each line of standard input, is a text message. With `--binary`, each
-//! argument, or all of the input, is a binary message. A connection closes its WebSocket when it
-//! has received as many messages as it has sent. If standard input is a terminal, the WebSocket
-//! stays open until the end of the input (Ctrl-D), or until the server closes it.
+//! Each argument and each file is a text message; without these, each line of standard input. With
+//! `--binary`, messages are binary, and all of standard input is one. A connection closes its
+//! WebSocket when it has received as many messages as it has sent. If standard input is a terminal,
+//! the WebSocket stays open until the input ends (Ctrl-D), or until the server closes it.
 
 mod connection;
 mod handler;
@@ -35,16 +35,17 @@ use super::report::{Report, Summary};
 use crate::log::Log;
 use crate::plan::SendWebSocket;
 
-/// Maximum number of fragments of a message. Servers send long messages in small fragments, and
-/// each takes at least two bytes.
+/// Maximum number of fragments of a received message. Many, because some servers send long messages
+/// in small fragments.
 const MAX_FRAGMENTS: u32 = 1 << 20;
 
-/// Runs until all connections have ended.
+/// Tries the addresses in order until one accepts a connection, and runs until all connections have
+/// ended.
 ///
 /// # Errors
 ///
-/// The event loop could not start, or the output failed. Failed connections are reported one by one,
-/// and in the exit code.
+/// The event loop could not start, or the output failed. Failed connections are no error: a warning
+/// is printed for each, and the exit code is 1.
 pub(crate) fn run(plan: SendWebSocket, log: &Log) -> anyhow::Result<ExitCode> {
     let (path, file) = plan.output.as_ref().map(|(path, file)| (path, file.try_clone())).unzip();
     let is_labelled = plan.client.connections > 1;
@@ -92,6 +93,7 @@ pub(crate) fn run(plan: SendWebSocket, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Runs all connections to `address` until they have ended.
 fn run_connections(
     plan: &SendWebSocket,
     address: &driver::Target,
@@ -116,9 +118,9 @@ fn run_connections(
         Connection::new(at + 1, source, Rc::clone(settings), Rc::clone(&config))
     });
     let client = &plan.client;
-    // No limit: at a limit, the client would stop reading. Then an echo server would stop, too, and
-    // the client would miss a close frame. What is sent is in memory anyway, or is read from
-    // standard input when the output is almost empty.
+    // No limit: at a limit, the engine would stop reading. Then an echo server would stop reading,
+    // too, and a close frame of the server would be missed. The messages are in memory anyway, or
+    // are read from standard input only when the output is almost empty.
     let unlimited = usize::MAX;
     let engine = Config {
         max_buffered_output: unlimited,

@@ -1,4 +1,4 @@
-//! The response of a server that opens no WebSocket.
+//! The response of a server that refuses to open a WebSocket, and what to tell the user.
 
 use sockeye::http_core::Status;
 use sockeye::http_core::client::{BadResponse, Piece, RequestKind, ResponseReader};
@@ -6,21 +6,23 @@ use sockeye::http_core::client::{BadResponse, Piece, RequestKind, ResponseReader
 use crate::target::Target;
 use crate::text;
 
-/// Maximum number of bytes of the response's text that are shown.
+/// Maximum number of bytes of the response's content that are shown.
 const MAX_TEXT: usize = 300;
 
-/// Reads the response, as far as it is shown.
+/// The part of the response that is shown to the user.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     reader: ResponseReader,
     status: u16,
     location: Option<String>,
+    /// Whether the content is plain text.
     is_text: bool,
     content: Vec<u8>,
 }
 
 impl Refusal {
-    /// Reads more. Returns how many bytes were used, and whether the response is complete.
+    /// Reads more of the response. Returns how many bytes were consumed, and whether nothing more
+    /// is needed: the response is complete, or enough of it was read.
     pub(super) fn read(&mut self, input: &[u8]) -> Result<(usize, bool), BadResponse> {
         let mut used = 0;
         loop {
@@ -46,18 +48,18 @@ impl Refusal {
         }
     }
 
-    /// What the server has answered, and what the user can do: the rest of a sentence that begins
-    /// with "the peer".
+    /// What the server answered, and what the user can do. The text continues a sentence that
+    /// begins with "the peer".
     pub(super) fn text(&self, target: &Target) -> String {
         let Self { status, .. } = self;
         let reason = Status::from_code(*status).map_or("", Status::reason);
         let mut what = format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
         let content = String::from_utf8_lossy(&self.content);
-        // Our servers repeat the status on the first line.
+        // Sockeye's own error pages in plain text begin with the status: don't show it twice.
         let own = format!("{status} {reason}\n");
         let content = content.strip_prefix(&own).unwrap_or(&content).trim();
         let line = content.lines().next().unwrap_or_default();
-        // The `Location` of a redirect says more than its text.
+        // The content of a redirect is not shown, since `hint` shows its `Location`.
         if self.is_text && !line.is_empty() && self.location.is_none() {
             let end = line.floor_char_boundary(MAX_TEXT);
             what += &format!(" ({})", text::escape_controls(&line[..end]));
@@ -65,6 +67,7 @@ impl Refusal {
         what + &self.hint(target)
     }
 
+    /// What the user can do, for this status.
     fn hint(&self, target: &Target) -> String {
         match (self.status, &self.location) {
             (300..=399, Some(location)) => match target.with_tls_by(location) {
@@ -86,7 +89,7 @@ impl Refusal {
     }
 }
 
-/// The value of the first field with this name in a head.
+/// The value of the first field with this name in `head`, the head of a response.
 fn value(head: &[u8], name: &str) -> Option<String> {
     let line = head.split(|byte| *byte == b'\n').find_map(|line| {
         let (this, value) = line.split_at_checked(name.len())?;

@@ -1,4 +1,4 @@
-//! Prints messages.
+//! Formats received messages for printing.
 
 use std::io::Write;
 
@@ -19,7 +19,7 @@ pub(super) enum Style {
     Unchanged,
 }
 
-/// Appends `message`, which connection `number` has received, to `shown`.
+/// Appends `message`, which connection `number` has received, to `shown` in this style.
 pub(super) fn show(message: Message<'_>, style: Style, number: usize, shown: &mut Vec<u8>) {
     // Writing to memory doesn't fail.
     let _ = match (style, message) {

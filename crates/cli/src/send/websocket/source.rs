@@ -1,4 +1,4 @@
-//! What a connection sends.
+//! The source of the messages that a connection sends.
 
 use std::rc::Rc;
 
@@ -9,43 +9,46 @@ use super::lines::{Lines, NextLine};
 use crate::plan::OwnedMessage;
 use crate::send::input::{Input, Piece};
 
-/// What a connection sends.
+/// The messages that a connection sends.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// Messages given on the command line, repeated until `total` messages were sent.
+    /// Messages that are in memory, repeated until `total` were returned. `next` is the number of
+    /// those returned so far.
     Messages { messages: Rc<[OwnedMessage]>, next: usize, total: usize },
     /// The lines of standard input, as they are read.
     Lines {
         input: Input,
         lines: Lines,
-        /// The ticket of the piece of input that was requested.
+        /// The ticket of the promise for the piece of standard input that was requested.
         requested: Option<Ticket>,
     },
 }
 
-/// What to send next.
+/// The result of [`Source::next`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<'a> {
     Message(Message<'a>),
-    /// Nothing yet: a piece of input was requested.
+    /// There is no message yet. A piece of standard input was requested.
     Wait,
     End,
-    /// Nothing more can be sent, because of this.
+    /// Nothing more can be sent, for this reason.
     Failed(String),
 }
 
 impl Source {
-    /// These messages, `count` times.
+    /// Creates a source of these messages, `count` times.
     pub(super) fn of(messages: &Rc<[OwnedMessage]>, count: usize) -> Self {
         let total = messages.len().saturating_mul(count);
         Self::Messages { messages: Rc::clone(messages), next: 0, total }
     }
 
+    /// Creates a source of the lines of standard input.
     pub(super) fn lines(input: Input) -> Self {
         Self::Lines { input, lines: Lines::default(), requested: None }
     }
 
-    /// The next message. If it needs a piece of standard input, calls `promise` to request one.
+    /// Returns the next message. If that takes another piece of standard input, calls `promise` to
+    /// create a promise, and requests the piece.
     pub(super) fn next(&mut self, promise: impl FnOnce() -> Promise) -> Next<'_> {
         match self {
             Self::Messages { next, total, .. } if next == total => Next::End,
@@ -80,8 +83,8 @@ impl Source {
         }
     }
 
-    /// Whether `ticket` is that of the requested piece. If so, the next call of `next` may request
-    /// another one.
+    /// Whether `ticket` is that of the requested piece. If so, the request counts as answered, and
+    /// the caller passes the piece to `take`.
     pub(super) fn takes(&mut self, ticket: Ticket) -> bool {
         match self {
             Self::Lines { requested, .. } if *requested == Some(ticket) => {
@@ -92,7 +95,7 @@ impl Source {
         }
     }
 
-    /// Takes a piece of standard input.
+    /// Accepts the piece of standard input that was requested.
     ///
     /// # Errors
     ///
