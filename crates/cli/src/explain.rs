@@ -10,7 +10,7 @@ use sockeye::engine::ListenAddr;
 use sockeye::files::Absent;
 use sockeye::http_core::Status;
 
-use self::tls::{Origin, Outcome};
+use self::tls::{Origin, TlsOutcome};
 use crate::error::{Error, OrUsage};
 use crate::plan::tls::check_private;
 use crate::plan::{Folders, Listing};
@@ -39,8 +39,8 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
         return Ok(ExitCode::FAILURE);
     }
     let more = match outcome {
-        Outcome::Folders(more) => more,
-        Outcome::Instead(text, is_success) => {
+        TlsOutcome::Folders(more) => more,
+        TlsOutcome::Instead(text, is_success) => {
             let _ = write!(out, "{text}");
             return Ok(if is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

@@ -23,9 +23,9 @@ pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     // The folder may be missing. If it can't be accessed for another reason, the code that uses it
     // reports that.
     let Ok(found) = folder.metadata() else { return Ok(folder) };
-    match fault(found.uid(), found.mode(), geteuid().as_raw()).filter(|_| found.is_dir()) {
+    match problem(found.uid(), found.mode(), geteuid().as_raw()).filter(|_| found.is_dir()) {
         None => Ok(folder),
-        Some(Fault { what, advice }) => {
+        Some(FolderProblem { what, advice }) => {
             let folder = folder.display();
             Err(Error::Failure(anyhow!(
                 "the folder {folder} can't keep private keys, because {what}: {advice} {folder}, or \
@@ -38,20 +38,20 @@ pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
 /// Why a folder can't be used (`what`), and the command to repair it, without the folder's path
 /// (`advice`).
 #[derive(Debug, PartialEq, Eq)]
-struct Fault {
+struct FolderProblem {
     what: String,
     advice: String,
 }
 
-/// Returns a fault if users other than `user` and root can change files in a folder with this owner
-/// and mode: they could replace keys, and prevent renewals.
-fn fault(owner: u32, mode: u32, user: u32) -> Option<Fault> {
+/// Returns a problem if users other than `user` and root can change files in a folder with this
+/// owner and mode: they could replace keys, and prevent renewals.
+fn problem(owner: u32, mode: u32, user: u32) -> Option<FolderProblem> {
     if owner != user && owner != 0 {
         let what = format!("it belongs to the user {owner}, and the server runs as {user}");
-        return Some(Fault { what, advice: format!("chown {user}") });
+        return Some(FolderProblem { what, advice: format!("chown {user}") });
     }
     let what = "other users can write to it".to_owned();
-    (mode & 0o022 != 0).then(|| Fault { what, advice: "chmod go-w".into() })
+    (mode & 0o022 != 0).then(|| FolderProblem { what, advice: "chmod go-w".into() })
 }
 
 /// The path of `--state`, or the default.
@@ -93,10 +93,10 @@ mod tests {
             (0, 0o1777, Some("chmod go-w")),
             (6, 0o700, Some("chown 5")),
         ] {
-            let found = fault(owner, 0o040_000 | mode, 5).map(|fault| fault.advice);
+            let found = problem(owner, 0o040_000 | mode, 5).map(|problem| problem.advice);
             assert_eq!(found.as_deref(), expected, "{owner} {mode:o}");
         }
-        assert!(fault(5, 0o700, 0).is_some(), "root is no exception");
+        assert!(problem(5, 0o700, 0).is_some(), "root is no exception");
     }
 
     #[test]

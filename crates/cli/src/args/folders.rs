@@ -155,7 +155,7 @@ impl FolderArgs {
     /// # Errors
     ///
     /// Both flags are typed, or the variables of both are set.
-    pub(super) fn settle_listing(&mut self, matches: &ArgMatches) -> Result<(), &'static str> {
+    pub(super) fn resolve_listing(&mut self, matches: &ArgMatches) -> Result<(), &'static str> {
         let source = |flag| matches.value_source(flag);
         let is_typed = |flag| source(flag) == Some(ValueSource::CommandLine);
         match (is_typed("listing"), is_typed("no_listing")) {

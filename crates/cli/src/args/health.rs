@@ -56,14 +56,15 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Refuses `--unix-socket` for a target that is not an HTTP URL or a WebSocket, and TLS flags
+    /// Refuses `--unix-socket` for a target that is not a URL of HTTP or WebSocket, and TLS flags
     /// for a target without TLS.
     pub(super) fn check(&self) -> Result<(), String> {
         self.tls.check(&self.target)?;
         match (&self.unix_socket, &self.target) {
-            (Some(_), Target::Tcp(..) | Target::Unix(_) | Target::Message(..)) => {
-                Err(format!("--unix-socket is for http[s]://HOST[:PORT]/PATH, not {}", self.target))
-            }
+            (Some(_), Target::Tcp(..) | Target::Unix(_) | Target::Message(..)) => Err(format!(
+                "--unix-socket is for http[s]:// and ws[s]://HOST[:PORT]/PATH, not {}",
+                self.target
+            )),
             _ => Ok(()),
         }
     }

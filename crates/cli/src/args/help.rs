@@ -48,10 +48,10 @@ pub(super) const FIRST: [(&str, &str); 14] = [
 const NOT_EXPLAINED: [&str; 4] = ["port", "acme", "access_log", "log"];
 
 /// The groups of options that `--help` of `echo` and `message` leaves out.
-const SELDOM: [&str; 2] = ["Limits", "Timeouts"];
+const HIDDEN_GROUPS: [&str; 2] = ["Limits", "Timeouts"];
 
 /// The options that `--help` of clients leaves out.
-const SELDOM_IN_CLIENTS: [&str; 8] = [
+const HIDDEN_IN_CLIENTS: [&str; 8] = [
     "http1",
     "requests_per_connection",
     "max_content",
@@ -88,11 +88,12 @@ pub(super) fn shorten(command: Command) -> Command {
         "http" => command.mut_args(|arg| show_first(arg, &[])),
         "explain" => command.mut_args(|arg| show_first(arg, &NOT_EXPLAINED)),
         "send" | "load" => command.mut_args(|arg| {
-            let is_seldom = SELDOM_IN_CLIENTS.contains(&arg.get_id().as_str());
+            let is_seldom = HIDDEN_IN_CLIENTS.contains(&arg.get_id().as_str());
             arg.hide_short_help(is_seldom)
         }),
         _ => command.mut_args(|arg| {
-            let is_seldom = arg.get_help_heading().is_some_and(|name| SELDOM.contains(&name));
+            let is_seldom =
+                arg.get_help_heading().is_some_and(|name| HIDDEN_GROUPS.contains(&name));
             arg.hide_short_help(is_seldom)
         }),
     })

@@ -85,7 +85,7 @@ impl CommandLine {
         let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
         let definition = Self::definition();
         let tip = habits::folder_named_like_command(&line, &definition);
-        let line = habits::understand(line, &definition).map_err(|refusal| {
+        let line = habits::translate(line, &definition).map_err(|refusal| {
             Self::command_named(&refusal.command).error(ErrorKind::UnknownArgument, refusal.text)
         })?;
         let shows_all = line.iter().any(|arg| help::is_all(arg));
@@ -162,13 +162,13 @@ impl Command {
     fn check(&mut self, command: &clap::Command, matches: &ArgMatches) -> Result<(), String> {
         let (listen, port) = match self {
             Self::Http(http) => {
-                http.folders.settle_listing(matches)?;
+                http.folders.resolve_listing(matches)?;
                 let Http { acme, listen, https, port, .. } = &mut **http;
                 acme::listen(acme, listen, &mut https.https_redirect, *port, matches);
                 (&mut http.listen, http.port)
             }
             Self::Explain(explain) => {
-                explain.http.folders.settle_listing(matches)?;
+                explain.http.folders.resolve_listing(matches)?;
                 let Http { acme, listen, https, port, .. } = &mut explain.http;
                 acme::listen(acme, listen, &mut https.https_redirect, *port, matches);
                 (&mut explain.http.listen, explain.http.port)

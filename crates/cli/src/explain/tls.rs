@@ -25,7 +25,7 @@ pub(super) struct Origin<'a> {
 
 /// Whether the response comes from the folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum TlsOutcome {
     /// It does. The text is appended to the explanation of the response.
     Folders(String),
     /// It doesn't: there is another response (such as a redirect) or none. The fields are the text
@@ -39,7 +39,7 @@ pub(super) fn outcome(
     flags: &args::Http,
     origin: Option<Origin<'_>>,
     target: &str,
-) -> Result<Outcome, Error> {
+) -> Result<TlsOutcome, Error> {
     let redirects = tls::redirects(flags)?;
     let ordered = ordered(flags)?;
     if !tls::is_used(flags) {
@@ -49,21 +49,21 @@ pub(super) fn outcome(
             }
             _ => "",
         };
-        return Ok(Outcome::Folders(note.into()));
+        return Ok(TlsOutcome::Folders(note.into()));
     }
-    let given = match given(&flags.tls)? {
-        Given::Refused(why) => {
+    let certificates = match file_certificates(&flags.tls)? {
+        FileCertificates::Refused(why) => {
             let what = format!("No response: the server does not start: {why}\n");
-            return Ok(Outcome::Instead(what, false));
+            return Ok(TlsOutcome::Instead(what, false));
         }
-        given => given,
+        certificates => certificates,
     };
     let mut more = String::new();
     match origin {
         Some(origin) if !origin.is_https => {
             return plain(flags, &redirects, origin, target);
         }
-        Some(origin) => match certificate(flags, given, &ordered, origin.host) {
+        Some(origin) => match certificate(flags, certificates, &ordered, origin.host) {
             Some(lines) => more.push_str(&lines),
             None => {
                 let host = text::escape_controls(origin.host);
@@ -72,7 +72,7 @@ pub(super) fn outcome(
                      unrecognized_name)\n  fix: add a certificate for it with --tls, or leave out \
                      --tls-unknown-name refuse\n"
                 );
-                return Ok(Outcome::Instead(what, false));
+                return Ok(TlsOutcome::Instead(what, false));
             }
         },
         None => {}
@@ -85,7 +85,7 @@ pub(super) fn outcome(
     }
     let hsts = flags.https.hsts.map(|age| age.0.as_secs());
     let hsts = hsts.map(|age| format!("  Strict-Transport-Security: max-age={age}\n"));
-    Ok(Outcome::Folders(hsts.unwrap_or_default() + &more))
+    Ok(TlsOutcome::Folders(hsts.unwrap_or_default() + &more))
 }
 
 /// The response to a GET request without TLS.
@@ -94,7 +94,7 @@ fn plain(
     redirects: &[ListenAddr],
     origin: Origin<'_>,
     target: &str,
-) -> Result<Outcome, Error> {
+) -> Result<TlsOutcome, Error> {
     let Origin { host, port, .. } = origin;
     let port_of = |address: &ListenAddr| match address {
         ListenAddr::Any(port) | ListenAddr::Host(_, port) => Some(*port),
@@ -110,7 +110,7 @@ fn plain(
             "No response: this server has no port {port} without a proxy or container in front\n  \
              fix: {fix}\n"
         );
-        return Ok(Outcome::Instead(what, false));
+        return Ok(TlsOutcome::Instead(what, false));
     };
     let named = hosts::allowed(&flags.hosts.host).or_usage()?;
     let are_named = named.names().next().is_some();
@@ -145,9 +145,9 @@ fn plain(
                 "{}: plain HTTP is redirected to HTTPS\n  Location: {location}\n",
                 Status::PERMANENT_REDIRECT
             );
-            Outcome::Instead(what, true)
+            TlsOutcome::Instead(what, true)
         }
-        Err((status, why)) => Outcome::Instead(format!("{status}: {why}\n"), false),
+        Err((status, why)) => TlsOutcome::Instead(format!("{status}: {why}\n"), false),
     })
 }
 
@@ -169,7 +169,7 @@ pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
 }
 
 /// The certificates in the files of `--tls`.
-enum Given {
+enum FileCertificates {
     /// `--tls` names no files.
     Nothing,
     /// The certificates that a server would use.
@@ -181,17 +181,17 @@ enum Given {
     Refused(String),
 }
 
-fn given(flags: &args::Tls) -> Result<Given, Error> {
+fn file_certificates(flags: &args::Tls) -> Result<FileCertificates, Error> {
     Ok(match tls::given_certificates(flags) {
-        Ok(None) => Given::Nothing,
-        Ok(Some(certificates)) => Given::Certificates(certificates.into()),
+        Ok(None) => FileCertificates::Nothing,
+        Ok(Some(certificates)) => FileCertificates::Certificates(certificates.into()),
         Err(error @ Error::Usage(_)) => return Err(error),
         Err(Error::Failure(error)) => {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
             let text = text::escape_controls(&error.to_string());
             match kind {
-                Some(io::ErrorKind::PermissionDenied) => Given::Unreadable(text),
-                _ => Given::Refused(text),
+                Some(io::ErrorKind::PermissionDenied) => FileCertificates::Unreadable(text),
+                _ => FileCertificates::Refused(text),
             }
         }
     })
@@ -200,7 +200,7 @@ fn given(flags: &args::Tls) -> Result<Given, Error> {
 /// The lines about the certificate that clients get for `host`. `None`: the handshake is refused.
 fn certificate(
     flags: &args::Http,
-    given: Given,
+    file_certificates: FileCertificates,
     ordered: &[Vec<String>],
     host: &str,
 ) -> Option<String> {
@@ -222,10 +222,12 @@ fn certificate(
         let others = if flags.tls.tls.len() > 1 { ", or by name one of the others" } else { "" };
         return Some(format!("  certificate: self-signed, so browsers warn{others}\n"));
     }
-    let certificates = match given {
-        Given::Certificates(certificates) => certificates,
-        Given::Nothing | Given::Refused(_) => return Some(String::new()),
-        Given::Unreadable(why) => return Some(format!("  certificate: unknown: {why}\n")),
+    let certificates = match file_certificates {
+        FileCertificates::Certificates(certificates) => certificates,
+        FileCertificates::Nothing | FileCertificates::Refused(_) => return Some(String::new()),
+        FileCertificates::Unreadable(why) => {
+            return Some(format!("  certificate: unknown: {why}\n"));
+        }
     };
     let (found, is_for_host) = certificates.explain(host, SystemTime::now())?;
     let mut lines = format!("  certificate: {}\n", text::escape_controls(&found));

@@ -232,9 +232,9 @@ impl Report<'_> {
 
 /// The percentiles for which there are enough measured durations.
 fn percentiles(times: &Times) -> impl Iterator<Item = (f64, Duration)> {
-    let enough = move |(_, least): &(f64, u64)| times.count() >= *least;
+    let has_enough = move |(_, min_count): &(f64, u64)| times.count() >= *min_count;
     let of = move |(percent, _)| (percent, times.percentile(percent));
-    PERCENTILES.into_iter().filter(enough).map(of)
+    PERCENTILES.into_iter().filter(has_enough).map(of)
 }
 
 fn min_mean_max((min, mean, max): (Duration, Duration, Duration)) -> String {

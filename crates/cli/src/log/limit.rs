@@ -1,8 +1,8 @@
 //! Limits the number of log lines about one client.
 //!
-//! For each [`Kind`] of lines and each client, the first [`MAX_LINES`] lines are written. Further
-//! lines within [`PERIOD`] are suppressed, and their number is logged in one line when the period
-//! is over or the program ends. Lines of the levels `debug` and `trace` are not limited.
+//! For each [`LineKind`] of lines and each client, the first [`MAX_LINES`] lines are written.
+//! Further lines within [`PERIOD`] are suppressed, and their number is logged in one line when the
+//! period is over or the program ends. Lines of the levels `debug` and `trace` are not limited.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Write};
@@ -35,7 +35,7 @@ pub(super) const TARGET: &str = "sockeye::suppressed";
 
 /// A kind of lines. Lines of one kind about one client are counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Kind {
+pub(super) struct LineKind {
     /// The place in the program that logs the lines. Empty for the kind that stands for all kinds
     /// beyond [`MAX_COUNTS`].
     call_site: &'static str,
@@ -60,7 +60,7 @@ enum Cause {
 /// A line to count.
 #[derive(Debug)]
 pub(super) struct Line {
-    kind: Kind,
+    kind: LineKind,
     cause: Cause,
     /// `None` for a line that is written at every log level, without one of its own.
     level: Option<Level>,
@@ -72,14 +72,15 @@ impl Line {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let Fields { message, code, reason, client } = fields;
-        let kind = Kind { call_site: event.metadata().name(), code, reason: reason_kind(&reason) };
+        let kind =
+            LineKind { call_site: event.metadata().name(), code, reason: reason_kind(&reason) };
         let cause = if client.is_empty() { Cause::None } else { Cause::Client(client_of(client)) };
         Self { kind, cause, level: Some(*event.metadata().level()), message }
     }
 
     /// A line that is written at every log level.
     pub(super) fn of_text(call_site: &'static str, message: &str) -> Self {
-        let kind = Kind { call_site, ..Kind::default() };
+        let kind = LineKind { call_site, ..LineKind::default() };
         Self { kind, cause: Cause::None, level: None, message: message.to_owned() }
     }
 }
@@ -118,7 +119,7 @@ impl Visit for Fields {
     }
 }
 
-/// The text of a reason before the first value in it: see [`Kind::reason`].
+/// The text of a reason before the first value in it: see [`LineKind::reason`].
 fn reason_kind(reason: &str) -> String {
     let is_in_word = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | ',' | '.' | '-' | '\'');
     let end = reason.find(|c| !is_in_word(c)).unwrap_or(reason.len());
@@ -172,7 +173,7 @@ pub(super) enum Decision {
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     /// The number of counts is limited to twice [`MAX_COUNTS`] and one: see there.
-    counts: HashMap<(Kind, Cause), Count>,
+    counts: HashMap<(LineKind, Cause), Count>,
     /// When counts whose period is over were last removed.
     swept: Option<Instant>,
 }
@@ -199,7 +200,7 @@ impl Limits {
 
     /// The key of the count for a line. If there are too many counts, the line is added to a shared
     /// one.
-    fn key(&mut self, kind: Kind, cause: Cause, now: Instant) -> (Kind, Cause) {
+    fn key(&mut self, kind: LineKind, cause: Cause, now: Instant) -> (LineKind, Cause) {
         let key = (kind, cause);
         if self.counts.len() < MAX_COUNTS || self.counts.contains_key(&key) {
             return key;
@@ -215,7 +216,7 @@ impl Limits {
         if self.counts.len() < 2 * MAX_COUNTS || self.counts.contains_key(&others) {
             return others;
         }
-        (Kind::default(), Cause::Others)
+        (LineKind::default(), Cause::Others)
     }
 
     /// When suppressed lines must be reported next. `None` if no line is suppressed.
@@ -238,7 +239,7 @@ impl Limits {
 /// The report of suppressed lines.
 #[derive(Debug)]
 pub(super) struct Suppressed {
-    kind: Kind,
+    kind: LineKind,
     cause: Cause,
     count: Count,
     now: Instant,
@@ -248,7 +249,7 @@ impl Suppressed {
     /// Logs how many lines were suppressed, at the level of these lines. If they have no level,
     /// returns the text for the caller to print.
     pub(super) fn log(&self) -> Option<String> {
-        let Self { kind: Kind { code, reason, .. }, count, .. } = self;
+        let Self { kind: LineKind { code, reason, .. }, count, .. } = self;
         let [code, reason] = [code, reason].map(|text| (!text.is_empty()).then(|| display(text)));
         match count.level {
             None => return Some(self.to_string()),

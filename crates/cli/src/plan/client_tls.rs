@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sockeye::tls::{Certificate, ClientError, ClientSettings, Trust};
 
-use super::tls::pair;
+use super::tls::split_cert_and_key;
 use crate::args;
 use crate::client_tls::{ClientTls, HttpVersions};
 use crate::error::Error;
@@ -58,7 +58,7 @@ fn with_trust(
     let certificate = match &flags.cert {
         None => None,
         Some(value) => {
-            let [chain, key] = pair(value);
+            let [chain, key] = split_cert_and_key(value);
             let read = Certificate::from_files(&chain, &key);
             Some(read.map_err(|error| failure(error).of_flag("--cert"))?)
         }

@@ -64,13 +64,13 @@ pub(crate) fn certificates(
     };
     let pairs = tls.iter().map(|value| match &self_signed {
         Some(certificate) if value == SELF_SIGNED => certificate.pair(),
-        _ => pair(value),
+        _ => split_cert_and_key(value),
     });
     let acme_pairs = acme.map(Acme::pairs).unwrap_or_default();
     let given: Vec<_> = pairs.collect();
     let all = [&given[..], &acme_pairs].concat();
     let certificates = Certificates::open(given, acme_pairs, settings, self_signed);
-    let explained = |error| Error::Failure(explained(&error, &all, client_ca.as_deref()));
+    let explained = |error| Error::Failure(with_advice(&error, &all, client_ca.as_deref()));
     certificates.map(Some).map_err(explained)
 }
 
@@ -97,7 +97,7 @@ fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Err
 
 /// Adds the flag and what to type instead to an error about certificates. `pairs` has the files of
 /// each certificate and its key.
-fn explained(
+fn with_advice(
     error: &sockeye::tls::Error,
     pairs: &[[PathBuf; 2]],
     client_ca: Option<&Path>,
@@ -141,7 +141,7 @@ fn needs_tls(flag: &str) -> Error {
 /// Splits `CERT,KEY` into the file of the certificate and that of its key. Without a comma, one
 /// file has both, and is returned twice. Since paths may contain commas, an existing path isn't
 /// split, and else the first comma between two existing files counts.
-pub(super) fn pair(value: &OsStr) -> [PathBuf; 2] {
+pub(super) fn split_cert_and_key(value: &OsStr) -> [PathBuf; 2] {
     let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
     let bytes = value.as_bytes();
     let commas = bytes.iter().enumerate().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
@@ -279,7 +279,7 @@ pub(crate) fn check_private(
 ) -> Result<(), Error> {
     check_state(flags, acme, folders)?;
     let files = flags.tls.iter().filter(|value| **value != SELF_SIGNED);
-    check_keys(&files.map(|value| pair(value)).collect::<Vec<_>>(), folders)
+    check_keys(&files.map(|value| split_cert_and_key(value)).collect::<Vec<_>>(), folders)
 }
 
 /// Fails if a private key is in a served folder, from which it could be downloaded. `pairs` has the

@@ -410,7 +410,7 @@ const HEALTH: Table = &[(
 )];
 
 /// For `sockeye http` and `sockeye explain`: flags for what other commands of Sockeye do.
-const NOT_FOLDERS: Table = &[(
+const HTTP_WEBSOCKET: Table = &[(
     &["--websocket", "--websockets", "--ws"],
     Advice(
         "folders are files; sockeye echo --websocket echoes messages, and --live uses a WebSocket to \
@@ -436,7 +436,7 @@ const ECHO: Table = &[
 /// The tables for a command. If several tables have a flag, the first one is used.
 pub(super) fn tables(command: &str) -> &'static [Table] {
     match command {
-        "http" | "explain" => &[FOLDERS, NOT_FOLDERS, SERVER, LOGGING],
+        "http" | "explain" => &[FOLDERS, HTTP_WEBSOCKET, SERVER, LOGGING],
         "echo" => &[ECHO, SERVER, LOGGING],
         "message" => &[MESSAGE, SERVER, LOGGING],
         "load" => &[LOAD, CLIENT_TLS, LOGGING],

@@ -1,6 +1,6 @@
 //! Translates command lines in the style of other programs, or says what to type instead.
 //!
-//! [`understand`] gets the arguments before clap does. It changes or refuses only arguments that
+//! [`translate`] gets the arguments before clap does. It changes or refuses only arguments that
 //! clap would refuse or misread. All other errors are reported by clap; [`with_tips`] improves
 //! clap's suggestions. [`flags`] has the flags of other programs.
 
@@ -62,7 +62,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
 ];
 
 /// Commands of service managers and of other servers, and what to type instead.
-const OF_SERVICES: &[(&[&str], &str)] = &[
+const SERVICE_COMMANDS: &[(&[&str], &str)] = &[
     (&["stop", "quit", "shutdown"], "Ctrl-C, kill PID or systemctl stop sockeye stops a server"),
     (
         &["restart", "upgrade"],
@@ -134,7 +134,7 @@ pub(super) fn with_tips(
 /// # Errors
 ///
 /// The line is wrong, and this module has a better error than clap.
-pub(super) fn understand(
+pub(super) fn translate(
     mut line: Vec<OsString>,
     program: &Command,
 ) -> Result<Vec<OsString>, Refusal> {
@@ -160,7 +160,7 @@ pub(super) fn understand(
         refuse_unquoted_blanks(&line[1..])?;
         let is_flag = first.as_bytes().starts_with(b"-");
         if !is_flag && !is_served(first) {
-            return match of_services(first) {
+            return match service_command_advice(first) {
                 Some(text) => Err(Refusal { command: String::new(), text }),
                 None => Ok(line),
             };
@@ -201,9 +201,9 @@ pub(super) fn understand(
 }
 
 /// What to type in place of a command of a service manager or another server.
-fn of_services(word: &OsStr) -> Option<String> {
+fn service_command_advice(word: &OsStr) -> Option<String> {
     let word = word.to_str()?;
-    let (_, text) = OF_SERVICES.iter().find(|(words, _)| words.contains(&word))?;
+    let (_, text) = SERVICE_COMMANDS.iter().find(|(words, _)| words.contains(&word))?;
     Some(format!("'{word}' is not a command of sockeye: {text}"))
 }
 

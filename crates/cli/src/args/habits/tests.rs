@@ -9,7 +9,7 @@ use crate::args::CommandLine;
 
 fn understood(line: &str) -> Result<String, String> {
     let words = line.split(' ').map(OsString::from).collect();
-    let understood = understand(words, &CommandLine::definition());
+    let understood = translate(words, &CommandLine::definition());
     let line = understood.map_err(|answer| format!("{}: {}", answer.command, answer.text))?;
     Ok(line.join(OsStr::new(" ")).into_string().unwrap())
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn line(call_site: &'static str, reason: &str, client: &str) -> Line {
-    let kind = Kind { call_site, code: String::new(), reason: reason_kind(reason) };
+    let kind = LineKind { call_site, code: String::new(), reason: reason_kind(reason) };
     let cause = Cause::Client(client_of(client.to_owned()));
     Line { kind, cause, level: Some(Level::INFO), message: "closed".into() }
 }
