@@ -22,10 +22,10 @@ pub(crate) struct Acme {
     /// Using this flag agrees to the CA's terms of service, whose URL is logged. Several names with
     /// commas share one certificate; give the flag again for another certificate. The DNS records
     /// of each name must point to this server, and the CA must reach it at port 443 (tls-alpn-01)
-    /// or 80 (http-01): unless --listen or --port is given, the server listens on :443, and on :80,
-    /// which redirects; with --port alone, on that port of all addresses. Certificates, keys and
-    /// the account's key are kept in --state. They are renewed at two thirds of their lifetime, or
-    /// when the CA says so. Wildcards and IP addresses are not supported. Can be used with --tls.
+    /// or 80 (http-01). So the server listens on :443, and on :80, which redirects, unless --listen or
+    /// --port is given. With --port and without --listen, it listens on that port at all addresses of
+    /// this machine. Certificates, keys and the account's key are kept in --state. Certificates are
+    /// renewed at two thirds of their lifetime, or when the CA says so. Wildcards and IP addresses are not supported. Can be used with --tls.
     /// Default: none.
     #[arg(long, value_name = "NAME", help_heading = "TLS")]
     pub(crate) acme: Vec<String>,

@@ -53,10 +53,10 @@ Examples:
 ///
 /// To ws://HOST[:PORT]/PATH and wss://HOST[:PORT]/PATH, each content, each --file and, without
 /// these, each line of standard input is a message of text. Messages that come in are printed: text
-/// with a line break, bytes escaped on a terminal and unchanged elsewhere. Of the flags for
-/// messages, --file, --count, --output and --max-content are for these, too. The WebSocket is
-/// closed when as many messages have come in as were sent. On a terminal it stays open until
-/// Ctrl-D, or until the server closes it.
+/// with a line break, bytes escaped on a terminal and unchanged elsewhere. --file, --count, --output
+/// and --max-content apply to these messages, too. The WebSocket is closed when as many messages
+/// have come in as were sent. On a terminal it stays open until Ctrl-D, or until the server closes
+/// it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Send {

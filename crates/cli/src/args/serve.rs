@@ -240,7 +240,7 @@ pub(crate) struct WebSocket {
 
     /// Ping clients that send nothing for this long. Without an answer, the connection is closed.
     ///
-    /// They have 20s to answer.
+    /// A client has 20s to answer a ping.
     #[arg(long, value_name = "TIME", requires = "websocket", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(ws::Limits::default().ping_after.unwrap_or_default()))]
     pub(crate) ping_after: Span,
@@ -337,7 +337,7 @@ pub(crate) struct Message {
 
     /// Ping WebSockets that send nothing for this long. Without an answer, they are closed.
     ///
-    /// They have 20s to answer.
+    /// A client has 20s to answer a ping.
     #[arg(long, value_name = "TIME", help_heading = "Timeouts", conflicts_with = "frames_only")]
     #[arg(default_value_t = Span(ws::Limits::default().ping_after.unwrap_or_default()))]
     pub(crate) ping_after: Span,
