@@ -93,7 +93,7 @@ impl Client {
     fn deliver(&mut self) -> Result<()> {
         let Self { members, message, received } = self;
         let sender = members.first_mut().ok_or("there is no member")?;
-        sender.write_all(message.request.wire(false))?;
+        sender.write_all(message.request.keep_alive())?;
         // The last one first: when it has its message, most others have theirs, if the server goes
         // in order. So the server wakes this client once for each message, and not once for each
         // member.

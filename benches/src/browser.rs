@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn heads_are_one_and_a_half_kilobytes_long_and_differ_in_their_cookies() {
         let prepared = Shape::Browser { alike: false }.prepared().unwrap();
-        let heads: Vec<&[u8]> = prepared.iter().map(|request| &request.wire(false)[..]).collect();
+        let heads: Vec<&[u8]> = prepared.iter().map(|request| &request.keep_alive()[..]).collect();
         assert_eq!(heads.len(), BROWSERS);
         for (at, head) in heads.iter().enumerate() {
             assert!((1400..1600).contains(&head.len()), "{}", head.len());

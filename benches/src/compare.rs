@@ -308,7 +308,7 @@ impl ServerRow<'_> {
     fn check_resumption(&self, address: SocketAddr) -> Result<()> {
         let Some(client) = self.tls()? else { return Ok(()) };
         let prepared = self.row.load.prepared()?;
-        let request = prepared.first().ok_or("the row has no request")?.wire(true);
+        let request = prepared.first().ok_or("the row has no request")?.last();
         for wanted in [Handshakes::Full, Handshakes::Resumed, Handshakes::Resumed] {
             let mut connection = client.connect(probe::connect(address)?)?;
             probe::exchange(&mut connection, request)?;
@@ -343,7 +343,7 @@ impl ServerRow<'_> {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.size);
         let response = Response { head: head.into_bytes(), body: content(file.size) };
         let prepared = load.prepared()?;
-        Ok(prepared.iter().map(|request| (request.wire(false).len(), response.clone())).collect())
+        Ok(prepared.iter().map(|request| (request.keep_alive().len(), response.clone())).collect())
     }
 
     /// Makes each request once, and checks the responses.
@@ -364,7 +364,7 @@ impl ServerRow<'_> {
         let tls = self.tls()?;
         let mut socket = self.stream(tls.as_ref(), address)?;
         for (at, prepared) in load.prepared()?.iter().enumerate() {
-            let request = prepared.wire(last);
+            let request = prepared.to_send(last);
             let response = match load {
                 Shape::Echo => continue,
                 Shape::Message { .. } => {
@@ -420,7 +420,7 @@ impl ServerRow<'_> {
 fn websocket_exchange(size: usize) -> Vec<servers::ExpectedExchange> {
     let websocket::Echo { request, response } = websocket::Echo::of(size);
     let response = Response { head: Vec::new(), body: response };
-    vec![(request.wire(false).len(), response)]
+    vec![(request.keep_alive().len(), response)]
 }
 
 /// A load client.

@@ -38,22 +38,22 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["response", file, ref max_responses @ ..] if max_responses.len() < 2 => {
             let response =
                 response::Response::from_memory(fs::read(file)?, number(max_responses.first())?);
-            serve("http", || response.peer(response::RequestEnd::blank_line()))
+            serve("http", || response.connection(response::RequestEnd::blank_line()))
         }
         ["file", head, body] => {
             let response = response::Response::from_file(fs::read(head)?, fs::File::open(body)?)?;
-            serve("http", || response.peer(response::RequestEnd::blank_line()))
+            serve("http", || response.connection(response::RequestEnd::blank_line()))
         }
         ["frames", len, file, ref max_responses @ ..] if max_responses.len() < 2 => {
             let len = len.parse()?;
             let response =
                 response::Response::from_memory(fs::read(file)?, number(max_responses.first())?);
-            serve("message", || response.peer(response::RequestEnd::every(len)))
+            serve("message", || response.connection(response::RequestEnd::every(len)))
         }
         ["websocket", len, file] => {
             let len = len.parse()?;
             let frame = response::Response::from_memory(fs::read(file)?, None);
-            let frames = || frame.peer(response::RequestEnd::every(len));
+            let frames = || frame.connection(response::RequestEnd::every(len));
             serve("ws", || websocket::WebSocketConnection::new(frames()))
         }
         ["broadcast", len, file] => {
@@ -69,7 +69,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             }
             let responses = files.iter().map(fs::read).collect::<io::Result<_>>()?;
             let cycle = cycle::Cycle::new(&lengths, responses);
-            serve("http", || cycle.peer())
+            serve("http", || cycle.connection())
         }
         ["http2", ref files @ ..] if !files.is_empty() => {
             let (pairs, []) = files.as_chunks() else {

@@ -98,7 +98,7 @@ impl Request {
         }
         let prepared = load.prepared()?;
         let first = prepared.first().ok_or("the load has no request")?;
-        Ok(Self::Http1(first.wire(false).to_vec()))
+        Ok(Self::Http1(first.keep_alive().to_vec()))
     }
 
     fn exchange(&self, stream: &mut (impl Read + Write)) -> Result<()> {

@@ -44,7 +44,7 @@ impl Echo {
     /// Opens a WebSocket, sends the message once, and checks the response.
     pub(crate) fn exchange(&self, stream: &mut (impl Read + Write)) -> Result<()> {
         open(stream)?;
-        stream.write_all(self.request.wire(false))?;
+        stream.write_all(self.request.keep_alive())?;
         let mut echo = vec![0; self.response.len()];
         stream.read_exact(&mut echo)?;
         if echo != self.response {
@@ -70,7 +70,7 @@ pub(crate) fn open(stream: &mut (impl Read + Write)) -> Result<()> {
 
 /// The request that opens a WebSocket.
 pub(crate) fn opening() -> (ClientHandshake, Vec<u8>) {
-    // The key only proves that the server speaks WebSocket: it needs to be no secret.
+    // The key only proves that the server speaks WebSocket, so it needn't be secret.
     let handshake = ClientHandshake::new([7; 16], &Rc::default());
     let request = handshake.request("localhost", "/", &Fields::new());
     (handshake, request)
@@ -102,8 +102,9 @@ impl http_core::Handler for Open {
         if !ws::is_websocket_request(request) {
             return responder.error(Status::BAD_REQUEST, &Fields::new(), "no WebSocket");
         }
-        match Handshake::read(request, false, &self.0) {
-            Ok(handshake) => handshake.accept(None, &self.0, send_back, responder),
+        let (has_tls, protocol) = (false, None);
+        match Handshake::read(request, has_tls, &self.0) {
+            Ok(handshake) => handshake.accept(protocol, &self.0, send_back, responder),
             Err(refused) => refused.answer(responder),
         }
     }

@@ -189,7 +189,7 @@ impl<'a> Scene<'a> {
             Batches::Http2(Vec::new(), Vec::new())
         } else {
             let prepared = load.prepared()?;
-            let batch = prepared.iter().map(|request| request.wire(false).repeat(depth));
+            let batch = prepared.iter().map(|request| request.keep_alive().repeat(depth));
             Batches::Prepared(batch.collect())
         };
         let response_lens = vec![0; batches.count()];

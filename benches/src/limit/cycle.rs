@@ -27,7 +27,7 @@ impl Cycle {
         Self { steps: lengths.zip(responses).collect() }
     }
 
-    pub(super) fn peer(&self) -> CycleConnection<'_> {
+    pub(super) fn connection(&self) -> CycleConnection<'_> {
         CycleConnection { cycle: self, at: 0, received: 0, sent: None }
     }
 }

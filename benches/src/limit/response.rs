@@ -57,7 +57,7 @@ impl Response {
         Ok(Self { body: Body::File { head, file }, len, max_responses: None })
     }
 
-    pub(super) fn peer(&self, end: RequestEnd) -> ResponseConnection<'_> {
+    pub(super) fn connection(&self, end: RequestEnd) -> ResponseConnection<'_> {
         ResponseConnection { response: self, end, unsent: 0, responses_left: self.max_responses }
     }
 

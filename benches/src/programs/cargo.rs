@@ -10,8 +10,8 @@ use crate::Result;
 
 /// A command for cargo, without the environment variables in which `cargo run` describes this
 /// program's package. Some build scripts read them. If the variables differed from those of the
-/// last build, cargo would run these scripts again and rebuild all crates that depend on them, and
-/// once more in the next build.
+/// last build, cargo would run these scripts again and rebuild all crates that depend on them. The
+/// next build by hand, without the variables, would do so once more.
 pub(super) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {

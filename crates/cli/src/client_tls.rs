@@ -28,7 +28,7 @@ impl HttpVersions {
         names.iter().map(|name| name.to_vec()).collect()
     }
 
-    /// What a server has that supports none of these versions, for an error message.
+    /// The end of the message "has TLS, and …", for a server that supports none of these versions.
     fn missing(self) -> &'static str {
         match self {
             Self::Any => "neither HTTP/2 nor HTTP/1.1",
@@ -85,8 +85,8 @@ impl ClientTls {
                  accepts every certificate"
             }
             RefusalKind::WrongName => {
-                "write a name that it has in the target (--connect-to HOST:PORT says where that is); \
-                 --insecure accepts every certificate"
+                "use one of the certificate's names in the target (--connect-to HOST:PORT sets the \
+                 address to connect to); --insecure accepts every certificate"
             }
             _ => "--insecure accepts every certificate",
         };

@@ -1,5 +1,5 @@
-//! The responses that a load expects: those that [`probe`](crate::probe) received, which sends each
-//! request before the load.
+//! The responses that a load (one run of requests) expects. [`probe`](crate::probe) has received
+//! them: it sends each request once, before the load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,9 @@ pub(crate) struct ExpectedResponse {
     pub(crate) location: Option<String>,
 }
 
-/// For each request of a plan, two responses: at index 0 for a request after which the connection
-/// stays open, at index 1 for the last request of a connection.
+/// For each request of the load's [`Plan`](crate::Plan), two responses: at index 0 for a request
+/// after which the connection stays open, at index 1 for the last request of a connection. `None`
+/// if the plan never sends the request that way.
 pub(crate) type ExpectedResponses = Arc<[[Option<ExpectedResponse>; 2]]>;
 
 /// The result of [`probe`](crate::probe).

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     fn text(request: &HttpRequest, last: bool) -> String {
-        String::from_utf8(request.prepare().unwrap().wire(last).to_vec()).unwrap()
+        String::from_utf8(request.prepare().unwrap().to_send(last).to_vec()).unwrap()
     }
 
     #[test]

@@ -233,7 +233,19 @@ impl PreparedRequest {
 
     /// The bytes to send. `last`: the request is the last one on its connection.
     #[must_use]
-    pub fn wire(&self, last: bool) -> &Bytes {
+    pub fn to_send(&self, last: bool) -> &Bytes {
         if last { &self.last } else { &self.keep_alive }
+    }
+
+    /// The bytes to send if more requests follow on the connection.
+    #[must_use]
+    pub fn keep_alive(&self) -> &Bytes {
+        &self.keep_alive
+    }
+
+    /// The bytes to send if this is the last request on its connection.
+    #[must_use]
+    pub fn last(&self) -> &Bytes {
+        &self.last
     }
 }

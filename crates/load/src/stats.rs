@@ -1,4 +1,4 @@
-//! The counts of a load, and its latencies.
+//! What a load (one run of requests) has counted, and its latencies.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,9 +9,9 @@
 //! default a connection carries one request and one response. Requests with an `id` and
 //! `"connection": "keep-alive"` can be pipelined; their responses carry the same ids, in any order.
 //!
-//! The same handlers answer HTTP and WebSocket: [`Http`] turns HTTP requests into messages, and opens
-//! WebSockets. A [`FramesOrHttp`] detects by the first bytes of a connection whether it carries
-//! frames or HTTP.
+//! The same handlers answer HTTP and WebSocket: [`Http`] turns HTTP requests into messages, and
+//! opens WebSockets. A [`FramesOrHttp`] detects by the first bytes of a connection whether it
+//! carries frames or HTTP.
 //!
 //! ```text
 //!  input ─▶ server ─▶ frame ─▶ header ─▶ Message ─▶ Handler ─▶ Responder ─▶ output
@@ -23,8 +23,8 @@
 //! An invalid frame gets an error response at the first byte that shows that it is invalid:
 //! `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
 //! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input
-//! ended inside a frame), `tls_on_plain_port` and `internal` (the server's fault); HTTP and handlers
-//! add their own codes.
+//! ended inside a frame), `tls_on_plain_port` and `internal` (the server's fault); HTTP and
+//! handlers add their own codes.
 //!
 //! A server that sends every message back:
 //!
@@ -41,15 +41,15 @@
 //!     }
 //! }
 //!
-//! let mut client = Harness::new(Server::new(Rc::new(Limits::default()), Echo));
+//! let mut connection = Harness::new(Server::new(Rc::new(Limits::default()), Echo));
 //! let frame = b"\x00\x67{\"byteorder\": \"little\", \"content-type\": \"text/json\", \
 //!       \"content-encoding\": \"utf-8\", \"content-length\": 36}\
 //!       {\"action\": \"search\", \"value\": \"cat\"}";
-//! client.input(frame);
+//! connection.input(frame);
 //! # if cfg!(target_endian = "little") {
-//! assert_eq!(client.output(), frame);
+//! assert_eq!(connection.output(), frame);
 //! # }
-//! assert!(client.finished());
+//! assert!(connection.finished());
 //! ```
 
 #![forbid(unsafe_code)]

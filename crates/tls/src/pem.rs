@@ -146,13 +146,10 @@ fn not_pem(bytes: &[u8]) -> Option<Problem> {
     let content = bytes.strip_prefix(b"\x30")?;
     // The length of the sequence follows: one byte below 0x80, or else the number of the bytes that
     // contain the length.
-    let length = match *content.first()? {
-        short @ 0..0x80 => usize::from(short),
-        long => usize::from(long & 0x7F),
-    };
-    let content = match content[0] {
-        0..0x80 => &content[1..],
-        _ => content.get(1 + length..)?,
+    let (first, content) = content.split_first()?;
+    let content = match first {
+        0..0x80 => content,
+        _ => content.get(usize::from(first & 0x7F)..)?,
     };
     if content.starts_with(&[0x02, 0x01, 0x03]) {
         // The version of PKCS#12 (RFC 7292, 4).

@@ -70,7 +70,7 @@ fn browser(number: usize) -> Result<PreparedRequest> {
     ];
     let fields = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
     let mut request = HttpRequest { fields, ..HttpRequest::get("localhost", "/small.txt") };
-    let length = request.prepare()?.wire(false).len();
+    let length = request.prepare()?.keep_alive().len();
     // A session cookie, padded to LONG.
     let cookie = format!("session={number:08x}; ");
     let rest = LONG.saturating_sub(length + "Cookie: \r\n".len() + cookie.len());
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_browsers_head_has_its_length_whatever_its_number() {
         for number in [0, 7, 63] {
-            assert_eq!(browser(number).unwrap().wire(false).len(), LONG);
+            assert_eq!(browser(number).unwrap().keep_alive().len(), LONG);
         }
     }
 }

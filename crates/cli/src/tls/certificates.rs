@@ -40,7 +40,7 @@ pub(crate) struct Certificates {
     /// The files of the certificates that `--acme` orders and renews.
     ordered: Vec<[PathBuf; 2]>,
     /// Why the files couldn't be loaded when they changed last. `None` after a successful load.
-    fault: Option<LoadFailure>,
+    failure: Option<LoadFailure>,
 }
 
 /// Why files couldn't be loaded. The old certificates are used meanwhile.
@@ -62,7 +62,7 @@ impl Certificates {
     ) -> Result<Self, Error> {
         let pairs = [&given[..], &ordered].concat();
         let store = CertificateStore::with_ordered(given, ordered.clone(), settings)?;
-        Ok(Self { pairs, store, self_signed, ordered, fault: None })
+        Ok(Self { pairs, store, self_signed, ordered, failure: None })
     }
 
     /// The files of all certificates: those of `--tls`, then those of `--acme`.
@@ -170,19 +170,20 @@ impl Certificates {
     fn load_now(&mut self, log: &Log) {
         match self.store.reload() {
             Some(Ok(())) => {
-                self.fault = None;
+                self.failure = None;
                 log.print(self.loaded_line());
                 self.warn();
             }
             Some(Err(error)) => {
-                let fault =
-                    self.fault.insert(LoadFailure { text: failure_line(&error), is_logged: true });
-                log.print(&fault.text);
+                let failure = self
+                    .failure
+                    .insert(LoadFailure { text: failure_line(&error), is_logged: true });
+                log.print(&failure.text);
             }
-            None => match &mut self.fault {
-                Some(fault) => {
-                    fault.is_logged = true;
-                    log.print(&fault.text);
+            None => match &mut self.failure {
+                Some(failure) => {
+                    failure.is_logged = true;
+                    log.print(&failure.text);
                 }
                 None => log.print("the certificates have not changed"),
             },
@@ -196,17 +197,17 @@ impl Certificates {
     fn load(&mut self) -> Option<Result<String, String>> {
         match self.store.reload() {
             Some(Ok(())) => {
-                self.fault = None;
+                self.failure = None;
                 Some(Ok(self.loaded_line()))
             }
             Some(Err(error)) => {
-                self.fault = Some(LoadFailure { text: failure_line(&error), is_logged: false });
+                self.failure = Some(LoadFailure { text: failure_line(&error), is_logged: false });
                 None
             }
             None => {
-                let fault = self.fault.as_mut().filter(|fault| !fault.is_logged)?;
-                fault.is_logged = true;
-                Some(Err(fault.text.clone()))
+                let failure = self.failure.as_mut().filter(|failure| !failure.is_logged)?;
+                failure.is_logged = true;
+                Some(Err(failure.text.clone()))
             }
         }
     }
@@ -353,7 +354,7 @@ mod tests {
         let line = certificates.load().unwrap().unwrap_err();
         assert!(line.starts_with("still using the old certificates: the key in "), "{line}");
         assert_eq!([certificates.load(), certificates.load()], [None, None]);
-        // Another fault.
+        // Another failure.
         fs::remove_file(&folder.pair()[1]).unwrap();
         assert_eq!(certificates.load(), None);
         let line = certificates.load().unwrap().unwrap_err();

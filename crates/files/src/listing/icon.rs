@@ -24,7 +24,8 @@ pub(super) fn is_image(name: &[u8], size: u64) -> bool {
     (1..=MAX_IMAGE).contains(&size) && KINDS.contains(&kind)
 }
 
-/// The icon for a file of this name: the `id` of a symbol in the page's SVG.
+/// The icon for a file of this name: the `id` of a symbol in the page's SVG, which is the first
+/// letter of image, movie, sound, text, zip (any archive) or binary.
 pub(super) fn icon(name: &[u8]) -> &'static str {
     let kind = content_type(name);
     let kind = kind.split(';').next().unwrap_or_default();

@@ -8,7 +8,8 @@
 //!             policy: does its Content-Security-Policy forbid the script?
 //! ```
 //!
-//! - `changes`: which paths have changed lately, and who waits for the next change.
+//! - `changes`: which paths have changed lately, and who waits for the next change. A token says up
+//!   to which change a page has seen: the script sends it when it opens its WebSocket.
 //! - `channel`: the WebSocket of an open page.
 //! - `page`: the script's tag, and where it is put into a page.
 //! - `policy`: what a Content-Security-Policy lacks for the script.

@@ -2,7 +2,8 @@
 //!
 //! The script is `<script src="/…">`, and connects to a WebSocket of its own origin, so `'self'` is
 //! enough. Sources are checked only as far as this needs: a source that names a host allows the
-//! script only if the host is this machine (`localhost`, for example).
+//! script only if the host is this machine (`localhost`, for example). A page that allows only
+//! `https:` or `wss:` is named, too, though these are enough for a page over HTTPS.
 
 /// What the user has to add to a policy, such as `'self' to script-src`. `None` if the script may
 /// run. `is_header` says that the policies are those of a header. Only there, browsers obey

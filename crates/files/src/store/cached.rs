@@ -142,7 +142,8 @@ pub(super) struct CachedRoot<'a> {
 }
 
 impl CachedRoot<'_> {
-    /// Records that a call would block. Returns an error to end the lookup; a thread repeats it.
+    /// Records that a call would block. Returns an error that ends the lookup and isn't cached: a
+    /// thread repeats the lookup.
     fn would_block_error(&self) -> Absent {
         self.would_block.store(true, Ordering::Relaxed);
         Absent::Exhausted
@@ -209,6 +210,7 @@ impl Drop for CachedRoot<'_> {
             *lock(&self.lookups.0) = State::Slow(now + PAUSE);
         }
         if self.device.is_timed() {
+            // On the event loop, a lookup must not block, and neither must a send.
             self.device.record_send(took);
         }
     }
@@ -242,7 +244,7 @@ mod tests {
         assert!(is_allowed());
         let mut slow = lookups.root(scratch.path(), make).unwrap();
         slow.start = monotonic().saturating_sub(2 * SLOW_READ);
-        // The real device isn't slow, and other tests use it.
+        // A device of this test, without timing: the real one isn't slow, and other tests use it.
         slow.device = Arc::new(Device::new(7, 0, Access::Direct, false));
         drop(slow);
         lookups.record(root.as_fd());

@@ -166,12 +166,13 @@ impl Device {
         JobGroup { root, part: (inode % PARTS) as u32 }
     }
 
-    /// Whether reads of this device are timed.
+    /// Whether the event loop times its calls for files of this device, since they may be slow.
     pub(crate) fn is_timed(&self) -> bool {
         self.timed
     }
 
-    /// Records how long the kernel took to send from a file of this device.
+    /// Records how long a call for a file of this device took: sending from it, for example. After
+    /// a slow one, the event loop makes no such calls until the device has recovered.
     pub(crate) fn record_send(&self, took: Duration) {
         if took > SLOW_READ && !self.slow.swap(true, Ordering::Relaxed) {
             debug!(

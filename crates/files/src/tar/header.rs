@@ -70,6 +70,7 @@ impl Entry<'_> {
             ascii_name.truncate(MAX_NAME_LEN - 1);
             ascii_name.push(if self.kind == Kind::Folder { b'/' } else { b'_' });
         }
+        // The pax header has a larger size.
         let size = if self.size > MAX_NUMBER { 0 } else { self.size };
         out.extend_from_slice(&header_block(&ascii_name, self.type_flag(), size, self.modified));
     }
@@ -135,8 +136,8 @@ pub(crate) fn round_up(len: u64) -> u64 {
     len.div_ceil(BLOCK).saturating_mul(BLOCK)
 }
 
-/// One header block. Names are truncated, and sizes and times clamped; a pax header has the exact
-/// name and size.
+/// One header block (POSIX ustar). Names are truncated and times clamped; a pax header has the
+/// exact name, and sizes above [`MAX_NUMBER`].
 fn header_block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
     let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
     let modified = u64::try_from(modified).unwrap_or(0).min(MAX_NUMBER);
@@ -144,14 +145,16 @@ fn header_block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BL
     let name = &name[..name.len().min(MAX_NAME_LEN)];
     block[..name.len()].copy_from_slice(name);
     write_octal(&mut block[100..108], mode);
+    // The numbers of the user and of the group.
     write_octal(&mut block[108..116], 0);
     write_octal(&mut block[116..124], 0);
-    write_octal(&mut block[124..136], size.min(MAX_NUMBER));
+    write_octal(&mut block[124..136], size);
     write_octal(&mut block[136..148], modified);
     // The checksum counts its own field as spaces.
     block[148..156].fill(b' ');
     block[156] = type_flag;
     block[257..265].copy_from_slice(b"ustar\x0000");
+    // The numbers of a device, which only files of other types have.
     write_octal(&mut block[329..337], 0);
     write_octal(&mut block[337..345], 0);
     let sum = block.iter().map(|byte| u64::from(*byte)).sum();

@@ -28,8 +28,9 @@ const KEPT_OUTPUT: usize = 16 * 1024;
 #[derive(Default)]
 pub struct ServerConfig {
     pub(crate) limits: Limits,
+    /// The start of HTTP/1.1 responses: the status line, and the fields that the server adds.
     pub(crate) preamble: CachedPreamble,
-    /// The same as `preamble`, for HTTP/2.
+    /// The start of HTTP/2 responses: the status, and the fields that the server adds.
     block: CachedBlock,
     /// Memory for the fields of an HTTP/2 request. `None` while it is in use.
     pub(crate) head_memory: Cell<Option<Box<HeadMemory>>>,

@@ -59,7 +59,7 @@ impl Connection {
     }
 
     fn write(&mut self, request: PendingRequest, turn: &mut Turn<'_>) {
-        let wire = self.base.worker.plan.requests[request.index].wire(request.last);
+        let wire = self.base.worker.plan.requests[request.index].to_send(request.last);
         if wire.len() < LARGE_REQUEST {
             turn.out.write(wire);
         } else {

@@ -15,7 +15,7 @@ impl ResponseReader for EchoReader {
         input: &[u8],
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse> {
-        let sent = context.request.wire(context.last);
+        let sent = context.request.to_send(context.last);
         let remaining = sent.len() - self.content.len as usize;
         let piece = &input[..input.len().min(remaining)];
         // Without `verify`, only the first response is compared, to find out whether the server
@@ -54,9 +54,10 @@ impl ResponseReader for EchoReader {
     fn received_so_far(&self, context: RequestContext<'_>) -> ReceivedSoFar {
         match self.content.len {
             0 => ReceivedSoFar::nothing(),
-            read => {
-                ReceivedSoFar::content(read, Some(context.request.wire(context.last).len() as u64))
-            }
+            read => ReceivedSoFar::content(
+                read,
+                Some(context.request.to_send(context.last).len() as u64),
+            ),
         }
     }
 }

@@ -82,7 +82,7 @@ impl MessageReader {
         let Unexpected { header, bytes, content } = *unexpected;
         let keep_alive = header.keep_alive;
         let message = header.into_message(content.into());
-        let sent = context.request.wire(context.last);
+        let sent = context.request.to_send(context.last);
         let is_echo = sent.strip_prefix(&*bytes) == Some(&message.content);
         response.persistent = !context.last && keep_alive;
         response.error = match ErrorResponse::of(&message) {

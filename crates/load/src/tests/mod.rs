@@ -361,8 +361,8 @@ fn echoes_and_messages_end_by_their_length() {
     let request = PreparedRequest::message(&message).unwrap();
     // A response is a frame like a request; the request itself counts as an error.
     let answer = sockeye_message::Message::json_text(r#"{"b": 1}"#.into());
-    let response = PreparedRequest::message(&answer).unwrap().wire(false).clone();
-    let sent = request.wire(false).clone();
+    let response = PreparedRequest::message(&answer).unwrap().keep_alive().clone();
+    let sent = request.keep_alive().clone();
     let (mut server, state) = open(Plan::new(LoadKind::Messages, vec![request.clone()]), 1, &sent);
     server.input(&sent);
     assert_eq!(failures(&state), [(Failure::ErrorResponse, 1)], "the server echoes");
@@ -370,7 +370,7 @@ fn echoes_and_messages_end_by_their_length() {
     server.drip(&response);
     server.input(&response);
     let error = sockeye_message::Message::json_text(r#"{"result": "Error: no."}"#.into());
-    server.input(PreparedRequest::message(&error).unwrap().wire(false));
+    server.input(PreparedRequest::message(&error).unwrap().keep_alive());
     assert!(finished(&mut server));
     assert_eq!((responses(&state), failures(&state)), (3, vec![(Failure::ErrorResponse, 1)]));
 }

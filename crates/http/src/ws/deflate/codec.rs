@@ -125,8 +125,9 @@ impl Codec {
     }
 
     /// Compresses a message, and appends it to `out`. If this returns `false`, `out` has the same
-    /// content as before: send the message uncompressed, without RSV1, since it is short or would
-    /// not become smaller. Even then, `out` may have grown by the message's size and an eighth.
+    /// content as before: send the message uncompressed, without the bit RSV1 in its frame, since
+    /// it is short or would not become smaller. Even then, `out` may have grown by the message's
+    /// size and an eighth.
     pub(crate) fn deflate(
         &mut self,
         memory: &mut DeflateMemory,
@@ -223,7 +224,8 @@ impl Inflating {
     }
 
     /// Starts a new DEFLATE stream: a block with BFINAL ends the stream, but not the message (RFC
-    /// 7692, 7.2.3.4). This drops the window, as most decompressors do, so no sender refers to it.
+    /// 7692, 7.2.3.4). This drops the window. Most decompressors do, so no sender refers to bytes
+    /// from before the block.
     fn start_stream(&mut self) -> Result<(), InflateError> {
         self.streams += 1;
         if self.streams > MAX_STREAMS {
