@@ -81,7 +81,7 @@ impl<'r, 't> Responder<'r, 't> {
         if !self.exchange.head_only {
             return self.send(status, fields, Body::Empty);
         }
-        // RFC 9110, 15.3.6.
+        // A 205 has no content (RFC 9110, 15.3.6).
         let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
         let length =
             length.map_or(ContentLength::Absent, |length| ContentLength::of(status, length));
@@ -103,15 +103,15 @@ impl<'r, 't> Responder<'r, 't> {
     /// Writes the response's head, and returns the stream to write its content to.
     ///
     /// `length` is sent as Content-Length, and the content must have this length. Without a
-    /// `length`, HTTP/1.1 sends chunks, HTTP/1.0 closes the connection at the end, and HTTP/2 ends
-    /// the stream, as always.
+    /// `length`, the content ends with the last chunk in HTTP/1.1, and with the connection in
+    /// HTTP/1.0. In HTTP/2 it ends with the stream, as it also does with a `length`.
     pub fn stream(
         mut self,
         status: Status,
         fields: &Fields,
         length: Option<u64>,
     ) -> Stream<'r, 't> {
-        // RFC 9110, 15.3.6.
+        // A 205 has no content (RFC 9110, 15.3.6).
         let is_reset = status == Status::RESET_CONTENT;
         let (length, outgoing) = match length {
             _ if !status.has_content() => (ContentLength::Absent, Outgoing::HeadOnly),
@@ -204,7 +204,7 @@ impl<'r, 't> Responder<'r, 't> {
         Ok(Answer(AnswerKind::Switched))
     }
 
-    /// The stream, if the response has started.
+    /// Returns the response's stream if the response has started, else this responder.
     pub(crate) fn into_stream(self) -> Result<Stream<'r, 't>, Self> {
         if !self.exchange.has_started() {
             return Err(self);

@@ -134,7 +134,7 @@ impl Wire<'_> {
             }
             #[cfg(feature = "test-wire")]
             Self::JsonLines(json) => {
-                let length = ContentLength::Absent; // The fields have it.
+                let length = ContentLength::Absent; // The fields include Content-Length.
                 json.set_head(response.status, response.fields(), length, turn.wall());
                 if is_sent {
                     turn.out.write(&response.bytes[response.content_start..]);
