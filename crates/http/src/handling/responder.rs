@@ -208,7 +208,7 @@ impl<'r, 't> Responder<'r, 't> {
         Ok(Answer(AnswerKind::Switched))
     }
 
-    /// The stream, if the response has started.
+    /// Returns the response's stream if the response has started, else this responder.
     pub(crate) fn into_stream(self) -> Result<Stream<'r, 't>, Self> {
         if !self.exchange.has_started() {
             return Err(self);

@@ -105,22 +105,23 @@ impl Wire<'_> {
         }
     }
 
-    /// Writes the head of a prepared response, then the content in `response.bytes` if `is_sent`,
-    /// then `content`. `WITH_CONTENT` is false if `content` is always empty, so that the compiler
-    /// removes the code that appends it.
+    /// Writes the head of a prepared response, then the content in `response.bytes` if
+    /// `writes_own_content`, then `content`. `WITH_CONTENT` is false if `content` is always empty,
+    /// so that the compiler removes the code that appends it.
     #[inline(always)]
     pub(crate) fn write_prepared<const WITH_CONTENT: bool>(
         &mut self,
         (config, exchange, turn): (&ServerConfig, &Exchange, &mut Turn<'_>),
         response: &PreparedResponse,
-        is_sent: bool,
+        writes_own_content: bool,
         content: &[u8],
     ) {
         match self {
             Self::H1(h1) => {
                 let discard = config.limits.discard;
                 h1.decide_persistence(exchange, ContentLength::Absent, discard);
-                let end = if is_sent { response.bytes.len() } else { response.content_start };
+                let end =
+                    if writes_own_content { response.bytes.len() } else { response.content_start };
                 let head = &response.bytes[..end];
                 h1.write_head(&config.preamble, response.status, turn, |bytes| {
                     bytes.extend_from_slice(head);
@@ -130,14 +131,18 @@ impl Wire<'_> {
                 });
             }
             Self::H2(h2) => {
-                let bytes = if is_sent { &response.bytes[response.content_start..] } else { b"" };
+                let bytes = if writes_own_content {
+                    &response.bytes[response.content_start..]
+                } else {
+                    b""
+                };
                 write_prepared_h2(h2, (config, turn), response, [bytes, content]);
             }
             #[cfg(feature = "test-wire")]
             Self::JsonLines(json) => {
                 let length = ContentLength::Absent; // `response.fields()` has a Content-Length.
                 json.set_head(response.status, response.fields(), length, turn.wall());
-                if is_sent {
+                if writes_own_content {
                     turn.out.write(&response.bytes[response.content_start..]);
                 }
                 turn.out.write(content);
