@@ -36,7 +36,7 @@ use crate::{
 
 use super::client::Client;
 
-/// The names of the counted scenes: rows, and `browser-new`.
+/// The names of the counted scenes: rows of the benchmark, and `browser-new`.
 pub(super) const NAMES: [&str; 13] = [
     "small",
     "pipelined",
@@ -52,7 +52,7 @@ pub(super) const NAMES: [&str; 13] = [
     "h2-small",
     "ws-echo",
 ];
-/// The scene in which consecutive requests have different heads.
+/// The scene in which consecutive requests to the server have different heads.
 const NEW: &str = "browser-new";
 
 /// Number of clients. With more, each request would have a smaller share of the costs of a turn.
@@ -118,6 +118,7 @@ struct Scene<'a> {
     peers: Vec<Client>,
     batches: Batches<'a>,
     depth: usize,
+    /// The batch that clients send next.
     next: usize,
     /// Whether each client starts with a different request.
     staggered: bool,
@@ -175,7 +176,7 @@ impl<'a> Scene<'a> {
             counts: Arc::new(ConnectionCounts::default()),
             mailbox,
             spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
-            handover: None,
+            handover: None, // There is no other shard.
             tls: [acceptor].into(),
         })?;
         let mut peers = Vec::new();

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_terminal_that_can_is_coloured() {
+    fn output_is_coloured_only_on_a_terminal_that_supports_it() {
         let of = |is_terminal, no_color: Option<&str>, term: Option<&str>| {
             Stdout::of(is_terminal, no_color.map(OsStr::new), term.map(OsStr::new))
         };

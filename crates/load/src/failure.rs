@@ -23,7 +23,8 @@ pub enum Failure {
     Timeout,
     /// The server sent something that is not a response.
     BadResponse,
-    /// The response is an error: a status of 400 or above, or an error message.
+    /// The response is an error: a status of 400 or above, or a message
+    /// with an error.
     ErrorResponse,
     /// The content of the response is not that of the first response.
     Mismatch,

@@ -57,6 +57,7 @@ impl WebSocketRequest {
 impl WebSocketOpening {
     /// A new handshake, and its request.
     pub(crate) fn request(&self) -> (ClientHandshake, Vec<u8>) {
+        // The default configuration offers no compression.
         let handshake = ClientHandshake::new(random_bytes(), &Rc::default());
         let handshake = self.protocols.iter().fold(handshake, ClientHandshake::offering);
         let request = handshake.request(&self.host, &self.target, &self.fields);

@@ -18,7 +18,7 @@ use crate::answers::read_at_most;
 use crate::error::{Error, OrUsage};
 use crate::text;
 
-/// The type of content that isn't JSON. The Python client of the reference implementation uses this
+/// The type of content that isn't JSON. The Python client of the tutorial in README.md uses this
 /// name.
 const BINARY: &str = "binary/custom-client-binary-type";
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_the_encoding_cannot_represent_is_refused() {
+    fn encodings_that_are_unknown_or_cannot_represent_the_content_are_refused() {
         for (encoding, expected_text) in
             [("ascii", "\"\\\"é\\\"\" cannot be sent"), ("binary", "utf-16")]
         {

@@ -29,7 +29,7 @@ pub(crate) struct Serve {
     pub(crate) listen: Vec<ListenAddr>,
     pub(crate) workers: NonZeroUsize,
     pub(crate) config: Config,
-    /// The certificates for the addresses of `listen`, which all use TLS then, except Unix sockets.
+    /// With certificates, all addresses of `listen` use TLS, except Unix sockets.
     pub(crate) certificates: Option<Certificates>,
     /// Addresses at which requests are only redirected to HTTPS, at an address of `listen`.
     pub(crate) redirects: Vec<ListenAddr>,
@@ -59,6 +59,7 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) serve: Serve,
+    /// The results of the action `search`.
     pub(crate) answers: Answers,
     pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) limits: protocol::Limits,
@@ -109,10 +110,12 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let names = tls::names(&flags.listen, &hosts);
     let redirects = tls::redirects(&flags)?;
     let folders = Folders::of(flags.folders, listing)?;
+    // Neither the state folder nor a private key may be in a served folder.
     tls::check_state(&flags.tls, &flags.acme, &folders)?;
     let acme = acme(&flags.acme, &flags.tls, !redirects.is_empty())?;
     let certificates = tls::certificates(&flags.tls, flags.http2.alpn(), &names, acme.as_ref())?;
     let mut keys = certificates.as_ref().map(Certificates::pairs).unwrap_or_default().to_vec();
+    // The account's key has no certificate.
     keys.extend(acme.iter().map(|acme| [PathBuf::new(), acme.account_key()]));
     tls::check_keys(&keys, &folders)?;
     let proxies = Proxies::new(flags.trusted_proxy);
@@ -120,8 +123,8 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     serve.redirects = redirects;
     serve.is_public_ca = serve.acme.is_some() && flags.acme.acme_directory.is_public;
     serve.config.unlimited_networks = proxies.networks.clone();
-    // Listings are on only because all addresses seem to be loopback ones. But the system may
-    // resolve a name such as localhost to another address.
+    // `Automatic` listings are on only because all addresses seem to be loopback ones. But the system
+    // may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
     let access = match flags.access_log {
         Some(path) if path == Path::new("off") => None,

@@ -9,7 +9,7 @@ use crate::naming::mime;
 use crate::options::fields::{push, with, without};
 use crate::options::folder_options::Options;
 
-/// The fields of responses with a representation.
+/// The fields of responses that send a file's content, or say that it is unmodified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The fields of a response with content.
@@ -47,6 +47,7 @@ impl Head {
         if !caching.is_empty() {
             push(&mut not_modified, "Cache-Control", caching.as_bytes());
         }
+        // Other fields of CORS depend on the request's Origin.
         let not_modified = not_modified.and(&options.cors.constant_fields());
 
         let mut fields = with(Fields::new(), "Content-Type", kind);
@@ -63,7 +64,8 @@ impl Head {
         Self { fields: fields.and(&not_modified), not_modified }
     }
 
-    /// The fields of a file that is never cached, and not sent in ranges.
+    /// The fields of a file whose size on disk is not that of its content, as in `/proc`: it is
+    /// never cached, and not sent in ranges.
     pub(crate) fn into_unsized(self) -> Self {
         let dropped = ["ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"];
         let unsized_fields = |fields| with(without(fields, &dropped), "Cache-Control", NO_STORE);

@@ -136,6 +136,7 @@ impl Rows {
 
 impl<'a> From<Child<'a>> for Row<'a> {
     fn from(child: Child<'a>) -> Self {
+        // `identity` is what `statx` says of the file: its size and times, among others.
         let Child { name, kind, identity, .. } = child;
         let size = if kind == Kind::File { identity.size } else { 0 };
         Self { name, kind, size, modified: identity.modified.secs }

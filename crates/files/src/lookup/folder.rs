@@ -72,15 +72,16 @@ impl Folder {
     ///
     /// A script is put into HTML, also into listings and error pages. It is at
     /// `/.sockeye/live.js`, and gets the changes over a WebSocket at `/.sockeye/live`. HTML is then
-    /// sent whole, uncompressed, without ETag and Last-Modified, and with `Cache-Control: no-store`.
-    /// HTML in UTF-16, of more than 4 MiB, or stored compressed is sent as it is. All folders of a
-    /// server share one [`Live`].
+    /// sent whole, uncompressed, without ETag and Last-Modified, and with
+    /// `Cache-Control: no-store`. HTML in UTF-16, of more than 4 MiB, or stored compressed is sent
+    /// as it is. All folders of a server share one [`Live`].
     #[must_use]
     pub fn with_live(self, live: &Arc<Live>) -> Self {
         Self { live: Some(Arc::clone(live)), ..self }
     }
 
-    /// A reader for a lookup in this folder.
+    /// A reader for a lookup in this folder. `scope` says whether it may block, and read whole
+    /// files.
     pub(crate) fn reader<'a>(&'a self, scope: ReadScope<'a>) -> Reader<'a> {
         let Self { store, digests, options, budgets, .. } = self;
         Reader {

@@ -11,8 +11,8 @@ use crate::{EndReason, Outcome, RequestHead, Status, UnparsedHead};
 /// Maximum number of requests that wait to be logged. At this number, the server stops reading.
 const MAX_ENTRIES: usize = 1024;
 
-/// Maximum number of bytes of notes on these requests. At this number, the server stops reading.
-/// The responses themselves may use about as much memory.
+/// Maximum number of bytes of what the log keeps of these requests until they are logged. At this
+/// number, the server stops reading. It is about the memory that the responses may use.
 const MAX_NOTES: usize = 256 * 1024;
 
 /// Maximum number of bytes that are kept of an incomplete head, to log them if it stays incomplete.
@@ -105,7 +105,8 @@ impl PendingLog {
     /// connection.
     pub(crate) fn finish(&mut self, end: Mark) {
         self.change_last(|entry| {
-            let content = entry.response_end.map_or(0, |end| end.0 - entry.content_start.0);
+            let in_stream = entry.response_end;
+            let content = in_stream.map_or(0, |end| end.0 - entry.content_start.0);
             entry.content_start = Mark(end.0.saturating_sub(content));
             entry.response_end = Some(end);
         });

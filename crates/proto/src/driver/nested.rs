@@ -34,9 +34,9 @@ use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
 /// be ambiguous.
 pub struct NestedSession {
     session: Session,
-    /// Its output is full at this many bytes.
+    /// The limit on its output: the output is full at this many bytes.
     room: usize,
-    /// See [`Owner::stream`].
+    /// The number of the outer session's stream that it runs in, or 0: see [`Owner::stream`].
     stream: u32,
     /// The output was full when input arrived: some of the unused input was not offered.
     has_withheld_input: bool,
@@ -106,13 +106,15 @@ impl NestedSession {
     pub fn in_stream(stream: &mut Stream, outer: &Turn<'_>) -> Option<Self> {
         let (protocol, room) = (stream.take_switch()?, stream.room());
         let mut nested = Self::new(protocol, room, &stream.turn(outer));
+        // The remotes' places for messages in flight, and the places that are still to be returned.
         (nested.session.credit, nested.session.unreturned_credit) = stream.take_credit();
         Some(nested)
     }
 
     fn owner<'a>(&self, outer: &Turn<'a>) -> NestedOwner<'a> {
         let Self { room, stream, .. } = *self;
-        // Over budget, an output counts as full from its first byte.
+        // Over budget, an output counts as full from its first byte. Only the turn says so: the
+        // limit by which the session is notified of room stays.
         let context_room = if outer.context.is_over_budget { 1 } else { room };
         NestedOwner { context: Context { room: context_room, ..outer.context }, room, stream }
     }
@@ -181,7 +183,8 @@ impl NestedSession {
 
     /// Sends [`Event::Drain`]: the server is stopping. Only the first call has an effect.
     pub fn drain(&mut self, outer: &Turn<'_>) {
-        self.session.drain(false, &mut self.owner(outer));
+        let has_unread = false; // Besides its unused input, which the session sees itself.
+        self.session.drain(has_unread, &mut self.owner(outer));
     }
 
     /// Ends the session for `reason`: sends [`Event::Closed`] and drops its output. Only the first
@@ -204,7 +207,7 @@ impl NestedSession {
     }
 
     /// Moves all output to the output of `stream`, where it counts as in flight until the stream
-    /// moves it to the connection's output. Output that the stream has moved there counts as sent.
+    /// moves it to the connection's output. From then on it counts as sent.
     /// Call this after each call of another method. Call it also when the stream has moved output;
     /// in that case, call [`NestedSession::progress`] next.
     pub fn move_to_stream(&mut self, stream: &mut Stream) {

@@ -160,8 +160,8 @@ impl Pipe {
 /// For the task.
 impl Pipe {
     /// Passes up to `max` bytes of input to `read`, in one piece. At the end of the input, returns
-    /// without calling `read`: once with the error with which the input ended, if it did, then
-    /// `Ok`.
+    /// `Ok` without calling `read`. If the input ended with an error, the first such call returns
+    /// the error.
     pub(super) fn poll_read(
         &self,
         waker: &Waker,

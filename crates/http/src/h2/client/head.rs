@@ -45,6 +45,7 @@ impl Section {
     }
 
     fn add(&mut self, field: Field<'_>) -> Result<(), &'static str> {
+        // `static_name` is the index of the name in HPACK's static table, or 0.
         let Field { name, value, static_name, .. } = field;
         if !chars::is_field_value(value) {
             return Err("sent a field with an invalid character in its value");
@@ -88,7 +89,7 @@ impl Section {
 
 fn status(value: &[u8]) -> Result<u16, &'static str> {
     match *value {
-        [b'1', b'0', b'1'] => Err("switched to another protocol, which HTTP/2 doesn't have"),
+        [b'1', b'0', b'1'] => Err("sent a 101, which HTTP/2 doesn't have"),
         [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
             Ok([a, b, c].iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')))
         }
@@ -108,9 +109,10 @@ struct KnownHead {
 
 /// Reads the header blocks of one connection.
 ///
-/// Responses to the same request usually differ only in their date, which changes once a second. So
-/// the last head of each request is remembered. If the next block has the same bytes, it is not
-/// decoded.
+/// The client sends the requests of a fixed list again and again, and numbers them by their place
+/// in it. Responses to the same request usually differ only in their date, which changes once a
+/// second. So the last head for each request is remembered. If the next block has the same bytes,
+/// it is not decoded.
 #[derive(Debug)]
 pub(super) struct HeadReader {
     decoder: Decoder,
@@ -168,6 +170,7 @@ impl HeadReader {
         let mut section = Section::default();
         let decoded = self.decoder.decode(block, &mut self.scratch, |field| {
             section.take(field);
+            // Decode the fields after this one, too: they may change the dynamic table.
             true
         });
         decoded.map_err(|_| Error::COMPRESSION)?;
