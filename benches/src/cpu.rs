@@ -57,8 +57,9 @@ pub(crate) fn pin(cpu: usize) -> Result<()> {
 pub(crate) struct Spent {
     /// Time on a core.
     pub(crate) cpu_time: Duration,
-    /// Time for which threads were ready to run while something else used the core. Zero unless one
-    /// thread used more than 95 % of the CPU time: several busy threads wait for each other.
+    /// Time for which threads were ready to run while something else used the core. Known only if
+    /// one thread used more than 95 % of the CPU time, otherwise zero: several busy threads also
+    /// wait for each other.
     pub(crate) waited: Duration,
 }
 

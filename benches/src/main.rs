@@ -10,7 +10,8 @@
 //! cargo run --release -p sockeye-benches -- cliffs    # what might make a request more expensive
 //! ```
 //!
-//! [`counts`] and [`cliffs`] describe the last two.
+//! [`counts`] and [`cliffs`] describe the last two. A row is one load, such as small files over
+//! HTTP, with one line in each table.
 //!
 //! The bare server parses nothing: it looks for the blank line, or counts bytes if it knows the
 //! requests' lengths, and sends constant responses, equal to Sockeye's. Nearly all of its CPU time
@@ -23,9 +24,10 @@
 //! - Servers take turns in each round, so that a slow minute of the machine affects all of them
 //!   ([`compare`]). A run that other processes disturbed is repeated, a limited number of times.
 //! - The client of most rows is that of `sockeye load`. It checks every response: the head must
-//!   equal the first response's, except for the date, and the length must be exact. Content is
-//!   compared once. The rows with HTTP/2 have a client that checks statuses and lengths
-//!   ([`http2`]), and `ws-broadcast` has one that compares each message ([`mod@broadcast`]).
+//!   equal the first response's, except for the date, and the length must be exact. Contents are
+//!   compared with the files once, before each run. The rows with HTTP/2 have a client that checks
+//!   statuses and lengths ([`http2`]), and `ws-broadcast` has one that compares each message
+//!   ([`mod@broadcast`]).
 //! - A single pair of runs says little: the bare server compared with itself has given 0.87 to
 //!   1.17. So there are many rounds, and the ratio is their median with a confidence interval
 //!   ([`stats`]).

@@ -20,6 +20,7 @@ const MAX_FILE: u64 = 256 * 1024 * 1024;
 /// The answers to searches. Default: the built-in ones.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
+    /// The handler that answers as the Python server does.
     pub(crate) service: Reference,
     /// The file that the answers come from.
     path: Option<PathBuf>,

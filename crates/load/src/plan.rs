@@ -21,8 +21,8 @@ pub struct Plan {
     pub kind: LoadKind,
     /// One or more requests. Each connection sends them in order, again and again.
     pub requests: Vec<PreparedRequest>,
-    /// Start connections at different requests of [`Plan::requests`], evenly spaced. Default:
-    /// `false`, all start at the first.
+    /// Start connections at different requests of [`Plan::requests`], whose places in the list are
+    /// evenly spaced. Default: `false`, all connections start at the first request.
     pub staggered: bool,
     /// Number of connections. Default: 64.
     pub connections: NonZeroUsize,
@@ -140,8 +140,8 @@ impl LoadKind {
 /// When a load ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// After this time, including the probe. Then the load waits for pending responses, at most 1 s
-    /// and at most the plan's timeout.
+    /// After this time, including the probe, which sends each request once before the load. Then
+    /// the load waits for pending responses, at most 1 s and at most the plan's timeout.
     Time(Duration),
     /// When this many requests were answered or have failed.
     Requests(u64),

@@ -27,8 +27,8 @@ pub(super) enum Receiver {
 
 impl Receiver {
     /// Receives the content behind `header`. `client` is charged for content that is collected.
-    /// `charges_all`: the connection can have any number of messages at a time, so no part of the
-    /// content is free of charge.
+    /// `charges_all`: the client is charged for all of the content, and not only for what exceeds
+    /// 64 KiB, because the connection can have any number of messages at a time.
     pub(super) fn new(
         mode: ContentMode,
         header: Header,
@@ -102,6 +102,7 @@ impl Receiver {
                 let peer = responder.peer;
                 handler.on_message(header.into_message(content), peer, responder)
             }
+            // Discarded content is not finished: the server reads the next frame instead.
             Self::Stream(_) | Self::Discard(_) => handler.on_end(responder),
             Self::Refuse(refusal, _) => Answer::refusal(refusal),
         }
@@ -120,7 +121,8 @@ pub(super) struct IncomingRequest {
 }
 
 impl IncomingRequest {
-    /// When the request times out or its deadline passes, whichever comes first.
+    /// When the request times out, or the deadline of its header (`deadline-ms`) passes, whichever
+    /// comes first.
     pub(super) fn until(&self) -> Time {
         let timeout = if self.paused { Time::NEVER } else { self.timeout };
         match self.receiver {

@@ -24,11 +24,11 @@ pub(crate) struct HasRoom;
 
 /// The body of a request.
 ///
-/// It buffers up to 196 KiB, and slows down a client that sends faster than the service polls. Over
-/// HTTP/2, where a connection has many bodies, the buffered bytes are charged to
-/// [`Options::collected`]. Once that budget is spent, a body that buffers anything counts as full.
-/// After a `RequestBody` is dropped, the rest of the body is not read. An incomplete body ends with
-/// [`Incomplete`].
+/// It buffers up to 196 KiB (128 KiB, and one receive of 68 KiB), and slows down a client that
+/// sends faster than the service polls. Over HTTP/2, where a connection has many bodies, the
+/// buffered bytes are charged to [`Options::collected`]. Once that budget is spent, a body that
+/// buffers anything counts as full. After a `RequestBody` is dropped, the rest of the body is not
+/// read. An incomplete body ends with [`Incomplete`].
 ///
 /// [`Options::collected`]: sockeye::http::Options::collected
 pub struct RequestBody {

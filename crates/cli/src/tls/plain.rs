@@ -155,7 +155,7 @@ mod tests {
         let redirects = Redirects {
             port: 8443,
             first: 1,
-            checked: vec![false],
+            checked: vec![false], // The only listener doesn't check the Host field.
             hosts: AllowedHosts::default(),
             ips: Vec::new(),
             challenges: None,

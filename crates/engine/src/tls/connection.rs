@@ -40,10 +40,9 @@ const UNRECOGNIZED_NAME: [u8; 2] = [2, 112];
 /// A TLS connection.
 pub(crate) struct Tls {
     side: Side,
-    /// Ciphertext of an incomplete record or handshake message. rustls keeps its position in it.
+    /// Ciphertext of an incomplete record or handshake message. rustls knows how much it has read.
     unused: Vec<u8>,
-    /// Plaintext bytes sealed since the beginning, or since a pause. It may saturate, because it
-    /// only decides how long records are small.
+    /// Plaintext bytes sealed since the beginning or a pause: decides how long records are small.
     sealed: u32,
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
@@ -247,7 +246,7 @@ impl Tls {
             Side::Client(_) => MAX_FROM_SERVER,
         };
         self.has_begun = true;
-        // A client sends nothing between its hello and the answer, so all of this would be a hello.
+        // A client sends nothing between its hello and the answer: all input so far is a hello.
         if self.awaits_hello() && self.unused.len() + input.len() > MAX_FROM_CLIENT {
             out.extend(RECORD_OVERFLOW);
             return Err(TlsError::TooLarge);
@@ -257,19 +256,20 @@ impl Tls {
         loop {
             // No more than `max`, so that a large message is refused however it arrives.
             let (now, later) = input.split_at_mut(input.len().min(max - self.unused.len()));
-            let is_new = self.awaits_hello() || self.side.protocol_version().is_none();
+            let is_plaintext = self.awaits_hello() || self.side.protocol_version().is_none();
             let before = out.len();
             let mut result = self.read_records(now, max, out, on_plain);
             if result.is_ok() && self.unused.len() == max {
                 result = Err(TlsError::TooLarge);
                 // After the hellos, an alert would have to be encrypted, which only rustls can do.
-                if is_new {
+                if is_plaintext {
                     out.extend(RECORD_OVERFLOW);
                 }
             }
             if let Some(asked) = server_name::take() {
                 self.server_name = asked.name;
                 self.signs_slowly = asked.signs_slowly;
+                // Without a certificate for the name, there is no key that could be slow.
                 if result.is_err() && asked.signs_slowly.is_none() {
                     result = Err(TlsError::UnknownName);
                     if out.len() > before && out.ends_with(&ACCESS_DENIED) {
@@ -289,8 +289,7 @@ impl Tls {
         }
     }
 
-    /// Processes kept ciphertext and `input`, and keeps at most `max` bytes of an incomplete
-    /// record.
+    /// Processes kept ciphertext and `input`. Keeps at most `max` bytes of an incomplete record.
     fn read_records(
         &mut self,
         input: &mut [u8],
@@ -302,7 +301,7 @@ impl Tls {
             let used = self.process(input, out, on_plain)?;
             return self.keep(&input[used..], max);
         }
-        // Rare: a record that arrived in parts.
+        // Rare: a record that arrived in parts. A buffer above `max` is replaced by a smaller one.
         let mut unused = mem::take(&mut self.unused);
         let len = unused.len() + input.len();
         if len > unused.capacity() {
@@ -350,8 +349,8 @@ impl Tls {
                     }
                 }
                 Err(error) => {
-                    // rustls has queued an alert for the error. The loop ends when the alert is
-                    // written: called with nothing to write, rustls would go on reading.
+                    // rustls has queued an alert for the error. Once the alert is written, rustls
+                    // must not be called again, because it would go on reading.
                     while self.side.wants_write()
                         && process!(self.side, &mut [], |status| advance(status, out, on_plain))
                             .is_ok()
@@ -385,6 +384,7 @@ impl Tls {
             let (record, rest) = plain.split_at(plain.len().min(max));
             plain = rest;
             self.sealed = self.sealed.saturating_add(record.len() as u32);
+            // rustls encrypts only in a call that is given the unread ciphertext, too.
             process!(self.side, &mut self.unused, |status| encrypt(status, record, out))?;
         }
         Ok(())

@@ -11,8 +11,8 @@ pub(crate) const MAX_FROM_CLIENT: usize = 16 * 1024 + 64;
 const HANDSHAKE: u8 = 22;
 
 /// Whether the records that begin with `unused` and go on with `input` may hold a whole handshake
-/// message. This depends on the header of the first record and, if that record holds the header of
-/// a message, also on that.
+/// message. This depends on the header of the first record, and on the header of a handshake
+/// message if the record holds one.
 #[cfg(feature = "tls")]
 pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
     let len = unused.len() + input.len();
@@ -31,10 +31,9 @@ pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
     !has_header || len >= 9 + (high << 16 | middle << 8 | low)
 }
 
-/// The capacity of a buffer for `len` bytes of ciphertext that begin with `bytes`: `len`, or as
-/// much as the whole first record needs, but then at most `2 * len` and at most `max`. If the
-/// buffer moved for each part of a record that arrives, the freed smaller buffers would fragment
-/// the heap.
+/// The capacity of a buffer for `len` bytes of ciphertext that begin with `bytes`: room for the
+/// whole first record, but at most `2 * len` and at most `max`, and at least `len`. If the buffer
+/// moved for each part of a record that arrives, the freed smaller buffers would fragment the heap.
 #[cfg(feature = "tls")]
 pub(super) fn buffer_capacity(bytes: &[u8], len: usize, max: usize) -> usize {
     let [_, _, _, high, low, ..] = *bytes else { return len };

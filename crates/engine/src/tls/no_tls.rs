@@ -97,6 +97,7 @@ impl TlsError {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A fault's text continues "we".
         f.write_str("were built without TLS")
     }
 }

@@ -18,7 +18,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Secure {
     pub(crate) tls: Tls,
-    /// This side is the server, so the session is made when the handshake is complete.
+    /// We have accepted the connection. Its session is made when the handshake is complete; that of
+    /// a connection that we opened exists before.
     pub(crate) opens_session: bool,
     /// Ciphertext to send. `None` if there is none; never an empty output.
     pub(crate) out: Option<Box<Output>>,
@@ -27,8 +28,9 @@ pub(crate) struct Secure {
     /// No more records follow: close_notify or a fatal alert is in `out` or sent.
     pub(crate) is_closed: bool,
     /// Bytes of plaintext whose records are in `out` or with the driver. They count as sent when
-    /// all of them are sent, because it isn't known how much plaintext the sent part holds. So
-    /// protocols learn of progress after [`QUANTUM`](crate::driver::QUANTUM) bytes at most.
+    /// all of them are sent, because it isn't known how much plaintext the sent part holds. At
+    /// most [`QUANTUM`](crate::driver::QUANTUM) bytes are sealed before they are sent, so protocols
+    /// are notified of progress after as many bytes at the latest.
     pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,

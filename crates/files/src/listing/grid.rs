@@ -27,6 +27,7 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
 pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     let Row { name, kind, size, .. } = row;
     // A folder opens as a grid, too.
+    // The classes of the page's style sheet: `f` for a folder, `n` for a file.
     let (class, slash, query) = match kind {
         Kind::Folder => ("f", "/", "?view=grid"),
         Kind::File => ("n", "", query),

@@ -22,7 +22,8 @@ const ENTRIES_PER_CHECK: usize = 1024;
 pub(crate) struct Listing {
     /// Sorted by name.
     pub(crate) rows: Rows,
-    /// Whether there are more than [`MAX_ENTRIES`].
+    /// Whether entries are missing: there are more than [`MAX_ENTRIES`], or a name can't be stored
+    /// ([`Rows::push`]).
     pub(crate) truncated: bool,
     /// The entries that are left out, counted by reason.
     pub(crate) omitted: Omitted,
@@ -42,13 +43,13 @@ impl Listing {
         mut lease: Lease,
         cancel: &CancelToken,
     ) -> Result<Self, Absent> {
-        let (mut rows, mut truncated, mut short) = (Rows::default(), false, false);
+        let (mut rows, mut truncated, mut must_stop) = (Rows::default(), false, false);
         let omitted = store.list(folder, &mut |child| {
             if rows.len().is_multiple_of(ENTRIES_PER_CHECK) {
-                short = !lease.resize(rows.weight()) || cancel.is_cancelled();
+                must_stop = !lease.resize(rows.weight()) || cancel.is_cancelled();
             }
-            short |= !rows.reserve(child.name.len());
-            if short {
+            must_stop |= !rows.reserve(child.name.len());
+            if must_stop {
                 return ControlFlow::Break(());
             }
             if rows.len() == MAX_ENTRIES || !rows.push(Row::from(child)) {
@@ -58,10 +59,11 @@ impl Listing {
             ControlFlow::Continue(())
         })?;
         rows.shrink();
-        if short || !lease.resize(rows.weight()) {
+        if must_stop || !lease.resize(rows.weight()) {
             return Err(Absent::Exhausted);
         }
         rows.sort(Sort::Name, false, 0..usize::MAX);
+        // Responses to several clients may use the listing, so none of them is charged for it.
         Ok(Self { rows, truncated, omitted, _held: lease.share() })
     }
 }
@@ -81,6 +83,7 @@ mod tests {
     fn folders_beyond_the_memory_budget_are_not_listed() {
         let store = Memory::new();
         (0..100).for_each(|at| store.write(&at.to_string(), ""));
+        // A row has 24 bytes, and the names have less than 200. One client gets half of a budget.
         let listed = read(&store, "", crate::tests::lease(100 * 24));
         assert_eq!(listed.map(|listing| listing.rows.len()).err(), Some(Absent::Exhausted));
         let budget = Budget::new("listings", 2 * (100 * 24 + 200));

@@ -11,7 +11,7 @@ use crate::options::fields::with;
 use crate::options::folder_options::Options;
 
 /// The headers of a listing or archive. The file name of an archive is made of `title`. `etag` is
-/// `None` for live pages, and while the folder has not been read. `is_live`: whether a script
+/// `None` for live pages, and for HEAD, which doesn't read the folder. `is_live`: whether a script
 /// reloads the page when files change.
 pub(super) fn head(
     options: &Options,
@@ -22,6 +22,7 @@ pub(super) fn head(
     is_live: bool,
 ) -> Head {
     let caching = if is_live { NO_STORE } else { REVALIDATE };
+    // The fields of a 304. A 200 has them, too.
     let mut not_modified =
         with(Fields::new(), "Cache-Control", caching).and(&options.cors.constant_fields());
     if let Some(etag) = etag {
@@ -37,7 +38,8 @@ pub(super) fn head(
     };
     let not_modified = options.cors.with_allowed_origin(&not_modified, origin).into_owned();
     let is_page = format == Format::Html;
-    // The owner's policy is for the owner's pages; listings have their own.
+    // A Content-Security-Policy that the user has set is for the user's pages. Listings have one of
+    // their own.
     let headers = options.headers.of(is_page);
     let fields = headers
         .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Security-Policy"))

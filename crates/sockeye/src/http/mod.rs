@@ -71,8 +71,8 @@
 //! A request of HTTP/2 for a WebSocket, or for another protocol, has the method CONNECT (RFC 8441)
 //! and a path. As in HTTP/1.1, its extensions contain an [`Upgrade`].
 //! [`ws::upgrade`](ws::upgrade()) and [`Reply::upgrade`] work with both versions. If the closure
-//! answers CONNECT with any other success (2xx), the server sends 501 instead, so a closure that
-//! looks only at paths is safe.
+//! answers CONNECT with a success (2xx) in any other way, the server sends 501 instead. So a closure
+//! may look only at paths: it opens no tunnel by accident.
 //!
 //! # Costs
 //!

@@ -2,8 +2,8 @@
 
 use super::error::CompressionError;
 
-/// Maximum number of bytes after the prefix. Four encode 2^28, more than any length or index that
-/// is valid here, and can't overflow.
+/// Maximum number of bytes after the prefix. Four bytes can encode values up to 2^28, and no valid
+/// length or index is larger. So a value never overflows.
 const CONTINUATION_MAX: u32 = 4;
 
 /// Reads the rest of an integer whose first byte is `first`, with a prefix of `BITS` bits. Removes

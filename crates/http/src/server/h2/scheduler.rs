@@ -47,7 +47,8 @@ impl Scheduler {
     }
 
     /// Adds a stream that has just sent a quantum and has more to send. An incremental stream goes
-    /// to the end of the queue; any other keeps its place.
+    /// to the end of the queue. Any other goes to the front, before the other streams of its rank,
+    /// or, if it wasn't the next one by rank, back to its position.
     pub(super) fn push_again(&mut self, stream: u32, priority: Priority) {
         let since = self.quanta;
         let queued = Queued { rank: rank(priority), stream, since };
