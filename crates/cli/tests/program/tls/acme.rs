@@ -90,7 +90,7 @@ fn the_help_says_that_a_port_is_one_of_all_addresses() {
     let help = text(&run(&["http", "--help-all"]).stdout);
     let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for sentence in [
-        "which redirects; with --port alone, on that port of all addresses.",
+        "With --port and without --listen, it listens on that port at all addresses of this machine.",
         "The default host is 127.0.0.1; with --acme, all addresses.",
     ] {
         assert!(words.contains(sentence), "{sentence} is not in {words}");

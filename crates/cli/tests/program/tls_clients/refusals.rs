@@ -38,8 +38,8 @@ fn a_failed_handshake_is_one_line_that_says_why_and_what_to_do() {
         (
             authority.issue(&["example.org", "www.example.org"]).serve(None, echo),
             by_ca,
-            "sent a certificate for example.org, www.example.org, not for 127.0.0.1: write a name \
-             that it has in the target",
+            "sent a certificate for example.org, www.example.org, not for 127.0.0.1: use one of \
+             the certificate's names in the target",
         ),
         (
             authority.issue_expired(names).serve(None, echo),
