@@ -102,7 +102,7 @@ fn each_error_has_its_code_and_text() {
         (literal(":status", "200"), 1, "not the first field"),
         (raw(b"\x08\x032x0"), 1, "not a number from 100 to 599"),
         (raw(b"\x08\x03600"), 1, "not a number from 100 to 599"),
-        (super::headers(NONE, 1, 101, &[]), 1, "switched to another protocol"),
+        (super::headers(NONE, 1, 101, &[]), 1, "sent a 101, which HTTP/2 doesn't have"),
         (super::headers(END, 1, 103, &[]), 1, "ended a stream with an interim"),
         (super::headers(NONE, 1, 103, &[]).repeat(MAX_INTERIM as usize + 1), 11, "100 interim"),
         (headers(&[("content-length", "x")]), 1, "not a number"),
