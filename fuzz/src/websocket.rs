@@ -37,13 +37,14 @@ impl Mode {
     }
 }
 
-/// The input's first byte chooses a side of a WebSocket, and whether messages are compressed. The rest
-/// is a [`SplitInput`], which is sent to this side after the handshake: in parts, and as a whole.
+/// The input's first byte chooses a side of a WebSocket, and whether messages are compressed. The
+/// rest is a [`SplitInput`], which is sent to this side after the handshake: in parts, and as a
+/// whole.
 ///
 /// # Panics
 ///
-/// If the parts change what the handler gets or what is sent, or the output isn't a sequence of frames
-/// that RFC 6455 and RFC 7692 permit.
+/// If the parts change what the handler gets or what is sent, or the output isn't a sequence of
+/// frames that RFC 6455 and RFC 7692 permit.
 pub fn websocket(input: &[u8]) {
     let Some((&first, input)) = input.split_first() else { return };
     let Some(split) = SplitInput::read(input) else { return };

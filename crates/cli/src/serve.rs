@@ -170,7 +170,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
         // The site is part of the service, which calls it at its deadlines: it then closes cached
-        // files that nobody requests.
+        // files that were not requested lately.
         (site.clone(), move |peer: &Peer| {
             let config = if peer.tls.is_some() { &secure } else { &plain };
             http_core::Server::new(Rc::clone(config), site.clone())

@@ -7,8 +7,8 @@ use sockeye_proto::TlsInfo;
 use sockeye_proto::driver::Key;
 
 /// Maximum number of handshakes in progress with clients. Each may hold the beginning of a client
-/// hello. Above this, each new handshake closes the connection whose handshake began first: a
-/// client that isn't done while so many later ones are in progress is far away or an attacker.
+/// hello. Above this, each new handshake closes the connection whose handshake began first: its
+/// client is the slowest one, because it is far away or an attacker.
 const MAX_IN_PROGRESS: usize = 4096;
 /// Maximum number of steps in one turn. A step is a read after which the handshake has an answer to
 /// send. One of the two steps of a handshake agrees on keys and signs, which takes from 0.1 ms

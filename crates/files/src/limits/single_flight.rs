@@ -32,13 +32,14 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
     ///
     /// Those of `work`. Each thread that waited then calls its own `work`.
     pub(crate) fn run<E>(&self, key: &K, work: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
-        let mut entry = Arc::clone(lock(&self.results).entry(key.clone()).or_default());
+        let current_entry = || Arc::clone(lock(&self.results).entry(key.clone()).or_default());
+        let mut entry = current_entry();
         let mut result = loop {
             let result = lock(&entry);
             if let Some(value) = &*result {
                 return Ok(value.clone());
             }
-            let current = Arc::clone(lock(&self.results).entry(key.clone()).or_default());
+            let current = current_entry();
             if Arc::ptr_eq(&current, &entry) {
                 break result;
             }

@@ -181,9 +181,8 @@ impl ConnectionBase {
         self.worker.last_failure.set(turn.now());
     }
 
-    /// Whether so many connections in a row, this one included, have ended without a response that
-    /// the limit is reached. In this case, the end of this connection counts as a failure even if
-    /// the server has announced it properly.
+    /// Whether the limit on connections in a row that end without a response is reached with this
+    /// one. Then the end of this connection counts as a failure, even if the server announced it.
     pub(super) fn is_unresponsive(&self) -> bool {
         self.no_response && self.worker.unresponsive.get() >= self.worker.max_unresponsive()
     }

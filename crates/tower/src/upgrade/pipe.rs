@@ -11,8 +11,7 @@ use sockeye::Remote;
 /// reads at once.
 const MAX_INPUT: usize = 64 * 1024;
 
-/// When the task has read so much input that fewer bytes than this are left, it wakes the event
-/// loop.
+/// When the task reads input and fewer bytes than this remain, it wakes the event loop.
 pub(super) const LOW_INPUT: usize = 16 * 1024;
 
 /// Maximum number of bytes from the task that wait for the event loop.
