@@ -62,7 +62,8 @@ pub(crate) struct HeadBuffer {
     authority: Option<Range>,
     path: Option<Range>,
     protocol: Option<Range>,
-    priority: Priority,
+    /// Whether there is a Priority field.
+    has_priority: bool,
     /// Whether a field has been read that is not a pseudo-header field.
     has_fields: bool,
     /// The size of the fields as RFC 9113, 6.5.2, counts it: with 32 bytes for each.
@@ -102,7 +103,7 @@ impl HeadBuffer {
         self.cookie.clear();
         (self.method, self.scheme, self.authority, self.path) = (None, None, None, None);
         self.protocol = None;
-        self.priority = Priority::default();
+        self.has_priority = false;
         self.has_fields = false;
         self.size = 0;
         self.error = None;
@@ -194,7 +195,7 @@ impl HeadBuffer {
                 Err(HeadError::Malformed("sent a TE field other than trailers"))
             }
             b"priority" => {
-                self.priority = Priority::of(value);
+                self.has_priority = true;
                 Ok(None)
             }
             _ => Ok(FieldName::from_name(name)),
@@ -299,8 +300,19 @@ impl HeadBuffer {
             content,
             expects_continue,
             is_extended_connect,
-            priority: self.priority,
+            priority: self.priority(),
         })
+    }
+
+    /// The priority that the Priority fields ask for. The lines of the field are one value, as those
+    /// of every field whose value is a list (RFC 9110, 5.3).
+    fn priority(&self) -> Priority {
+        if !self.has_priority {
+            return Priority::default();
+        }
+        let lines = fields(&self.bytes, &self.spans).filter(|(name, _)| *name == b"priority");
+        let lines: Vec<_> = lines.map(|(_, value)| value).collect();
+        Priority::of(&lines.join(&b", "[..])).unwrap_or_default()
     }
 
     /// Builds the control data (method, version and target) from the pseudo-header fields (RFC
@@ -450,7 +462,7 @@ impl HeadBuffer {
             content: Content::Chunked,
             expects_continue: false,
             is_extended_connect: false,
-            priority: self.priority,
+            priority: self.priority(),
         }
     }
 

@@ -1,5 +1,12 @@
 //! The priority of a response (RFC 9218).
 
+use std::convert::Infallible;
+
+use sfv::visitor::{
+    DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ParameterVisitor,
+};
+use sfv::{BareItemFromInput, KeyRef, Parser};
+
 /// The priority of a response (RFC 9218, 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Priority {
@@ -20,23 +27,78 @@ impl Default for Priority {
 
 impl Priority {
     /// Reads the value of a `Priority` field, a dictionary of structured fields (RFC 9651, 3.2).
-    /// Members that are unknown, out of range or of another type are ignored (RFC 9218, 4). The
-    /// others are used even if the value as a whole is not a valid dictionary, since a priority is
-    /// only a hint.
-    pub(crate) fn of(value: &[u8]) -> Self {
-        let mut priority = Self { urgency: 3, incremental: false };
-        for member in value.split(|byte| *byte == b',') {
-            let member = member.trim_ascii();
-            // A member's own parameters follow a semicolon.
-            let end = memchr::memchr(b';', member).unwrap_or(member.len());
-            match member[..end].trim_ascii_end() {
-                [b'u', b'=', digit @ b'0'..=b'7'] => priority.urgency = digit - b'0',
-                b"i" | b"i=?1" => priority.incremental = true,
-                b"i=?0" => priority.incremental = false,
-                _ => {}
+    /// Members that are unknown, out of range or of another type are ignored (RFC 9218, 4). `None`
+    /// if the value is not a valid dictionary: then it is ignored as a whole (RFC 9651, 4.2).
+    pub(crate) fn of(value: &[u8]) -> Option<Self> {
+        Parser::new(value).parse_dictionary_with_visitor(Self::OF_AN_EMPTY_FIELD).ok()
+    }
+
+    const OF_AN_EMPTY_FIELD: Self = Self { urgency: 3, incremental: false };
+}
+
+impl<'a> DictionaryVisitor<'a> for Priority {
+    type Out = Self;
+    type Error = Infallible;
+
+    fn entry(&mut self, key: &'a KeyRef) -> Result<impl EntryVisitor<'a>, Infallible> {
+        // If a key occurs twice, the first member is as if it weren't there (RFC 9651, 4.2.2).
+        let Self { urgency, incremental } = Self::OF_AN_EMPTY_FIELD;
+        let member = match key.as_str() {
+            "u" => {
+                self.urgency = urgency;
+                Some(Member::Urgency(&mut self.urgency))
             }
+            "i" => {
+                self.incremental = incremental;
+                Some(Member::Incremental(&mut self.incremental))
+            }
+            _ => None,
+        };
+        Ok(member)
+    }
+
+    fn finish(self) -> Result<Self, Infallible> {
+        Ok(self)
+    }
+}
+
+/// The part of a [`Priority`] that a member of the dictionary sets.
+enum Member<'p> {
+    Urgency(&'p mut u8),
+    Incremental(&'p mut bool),
+}
+
+impl<'a> EntryVisitor<'a> for Member<'_> {
+    type Error = Infallible;
+
+    fn item(self) -> Result<impl ItemVisitor<'a>, Infallible> {
+        Ok(self)
+    }
+
+    fn inner_list(self) -> Result<impl InnerListVisitor<'a>, Infallible> {
+        Ok(Ignored)
+    }
+}
+
+impl<'a> ItemVisitor<'a> for Member<'_> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn bare_item(
+        self,
+        item: BareItemFromInput<'a>,
+    ) -> Result<impl ParameterVisitor<'a, Out = ()>, Infallible> {
+        match (self, item) {
+            (Self::Urgency(urgency), BareItemFromInput::Integer(value)) => {
+                let value = u8::try_from(i64::from(value)).ok();
+                *urgency = value.filter(|value| *value <= 7).unwrap_or(*urgency);
+            }
+            (Self::Incremental(incremental), BareItemFromInput::Boolean(value)) => {
+                *incremental = value;
+            }
+            _ => {}
         }
-        priority
+        Ok(Ignored)
     }
 }
 
@@ -55,12 +117,24 @@ mod tests {
             ("i, i=?0", 3, false),
             ("u=1, u=2", 2, false),
             ("u=8", 3, false),
-            ("u=-1, u=x, u, U=1", 3, false),
+            ("u=-1, u=x, u", 3, false),
             ("u=10", 3, false),
             ("i=1, j, a=\"b\"", 3, false),
+            ("u=1, u=x", 3, false),
+            ("i, i=(1 2)", 3, false),
+            ("a=\"u=1, i\", b=(i u);u=2", 3, false),
+            ("  u=1\t,\t i  ", 1, true),
         ] {
             let expected = Priority { urgency, incremental };
-            assert_eq!(Priority::of(value.as_bytes()), expected, "{value}");
+            assert_eq!(Priority::of(value.as_bytes()), Some(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_dictionary_is_ignored_as_a_whole() {
+        for value in ["u=1,", "u=1 i", "U=1, i", "u=", "u=1, a=\"b", "u=1;", "u=1, \u{e9}", "\tu=1"]
+        {
+            assert_eq!(Priority::of(value.as_bytes()), None, "{value}");
         }
     }
 }

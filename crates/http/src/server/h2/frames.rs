@@ -227,7 +227,7 @@ impl<S: Handlers> H2Connection<S> {
         self.count_reset(turn)
     }
 
-    /// PRIORITY_UPDATE (RFC 9218, 7.1).
+    /// PRIORITY_UPDATE (RFC 9218, 7.1). A frame with an invalid priority changes nothing.
     fn on_priority_update(&mut self, payload: &[u8]) -> Result<(), H2Error> {
         let Some((id, value)) = payload.split_at_checked(4) else {
             return Err(H2Error::frame_size("sent a PRIORITY_UPDATE frame that is too short"));
@@ -236,7 +236,9 @@ impl<S: Handlers> H2Connection<S> {
         if id.is_multiple_of(2) {
             return Err(H2Error::protocol("sent the priority of a stream that is not its own"));
         }
-        let priority = Priority::of(value);
+        let Some(priority) = Priority::of(value) else {
+            return Ok(());
+        };
         if let Some(active) = self.streams.get_mut(id) {
             active.priority = priority;
             if active.is_queued {

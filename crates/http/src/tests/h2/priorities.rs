@@ -100,6 +100,35 @@ fn a_priority_can_be_updated_before_and_after_the_request() {
     // Updates of streams that have ended are ignored.
     update(&mut scene, 3, "u=0");
     assert_eq!(scene.client.read(), [""; 0]);
+    // An update that can't be read changes nothing.
+    let mut scene = blocked();
+    for (stream, priority) in [(3, "u=5"), (5, "u=2"), (7, "u=1")] {
+        get(&mut scene, stream, priority);
+    }
+    update(&mut scene, 7, "u=7,");
+    update(&mut scene, 3, "u=0 i");
+    assert_eq!(ends(open(&mut scene)), [7, 5, 3]);
+}
+
+#[test]
+fn several_lines_are_one_value_and_an_invalid_value_is_ignored() {
+    let mut scene = blocked();
+    for (stream, lines) in [
+        (3, &["u=5", "i=?0"][..]),
+        (5, &["u=7", "u=4"]),
+        // Valid lines don't make up for an invalid one: its urgency is the default of 3.
+        (7, &["u=0", "u=", "u=0"]),
+        (9, &["a=(b", "c)", "u=1"]),
+        // The value is valid, though the lines alone aren't.
+        (11, &["u=2;a=\"b", "c\""]),
+    ] {
+        let fields: Vec<_> = lines.iter().map(|line| ("priority", *line)).collect();
+        scene.client.headers(stream, flags::END_STREAM, &head("GET", "/large", &fields));
+    }
+    let mut order = ends(open(&mut scene));
+    // Without a valid priority, responses take turns: both end in the order of their lengths.
+    order[1..3].sort_unstable();
+    assert_eq!(order, [11, 7, 9, 5, 3]);
 }
 
 #[test]
