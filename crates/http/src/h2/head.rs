@@ -1,5 +1,6 @@
 //! Reads the fields of a header block as a request, or as trailers (RFC 9113, 8).
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::checks::{
@@ -310,9 +311,14 @@ impl HeadBuffer {
         if !self.has_priority {
             return Priority::default();
         }
-        let lines = fields(&self.bytes, &self.spans).filter(|(name, _)| *name == b"priority");
-        let lines: Vec<_> = lines.map(|(_, value)| value).collect();
-        Priority::of(&lines.join(&b", "[..])).unwrap_or_default()
+        let mut lines = fields(&self.bytes, &self.spans)
+            .filter_map(|(name, value)| (name == b"priority").then_some(value));
+        let first = Cow::Borrowed(lines.next().unwrap_or_default());
+        let value = lines.fold(first, |mut value, line| {
+            value.to_mut().extend_from_slice(&[b", ", line].concat());
+            value
+        });
+        Priority::of(&value).unwrap_or_default()
     }
 
     /// Builds the control data (method, version and target) from the pseudo-header fields (RFC
