@@ -19,8 +19,7 @@ use rustix::{
 use rustls::ClientConnection;
 
 use super::{
-    frames::{Frames, kind},
-    probe,
+    frames::{Frames, check_no_failure, check_status, kind},
     request::{ENOUGH_WINDOW, Requests, Sender, write_window_update},
 };
 use crate::{Result, tls};
@@ -224,8 +223,8 @@ impl<'a> Connection<'a> {
 #[derive(Debug, Default)]
 struct Streams {
     frames: Frames,
-    /// The number of each open stream, and the length of the content that has not arrived yet. A
-    /// list is fast enough: it has few entries, and servers mostly answer the oldest stream first.
+    /// The number of each open stream, and the length of the content that has not arrived yet,
+    /// which is known from the first response to the same request. A list is fast enough: it has few entries, and servers mostly answer the oldest stream first.
     open: Vec<(u32, u32)>,
     /// The length of the content that was received since the last WINDOW_UPDATE.
     used: u32,
@@ -240,13 +239,13 @@ impl Streams {
         frames.read(bytes, |frame| {
             let length = match frame.header.kind {
                 kind::HEADERS => {
-                    probe::check_status(frame.payload)?;
+                    check_status(frame.payload)?;
                     0
                 }
                 kind::DATA => frame.payload.len() as u32,
                 _ => {
                     frame.acknowledge(out);
-                    return probe::check(frame);
+                    return check_no_failure(frame);
                 }
             };
             if length == 0 && !frame.ends_stream() {

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use super::{
-    frames::{Frame, Frames, kind},
+    frames::{Frames, check_no_failure, check_status, kind},
     request::{Requests, Sender},
 };
 use crate::{Result, probe::Response};
@@ -58,33 +58,10 @@ impl<'a, S: Read + Write> Probe<'a, S> {
                         is_whole = frame.ends_stream();
                         Ok(())
                     }
-                    _ => check(frame),
+                    _ => check_no_failure(frame),
                 }
             })?;
         }
         Ok(response)
-    }
-}
-
-/// Checks that a header block starts with `:status: 200`, in the encoding that all measured servers
-/// use. An update of the dynamic table's size may precede this field.
-pub(super) fn check_status(block: &[u8]) -> Result<()> {
-    const STATUS_200: u8 = 0x88;
-    let status = block.iter().find(|octet| *octet & 0xe0 != 0x20);
-    if status != Some(&STATUS_200) {
-        return Err("the response is not 200".into());
-    }
-    Ok(())
-}
-
-/// Checks a frame that is not a part of a response.
-pub(super) fn check(frame: Frame<'_>) -> Result<()> {
-    match frame.header.kind {
-        kind::RST_STREAM => Err("the server has reset a stream".into()),
-        kind::GOAWAY => {
-            let payload = String::from_utf8_lossy(frame.payload);
-            Err(format!("the server has sent GOAWAY: {payload:?}").into())
-        }
-        _ => Ok(()),
     }
 }

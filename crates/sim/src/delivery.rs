@@ -218,7 +218,7 @@ impl Net {
         self.dispatch(endpoint);
         let status = match stuck {
             Some(status) => status,
-            None if out.is_empty() || (count as usize) == quantum => SendStatus::Again,
+            None if out.is_empty() || (count as usize) == quantum => SendStatus::Ready,
             None => self.block(endpoint, count > 0),
         };
         Sent { out, count, status }
@@ -232,7 +232,7 @@ impl Net {
             return SendStatus::Blocked;
         }
         if took_some && self.rng.chance(500) {
-            return SendStatus::Again;
+            return SendStatus::Ready;
         }
         let after = self.latency();
         self.schedule(after, ScheduledEvent::ReportReady(endpoint, Edge::WRITABLE));

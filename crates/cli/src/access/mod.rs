@@ -46,21 +46,21 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Starts the thread that writes the lines of this number of workers. `shown` names, in
-    /// warnings about lost lines, what lines on a terminal are about.
+    /// Starts the thread that writes the lines of this number of workers. `subject` is what a
+    /// line on a terminal is about, such as `request`, in the words of warnings about lost lines.
     pub(crate) fn start(
         sink: Sink,
         format: Format,
         proxies: Proxies,
         workers: usize,
-        shown: &'static str,
+        subject: &'static str,
     ) -> io::Result<Self> {
         let is_file = matches!(sink, Sink::File { .. });
         if let Some(path) = sink.unread_pipe() {
             let path = path.display();
             warn!(target: "sockeye", %path, "the pipe of the access log has no reader; dropping lines");
         }
-        Ok(Self { lines: Lines::start(workers, sink, shown)?, format, proxies, is_file })
+        Ok(Self { lines: Lines::start(workers, sink, subject)?, format, proxies, is_file })
     }
 
     /// What to do on SIGHUP: reopen the file. `None` if the log is not written to a file.

@@ -79,11 +79,11 @@ const FOR_PEOPLE: Mode = Mode {
 };
 
 impl Lines {
-    /// Starts the thread that writes the lines of all workers to `sink`. `shown` is the
-    /// [`Mode::what`] of a terminal, such as `request`.
-    pub(super) fn start(workers: usize, mut sink: Sink, shown: &'static str) -> io::Result<Self> {
+    /// Starts the thread that writes the lines of all workers to `sink`. `subject` is
+    /// the [`Mode::what`] of a terminal, such as `request`.
+    pub(super) fn start(workers: usize, mut sink: Sink, subject: &'static str) -> io::Result<Self> {
         let mode = match sink {
-            Sink::Terminal => Mode { what: shown, ..FOR_PEOPLE },
+            Sink::Terminal => Mode { what: subject, ..FOR_PEOPLE },
             Sink::Stderr | Sink::File { .. } => FOR_PROGRAMS,
         };
         let lanes = if mode.in_order { 1 } else { workers };

@@ -29,9 +29,9 @@ pub trait Driver {
     fn waker(&self) -> Arc<dyn Wake>;
 
     /// Waits for events until `until`, and appends them to `events`. `None` waits without a limit.
-    /// If `until` is not after `now`, this doesn't wait. `now` is the latest [`Driver::now`]; a
-    /// caller that doesn't want to wait may pass `until` as `now`, and so save reading the clock.
-    /// May return early without events.
+    /// `now` is the latest [`Driver::now`]: if `until` is not later than that, this only takes the
+    /// events that are there. So a caller that doesn't want to wait need not read the clock: it
+    /// passes the same time as `now` and as `until`. May return early without events.
     ///
     /// # Errors
     ///
@@ -149,8 +149,9 @@ pub enum IoEvent {
         readable: bool,
         /// There may be room for output, or the connection is established.
         writable: bool,
-        /// The peer has closed its sending side. So a receive that doesn't fill the buffer is not
-        /// the last one: the next receive reports the end of input.
+        /// The peer has closed its sending side. Usually a receive that doesn't fill the buffer
+        /// means that there is nothing more to receive. With this flag, the end of input follows,
+        /// which takes another receive.
         ended: bool,
         /// The connection may have failed.
         failed: bool,
@@ -197,7 +198,7 @@ pub struct Sent {
 #[derive(Debug)]
 pub enum SendStatus {
     /// All was sent, or the quantum is used up. Send again when there is output.
-    Again,
+    Ready,
     /// The kernel takes no more. Send again when the connection is writable.
     Blocked,
     /// Reading the file range at the front might block. Send again when a thread has read it

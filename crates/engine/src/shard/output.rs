@@ -1,4 +1,7 @@
-//! Flushing each dirty connection once a turn, and ending connections that have sent everything.
+//! Flushing connections, and ending those that have sent everything.
+//!
+//! A connection is dirty if it may have something to send, or may have to be ended. Each dirty
+//! connection is flushed once a turn.
 
 use sockeye_proto::driver::{InFlight, Key};
 use sockeye_proto::{End, Reason, Time};
@@ -37,7 +40,7 @@ impl<D: Driver> Shard<D> {
     /// Handles the result of a send that was [`Sending::Pending`].
     pub(super) fn handle_sent(&mut self, key: Key, sent: Sent) {
         if find(&mut self.conns, key).is_none() {
-            // The connection was closed meanwhile.
+            // The connection was closed while the driver had its output.
             return self.resources.outputs.take_back(sent.out);
         }
         self.serve(key, |active| {
@@ -60,7 +63,7 @@ impl<D: Driver> Active<'_, D> {
         self.conn.queue_if_readable(self.resources);
         match (self.conn.session.end(), &self.conn.stage) {
             (None, _) | (_, Stage::Lingering(_)) => Ok(()),
-            (Some(_), _) if self.conn.must_send_close() => self.send_close(),
+            (Some(_), _) if self.conn.must_send_close_notify() => self.send_close_notify(),
             (Some(end), _) if self.conn.is_flushed() => self.end(end),
             _ => Ok(()),
         }
@@ -101,12 +104,12 @@ impl<D: Driver> Active<'_, D> {
         }
         if !is_left {
             conn.write_deadline = Time::NEVER;
-            if matches!(status, SendStatus::Again) {
+            if matches!(status, SendStatus::Ready) {
                 return Ok(());
             }
         }
         match status {
-            SendStatus::Again => conn.mark_dirty(resources),
+            SendStatus::Ready => conn.mark_dirty(resources),
             SendStatus::Blocked => conn.send = SendState::Blocked,
             SendStatus::NeedsRead => return self.start_read(),
             SendStatus::FileChanged => return Err(Reason::FileChanged),
@@ -125,8 +128,9 @@ impl<D: Driver> Active<'_, D> {
         if conn.send == SendState::Blocked {
             return self.set_write_deadline();
         }
-        // The kernel took all that one turn sends, and gets more in the next turn. So it isn't
-        // asked now how much the peer has acknowledged: that matters only when the deadline passes.
+        // The kernel took all that one turn sends, and gets more in the next turn. To save a system
+        // call, the driver isn't asked how much the peer has not acknowledged. The maximum in its
+        // place makes `check_stalled` see progress once, and ask.
         conn.write_deadline = resources.now + resources.config.write_timeout;
         conn.unacknowledged = u64::MAX;
     }
@@ -150,7 +154,8 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    /// Ends a connection that has sent everything, in the way that its protocol asked for.
+    /// Ends a connection that has sent everything, in the way that its protocol asked for. `Err` if
+    /// the connection is to be closed now: with the reason, which here is not an error.
     fn end(&mut self, end: End) -> Result<(), Reason> {
         match end {
             End::Finish => self.finish(),

@@ -170,8 +170,8 @@ impl<D: Driver> Active<'_, D> {
             is_left = conn.session.output().is_some();
         }
         match status {
-            SendStatus::Again if is_left => conn.mark_dirty(resources),
-            SendStatus::Again => {}
+            SendStatus::Ready if is_left => conn.mark_dirty(resources),
+            SendStatus::Ready => {}
             SendStatus::Blocked => conn.send = SendState::Blocked,
             SendStatus::Failed(error) => return Err(reason_of(error)),
             SendStatus::NeedsRead | SendStatus::FileChanged | SendStatus::FileFailed(_) => {
@@ -188,7 +188,7 @@ impl<D: Driver> Active<'_, D> {
 
     /// Queues close_notify to be sent before the sending side is closed.
     #[cold]
-    pub(super) fn send_close(&mut self) -> Result<(), Reason> {
+    pub(super) fn send_close_notify(&mut self) -> Result<(), Reason> {
         let Some(secure) = self.conn.secure.as_deref_mut() else { return Ok(()) };
         let mut out = self.resources.outputs.lend();
         secure.close(&mut out);
@@ -314,20 +314,20 @@ impl<S> Conn<S> {
     }
 
     /// Whether only close_notify remains to be sent.
-    pub(super) fn must_send_close(&self) -> bool {
-        self.is_flushed() && self.may_send_close()
+    pub(super) fn must_send_close_notify(&self) -> bool {
+        self.is_flushed() && self.may_send_close_notify()
     }
 
     /// Whether close_notify may be appended to the ciphertext that is about to be sent: all output
     /// is sealed, and the session writes no more.
     fn may_close_behind_output(&self) -> bool {
         let is_last = self.session.writes_no_more() && self.session.output().is_none();
-        is_last && self.may_send_close()
+        is_last && self.may_send_close_notify()
     }
 
     /// Whether close_notify may be sent. It tells the peer that nothing was cut, so it isn't sent
     /// if we are at fault: a response may be incomplete.
-    fn may_send_close(&self) -> bool {
+    fn may_send_close_notify(&self) -> bool {
         let is_cut = match self.session.reason() {
             Some(Reason::Fault(fault)) => fault.blame == Blame::Ours,
             Some(_) => true,

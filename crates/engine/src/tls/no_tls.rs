@@ -32,11 +32,12 @@ impl ShardAcceptor {
 }
 
 impl TlsConnector {
-    pub(crate) fn connect(&self, _: WallTime) -> Result<Tls, TlsError> {
+    pub(crate) fn connect(&self, _now: WallTime) -> Result<Tls, TlsError> {
         Ok(Tls)
     }
 }
 
+// The methods of the type in `connection.rs`, where they are explained.
 impl Tls {
     pub(crate) fn has_begun(&self) -> bool {
         false
@@ -50,7 +51,7 @@ impl Tls {
         None
     }
 
-    pub(crate) fn completes_hello(&self, _: &[u8]) -> bool {
+    pub(crate) fn completes_hello(&self, _input: &[u8]) -> bool {
         false
     }
 
@@ -72,21 +73,21 @@ impl Tls {
 
     pub(crate) fn read(
         &mut self,
-        _: WallTime,
-        _: &mut [u8],
-        _: &mut Vec<u8>,
-        _: impl FnMut(&[u8]),
+        _now: WallTime,
+        _input: &mut [u8],
+        _out: &mut Vec<u8>,
+        _on_plain: impl FnMut(&[u8]),
     ) -> Result<(), TlsError> {
         Err(TlsError)
     }
 
-    pub(crate) fn seal(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<(), TlsError> {
+    pub(crate) fn seal(&mut self, _plain: &[u8], _out: &mut Vec<u8>) -> Result<(), TlsError> {
         Err(TlsError)
     }
 
     pub(crate) fn reset_record_size(&mut self) {}
 
-    pub(crate) fn close(&mut self, _: &mut Vec<u8>) {}
+    pub(crate) fn close(&mut self, _out: &mut Vec<u8>) {}
 }
 
 impl TlsError {

@@ -82,7 +82,8 @@ impl From<Absent> for LoadError {
 }
 
 impl LoadError {
-    /// As [`Absent::is_missing`].
+    /// Whether nothing has the name, so that the next rule of the lookup is tried:
+    /// [`Absent::is_missing`].
     pub(crate) fn is_missing(self) -> bool {
         matches!(self, Self::Absent(absent) if absent.is_missing())
     }
@@ -104,13 +105,14 @@ pub(crate) struct Loaded {
     pub(crate) content: Content,
     /// The hash of the content, if the ETag is made of it.
     pub(crate) digest: Option<Digest>,
-    /// Whether the content is UTF-8. Set if all of it was read and is not kept in memory.
+    /// Whether the content is UTF-8, as each kind of text. Only set for a content that is not kept
+    /// in memory, and if all of it was read: otherwise, `content` itself is checked.
     pub(crate) utf8: Option<Utf8As>,
 }
 
 impl Reader<'_> {
-    /// Loads an open file. Small files are read into memory. `is_settled` is the result of
-    /// [`Identity::is_settled`].
+    /// Loads an open file. Small files are read into memory. `is_settled`: any later change of the
+    /// file will change its identity ([`Identity::is_settled`]), so a known hash may be used.
     ///
     /// The content is never a mixture of two versions. It has another length than `identity.size`
     /// only if the file is unsized.
@@ -179,6 +181,7 @@ impl Reader<'_> {
 
     /// Content that was generated for a response, with a permit for its memory.
     pub(crate) fn generated(&self, bytes: Vec<u8>) -> Result<Content, Absent> {
+        // The content may be sent to several clients, so none of them is charged.
         let permit = self.unsized_memory.take_shared(bytes.len() as u64);
         let permit = permit.ok_or(Absent::Exhausted)?;
         Ok(Content::Memory(Bytes::from_owner(UnsizedContent(bytes, permit))))

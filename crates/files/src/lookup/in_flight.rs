@@ -1,4 +1,4 @@
-//! Jobs in flight: one for each name, however many requests wait for it.
+//! Jobs in flight: one for each name in a folder, however many requests wait for it.
 //!
 //! [`InFlight`] is the table of one shard. A job holds a [`Completer`], which sends its result.
 //! Each request has a promise and holds a [`Waiter`]: when the last waiter is dropped, because its

@@ -132,6 +132,7 @@ impl ArchiveBody {
                 if stream.is_full() || self.open.len() >= MAX_OPEN_FILES =>
             {
                 self.next_batch = BatchState::WaitingForRoom(writer);
+                // Calls `start_next` again when there is room.
                 (stream.more(), self)
             }
             BatchState::WaitingForRoom(mut writer) => {
@@ -148,6 +149,7 @@ impl ArchiveBody {
                 self.next_batch = BatchState::InProgress(ticket, waiter);
                 (stream.later(), self)
             }
+            // The message with the batch calls `on_batch`.
             BatchState::InProgress(..) => (stream.later(), self),
         }
     }

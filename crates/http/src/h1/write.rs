@@ -63,8 +63,8 @@ impl CachedPreamble {
 /// 9110, 6.2).
 fn write_status_line(status: Status, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(b"HTTP/1.1 ");
-    match status.title() {
-        Some(title) => bytes.extend_from_slice(title.as_bytes()),
+    match status.code_and_reason() {
+        Some(text) => bytes.extend_from_slice(text.as_bytes()),
         // The space is required even without a reason phrase (RFC 9112, 4).
         None => bytes.extend_from_slice(format!("{} ", status.code()).as_bytes()),
     }

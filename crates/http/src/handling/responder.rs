@@ -232,7 +232,8 @@ impl<'r, 't> Responder<'r, 't> {
         const PAGE_FIELDS: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
         let has_content = status.has_content();
-        let title = status.title().map_or_else(|| status.code().to_string().into(), Cow::from);
+        let title =
+            status.code_and_reason().map_or_else(|| status.code().to_string().into(), Cow::from);
         let text_len = text.iter().map(|part| part.len()).sum::<usize>();
         let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
         let length = ContentLength::of(status, (title.len() + 1 + text_len + end.len()) as u64);

@@ -28,7 +28,7 @@ macro_rules! statuses {
             }
 
             /// The code and the reason phrase; `None` for a status without a reason phrase.
-            pub(crate) const fn title(self) -> Option<&'static str> {
+            pub(crate) const fn code_and_reason(self) -> Option<&'static str> {
                 match self.0 {
                     101 => Some("101 Switching Protocols"),
                     $($code => Some(concat!($code, " ", $reason)),)*

@@ -47,6 +47,8 @@ impl PendingRequest {
     pub(super) fn context<'a>(&self, worker: &'a WorkerState) -> RequestContext<'a> {
         let Self { index, last, .. } = *self;
         let plan = &*worker.plan;
+        // A server may respond differently to a connection's last request, which announces the end
+        // (`Connection: close`).
         let expected =
             worker.expected.get(index).and_then(|expected| expected[usize::from(last)].as_ref());
         RequestContext { plan, request: &plan.requests[index], last, expected }
@@ -162,6 +164,7 @@ impl ConnectionBase {
             let text = "the content of a response is not that of the first";
             stats.failures.add(Failure::Mismatch, 1, text);
         }
+        // The first response to a request: those to the same request are compared with it later.
         if let Some(expected) = response.learned {
             self.worker.learned.borrow_mut().push((request.index, expected));
         }
@@ -181,8 +184,8 @@ impl ConnectionBase {
         self.worker.last_failure.set(turn.now());
     }
 
-    /// Whether the limit on connections in a row that end without a response is reached with this
-    /// one. Then the end of this connection counts as a failure, even if the server announced it.
+    /// Whether this connection counts as failed if it ends now without a response, even if the
+    /// server announced the end: too many before it have ended so, one after the other.
     pub(super) fn is_unresponsive(&self) -> bool {
         self.no_response && self.worker.unresponsive.get() >= self.worker.max_unresponsive()
     }
@@ -239,7 +242,7 @@ impl ConnectionBase {
     }
 
     /// What is wrong, if the server has been silent for longer than the plan's timeout.
-    /// `received_so_far`: how much of the next response has arrived.
+    /// `received_so_far`: how much of the next response has arrived. `None` if none is expected.
     pub(super) fn silence_error(
         &self,
         received_so_far: impl FnOnce() -> Option<ReceivedSoFar>,
@@ -251,7 +254,8 @@ impl ConnectionBase {
         Some(format!("was silent for {} s {text}", timeout.as_secs_f64()))
     }
 
-    /// Records what the connection was waiting for when the load ended.
+    /// Records what the connection was waiting for when the load ended. `received_so_far`: as in
+    /// [`Self::on_closed`].
     fn record_unfinished(&self, pending: usize, received_so_far: Option<ReceivedSoFar>) {
         self.worker.stats.borrow_mut().unanswered += pending as u64;
         let what = match received_so_far {
@@ -266,7 +270,7 @@ impl ConnectionBase {
     }
 
     /// The connection has ended, with `pending` requests that were sent and have no response.
-    /// `received_so_far`: how much of the next response has arrived.
+    /// `received_so_far`: how much of the next response has arrived. `None` if none is expected.
     pub(super) fn on_closed(
         &mut self,
         reason: &Reason,

@@ -39,9 +39,9 @@ struct OtherFrames {
 }
 
 impl WebSocketReader {
-    /// Reads `input`. `request` is the oldest one without a response. Returns the bytes consumed,
-    /// and what was read: `None` if it is incomplete. Then the next call gets the bytes that follow
-    /// the consumed ones.
+    /// Reads `input`, which follows the bytes that earlier calls have consumed. `request` is the
+    /// oldest one without a response. Returns the number of bytes consumed, and what was read:
+    /// `None` if it is incomplete.
     pub(crate) fn read(
         &mut self,
         input: &[u8],

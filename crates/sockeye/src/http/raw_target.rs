@@ -88,6 +88,7 @@ mod tests {
     fn exactly_the_characters_that_a_uri_refuses_are_percent_encoded() {
         for prefix in ["/a", "/a?", "http://b/a", "http://b/?a"] {
             for byte in (b'!'..=b'~').filter(|byte| *byte != b'#') {
+                // A request with a backslash in its path is refused.
                 if byte == b'\\' && !prefix.contains('?') {
                     continue;
                 }

@@ -53,7 +53,7 @@ impl Epoll {
             match rustix::net::send(fd, bytes, SendFlags::NOSIGNAL) {
                 Ok(sent) => {
                     let status =
-                        if sent < bytes.len() { SendStatus::Blocked } else { SendStatus::Again };
+                        if sent < bytes.len() { SendStatus::Blocked } else { SendStatus::Ready };
                     out.advance(sent as u64);
                     return Some((sent as u64, status));
                 }
@@ -72,7 +72,7 @@ impl Epoll {
         loop {
             let left = QUANTUM.saturating_sub(count);
             let gathered = match out.file_ranges() {
-                _ if out.is_empty() || left == 0 => return (count, SendStatus::Again),
+                _ if out.is_empty() || left == 0 => return (count, SendStatus::Ready),
                 0 => Some(self.send_memory(fd, out)),
                 _ if out.pieces() > 1 => self.send_gathered(fd, out, left + MAX_TAIL),
                 _ => None,
@@ -82,7 +82,7 @@ impl Epoll {
                 sent
             } else {
                 match out.part(left + MAX_TAIL) {
-                    Part::Nothing => return (count, SendStatus::Again),
+                    Part::Nothing => return (count, SendStatus::Ready),
                     Part::Changed => return (count, SendStatus::FileChanged),
                     Part::Unread(_) => return (count, SendStatus::NeedsRead),
                     Part::Memory(_) => self.send_memory(fd, out),

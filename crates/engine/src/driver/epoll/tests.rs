@@ -169,7 +169,7 @@ fn send_all(fd: impl Into<OwnedFd>, mut peer: impl Read, mut out: Box<Output>) -
     let (mut driver, mut socket, mut arrived) = (Epoll::new().unwrap(), socket_of(fd), Vec::new());
     while !out.is_empty() {
         let Sending::Done(sent) = driver.send(&mut socket, out) else { unreachable!() };
-        assert!(matches!(sent.status, SendStatus::Again | SendStatus::Blocked), "{sent:?}");
+        assert!(matches!(sent.status, SendStatus::Ready | SendStatus::Blocked), "{sent:?}");
         let before = arrived.len();
         arrived.resize(before + sent.count as usize, 0);
         peer.read_exact(&mut arrived[before..]).unwrap();
