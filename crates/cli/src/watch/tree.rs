@@ -4,7 +4,8 @@
 //! follows them. If a link leads to a folder, that folder is watched under the link's name; if it
 //! leads to a file, the folder of that file is watched. The parent of a served folder is watched
 //! for the served folder's name only, because a build may replace that folder, or the link that
-//! leads to it.
+//! leads to it. If the parent is gone, too, the nearest folder above that exists is watched, for the
+//! name that leads to the served folder.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -62,7 +63,7 @@ impl Root {
 struct WatchReason {
     /// With [`Scope::Folder`], the watched folder, or the link that leads to it. With
     /// [`Scope::File`], the served file, or the link that leads to a file in the watched folder.
-    /// With [`Scope::Root`], the served folder, which is in the watched one.
+    /// With [`Scope::Root`], the served folder or file, which is below the watched folder.
     path: PathBuf,
     /// The URL path of the folder or file at `path`, with a final slash if it is a folder.
     url: Vec<u8>,
@@ -76,7 +77,7 @@ enum Scope {
     Folder { is_root: bool },
     /// Only this name: the target of a link, or a served file.
     File(OsString),
-    /// Only this name: a served folder.
+    /// Only this name: a served folder, or the next folder on the path to what is served.
     Root(OsString),
 }
 
@@ -132,17 +133,32 @@ impl Tree {
     pub(super) fn look(&mut self) {
         for root in self.roots.clone() {
             let Root { path, is_file, .. } = &root;
-            if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-                let (url, scope) = match is_file {
-                    true => ([&root.url(), name.as_bytes()].concat(), Scope::File(name.to_owned())),
-                    false => (root.url(), Scope::Root(name.to_owned())),
-                };
-                self.add_target(path, &url);
-                self.watch(parent, WatchReason { path: path.clone(), url, scope });
+            let mut url = root.url();
+            if let (true, Some(name)) = (is_file, path.file_name()) {
+                url.extend_from_slice(name.as_bytes());
             }
+            self.add_target(path, &url);
+            self.watch_above(path, &url, *is_file);
             if !is_file {
-                self.add(path.clone(), root.url(), true);
+                self.add(path.clone(), url, true);
             }
+        }
+    }
+
+    /// Watches the nearest existing folder above a served folder or file, for the next name on the
+    /// path to it.
+    fn watch_above(&mut self, root: &Path, url: &[u8], is_file: bool) {
+        let mut watched = None;
+        // Looks again after the folder is watched: the next name may have appeared before that.
+        while let Some((folder, name)) = nearest_above(root)
+            && watched != Some(folder)
+        {
+            let scope = match is_file && Some(folder) == root.parent() {
+                true => Scope::File(name.to_owned()),
+                false => Scope::Root(name.to_owned()),
+            };
+            self.watch(folder, WatchReason { path: root.to_owned(), url: url.to_owned(), scope });
+            watched = Some(folder);
         }
     }
 
@@ -187,10 +203,21 @@ impl Tree {
         if event.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
             self.watch_again();
             changed.insert(EVERYTHING.to_vec());
-        } else if event.flags.contains(ReadFlags::IGNORED) {
-            // The folder is gone.
-            let gone = self.watched.remove(&event.watch).unwrap_or_default();
-            self.count -= gone.len();
+        } else if event.flags.intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF) {
+            let mut reasons = self.watched.get(&event.watch).cloned().unwrap_or_default();
+            if event.flags.contains(ReadFlags::IGNORED) {
+                // The folder is gone.
+                self.watched.remove(&event.watch);
+                self.count -= reasons.len();
+            }
+            // It led to a served folder or file: the folder above it is watched from now on.
+            reasons.retain(|reason| self.roots.iter().any(|root| root.path == reason.path));
+            reasons.retain(|reason| !matches!(reason.scope, Scope::Folder { .. }));
+            if !reasons.is_empty() {
+                self.is_changed = true;
+                self.watch_again();
+                changed.extend(reasons.into_iter().map(|reason| reason.url));
+            }
         } else if let Some(name) = &event.name {
             for watched in self.watched.get(&event.watch).cloned().unwrap_or_default() {
                 match watched.scope {
@@ -315,6 +342,7 @@ impl Tree {
             .union(WatchFlags::MOVED_TO)
             .union(WatchFlags::CLOSE_WRITE)
             .union(WatchFlags::ATTRIB)
+            .union(WatchFlags::MOVE_SELF)
             .union(WatchFlags::ONLYDIR);
         if self.count >= self.max {
             self.report_full("serve a smaller folder");
@@ -398,6 +426,14 @@ impl Tree {
             );
         }
     }
+}
+
+/// The nearest folder above `path` that exists, and the name in it that leads to `path`.
+fn nearest_above(path: &Path) -> Option<(&Path, &OsStr)> {
+    path.ancestors().find_map(|below| {
+        let folder = below.parent().filter(|folder| folder.is_dir())?;
+        Some((folder, below.file_name()?))
+    })
 }
 
 #[cfg(test)]

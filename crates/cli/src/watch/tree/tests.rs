@@ -222,6 +222,44 @@ fn a_served_folder_that_is_replaced_is_watched_again() {
     site.expect(&[]);
 }
 
+/// As a build does that deletes its output folder, in which the served one is.
+#[test]
+fn a_served_folder_whose_parents_are_replaced_is_watched_again() {
+    let mut site = Site::of(
+        "parents",
+        |path| {
+            dir(path.join("dist/html/a"));
+            fs::write(path.join("dist/page.html"), "").unwrap();
+        },
+        |root| {
+            let file = Root { path: root.path.join("dist/page.html"), is_file: true, ..root };
+            let folder = Root { path: root.path.join("dist/html"), is_file: false, ..file.clone() };
+            vec![folder, Root { prefix: "/one".into(), ..file }]
+        },
+    );
+    for step in 0..3 {
+        match step {
+            0 => fs::remove_dir_all(site.path("dist")).unwrap(),
+            1 => site.rename("dist", "old"),
+            // All parents are gone.
+            _ => fs::remove_dir_all(&site.folder).unwrap(),
+        }
+        site.tree.read().unwrap();
+        site.tree.report_missing();
+        assert_eq!(site.tree.missing.len(), 2);
+        dir(site.path("dist"));
+        site.tree.read().unwrap();
+        site.write("dist/page.html");
+        site.expect(&["/one/page.html"]);
+        dir(site.path("dist/html/b"));
+        site.expect(&["/"]);
+        site.write("dist/html/b/x");
+        site.expect(&["/b/x"]);
+        site.tree.report_missing();
+        assert_eq!(site.tree.missing.len(), 0);
+    }
+}
+
 #[test]
 fn several_folders_and_files_have_their_prefixes() {
     let mut site = Site::of(
