@@ -87,7 +87,7 @@ fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sender<'a> {
+pub(super) struct RequestSource<'a> {
     pub(super) client: Address,
     /// Whether trusted proxies are configured. If so, `client` may differ from the peer's address.
     pub(super) has_proxies: bool,
@@ -99,15 +99,15 @@ pub(super) struct Sender<'a> {
 pub(super) fn begin(
     format: Format,
     date: &[u8],
-    sender: Sender<'_>,
+    source: RequestSource<'_>,
     request: RequestHead<'_>,
     notes: &mut Vec<u8>,
 ) {
     let start = notes.len();
     notes.extend_from_slice(&[0; SPLIT_LEN]);
     let split = match format {
-        Format::Combined => begin_combined(date, sender.client, request, notes),
-        Format::Json => begin_json(date, sender, request, notes),
+        Format::Combined => begin_combined(date, source.client, request, notes),
+        Format::Json => begin_json(date, source, request, notes),
         Format::Terminal { .. } => begin_for_terminal(request, notes),
     };
     // Values are truncated far below 4 GiB.
@@ -203,18 +203,18 @@ fn begin_combined(
 /// Returns the position of the status, which is the end of the notes.
 fn begin_json(
     date: &[u8],
-    sender: Sender<'_>,
+    source: RequestSource<'_>,
     request: RequestHead<'_>,
     notes: &mut Vec<u8>,
 ) -> usize {
     notes.extend_from_slice(b"{\"time\":\"");
     notes.extend_from_slice(date);
     notes.extend_from_slice(b"\",\"address\":\"");
-    write_address(sender.client, notes);
+    write_address(source.client, notes);
     notes.push(b'"');
-    if sender.has_proxies {
+    if source.has_proxies {
         notes.extend_from_slice(b",\"by\":\"");
-        write_address(sender.peer.address, notes);
+        write_address(source.peer.address, notes);
         notes.push(b'"');
     }
     match request {
@@ -239,7 +239,7 @@ fn begin_json(
     write_json_member("host", host, MAX_FIELD, notes);
     write_json_member("referer", referer, MAX_FIELD, notes);
     write_json_member("user_agent", user_agent, MAX_FIELD, notes);
-    if let Some(tls) = &sender.peer.tls {
+    if let Some(tls) = &source.peer.tls {
         write_json_tls(tls, notes);
     }
     notes.len()

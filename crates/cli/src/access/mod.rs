@@ -30,7 +30,7 @@ use tracing::warn;
 
 pub(crate) use self::connections::Connections;
 pub(crate) use self::line::Format;
-use self::line::{DateCache, Sender};
+use self::line::{DateCache, RequestSource};
 use self::queue::Lines;
 pub(crate) use self::sink::Sink;
 use crate::proxies::Proxies;
@@ -46,8 +46,8 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Starts the thread that writes the lines of this number of workers. `subject` is what a
-    /// line on a terminal is about, such as `request`, in the words of warnings about lost lines.
+    /// Starts the thread that writes the lines of this number of workers. `subject` is the noun that
+    /// warnings on a terminal use for lost lines, such as `request`.
     pub(crate) fn start(
         sink: Sink,
         format: Format,
@@ -111,8 +111,8 @@ impl Log for Worker {
             RequestHead::Parsed(request) => proxies.client_of(peer.address, request),
             RequestHead::Unparsed(head) => proxies.client_of_unparsed(peer.address, &head),
         };
-        let sender = Sender { client, has_proxies: !proxies.is_empty(), peer };
-        line::begin(*format, date, sender, request, notes);
+        let source = RequestSource { client, has_proxies: !proxies.is_empty(), peer };
+        line::begin(*format, date, source, request, notes);
     }
 
     fn on_end(&self, notes: &[u8], outcome: &Outcome) {

@@ -80,7 +80,7 @@ const FOR_PEOPLE: Mode = Mode {
 
 impl Lines {
     /// Starts the thread that writes the lines of all workers to `sink`. `subject` is
-    /// the [`Mode::what`] of a terminal, such as `request`.
+    /// the noun that warnings on a terminal use for lost lines, such as `request`.
     pub(super) fn start(workers: usize, mut sink: Sink, subject: &'static str) -> io::Result<Self> {
         let mode = match sink {
             Sink::Terminal => Mode { what: subject, ..FOR_PEOPLE },

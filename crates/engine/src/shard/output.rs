@@ -128,9 +128,9 @@ impl<D: Driver> Active<'_, D> {
         if conn.send == SendState::Blocked {
             return self.set_write_deadline();
         }
-        // The kernel took all that one turn sends, and gets more in the next turn. To save a system
-        // call, the driver isn't asked how much the peer has not acknowledged. The maximum in its
-        // place makes `check_stalled` see progress once, and ask.
+        // The kernel took all that one turn sends, and gets more in the next turn. Asking the driver
+        // how much is unacknowledged would cost a system call, so the maximum is assumed. If the
+        // deadline passes, any amount is less than that: it counts as progress once.
         conn.write_deadline = resources.now + resources.config.write_timeout;
         conn.unacknowledged = u64::MAX;
     }

@@ -47,7 +47,8 @@ impl Tls {
         false
     }
 
-    pub(crate) fn take_signs_slowly(&mut self) -> Option<bool> {
+    /// Whether the key that was found for a client hello signs slowly.
+    pub(crate) fn take_key_is_slow(&mut self) -> Option<bool> {
         None
     }
 

@@ -105,8 +105,9 @@ pub(crate) struct Loaded {
     pub(crate) content: Content,
     /// The hash of the content, if the ETag is made of it.
     pub(crate) digest: Option<Digest>,
-    /// Whether the content is UTF-8, as each kind of text. Only set for a content that is not kept
-    /// in memory, and if all of it was read: otherwise, `content` itself is checked.
+    /// Whether the content is UTF-8, if it is taken as HTML, as XML, and so on. Only set if all of
+    /// the content was read and it is not kept in memory. Otherwise, the start of `content` is
+    /// checked later.
     pub(crate) utf8: Option<Utf8As>,
 }
 
@@ -240,7 +241,7 @@ impl Reader<'_> {
         Ok(Some(found))
     }
 
-    /// Whether the file must be read from its descriptor to compute its ETag.
+    /// Whether the ETag of a file that is not kept in memory has to be computed from its content.
     pub(crate) fn has_to_read(&self, identity: &Identity, is_settled: bool) -> bool {
         (MAX_SMALL_FILE + 1..=self.hashed_up_to).contains(&identity.size)
             && self.known(identity, is_settled).is_none()

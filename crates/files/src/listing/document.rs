@@ -1,4 +1,4 @@
-//! Writes a [`View`] of a listing as JSON or text, in pieces.
+//! Writes a [`View`], the part of a listing that a request selects, as JSON or text, in pieces.
 
 use super::data;
 use super::query::Format;

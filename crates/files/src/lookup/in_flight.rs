@@ -28,7 +28,7 @@ pub(crate) enum JobResult {
     Found { entry: Arc<Entry>, started: Time, permit: Option<Permit> },
     /// The job would have to read a whole file, and is not allowed to.
     NeedsFullRead,
-    /// The file is open, and the client's share of open files is spent.
+    /// The job has opened the file, but the client's share of open files is spent.
     NoPermit,
     /// The job was refused, or dropped before it had a result.
     Refused,

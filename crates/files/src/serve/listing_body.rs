@@ -76,6 +76,7 @@ impl ListingBody {
 
     /// Writes while there is room. Returns `None` instead of the body once everything is written.
     pub(crate) fn write(self, mut stream: Stream<'_, '_>) -> (Answer, Option<Self>) {
+        // A response to HEAD.
         if !stream.has_content() {
             return (stream.end(), None);
         }

@@ -184,8 +184,8 @@ impl ConnectionBase {
         self.worker.last_failure.set(turn.now());
     }
 
-    /// Whether this connection counts as failed if it ends now without a response, even if the
-    /// server announced the end: too many before it have ended so, one after the other.
+    /// Whether this connection has had no response, and too many in a row before it had none. Then
+    /// its end counts as a failure, even if the server announced it.
     pub(super) fn is_unresponsive(&self) -> bool {
         self.no_response && self.worker.unresponsive.get() >= self.worker.max_unresponsive()
     }
@@ -242,7 +242,8 @@ impl ConnectionBase {
     }
 
     /// What is wrong, if the server has been silent for longer than the plan's timeout.
-    /// `received_so_far`: how much of the next response has arrived. `None` if none is expected.
+    /// `received_so_far` returns how much of the next response has arrived. It returns `None` if no
+    /// response is expected.
     pub(super) fn silence_error(
         &self,
         received_so_far: impl FnOnce() -> Option<ReceivedSoFar>,
@@ -270,7 +271,8 @@ impl ConnectionBase {
     }
 
     /// The connection has ended, with `pending` requests that were sent and have no response.
-    /// `received_so_far`: how much of the next response has arrived. `None` if none is expected.
+    /// `received_so_far`: how much of the next response has arrived, or `None` if no response is
+    /// expected.
     pub(super) fn on_closed(
         &mut self,
         reason: &Reason,

@@ -31,8 +31,8 @@ impl Log for MemoryLog {
     ) {
         let mut date = Vec::new();
         write_date(when, self.format, &mut date);
-        let sender = Sender { client: peer.address, has_proxies: false, peer };
-        begin(self.format, &date, sender, request, notes);
+        let source = RequestSource { client: peer.address, has_proxies: false, peer };
+        begin(self.format, &date, source, request, notes);
     }
 
     fn on_end(&self, notes: &[u8], outcome: &Outcome) {
