@@ -7,8 +7,8 @@
 //!                    queue ─▶ one thread ─▶ one write for a batch of whole lines
 //! ```
 //!
-//! [`line`] formats lines, with [`terminal_line`] those for a terminal. [`queue`] moves lines from
-//! the workers to the thread, and [`sink`] writes them. On a terminal, there may also be lines
+//! [`line`] formats lines; [`terminal_line`] formats those for a terminal. [`queue`] moves lines
+//! from the workers to the thread, and [`sink`] writes them. On a terminal, there may also be lines
 //! about [`connections`]; [`limit`] limits their number.
 
 mod connections;

@@ -129,8 +129,8 @@ impl<D: Driver> Active<'_, D> {
             return self.set_write_deadline();
         }
         // The kernel took all that one turn sends, and gets more in the next turn. Asking the driver
-        // how much is unacknowledged would cost a system call, so the maximum is assumed. If the
-        // deadline passes, any amount is less than that: it counts as progress once.
+        // how much is unacknowledged would cost a system call, so the maximum is assumed. The first
+        // deadline that passes after that finds less, and takes the difference for progress.
         conn.write_deadline = resources.now + resources.config.write_timeout;
         conn.unacknowledged = u64::MAX;
     }

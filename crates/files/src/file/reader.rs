@@ -105,9 +105,9 @@ pub(crate) struct Loaded {
     pub(crate) content: Content,
     /// The hash of the content, if the ETag is made of it.
     pub(crate) digest: Option<Digest>,
-    /// Whether the content is UTF-8, if it is taken as HTML, as XML, and so on. Only set if all of
-    /// the content was read and it is not kept in memory. Otherwise, the start of `content` is
-    /// checked later.
+    /// Whether the content is UTF-8. That depends on whether it is HTML, XML, CSS or another text,
+    /// each of which may declare an encoding in a way of its own. Only set if all of the content was
+    /// read and it is not kept in memory. Otherwise, the start of `content` is checked later.
     pub(crate) utf8: Option<Utf8As>,
 }
 

@@ -177,8 +177,8 @@ impl ArchiveBody {
                 return (stream.abort(), None);
             }
         };
-        // The output holds the permit together with the last file, because that file may be sent
-        // long after `self` is dropped.
+        // The permit for open files is held until the end of the archive is sent, which may be long
+        // after `self` is dropped. So it is attached to what is written last.
         let permit = self.open_files.take_if(|_| batch.last);
         if let Some(file) = batch.file {
             stream.write_shared(Bytes::from(batch.bytes));

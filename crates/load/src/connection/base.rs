@@ -184,8 +184,8 @@ impl ConnectionBase {
         self.worker.last_failure.set(turn.now());
     }
 
-    /// Whether this connection has had no response, and too many in a row before it had none. Then
-    /// its end counts as a failure, even if the server announced it.
+    /// Whether this connection and too many connections before it, in a row, had no response. Then
+    /// the end of this one counts as a failure, even if the server announced it.
     pub(super) fn is_unresponsive(&self) -> bool {
         self.no_response && self.worker.unresponsive.get() >= self.worker.max_unresponsive()
     }
