@@ -270,15 +270,18 @@ impl Tree {
         }
     }
 
-    /// Removes all watches and adds them again: a served folder was replaced, or events were lost.
+    /// Looks at all folders again: a served folder was replaced, or events were lost. Folders that
+    /// are still there keep their watch descriptors, so that no event that is queued for them is
+    /// lost.
     fn watch_again(&mut self) {
-        for watch in take(&mut self.watched).into_keys() {
-            // Fails if the folder is gone.
-            let _ = remove_watch(&self.inotify, watch);
-        }
+        let before = take(&mut self.watched);
         self.count = 0;
         self.links.clear();
         self.look();
+        for watch in before.into_keys().filter(|watch| !self.watched.contains_key(watch)) {
+            // Fails if the folder is gone.
+            let _ = remove_watch(&self.inotify, watch);
+        }
     }
 
     /// Watches a folder and all folders in it. If `path` is a link, watches its target. `url` has a

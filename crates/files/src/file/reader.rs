@@ -66,6 +66,7 @@ impl AsRef<[u8]> for UnsizedContent {
 /// Why a lookup does not get a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoadError {
+    /// Nothing is served for the name, for this reason.
     Absent(Absent),
     /// The file changed while it was read.
     Changed,

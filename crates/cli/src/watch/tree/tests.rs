@@ -261,6 +261,35 @@ fn a_served_folder_whose_parents_are_replaced_is_watched_again() {
 }
 
 #[test]
+fn while_a_served_folder_is_replaced_changes_of_others_are_noticed() {
+    let root = |root: &Root, name: &str| Root {
+        path: root.path.join(name),
+        prefix: format!("/{name}"),
+        ..root.clone()
+    };
+    let mut site = Site::of(
+        "two",
+        |path| ["a", "b", "new-a", "new-b"].iter().for_each(|name| dir(path.join(name))),
+        |served| vec![root(&served, "a"), root(&served, "b")],
+    );
+    let replace = |site: &Site, name: &str| {
+        fs::remove_dir(site.path(name)).unwrap();
+        site.rename(&format!("new-{name}"), name);
+    };
+    replace(&site, "a");
+    site.write("b/x");
+    site.expect(&["/a/", "/b/x"]);
+    fs::remove_file(site.path("b/x")).unwrap();
+    dir(site.path("new-a"));
+    replace(&site, "a");
+    replace(&site, "b");
+    site.expect(&["/a/", "/b/", "/b/x"]);
+    site.write("a/y");
+    site.write("b/y");
+    site.expect(&["/a/y", "/b/y"]);
+}
+
+#[test]
 fn several_folders_and_files_have_their_prefixes() {
     let mut site = Site::of(
         "prefixes",
