@@ -266,7 +266,8 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Sets the deadline for the rest of a preface, frame or header block that has arrived in part.
+    /// Sets the deadline for the rest of a preface, header block or frame that has arrived in part.
+    /// There is none for a DATA frame: while a handler reads, the deadline for its content applies.
     /// `has_rest`: there is unread input. `has_read`: at least one frame was read.
     fn set_partial_timer(&mut self, has_read: bool, has_rest: bool, now: Time) {
         if has_read && self.block.is_none() && self.expects == Expects::Frame {
@@ -275,8 +276,7 @@ impl<S: Handlers> H2Connection<S> {
         let is_partial = match self.expects {
             Expects::Preface | Expects::Settings => true,
             Expects::Frame => has_rest || self.block.is_some(),
-            // The handler's own time limits apply, if there is a handler.
-            Expects::Data(data) => self.streams.get_mut(data.stream).is_none(),
+            Expects::Data(_) => false,
         };
         self.timers.partial = match is_partial {
             // Further bytes don't extend the time for the whole frame or header block.

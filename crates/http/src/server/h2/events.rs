@@ -60,7 +60,8 @@ impl<S: Handlers> H2Connection<S> {
         if self.timers.partial <= now {
             let late = H2Error::protocol("did not complete what it began to send");
             self.fail(late, turn);
-            return Err(Refusal::HEAD_TIMEOUT.fault());
+            let what = "did not complete a frame or header block in time";
+            return Err(Fault::peer(Refusal::HEAD_TIMEOUT.code, what));
         }
         if self.timers.idle <= now && turn.unsent() > 0 {
             // The client is slow, not idle. The engine's write timeout applies.

@@ -97,6 +97,10 @@ impl<H: Handler> ActiveStream<H> {
     ) {
         let State::InFlight(in_flight) = &mut self.state else { return };
         let (turn, connection) = (&mut self.stream.turn(outer), &mut self.connection);
+        if !in_flight.exchange.wait_for.reads_content() {
+            // The handler may ask for content again in its next answer.
+            in_flight.exchange.content_deadline = connection.content_deadline(turn.now());
+        }
         in_flight.wire.upgrade &= !connection.is_stopping();
         let answer = call(in_flight, connection, turn);
         match follow_answers(in_flight, &mut self.receive, answer, connection, turn) {
@@ -179,7 +183,7 @@ impl<H: Handler> ActiveStream<H> {
     pub(super) fn abort(&mut self, code: ErrorCode, reason: &Reason, outer: &Turn<'_>) {
         if let State::InFlight(in_flight) = &mut self.state
             && in_flight.exchange.incoming != Incoming::Complete
-            && !self.receive.has_ended
+            && (!self.receive.has_ended || !self.receive.unread.is_empty())
         {
             // The stream is ending already, so a panic here changes nothing else.
             if let Err(fault) = in_flight.notify_incomplete(outer.now()) {

@@ -32,7 +32,8 @@ static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 /// `/later` answers when a test fulfills its promise, `/never` not at all. `/endless` streams while
 /// there is room, `/echo` streams what it reads, `/stop` streams until the server drains. `/large`
 /// has a large response, `/late` too, which says that it isn't urgent; `/collect` answers after the request's content, `/early` at its first
-/// piece, `/tiny` accepts four bytes. `/hold` reads when a job has run. `/panic` panics,
+/// piece, `/tiny` accepts four bytes. `/hold` reads when a job has run, `/pause` pauses after each
+/// piece until a job has run. `/panic` panics,
 /// `/panic-started` after its head. `/fields` answers with what the request says, `/head` with a
 /// large head, `/trailers` with large trailers. `/none` is a 304. Other paths answer at once.
 struct Site {
@@ -94,7 +95,7 @@ impl Handler for Site {
                 let fields = Fields::new().with("Priority", b"u=7").unwrap();
                 responder.send(Status::OK, &fields, Body::Static(&LARGE))
             }
-            b"/collect" | b"/early" => responder.read(),
+            b"/collect" | b"/early" | b"/pause" => responder.read(),
             b"/tiny" => responder.read_up_to(4),
             b"/hold" => {
                 let _ = responder.run(|| "read");
@@ -140,6 +141,10 @@ impl Handler for Site {
         self.content += piece.len();
         match &self.path[..] {
             b"/early" => responder.send(Status::OK, &Fields::new(), Body::Static(b"early")),
+            b"/pause" => {
+                let _ = responder.run(|| "read");
+                responder.later()
+            }
             _ => responder.read(),
         }
     }

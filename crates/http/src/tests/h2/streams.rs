@@ -147,6 +147,19 @@ fn a_handler_learns_once_that_its_request_is_incomplete() {
 }
 
 #[test]
+fn content_that_a_handler_has_not_got_is_incomplete_if_the_stream_is_reset() {
+    for (last, incomplete) in [(&b"de"[..], 1), (b"", 0)] {
+        let mut scene = Scene::new();
+        scene.client.post(1, "/pause", &[]);
+        scene.client.data(1, b"abc");
+        scene.client.end(1, last);
+        scene.client.reset(1);
+        scene.client.read();
+        assert_eq!(scene.shared.incomplete.get(), incomplete);
+    }
+}
+
+#[test]
 fn at_most_100_streams_are_open() {
     let mut scene = Scene::new();
     for stream in 0..100 {

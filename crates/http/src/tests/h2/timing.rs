@@ -215,3 +215,42 @@ fn content_that_a_handler_holds_back_has_no_timeout() {
     scene.client.read();
     assert_eq!(scene.client.streams[&1].text(), "1");
 }
+
+#[test]
+fn the_timeout_of_held_back_content_starts_when_the_handler_reads_on() {
+    let mut scene = Scene::new();
+    scene.client.post(1, "/pause", &[]);
+    scene.client.data(1, b"x");
+    for _ in 0..20 {
+        scene.client.harness.pass(secs(20));
+        scene.client.frame(kind::PING, flags::ACK, 0, &[0; 8]);
+    }
+    scene.client.harness.run_jobs();
+    scene.client.harness.pass(secs(15));
+    scene.client.frame(kind::PING, flags::ACK, 0, &[0; 8]);
+    scene.client.harness.pass(secs(14));
+    assert_eq!(scene.client.read(), [""; 0]);
+    scene.client.harness.pass(secs(1));
+    assert_eq!(scene.client.read()[0], "1 HEADERS 408");
+}
+
+/// An upload that was answered early: what is still on its way arrives on a stream that is reset.
+#[test]
+fn slow_content_of_a_stream_that_was_reset_is_no_fault() {
+    let mut scene = Scene::new();
+    scene.client.get(1, "/later");
+    scene.client.post(3, "/early", &[]);
+    scene.client.data(3, b"x");
+    scene.client.harness.pass(secs(6));
+    assert!(scene.client.read().contains(&"3 RST_STREAM NO_ERROR".to_owned()));
+    let frames = raw(kind::DATA, 0, 3, &[0; 1000]).repeat(8);
+    // Each input ends in the middle of a frame.
+    for part in frames.chunks(500) {
+        scene.client.input(part);
+        scene.client.harness.pass(secs(2));
+        assert_eq!(fault(&scene), None);
+    }
+    scene.fulfill("late");
+    scene.client.read();
+    assert!(scene.client.streams[&1].has_ended);
+}
