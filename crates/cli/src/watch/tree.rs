@@ -2,7 +2,8 @@
 //!
 //! A folder that appears later is watched, too. Symbolic links are followed where the server
 //! follows them. If a link leads to a folder, that folder is watched under the link's name; if it
-//! leads to a file, the folder of that file is watched. The parent of a served folder is watched
+//! leads to a file, the folder of that file is watched. The folders above a link's target are watched
+//! for the names that lead to it, also if it doesn't exist. The parent of a served folder is watched
 //! for the served folder's name only, because a build may replace that folder, or the link that
 //! leads to it. If the parent is gone, too, the nearest folder above that exists is watched, for the
 //! name that leads to the served folder.
@@ -63,7 +64,8 @@ impl Root {
 struct WatchReason {
     /// With [`Scope::Folder`], the watched folder, or the link that leads to it. With
     /// [`Scope::File`], the served file, or the link that leads to a file in the watched folder.
-    /// With [`Scope::Root`], the served folder or file, which is below the watched folder.
+    /// With [`Scope::Way`], the served folder or file, or the link, to which the watched folder
+    /// leads.
     path: PathBuf,
     /// The URL path of the folder or file at `path`, with a final slash if it is a folder.
     url: Vec<u8>,
@@ -77,8 +79,8 @@ enum Scope {
     Folder { is_root: bool },
     /// Only this name: the target of a link, or a served file.
     File(OsString),
-    /// Only this name: a served folder, or the next folder on the path to what is served.
-    Root(OsString),
+    /// Only this name: the next one on the way to a served folder or file, or to a link's target.
+    Way(OsString),
 }
 
 /// An event of inotify.
@@ -155,7 +157,7 @@ impl Tree {
         {
             let scope = match is_file && Some(folder) == root.parent() {
                 true => Scope::File(name.to_owned()),
-                false => Scope::Root(name.to_owned()),
+                false => Scope::Way(name.to_owned()),
             };
             self.watch(folder, WatchReason { path: root.to_owned(), url: url.to_owned(), scope });
             watched = Some(folder);
@@ -204,16 +206,14 @@ impl Tree {
             self.watch_again();
             changed.insert(EVERYTHING.to_vec());
         } else if event.flags.intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF) {
-            let mut reasons = self.watched.get(&event.watch).cloned().unwrap_or_default();
+            let reasons = self.watched.get(&event.watch).cloned().unwrap_or_default();
             if event.flags.contains(ReadFlags::IGNORED) {
                 // The folder is gone.
                 self.watched.remove(&event.watch);
                 self.count -= reasons.len();
             }
-            // It led to a served folder or file: the folder above it is watched from now on.
-            reasons.retain(|reason| self.roots.iter().any(|root| root.path == reason.path));
-            reasons.retain(|reason| !matches!(reason.scope, Scope::Folder { .. }));
-            if !reasons.is_empty() {
+            // If it led to something that is served, the folder above it is watched from now on.
+            if reasons.iter().any(|reason| !matches!(reason.scope, Scope::Folder { .. })) {
                 self.is_changed = true;
                 self.watch_again();
                 changed.extend(reasons.into_iter().map(|reason| reason.url));
@@ -230,9 +230,15 @@ impl Tree {
                         self.is_changed = true;
                         changed.insert(watched.url);
                     }
-                    Scope::Root(only) if only == *name => {
+                    Scope::Way(only) if only == *name => {
                         self.is_changed = true;
                         self.watch_again();
+                        // A link may lead to a file now that led to a folder before.
+                        if let (true, Some(file)) =
+                            (self.links.contains(&watched.path), watched.url.strip_suffix(b"/"))
+                        {
+                            changed.insert(file.to_vec());
+                        }
                         changed.insert(watched.url);
                     }
                     _ => {}
@@ -294,10 +300,13 @@ impl Tree {
                     continue;
                 }
                 self.links.insert(path.clone());
-                if !path.is_dir() {
-                    self.add_target(&path, url.strip_suffix(b"/").unwrap_or(&url));
+                if path.is_file() {
+                    let url = url.strip_suffix(b"/").unwrap_or(&url);
+                    self.add_target(&path, url);
+                    self.watch_way(&path, target_of(&path).parent(), url);
                     continue;
                 }
+                self.watch_way(&path, Some(&target_of(&path)), &url);
             }
             let scope = Scope::Folder { is_root };
             if !self.watch(&path, WatchReason { path: path.clone(), url: url.clone(), scope }) {
@@ -327,13 +336,34 @@ impl Tree {
         }
     }
 
-    /// Whether the server follows a link: it leads into a served folder, or into one of
-    /// [`Root::links_into`].
+    /// Watches the folders above `target`, for the names that lead to it. `link` leads to this
+    /// folder, or to a file in it.
+    fn watch_way(&mut self, link: &Path, target: Option<&Path>, url: &[u8]) {
+        for below in target.into_iter().flat_map(Path::ancestors) {
+            let (Some(folder), Some(name)) = (below.parent(), below.file_name()) else { return };
+            if !self.is_in_scope(folder) {
+                return;
+            }
+            let scope = Scope::Way(name.to_owned());
+            self.watch(folder, WatchReason { path: link.to_owned(), url: url.to_owned(), scope });
+        }
+    }
+
+    /// Whether the server follows a link, if its target exists: it leads into a served folder, or
+    /// into one of [`Root::links_into`].
     fn may_follow(&self, link: &Path) -> bool {
-        let Ok(target) = fs::canonicalize(link) else { return false };
+        self.is_in_scope(&target_of(link))
+    }
+
+    /// Whether `path`, or the nearest existing folder above it, is a served folder or one of
+    /// [`Root::links_into`], or in one.
+    fn is_in_scope(&self, path: &Path) -> bool {
+        let Some(path) = path.ancestors().find_map(|path| fs::canonicalize(path).ok()) else {
+            return false;
+        };
         let folders = self.roots.iter().flat_map(|root| root.links_into.iter().chain([&root.path]));
         let mut folders = folders.filter_map(|folder| fs::canonicalize(folder).ok());
-        folders.any(|folder| target.starts_with(folder))
+        folders.any(|folder| path.starts_with(folder))
     }
 
     /// Watches `folder`. Returns false if it can't be watched, or if its content is watched
@@ -379,12 +409,14 @@ impl Tree {
 
     /// Stops watching a folder or link, and everything below it.
     fn remove_below(&mut self, path: &Path) {
-        let (inotify, count) = (&self.inotify, &mut self.count);
+        let (inotify, count, roots) = (&self.inotify, &mut self.count, &self.roots);
         self.links.retain(|link| !link.starts_with(path));
         self.watched.retain(|watch, all| {
             let len = all.len();
             all.retain(|watched| {
-                matches!(watched.scope, Scope::Root(_)) || !watched.path.starts_with(path)
+                let leads_to_root = matches!(watched.scope, Scope::Way(_))
+                    && roots.iter().any(|root| root.path == watched.path);
+                leads_to_root || !watched.path.starts_with(path)
             });
             *count -= len - all.len();
             if all.is_empty() {
@@ -429,6 +461,12 @@ impl Tree {
             );
         }
     }
+}
+
+/// The path that a link leads to. If nothing is there, the path that the link names.
+fn target_of(link: &Path) -> PathBuf {
+    let named = || link.parent().unwrap_or(link).join(fs::read_link(link).unwrap_or_default());
+    fs::canonicalize(link).unwrap_or_else(|_| named())
 }
 
 /// The nearest folder above `path` that exists, and the name in it that leads to `path`.

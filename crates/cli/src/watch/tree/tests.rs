@@ -196,6 +196,53 @@ fn links_lead_into_the_folders_that_are_named() {
 }
 
 #[test]
+fn the_target_of_a_link_may_go_and_come_back() {
+    let mut site = Site::of(
+        "targets",
+        |path| {
+            dir(path.join("../b/dist/sub"));
+            fs::write(path.join("../b/dist/app.js"), "").unwrap();
+            dir(path.join("../c"));
+            dir(path.join("inner"));
+            symlink("../b/dist", path.join("assets")).unwrap();
+            symlink("../b/dist/app.js", path.join("app.js")).unwrap();
+            symlink("inner", path.join("in")).unwrap();
+            symlink("../c/later", path.join("later")).unwrap();
+        },
+        |root| {
+            let outside = ["../b", "../c"].map(|name| root.path.join(name));
+            vec![Root { links_into: outside.into(), ..root }]
+        },
+    );
+    for is_deleted in [true, false] {
+        match is_deleted {
+            true => fs::remove_dir_all(site.path("../b/dist")).unwrap(),
+            false => site.rename("../b/dist", "../b/old"),
+        }
+        fs::remove_dir_all(site.path("inner")).unwrap();
+        let changed = site.tree.read().unwrap();
+        for url in ["/assets/", "/app.js", "/in/"] {
+            assert!(changed.contains(url.as_bytes()), "{is_deleted} {url}: {changed:?}");
+        }
+        dir(site.path("../b/dist/sub"));
+        dir(site.path("inner"));
+        site.tree.read().unwrap();
+        site.write("../b/new.js");
+        site.rename("../b/new.js", "../b/dist/app.js");
+        site.expect(&["/app.js", "/app.js/", "/assets/app.js"]);
+        site.write("../b/dist/app.js");
+        site.expect(&["/app.js", "/assets/app.js"]);
+        site.write("../b/dist/sub/x");
+        site.write("inner/y");
+        site.expect(&["/assets/sub/x", "/in/y", "/inner/y"]);
+    }
+    dir(site.path("../c/later"));
+    site.tree.read().unwrap();
+    site.write("../c/later/z");
+    site.expect(&["/later/z"]);
+}
+
+#[test]
 fn a_served_folder_that_is_replaced_is_watched_again() {
     let mut site = Site::new("replaced", |path| dir(path.join("a")));
     fs::remove_dir_all(site.path("")).unwrap();
