@@ -85,13 +85,14 @@ impl CertificateInfo {
 }
 
 /// What [`Certificate::load`] needs: the files of a certificate with its chain, and of its key,
-/// each with its path and its content; the time at which the certificate has to be valid; and
-/// whether it may be expired all the same.
+/// each with its path and its content; the time at which the certificate has to be valid; whether
+/// it may be expired all the same; and the certificates in use, which may be expired in any case.
 pub(crate) struct Source<'a> {
     pub(crate) chain: (&'a Path, &'a Content),
     pub(crate) key: (&'a Path, &'a Content),
     pub(crate) now: SystemTime,
     pub(crate) may_be_expired: bool,
+    pub(crate) in_use: &'a [CertificateInfo],
 }
 
 impl Certificate {
@@ -109,6 +110,7 @@ impl Certificate {
             key: (key, &key_content),
             now: SystemTime::now(),
             may_be_expired: false,
+            in_use: &[],
         })
     }
 
@@ -137,15 +139,15 @@ impl Certificate {
         }
         let (key, links, mut kinds) = Self::assemble(chain_pem, key_pem, source)?;
 
-        let (_, first) = &links[0];
-        check_times(first, source, &mut kinds)?;
+        let (der, first) = &links[0];
+        let info = CertificateInfo::new(der, first, chain_path);
+        check_times(&info, source, &mut kinds)?;
         check_chain(&links, source.now, &mut kinds);
         let warning = |kind| Warning::new(chain_path, kind);
         let mut warnings: Vec<Warning> = kinds.into_iter().map(warning).collect();
         if key_content.is_public {
             warnings.push(Warning::new(key_path, WarningKind::KeyIsPublic));
         }
-        let info = CertificateInfo::new(&links[0].0, first, chain_path);
         let chain = links.into_iter().map(|(der, _)| der).collect();
         Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)), info, warnings })
     }
@@ -228,19 +230,20 @@ impl Certificate {
 /// Fails if the certificate is not valid at the time of `source`. If it has expired and may be
 /// expired, adds a warning instead.
 fn check_times(
-    facts: &CertificateFields,
+    info: &CertificateInfo,
     source: &Source<'_>,
     kinds: &mut Vec<WarningKind>,
 ) -> Result<(), Error> {
     let (path, _) = source.chain;
-    if source.now < facts.not_before {
-        return Err(Error::file(path, Problem::NotYetValid(facts.not_before)));
+    if source.now < info.not_before {
+        return Err(Error::file(path, Problem::NotYetValid(info.not_before)));
     }
-    if source.now > facts.not_after {
-        if !source.may_be_expired {
-            return Err(Error::file(path, Problem::Expired(facts.not_after)));
+    if source.now > info.not_after {
+        let is_in_use = source.in_use.iter().any(|used| used.fingerprint == info.fingerprint);
+        if !source.may_be_expired && !is_in_use {
+            return Err(Error::file(path, Problem::Expired(info.not_after)));
         }
-        kinds.push(WarningKind::Expired(facts.not_after));
+        kinds.push(WarningKind::Expired(info.not_after));
     }
     Ok(())
 }

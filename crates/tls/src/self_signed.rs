@@ -203,7 +203,7 @@ fn is_copy(path: &Path, info: &CertificateInfo) -> bool {
 fn load(path: &Path, now: SystemTime) -> Result<Certificate, Error> {
     let content = read(path)?;
     let file = (path, &content);
-    Certificate::load(&Source { chain: file, key: file, now, may_be_expired: true })
+    Certificate::load(&Source { chain: file, key: file, now, may_be_expired: true, in_use: &[] })
 }
 
 /// The certificate in this file. `None` if the file is missing or damaged: the caller then makes a

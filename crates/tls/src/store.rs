@@ -97,6 +97,13 @@ struct Loaded {
     valid_from: Option<SystemTime>,
 }
 
+/// What a reload may keep.
+#[derive(Default)]
+struct InUse<'a> {
+    certificates: &'a [CertificateInfo],
+    tickets: Tickets,
+}
+
 /// The content of each file, or why it can't be read.
 struct Contents {
     pairs: Vec<Result<[Content; 2], Error>>,
@@ -143,7 +150,7 @@ impl CertificateStore {
         let contents = Contents::read(&pairs, &settings, &mut reader);
         reader.set_has_read();
         let seen = contents.digest();
-        let loaded = contents.check(&pairs, &settings, &None, now)?;
+        let loaded = contents.check(&pairs, &settings, &InUse::default(), now)?;
         loaded.mark_loaded(&mut pairs);
         Ok(Self {
             acceptor: TlsAcceptor::new(&loaded.config),
@@ -198,7 +205,8 @@ impl CertificateStore {
 
     /// Reads the files again: call this every few seconds. If a file has changed since the last
     /// call, all files are checked, and then used for new connections. Returns `None` if no file
-    /// has changed.
+    /// has changed. A certificate that has expired since it was loaded stays in use, with a
+    /// [warning](WarningKind::Expired).
     ///
     /// # Errors
     ///
@@ -223,8 +231,8 @@ impl CertificateStore {
     /// Checks `contents` and uses them for new connections. If a check fails, only `valid_from`
     /// changes.
     fn replace(&mut self, contents: Contents, now: SystemTime) -> Result<(), Error> {
-        let (pairs, settings) = (&self.pairs, &self.settings);
-        let loaded = contents.check(pairs, settings, &self.tickets, now);
+        let in_use = InUse { certificates: &self.certificates, tickets: self.tickets.clone() };
+        let loaded = contents.check(&self.pairs, &self.settings, &in_use, now);
         self.valid_from = match &loaded {
             Ok(loaded) => loaded.valid_from,
             Err(Error::File(_, Problem::NotYetValid(time))) => Some(*time),
@@ -317,12 +325,13 @@ impl Contents {
         sha256(&hashes)
     }
 
-    /// Checks the certificates, and makes a configuration with them. `tickets` are the keys in use.
+    /// Checks the certificates, and makes a configuration with them. A certificate that is in use
+    /// may be expired: to refuse it would only keep the others from being replaced.
     fn check(
         self,
         pairs: &[Pair],
         settings: &Settings,
-        tickets: &Tickets,
+        in_use: &InUse<'_>,
         now: SystemTime,
     ) -> Result<Loaded, Error> {
         let (mut certificates, mut warnings) = (Vec::with_capacity(pairs.len()), Vec::new());
@@ -337,6 +346,7 @@ impl Contents {
                     key: (key, &key_content),
                     now,
                     may_be_expired: pair.is_ordered,
+                    in_use: in_use.certificates,
                 })
             });
             are_loaded.push(certificate.is_ok());
@@ -362,7 +372,7 @@ impl Contents {
         let infos = certificates.iter().map(|certificate| certificate.info().clone()).collect();
         let client_ca = self.client_ca.transpose()?;
         let (config, names, tickets) =
-            settings.config(certificates, client_ca.as_ref(), tickets)?;
+            settings.config(certificates, client_ca.as_ref(), &in_use.tickets)?;
         Ok(Loaded { config, names, certificates: infos, warnings, tickets, are_loaded, valid_from })
     }
 }

@@ -218,10 +218,14 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
         let reason = "the file exists and is not a socket";
         return Err(io::Error::new(ErrorKind::AlreadyExists, reason));
     }
-    match std::os::unix::net::UnixStream::connect(path) {
+    match connect(&Target::Unix(path.to_owned())) {
         Ok(_) => Err(ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        Err(error) => Err(error),
+        Err(error) => match error.kind() {
+            ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+            // A process listens, but its queue is full.
+            ErrorKind::WouldBlock => Err(ErrorKind::AddrInUse.into()),
+            _ => Err(error),
+        },
     }
 }
 
@@ -309,6 +313,17 @@ mod tests {
         // The socket file of a server that was killed remains.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         drop(bind_all(&address, shards(2)).unwrap());
+
+        // A server that hangs, so that no more clients fit into its queue.
+        let hung = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        hung.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        hung.listen(0).unwrap();
+        let target = Target::Unix(path.clone());
+        let clients: Vec<_> = std::iter::from_fn(|| connect(&target).ok()).take(100).collect();
+        assert!(clients.len() < 100, "the queue is not full");
+        let in_use = bind_all(&address, shards(2)).unwrap_err();
+        assert_eq!(in_use.source.kind(), ErrorKind::AddrInUse);
+        std::fs::remove_file(&path).unwrap();
 
         std::fs::write(&path, "precious").unwrap();
         let file = bind_all(&address, shards(2)).unwrap_err();

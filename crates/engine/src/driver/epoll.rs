@@ -9,8 +9,9 @@ mod send;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,7 +20,10 @@ use std::sync::Arc;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown, SocketFlags, acceptfrom_with, recv, shutdown, sockopt};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvFlags, ReturnFlags, Shutdown, SocketFlags, acceptfrom_with, recv,
+    recvmsg, shutdown, sockopt,
+};
 use rustix::time::{ClockId, clock_gettime};
 use socket2::SockRef;
 use sockeye_proto::driver::Key;
@@ -43,8 +47,9 @@ const NANOS_PER_SEC: u64 = 1_000_000_000;
 const WAKER: u64 = u64::MAX;
 const LISTENERS: u64 = 1 << 63;
 
-/// Edges for input, and for the end of the peer's side.
-const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
+/// Edges for input, for urgent data, and for the end of the peer's side.
+const READING: EventFlags =
+    EventFlags::IN.union(EventFlags::PRI).union(EventFlags::RDHUP).union(EventFlags::ET);
 /// As `READING`, and for room to send.
 const READING_AND_WRITING: EventFlags = READING.union(EventFlags::OUT);
 
@@ -59,6 +64,9 @@ pub struct Epoll {
     poller: OwnedFd,
     waker: Arc<Waker>,
     receive_buffer: Box<[u8]>,
+    /// Connections with urgent data (`MSG_OOB`). A receive stops before it, although there may be
+    /// more behind it. At most all open connections, and usually none.
+    urgent: HashSet<Key>,
     calls: SyscallCounts,
 }
 
@@ -72,6 +80,7 @@ pub struct Socket {
     /// Whether the registration includes room to send. Set when a send first blocks, and from the
     /// start if we opened the connection.
     watches_writing: bool,
+    is_unix: bool,
 }
 
 /// How many system calls a driver has made.
@@ -83,7 +92,7 @@ pub struct SyscallCounts {
     pub accept: u64,
     /// `epoll_ctl` for an accepted connection.
     pub watch: u64,
-    /// `recv`.
+    /// `recv`, and `recvmsg` on Unix sockets.
     pub receive: u64,
     /// `send` and `sendmsg`.
     pub send: u64,
@@ -118,6 +127,7 @@ impl Epoll {
             poller,
             waker: Arc::new(waker),
             receive_buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            urgent: HashSet::new(),
             calls: SyscallCounts::default(),
         })
     }
@@ -140,6 +150,15 @@ fn canonical(address: SocketAddr) -> SocketAddr {
         ip if ip == address.ip() => address,
         ip => SocketAddr::new(ip, address.port()),
     }
+}
+
+/// Receives from a Unix socket, and drops descriptors that come with the bytes. Returns also whether
+/// there were any: the kernel stops behind such bytes, although there may be more.
+fn receive_unix(fd: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<(usize, bool)> {
+    let (mut buffers, mut no_descriptors) =
+        ([IoSliceMut::new(buffer)], RecvAncillaryBuffer::default());
+    let received = recvmsg(fd, &mut buffers, &mut no_descriptors, RecvFlags::empty())?;
+    Ok((received.bytes, received.flags.contains(ReturnFlags::CTRUNC)))
 }
 
 impl Driver for Epoll {
@@ -187,13 +206,18 @@ impl Driver for Epoll {
             io_events.push(match data.u64() {
                 WAKER => continue,
                 number if number & LISTENERS != 0 => IoEvent::ListenerReady(number as u32),
-                key => IoEvent::Ready {
-                    key: Key(key),
-                    readable: flags.intersects(READABLE),
-                    writable: flags.intersects(WRITABLE),
-                    ended: flags.intersects(ENDED),
-                    failed: flags.intersects(EventFlags::ERR),
-                },
+                key => {
+                    if flags.contains(EventFlags::PRI) {
+                        self.urgent.insert(Key(key));
+                    }
+                    IoEvent::Ready {
+                        key: Key(key),
+                        readable: flags.intersects(READABLE),
+                        writable: flags.intersects(WRITABLE),
+                        ended: flags.intersects(ENDED),
+                        failed: flags.intersects(EventFlags::ERR),
+                    }
+                }
             });
         }
         Ok(())
@@ -213,8 +237,9 @@ impl Driver for Epoll {
                         Some(Ok(address)) => Address::Ip(canonical(address)),
                         _ => Address::Unix,
                     };
+                    let is_unix = matches!(address, Address::Unix);
                     return Ok((
-                        Socket { fd, key: Key(0), watched: false, watches_writing: false },
+                        Socket { fd, key: Key(0), watched: false, watches_writing: false, is_unix },
                         address,
                     ));
                 }
@@ -249,7 +274,8 @@ impl Driver for Epoll {
 
     fn connect(&mut self, target: &Target, key: Key) -> io::Result<Socket> {
         let fd = bind::connect(target)?;
-        let socket = Socket { fd, key, watched: true, watches_writing: true };
+        let is_unix = matches!(target, Target::Unix(_));
+        let socket = Socket { fd, key, watched: true, watches_writing: true, is_unix };
         self.register(&socket.fd, key.0, READING_AND_WRITING)?;
         Ok(socket)
     }
@@ -266,9 +292,16 @@ impl Driver for Epoll {
     fn receive(&mut self, socket: &mut Socket) -> io::Result<Received<'_>> {
         loop {
             self.calls.receive += 1;
-            match recv(&socket.fd, &mut self.receive_buffer[..], RecvFlags::empty()) {
-                Ok((len, _)) => {
-                    let more = len == self.receive_buffer.len();
+            let buffer = &mut self.receive_buffer[..];
+            let result = match socket.is_unix {
+                false => recv(&socket.fd, buffer, RecvFlags::empty()).map(|(len, _)| (len, false)),
+                true => receive_unix(&socket.fd, buffer),
+            };
+            match result {
+                Ok((len, is_cut)) => {
+                    let more = len == self.receive_buffer.len()
+                        || is_cut
+                        || (!self.urgent.is_empty() && self.urgent.remove(&socket.key));
                     return Ok(Received { bytes: &mut self.receive_buffer[..len], more });
                 }
                 Err(Errno::INTR) => {}
@@ -322,6 +355,9 @@ impl Driver for Epoll {
     }
 
     fn close(&mut self, socket: Socket) {
+        if !self.urgent.is_empty() {
+            self.urgent.remove(&socket.key);
+        }
         // Closing the descriptor also removes it from the poller.
         drop(socket);
     }

@@ -91,7 +91,7 @@ impl<D: Driver> Active<'_, D> {
             }
             Err(error) => return Err(reason_of(error)),
         };
-        // A receive that didn't fill the buffer took everything, unless the end of input follows.
+        // Without `more`, the receive took everything, unless the end of input follows.
         conn.readable = received.more || conn.session.is_half_closed();
         let len = received.bytes.len() as u64;
         conn.received += len;

@@ -32,10 +32,6 @@ const FIRST_RECORD: usize = 1300;
 const SENT_IN_FIRST_RECORDS: u32 = 32 * 1024;
 /// A record with the alert record_overflow, for use before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
-/// If there is no certificate for a name, rustls sends the alert access_denied. It is replaced by
-/// unrecognized_name, the alert for this case (RFC 6066, section 3).
-const ACCESS_DENIED: [u8; 2] = [2, 49];
-const UNRECOGNIZED_NAME: [u8; 2] = [2, 112];
 
 /// A TLS connection.
 pub(crate) struct Tls {
@@ -266,17 +262,10 @@ impl Tls {
                     out.extend(RECORD_OVERFLOW);
                 }
             }
-            if let Some(asked) = server_name::take() {
-                self.server_name = asked.name;
-                self.signs_slowly = asked.signs_slowly;
-                // Without a certificate for the name, there is no key that could be slow.
-                if result.is_err() && asked.signs_slowly.is_none() {
-                    result = Err(TlsError::UnknownName);
-                    if out.len() > before && out.ends_with(&ACCESS_DENIED) {
-                        out.truncate(out.len() - ACCESS_DENIED.len());
-                        out.extend(UNRECOGNIZED_NAME);
-                    }
-                }
+            if let Some(hello) = server_name::take() {
+                result = result.map_err(|error| hello.correct(error, out, before));
+                self.server_name = hello.name;
+                self.signs_slowly = hello.signs_slowly;
             }
             result?;
             if later.is_empty() || self.peer_closed {

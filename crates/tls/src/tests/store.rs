@@ -201,6 +201,36 @@ fn an_expired_certificate_of_acme_is_used_until_it_is_renewed() {
 }
 
 #[test]
+fn a_certificate_that_expires_in_use_does_not_keep_others_from_being_replaced() {
+    let folder = Folder::new();
+    let now = SystemTime::now();
+    let write = |name: &str, pair: &Pair| {
+        let file = |end, content| folder.file(&format!("{name}.{end}"), content);
+        [file("pem", &pair.cert), file("key", &pair.key)]
+    };
+    let short = |name| valid(&[name], now - DAY, now + 10 * DAY);
+    let pairs = vec![write("a", &short("a.example")), write("b", &pair(&["b.example"]))];
+    let mut store = CertificateStore::open_at(pairs, Vec::new(), Settings::default(), now).unwrap();
+    let before = store.certificates().to_vec();
+    write("b", &pair(&["b.example"]));
+    let later = now + 20 * DAY;
+    store.reload_at(later).unwrap().unwrap();
+    let after = store.certificates().to_vec();
+    assert_eq!(after[0], before[0]);
+    assert_ne!(after[1], before[1]);
+    assert_eq!(store.certificate_for(Some("b.example")), Some(&after[1]));
+    assert!(store.warnings().iter().any(|warning| {
+        warning.path == before[0].path && matches!(warning.kind, WarningKind::Expired(_))
+    }));
+    // A certificate that was not in use yet may not be expired.
+    write("a", &short("a.example"));
+    write("b", &pair(&["b.example"]));
+    let error = store.reload_at(later).unwrap().unwrap_err();
+    assert!(matches!(error, Error::File(_, Problem::Expired(_))), "{error}");
+    assert_eq!(store.certificates(), after);
+}
+
+#[test]
 fn certificates_that_are_not_ordered_are_checked_with_acme_too() {
     let folder = Folder::new();
     let now = SystemTime::now();

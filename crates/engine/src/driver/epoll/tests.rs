@@ -1,11 +1,12 @@
 //! Sends from files that fail, and waits, on real sockets.
 
-use std::io::Read;
+use std::io::{IoSlice, Read};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use sockeye_proto::{Access, FileRange, FileSource, Validity};
 
 use super::*;
@@ -96,6 +97,63 @@ fn a_file_that_needs_no_probe_is_timed_if_it_may_become_slow() {
     }
 }
 
+/// Receives what `peer` has sent before it closed its side, as the shard does. Returns the bytes of
+/// each receive.
+fn receive_all(fd: impl Into<OwnedFd>) -> Vec<Vec<u8>> {
+    let (mut driver, mut socket) = (Epoll::new().unwrap(), socket_of(fd));
+    driver.watch(&mut socket).unwrap();
+    // The bytes before the end have arrived, too.
+    let (mut events, mut has_ended) = (Vec::new(), false);
+    while !has_ended {
+        driver.wait(driver.now(), None, &mut events).unwrap();
+        has_ended =
+            events.drain(..).any(|event| matches!(event, IoEvent::Ready { ended: true, .. }));
+    }
+    let mut all = Vec::new();
+    loop {
+        let received = driver.receive(&mut socket).unwrap();
+        all.push(received.bytes.to_vec());
+        if !received.more {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn input_behind_urgent_data_is_received() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let ours = listener.accept().unwrap().0;
+    ours.set_nonblocking(true).unwrap();
+    let peer = SockRef::from(&peer);
+    peer.send(b"one").unwrap();
+    peer.send_out_of_band(b"!").unwrap();
+    peer.send(b"two").unwrap();
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    // The urgent byte is not part of the input.
+    assert_eq!(receive_all(ours), [b"one", b"two"]);
+}
+
+#[test]
+fn input_behind_descriptors_is_received() {
+    for count in [0, 1] {
+        let (ours, peer) = UnixStream::pair().unwrap();
+        let descriptors = [peer.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if count > 0 {
+            assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        }
+        sendmsg(&peer, &[IoSlice::new(b"one")], &mut control, SendFlags::empty()).unwrap();
+        SockRef::from(&peer).send(b"two").unwrap();
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        let received = receive_all(ours);
+        assert_eq!(received.concat(), b"onetwo");
+        // Without descriptors, one call receives everything.
+        assert_eq!(received.len(), 1 + count);
+    }
+}
+
 #[test]
 fn a_wake_up_ends_the_next_wait() {
     let mut driver = Epoll::new().unwrap();
@@ -161,7 +219,9 @@ fn is_frame(bytes: &[u8], number: u64) -> bool {
 }
 
 fn socket_of(fd: impl Into<OwnedFd>) -> Socket {
-    Socket { fd: fd.into(), key: Key(0), watched: false, watches_writing: false }
+    let fd = fd.into();
+    let is_unix = SockRef::from(&fd).local_addr().unwrap().is_unix();
+    Socket { fd, key: Key(0), watched: false, watches_writing: false, is_unix }
 }
 
 /// Sends `out` until it is empty, reading what arrives. Returns that, and the driver.

@@ -9,7 +9,7 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{AlertDescription, ClientConfig, ServerConfig};
+use rustls::{AlertDescription, ClientConfig, ServerConfig, SignatureScheme};
 use sockeye_proto::WallTime;
 
 use super::{
@@ -104,6 +104,34 @@ fn an_unknown_name_gets_its_alert() {
         assert_eq!(result.unwrap_err().fault().code, "tls_unknown_name");
         let error = pair.deliver_to_client(&out).unwrap_err();
         assert_eq!(error, rustls::Error::AlertReceived(AlertDescription::UnrecognisedName));
+    }
+}
+
+#[test]
+fn a_client_that_cannot_verify_our_signatures_gets_its_alert() {
+    // Our certificate has a P-256 key.
+    let mut p384 = CryptoProvider::clone(&provider());
+    let algorithms = &mut p384.signature_verification_algorithms;
+    let is_p384 = |(scheme, _): &_| *scheme == SignatureScheme::ECDSA_NISTP384_SHA384;
+    let at = algorithms.mapping.iter().position(is_p384).unwrap();
+    algorithms.mapping = &algorithms.mapping[at..=at];
+    let p384 = Arc::new(p384);
+    for version in rustls::ALL_VERSIONS {
+        let certificate = certificate(|_| ());
+        let server = configs_with(&certificate).1;
+        let client = ClientConfig::builder_with_provider(Arc::clone(&p384))
+            .with_protocol_versions(&[*version])
+            .unwrap()
+            .with_root_certificates(roots(&certificate))
+            .with_no_client_auth();
+        let mut pair = Pair::with(&Arc::new(client), &server);
+        let mut records = pair.records();
+        let (result, out) = pair.read(&mut records);
+        let fault = result.unwrap_err().fault();
+        assert_eq!(fault.code, "tls_no_common_suite", "{version:?}: {fault}");
+        let error = pair.deliver_to_client(&out).unwrap_err();
+        assert_eq!(error, rustls::Error::AlertReceived(AlertDescription::HandshakeFailure));
+        assert_is_failed(&mut pair.server);
     }
 }
 
