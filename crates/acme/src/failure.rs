@@ -60,6 +60,12 @@ impl Failure {
         Self { kind, text: printable(&text.into()), retry_after: None }
     }
 
+    /// Whether an order with `replaces` may have failed because of it.
+    pub(crate) fn may_be_due_to_replaces(&self) -> bool {
+        use FailureKind::{RateLimited, Terms, Validation};
+        !matches!(self.kind, RateLimited | Terms | Validation)
+    }
+
     pub(crate) fn malformed(text: impl Into<String>) -> Self {
         Self::new(FailureKind::Malformed, text)
     }

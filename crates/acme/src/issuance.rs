@@ -1,7 +1,6 @@
 //! Gets one certificate, from the request for the CA's directory (its list of URLs) to the download
 //! of the certificate: a state machine without I/O.
 
-use std::fmt;
 use std::mem;
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use crate::challenge::{Challenge, ChallengeKind};
 use crate::directory::Directory;
 use crate::failure::{Failure, FailureKind};
+use crate::issued::{Issued, KeyPem};
 use crate::jws::{AccountKey, base64url};
 use crate::order::{Order, Status, choose_challenge, order_failure, validation_failure};
 use crate::problem;
@@ -26,7 +26,8 @@ pub struct Wanted {
     /// The e-mail addresses of the account.
     pub emails: Vec<String>,
     /// The identifier (RFC 9773, 4.1) of the certificate that the new one replaces. It is sent only
-    /// if the authority has renewal information.
+    /// if the authority has renewal information. If the authority refuses the order, the order is
+    /// repeated without it.
     pub replaces: Option<String>,
 }
 
@@ -44,31 +45,6 @@ pub enum Step {
     Wait(Duration),
     /// The certificate was issued.
     Done(Issued),
-}
-
-/// The private key of a certificate, in PEM.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KeyPem(pub String);
-
-impl fmt::Debug for KeyPem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyPem").finish_non_exhaustive()
-    }
-}
-
-/// A certificate that was issued.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Issued {
-    /// The certificate and its chain, in PEM.
-    pub chain: String,
-    /// The certificate's private key, in PEM.
-    pub key: String,
-}
-
-impl fmt::Debug for Issued {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued").field("chain", &self.chain).finish_non_exhaustive()
-    }
 }
 
 /// Maximum number of refused nonces in a row. After a restart, an authority refuses one nonce; the
@@ -172,6 +148,12 @@ impl<'a> Issuance<'a> {
         self.directory.as_ref()?.terms.as_deref()
     }
 
+    /// Whether the last request was an order with `replaces`, or belongs to one.
+    pub(crate) fn is_replacing(&self) -> bool {
+        let is_sent = !self.order.url.is_empty() || matches!(self.stage, Stage::NewOrder);
+        is_sent && self.wanted.replaces.is_some()
+    }
+
     /// Returns what to do next.
     ///
     /// # Errors
@@ -229,7 +211,7 @@ impl<'a> Issuance<'a> {
                 let url = self.account.clone().unwrap_or_default();
                 (url, json!({ "contact": self.contact() }).to_string())
             }
-            Stage::NewOrder => (self.directory()?.new_order.clone(), self.order_payload()?),
+            Stage::NewOrder => (self.directory()?.new_order.clone(), self.order_payload()),
             Stage::Challenge { challenge, .. } => (challenge.clone(), "{}".into()),
             Stage::Finalize => (self.order.finalize.clone(), self.finalize_payload()?),
             // POST-as-GET (RFC 8555, 6.3).
@@ -263,16 +245,14 @@ impl<'a> Issuance<'a> {
         self.wanted.emails.iter().map(|email| format!("mailto:{email}")).collect()
     }
 
-    fn order_payload(&self) -> Result<String, Failure> {
+    fn order_payload(&self) -> String {
         let identifier = |name: &String| json!({ "type": "dns", "value": name });
         let identifiers: Vec<_> = self.wanted.names.iter().map(identifier).collect();
         let mut payload = json!({ "identifiers": identifiers });
-        if let Some(replaced) = &self.wanted.replaces
-            && self.directory()?.renewal_info.is_some()
-        {
+        if let Some(replaced) = &self.wanted.replaces {
             payload["replaces"] = replaced.as_str().into();
         }
-        Ok(payload.to_string())
+        payload.to_string()
     }
 
     fn finalize_payload(&self) -> Result<String, Failure> {
@@ -317,20 +297,11 @@ impl<'a> Issuance<'a> {
     /// Handles an error response, which ends the order unless another request can follow.
     fn refused(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         let problem = response.json().unwrap_or_default();
+        let failure = problem::failure(response, now);
         match problem::name(&problem) {
             "badNonce" => {
                 self.bad_nonces += 1;
-                if self.bad_nonces <= MAX_BAD_NONCES {
-                    return Ok(());
-                }
-            }
-            // Another order has replaced the old certificate already, or the authority doesn't know
-            // that certificate (RFC 9773, 5). The order is repeated without `replaces`.
-            "alreadyReplaced" | "malformed" | "conflict"
-                if matches!(self.stage, Stage::NewOrder) && self.wanted.replaces.is_some() =>
-            {
-                self.wanted.replaces = None;
-                return Ok(());
+                return if self.bad_nonces <= MAX_BAD_NONCES { Ok(()) } else { Err(failure) };
             }
             // The names were validated, but the order's status hasn't changed yet.
             "orderNotReady" if matches!(self.stage, Stage::Finalize) => {
@@ -339,7 +310,18 @@ impl<'a> Issuance<'a> {
             }
             _ => {}
         }
-        let failure = problem::failure(response, now);
+        // The authority may refuse only that this order replaces the old certificate: another order
+        // has replaced it already, another account has ordered it, or the authority doesn't know it
+        // (RFC 9773, 5). So the order is repeated once without `replaces`, unless the reason is
+        // passing, or a person has to act.
+        let is_repeated = match failure.kind {
+            FailureKind::RateLimited | FailureKind::Server | FailureKind::Terms => false,
+            _ => self.is_replacing() && matches!(self.stage, Stage::NewOrder),
+        };
+        if is_repeated {
+            self.wanted.replaces = None;
+            return Ok(());
+        }
         // If the authority can't change the contact now, the order continues. If it refuses the
         // address, the order ends.
         if matches!(self.stage, Stage::Contact) && failure.kind != FailureKind::Account {
@@ -355,6 +337,10 @@ impl<'a> Issuance<'a> {
             let text = "the CA wants an external account binding, which is not supported: use \
                         another CA";
             return Err(Failure::new(FailureKind::ExternalAccount, text));
+        }
+        // Without renewal information, the authority doesn't know `replaces`.
+        if directory.renewal_info.is_none() {
+            self.wanted.replaces = None;
         }
         self.directory = Some(directory);
         self.stage = Stage::Account;

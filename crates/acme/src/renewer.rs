@@ -144,6 +144,9 @@ struct Entry {
     /// The index in [`Settings::kinds`] of the kind that an order prefers. After each failure in a
     /// row, the next order prefers the kind after it.
     first_kind: usize,
+    /// Number of orders in a row that failed perhaps because of `replaces`, since the last order
+    /// without it: see [`MAX_REPLACING`].
+    failed_replacing: u32,
     /// The last failure that was reported since the last certificate.
     reported: Option<FailureKind>,
     /// Whether [`Report::Waiting`] was reported since the last certificate.
@@ -163,6 +166,11 @@ const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
 /// The shortest time from the issuance of a certificate to the order of the next one, however short
 /// the lifetime is.
 const SHORTEST_USE: Duration = Duration::from_secs(10);
+
+/// After this many failed orders that name the old certificate (`replaces`, RFC 9773, 5), the next
+/// one doesn't name it, because the authority may have an error only if it is named. A single error
+/// isn't enough: authorities may exempt only orders with `replaces` from their rate limits.
+const MAX_REPLACING: u32 = 3;
 
 /// How long to wait, while another server orders, before looking again.
 const WAIT_FOR_OTHER: Duration = Duration::from_secs(2);
@@ -185,7 +193,7 @@ impl<R: Runtime> Renewer<R> {
         let certificates = certificates.into_iter().map(|names| {
             let stored = state.stored(&names)?;
             let (due, window) = (now, None);
-            let (failures, first_kind) = (0, 0);
+            let (failures, failed_replacing, first_kind) = (0, 0, 0);
             let (check, not_before) = (now, now);
             Ok(Entry {
                 names,
@@ -196,6 +204,7 @@ impl<R: Runtime> Renewer<R> {
                 not_before,
                 failures,
                 first_kind,
+                failed_replacing,
                 reported: None,
                 has_reported_waiting: false,
             })
@@ -374,7 +383,8 @@ impl<R: Runtime> Renewer<R> {
         entry.not_before = now + (lifetime / 3).clamp(SHORTEST_USE, DEFAULT_CHECK);
         entry.due = renewal::due(stored.lifetime, None, 0.0).max(entry.not_before);
         (entry.stored, entry.window, entry.check) = (Some(stored), None, now);
-        (entry.failures, entry.reported, entry.has_reported_waiting) = (0, None, false);
+        (entry.failures, entry.failed_replacing) = (0, 0);
+        (entry.reported, entry.has_reported_waiting) = (None, false);
         entry.due
     }
 
@@ -389,7 +399,7 @@ impl<R: Runtime> Renewer<R> {
 
     /// Orders a certificate and stores it.
     fn order(&mut self, at: usize, lock: &Lock) -> Result<Stored, Failure> {
-        let entry = &self.certificates[at];
+        let entry = &mut self.certificates[at];
         let key = self.state.account_key(lock)?;
         let mut kinds = self.kinds.clone();
         let first_kind = (entry.first_kind + entry.failures as usize) % kinds.len().max(1);
@@ -398,8 +408,12 @@ impl<R: Runtime> Renewer<R> {
             names: entry.names.clone(),
             kinds,
             emails: self.emails.clone(),
-            replaces: entry.stored.as_ref().and_then(|stored| stored.id.clone()),
+            replaces: match entry.failed_replacing {
+                MAX_REPLACING.. => None,
+                _ => entry.stored.as_ref().and_then(|stored| stored.id.clone()),
+            },
         };
+        entry.failed_replacing %= MAX_REPLACING;
         let names = wanted.names.clone();
         if entry.failures == 0 {
             self.runtime.report(&Report::Ordering { names: names.clone() });
@@ -412,8 +426,14 @@ impl<R: Runtime> Renewer<R> {
         loop {
             match issuance.step()? {
                 Step::Send(request) => {
-                    let response = self.runtime.send(&request)?;
-                    issuance.receive(&response, self.runtime.now())?;
+                    let is_replacing = issuance.is_replacing();
+                    let response = self.runtime.send(&request);
+                    let now = self.runtime.now();
+                    let result = response.and_then(|response| issuance.receive(&response, now));
+                    if is_replacing && result.as_ref().is_err_and(Failure::may_be_due_to_replaces) {
+                        self.certificates[at].failed_replacing += 1;
+                    }
+                    result?;
                     self.report_terms(issuance.terms());
                 }
                 Step::Present(challenge) => challenges.present(challenge, &self.provider)?,

@@ -31,7 +31,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use crate::failure::{Failure, FailureKind};
-use crate::issuance::KeyPem;
+use crate::issued::KeyPem;
 use crate::jws::AccountKey;
 use crate::renewal;
 

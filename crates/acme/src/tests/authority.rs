@@ -25,6 +25,8 @@ pub(super) struct Authority {
     pub(super) reports: Vec<Report>,
     /// Responses to the next requests for a path, instead of the right one.
     pub(super) faults: HashMap<&'static str, VecDeque<Response>>,
+    /// The response to each order with `replaces`.
+    pub(super) replacing: Option<Response>,
     pub(super) is_down: bool,
     /// Requests for this path end in a panic.
     pub(super) panics_at: Option<&'static str>,
@@ -65,6 +67,7 @@ impl Authority {
             waits: Vec::new(),
             reports: Vec::new(),
             faults: HashMap::new(),
+            replacing: None,
             is_down: false,
             panics_at: None,
             reuses: false,
@@ -144,7 +147,9 @@ impl Authority {
                 reply(200, &json!({ "status": "valid", "contact": self.contact }))
             }
             "/order" => {
-                self.ordered = payload.clone();
+                if let (Some(response), Some(_)) = (&self.replacing, payload.get("replaces")) {
+                    return response.clone();
+                }
                 let names = payload["identifiers"].as_array().unwrap().iter();
                 self.names = names.map(|name| name["value"].as_str().unwrap().to_owned()).collect();
                 (self.certificate, self.proved) = (None, HashMap::new());
@@ -277,6 +282,9 @@ impl Runtime for Authority {
             Method::Post => self.payload(request),
             _ => Ok(Value::Null),
         };
+        if let (Ok(payload), "/order") = (&payload, &*path) {
+            self.ordered = payload.clone();
+        }
         let fault = self.faults.get_mut(&*path).and_then(VecDeque::pop_front);
         let response = match (fault, payload) {
             (Some(fault), _) => fault,

@@ -421,10 +421,44 @@ fn an_order_replaces_a_certificate_if_the_ca_knows_it() {
     ca.window = Some([0, 1]);
     run(&mut ca, replacing()).0.unwrap();
     assert_eq!(ca.ordered["replaces"], "a.b");
-    for name in ["alreadyReplaced", "malformed"] {
-        ca.fault("/order", problem(409, name, "no"));
-        run(&mut ca, replacing()).0.unwrap();
-        assert_eq!(ca.ordered.get("replaces"), None);
+}
+
+#[test]
+fn an_order_is_repeated_without_replaces_unless_the_reason_is_another() {
+    let replacing = || Wanted { replaces: Some("a.b".into()), ..wanted(&["example.org"]) };
+    for (response, expected) in [
+        (problem(403, "unauthorized", "no"), None),
+        (problem(409, "alreadyReplaced", "no"), None),
+        (problem(404, "malformed", "no"), None),
+        (problem(409, "conflict", "no"), None),
+        (problem(400, "unheardOf", "no"), None),
+        (reply(403, &json!(0)), None),
+        (problem(429, "rateLimited", "no"), Some(FailureKind::RateLimited)),
+        (problem(503, "rateLimited", "no"), Some(FailureKind::RateLimited)),
+        (reply(429, &json!(0)), Some(FailureKind::RateLimited)),
+        (problem(403, "userActionRequired", "no"), Some(FailureKind::Terms)),
+        (problem(500, "serverInternal", "no"), Some(FailureKind::Server)),
+        (reply(502, &json!(0)), Some(FailureKind::Server)),
+        // Every order gets this one.
+        (problem(400, "badNonce", "no"), Some(FailureKind::Refused)),
+    ] {
+        let mut ca = Authority::new();
+        (ca.window, ca.replacing) = (Some([0, 1]), Some(response.clone()));
+        let result = run(&mut ca, replacing()).0;
+        assert_eq!(result.err().map(|failure| failure.kind), expected, "{response:?}");
+        assert_eq!(ca.ordered.get("replaces").is_some(), expected.is_some(), "{response:?}");
+    }
+    // The order is repeated once, and the last refusal is reported.
+    for (window, orders) in [(None, 1), (Some([0, 1]), 2)] {
+        let mut ca = Authority::new();
+        ca.window = window;
+        for detail in ["one", "two", "three"].into_iter().take(orders) {
+            ca.fault("/order", problem(403, "unauthorized", detail));
+        }
+        let failure = run(&mut ca, replacing()).0.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Account);
+        assert_eq!(ca.asked.iter().filter(|path| *path == "/order").count(), orders);
+        assert!(failure.text.contains(["one", "two"][orders - 1]), "{failure}");
     }
 }
 

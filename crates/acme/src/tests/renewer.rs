@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde_json::json;
+
 use super::Folder;
-use super::authority::{Authority, DIRECTORY, problem};
+use super::authority::{Authority, DIRECTORY, problem, reply};
 use crate::*;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -97,6 +99,57 @@ fn a_certificate_is_renewed_when_the_ca_says_so() {
     assert!(renewer.runtime().asked.len() - before < 100);
     // One that says so of each new certificate, too, gets an order every six hours.
     assert!((3..=4).contains(&run(&mut renewer, DAY).len()));
+}
+
+#[test]
+fn another_account_renews_a_certificate() {
+    let folder = Folder::new();
+    let mut renewer = renewer(&folder, Authority::new());
+    renewer.turn();
+    std::fs::remove_file(renewer.account_key()).unwrap();
+    let ca = renewer.runtime();
+    ca.window = Some([10 * DAY.as_secs(), 20 * DAY.as_secs()]);
+    ca.replacing = Some(problem(403, "unauthorized", "another account has ordered it"));
+    assert_eq!(run(&mut renewer, 85 * DAY).len(), 1);
+    assert_eq!(failures(&renewer.runtime().reports), []);
+}
+
+#[test]
+fn after_three_failures_an_order_does_not_name_the_old_certificate() {
+    let server = || problem(500, "serverInternal", "no");
+    let invalid = reply(200, &json!({ "status": "invalid" }));
+    let (some, all) = ([true, true, true, false, true, true, true, false], [true; 8]);
+    for (path, refusal, expected) in [
+        ("/order", server(), some),
+        ("/order", reply(201, &json!(0)), some),
+        ("/finalize", problem(400, "malformed", "no"), some),
+        ("/order", problem(429, "rateLimited", "no"), all),
+        // The order is not the reason.
+        ("/account", server(), all),
+        ("/authz/example.org", invalid, all),
+    ] {
+        let folder = Folder::new();
+        let mut renewer = renewer(&folder, Authority::new());
+        renewer.turn();
+        let ca = renewer.runtime();
+        (ca.window, ca.ordered) = (Some([0, 1]), json!({ "replaces": "" }));
+        ca.now += 80 * DAY;
+        ca.is_down = true;
+        run(&mut renewer, DAY);
+        renewer.runtime().is_down = false;
+        let named = [(); 8].map(|()| {
+            renewer.runtime().fault(path, refusal.clone());
+            renewer.retry_now();
+            renewer.turn();
+            renewer.runtime().ordered.get("replaces").is_some()
+        });
+        assert_eq!(named, expected, "{path} {refusal:?}");
+        renewer.retry_now();
+        renewer.turn();
+        let ca = renewer.runtime();
+        assert!(ca.ordered.get("replaces").is_some(), "{path} {refusal:?}");
+        assert!(matches!(ca.reports.last(), Some(Report::Issued { .. })), "{path} {refusal:?}");
+    }
 }
 
 #[test]

@@ -26,7 +26,8 @@ pub(crate) struct Folders {
     pub(crate) listing: Listing,
     /// Whether folders can be downloaded as archives.
     pub(crate) archives: bool,
-    links_into: Vec<PathBuf>,
+    /// Further folders into which symbolic links may lead.
+    pub(crate) links_into: Vec<PathBuf>,
     /// With `--live`: tells open pages which files have changed.
     pub(crate) live: Option<Arc<Live>>,
 }

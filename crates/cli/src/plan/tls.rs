@@ -1,6 +1,7 @@
 //! The plan for TLS of the servers: certificates, redirects, and where private keys may be.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -234,8 +235,8 @@ fn text_of(addresses: &[ListenAddr]) -> String {
     texts.join(" and ")
 }
 
-/// Fails if the state folder, where the server would store private keys, is in a served folder, so
-/// that the keys could be downloaded.
+/// Fails if the state folder, where the server would store private keys, is in a served folder or in
+/// one of `--links-into`, so that the keys could be downloaded.
 pub(super) fn check_state(
     flags: &args::Tls,
     acme: &args::Acme,
@@ -246,28 +247,65 @@ pub(super) fn check_state(
     }
     // If the state folder can't be used, a later step reports the error.
     let Ok(folder) = state::folder(flags.state.as_deref()) else { return Ok(()) };
-    let Some(mounted) = publishing(&folder, folders) else { return Ok(()) };
+    let Some(publisher) = publisher(&folder, folders) else { return Ok(()) };
     Err(Error::usage(format!(
-        "{} is in the served folder {}, so that everyone could download the private keys that are \
-         kept there: name another folder with --state FOLDER",
+        "{} is {publisher} could download the private keys that are kept there: name another folder \
+         with --state FOLDER{}",
         folder.display(),
-        mounted.display()
+        publisher.other_advice()
     )))
 }
 
-/// The served folder from which a file at `path` could be downloaded, if any. The file need not
+/// A folder that makes a file public.
+enum Publisher<'a> {
+    /// The file is in this served folder.
+    Served(&'a Path),
+    /// The file is in this folder of `--links-into`, so that a symbolic link may lead to it.
+    LinksInto(&'a Path),
+}
+
+impl Publisher<'_> {
+    /// What else to do, after the advice to use another folder for the file.
+    fn other_advice(&self) -> &'static str {
+        match self {
+            Self::Served(_) => "",
+            Self::LinksInto(_) => ", or give --links-into a narrower folder",
+        }
+    }
+}
+
+impl fmt::Display for Publisher<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Served(path) => {
+                write!(f, "in the served folder {}, so that everyone", path.display())
+            }
+            Self::LinksInto(path) => {
+                let path = path.display();
+                write!(f, "in the folder {path} of --links-into, so that by a link everyone")
+            }
+        }
+    }
+}
+
+/// The folder because of which a file at `path` could be downloaded, if any. The file need not
 /// exist.
-fn publishing<'a>(path: &Path, folders: &'a Folders) -> Option<&'a Path> {
+fn publisher<'a>(path: &Path, folders: &'a Folders) -> Option<Publisher<'a>> {
     let path = std::path::absolute(path).ok()?;
     let existing = path.ancestors().find(|folder| folder.exists())?;
     let found = existing.canonicalize().ok()?.join(path.strip_prefix(existing).ok()?);
-    let publishes = |root: &Path| {
+    let is_public_in = |root: &Path| {
         let Ok(root) = root.canonicalize() else { return false };
         let Ok(inside) = found.strip_prefix(root) else { return false };
         let is_served = |name: &OsStr| !name.as_bytes().starts_with(b".") || name == ".well-known";
         inside.iter().all(is_served)
     };
-    folders.mounted.iter().map(|mounted| &*mounted.path).find(|root| publishes(root))
+    let served = folders.mounted.iter().map(|mounted| Publisher::Served(&mounted.path));
+    let linked = folders.links_into.iter().map(|folder| Publisher::LinksInto(folder));
+    served.chain(linked).find(|publisher| {
+        let (Publisher::Served(root) | Publisher::LinksInto(root)) = publisher;
+        is_public_in(root)
+    })
 }
 
 /// Checks the state folder and the keys of `--tls`, for `sockeye explain`: fails if a server with
@@ -282,16 +320,15 @@ pub(crate) fn check_private(
     check_keys(&files.map(|value| split_cert_and_key(value)).collect::<Vec<_>>(), folders)
 }
 
-/// Fails if a private key is in a served folder, from which it could be downloaded. `pairs` has the
-/// files of each certificate and its key.
+/// Fails if a private key is in a served folder or in one of `--links-into`, so that it could be
+/// downloaded. `pairs` has the files of each certificate and its key.
 pub(super) fn check_keys(pairs: &[[PathBuf; 2]], folders: &Folders) -> Result<(), Error> {
     for [_, key] in pairs {
-        if let Some(mounted) = publishing(key, folders) {
+        if let Some(publisher) = publisher(key, folders) {
             return Err(Error::usage(format!(
-                "the private key {} is in the served folder {}, so that everyone could download it: \
-                 move it to another folder",
+                "the private key {} is {publisher} could download it: move it to another folder{}",
                 key.display(),
-                mounted.display()
+                publisher.other_advice()
             )));
         }
     }

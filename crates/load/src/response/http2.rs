@@ -1,5 +1,7 @@
 //! One response of HTTP/2, while it arrives.
 
+use std::sync::Arc;
+
 use sockeye_http::h2_client::Head;
 
 use super::parts::{
@@ -14,6 +16,8 @@ pub(crate) struct StreamResponse {
     /// The length of the content, if the head gives it.
     length: Option<u64>,
     interim: u32,
+    /// The URL to which the response redirects.
+    location: Option<Arc<str>>,
     content: Content,
 }
 
@@ -26,6 +30,7 @@ impl StreamResponse {
         context: &RequestContext<'_>,
     ) -> Result<(), BadResponse> {
         (self.status, self.length, self.interim) = (head.status, head.length, interim);
+        self.location = head.location;
         let is_too_large = self.length.is_some_and(|length| length > context.plan.max_content);
         match is_too_large && !context.request.is_head {
             true => Err(BadResponse::too_large(context)),
@@ -45,12 +50,13 @@ impl StreamResponse {
     /// The response is complete.
     pub(crate) fn end(mut self, context: &RequestContext<'_>) -> Response {
         let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);
-        let Self { status, interim, .. } = self;
+        let Self { status, interim, location, .. } = self;
         let error = (status >= 400).then(|| format!("the response's status is {status}"));
         let learned = context.expected.is_none().then(|| ExpectedResponse {
             content: kept,
             content_len,
             error: error.clone(),
+            location: location.as_deref().map(str::to_owned),
             ..ExpectedResponse::default()
         });
         Response { status, content_len, error, mismatch, persistent: true, interim, learned }

@@ -332,16 +332,31 @@ fn clients_agree_on_no_protocol_of_acme() {
 fn no_private_key_is_made_in_a_served_folder() {
     let folder = Folder::new();
     let state = folder.join("new/state");
-    for tls in [["--tls", "self-signed"], ["--acme", "www.example.org"]] {
-        let flags = ["--listen", "127.0.0.1:0", "--state", &state];
-        let output = run(&[&["http", folder.text()][..], &tls, &flags].concat());
-        let error = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{error}");
-        assert!(error.contains("is in the served folder"), "{error}");
-        assert!(error.contains("name another folder with --state FOLDER"), "{error}");
-        let explain = ["explain", "/", folder.text(), "--state", &state];
-        assert_eq!(text(&run(&[&explain[..], &tls].concat()).stderr), error);
-        assert!(!folder.path().join("new").exists());
+    for (folders, expected) in [
+        (
+            &[folder.text()][..],
+            ["is in the served folder", "name another folder with --state FOLDER\n"],
+        ),
+        (
+            &["tests", "--links-into", folder.text()],
+            [
+                &format!("is in the folder {} of --links-into, so that", folder.text()),
+                "with --state FOLDER, or give --links-into a narrower folder\n",
+            ],
+        ),
+    ] {
+        for tls in [["--tls", "self-signed"], ["--acme", "www.example.org"]] {
+            // A server that starts would never end, so `explain` is first.
+            let explain = [&["explain", "/"], folders, &["--state", &state], &tls].concat();
+            let explained = run(&explain);
+            let error = text(&explained.stderr);
+            assert_eq!(explained.status.code(), Some(2), "{error}");
+            assert!(expected.iter().all(|part| error.contains(part)), "{error}");
+            let flags = ["--listen", "127.0.0.1:0", "--state", &state];
+            let output = run(&[&["http"], folders, &tls, &flags].concat());
+            assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), error));
+            assert!(!folder.path().join("new").exists());
+        }
     }
 }
 
@@ -373,15 +388,25 @@ fn a_private_key_in_a_served_folder_is_refused() {
     std::os::unix::fs::symlink(&folder, &link).unwrap();
     let docs = format!("/docs={folder}");
     let key = format!("/key={}", certificates.path("a.example.key"));
-    for folders in [&[&*folder][..], &[&link], &["tests", &docs], &["tests", &key]] {
+    let named = format!("--links-into={folder}");
+    let served = "a.example.key is in the served folder";
+    let linked = "a.example.key is in the folder";
+    for (folders, expected) in [
+        (&[&*folder][..], served),
+        (&[&link], served),
+        (&["tests", &docs], served),
+        (&["tests", &key], served),
+        (&["tests", &named], linked),
+        (&["tests", "--links-into", &link], linked),
+        (&["tests", "--links-into", "/"], linked),
+    ] {
+        let explained = run(&[&["explain", "/"], folders, &["--tls", &pair]].concat());
+        let error = text(&explained.stderr);
+        assert_eq!(explained.status.code(), Some(2), "{folders:?}: {error}");
+        assert!(error.contains(expected), "{folders:?}: {error}");
         let output =
             run(&[&["http"], folders, &["--listen", "127.0.0.1:0", "--tls", &pair]].concat());
-        let error = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{folders:?}: {error}");
-        assert!(error.contains("a.example.key is in the served folder"), "{folders:?}: {error}");
-        let explained = run(&[&["explain", "/"], folders, &["--tls", &pair]].concat());
-        assert_eq!(explained.status.code(), Some(2), "{folders:?}");
-        assert_eq!(text(&explained.stderr), error);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), error), "{folders:?}");
     }
     // A hidden file is never served.
     std::fs::create_dir(certificates.path(".tls")).unwrap();
@@ -390,7 +415,12 @@ fn a_private_key_in_a_served_folder_is_refused() {
             .unwrap();
     }
     let pair = certificates.pair(".tls/a.example");
-    Running::start(&["http", &folder, "--listen", "127.0.0.1:0", "--tls", &pair]);
+    let flags = ["--listen", "127.0.0.1:0", "--tls", &pair];
+    Running::start(&[&["http", &*folder, &named], &flags[..]].concat());
+    // A folder beside that of the key.
+    std::fs::create_dir(certificates.path("media")).unwrap();
+    let media = certificates.path("media");
+    Running::start(&[&["http", "tests", "--links-into", &media], &flags[..]].concat());
 }
 
 #[test]

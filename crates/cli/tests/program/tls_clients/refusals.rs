@@ -126,10 +126,12 @@ fn a_plain_target_at_a_port_with_tls_is_an_error_that_names_the_target_to_type()
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let load = &["--requests", "9"][..];
+    let http2 = &["--requests", "9", "--http2"][..];
     let (http, echo) = (http.address(), echo.address());
     for (command, plain, server, flags, expected_text) in [
         ("health", "http", http, &[][..], "redirected to TLS at the same port: write https://{}/"),
         ("load", "http", http, load, "redirected to TLS at the same port: write https://{}/"),
+        ("load", "http", http, http2, "redirected to TLS at the same port: write https://{}/"),
         ("health", "tcp", echo, &[], "if the port speaks TLS, write tls://{}"),
         ("health", "http", alert, &[], "if the port speaks TLS, write https://{}/"),
         ("health", "message", echo, &[], "if the port speaks TLS, write message+tls://{}"),

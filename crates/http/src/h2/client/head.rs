@@ -1,4 +1,6 @@
-//! The head of a response: its status and its length (RFC 9113, 8.3.2).
+//! The head of a response: its status, its length and where it redirects to (RFC 9113, 8.3.2).
+
+use std::sync::Arc;
 
 use super::error::Error;
 use super::limits::{MAX_HEAD, MAX_KNOWN_HEADS};
@@ -6,12 +8,15 @@ use crate::h2::hpack::{Decoder, Field};
 use crate::semantics::chars;
 
 /// The head of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The status code, from 100 to 599.
     pub status: u16,
     /// The length of the content, if a Content-Length field gives it.
     pub length: Option<u64>,
+    /// The first Location field of a response with a status from 300 to 399. Bytes that are not
+    /// UTF-8 are replaced.
+    pub location: Option<Arc<str>>,
 }
 
 /// A header block that is either a head or trailers.
@@ -19,6 +24,7 @@ pub struct Head {
 struct Section {
     status: Option<u16>,
     length: Option<u64>,
+    location: Option<Arc<str>>,
     has_fields: bool,
     /// The size of its fields: see [`MAX_HEAD`].
     size: usize,
@@ -28,6 +34,7 @@ struct Section {
 // Names of fields, as indices of HPACK's static table.
 const STATUS: u8 = 8;
 const CONTENT_LENGTH: u8 = 28;
+const LOCATION: u8 = 46;
 const TRANSFER_ENCODING: u8 = 57;
 
 impl Section {
@@ -71,6 +78,13 @@ impl Section {
                     return Err("sent two lengths of one response");
                 }
                 self.length = length;
+                Ok(())
+            }
+            (LOCATION, _) | (0, b"location") => {
+                let is_redirect = matches!(self.status, Some(300..400));
+                if is_redirect && self.location.is_none() {
+                    self.location = Some(String::from_utf8_lossy(value).into());
+                }
                 Ok(())
             }
             (TRANSFER_ENCODING, _)
@@ -132,9 +146,9 @@ impl HeadReader {
         if let Some(known) = self.known.get(number)
             && known.generation == self.decoder.generation()
             && known.block == block
-            && let Some(head) = known.head
+            && let Some(head) = &known.head
         {
-            return Ok(head);
+            return Ok(head.clone());
         }
         self.decode_head(block, number)
     }
@@ -142,10 +156,10 @@ impl HeadReader {
     fn decode_head(&mut self, block: &[u8], number: usize) -> Result<Head, Error> {
         let generation = self.decoder.generation();
         let section = self.decode(block)?;
-        let Section { status: Some(status), length, .. } = section else {
+        let Section { status: Some(status), length, location, .. } = section else {
             return Err(Error::protocol("sent a response without :status"));
         };
-        let head = Head { status, length };
+        let head = Head { status, length, location };
         if number < MAX_KNOWN_HEADS && generation == self.decoder.generation() {
             if self.known.len() <= number {
                 self.known.resize_with(number + 1, KnownHead::default);
@@ -153,7 +167,7 @@ impl HeadReader {
             let known = &mut self.known[number];
             known.block.clear();
             known.block.extend_from_slice(block);
-            (known.generation, known.head) = (generation, Some(head));
+            (known.generation, known.head) = (generation, Some(head.clone()));
         }
         Ok(head)
     }

@@ -27,7 +27,7 @@
 //! ```
 //!
 //! Pushes are turned off. Fields of responses are decoded, checked and dropped, except for the
-//! status and the length. Redirects and content codings are up to the caller.
+//! status, the length and the URL of a redirect. Redirects and content codings are up to the caller.
 
 mod connection;
 mod control;

@@ -88,8 +88,11 @@ impl Client {
             let text = match event {
                 Event::Head { head, interim, data } => {
                     let length = head.length.map(|length| format!(" of {length}"));
+                    let location = head.location.map(|location| format!(" to {location}"));
                     let interim = if interim > 0 { format!(" after {interim}") } else { "".into() };
-                    format!("{data}: {}{}{interim}", head.status, length.unwrap_or_default())
+                    let (length, location) =
+                        (length.unwrap_or_default(), location.unwrap_or_default());
+                    format!("{data}: {}{length}{location}{interim}", head.status)
                 }
                 Event::Content { bytes, data } => {
                     let (start, content) = (format!("{data}: '"), bytes.escape_ascii());

@@ -156,6 +156,35 @@ fn the_same_head_is_recognised_until_the_table_changes() {
 }
 
 #[test]
+fn the_url_of_a_redirect_is_reported() {
+    let mut client = Client::new();
+    for _ in 0..6 {
+        client.request(GET, None);
+    }
+    // The name as an index of the static table, and a value that is not UTF-8.
+    let indexed = b"\x08\x03302\x0f\x1f\x02/\xff";
+    let first = [("location", "https://a/"), ("location", "https://b/")];
+    client.read_all(
+        &[
+            settings(&[]),
+            headers(END, 1, 301, &first),
+            // The same head again is not decoded.
+            headers(END, 3, 301, &first),
+            headers(END, 5, 307, &[]),
+            headers(END, 7, 201, &[("location", "/made")]),
+            frame(kind::HEADERS, flags::END_HEADERS | END, 9, indexed),
+            headers(NONE, 11, 200, &[]),
+            headers(END, 11, 0, &[("location", "/trailer")]),
+        ]
+        .concat(),
+    );
+    client.events.retain(|event| !event.ends_with("end"));
+    let expected = ["1: 301 to https://a/", "2: 301 to https://a/", "3: 307", "4: 201"];
+    assert_eq!(client.events[..4], expected);
+    assert_eq!(client.events[4..], ["5: 302 to /\u{fffd}", "6: 200"]);
+}
+
+#[test]
 fn windows_are_enlarged_in_large_steps() {
     use super::super::limits::WINDOW;
     use super::super::stream::receive;
