@@ -38,10 +38,9 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
         return run(serve, screen, None, logs, move |_, _| move |_: &Peer| Echo::new(idle));
     };
     let screen = Screen { scheme: if is_tls { "wss" } else { "ws" }, ..screen };
-    let http = move || {
-        let limits = http_core::Limits { idle_timeout: idle, ..http_core::Limits::default() };
-        http_core::ServerConfig::new(limits)
-    };
+    let limits = websocket.http.clone();
+    let http = move || http_core::ServerConfig::new(limits.clone());
+    let redirects_http = http.clone();
     let open = move |_: usize, _: &ServerInfo| {
         let (config, echo) = (Rc::new(http()), WebSocketEcho::new(&websocket));
         move |_: &Peer| http_core::Server::new(Rc::clone(&config), echo.clone())
@@ -52,7 +51,7 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
     let hosts = own_hosts(&serve, &AllowedHosts::default());
     run(serve, screen, None, logs, move |shard, info| {
         let redirects = Redirects { hosts: hosts.clone(), ..info.redirects(&hosts) };
-        WithRedirects::new(open(shard, info), http(), redirects)
+        WithRedirects::new(open(shard, info), redirects_http(), redirects)
     })
 }
 

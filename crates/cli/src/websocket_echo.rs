@@ -18,7 +18,7 @@ const HELP: &str = "This server echoes the messages of WebSockets, at every path
 pub(crate) struct WebSocketEcho(Rc<ws::Config>);
 
 impl WebSocketEcho {
-    pub(crate) fn new(WebSocket { limits, origins, deflate }: &WebSocket) -> Self {
+    pub(crate) fn new(WebSocket { limits, origins, deflate, .. }: &WebSocket) -> Self {
         let config = ws::Config::new(limits.clone()).allowing_origins(origins.clone());
         Self(Rc::new(if *deflate { config.deflating(DeflateOptions::new()) } else { config }))
     }

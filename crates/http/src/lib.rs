@@ -81,6 +81,7 @@ pub use handling::stream::{Stream, StreamEvent};
 pub use semantics::body::Body;
 pub use semantics::chars::is_token_byte;
 pub use semantics::control::Version;
+pub use semantics::cors::preflight_fields;
 pub use semantics::date;
 pub use semantics::fields::{BadField, Fields};
 pub use semantics::host::{AllowedHosts, BadHostName, HostCheck};

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use sockeye_http::{AllowedOrigins, ws};
+use sockeye_http::{AllowedOrigins, Fields, Request, preflight_fields, ws};
 
 use super::Limits;
 
@@ -23,6 +23,29 @@ impl HttpRules {
         let websocket = ws::Config::new(ws::Limits { message, ..websocket });
         let websocket = Rc::new(websocket.allowing_origins(origins.clone()));
         Self { limits, origins, websocket }
+    }
+
+    /// The fields of CORS in the response to `request`, which is not refused: they let a page of an
+    /// origin that was added read the response. Empty if only the server's own origin is allowed.
+    pub(super) fn cors(&self, request: &Request<'_>) -> Fields {
+        let mut fields = Fields::new();
+        if self.origins.is_empty() {
+            return fields;
+        }
+        if let Some(origin) = self.origins.added_origin(request) {
+            // Never fails: a value in a request is valid in a response.
+            let _ = fields.push("Access-Control-Allow-Origin", origin);
+        }
+        let _ = fields.push("Vary", b"Origin");
+        fields
+    }
+
+    /// The additional fields in the response to OPTIONS, if `request` is a preflight request of a
+    /// page whose origin was added: such a page may send messages.
+    pub(super) fn preflight(&self, request: &Request<'_>) -> Option<Fields> {
+        self.origins.added_origin(request)?;
+        request.field("access-control-request-method")?;
+        preflight_fields("GET, HEAD, POST", request.field("access-control-request-headers"))
     }
 }
 

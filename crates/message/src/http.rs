@@ -3,7 +3,7 @@
 //! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its
 //! body is the content. The status of the response shows whether it is an error. `application/json`
 //! and `text/json` both mean JSON, and the response uses the name that the request used. Over HTTP,
-//! messages have neither an id nor a deadline.
+//! messages have neither an id nor a deadline. Pages of allowed origins can read responses (CORS).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -41,6 +41,8 @@ pub struct Http<H> {
 pub struct HttpRequest<H: Handler> {
     shared: Rc<ConnectionState<H>>,
     peer: Peer,
+    /// The fields of CORS in the response: see [`HttpRules::cors`].
+    cors: Fields,
     /// The message that is arriving, or has no response yet.
     pending: Option<Box<PendingMessage>>,
 }
@@ -117,7 +119,8 @@ impl<H: Handler + 'static> http_core::Handlers for Http<H> {
     type Handler = HttpRequest<H>;
 
     fn handler(&self, peer: &Peer) -> HttpRequest<H> {
-        HttpRequest { shared: Rc::clone(&self.shared), peer: peer.clone(), pending: None }
+        let (shared, peer) = (Rc::clone(&self.shared), peer.clone());
+        HttpRequest { shared, peer, cors: Fields::new(), pending: None }
     }
 }
 
@@ -164,7 +167,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
     fn begin(&mut self, request: &Request<'_>, responder: HttpResponder<'_, '_>) -> HttpAnswer {
         let (header, json) = match self.header(request) {
             Ok(header) => header,
-            Err(error) => return error.send(responder),
+            Err(error) => return self.refuse(error, responder),
         };
         let len = header.content_length;
         let mode = self.shared.handler.borrow_mut().content_mode(&header);
@@ -176,6 +179,12 @@ impl<H: Handler + 'static> HttpRequest<H> {
         let content = Some(IncomingContent { receiver, has_length, paused: false });
         self.pending = Some(Box::new(PendingMessage { request, json, content }));
         read_more(responder)
+    }
+
+    /// Sends an error response, which the page that has sent the request can read.
+    fn refuse(&self, error: HttpError, responder: HttpResponder<'_, '_>) -> HttpAnswer {
+        let fields = error.fields.and(&self.cors);
+        HttpError { fields, ..error }.send(responder)
     }
 
     /// Opens a WebSocket, whose messages the connection's handler answers.
@@ -192,7 +201,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
                 let code = message_code(refused.status(), "bad_header");
                 let what = refused.text().trim_end_matches('.').to_owned();
                 let fields = refused.fields();
-                return HttpError { fields, ..HttpError::new(code, what) }.send(responder);
+                return self.refuse(HttpError { fields, ..HttpError::new(code, what) }, responder);
             }
         };
         let charges_all = request.version() == Version::Http2;
@@ -203,7 +212,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
             Ok(answer) => answer,
             Err(responder) => {
                 let error = HttpError::new("busy", "the server is stopping");
-                error.with("Retry-After", "1").send(responder)
+                self.refuse(error.with("Retry-After", "1"), responder)
             }
         }
     }
@@ -225,7 +234,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
         };
         let status =
             fault.map_or_else(|| response_status(&message), |fault| status_for_code(fault.code));
-        let mut fields = Fields::new();
+        let mut fields = self.cors.clone();
         if status == Status::SERVICE_UNAVAILABLE {
             let _ = fields.push("Retry-After", b"1");
         }
@@ -260,7 +269,7 @@ fn send(
     let Ok(fields) = fields(&content_type) else {
         let what = "the response's content-type can't be sent over HTTP";
         let error = HttpError::new("internal", what);
-        return HttpError { json, ..error }.send(responder);
+        return HttpError { json, fields: more.clone(), ..error }.send(responder);
     };
     responder.send(status, &fields.and(more), Body::Shared(&message.content))
 }
@@ -331,28 +340,32 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
         if let Some(what) = self.shared.rules.origins.refusal(request, is_tls) {
             return HttpError::new("forbidden_origin", what).send(responder);
         }
+        self.cors = self.shared.rules.cors(request);
         if ws::is_websocket_request(request) && request.path() == b"/" {
             return self.open_websocket(request, is_tls, responder);
         }
         match (request.method(), request.path()) {
             (Method::Extension(name), _) => {
                 let what = format!("the client sent the unknown method {name}");
-                HttpError::new("unknown_method", what).send(responder)
+                self.refuse(HttpError::new("unknown_method", what), responder)
             }
             (Method::Post, b"/") => self.begin(request, responder),
             (Method::Get | Method::Head, b"/") => {
                 let (fields, body) = page::description(request, is_tls);
-                responder.send(Status::OK, &fields, body)
+                responder.send(Status::OK, &fields.and(&self.cors), body)
             }
             (Method::Options, b"/" | b"*") => {
                 let allow = Fields::new().with("Allow", METHODS.as_bytes()).unwrap_or_default();
-                responder.send(Status::NO_CONTENT, &allow, Body::Empty)
+                let preflight = self.shared.rules.preflight(request).unwrap_or_default();
+                let fields = allow.and(&self.cors).and(&preflight);
+                responder.send(Status::NO_CONTENT, &fields, Body::Empty)
             }
             (_, b"/") => {
                 let what = format!("messages are sent by POST, not by {}", request.method());
-                HttpError::new("method_not_allowed", what).with("Allow", METHODS).send(responder)
+                let error = HttpError::new("method_not_allowed", what).with("Allow", METHODS);
+                self.refuse(error, responder)
             }
-            _ => HttpError::new("not_found", "messages are sent to /").send(responder),
+            _ => self.refuse(HttpError::new("not_found", "messages are sent to /"), responder),
         }
     }
 
@@ -369,8 +382,8 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
             // The connection closes, since more content is likely to follow.
             let limit = self.shared.rules.limits.content;
             let what = format!("the content has more than {limit} bytes, which is the limit");
-            let error = HttpError::new("too_large", what);
-            return HttpError { json, ..error }.send(responder.closing());
+            let error = HttpError { json, ..HttpError::new("too_large", what) };
+            return self.refuse(error, responder.closing());
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
         let flow = content.receiver.take(piece, &mut *self.shared.handler.borrow_mut(), inner);
@@ -416,7 +429,7 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
         let message = error_response(message_code(status, code), &text);
         let json = self.pending.as_ref().map(|pending| pending.json).unwrap_or_default();
         let fields = fields(&media::content_type(&message, json)).ok()?;
-        Some((fields, message.content))
+        Some((fields.and(&self.cors), message.content))
     }
 
     fn allow(&self) -> &'static str {

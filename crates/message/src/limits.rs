@@ -44,6 +44,10 @@ pub struct Limits {
     /// Maximum time to wait for the first byte of a frame. When it passes, the connection closes.
     /// Default: 60 s.
     pub idle_timeout: Duration,
+    /// Time for which an HTTP/2 client's flow-control windows may allow no byte of a response.
+    /// After this time, the server resets the stream. For a client that reads nothing from the
+    /// socket, `Config::write_timeout` of sockeye-engine applies instead. Default: 60 s.
+    pub write_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -57,6 +61,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             content_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -71,6 +76,7 @@ impl Limits {
             idle_timeout: self.idle_timeout,
             body: self.content,
             body_timeout: self.content_timeout,
+            write_timeout: self.write_timeout,
             ..http_core::Limits::default()
         }
     }

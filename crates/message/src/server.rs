@@ -29,8 +29,12 @@ pub struct Server<H> {
     next_number: u64,
     /// Unless this is [`Stop::No`], responses announce that the connection ends.
     stop: Stop,
-    /// Frames that begin later than this are not read. [`Time::NEVER`] until the server drains.
+    /// Frames that arrive later than this are not read. [`Time::NEVER`] until the server drains, and
+    /// while a draining connection waits for the first time for capacity.
     frames_until: Time,
+    /// How many bytes of unread input had arrived by `frames_until`. The frames that begin in them
+    /// are answered. [`u32::MAX`] if not known yet.
+    backlog: u32,
     pub(super) handler: H,
 }
 
@@ -45,6 +49,7 @@ impl<H: Handler> Server<H> {
             next_number: 0,
             stop: Stop::No,
             frames_until: Time::NEVER,
+            backlog: u32::MAX,
             handler,
         }
     }
@@ -64,12 +69,17 @@ impl<H: Handler> Server<H> {
         self.frames_until.min(turn.now() + self.limits.idle_timeout)
     }
 
-    /// If the server drains, starts the grace period: frames that begin within it are still
-    /// answered.
+    /// If the server drains, starts the grace period: frames that arrive within it are still
+    /// answered. It starts once, so that a client that keeps sending doesn't extend it.
     fn begin_grace(&mut self, turn: &Turn<'_>) {
-        if self.is_draining() {
+        if self.is_draining() && self.frames_until == Time::NEVER {
             self.frames_until = turn.now() + DRAIN_GRACE;
         }
+    }
+
+    /// Whether a frame that begins now, or in the backlog, is read.
+    fn reads_frames(&self, turn: &Turn<'_>) -> bool {
+        turn.now() < self.frames_until || self.backlog > 0
     }
 
     /// Whether the client waits for a response.
@@ -212,7 +222,7 @@ impl<H: Handler> Server<H> {
         has_more: bool,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        if keeps_connection && turn.now() < self.frames_until {
+        if keeps_connection && self.reads_frames(turn) {
             self.state = State::ExpectFrame { until: self.idle_until(turn) };
             return Ok(());
         }
@@ -301,10 +311,17 @@ pub(super) fn deadline_passed() -> Fault {
 
 impl<H: Handler> Protocol for Server<H> {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        let grace_is_over = turn.now() >= self.frames_until;
+        if grace_is_over {
+            self.backlog = self.backlog.min(u32::try_from(input.len()).unwrap_or(u32::MAX));
+        }
         let mut used = 0;
         while used < input.len() {
             let rest = &input[used..];
             match &self.state {
+                State::ExpectFrame { .. } if used >= self.backlog as usize => {
+                    self.finish(Ok(End::Linger), turn)?;
+                }
                 State::ExpectFrame { .. } if turn.is_full() => {
                     turn.want_room();
                     self.state = State::ExpectCapacity;
@@ -323,6 +340,9 @@ impl<H: Handler> Protocol for Server<H> {
                 State::ExpectCapacity | State::ExpectResponses(_) => break,
                 State::ExpectNothing => return Ok(Consumed::more(input.len())),
             }
+        }
+        if grace_is_over {
+            self.backlog = self.backlog.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
         }
         Ok(match &self.state {
             State::ExpectContent(incoming) if incoming.paused => Consumed::pause(used),
@@ -347,7 +367,10 @@ impl<H: Handler> Protocol for Server<H> {
             Event::LameDuck => self.stop = Stop::LameDuck,
             Event::Drain { .. } => {
                 self.stop = Stop::Drain;
-                self.begin_grace(turn);
+                // A connection that waits for capacity gets the time to send when it reads again.
+                if !matches!(self.state, State::ExpectCapacity) {
+                    self.begin_grace(turn);
+                }
                 let soon = self.idle_until(turn);
                 if let State::ExpectFrame { until } = &mut self.state {
                     *until = soon.min(*until);

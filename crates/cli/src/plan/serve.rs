@@ -84,6 +84,8 @@ pub(crate) struct Echo {
 /// The settings of `sockeye echo --websocket`.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
+    /// The limits of the requests that open WebSockets.
+    pub(crate) http: http_core::Limits,
     pub(crate) limits: ws::Limits,
     pub(crate) origins: AllowedOrigins,
     pub(crate) deflate: bool,
@@ -176,6 +178,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
         header_timeout: flags.header_timeout.0,
         content_timeout: flags.content_timeout.0,
         idle_timeout: flags.idle_timeout.0,
+        write_timeout: flags.serve.write_timeout.0,
         ..protocol::Limits::default()
     };
     let websocket = ws::Limits {
@@ -218,8 +221,14 @@ pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
     };
     let origins = origins(&websocket.origin, "open WebSockets")?;
     let deflate = websocket.deflate;
-    let websocket = websocket.is_on.then_some(WebSocket { limits, origins, deflate });
-    Ok(Echo { serve, access, idle: flags.idle_timeout.0, websocket })
+    let idle = flags.idle_timeout.0;
+    let http = http_core::Limits {
+        idle_timeout: idle,
+        write_timeout: flags.serve.write_timeout.0,
+        ..http_core::Limits::default()
+    };
+    let websocket = websocket.is_on.then_some(WebSocket { http, limits, origins, deflate });
+    Ok(Echo { serve, access, idle, websocket })
 }
 
 /// Converts the values of `--origin`. `what` says, for an error, what pages of an allowed origin

@@ -14,7 +14,7 @@ use crate::stdout::Stdout;
 #[derive(Debug)]
 enum Plan {
     Http(Box<Http>),
-    Echo(Box<Serve>),
+    Echo(Box<Echo>),
     Message(Box<Message>),
     Send(Send),
     SendMessages(SendMessages),
@@ -28,9 +28,7 @@ fn plan_on(stdout: Stdout, line: &[&str]) -> Result<Plan, Error> {
     let line = CommandLine::read([&["sockeye"], line].concat()).or_usage()?;
     match line.command {
         Command::Http(flags) => http(*flags, stdout).map(|plan| Plan::Http(Box::new(plan))),
-        Command::Echo(flags) => {
-            echo(flags, Stdout::Other).map(|plan| Plan::Echo(Box::new(plan.serve)))
-        }
+        Command::Echo(flags) => echo(flags, stdout).map(|plan| Plan::Echo(Box::new(plan))),
         Command::Message(flags) => message(flags, stdout).map(|plan| Plan::Message(Box::new(plan))),
         Command::Send(flags) if line_is_message(&flags) => {
             send_messages(flags).map(Plan::SendMessages)
@@ -85,8 +83,13 @@ fn flags_reach_the_plan() {
         "1s",
         "--drain-timeout",
         "2s",
+        "--websocket",
     ]);
     let Ok(Plan::Echo(echo)) = plan else { panic!("not a plan of echo") };
+    let Echo { serve: echo, websocket: Some(websocket), .. } = *echo else {
+        panic!("no WebSockets")
+    };
+    assert_eq!(websocket.http.write_timeout, Duration::from_secs(1));
     assert_eq!(echo.listen, [ListenAddr::Any(0), ListenAddr::Unix("/tmp/s".into())]);
     assert_eq!(echo.workers.get(), 3);
     let config = echo.config;
@@ -202,6 +205,7 @@ fn the_flags_of_messages_reach_the_plan() {
     assert_eq!(message.limits.content_timeout, Duration::from_secs(2));
     assert_eq!(message.limits.idle_timeout, Duration::from_secs(3));
     assert_eq!(message.serve.config.write_timeout, Duration::from_secs(4));
+    assert_eq!(message.limits.http().write_timeout, Duration::from_secs(4));
 }
 
 #[test]

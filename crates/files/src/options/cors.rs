@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use sockeye_http::Fields;
+use sockeye_http::{Fields, preflight_fields};
 
-use super::fields::{push, with};
+use super::fields::with;
 
 /// Which other sites' scripts may read the files. Default: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,9 +38,6 @@ impl std::error::Error for BadOrigin {}
 /// Response headers that scripts may read to resume downloads, in addition to those that the Fetch
 /// standard lets them read anyway.
 const EXPOSED_HEADERS: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
-
-/// How long a browser may remember the answer to a preflight request: a day, in seconds.
-const MAX_AGE: &[u8] = b"86400";
 
 impl Cors {
     /// No other site's scripts may read the files.
@@ -116,13 +113,9 @@ impl Cors {
         };
         let varies =
             format!("{varies}Access-Control-Request-Method, Access-Control-Request-Headers");
-        let mut fields = with(Fields::new(), "Access-Control-Allow-Origin", origin);
-        push(&mut fields, "Access-Control-Allow-Methods", b"GET, HEAD");
-        if let Some(names) = names {
-            // The client sent `names`, so they may be invalid.
-            fields.push("Access-Control-Allow-Headers", names).ok()?;
-        }
-        push(&mut fields, "Access-Control-Max-Age", MAX_AGE);
+        let fields = with(Fields::new(), "Access-Control-Allow-Origin", origin);
+        // The client sent `names`, so they may be invalid.
+        let fields = fields.and(&preflight_fields("GET, HEAD", names)?);
         Some(with(fields, "Vary", &varies))
     }
 }

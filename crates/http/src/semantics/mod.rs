@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod chars;
 pub(crate) mod content;
 pub(crate) mod control;
+pub(crate) mod cors;
 pub mod date;
 pub(crate) mod decimal;
 pub(crate) mod exchange;

@@ -57,6 +57,21 @@ impl AllowedOrigins {
         self
     }
 
+    /// Whether only the server's own origin is allowed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// The origin of `request`, if [`AllowedOrigins::allow`] has added it. A page of that origin can
+    /// read the response if the response has it in `Access-Control-Allow-Origin`.
+    #[must_use]
+    pub fn added_origin<'r>(&self, request: &Request<'r>) -> Option<&'r [u8]> {
+        let origin = request.common_field(FieldName::Origin)?;
+        let is_added = || self.origins.iter().any(|known| is_same(known.as_bytes(), origin));
+        (!request.is_repeated(FieldName::Origin) && is_added()).then_some(origin)
+    }
+
     /// Adds `hint` to the text of each refusal: a sentence without its full stop, which says how to
     /// allow an origin.
     #[must_use]
@@ -85,9 +100,7 @@ impl AllowedOrigins {
             None if is_cross_site() => "a page of another site",
             None => return None,
             Some(_) if request.is_repeated(FieldName::Origin) => "more than one origin",
-            Some(origin) if self.origins.iter().any(|known| is_same(known.as_bytes(), origin)) => {
-                return None;
-            }
+            Some(_) if self.added_origin(request).is_some() => return None,
             Some(origin) if is_own(origin, request.host(), tls) && !is_cross_site() => return None,
             Some(_) => "a page of another origin",
         };
@@ -176,6 +189,24 @@ mod tests {
             assert_eq!(is_allowed(&origins, "GET / HTTP/1.1", &fields), expected.is_none());
             let reported = reports.try_recv().ok();
             assert_eq!(reported, expected.map(|origin| origin.map(str::to_owned)), "{fields}");
+        }
+    }
+
+    #[test]
+    fn an_added_origin_is_returned_as_the_request_has_it() {
+        let origins = AllowedOrigins::default().allow("https://app.example");
+        assert!(!origins.is_empty() && AllowedOrigins::default().is_empty());
+        for (fields, expected) in [
+            ("Origin: https://app.example\r\n", Some("https://app.example")),
+            ("Origin: https://APP.example:443\r\n", Some("https://APP.example:443")),
+            ("Origin: https://a.example\r\n", None),
+            ("Origin: https://app.example\r\nOrigin: https://app.example\r\n", None),
+            ("", None),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
+            let request = OwnedRequest::read(head.as_bytes()).unwrap();
+            let added = origins.added_origin(&request.view());
+            assert_eq!(added, expected.map(str::as_bytes), "{fields}");
         }
     }
 

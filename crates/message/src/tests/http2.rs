@@ -186,6 +186,24 @@ fn a_reset_stream_cancels_its_message_and_no_other() {
 }
 
 #[test]
+fn a_stream_whose_window_stays_shut_is_reset_after_the_write_timeout() {
+    let limits = Limits { write_timeout: seconds(5), ..Limits::default() };
+    let mut client = Harness::new(port(ServerConfig::new(limits), Slow::default()));
+    // SETTINGS_INITIAL_WINDOW_SIZE: 0.
+    let no_window = h2_frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    client.input(&[PREFACE, &no_window, &post(1, "\"now\"")].concat());
+    let is_reset = |client: &mut Harness| {
+        received(&client.output()).iter().any(|frame| (frame.kind, frame.stream) == (RST_STREAM, 1))
+    };
+    assert!(!is_reset(&mut client));
+    client.pass(seconds(4));
+    assert!(!is_reset(&mut client));
+    client.pass(seconds(1));
+    assert!(is_reset(&mut client));
+    assert_eq!(client.end(), None);
+}
+
+#[test]
 fn errors_are_objects_and_end_only_their_stream() {
     let limits = Limits { content: 8, ..Limits::default() };
     let mut client = Harness::new(port(ServerConfig::new(limits), Slow::default()));

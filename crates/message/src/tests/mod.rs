@@ -2,6 +2,7 @@
 
 mod client;
 mod codec;
+mod cors;
 mod frames_or_http;
 mod http;
 mod http2;

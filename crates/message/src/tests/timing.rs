@@ -172,6 +172,43 @@ fn draining_answers_frames_that_wait_for_capacity() {
 }
 
 #[test]
+fn draining_ends_a_connection_whose_client_keeps_sending() {
+    let limits = Limits { in_flight: 1, ..Limits::default() };
+    let mut client = Harness::new(Server::new(Rc::new(limits), Slow::default()));
+    let frame = request_with_id(1, "\"a\"");
+    client.input(&frame.repeat(2));
+    client.drain();
+    client.pass(seconds(5));
+    // The connection reads again for the first time since the drain.
+    client.run_jobs();
+    let mut rounds = 0;
+    while client.end().is_none() {
+        client.input(&frame);
+        client.pass(Duration::from_millis(100));
+        client.run_jobs();
+        rounds += 1;
+        assert!(rounds <= 12, "a second is over");
+    }
+    assert!(rounds >= 10, "the client has a second: {rounds}");
+    assert_eq!(client.end(), Some(End::Linger));
+    assert!(results(&client.output()).len() > 10);
+}
+
+#[test]
+fn draining_answers_all_frames_that_had_arrived_however_long_that_takes() {
+    let mut client = slow_server();
+    let asks: Vec<u8> = (0..100).flat_map(|id| request_with_id(id, "\"a\"")).collect();
+    client.input(&asks);
+    client.drain();
+    while client.end().is_none() {
+        client.pass(seconds(2));
+        client.run_jobs();
+    }
+    assert_eq!(results(&client.output()).len(), 100);
+    assert_eq!(client.end(), Some(End::Linger));
+}
+
+#[test]
 fn a_lame_duck_announces_the_end_of_connections_and_ends_none() {
     let mut client = slow_server();
     client.lame_duck();

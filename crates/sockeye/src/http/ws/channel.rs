@@ -11,6 +11,9 @@ use sockeye_proto::Remote;
 const MAX_MESSAGES: usize = 16;
 /// While messages of this many bytes wait for a [`Receiver`], nothing is read from the peer.
 const MAX_BYTES: usize = 256 * 1024;
+/// The client is charged for messages that wait in steps of this many bytes. So the event loop is
+/// not woken for each small message that the receiver takes.
+const CHARGE_STEP: usize = 16 * 1024;
 
 /// Receives the messages of a WebSocket of [`channel`](super::channel()), on any thread.
 ///
@@ -34,6 +37,8 @@ struct QueueState {
     messages: VecDeque<SharedMessage>,
     /// The number of bytes in `messages`.
     bytes: usize,
+    /// How many of `bytes` the client is charged for: a multiple of [`CHARGE_STEP`].
+    charged: usize,
     /// The queue was full, so nothing is read from the peer until the receiver has made room.
     is_paused: bool,
     /// The receiver was dropped.
@@ -45,6 +50,17 @@ struct QueueState {
 impl QueueState {
     fn is_full(&self) -> bool {
         self.messages.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES
+    }
+
+    /// Charges the client for the messages that the queue holds now.
+    fn charge(&mut self, socket: &mut Socket<'_, '_>) {
+        self.charged = self.bytes / CHARGE_STEP * CHARGE_STEP;
+        socket.set_held(self.charged);
+    }
+
+    /// Whether the client is charged for [`CHARGE_STEP`] bytes more than the queue holds.
+    fn is_overcharged(&self) -> bool {
+        self.charged >= self.bytes + CHARGE_STEP
     }
 }
 
@@ -83,11 +99,12 @@ impl Receiver {
         self.take(&mut self.queue.lock())
     }
 
-    /// Takes the first message. Wakes the handler if that has made room in a full queue.
+    /// Takes the first message. Wakes the handler if that has made room in a full queue, or if the
+    /// client is charged for too much.
     fn take(&self, state: &mut QueueState) -> Option<SharedMessage> {
         let message = state.messages.pop_front()?;
         state.bytes -= message.bytes().len();
-        if state.is_paused && !state.is_full() {
+        if (state.is_paused && !state.is_full()) || state.is_overcharged() {
             self.remote.wake();
         }
         Some(message)
@@ -158,15 +175,15 @@ impl<F: FnOnce(Receiver, Sender)> Handler for ChannelHandler<F> {
             state.is_paused = true;
             socket.pause();
         }
-        socket.set_held(state.bytes);
+        state.charge(socket);
         drop(state);
         self.queue.changed.notify_one();
     }
 
-    /// Called after the receiver has made room or was dropped.
+    /// Called after the receiver has taken messages or was dropped.
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
         let mut state = self.queue.lock();
-        socket.set_held(state.bytes);
+        state.charge(socket);
         if state.has_no_receiver {
             socket.close(CloseCode::NORMAL, "");
         } else if state.is_paused && !state.is_full() {
@@ -183,5 +200,111 @@ impl<F: FnOnce(Receiver, Sender)> Handler for ChannelHandler<F> {
 impl<F> Drop for ChannelHandler<F> {
     fn drop(&mut self) {
         self.queue.close(CloseCode::ABNORMAL, "the connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::rc::Rc;
+
+    use sockeye_http::ws::{Config, Connection, FrameHeader, Opcode};
+    use sockeye_proto::harness::Harness;
+
+    use super::*;
+
+    /// Counts how often the event loop is woken.
+    struct Counted<H> {
+        handler: H,
+        wake_ups: Rc<Cell<u32>>,
+    }
+
+    impl<H: Handler> Handler for Counted<H> {
+        fn on_open(&mut self, socket: &mut Socket<'_, '_>) {
+            self.handler.on_open(socket);
+        }
+
+        fn on_message(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>) {
+            self.handler.on_message(message, socket);
+        }
+
+        fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
+            self.wake_ups.set(self.wake_ups.get() + 1);
+            self.handler.on_woken(socket);
+        }
+    }
+
+    struct Scene {
+        client: Harness,
+        receiver: Receiver,
+        wake_ups: Rc<Cell<u32>>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let (opened, wake_ups) = (Rc::new(RefCell::new(None)), Rc::<Cell<u32>>::default());
+            let start = {
+                let opened = Rc::clone(&opened);
+                move |receiver, _| *opened.borrow_mut() = Some(receiver)
+            };
+            let handler =
+                Counted { handler: ChannelHandler::new(start), wake_ups: Rc::clone(&wake_ups) };
+            let config = Rc::new(Config::new(super::super::Limits::default()));
+            let client = Harness::new(Connection::server(config, handler));
+            let receiver = opened.take().unwrap();
+            Self { client, receiver, wake_ups }
+        }
+
+        /// The client sends a message of `len` zeros.
+        fn send(&mut self, len: usize) {
+            let (header, used) = FrameHeader::whole(Opcode::Binary, len, Some([0; 4])).encode();
+            self.client.input(&[&header[..used], &vec![0; len]].concat());
+        }
+
+        /// The receiver takes a message, and the handler is woken if that asks for it.
+        fn take(&mut self) {
+            assert!(self.receiver.try_recv().is_some());
+            self.client.deliver();
+        }
+    }
+
+    #[test]
+    fn messages_that_the_receiver_has_taken_are_not_charged() {
+        let mut scene = Scene::new();
+        for len in [200_000, 40_000, 20_000] {
+            scene.send(len);
+            assert!(scene.client.charged() > len - CHARGE_STEP);
+            scene.take();
+            assert_eq!(scene.client.charged(), 0, "after a message of {len} bytes");
+        }
+        // Several messages, and a queue that was full.
+        for _ in 0..8 {
+            scene.send(60_000);
+        }
+        assert!(scene.client.charged() >= 240_000);
+        for left in (0..8).rev() {
+            scene.take();
+            assert!(scene.client.charged() <= left * 60_000, "while {left} messages wait");
+        }
+    }
+
+    #[test]
+    fn taking_a_small_message_does_not_wake_the_event_loop() {
+        const SMALL: usize = CHARGE_STEP / 10;
+        let mut scene = Scene::new();
+        for _ in 0..1000 {
+            scene.send(SMALL);
+            scene.take();
+        }
+        assert_eq!(scene.wake_ups.get(), 0);
+        // Nor while the queue holds about one step.
+        for _ in 0..10 {
+            scene.send(SMALL);
+        }
+        for _ in 0..1000 {
+            scene.send(SMALL);
+            scene.take();
+        }
+        assert_eq!(scene.wake_ups.get(), 0);
     }
 }
