@@ -16,12 +16,13 @@ use super::identity::{Identity, Stamp};
 use super::omitted::{Omission, Omitted};
 use super::traits::{Child, Kind, OpenFile, Opened, Store};
 use crate::limits::lock::lock;
-use crate::naming::path;
+use crate::naming::path::{self, WellKnown};
 
 /// Files in memory. Clones share the same files.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
+    well_known: WellKnown,
 }
 
 #[derive(Debug, Default)]
@@ -264,7 +265,9 @@ impl Store for Memory {
             // Like a disk: bad links and special files are left out, an unreadable file is listed,
             // and other faults show only when the name is opened.
             let omission = match fault {
-                _ if !path::is_requestable(name, child) => Some(Omission::of_name(child)),
+                _ if !path::is_requestable(name, child, self.well_known) => {
+                    Some(Omission::of_name(child))
+                }
                 Some(
                     absent @ (Absent::Outside
                     | Absent::Hidden
@@ -299,6 +302,10 @@ impl Store for Memory {
 
     fn single_file(&self) -> Option<&[u8]> {
         None
+    }
+
+    fn beneath_prefix(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(Self { well_known: WellKnown::Hidden, ..self.clone() }))
     }
 }
 
