@@ -295,7 +295,9 @@ impl Site {
             None => {
                 let text = "Too many files are being looked up. Try again.";
                 let status = Status::SERVICE_UNAVAILABLE;
-                Progress::Answered(responder.error(status, &self.inner.retry, text))
+                let LookupRequest { key, view, .. } = lookup;
+                let fields = self.cors_of(key).add_to(&self.inner.retry, view.origin());
+                Progress::Answered(responder.error(status, &fields, text))
             }
         }
     }
@@ -359,7 +361,8 @@ impl Site {
         };
         let budgets = &self.inner.mounts.get(mount).folder.budgets;
         budgets.log_spent(&budgets.open_files, responder.client(view.request()), responder.now());
-        wait_for_file(budgets, &self.inner.retry, view, responder).into()
+        let (cors, retry) = (self.cors(Some(mount)), &self.inner.retry);
+        wait_for_file(budgets, cors, retry, view, responder).into()
     }
 
     /// Whether a job charges the client for a file that it opens: over HTTP/2, unless the request
@@ -406,7 +409,9 @@ impl Site {
             Some(entry) => self.finish(awaited.lookup(view), &entry, responder),
             None => {
                 let status = Status::INTERNAL_SERVER_ERROR;
-                Progress::Answered(responder.error(status, &Fields::new(), ""))
+                let none = Fields::new();
+                let fields = self.cors_of(&awaited.key).add_to(&none, view.origin());
+                Progress::Answered(responder.error(status, &fields, ""))
             }
         }
     }

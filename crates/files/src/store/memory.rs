@@ -36,7 +36,7 @@ struct State {
     access: Option<Access>,
 }
 
-/// What happens when a name is opened.
+/// What happens when a name is opened or listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InjectedFault {
     /// Opening fails.
@@ -143,9 +143,9 @@ impl Memory {
         }
     }
 
-    /// Injects a fault into each later opening of `name`; `None` removes it. A fault for which a
-    /// disk would not list the name, such as a link that leads out of the folder, also removes the
-    /// name from listings.
+    /// Injects a fault into each later opening or listing of `name`; `None` removes it. A fault for
+    /// which a disk would not list the name, such as a link that leads out of the folder, also
+    /// removes the name from listings.
     pub fn fail(&self, name: &str, fault: Option<InjectedFault>) {
         let faults = &mut self.lock().faults;
         match fault {
@@ -185,6 +185,15 @@ impl State {
         file
     }
 
+    /// Does what is injected for `name`.
+    fn injected(&self, name: &[u8]) -> Result<(), Absent> {
+        match self.faults.get(name) {
+            Some(InjectedFault::Absent(absent)) => Err(*absent),
+            Some(InjectedFault::Panic) => panic!("this lookup was asked to panic"),
+            None => Ok(()),
+        }
+    }
+
     fn unlink(&mut self, name: &str) {
         if let Some(file) = self.files.remove(name.as_bytes()) {
             lock(&file).identity.changed = self.now;
@@ -210,11 +219,7 @@ impl Store for Memory {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let mut state = self.lock();
         state.opens += 1;
-        match state.faults.get(name) {
-            Some(InjectedFault::Absent(absent)) => return Err(*absent),
-            Some(InjectedFault::Panic) => panic!("this lookup was asked to panic"),
-            None => {}
-        }
+        state.injected(name)?;
         if let Some(file) = state.files.get(name) {
             let identity = lock(file).identity;
             let (file, store) = (Arc::clone(file), self.clone());
@@ -237,9 +242,7 @@ impl Store for Memory {
         {
             let mut state = self.lock();
             state.opens += 1;
-            if let Some(InjectedFault::Absent(absent)) = state.faults.get(name) {
-                return Err(*absent);
-            }
+            state.injected(name)?;
             if state.files.contains_key(name) {
                 return Err(Absent::NotAFolder);
             }
