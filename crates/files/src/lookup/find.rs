@@ -204,6 +204,8 @@ impl Lookup<'_> {
         let page = (absent == Absent::NoIndex || absent.is_missing())
             && self.folder.options.clean_urls
             && !path.name().is_empty()
+            // As in `clean_url`: otherwise the redirect would lead back here.
+            && !path.name().ends_with(HTML_EXTENSION)
             && self.is_file(&[path.name(), HTML_EXTENSION].concat());
         match absent {
             _ if page => Ok(Target::Redirect(Slash::Drop)),

@@ -2,7 +2,9 @@
 
 use super::{Client, Response, memory};
 use crate::store::memory::{InjectedFault, Memory};
-use crate::{Absent, CacheLimits, Folder, MAX_SMALL_FILE, OpenFilesOf, Options, Permission, Site};
+use crate::{
+    Absent, CacheLimits, Folder, MAX_SMALL_FILE, Mounts, OpenFilesOf, Options, Permission, Site,
+};
 
 fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {
     let (store, _) = memory(files);
@@ -259,4 +261,27 @@ fn an_unreadable_404_page_is_replaced_by_the_default() {
     let (store, site) = site(&[("404.html", "lost")], |_| {});
     store.fail("404.html", Some(InjectedFault::Absent(Absent::Exhausted)));
     answers(&site, &[("/none", 404, "404 Not Found\n")]);
+}
+
+#[test]
+fn a_folder_with_the_extension_of_a_page_is_no_circle_of_redirects() {
+    let files = [("x.html/a.txt", ""), ("x.html.html", "page"), ("y.html.html", "page")];
+    for (listing, status) in [(false, 404), (true, 200)] {
+        let options = Options { listing, ..Options::default() };
+        let mounts = Mounts::from(Folder::new(memory(&files).0).with_options(options));
+        let mut client = Client::new(&mounts.site(CacheLimits::default()));
+        for (path, status, location) in [
+            ("/x.html", 301, Some("/x.html/")),
+            ("/x.html/", status, None),
+            ("/y.html", 404, None),
+            ("/y.html/", 404, None),
+            ("/y.html.html", 200, None),
+        ] {
+            for _ in 0..2 {
+                let got = client.get(path);
+                assert_eq!((got.status, got.field("Location")), (status, location), "{path}");
+                assert_eq!(mounts.explain(path).status.code(), status, "{path}");
+            }
+        }
+    }
 }
