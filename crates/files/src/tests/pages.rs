@@ -4,6 +4,7 @@ use super::{Client, Response, memory};
 use crate::store::memory::{InjectedFault, Memory};
 use crate::{
     Absent, CacheLimits, Folder, MAX_SMALL_FILE, Mounts, OpenFilesOf, Options, Permission, Site,
+    Special,
 };
 
 fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {
@@ -283,5 +284,53 @@ fn a_folder_with_the_extension_of_a_page_is_no_circle_of_redirects() {
                 assert_eq!(mounts.explain(path).status.code(), status, "{path}");
             }
         }
+    }
+}
+
+#[test]
+fn a_bad_page_beside_a_folder_does_not_hide_the_folder() {
+    use Absent::{Denied, NotRegular, Outside};
+    let files = [
+        ("a/index.html", "index"),
+        ("a.html", ""),
+        ("b/c.txt", ""),
+        ("b.html", ""),
+        ("d.html", ""),
+    ];
+    for (fault, status) in [
+        (Outside, 404),
+        (NotRegular(Special::Pipe), 404),
+        (Denied(Permission::Read), 403),
+        (Absent::Exhausted, 503),
+    ] {
+        let (store, _) = memory(&files);
+        let [plain, listed] = [false, true].map(|listing| {
+            let options = Options { listing, ..Options::default() };
+            Mounts::from(Folder::new(store.clone()).with_options(options))
+        });
+        for name in ["a.html", "b.html", "d.html"] {
+            store.fail(name, Some(InjectedFault::Absent(fault)));
+        }
+        let found = if fault == Absent::Exhausted { status } else { 301 };
+        for (mounts, path, status) in [
+            (&plain, "/a", found),
+            (&listed, "/a", found),
+            (&listed, "/b", found),
+            // Neither the folder nor the page beside it can be shown.
+            (&plain, "/b", status),
+            (&plain, "/d", status),
+        ] {
+            let got = Client::new(&mounts.site(CacheLimits::default())).get(path);
+            let location = (status == 301).then(|| format!("{path}/"));
+            assert_eq!(
+                (got.status, got.field("Location")),
+                (status, location.as_deref()),
+                "{path}"
+            );
+            assert_eq!(mounts.explain(path).status.code(), status, "{path}");
+        }
+        let [mut plain, mut listed] =
+            [plain, listed].map(|mounts| Client::new(&mounts.site(CacheLimits::default())));
+        assert_eq!((plain.get("/a/").text(), listed.get("/b/").status), ("index", 200));
     }
 }
