@@ -73,8 +73,8 @@ struct WatchReason {
 /// The names in a watched folder whose changes are reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Scope {
-    /// All names in the watched folder. `is_root`: the watched folder is a served one itself.
-    Folder { is_root: bool },
+    /// All names in the watched folder.
+    Folder,
     /// Only this name: the target of a link, or a served file.
     File(OsString),
     /// Only this name: a served folder, or the next folder on the path to what is served.
@@ -212,7 +212,7 @@ impl Tree {
             }
             // It led to a served folder or file: the folder above it is watched from now on.
             reasons.retain(|reason| self.roots.iter().any(|root| root.path == reason.path));
-            reasons.retain(|reason| !matches!(reason.scope, Scope::Folder { .. }));
+            reasons.retain(|reason| !matches!(reason.scope, Scope::Folder));
             if !reasons.is_empty() {
                 self.is_changed = true;
                 self.watch_again();
@@ -221,7 +221,7 @@ impl Tree {
         } else if let Some(name) = &event.name {
             for watched in self.watched.get(&event.watch).cloned().unwrap_or_default() {
                 match watched.scope {
-                    Scope::Folder { is_root } if !is_ignored(name.as_bytes(), is_root) => {
+                    Scope::Folder if !is_ignored(name.as_bytes(), &watched.url) => {
                         let child = watched.path.join(name);
                         let url = [&watched.url, name.as_bytes()].concat();
                         self.on_child(child, url, event.flags, changed);
@@ -285,7 +285,7 @@ impl Tree {
     }
 
     /// Watches a folder and all folders in it. If `path` is a link, watches its target. `url` has a
-    /// final slash.
+    /// final slash. `is_root`: whether the folder is a served one itself.
     fn add(&mut self, path: PathBuf, url: Vec<u8>, is_root: bool) {
         let mut folders = vec![(path, url, is_root)];
         while let Some((path, url, is_root)) = folders.pop() {
@@ -299,7 +299,7 @@ impl Tree {
                     continue;
                 }
             }
-            let scope = Scope::Folder { is_root };
+            let scope = Scope::Folder;
             if !self.watch(&path, WatchReason { path: path.clone(), url: url.clone(), scope }) {
                 continue;
             }
@@ -309,7 +309,7 @@ impl Tree {
                 let name = entry.file_name().into_vec();
                 let kind = entry.file_type().ok();
                 let is_followed = kind.is_some_and(|kind| kind.is_dir() || kind.is_symlink());
-                if is_followed && !is_ignored(&name, is_root) {
+                if is_followed && !is_ignored(&name, &url) {
                     folders.push((entry.path(), [&url, &name[..], b"/"].concat(), false));
                 }
             }
@@ -366,8 +366,8 @@ impl Tree {
         let leads_back = |other: &WatchReason| {
             watched.path != other.path
                 && watched.path.starts_with(&other.path)
-                && matches!(other.scope, Scope::Folder { .. })
-                && matches!(watched.scope, Scope::Folder { .. })
+                && matches!(other.scope, Scope::Folder)
+                && matches!(watched.scope, Scope::Folder)
         };
         if known.contains(&watched) || known.iter().any(leads_back) {
             return false;
