@@ -1,9 +1,8 @@
 //! Names of files whose changes are ignored, because no page depends on these files.
 
-/// Whether the server hides a name in a folder. `is_root`: whether the folder is a served one
-/// itself, where `.well-known` is not hidden.
-fn is_hidden(name: &[u8], is_root: bool) -> bool {
-    name.starts_with(b".") && !(is_root && name == b".well-known")
+/// Whether the server hides a name in the folder with this URL path. `/.well-known/` is not hidden.
+fn is_hidden(name: &[u8], folder: &[u8]) -> bool {
+    name.starts_with(b".") && !(folder == b"/" && name == b".well-known")
 }
 
 /// Whether a name is one that editors and other programs use for backups, and for files that they
@@ -19,9 +18,10 @@ fn is_temporary(name: &[u8]) -> bool {
         || name == b"4913"
 }
 
-/// Whether changes of this name are ignored.
-pub(super) fn is_ignored(name: &[u8], is_root: bool) -> bool {
-    is_hidden(name, is_root) || is_temporary(name)
+/// Whether changes of this name are ignored. `folder` is the URL path of the folder that it is in,
+/// with a final slash.
+pub(super) fn is_ignored(name: &[u8], folder: &[u8]) -> bool {
+    is_hidden(name, folder) || is_temporary(name)
 }
 
 #[cfg(test)]
@@ -44,10 +44,10 @@ mod tests {
             ("index.html___jb_tmp___", true),
             ("index.html.tmp", true),
         ] {
-            assert_eq!(is_ignored(name.as_bytes(), true), expected, "{name}");
-            assert_eq!(is_ignored(name.as_bytes(), false), expected, "{name}");
+            assert_eq!(is_ignored(name.as_bytes(), b"/"), expected, "{name}");
+            assert_eq!(is_ignored(name.as_bytes(), b"/docs/"), expected, "{name}");
         }
-        assert!(!is_ignored(b".well-known", true));
-        assert!(is_ignored(b".well-known", false));
+        assert!(!is_ignored(b".well-known", b"/"));
+        assert!(is_ignored(b".well-known", b"/docs/"));
     }
 }

@@ -75,8 +75,8 @@ struct WatchReason {
 /// The names in a watched folder whose changes are reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Scope {
-    /// All names in the watched folder. `is_root`: the watched folder is a served one itself.
-    Folder { is_root: bool },
+    /// All names in the watched folder.
+    Folder,
     /// Only this name: the target of a link, or a served file.
     File(OsString),
     /// Only this name: the next one on the way to a served folder or file, or to a link's target.
@@ -213,7 +213,7 @@ impl Tree {
                 self.count -= reasons.len();
             }
             // If it led to something that is served, the folder above it is watched from now on.
-            if reasons.iter().any(|reason| !matches!(reason.scope, Scope::Folder { .. })) {
+            if reasons.iter().any(|reason| !matches!(reason.scope, Scope::Folder)) {
                 self.is_changed = true;
                 self.watch_again();
                 changed.extend(reasons.into_iter().map(|reason| reason.url));
@@ -221,7 +221,7 @@ impl Tree {
         } else if let Some(name) = &event.name {
             for watched in self.watched.get(&event.watch).cloned().unwrap_or_default() {
                 match watched.scope {
-                    Scope::Folder { is_root } if !is_ignored(name.as_bytes(), is_root) => {
+                    Scope::Folder if !is_ignored(name.as_bytes(), &watched.url) => {
                         let child = watched.path.join(name);
                         let url = [&watched.url, name.as_bytes()].concat();
                         self.on_child(child, url, event.flags, changed);
@@ -291,7 +291,7 @@ impl Tree {
     }
 
     /// Watches a folder and all folders in it. If `path` is a link, watches its target. `url` has a
-    /// final slash.
+    /// final slash. `is_root`: whether the folder is a served one itself.
     fn add(&mut self, path: PathBuf, url: Vec<u8>, is_root: bool) {
         let mut folders = vec![(path, url, is_root)];
         while let Some((path, url, is_root)) = folders.pop() {
@@ -308,7 +308,7 @@ impl Tree {
                 }
                 self.watch_way(&path, Some(&target_of(&path)), &url);
             }
-            let scope = Scope::Folder { is_root };
+            let scope = Scope::Folder;
             if !self.watch(&path, WatchReason { path: path.clone(), url: url.clone(), scope }) {
                 continue;
             }
@@ -318,7 +318,7 @@ impl Tree {
                 let name = entry.file_name().into_vec();
                 let kind = entry.file_type().ok();
                 let is_followed = kind.is_some_and(|kind| kind.is_dir() || kind.is_symlink());
-                if is_followed && !is_ignored(&name, is_root) {
+                if is_followed && !is_ignored(&name, &url) {
                     folders.push((entry.path(), [&url, &name[..], b"/"].concat(), false));
                 }
             }
@@ -396,8 +396,8 @@ impl Tree {
         let leads_back = |other: &WatchReason| {
             watched.path != other.path
                 && watched.path.starts_with(&other.path)
-                && matches!(other.scope, Scope::Folder { .. })
-                && matches!(watched.scope, Scope::Folder { .. })
+                && matches!(other.scope, Scope::Folder)
+                && matches!(watched.scope, Scope::Folder)
         };
         if known.contains(&watched) || known.iter().any(leads_back) {
             return false;

@@ -6,6 +6,7 @@ use sockeye_proto::WallTime;
 use super::content_type::ContentType;
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
+use crate::options::codings::Coding;
 use crate::options::fields::{push, with, without};
 use crate::options::folder_options::Options;
 
@@ -62,6 +63,13 @@ impl Head {
         }
         push(&mut fields, "Accept-Ranges", b"bytes");
         Self { fields: fields.and(&not_modified), not_modified }
+    }
+
+    /// The fields of a response in `coding` to a HEAD request, before the file was compressed. The
+    /// length and the ETag are not known yet, and left out (RFC 9110, 9.3.2).
+    pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
+        let fields = without(&self.fields, &["ETag", "Accept-Ranges"]);
+        with(fields, "Content-Encoding", coding.name())
     }
 
     /// The fields of a file whose size on disk is not that of its content, as in `/proc`: it is

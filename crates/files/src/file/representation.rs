@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use sockeye_http::{Body, Fields, PreparedResponse, Status};
+use sockeye_http::{Body, PreparedResponse, Status};
 use sockeye_proto::{FileRange, FileSource, WallTime};
 
 use super::content::Content;
@@ -167,13 +167,6 @@ impl Representation {
         }
         *fields = with(std::mem::take(fields), "Content-Encoding", coding.name());
         Self { etag, identity, settled, content, ..encoded }
-    }
-
-    /// The fields of a response in `coding` to a HEAD request, before the file was compressed. The
-    /// length and the ETag are not known yet, and left out (RFC 9110, 9.3.2).
-    pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
-        let fields = without(&self.head.fields, &["ETag", "Accept-Ranges"]);
-        with(fields, "Content-Encoding", coding.name())
     }
 
     /// The memory that the content takes, in bytes.

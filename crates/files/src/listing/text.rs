@@ -137,6 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::naming::path::{WellKnown, is_requestable};
 
     fn written(write: fn(&[u8], &mut Vec<u8>), name: &[u8]) -> String {
         let mut out = b"before&".to_vec();
@@ -243,7 +244,7 @@ mod tests {
         fn urls_parse_to_the_name_they_were_made_of(name in proptest::collection::vec(1u8.., 1..40)) {
             let path = format!("/{}", written(url, &name));
             let mut scratch = Vec::new();
-            if crate::naming::path::is_requestable(b"", &name) {
+            if is_requestable(b"", &name, WellKnown::Served) {
                 let path = crate::RequestPath::parse(path.as_bytes(), &mut scratch);
                 prop_assert_eq!(path.map(crate::RequestPath::key), Ok(&name[..]));
             }

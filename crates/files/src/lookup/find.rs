@@ -178,7 +178,14 @@ impl Lookup<'_> {
             Ok(Some(file)) => Ok(file),
             // `name.html` has precedence over a folder `name` without an `index.html`.
             Ok(None) => match self.clean_url(name) {
-                Ok(Some(page)) if !self.is_file(&[name, b"/", INDEX_PAGE].concat()) => Ok(page),
+                Ok(Some(page)) if !self.has_index(name) => Ok(page),
+                // A bad `name.html` doesn't hide what the folder shows.
+                Err(LoadError::Absent(absent))
+                    if !absent.is_transient()
+                        && (self.folder.options.listing || self.has_index(name)) =>
+                {
+                    Ok(Target::Redirect(Slash::Add))
+                }
                 Err(error) if !error.is_missing() => Err(error),
                 _ => Ok(Target::Redirect(Slash::Add)),
             },
@@ -204,6 +211,8 @@ impl Lookup<'_> {
         let page = (absent == Absent::NoIndex || absent.is_missing())
             && self.folder.options.clean_urls
             && !path.name().is_empty()
+            // As in `clean_url`: otherwise the redirect would lead back here.
+            && !path.name().ends_with(HTML_EXTENSION)
             && self.is_file(&[path.name(), HTML_EXTENSION].concat());
         match absent {
             _ if page => Ok(Target::Redirect(Slash::Drop)),
@@ -222,6 +231,11 @@ impl Lookup<'_> {
             Err(MISSING) => Ok(None),
             loaded => loaded,
         }
+    }
+
+    /// Whether the folder `name` has an `index.html`.
+    fn has_index(&self, name: &[u8]) -> bool {
+        self.is_file(&[name, b"/", INDEX_PAGE].concat())
     }
 
     fn is_file(&self, name: &[u8]) -> bool {

@@ -80,6 +80,14 @@ impl Folder {
         Self { live: Some(Arc::clone(live)), ..self }
     }
 
+    /// The same folder at another prefix than `/`. It shares no listings with the folder at `/`,
+    /// which may show a name that is hidden here.
+    pub(crate) fn beneath_prefix(self) -> Self {
+        let Some(store) = self.store.beneath_prefix() else { return self };
+        let listings = Arc::new(ListingCache::new(Arc::clone(&self.budgets.listings)));
+        Self { store, listings, ..self }
+    }
+
     /// A reader for a lookup in this folder. `scope` says whether it may block, and read whole
     /// files.
     pub(crate) fn reader<'a>(&'a self, scope: ReadScope<'a>) -> Reader<'a> {

@@ -97,7 +97,8 @@ impl Mounts {
     }
 
     /// Adds `folder` at `prefix`, a path as a person writes it (not percent-encoded), with or
-    /// without slashes at its ends; `/` is the root.
+    /// without slashes at its ends; `/` is the root. At any other prefix, `.well-known` in the
+    /// folder is hidden, too.
     ///
     /// # Errors
     ///
@@ -109,6 +110,7 @@ impl Mounts {
         if self.mounts.iter().any(|mount| *mount.prefix == *inner) {
             return Err(BadMount::Taken(prefix.to_owned()));
         }
+        let folder = if inner.is_empty() { folder } else { folder.beneath_prefix() };
         let mounts = Arc::make_mut(&mut self.mounts);
         mounts.push(Mount::new(inner, folder));
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.prefix.len()));

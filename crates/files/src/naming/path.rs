@@ -18,7 +18,7 @@ pub const MAX_NAME: usize = 4095;
 /// The longest segment of a name, in bytes: Linux's `NAME_MAX`.
 pub const MAX_SEGMENT: usize = 255;
 
-/// The only hidden name that is served, as the first segment (RFC 8615).
+/// The only hidden name that is served, as the first segment of a request's path (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
 /// The path of a request: a checked name, relative to the folder.
@@ -153,17 +153,31 @@ pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
     if folder.is_empty() { child.to_vec() } else { [folder, b"/", child].concat() }
 }
 
+/// Whether `.well-known` at the top of a folder is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum WellKnown {
+    /// The folder is at `/`, and RFC 8615 defines `/.well-known/`.
+    #[default]
+    Served,
+    /// The folder is at another prefix, or only links lead into it.
+    Hidden,
+}
+
 /// Whether `child`, a name in the folder `folder` (empty for the root), can be requested.
-pub(crate) fn is_requestable(folder: &[u8], child: &[u8]) -> bool {
+pub(crate) fn is_requestable(folder: &[u8], child: &[u8], well_known: WellKnown) -> bool {
     // One hidden name can be served, `.well-known`, and only in the root.
-    let is_shown = folder.is_empty() || !child.starts_with(b".");
+    let may_be_hidden_name = folder.is_empty() && well_known == WellKnown::Served;
+    let is_shown = may_be_hidden_name || !child.starts_with(b".");
     let fits = folder.len() + child.len() + 2 <= MAX_NAME;
     is_shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()
 }
 
 /// Whether a name has a hidden segment.
-pub(crate) fn is_hidden(name: &[u8]) -> bool {
-    name.split(|byte| *byte == b'/').enumerate().any(|(at, segment)| is_hidden_segment(at, segment))
+pub(crate) fn is_hidden(name: &[u8], well_known: WellKnown) -> bool {
+    name.split(|byte| *byte == b'/').enumerate().any(|(at, segment)| match well_known {
+        WellKnown::Served => is_hidden_segment(at, segment),
+        WellKnown::Hidden => segment.starts_with(b"."),
+    })
 }
 
 /// Whether the segment at this index in a name is hidden.
@@ -365,7 +379,7 @@ mod tests {
             ("", "a/b", false),
         ] {
             assert_eq!(
-                is_requestable(folder.as_bytes(), child.as_bytes()),
+                is_requestable(folder.as_bytes(), child.as_bytes(), WellKnown::Served),
                 requestable,
                 "{folder}/{child}"
             );
@@ -375,7 +389,10 @@ mod tests {
             assert_eq!(is_accepted, requestable, "{path}");
         }
         let deep = "a/".repeat(2047);
-        assert!(!is_requestable(deep.trim_end_matches('/').as_bytes(), b"abc"));
+        let deep = deep.trim_end_matches('/').as_bytes();
+        assert!(!is_requestable(deep, b"abc", WellKnown::Served));
+        assert!(!is_requestable(b"", b".well-known", WellKnown::Hidden));
+        assert!(is_requestable(b"", b"a", WellKnown::Hidden));
     }
 
     #[test]

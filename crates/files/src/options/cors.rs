@@ -79,6 +79,16 @@ impl Cors {
         with(with(Fields::new(), name, value), "Access-Control-Expose-Headers", EXPOSED_HEADERS)
     }
 
+    /// `fields` and those of CORS.
+    pub(crate) fn add_to<'f>(&self, fields: &'f Fields, origin: Option<&[u8]>) -> Cow<'f, Fields> {
+        let constant = self.constant_fields();
+        if constant.is_empty() {
+            return Cow::Borrowed(fields);
+        }
+        let fields = constant.and(fields);
+        Cow::Owned(self.with_allowed_origin(&fields, origin).into_owned())
+    }
+
     /// Whether every origin gets the same fields.
     pub(crate) fn is_same_for_all(&self) -> bool {
         !matches!(self.0, AllowedOrigins::Listed(_))

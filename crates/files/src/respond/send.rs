@@ -78,9 +78,9 @@ pub(crate) fn send<'r, 't>(
         Err(BudgetSpent) => {
             let is_open_file = !matches!(selected.file.content, Content::Memory(_));
             if is_open_file && view.request().version() == Version::Http2 {
-                return wait_for_file(context.budgets, context.retry, view, responder);
+                return wait_for_file(context.budgets, cors, context.retry, view, responder);
             }
-            return refuse(context.retry, responder);
+            return refuse(cors, context.retry, view, responder);
         }
     };
     if is_prepared {
@@ -106,6 +106,7 @@ pub(crate) fn send<'r, 't>(
 #[cold]
 pub(crate) fn wait_for_file<'r, 't>(
     budgets: &Budgets,
+    cors: &Cors,
     retry: &Fields,
     view: RequestView<'_>,
     responder: Responder<'r, 't>,
@@ -113,15 +114,21 @@ pub(crate) fn wait_for_file<'r, 't>(
     let client = responder.client(view.request());
     match budgets.open_files.wait(client, || responder.promise()) {
         Some(ticket) => Attempt::WaitForFile(ticket, responder),
-        None => refuse(retry, responder),
+        None => refuse(cors, retry, view, responder),
     }
 }
 
 /// Answers 503 because the client's share is spent.
 #[cold]
-fn refuse<'r, 't>(retry: &Fields, responder: Responder<'r, 't>) -> Attempt<'r, 't> {
+fn refuse<'r, 't>(
+    cors: &Cors,
+    retry: &Fields,
+    view: RequestView<'_>,
+    responder: Responder<'r, 't>,
+) -> Attempt<'r, 't> {
     let text = "Too many files are being sent to you. Try again when some have arrived.";
-    Attempt::Answered(responder.error(Status::SERVICE_UNAVAILABLE, retry, text))
+    let fields = cors.add_to(retry, view.origin());
+    Attempt::Answered(responder.error(Status::SERVICE_UNAVAILABLE, &fields, text))
 }
 
 /// The client's share of a budget is spent.

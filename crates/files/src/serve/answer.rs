@@ -1,6 +1,5 @@
 //! Answers from cached lookups: a file, a listing, a redirect or an error.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use sockeye_http::{Answer, Body, Fields, Request, Responder, Status};
@@ -234,16 +233,8 @@ impl Site {
             _ if options.is_some_and(|options| options.spa) => app,
             _ => default,
         };
-        let cors = self.cors(entry.mount);
-        let cors_fields = cors.constant_fields();
         // Usually CORS adds no fields, and a missing file is answered without an allocation.
-        let fields = match cors_fields.is_empty() {
-            true => Cow::Borrowed(fields),
-            false => {
-                let fields = cors_fields.and(fields);
-                Cow::Owned(cors.with_allowed_origin(&fields, view.origin()).into_owned())
-            }
-        };
+        let fields = self.cors(entry.mount).add_to(fields, view.origin());
         let now = responder.now();
         let live = self.inner.live.as_ref().map(|pages| &*pages.live);
         let error = ErrorResponse { status, fields: &fields, text: "", options, live };

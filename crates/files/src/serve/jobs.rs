@@ -7,10 +7,12 @@ use sockeye_proto::{Budget, Client, Job, JobKind, Permit, Ticket, Time, Waiter};
 
 use super::site::Site;
 use crate::file::reader::ReadScope;
+use crate::file::representation::Representation;
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::{OpenedEarlier, Unfinished, look_up};
 use crate::lookup::in_flight::Completer;
 use crate::options::codings::Coding;
+use crate::request::conditional::Precondition;
 use crate::request::view::RequestView;
 use crate::respond::send::{Attempt, wait_for_file};
 use crate::respond::substitutes::Purpose;
@@ -225,16 +227,20 @@ impl Site {
         if !is_in_flight && !encoder.may_compress(file, coding, now) {
             return self.finish(lookup, entry, responder);
         }
-        // HEAD compresses nothing. If the request has conditions, `finish` evaluates them with the
-        // ETag of the original file. If it has none, the response omits Content-Length and ETag,
-        // which are unknown before the file is compressed.
+        // HEAD compresses nothing. Conditions are evaluated with the ETag of the original file. If
+        // they are met, the response omits Content-Length and ETag, which are unknown before the
+        // file is compressed: those of the original are not those of GET (RFC 9110, 8.6).
         if view.is_head() {
-            if purpose != Purpose::Requested || !view.is_unconditional() {
-                return self.finish(lookup, entry, responder);
-            }
-            let fields = file.original.fields_before_encoding(coding);
+            let Representation { etag, modified, .. } = &file.original;
+            let status = match purpose {
+                Purpose::ErrorPage { .. } => Status::NOT_FOUND,
+                _ if view.evaluate(etag.as_bytes(), *modified) == Precondition::Send => Status::OK,
+                _ => return self.finish(lookup, entry, responder),
+            };
+            self.log_absent(entry, purpose, view, &responder);
+            let fields = purpose.head(&file.original).fields_before_encoding(coding);
             let fields = self.cors(Some(*mount)).with_allowed_origin(&fields, view.origin());
-            return Progress::Answered(responder.send_head(Status::OK, &fields, None));
+            return Progress::Answered(responder.send_head(status, &fields, None));
         }
         let awaited = self.wait(lookup, JobKind::Compress, name, &responder, |completer| {
             let (encoder, file) = (Arc::clone(encoder), Arc::clone(file));
@@ -289,7 +295,9 @@ impl Site {
             None => {
                 let text = "Too many files are being looked up. Try again.";
                 let status = Status::SERVICE_UNAVAILABLE;
-                Progress::Answered(responder.error(status, &self.inner.retry, text))
+                let LookupRequest { key, view, .. } = lookup;
+                let fields = self.cors_of(key).add_to(&self.inner.retry, view.origin());
+                Progress::Answered(responder.error(status, &fields, text))
             }
         }
     }
@@ -353,7 +361,8 @@ impl Site {
         };
         let budgets = &self.inner.mounts.get(mount).folder.budgets;
         budgets.log_spent(&budgets.open_files, responder.client(view.request()), responder.now());
-        wait_for_file(budgets, &self.inner.retry, view, responder).into()
+        let (cors, retry) = (self.cors(Some(mount)), &self.inner.retry);
+        wait_for_file(budgets, cors, retry, view, responder).into()
     }
 
     /// Whether a job charges the client for a file that it opens: over HTTP/2, unless the request
@@ -400,7 +409,9 @@ impl Site {
             Some(entry) => self.finish(awaited.lookup(view), &entry, responder),
             None => {
                 let status = Status::INTERNAL_SERVER_ERROR;
-                Progress::Answered(responder.error(status, &Fields::new(), ""))
+                let none = Fields::new();
+                let fields = self.cors_of(&awaited.key).add_to(&none, view.origin());
+                Progress::Answered(responder.error(status, &fields, ""))
             }
         }
     }

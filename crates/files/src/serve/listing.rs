@@ -21,6 +21,7 @@ use crate::lookup::folder::Folder;
 use crate::lookup::mounts::{MountedPath, Mounts};
 use crate::naming::path::RequestPath;
 use crate::options::fields::with;
+use crate::options::folder_options::Options;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
 use crate::respond::conditions::{Validators, evaluate};
@@ -101,9 +102,7 @@ impl PendingListing {
         let mut scratch = Vec::new();
         let target = match ListingTarget::of(mounts, view, &mut scratch) {
             Ok(target) => target,
-            Err((status, text)) => {
-                return (send_error(status, text, mounts.live(), view, responder), None);
-            }
+            Err(refused) => return (refused.send(mounts, view, responder), None),
         };
         let ListingTarget { mount, path, query, format, title, job_group } = target;
         let client = responder.client(&http);
@@ -114,7 +113,7 @@ impl PendingListing {
             if open_files.is_none() {
                 let budgets = &folder.budgets;
                 budgets.log_spent(&budgets.open_files, client, responder.now());
-                return (send_busy(responder), None);
+                return (send_busy(&folder.options, view, responder), None);
             }
         }
         let (waiter, cancel) = Waiter::new();
@@ -151,7 +150,7 @@ impl PendingListing {
             )));
         });
         if responder.spawn(job.in_group(job_group).cancel_with(cancel)).is_err() {
-            return (send_busy(responder), None);
+            return (send_busy(&folder.options, view, responder), None);
         }
         let _waiter = waiter;
         let this = Self {
@@ -175,10 +174,15 @@ impl PendingListing {
         body: Result<Message, Abandoned>,
         responder: Responder<'r, 't>,
     ) -> ListingAnswer<'r, 't> {
+        let http = self.request.view();
+        let view = RequestView::of(&http);
+        let options = &self.folder.options;
         let result = match body.map(Message::downcast::<Result<ListingResult, ArchiveError>>) {
             Ok(Ok(result)) => *result,
             Ok(Err(_)) | Err(Abandoned) => {
-                let answer = responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "");
+                let none = Fields::new();
+                let fields = options.cors.add_to(&none, view.origin());
+                let answer = responder.error(Status::INTERNAL_SERVER_ERROR, &fields, "");
                 return ListingAnswer::Answered(answer, None);
             }
         };
@@ -187,20 +191,19 @@ impl PendingListing {
             Ok(ListingResult::Document(document)) => self.document(document, responder),
             Ok(ListingResult::Archive(archive)) => self.archive(archive, responder),
             Err(ArchiveError::Absent(Absent::Exhausted)) => {
-                let client = responder.client(&self.request.view());
+                let client = responder.client(&http);
                 let budget = &self.folder.listings.budget;
                 self.folder.budgets.log_spent(budget, client, responder.now());
-                (send_busy(responder), None)
+                (send_busy(options, view, responder), None)
             }
             Err(ArchiveError::Absent(absent)) => {
                 return ListingAnswer::Absent(self.mount, absent, self.request, responder);
             }
             Err(error) => {
                 let text = format!("This folder can't be sent as an archive: {error}.");
-                let http = self.request.view();
-                let view = RequestView::of(&http);
                 let live = self.folder.live.as_ref();
-                (send_error(Status::FORBIDDEN, &text, live, view, responder), None)
+                let status = Status::FORBIDDEN;
+                (send_error(status, &text, Some(options), live, view, responder), None)
             }
         };
         ListingAnswer::Answered(answer, body)
@@ -318,7 +321,7 @@ pub(crate) fn answer_head(
             let head = head(&folder.options, view.origin(), format, &title, None, is_live);
             responder.send_head(Status::OK, &head.fields, None)
         }
-        Err((status, text)) => send_error(status, text, mounts.live(), view, responder),
+        Err(refused) => refused.send(mounts, view, responder),
     }
 }
 
@@ -336,22 +339,42 @@ struct ListingTarget<'s> {
     job_group: JobGroup,
 }
 
+/// Why a request for a listing or a page is refused.
+struct RefusedListing {
+    status: Status,
+    text: &'static str,
+    /// The index of the mount that the path is in, if it is in one.
+    mount: Option<usize>,
+}
+
+impl RefusedListing {
+    const NOT_FOUND: Self = Self { status: Status::NOT_FOUND, text: "", mount: None };
+
+    fn send(self, mounts: &Mounts, view: RequestView<'_>, responder: Responder<'_, '_>) -> Answer {
+        let Self { status, text, mount } = self;
+        let options = mount.map(|mount| &*mounts.get(mount).folder.options);
+        send_error(status, text, options, mounts.live(), view, responder)
+    }
+}
+
 impl<'s> ListingTarget<'s> {
-    /// If the request is refused, returns the status and the text of the error response.
     fn of(
         mounts: &Mounts,
         view: RequestView<'s>,
         scratch: &'s mut Vec<u8>,
-    ) -> Result<Self, (Status, &'static str)> {
-        const NOT_FOUND: (Status, &str) = (Status::NOT_FOUND, "");
-        let path = RequestPath::parse(view.path(), scratch).map_err(|_| NOT_FOUND)?;
+    ) -> Result<Self, RefusedListing> {
+        let path = RequestPath::parse(view.path(), scratch);
+        let path = path.map_err(|_| RefusedListing::NOT_FOUND)?;
         let job_group = mounts.job_group(path.key());
         let Some((mount, MountedPath::Inside(path))) = mounts.find(path.key()) else {
-            return Err(NOT_FOUND);
+            return Err(RefusedListing::NOT_FOUND);
         };
         let archives = mounts.get(mount).folder.options.archives;
-        let query = ListingQuery::parse(view.query(), archives)
-            .map_err(|text| (Status::BAD_REQUEST, text))?;
+        let query = ListingQuery::parse(view.query(), archives).map_err(|text| RefusedListing {
+            status: Status::BAD_REQUEST,
+            text,
+            mount: Some(mount),
+        })?;
         let format = query.format.unwrap_or_else(|| preferred_format(view.accept().as_deref()));
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
         let names = [last(path.name()), last(&mounts.get(mount).prefix), ROOT_ARCHIVE.to_vec()];
@@ -361,24 +384,30 @@ impl<'s> ListingTarget<'s> {
 }
 
 /// Answers with an error about the query or the format. If the error is sent as a page, it links to
-/// the requested folder without a query.
+/// the requested folder without a query. `options` are those of the folder.
 fn send_error(
     status: Status,
     text: &str,
+    options: Option<&Options>,
     live: Option<&Arc<Live>>,
     view: RequestView<'_>,
     responder: Responder<'_, '_>,
 ) -> Answer {
     let this_folder = view.path().iter().filter(|byte| **byte == b'/').count();
     let fields = with(Fields::new(), "Vary", "Accept");
+    let fields = match options {
+        Some(options) => options.cors.add_to(&fields, view.origin()),
+        None => Cow::Borrowed(&fields),
+    };
     let live = live.map(|live| &**live);
-    let error = ErrorResponse { status, fields: &fields, text, options: None, live };
+    let error = ErrorResponse { status, fields: &fields, text, options, live };
     error.send(view, responder, || Some(this_folder))
 }
 
 /// Answers with 503: memory, threads or descriptors are short.
-fn send_busy(responder: Responder<'_, '_>) -> Answer {
+fn send_busy(options: &Options, view: RequestView<'_>, responder: Responder<'_, '_>) -> Answer {
     let fields = with(Fields::new(), "Retry-After", "1");
+    let fields = options.cors.add_to(&fields, view.origin());
     let text =
         "Too many folders or pages are being read for you. Try again when some have arrived.";
     responder.error(Status::SERVICE_UNAVAILABLE, &fields, text)

@@ -158,6 +158,11 @@ impl Site {
         mount.map_or(&NO_CORS, |mount| &self.inner.mounts.get(mount).folder.options.cors)
     }
 
+    /// The CORS options of the folder that contains `key`.
+    pub(super) fn cors_of(&self, key: &[u8]) -> &Cors {
+        self.cors(self.inner.mounts.find(key).map(|(mount, _)| mount))
+    }
+
     /// The cached result for `key`, however old it is.
     pub(super) fn cached(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
         self.inner.cache.borrow_mut().get(key, now).map(|cached| Arc::clone(&cached.entry))

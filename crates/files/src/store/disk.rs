@@ -28,17 +28,19 @@ use super::omitted::{Omission, Omitted};
 use super::open::{self, Error::Os};
 use super::scan;
 use super::traits::{Child, Followed, OpenFile, Opened, Store};
+use crate::naming::path::WellKnown;
 
 /// A folder on disk, or a single file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Disk {
     /// Absolute. Its symbolic links are followed for each lookup.
     root: PathBuf,
     /// The name of the root, if it is a file.
     file_name: Option<Vec<u8>>,
-    cached_lookups: CachedLookups,
+    cached_lookups: Arc<CachedLookups>,
     /// Absolute: the folders that links may lead into.
     linked: Vec<PathBuf>,
+    well_known: WellKnown,
 }
 
 /// Why a folder or file can't be opened for serving.
@@ -93,8 +95,9 @@ impl Disk {
             Some(name) if kind.is_file() => Some(name.as_bytes().to_vec()),
             _ => return Err(OpenError::NotServable(path.to_owned())),
         };
-        let (cached_lookups, linked) = (CachedLookups::default(), Vec::new());
-        let disk = Self { root, file_name, cached_lookups, linked };
+        let (cached_lookups, linked) = (Arc::default(), Vec::new());
+        let well_known = WellKnown::Served;
+        let disk = Self { root, file_name, cached_lookups, linked, well_known };
         // Errors that every request would get are reported now.
         let opened = disk.root().open_itself().and_then(|root| statx(root.as_fd()).map(drop));
         match opened {
@@ -170,6 +173,10 @@ impl Store for Disk {
         Some(&self.root)
     }
 
+    fn beneath_prefix(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(Self { well_known: WellKnown::Hidden, ..self.clone() }))
+    }
+
     fn for_lookup(&self) -> Option<Box<dyn Store + '_>> {
         Some(Box::new(self.root()))
     }
@@ -203,7 +210,8 @@ impl Root<'_> {
 
     /// The folder, and the folders that its links may lead into.
     fn roots(&self) -> Result<Roots<'_>, Errno> {
-        Ok(Roots { folder: self.folder()?, linked: &self.linked })
+        let well_known = self.disk.well_known;
+        Ok(Roots { folder: self.folder()?, linked: &self.linked, well_known })
     }
 
     /// Whether the root's path now leads to another folder, because its link was switched.

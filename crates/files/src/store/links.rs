@@ -24,7 +24,7 @@ use rustix::io::Errno;
 
 use super::open::{self, Error, FOLDER_FLAGS, MAX_ATTEMPTS, NO_MODE, PATH_FLAGS, READ_FLAGS};
 use super::traits::{Followed, Link};
-use crate::naming::path;
+use crate::naming::path::{self, WellKnown};
 
 /// The most symbolic links that are followed for one name: the limit of Linux.
 const MAX_LINKS: usize = 40;
@@ -38,6 +38,8 @@ const MAX_SEGMENTS: usize = 4096;
 pub(crate) struct Roots<'a> {
     pub(crate) folder: &'a OwnedFd,
     pub(crate) linked: &'a LinkedFolders<'a>,
+    /// Whether `.well-known` at the top of `folder` is served. In the linked folders, it is hidden.
+    pub(crate) well_known: WellKnown,
 }
 
 /// The folders that links may lead into, opened when the first link is followed.
@@ -150,6 +152,12 @@ impl Roots<'_> {
             None => Ok(self.folder.as_fd()),
             Some(at) => Ok(self.linked.opened()?[at].file.as_fd()),
         }
+    }
+
+    /// Whether a name in the root with this index is hidden: one of its segments begins with a
+    /// dot. Exception: `.well-known` at the top of the served folder, if that is at `/`.
+    fn is_hidden(self, root: usize, name: &[u8]) -> bool {
+        path::is_hidden(name, if root == 0 { self.well_known } else { WellKnown::Hidden })
     }
 
     /// The index of the root that has these metadata, if one has.
@@ -265,7 +273,7 @@ impl<'a> Walk<'a> {
     fn end(self) -> Result<Target, Error> {
         match self.position() {
             None => Err(Error::Os(Errno::XDEV)),
-            Some((root, name)) if is_hidden(root, name) => Err(Error::Hidden),
+            Some((root, name)) if self.roots.is_hidden(root, name) => Err(Error::Hidden),
             Some((root, b"")) => Ok(Target { root, name: b".".to_vec() }),
             Some((root, name)) => Ok(Target { root, name: name.to_vec() }),
         }
@@ -379,7 +387,8 @@ impl<'a> Walk<'a> {
             _ if segment == b".." && self.name.is_empty() => Error::Os(Errno::XDEV),
             // The error would disclose whether something exists beneath a hidden name.
             (Some((root, folder)), _)
-                if segment != b".." && is_hidden(root, &path::beneath(folder, segment)) =>
+                if segment != b".."
+                    && self.roots.is_hidden(root, &path::beneath(folder, segment)) =>
             {
                 Error::Hidden
             }
@@ -388,15 +397,6 @@ impl<'a> Walk<'a> {
             }
             (_, error) => open::openat2_error(error),
         }
-    }
-}
-
-/// Whether a name in the root with this index is hidden: one of its segments begins with a dot.
-/// Exception: `.well-known` at the top of the served folder.
-fn is_hidden(root: usize, name: &[u8]) -> bool {
-    match root {
-        0 => path::is_hidden(name),
-        _ => name.split(|byte| *byte == b'/').any(|segment| segment.starts_with(b".")),
     }
 }
 

@@ -16,12 +16,13 @@ use super::identity::{Identity, Stamp};
 use super::omitted::{Omission, Omitted};
 use super::traits::{Child, Kind, OpenFile, Opened, Store};
 use crate::limits::lock::lock;
-use crate::naming::path;
+use crate::naming::path::{self, WellKnown};
 
 /// Files in memory. Clones share the same files.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
+    well_known: WellKnown,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ struct State {
     access: Option<Access>,
 }
 
-/// What happens when a name is opened.
+/// What happens when a name is opened or listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InjectedFault {
     /// Opening fails.
@@ -142,9 +143,9 @@ impl Memory {
         }
     }
 
-    /// Injects a fault into each later opening of `name`; `None` removes it. A fault for which a
-    /// disk would not list the name, such as a link that leads out of the folder, also removes the
-    /// name from listings.
+    /// Injects a fault into each later opening or listing of `name`; `None` removes it. A fault for
+    /// which a disk would not list the name, such as a link that leads out of the folder, also
+    /// removes the name from listings.
     pub fn fail(&self, name: &str, fault: Option<InjectedFault>) {
         let faults = &mut self.lock().faults;
         match fault {
@@ -184,6 +185,15 @@ impl State {
         file
     }
 
+    /// Does what is injected for `name`.
+    fn injected(&self, name: &[u8]) -> Result<(), Absent> {
+        match self.faults.get(name) {
+            Some(InjectedFault::Absent(absent)) => Err(*absent),
+            Some(InjectedFault::Panic) => panic!("this lookup was asked to panic"),
+            None => Ok(()),
+        }
+    }
+
     fn unlink(&mut self, name: &str) {
         if let Some(file) = self.files.remove(name.as_bytes()) {
             lock(&file).identity.changed = self.now;
@@ -209,11 +219,7 @@ impl Store for Memory {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let mut state = self.lock();
         state.opens += 1;
-        match state.faults.get(name) {
-            Some(InjectedFault::Absent(absent)) => return Err(*absent),
-            Some(InjectedFault::Panic) => panic!("this lookup was asked to panic"),
-            None => {}
-        }
+        state.injected(name)?;
         if let Some(file) = state.files.get(name) {
             let identity = lock(file).identity;
             let (file, store) = (Arc::clone(file), self.clone());
@@ -236,9 +242,7 @@ impl Store for Memory {
         {
             let mut state = self.lock();
             state.opens += 1;
-            if let Some(InjectedFault::Absent(absent)) = state.faults.get(name) {
-                return Err(*absent);
-            }
+            state.injected(name)?;
             if state.files.contains_key(name) {
                 return Err(Absent::NotAFolder);
             }
@@ -264,7 +268,9 @@ impl Store for Memory {
             // Like a disk: bad links and special files are left out, an unreadable file is listed,
             // and other faults show only when the name is opened.
             let omission = match fault {
-                _ if !path::is_requestable(name, child) => Some(Omission::of_name(child)),
+                _ if !path::is_requestable(name, child, self.well_known) => {
+                    Some(Omission::of_name(child))
+                }
                 Some(
                     absent @ (Absent::Outside
                     | Absent::Hidden
@@ -299,6 +305,10 @@ impl Store for Memory {
 
     fn single_file(&self) -> Option<&[u8]> {
         None
+    }
+
+    fn beneath_prefix(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(Self { well_known: WellKnown::Hidden, ..self.clone() }))
     }
 }
 

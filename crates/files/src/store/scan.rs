@@ -89,7 +89,7 @@ fn look_up(
     name: &[u8],
     child: &[u8],
 ) -> Result<(Statx, Kind, Option<OwnedFd>), Unlisted> {
-    if !path::is_requestable(name, child) {
+    if !path::is_requestable(name, child, roots.well_known) {
         return Err(Unlisted::Omitted(Omission::of_name(child)));
     }
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;

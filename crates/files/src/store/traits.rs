@@ -61,6 +61,12 @@ pub trait Store: Send + Sync + fmt::Debug {
         None
     }
 
+    /// This store for a folder at another prefix than `/`: there, `.well-known` at the top is a
+    /// hidden name like any other. Default: `None`; then the store itself is used.
+    fn beneath_prefix(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
+
     /// This store for one lookup of several names: it may open its root once for all of them.
     /// Default: `None`; then the lookup uses the store itself.
     fn for_lookup(&self) -> Option<Box<dyn Store + '_>> {

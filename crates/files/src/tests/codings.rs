@@ -402,3 +402,56 @@ proptest! {
         }
     }
 }
+
+/// RFC 9110, 8.6: HEAD states no `Content-Length` but that of the same GET.
+#[test]
+fn head_before_the_file_is_compressed_states_no_length_or_etag() {
+    let page = text(5000);
+    let conditions = [
+        ("", 200),
+        ("If-None-Match: \"x\"\r\n", 200),
+        ("If-Modified-Since: Sun, 09 Sep 2001 01:46:39 GMT\r\n", 200),
+        ("If-Modified-Since: Sun, 09 Sep 2001 01:46:40 GMT\r\n", 304),
+        ("If-Unmodified-Since: Sun, 09 Sep 2001 01:46:40 GMT\r\n", 200),
+        ("If-Match: \"x\"\r\n", 412),
+        ("Range: bytes=0-1\r\n", 200),
+    ];
+    let requests = [("/page.html", 200, false), ("/none", 404, false), ("/none", 200, true)];
+    for (path, status, spa) in requests {
+        for (condition, with_condition) in conditions {
+            let store = Memory::new();
+            for name in ["index.html", "page.html", "404.html"] {
+                store.write(name, &*page);
+            }
+            store.pass(1_000_000);
+            let options = Options { spa, ..Options::default() };
+            let folder = Folder::new(store).with_options(options);
+            let mut client = Client::new(&folder.site(CacheLimits::default()));
+            let fields = format!("{GZIP}{condition}");
+            let status = if status == 404 { 404 } else { with_condition };
+            let names = ["Content-Length", "ETag"];
+            let head = client.request("HEAD", path, &fields);
+            assert_eq!((head.status, head.body.len()), (status, 0), "{path} {condition}");
+            if status == 412 {
+                continue;
+            }
+            let is_compressed = status != 304;
+            assert_eq!(head.field("Content-Encoding").is_some(), is_compressed, "{path} {fields}");
+            if is_compressed {
+                assert_eq!(names.map(|name| head.field(name)), [None, None], "{path} {condition}");
+            }
+            let fields = fields.replace("Range: bytes=0-1\r\n", "");
+            let get = client.request("GET", path, &fields);
+            let again = client.request("HEAD", path, &fields);
+            assert_eq!((again.status, again.head), (get.status, get.head.clone()), "{path}");
+            assert_eq!(get.status, status, "{path} {condition}");
+            let varying = ["Content-Length", "ETag", "Accept-Ranges", "Date"];
+            let mut lines = [&head.head, &get.head].map(|head| {
+                let varies = |line: &&str| varying.iter().any(|name| line.starts_with(name));
+                head.lines().filter(|line| !varies(line)).collect::<Vec<_>>()
+            });
+            lines.iter_mut().for_each(|lines| lines.sort_unstable());
+            assert_eq!(lines[0], lines[1], "{path} {condition}");
+        }
+    }
+}

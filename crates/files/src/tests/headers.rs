@@ -1,8 +1,11 @@
 //! Response headers: caching, security, CORS.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::{Client, Response, memory};
+use crate::store::memory::InjectedFault;
 use crate::{
-    ByName, CacheLimits, ContentTypes, Cors, Folder, Headers, MAX_SMALL_FILE, Options, Site,
+    Absent, ByName, CacheLimits, ContentTypes, Cors, Folder, Headers, MAX_SMALL_FILE, Options, Site,
 };
 
 fn site(files: &[(&str, &str)], options: Options) -> Site {
@@ -287,4 +290,45 @@ fn preflight_requests_are_answered() {
     }
     let got = client.request("OPTIONS", "*", asks);
     assert_eq!((got.status, got.field("Access-Control-Allow-Methods")), (204, None));
+}
+
+/// A script sees only a network error if a response lacks the headers of CORS.
+#[test]
+fn errors_of_listings_may_be_read_by_listed_sites() {
+    let (store, _) =
+        memory(&[("docs/a.txt", "Hello"), ("busy/a.txt", ""), ("panic.txt", ""), ("panic/a", "")]);
+    store.fail("busy", Some(InjectedFault::Absent(Absent::Exhausted)));
+    ["panic.txt", "panic"].iter().for_each(|name| store.fail(name, Some(InjectedFault::Panic)));
+    let mut headers = Headers::default();
+    headers.set("X-Mine", "here").unwrap();
+    let cors = Cors::origins(["https://a.example"]).unwrap();
+    let options = Options { listing: true, cors, headers, ..Options::default() };
+    let site = Folder::new(store).with_options(options).site(CacheLimits::default());
+    for (path, status) in [
+        ("/docs/?sort=x", 400),
+        ("/busy/?format=json", 503),
+        ("/panic.txt", 500),
+        ("/panic/?format=json", 500),
+        ("/none", 404),
+    ] {
+        let mut client = Client::new(&site);
+        client.ask("GET", path, "Origin: https://a.example\r\n");
+        if status == 500 {
+            assert!(catch_unwind(AssertUnwindSafe(|| client.0.run_jobs())).is_err());
+            client.0.deliver();
+        }
+        client.run_all();
+        let got = client.response().unwrap();
+        assert_eq!(got.status, status, "{path}");
+        let allowed = got.field("Access-Control-Allow-Origin");
+        assert_eq!(allowed, Some("https://a.example"), "{path}");
+        assert!(got.head.contains("\r\nVary: Origin\r\n"), "{path}: {}", got.head);
+    }
+    // A page has the headers of pages, as the page of a 404 has.
+    for (path, status) in [("/docs/?sort=x", 400), ("/none", 404)] {
+        let got = Client::new(&site).request("GET", path, "Accept: text/html\r\n");
+        assert_eq!((got.status, got.field("X-Mine")), (status, Some("here")), "{path}");
+    }
+    let head = Client::new(&site).request("HEAD", "/docs/?sort=x", "Accept: text/html\r\n");
+    assert_eq!((head.status, head.field("X-Mine")), (400, Some("here")));
 }

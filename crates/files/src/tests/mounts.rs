@@ -1,9 +1,10 @@
 //! Several folders at several prefixes.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
-use super::Client;
 use super::scratch::Scratch;
+use super::{Client, parse_response};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Folder, Mounts, Options};
 
@@ -93,4 +94,54 @@ fn each_folder_keeps_its_own_options() {
     let mut client = Client::new(&mounts.site(CacheLimits::default()));
     assert_eq!(client.get("/app/users/7").text(), "app");
     assert_eq!(client.get("/users/7").status, 404);
+}
+
+/// RFC 8615 defines `/.well-known/` only.
+#[test]
+fn well_known_is_hidden_beneath_a_prefix() {
+    let scratch = Scratch::new();
+    let root = scratch.path().join("docs");
+    fs::create_dir_all(root.join(".well-known")).unwrap();
+    fs::write(root.join(".well-known/name.txt"), "content").unwrap();
+    symlink(".well-known/name.txt", root.join("link.txt")).unwrap();
+    symlink(".well-known", root.join("folder")).unwrap();
+    let store = Memory::new();
+    store.write(".well-known/name.txt", "content");
+    store.pass(1_000_000);
+    let listing = Options { listing: true, ..Options::default() };
+    for (folder, is_on_disk) in
+        [(Folder::open(&root).unwrap(), true), (Folder::new(store.clone()), false)]
+    {
+        let folder = folder.with_options(listing.clone());
+        let mounts = Mounts::from(folder.clone()).at("/docs", folder).unwrap();
+        let mut client = Client::new(&mounts.site(CacheLimits::default()));
+        // The folder at `/` is the same, and shows what is hidden beneath the other prefix.
+        for (prefix, is_shown) in [("", true), ("/docs", false), ("", true)] {
+            for format in ["json", "text", "tar"] {
+                let target = format!("{prefix}/?format={format}");
+                client.ask("GET", &target, "");
+                let mut bytes = Vec::new();
+                while client.0.run_jobs() > 0 {
+                    bytes.extend(client.0.output());
+                }
+                let got = parse_response(&bytes);
+                let has = |text: &str| got.body.windows(text.len()).any(|at| at == text.as_bytes());
+                assert_eq!((got.status, has(".well-known")), (200, is_shown), "{target}");
+                // In the archive of `/`, that is the link to the folder.
+                assert_eq!(has("OMITTED"), is_shown && is_on_disk && format == "tar", "{target}");
+            }
+            for (path, on_disk) in [
+                ("/.well-known/name.txt", false),
+                ("/.well-known/", false),
+                ("/link.txt", true),
+                ("/folder/name.txt", true),
+                ("/folder/", true),
+            ] {
+                let path = format!("{prefix}{path}");
+                let status = if is_shown && (is_on_disk || !on_disk) { 200 } else { 404 };
+                assert_eq!(client.get(&path).status, status, "{path}");
+                assert_eq!(mounts.explain(&path).status.code(), status, "{path}");
+            }
+        }
+    }
 }

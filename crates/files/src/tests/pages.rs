@@ -2,7 +2,10 @@
 
 use super::{Client, Response, memory};
 use crate::store::memory::{InjectedFault, Memory};
-use crate::{Absent, CacheLimits, Folder, MAX_SMALL_FILE, OpenFilesOf, Options, Permission, Site};
+use crate::{
+    Absent, CacheLimits, Folder, MAX_SMALL_FILE, Mounts, OpenFilesOf, Options, Permission, Site,
+    Special,
+};
 
 fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {
     let (store, _) = memory(files);
@@ -259,4 +262,75 @@ fn an_unreadable_404_page_is_replaced_by_the_default() {
     let (store, site) = site(&[("404.html", "lost")], |_| {});
     store.fail("404.html", Some(InjectedFault::Absent(Absent::Exhausted)));
     answers(&site, &[("/none", 404, "404 Not Found\n")]);
+}
+
+#[test]
+fn a_folder_with_the_extension_of_a_page_is_no_circle_of_redirects() {
+    let files = [("x.html/a.txt", ""), ("x.html.html", "page"), ("y.html.html", "page")];
+    for (listing, status) in [(false, 404), (true, 200)] {
+        let options = Options { listing, ..Options::default() };
+        let mounts = Mounts::from(Folder::new(memory(&files).0).with_options(options));
+        let mut client = Client::new(&mounts.site(CacheLimits::default()));
+        for (path, status, location) in [
+            ("/x.html", 301, Some("/x.html/")),
+            ("/x.html/", status, None),
+            ("/y.html", 404, None),
+            ("/y.html/", 404, None),
+            ("/y.html.html", 200, None),
+        ] {
+            for _ in 0..2 {
+                let got = client.get(path);
+                assert_eq!((got.status, got.field("Location")), (status, location), "{path}");
+                assert_eq!(mounts.explain(path).status.code(), status, "{path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bad_page_beside_a_folder_does_not_hide_the_folder() {
+    use Absent::{Denied, NotRegular, Outside};
+    let files = [
+        ("a/index.html", "index"),
+        ("a.html", ""),
+        ("b/c.txt", ""),
+        ("b.html", ""),
+        ("d.html", ""),
+    ];
+    for (fault, status) in [
+        (Outside, 404),
+        (NotRegular(Special::Pipe), 404),
+        (Denied(Permission::Read), 403),
+        (Absent::Exhausted, 503),
+    ] {
+        let (store, _) = memory(&files);
+        let [plain, listed] = [false, true].map(|listing| {
+            let options = Options { listing, ..Options::default() };
+            Mounts::from(Folder::new(store.clone()).with_options(options))
+        });
+        for name in ["a.html", "b.html", "d.html"] {
+            store.fail(name, Some(InjectedFault::Absent(fault)));
+        }
+        let found = if fault == Absent::Exhausted { status } else { 301 };
+        for (mounts, path, status) in [
+            (&plain, "/a", found),
+            (&listed, "/a", found),
+            (&listed, "/b", found),
+            // Neither the folder nor the page beside it can be shown.
+            (&plain, "/b", status),
+            (&plain, "/d", status),
+        ] {
+            let got = Client::new(&mounts.site(CacheLimits::default())).get(path);
+            let location = (status == 301).then(|| format!("{path}/"));
+            assert_eq!(
+                (got.status, got.field("Location")),
+                (status, location.as_deref()),
+                "{path}"
+            );
+            assert_eq!(mounts.explain(path).status.code(), status, "{path}");
+        }
+        let [mut plain, mut listed] =
+            [plain, listed].map(|mounts| Client::new(&mounts.site(CacheLimits::default())));
+        assert_eq!((plain.get("/a/").text(), listed.get("/b/").status), ("index", 200));
+    }
 }

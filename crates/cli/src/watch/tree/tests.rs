@@ -361,6 +361,10 @@ fn several_folders_and_files_have_their_prefixes() {
     site.expect(&["/docs", "/docs/", "/docs/x", "/manual/", "/manual/x"]);
     site.write("docs/y");
     site.expect(&["/docs/y", "/manual/y"]);
+    // Hidden beneath both paths.
+    dir(site.path("docs/.well-known"));
+    site.write("docs/.well-known/x");
+    site.expect(&[]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn names_stay_beneath_the_root() {
     let (_scratch, root) = scratch();
     let root = open::folder(&root).unwrap();
     let linked = LinkedFolders::new(&[]);
-    let roots = Roots { folder: &root, linked: &linked };
+    let roots = Roots { folder: &root, linked: &linked, well_known: WellKnown::Served };
     for (name, error) in [
         ("sub/file", None),
         ("sub", None),
@@ -109,7 +109,7 @@ fn links_resolve_to_names_without_links() {
     }
     let root = open::folder(root).unwrap();
     let linked = LinkedFolders::new(&[]);
-    let roots = Roots { folder: &root, linked: &linked };
+    let roots = Roots { folder: &root, linked: &linked, well_known: WellKnown::Served };
     for (name, target) in [
         ("a/file", Ok("a/file")),
         ("to-a/file", Ok("a/file")),
@@ -150,7 +150,7 @@ fn a_name_of_too_many_segments_is_not_walked_to_its_end() {
     }
     let root = open::folder(&root).unwrap();
     let linked = LinkedFolders::new(&[]);
-    let roots = Roots { folder: &root, linked: &linked };
+    let roots = Roots { folder: &root, linked: &linked, well_known: WellKnown::Served };
     // 1,000 segments each.
     assert!(roots.open(b"long3", READ_FLAGS).is_ok());
     assert_eq!(roots.open(b"long5", READ_FLAGS).err(), Some(Error::Os(Errno::LOOP)));
