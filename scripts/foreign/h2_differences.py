@@ -80,6 +80,8 @@ LISTED = [
      "h2 has another code for CONTINUATION without HEADERS (RFC 9113, 6.10)"),
     ("StreamIDTooLowError", "connection STREAM_CLOSED", None,
      "the identifier was used before: both codes fit (RFC 9113, 5.1, 5.1.1)"),
+    ("nothing wrong|reset STREAM_CLOSED", "connection PROTOCOL_ERROR", has_kind(1),
+     "the identifier is too low, or was used before: we don't remember which (RFC 9113, 5.1.1)"),
     ("NoSuchStreamError|ProtocolError: Invalid input StreamInputs", "connection .*", None,
      "both end the connection, with other codes"),
 ]

@@ -146,6 +146,7 @@ impl<S: Handlers> H2Connection<S> {
         request: Result<Head, HeadError>,
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
+        self.has_skipped |= id > self.last_id + 2;
         if self.goaway_sent == GoAway::Last {
             // The client repeats the request on another connection (RFC 9113, 6.8).
             self.last_id = id;
@@ -339,6 +340,10 @@ impl<S: Handlers> H2Connection<S> {
         let Some(active) = self.streams.get_mut(id) else {
             if self.streams.reset_window(id).is_some() || self.is_ignored(id) {
                 return Ok(());
+            }
+            if self.has_skipped {
+                // It may be a new stream with a lower number than others (RFC 9113, 5.1.1).
+                return Err(H2Error::protocol("sent a header block on a stream that is not open"));
             }
             return Err(H2Error::stream_closed("sent a header block on a stream that has ended"));
         };

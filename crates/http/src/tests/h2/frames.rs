@@ -132,18 +132,24 @@ fn frames_on_even_streams_are_errors_of_the_connection() {
 /// RFC 9113, 5.1.1: a new stream closes those that are idle and have a lower number.
 #[test]
 fn a_lower_stream_than_the_last_one_is_closed() {
-    for bytes in
-        [raw(kind::HEADERS, END, 1, &block(&head("GET", "/", &[]))), raw(kind::DATA, 0, 1, b"x")]
-    {
+    let headers = |stream| raw(kind::HEADERS, END, stream, &block(&head("GET", "/", &[])));
+    for (opened, bytes, code) in [
+        (&[5][..], headers(1), "PROTOCOL_ERROR"),
+        (&[5], headers(3), "PROTOCOL_ERROR"),
+        (&[1, 5], headers(3), "PROTOCOL_ERROR"),
+        (&[1, 3, 5, 9], headers(7), "PROTOCOL_ERROR"),
+        // Only streams that were used have lower numbers.
+        (&[1], headers(1), "STREAM_CLOSED"),
+        (&[1, 3, 5], headers(3), "STREAM_CLOSED"),
+        (&[5], raw(kind::DATA, 0, 1, b"x"), "STREAM_CLOSED"),
+    ] {
         let mut scene = Scene::new();
-        scene.client.get(5, "/");
+        for stream in opened {
+            scene.client.get(*stream, "/");
+        }
         scene.client.read();
         scene.client.input(&bytes);
-        let effect = effect(&mut scene);
-        assert!(
-            ["connection PROTOCOL_ERROR", "connection STREAM_CLOSED"].contains(&&*effect),
-            "{effect}"
-        );
+        assert_eq!(effect(&mut scene), format!("connection {code}"), "{opened:?} {bytes:?}");
     }
     let mut scene = Scene::new();
     scene.client.get(5, "/");
