@@ -20,9 +20,10 @@ pub(super) fn check_protocol(protocol: &[u8], method: MethodKind) -> Result<(), 
     }
 }
 
-/// The host without its port, if that is the default of `http` or `https`.
-pub(super) fn without_default_port(host: &[u8]) -> &[u8] {
-    host.strip_suffix(b":80").or_else(|| host.strip_suffix(b":443")).unwrap_or(host)
+/// The host without its port, if that is empty or the default of `scheme` (RFC 3986, 6.2.3).
+pub(super) fn without_default_port<'a>(host: &'a [u8], scheme: &[u8]) -> &'a [u8] {
+    let default: &[u8] = if scheme == b"https" { b":443" } else { b":80" };
+    host.strip_suffix(default).or_else(|| host.strip_suffix(b":")).unwrap_or(host)
 }
 
 /// Whether a value can be sent (RFC 9113, 8.2.1).

@@ -204,12 +204,12 @@ impl HeadBuffer {
     }
 
     /// Checks that a Host field names the same host as `:authority`. A request with two different
-    /// hosts is malformed (RFC 9113, 8.3.1).
+    /// hosts is malformed (RFC 9113, 8.3.1). The pseudo-header fields have arrived before.
     fn check_same_host(&self, host: &[u8]) -> Result<(), HeadError> {
-        let host = without_default_port(host);
-        let is_same =
-            |range: Range| without_default_port(range.of(&self.bytes)).eq_ignore_ascii_case(host);
-        match self.authority.is_some_and(is_same) {
+        let bytes = |range: Option<Range>| range.map_or(&b""[..], |range| range.of(&self.bytes));
+        let scheme = bytes(self.scheme);
+        let authority = without_default_port(bytes(self.authority), scheme);
+        match authority.eq_ignore_ascii_case(without_default_port(host, scheme)) {
             true => Ok(()),
             false => Err(HeadError::Malformed("sent an :authority and a Host that differ")),
         }

@@ -153,6 +153,32 @@ fn malformed_requests_are_reset() {
     }
 }
 
+/// Without its scheme's default port, or an empty port, a Host names the same host as `:authority`.
+#[test]
+fn host_and_authority_are_compared_with_the_default_port_of_the_scheme() {
+    for (scheme, authority, host, is_same) in [
+        ("http", "a:80", "a", true),
+        ("http", "a", "A:80", true),
+        ("https", "a:443", "a", true),
+        ("https", "[::1]", "[::1]:443", true),
+        ("http", "a:", "a", true),
+        ("http", "a", "a:", true),
+        ("https", "a:443", "a:", true),
+        ("http", "a:80", "a:443", false),
+        ("https", "a:80", "a", false),
+        ("http", "a", "a:443", false),
+        ("http", "a:81", "a", false),
+        ("http", "a:81", "a:81", true),
+        ("http", "[::1]", "[::1", false),
+    ] {
+        let fields =
+            [METHOD, (":scheme", scheme), PATH, (":authority", authority), ("host", host)];
+        let expected = if is_same { "200" } else { MALFORMED };
+        let shown = response(&fields);
+        assert!(shown.starts_with(expected), "{scheme} {authority} {host}: {shown}");
+    }
+}
+
 #[test]
 fn refused_requests_get_a_response() {
     let with = |field| [METHOD, SCHEME, PATH, AUTHORITY, field];
