@@ -381,6 +381,11 @@ impl HeadBuffer {
                 "sent CONNECT without :authority, or with :scheme or :path",
             ));
         };
+        let bytes = authority.of(&self.bytes);
+        let port = bytes.rsplit(|byte| *byte == b':').next().filter(|port| port.len() < bytes.len());
+        if !port.is_some_and(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit)) {
+            return Err(HeadError::Malformed("sent CONNECT with an :authority without a port"));
+        }
         let Range { start, end } = authority;
         let target = Target { start, end, path_start: end, path_end: end, authority };
         Ok(ControlData { method: MethodKind::Connect, version: Version::Http2, target })

@@ -147,6 +147,9 @@ fn malformed_requests_are_reset() {
         &[(":method", "CONNECT"), SCHEME, PATH, AUTHORITY],
         &[(":method", "CONNECT"), PATH, AUTHORITY],
         &[(":method", "CONNECT")],
+        &[(":method", "CONNECT"), (":authority", "a")],
+        &[(":method", "CONNECT"), (":authority", "a:")],
+        &[(":method", "CONNECT"), (":authority", "[::1]")],
         &[],
     ] {
         assert_eq!(response(fields), MALFORMED, "{fields:?}");
@@ -201,6 +204,8 @@ fn refused_requests_get_a_response() {
         (&[(":method", &method), SCHEME, PATH, AUTHORITY], 501),
         (&[(":method", "TRACE"), SCHEME, PATH, AUTHORITY], 405),
         (&[(":method", "CONNECT"), (":authority", "a:443")], 405),
+        (&[(":method", "CONNECT"), (":authority", "[::1]:443")], 405),
+        (&[(":method", "CONNECT"), (":authority", "a:65536")], 400),
         (&with(("expect", "200-ok")), 417),
     ] {
         let shown = response(fields);
