@@ -264,6 +264,7 @@ impl<S: Handlers> H2Connection<S> {
         if self.connection.half_closed {
             turn.end(End::Close);
         } else if self.goaway_sent == GoAway::Last || self.has_client_sent_goaway {
+            self.send_last_goaway(turn);
             turn.end(End::Linger);
         }
         Ok(())
