@@ -242,8 +242,7 @@ impl<S: Handlers> H2Connection<S> {
         if let Some(active) = self.streams.get_mut(id) {
             active.priority = priority;
             if active.is_queued {
-                self.scheduler.remove(id);
-                self.scheduler.push(id, priority);
+                self.scheduler.change(id, priority);
             }
         } else if id > self.last_id {
             let early = &mut self.early_priorities;
