@@ -270,6 +270,19 @@ fn settings_that_enlarge_a_window_too_much_are_an_error_of_the_connection() {
     scene.client.window_update(1, i32::MAX as u32 - 65_535);
     scene.client.settings(&[(settings::INITIAL_WINDOW_SIZE, 65_536)]);
     assert_eq!(effect(&mut scene), "connection FLOW_CONTROL_ERROR");
+    // For a moment, between two values in one frame (6.5.3).
+    let mut scene = Scene::new();
+    scene.client.get(1, "/never");
+    scene.client.window_update(1, i32::MAX as u32 - 65_535);
+    let all = [(settings::INITIAL_WINDOW_SIZE, 65_536), (settings::INITIAL_WINDOW_SIZE, 0)];
+    scene.client.settings(&all);
+    assert_eq!(effect(&mut scene), "connection FLOW_CONTROL_ERROR");
+    let mut scene = Scene::new();
+    scene.client.get(1, "/never");
+    scene.client.window_update(1, i32::MAX as u32 - 65_535);
+    let all = [(settings::INITIAL_WINDOW_SIZE, 0), (settings::INITIAL_WINDOW_SIZE, 65_535)];
+    scene.client.settings(&all);
+    assert_eq!(effect(&mut scene), "SETTINGS ACK");
 }
 
 #[test]
