@@ -14,7 +14,9 @@ pub(super) fn check_protocol(protocol: &[u8], method: MethodKind) -> Result<(), 
     if method != MethodKind::Connect {
         return Err("sent :protocol with a method other than CONNECT");
     }
-    match protocol.split(|byte| *byte == b'/').all(chars::is_token) {
+    // A name, or a name and a version.
+    let mut parts = protocol.splitn(2, |byte| *byte == b'/');
+    match parts.all(chars::is_token) {
         true => Ok(()),
         false => Err("sent a :protocol that is not the name of a protocol"),
     }
