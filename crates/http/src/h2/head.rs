@@ -382,7 +382,8 @@ impl HeadBuffer {
             ));
         };
         let bytes = authority.of(&self.bytes);
-        let port = bytes.rsplit(|byte| *byte == b':').next().filter(|port| port.len() < bytes.len());
+        let port =
+            bytes.rsplit(|byte| *byte == b':').next().filter(|port| port.len() < bytes.len());
         if !port.is_some_and(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit)) {
             return Err(HeadError::Malformed("sent CONNECT with an :authority without a port"));
         }

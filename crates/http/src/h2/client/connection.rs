@@ -8,7 +8,9 @@ use super::head::{Head, HeadReader};
 use super::limits::{MAX_CONTINUATIONS, MAX_HEAD, MAX_INTERIM, WINDOW};
 use super::settings::ServerSettings;
 use super::stream::{Expects, Stream, Streams, receive};
-use crate::h2::frame::{self, DEFAULT_MAX_LEN, ErrorCode, FrameHeader, HeadersError, PREFACE, flags, kind};
+use crate::h2::frame::{
+    self, DEFAULT_MAX_LEN, ErrorCode, FrameHeader, HeadersError, PREFACE, flags, kind,
+};
 use crate::h2::window::Window;
 
 /// The client's side of one connection. `T` is the caller's data about a request.
@@ -308,9 +310,11 @@ impl<T> Connection<T> {
     ) -> Result<Step<T>, Error> {
         let (prefix, padding) = match rest {
             _ if !header.has(flags::PADDED) => (0, 0),
+            _ if header.len == 0 => {
+                return Err(Error::frame_size("sent a padded frame without a padding length"));
+            }
             [padding, ..] => (1, usize::from(*padding)),
-            [] if header.len > 0 => return Ok(Step::NeedMore),
-            [] => return Err(Error::frame_size("sent a padded frame without a padding length")),
+            [] => return Ok(Step::NeedMore),
         };
         let Some(content) = header.len.checked_sub(prefix + padding) else {
             return Err(Error::protocol("sent padding that is longer than its frame"));

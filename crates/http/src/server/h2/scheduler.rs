@@ -140,7 +140,9 @@ mod tests {
     #[test]
     fn a_changed_priority_keeps_the_turn_of_a_stream() {
         let mut scheduler = Scheduler::default();
-        [1, 3, 5].map(|id| scheduler.push(id, priority(3, true)));
+        for id in [1, 3, 5] {
+            scheduler.push(id, priority(3, true));
+        }
         scheduler.change(1, priority(3, true));
         scheduler.change(3, priority(5, true));
         scheduler.change(3, priority(3, true));

@@ -174,8 +174,7 @@ fn host_and_authority_are_compared_with_the_default_port_of_the_scheme() {
         ("http", "a:81", "a:81", true),
         ("http", "[::1]", "[::1", false),
     ] {
-        let fields =
-            [METHOD, (":scheme", scheme), PATH, (":authority", authority), ("host", host)];
+        let fields = [METHOD, (":scheme", scheme), PATH, (":authority", authority), ("host", host)];
         let expected = if is_same { "200" } else { MALFORMED };
         let shown = response(&fields);
         assert!(shown.starts_with(expected), "{scheme} {authority} {host}: {shown}");
