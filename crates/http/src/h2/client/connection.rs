@@ -203,7 +203,8 @@ impl<T> Connection<T> {
     ///
     /// # Errors
     ///
-    /// If the input is not valid. The connection must end: don't call this again.
+    /// If the input is not valid. A GOAWAY frame with the error's code is in `out`. The connection
+    /// must end: don't call this again.
     #[inline]
     pub fn read<'a, 'i: 'a>(
         &'a mut self,
@@ -212,7 +213,7 @@ impl<T> Connection<T> {
     ) -> Result<Option<Event<'a, T>>, Error> {
         loop {
             let before = *input;
-            return Ok(Some(match self.step(input, out)? {
+            return Ok(Some(match self.step(input, out).map_err(|error| fail(error, out))? {
                 Step::Continue => continue,
                 Step::NeedMore => return Ok(None),
                 Step::Head(at, head) => {
@@ -473,6 +474,13 @@ impl<T> Connection<T> {
         stream.expects = Expects::Content { remaining };
         Ok(Step::Head(at, head))
     }
+}
+
+/// Tells the server why the connection ends (RFC 9113, 5.4.1).
+#[cold]
+fn fail(error: Error, out: &mut Output) -> Error {
+    out.write_with(|bytes| frame::write_goaway(0, error.code, bytes));
+    error
 }
 
 const WRONG_LENGTH: Error =
