@@ -60,7 +60,8 @@ fn frames_in_each_state_of_a_stream() {
     let c_closed = "connection STREAM_CLOSED";
     let s_closed = "stream STREAM_CLOSED";
     // In the order of STATES.
-    let table: [(&str, Vec<u8>, [&str; 7]); 12] = [
+    let (c_size, s_size) = ("connection FRAME_SIZE_ERROR", "stream FRAME_SIZE_ERROR");
+    let table: [(&str, Vec<u8>, [&str; 7]); 13] = [
         (
             "DATA",
             raw(kind::DATA, 0, 1, b"x"),
@@ -78,6 +79,11 @@ fn frames_in_each_state_of_a_stream() {
             ["stream PROTOCOL_ERROR", "", s_closed, c_closed, "", "", c_closed],
         ),
         ("PRIORITY", raw(kind::PRIORITY, 0, 1, &[0, 0, 0, 3, 7]), [""; 7]),
+        (
+            "PRIORITY of 4",
+            raw(kind::PRIORITY, 0, 1, &[0, 0, 0, 3]),
+            [c_size, s_size, s_size, c_size, s_size, c_size, c_size],
+        ),
         (
             "RST_STREAM",
             raw(kind::RST_STREAM, 0, 1, &[0, 0, 0, 8]),
@@ -292,6 +298,9 @@ fn settings_are_acknowledged_and_unknown_ones_ignored() {
         scene.client.settings(all);
         assert_eq!(scene.client.read(), ["SETTINGS ACK"]);
     }
+    // The limits of pushed streams and of a header list limit no response.
+    scene.client.get(1, "/x");
+    assert_eq!(scene.client.read(), ["1 HEADERS 200", "1 DATA 2 END"]);
     scene.client.frame(kind::PING, 0, 0, b"12345678");
     scene.client.frame(kind::PING, 0xfe, 0, b"\0\xff\0\xff\0\xff\0\xff");
     let second = "PING ACK \\x00\\xff\\x00\\xff\\x00\\xff\\x00\\xff";

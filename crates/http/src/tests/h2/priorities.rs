@@ -99,6 +99,12 @@ fn incremental_responses_take_turns() {
     let order = order(&open(&mut scene));
     assert_eq!(order.len(), 3 * LARGE.len().div_ceil(16_384), "{order:?}");
     assert_eq!(order[..6], [3, 5, 7, 3, 5, 7]);
+    // Nor does it need a field: such a client may be a proxy, with requests of several users.
+    let mut scene = blocked();
+    for stream in [3, 5, 7] {
+        scene.client.get(stream, "/large");
+    }
+    assert_eq!(self::order(&open(&mut scene))[..6], [3, 5, 7, 3, 5, 7]);
     // An update to the same priority changes no turn.
     let mut scene = blocked();
     for stream in [3, 5, 7] {

@@ -1,6 +1,7 @@
 //! Requests as header blocks: which are malformed, which are refused, and what handlers see (RFC
 //! 9113, 8).
 
+use super::client::Received;
 use super::*;
 use crate::h2::frame::{flags, kind};
 
@@ -364,6 +365,19 @@ fn responses_without_content_are_one_frame() {
     assert_eq!(scene.client.streams[&3].field("content-length"), Some(&*large));
     assert_eq!(scene.client.streams[&7].field("content-length"), None);
     assert_eq!(scene.shared.alive.get(), 0);
+}
+
+/// RFC 9113, 8.2.2.
+#[test]
+fn responses_have_no_fields_about_a_connection() {
+    for name in ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"] {
+        assert!(Fields::new().with(name, b"x").is_err(), "a handler can't send {name}");
+    }
+    let mut scene = Scene::new();
+    scene.client.get(1, "/proxy");
+    assert_eq!(scene.client.read(), ["1 HEADERS 200", "1 DATA 3 END"]);
+    let Received { fields, .. } = &scene.client.streams[&1];
+    assert!(fields.iter().all(|(name, _)| name != "proxy-connection"), "{fields:?}");
 }
 
 #[test]
