@@ -34,6 +34,19 @@ def ends_early(data):
     return at != len(data)
 
 
+def skips(data):
+    """Whether the client has opened a stream whose number isn't the next one."""
+    at, highest = 0, -1
+    while at + 9 <= len(data):
+        stream = int.from_bytes(data[at + 5:at + 9], "big") & 0x7fff_ffff
+        if data[at + 3] == 1:
+            if stream > highest + 2:
+                return True
+            highest = max(highest, stream)
+        at += 9 + int.from_bytes(data[at:at + 3], "big")
+    return False
+
+
 # Their error or verdict, ours, a condition of the input, and the reason.
 LISTED = [
     (".*", "connection PROTOCOL_ERROR", lambda data: not begins_with_settings(data),
@@ -74,7 +87,7 @@ LISTED = [
      "h2 ends the connection for an increment of 0 on a stream (RFC 9113, 6.9)"),
     ("InvalidSettingsValueError", "nothing wrong", has_kind(4),
      "h2 checks SETTINGS_ENABLE_CONNECT_PROTOCOL of a client, which has no meaning (RFC 8441, 3)"),
-    (MALFORMED, "connection FRAME_SIZE_ERROR", has_kind(1),
+    (MALFORMED, "connection PROTOCOL_ERROR", has_kind(1),
      "h2 accepts padding that leaves no room for the fields of PRIORITY (RFC 9113, 6.2)"),
     ("StreamClosedError", "connection PROTOCOL_ERROR", None,
      "h2 has another code for CONTINUATION without HEADERS (RFC 9113, 6.10)"),
@@ -85,18 +98,19 @@ LISTED = [
 ]
 
 
-def ends_sooner(their, our):
+def ends_sooner(their, our, data):
     """Whether we have ended the connection for a frame on a closed stream, for which h2 has reset the
-    stream and gone on (RFC 9113, 5.4.1 allows both)."""
-    return our.errors() == "connection STREAM_CLOSED" and \
-        "reset STREAM_CLOSED" in their.streams.values()
+    stream and gone on (RFC 9113, 5.4.1 allows both). Once the client has skipped a number, our code is
+    that of a new stream with too low a number (5.1.1)."""
+    codes = ["connection STREAM_CLOSED"] + ["connection PROTOCOL_ERROR"] * skips(data)
+    return our.errors() in codes and "reset STREAM_CLOSED" in their.streams.values()
 
 
 def reason(their, why, our, data):
     """Why two verdicts differ. "" if they don't, None if there is no reason."""
     if their.errors() == our.errors():
         return ""
-    if ends_sooner(their, our):
+    if ends_sooner(their, our, data):
         return "we end the connection for a frame on a closed stream (RFC 9113, 5.4.1)"
     for theirs, ours, condition, listed in LISTED:
         if re.match(theirs, why or their.errors()) and re.fullmatch(ours, our.errors()) \

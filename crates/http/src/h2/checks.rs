@@ -14,15 +14,18 @@ pub(super) fn check_protocol(protocol: &[u8], method: MethodKind) -> Result<(), 
     if method != MethodKind::Connect {
         return Err("sent :protocol with a method other than CONNECT");
     }
-    match protocol.split(|byte| *byte == b'/').all(chars::is_token) {
+    // A name, or a name and a version.
+    let mut parts = protocol.splitn(2, |byte| *byte == b'/');
+    match parts.all(chars::is_token) {
         true => Ok(()),
         false => Err("sent a :protocol that is not the name of a protocol"),
     }
 }
 
-/// The host without its port, if that is the default of `http` or `https`.
-pub(super) fn without_default_port(host: &[u8]) -> &[u8] {
-    host.strip_suffix(b":80").or_else(|| host.strip_suffix(b":443")).unwrap_or(host)
+/// The host without its port, if that is empty or the default of `scheme` (RFC 3986, 6.2.3).
+pub(super) fn without_default_port<'a>(host: &'a [u8], scheme: &[u8]) -> &'a [u8] {
+    let default: &[u8] = if scheme == b"https" { b":443" } else { b":80" };
+    host.strip_suffix(default).or_else(|| host.strip_suffix(b":")).unwrap_or(host)
 }
 
 /// Whether a value can be sent (RFC 9113, 8.2.1).

@@ -157,13 +157,27 @@ pub(crate) fn write_goaway(last: u32, code: ErrorCode, out: &mut Vec<u8>) {
     write(kind::GOAWAY, flags::NONE, 0, &payload, out);
 }
 
-/// Removes padding (RFC 9113, 6.1). `None` if the padding is longer than the payload.
-pub(crate) fn without_padding(header: FrameHeader, payload: &[u8]) -> Option<&[u8]> {
-    if !header.has(flags::PADDED) {
-        return Some(payload);
-    }
-    let (padding, rest) = payload.split_first()?;
-    rest.get(..rest.len().checked_sub((*padding).into())?)
+/// Why the payload of a HEADERS frame is invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadersError {
+    /// A field that its flags announce is missing or incomplete: FRAME_SIZE_ERROR (RFC 9113, 4.2).
+    TooShort,
+    /// The padding exceeds the rest of the payload: PROTOCOL_ERROR (6.2).
+    TooMuchPadding,
+}
+
+/// The header block in the payload of a HEADERS frame, without padding and without the fields of
+/// PRIORITY, which are deprecated (RFC 9113, 5.3.2 and 6.2).
+#[inline]
+pub(crate) fn block_in_headers(header: FrameHeader, payload: &[u8]) -> Result<&[u8], HeadersError> {
+    let (padding, rest) = match header.has(flags::PADDED) {
+        true => payload.split_first().ok_or(HeadersError::TooShort)?,
+        false => (&0, payload),
+    };
+    let priority = if header.has(flags::PRIORITY) { 5 } else { 0 };
+    let rest = rest.get(priority..).ok_or(HeadersError::TooShort)?;
+    let len = rest.len().checked_sub((*padding).into()).ok_or(HeadersError::TooMuchPadding)?;
+    Ok(&rest[..len])
 }
 
 /// Reads a number of 31 bits; the first bit is reserved. `None` unless `payload` has four bytes.
@@ -188,18 +202,26 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_removed_unless_it_is_longer_than_the_payload() {
-        let padded = FrameHeader { len: 0, kind: kind::DATA, flags: flags::PADDED, stream: 1 };
-        for (payload, rest) in [
-            (&b""[..], None),
-            (b"\0", Some(&b""[..])),
-            (b"\0ab", Some(b"ab")),
-            (b"\x02ab", Some(b"")),
-            (b"\x03ab", None),
+    fn padding_and_priority_are_removed_unless_the_payload_is_too_short() {
+        use HeadersError::{TooMuchPadding, TooShort};
+        let (none, padded, both) = (0, flags::PADDED, flags::PADDED | flags::PRIORITY);
+        for (flags, payload, block) in [
+            (none, &b""[..], Ok(&b""[..])),
+            (none, b"ab", Ok(b"ab")),
+            (padded, b"", Err(TooShort)),
+            (padded, b"\0", Ok(b"")),
+            (padded, b"\0ab", Ok(b"ab")),
+            (padded, b"\x02ab", Ok(b"")),
+            (padded, b"\x03ab", Err(TooMuchPadding)),
+            (flags::PRIORITY, b"1234", Err(TooShort)),
+            (flags::PRIORITY, b"12345ab", Ok(b"ab")),
+            (both, b"\x091234", Err(TooShort)),
+            (both, b"\x0112345a", Ok(b"")),
+            (both, b"\x0212345a", Err(TooMuchPadding)),
         ] {
-            assert_eq!(without_padding(padded, payload), rest, "{payload:?}");
+            let header = FrameHeader { len: payload.len(), kind: kind::HEADERS, flags, stream: 1 };
+            assert_eq!(block_in_headers(header, payload), block, "{flags} {payload:?}");
         }
-        assert_eq!(without_padding(FrameHeader { flags: 0, ..padded }, b"ab"), Some(&b"ab"[..]));
     }
 
     #[test]

@@ -204,12 +204,12 @@ impl HeadBuffer {
     }
 
     /// Checks that a Host field names the same host as `:authority`. A request with two different
-    /// hosts is malformed (RFC 9113, 8.3.1).
+    /// hosts is malformed (RFC 9113, 8.3.1). The pseudo-header fields have arrived before.
     fn check_same_host(&self, host: &[u8]) -> Result<(), HeadError> {
-        let host = without_default_port(host);
-        let is_same =
-            |range: Range| without_default_port(range.of(&self.bytes)).eq_ignore_ascii_case(host);
-        match self.authority.is_some_and(is_same) {
+        let bytes = |range: Option<Range>| range.map_or(&b""[..], |range| range.of(&self.bytes));
+        let scheme = bytes(self.scheme);
+        let authority = without_default_port(bytes(self.authority), scheme);
+        match authority.eq_ignore_ascii_case(without_default_port(host, scheme)) {
             true => Ok(()),
             false => Err(HeadError::Malformed("sent an :authority and a Host that differ")),
         }
@@ -381,6 +381,12 @@ impl HeadBuffer {
                 "sent CONNECT without :authority, or with :scheme or :path",
             ));
         };
+        let bytes = authority.of(&self.bytes);
+        let port =
+            bytes.rsplit(|byte| *byte == b':').next().filter(|port| port.len() < bytes.len());
+        if !port.is_some_and(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit)) {
+            return Err(HeadError::Malformed("sent CONNECT with an :authority without a port"));
+        }
         let Range { start, end } = authority;
         let target = Target { start, end, path_start: end, path_end: end, authority };
         Ok(ControlData { method: MethodKind::Connect, version: Version::Http2, target })

@@ -130,6 +130,11 @@ fn connections_persist_as_the_version_and_the_client_say() {
         ("Transfer-Encoding: Chunked\r\n", "1.1", true),
         ("Connection: Host, Content-Length\r\nContent-Length: 65537\r\n", "1.1", false),
         ("Upgrade: h2c\r\nConnection: upgrade\r\n", "1.1", true),
+        (
+            "Upgrade: h2c\r\nConnection: upgrade, http2-settings\r\nHTTP2-Settings: AAMAAABk\r\n",
+            "1.1",
+            true,
+        ),
     ] {
         let input = format!("POST / HTTP/{version}\r\nHost: a\r\n{fields}\r\n");
         let (output, client) = output_for(input.as_bytes());

@@ -110,8 +110,13 @@ impl ClientHandshake {
         }
         let extension = Extension::confirm(values("sec-websocket-extensions"), &self.config)
             .map_err(BadResponse)?;
-        let protocol = match values("sec-websocket-protocol").next() {
+        let mut protocols = values("sec-websocket-protocol");
+        let protocol = match protocols.next() {
             None => None,
+            // RFC 6455, 11.3.4.
+            Some(_) if protocols.next().is_some() => {
+                return Err(BadResponse("chose more than one subprotocol of WebSocket"));
+            }
             Some(name) => {
                 let offered = self.protocols.iter().find(|known| known.as_bytes() == name);
                 let what = "chose a subprotocol of WebSocket that was not offered";

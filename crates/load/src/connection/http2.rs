@@ -118,12 +118,14 @@ impl Http2Connection {
         let worker = Rc::clone(&base.worker);
         let mut stats = worker.stats.borrow_mut();
         let sends_content = client.is_sending_content();
+        let had_sent_all = turn.unsent() == 0;
         let mut rest = input;
         let failed = loop {
             let event = match client.read(&mut rest, turn.out) {
                 Ok(Some(event)) => event,
                 Ok(None) => break None,
-                Err(error) => break Some(error.what.to_owned()),
+                // Unless earlier output has to be dropped, GOAWAY is sent.
+                Err(error) => break Some((error.what.to_owned(), had_sent_all)),
             };
             base.progress = turn.now();
             let result = match event {
@@ -157,7 +159,7 @@ impl Http2Connection {
                 }
             };
             if let Err(bad) = result {
-                break Some(bad.0);
+                break Some((bad.0, false));
             }
         };
         drop(stats);
@@ -167,7 +169,8 @@ impl Http2Connection {
         }
         match failed {
             None => Ok(input.len() - rest.len()),
-            Some(what) => Err(self.fail(Failure::BadResponse, what, turn)),
+            Some((what, true)) => Err(self.base.fail(Failure::BadResponse, what)),
+            Some((what, false)) => Err(self.fail(Failure::BadResponse, what, turn)),
         }
     }
 

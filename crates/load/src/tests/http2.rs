@@ -253,6 +253,22 @@ fn each_failure_has_its_kind_and_text() {
     }
 }
 
+/// RFC 9113, 5.4.1. If a frame was sent in part, what follows would be the rest of it.
+#[test]
+fn a_server_that_breaks_the_protocol_gets_a_goaway_unless_a_frame_is_incomplete() {
+    let error = frame(6, 0, 1, b"12345678");
+    let (mut server, state) = open(http2(), 3);
+    server.output();
+    server.input(&[settings(), error.clone()].concat());
+    assert!(server.output().ends_with(&[frame(SETTINGS, 1, 0, b""), goaway(0, 1)].concat()));
+    assert_eq!(failures(&state), [(Failure::BadResponse, 3)]);
+
+    let (mut server, state) = open(http2(), 3);
+    server.input(&[settings(), error].concat());
+    assert_eq!(server.output(), b"");
+    assert_eq!((failures(&state), state.remaining.get()), (vec![(Failure::BadResponse, 1)], 3));
+}
+
 #[test]
 fn content_is_compared_with_verify_and_errors_are_counted_by_status() {
     let mut plan = http2();

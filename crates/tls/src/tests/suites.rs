@@ -40,3 +40,19 @@ fn tls_1_2_has_the_suite_and_the_group_that_every_peer_has() {
     let agreed = client.connect(store.server_config(), "localhost").unwrap();
     assert_eq!(agreed.alpn.as_deref(), Some(&b"h2"[..]));
 }
+
+/// RFC 9113, 3.2: `h2c` is for HTTP/2 without TLS.
+#[test]
+fn alpn_chooses_a_version_of_http_and_never_h2c() {
+    let path = |name: &str| format!("{FIXTURES}/{name}").into();
+    let pairs = vec![[path("rsa-cert.pem"), path("rsa-pkcs8.pem")]];
+    let store = CertificateStore::open(pairs, Settings::default()).unwrap();
+    let choose = |offered: &[&[u8]]| {
+        Client::new().alpn(offered).connect(store.server_config(), "localhost").map(|it| it.alpn)
+    };
+    let named = |name: &[u8]| Ok(Some(name.to_vec()));
+    assert_eq!(choose(&[b"h2c", b"http/1.1", b"h2"]), named(b"h2"));
+    assert_eq!(choose(&[b"h2c", b"http/1.1"]), named(b"http/1.1"));
+    assert_eq!(choose(&[b"h2c"]), Err(rustls::Error::NoApplicationProtocol));
+    assert_eq!(choose(&[]), Ok(None));
+}

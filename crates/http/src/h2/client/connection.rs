@@ -8,7 +8,9 @@ use super::head::{Head, HeadReader};
 use super::limits::{MAX_CONTINUATIONS, MAX_HEAD, MAX_INTERIM, WINDOW};
 use super::settings::ServerSettings;
 use super::stream::{Expects, Stream, Streams, receive};
-use crate::h2::frame::{self, DEFAULT_MAX_LEN, ErrorCode, FrameHeader, PREFACE, flags, kind};
+use crate::h2::frame::{
+    self, DEFAULT_MAX_LEN, ErrorCode, FrameHeader, HeadersError, PREFACE, flags, kind,
+};
 use crate::h2::window::Window;
 
 /// The client's side of one connection. `T` is the caller's data about a request.
@@ -201,7 +203,8 @@ impl<T> Connection<T> {
     ///
     /// # Errors
     ///
-    /// If the input is not valid. The connection must end: don't call this again.
+    /// If the input is not valid. A GOAWAY frame with the error's code is in `out`. The connection
+    /// must end: don't call this again.
     #[inline]
     pub fn read<'a, 'i: 'a>(
         &'a mut self,
@@ -210,7 +213,7 @@ impl<T> Connection<T> {
     ) -> Result<Option<Event<'a, T>>, Error> {
         loop {
             let before = *input;
-            return Ok(Some(match self.step(input, out)? {
+            return Ok(Some(match self.step(input, out).map_err(|error| fail(error, out))? {
                 Step::Continue => continue,
                 Step::NeedMore => return Ok(None),
                 Step::Head(at, head) => {
@@ -308,9 +311,11 @@ impl<T> Connection<T> {
     ) -> Result<Step<T>, Error> {
         let (prefix, padding) = match rest {
             _ if !header.has(flags::PADDED) => (0, 0),
+            _ if header.len == 0 => {
+                return Err(Error::frame_size("sent a padded frame without a padding length"));
+            }
             [padding, ..] => (1, usize::from(*padding)),
-            [] if header.len > 0 => return Ok(Step::NeedMore),
-            [] => (1, 0),
+            [] => return Ok(Step::NeedMore),
         };
         let Some(content) = header.len.checked_sub(prefix + padding) else {
             return Err(Error::protocol("sent padding that is longer than its frame"));
@@ -394,15 +399,12 @@ impl<T> Connection<T> {
 
     /// Handles HEADERS (RFC 9113, 6.2).
     fn on_headers(&mut self, header: FrameHeader, payload: &[u8]) -> Result<Step<T>, Error> {
-        let Some(mut block) = frame::without_padding(header, payload) else {
-            return Err(Error::protocol("sent padding that is longer than its frame"));
-        };
-        if header.has(flags::PRIORITY) {
-            let Some(rest) = block.get(5..) else {
-                return Err(Error::frame_size("sent a HEADERS frame that is too short"));
-            };
-            block = rest;
-        }
+        let block = frame::block_in_headers(header, payload).map_err(|error| match error {
+            HeadersError::TooShort => Error::frame_size("sent a HEADERS frame that is too short"),
+            HeadersError::TooMuchPadding => {
+                Error::protocol("sent padding that is longer than its frame")
+            }
+        })?;
         let ends_stream = header.has(flags::END_STREAM);
         if header.has(flags::END_HEADERS) {
             return self.on_block(header.stream, ends_stream, block);
@@ -472,6 +474,13 @@ impl<T> Connection<T> {
         stream.expects = Expects::Content { remaining };
         Ok(Step::Head(at, head))
     }
+}
+
+/// Tells the server why the connection ends (RFC 9113, 5.4.1).
+#[cold]
+fn fail(error: Error, out: &mut Output) -> Error {
+    out.write_with(|bytes| frame::write_goaway(0, error.code, bytes));
+    error
 }
 
 const WRONG_LENGTH: Error =

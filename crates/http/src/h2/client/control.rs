@@ -40,6 +40,15 @@ impl<T> Connection<T> {
             kind::PUSH_PROMISE => {
                 return Err(Error::protocol("sent a PUSH_PROMISE frame, which was turned off"));
             }
+            kind::PRIORITY if is_of_connection => {
+                return Err(Error::protocol("sent a PRIORITY frame without a stream"));
+            }
+            kind::PRIORITY if payload.len() != 5 => {
+                return Err(Error::frame_size("sent a PRIORITY frame of a wrong length"));
+            }
+            kind::PRIORITY_UPDATE => {
+                return Err(Error::protocol("sent a PRIORITY_UPDATE frame, which is the client's"));
+            }
             // PRIORITY is deprecated (RFC 9113, 5.3.2), and unknown frames are ignored (4.1).
             _ => {}
         }

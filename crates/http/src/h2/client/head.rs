@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::error::Error;
 use super::limits::{MAX_HEAD, MAX_KNOWN_HEADS};
+use crate::h2::checks::{is_valid_name, is_valid_value};
 use crate::h2::hpack::{Decoder, Field};
 use crate::semantics::chars;
 
@@ -54,7 +55,7 @@ impl Section {
     fn add(&mut self, field: Field<'_>) -> Result<(), &'static str> {
         // `static_name` is the index of the name in HPACK's static table, or 0.
         let Field { name, value, static_name, .. } = field;
-        if !chars::is_field_value(value) {
+        if !is_valid_value(value) {
             return Err("sent a field with an invalid character in its value");
         }
         if let [b':', rest @ ..] = name {
@@ -93,9 +94,7 @@ impl Section {
                 b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding"
                 | b"upgrade",
             ) => Err("sent a field about an HTTP/1.1 connection"),
-            (0, _) if !chars::is_token(name) || name.iter().any(u8::is_ascii_uppercase) => {
-                Err("sent a field with an invalid name")
-            }
+            (0, _) if !is_valid_name(name) => Err("sent a field with an invalid name"),
             _ => Ok(()),
         }
     }

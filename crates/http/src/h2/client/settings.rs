@@ -54,6 +54,12 @@ impl ServerSettings {
                 }
                 self.max_frame_len = value as usize;
             }
+            // RFC 9218, 2.1.
+            settings::NO_RFC7540_PRIORITIES if value > 1 => {
+                const WRONG: Error =
+                    Error::protocol("sent a SETTINGS_NO_RFC7540_PRIORITIES other than 0 and 1");
+                return Err(WRONG);
+            }
             // Other settings are unknown, or limit what this client doesn't use or reach, such as
             // the size of heads.
             _ => {}

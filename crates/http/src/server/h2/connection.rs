@@ -41,6 +41,8 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) sender: Sender,
     /// The highest number of a stream that the peer has opened.
     pub(super) last_id: u32,
+    /// The peer has not opened every stream up to `last_id`: it has skipped numbers.
+    pub(super) has_skipped: bool,
     /// The highest number of a stream that was or will be answered.
     pub(super) last_answered: u32,
     /// The connection's flow-control window for DATA frames from the peer, and in `received` how
@@ -123,6 +125,7 @@ impl<S: Handlers> H2Connection<S> {
             scheduler: Scheduler::default(),
             sender: Sender::new(),
             last_id: 0,
+            has_skipped: false,
             last_answered: 0,
             receive_window: Window::DEFAULT,
             received: 0,
@@ -261,6 +264,7 @@ impl<S: Handlers> H2Connection<S> {
         if self.connection.half_closed {
             turn.end(End::Close);
         } else if self.goaway_sent == GoAway::Last || self.has_client_sent_goaway {
+            self.send_last_goaway(turn);
             turn.end(End::Linger);
         }
         Ok(())

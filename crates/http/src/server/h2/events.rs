@@ -95,6 +95,7 @@ impl<S: Handlers> H2Connection<S> {
             // The PING would wait behind this output. The engine's write timeout applies.
             self.timers.silence = now + PING_AFTER;
         } else if mem::replace(&mut self.pings.is_unanswered, true) {
+            self.send_last_goaway(turn);
             let what = format!("was silent for {} s after a PING", PING_AFTER.as_secs());
             return Err(Fault::peer(PING_TIMEOUT, what));
         } else {

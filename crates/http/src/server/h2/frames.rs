@@ -99,22 +99,23 @@ impl<S: Handlers> H2Connection<S> {
         for (name, value) in settings::read(payload) {
             self.on_setting(name, value)?;
         }
-        self.adjust_windows(before, turn)?;
+        if self.sender.initial_window != before {
+            self.for_each_stream(turn, |_, _| {});
+        }
         turn.out.write_with(|bytes| frame::write(kind::SETTINGS, flags::ACK, 0, &[], bytes));
         Ok(())
     }
 
-    /// Adjusts the windows of streams to the new initial window; `before` is the old one (RFC 9113,
-    /// 6.9.2).
-    fn adjust_windows(&mut self, before: Window, turn: &mut Turn<'_>) -> Result<(), H2Error> {
-        let after = self.sender.initial_window;
+    /// Changes the initial window of streams, and the windows of all streams by the difference (RFC
+    /// 9113, 6.9.2).
+    fn set_initial_window(&mut self, after: Window) -> Result<(), H2Error> {
+        let before = std::mem::replace(&mut self.sender.initial_window, after);
         if before == after {
             return Ok(());
         }
         for active in self.streams.iter_mut() {
             active.send_window.adjust(before, after).map_err(|_| TOO_LARGE)?;
         }
-        self.for_each_stream(turn, |_, _| {});
         Ok(())
     }
 
@@ -128,8 +129,7 @@ impl<S: Handlers> H2Connection<S> {
                 Err(H2Error::protocol("sent a SETTINGS_ENABLE_PUSH other than 0 and 1"))
             }
             settings::INITIAL_WINDOW_SIZE => {
-                self.sender.initial_window = Window::new(value).map_err(|_| TOO_LARGE)?;
-                Ok(())
+                self.set_initial_window(Window::new(value).map_err(|_| TOO_LARGE)?)
             }
             settings::MAX_FRAME_SIZE => {
                 if !(0x4000..=0xff_ffff).contains(&value) {
@@ -242,8 +242,7 @@ impl<S: Handlers> H2Connection<S> {
         if let Some(active) = self.streams.get_mut(id) {
             active.priority = priority;
             if active.is_queued {
-                self.scheduler.remove(id);
-                self.scheduler.push(id, priority);
+                self.scheduler.change(id, priority);
             }
         } else if id > self.last_id {
             let early = &mut self.early_priorities;

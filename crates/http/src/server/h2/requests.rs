@@ -10,7 +10,7 @@ use super::limits::{MAX_CONTINUATIONS, MAX_STREAM_OUTPUT, MAX_STREAMS, QUANTUM, 
 use super::receive::RequestContent;
 use super::stream::{ActiveStream, RequestProgress, State, follow_answers};
 use crate::h2::exchange::H2Exchange;
-use crate::h2::frame::{self, FrameHeader, flags};
+use crate::h2::frame::{self, FrameHeader, HeadersError, flags};
 use crate::h2::head::{Head, HeadBuffer, HeadError};
 use crate::h2::head_memory::{BlockContext, HeadMemory};
 use crate::handling::answer::AnswerKind;
@@ -33,14 +33,12 @@ impl<S: Handlers> H2Connection<S> {
         if stream.is_multiple_of(2) {
             return Err(H2Error::protocol("sent a request on a stream that is not its own"));
         }
-        let Some(payload) = frame::without_padding(header, payload) else {
-            return Err(H2Error::protocol("sent more padding than a frame has room for"));
-        };
-        // Skips the five bytes of the deprecated priority (RFC 9113, 5.3.2).
-        let skipped = if header.has(flags::PRIORITY) { 5 } else { 0 };
-        let Some(block) = payload.get(skipped..) else {
-            return Err(H2Error::frame_size("sent a HEADERS frame that is too short"));
-        };
+        let block = frame::block_in_headers(header, payload).map_err(|error| match error {
+            HeadersError::TooShort => H2Error::frame_size("sent a HEADERS frame that is too short"),
+            HeadersError::TooMuchPadding => {
+                H2Error::protocol("sent more padding than a frame has room for")
+            }
+        })?;
         let ends_stream = header.has(flags::END_STREAM);
         if header.has(flags::END_HEADERS) {
             return self.on_block(stream, ends_stream, block, turn);
@@ -146,6 +144,7 @@ impl<S: Handlers> H2Connection<S> {
         request: Result<Head, HeadError>,
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
+        self.has_skipped |= id > self.last_id + 2;
         if self.goaway_sent == GoAway::Last {
             // The client repeats the request on another connection (RFC 9113, 6.8).
             self.last_id = id;
@@ -339,6 +338,10 @@ impl<S: Handlers> H2Connection<S> {
         let Some(active) = self.streams.get_mut(id) else {
             if self.streams.reset_window(id).is_some() || self.is_ignored(id) {
                 return Ok(());
+            }
+            if self.has_skipped {
+                // It may be a new stream with a lower number than others (RFC 9113, 5.1.1).
+                return Err(H2Error::protocol("sent a header block on a stream that is not open"));
             }
             return Err(H2Error::stream_closed("sent a header block on a stream that has ended"));
         };

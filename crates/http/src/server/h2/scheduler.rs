@@ -10,27 +10,27 @@ const OTHER_EVERY: u32 = 16;
 /// The streams that have something to send.
 ///
 /// More urgent streams come first. Of the same urgency, those that aren't incremental come first,
-/// one after the other; the incremental ones take turns.
+/// one after the other, in the order of their numbers; the incremental ones take turns.
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
+    /// The streams, those first that have waited longest since they were added or sent a quantum.
     queue: VecDeque<Queued>,
     /// The number of calls of [`Scheduler::pop`].
     quanta: u32,
-    /// The queue position of the stream that was removed last, if it wasn't the next one by rank.
-    jumped_from: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Queued {
-    rank: u8,
+    /// See [`rank`].
+    rank: u64,
     stream: u32,
-    /// The value of [`Scheduler::quanta`] when the stream was added.
-    since: u32,
 }
 
-/// Lower ranks come first.
-fn rank(priority: Priority) -> u8 {
-    2 * priority.urgency + u8::from(priority.incremental)
+/// Lower ranks come first. Of the same rank, the stream comes first that has waited longest.
+fn rank(stream: u32, priority: Priority) -> u64 {
+    let kind = 2 * priority.urgency + u8::from(priority.incremental);
+    let number = if priority.incremental { 0 } else { stream };
+    u64::from(kind) << 32 | u64::from(number)
 }
 
 impl Scheduler {
@@ -40,39 +40,31 @@ impl Scheduler {
         self.queue.is_empty()
     }
 
-    /// Adds a stream.
+    /// Adds a stream, or adds it again after it has sent a quantum.
     pub(super) fn push(&mut self, stream: u32, priority: Priority) {
-        let since = self.quanta;
-        self.queue.push_back(Queued { rank: rank(priority), stream, since });
+        self.queue.push_back(Queued { rank: rank(stream, priority), stream });
     }
 
-    /// Adds a stream that has just sent a quantum and has more to send. An incremental stream goes
-    /// to the end of the queue. Any other goes to the front, before the other streams of its rank,
-    /// or, if it wasn't the next one by rank, back to its position.
-    pub(super) fn push_again(&mut self, stream: u32, priority: Priority) {
-        let since = self.quanta;
-        let queued = Queued { rank: rank(priority), stream, since };
-        let at = match priority.incremental {
-            true => self.queue.len(),
-            false => self.jumped_from.unwrap_or(0).min(self.queue.len()),
-        };
-        self.queue.insert(at, queued);
+    /// Changes the priority of a stream.
+    pub(super) fn change(&mut self, stream: u32, priority: Priority) {
+        for queued in &mut self.queue {
+            if queued.stream == stream {
+                queued.rank = rank(stream, priority);
+            }
+        }
     }
 
     /// Removes the stream that sends next.
     pub(super) fn pop(&mut self) -> Option<u32> {
         self.quanta = self.quanta.wrapping_add(1);
-        self.jumped_from = None;
         if self.queue.len() < 2 {
             return self.queue.pop_front().map(|queued| queued.stream);
         }
-        let queued = self.queue.iter().enumerate();
-        let (_, mut next) = queued.clone().map(|(at, queued)| (queued.rank, at)).min()?;
+        // At most as many entries as a connection has streams.
+        let (mut next, _) = self.queue.iter().enumerate().min_by_key(|(_, queued)| queued.rank)?;
         if self.quanta.is_multiple_of(OTHER_EVERY) {
-            let waited = |queued: &Queued| self.quanta.wrapping_sub(queued.since);
-            let others = queued.filter(|(at, _)| *at != next);
-            next = others.max_by_key(|(at, queued)| (waited(queued), usize::MAX - at))?.0;
-            self.jumped_from = Some(next);
+            // The other one that has waited longest.
+            next = usize::from(next == 0);
         }
         self.queue.remove(next).map(|queued| queued.stream)
     }
@@ -102,7 +94,9 @@ mod tests {
     fn urgent_streams_come_first_then_sequential_ones_and_incremental_ones_take_turns() {
         let mut scheduler = Scheduler::default();
         let priorities = [(1, 3, true), (3, 3, false), (5, 3, false), (7, 0, true), (9, 3, true)];
-        for (id, urgency, incremental) in priorities {
+        // Those that are sent one after the other are added in another order than their numbers'.
+        for at in [0, 2, 1, 3, 4] {
+            let (id, urgency, incremental) = priorities[at];
             scheduler.push(id, priority(urgency, incremental));
         }
         let mut sent = Vec::new();
@@ -111,7 +105,7 @@ mod tests {
             sent.push(id);
             if sent.iter().filter(|sent| **sent == id).count() < 2 {
                 let (_, urgency, incremental) = priorities[id as usize / 2];
-                scheduler.push_again(id, priority(urgency, incremental));
+                scheduler.push(id, priority(urgency, incremental));
             }
         }
         assert_eq!(sent, [7, 7, 3, 3, 5, 5, 1, 9, 1, 9]);
@@ -124,7 +118,7 @@ mod tests {
         scheduler.push(3, priority(0, false));
         let waits = (1..).find(|_| match scheduler.pop() {
             Some(3) => {
-                scheduler.push_again(3, priority(0, false));
+                scheduler.push(3, priority(0, false));
                 false
             }
             other => other == Some(1),
@@ -138,9 +132,23 @@ mod tests {
         for _ in 0..1000 {
             let id = scheduler.pop().unwrap();
             counts[id as usize] += 1;
-            scheduler.push_again(id, priority_of(id));
+            scheduler.push(id, priority_of(id));
         }
         assert!(counts[0] > 900 && counts.iter().all(|count| *count >= 8), "{counts:?}");
+    }
+
+    #[test]
+    fn a_changed_priority_keeps_the_turn_of_a_stream() {
+        let mut scheduler = Scheduler::default();
+        for id in [1, 3, 5] {
+            scheduler.push(id, priority(3, true));
+        }
+        scheduler.change(1, priority(3, true));
+        scheduler.change(3, priority(5, true));
+        scheduler.change(3, priority(3, true));
+        scheduler.change(7, priority(0, true));
+        let order = [(); 4].map(|()| scheduler.pop());
+        assert_eq!(order, [Some(1), Some(3), Some(5), None]);
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl<S: Handlers> H2Connection<S> {
         }
         if active.is_sendable(sender) {
             active.is_queued = true;
-            scheduler.push_again(id, active.priority);
+            scheduler.push(id, active.priority);
         } else if active.is_room_due() {
             // The handler has written nothing: perhaps it waits until its earlier output is sent.
             active.waits_for_connection = true;

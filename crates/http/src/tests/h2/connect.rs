@@ -188,6 +188,8 @@ fn malformed_extended_connects_are_reset() {
         (&[CONNECT, SCHEME, PATH, AUTHORITY, (":protocol", "")], malformed),
         (&[CONNECT, SCHEME, PATH, AUTHORITY, (":protocol", "a b")], malformed),
         (&[CONNECT, SCHEME, PATH, AUTHORITY, (":protocol", "a/")], malformed),
+        (&[CONNECT, SCHEME, PATH, AUTHORITY, (":protocol", "/a")], malformed),
+        (&[CONNECT, SCHEME, PATH, AUTHORITY, (":protocol", "a/b/c")], malformed),
         (&with(("content-length", "5")), malformed),
         (&with(("upgrade", "commands")), malformed),
         (&with(("connection", "upgrade")), malformed),
@@ -201,6 +203,12 @@ fn malformed_extended_connects_are_reset() {
     tunnels.client.headers(1, 0, &[CONNECT, SCHEME, PATH, PROTOCOL]);
     tunnels.client.read();
     assert_eq!(tunnels.client.streams[&1].statuses, [400], "no host");
+    // A name with a version is well-formed, and not known to this handler.
+    let mut tunnels = Tunnels::new();
+    let protocol = (":protocol", "commands/1.0");
+    tunnels.client.headers(1, 0, &[CONNECT, SCHEME, PATH, AUTHORITY, protocol]);
+    tunnels.client.read();
+    assert_eq!(tunnels.client.streams[&1].statuses, [501]);
 }
 
 /// RFC 9113, 8.5.

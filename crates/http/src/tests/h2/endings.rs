@@ -138,9 +138,23 @@ fn a_client_that_goes_away_gets_what_it_asked_for() {
     scene.client.get(1, "/later");
     scene.client.frame(kind::GOAWAY, 0, 0, &[0; 8]);
     assert_eq!(scene.client.read(), [""; 0]);
+    // While a stream is open, the client may change its mind.
+    scene.client.get(3, "/x");
+    assert_eq!(scene.client.read(), ["3 HEADERS 200", "3 DATA 2 END"]);
+    assert_eq!(scene.client.harness.end(), None);
     scene.fulfill("done");
+    assert_eq!(scene.client.read(), ["1 HEADERS 200", "1 DATA 4 END", "GOAWAY 3 NO_ERROR"]);
+    assert_eq!(scene.client.harness.end(), Some(End::Linger));
+}
+
+#[test]
+fn a_client_that_goes_away_without_streams_gets_a_goaway() {
+    let mut scene = Scene::new();
+    scene.client.get(1, "/x");
     scene.client.read();
-    assert!(scene.client.streams[&1].has_ended);
+    scene.client.frame(kind::GOAWAY, 0, 0, &[0; 8]);
+    assert_eq!(scene.client.read(), ["GOAWAY 1 NO_ERROR"]);
+    assert_eq!(scene.client.harness.end(), Some(End::Linger));
 }
 
 #[test]

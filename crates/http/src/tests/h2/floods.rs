@@ -67,6 +67,16 @@ fn resets_between_answered_requests_have_no_limit() {
 }
 
 #[test]
+fn a_frame_has_at_most_32_settings() {
+    let mut scene = Scene::new();
+    scene.client.settings(&[(0xff, 0); 32]);
+    assert_eq!(scene.client.read(), ["SETTINGS ACK"]);
+    scene.client.settings(&[(0xff, 0); 33]);
+    assert_eq!(scene.client.read(), ["GOAWAY 0 ENHANCE_YOUR_CALM"]);
+    assert_eq!(scene.client.harness.fault().unwrap().code, "http2_settings_flood");
+}
+
+#[test]
 fn control_frames_have_a_limit() {
     let update = [&1_u32.to_be_bytes()[..], b"u=1"].concat();
     let rows: [(&str, Vec<u8>); 9] = [

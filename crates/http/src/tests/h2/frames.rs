@@ -60,7 +60,8 @@ fn frames_in_each_state_of_a_stream() {
     let c_closed = "connection STREAM_CLOSED";
     let s_closed = "stream STREAM_CLOSED";
     // In the order of STATES.
-    let table: [(&str, Vec<u8>, [&str; 7]); 12] = [
+    let (c_size, s_size) = ("connection FRAME_SIZE_ERROR", "stream FRAME_SIZE_ERROR");
+    let table: [(&str, Vec<u8>, [&str; 7]); 13] = [
         (
             "DATA",
             raw(kind::DATA, 0, 1, b"x"),
@@ -78,6 +79,11 @@ fn frames_in_each_state_of_a_stream() {
             ["stream PROTOCOL_ERROR", "", s_closed, c_closed, "", "", c_closed],
         ),
         ("PRIORITY", raw(kind::PRIORITY, 0, 1, &[0, 0, 0, 3, 7]), [""; 7]),
+        (
+            "PRIORITY of 4",
+            raw(kind::PRIORITY, 0, 1, &[0, 0, 0, 3]),
+            [c_size, s_size, s_size, c_size, s_size, c_size, c_size],
+        ),
         (
             "RST_STREAM",
             raw(kind::RST_STREAM, 0, 1, &[0, 0, 0, 8]),
@@ -132,18 +138,24 @@ fn frames_on_even_streams_are_errors_of_the_connection() {
 /// RFC 9113, 5.1.1: a new stream closes those that are idle and have a lower number.
 #[test]
 fn a_lower_stream_than_the_last_one_is_closed() {
-    for bytes in
-        [raw(kind::HEADERS, END, 1, &block(&head("GET", "/", &[]))), raw(kind::DATA, 0, 1, b"x")]
-    {
+    let headers = |stream| raw(kind::HEADERS, END, stream, &block(&head("GET", "/", &[])));
+    for (opened, bytes, code) in [
+        (&[5][..], headers(1), "PROTOCOL_ERROR"),
+        (&[5], headers(3), "PROTOCOL_ERROR"),
+        (&[1, 5], headers(3), "PROTOCOL_ERROR"),
+        (&[1, 3, 5, 9], headers(7), "PROTOCOL_ERROR"),
+        // Only streams that were used have lower numbers.
+        (&[1], headers(1), "STREAM_CLOSED"),
+        (&[1, 3, 5], headers(3), "STREAM_CLOSED"),
+        (&[5], raw(kind::DATA, 0, 1, b"x"), "STREAM_CLOSED"),
+    ] {
         let mut scene = Scene::new();
-        scene.client.get(5, "/");
+        for stream in opened {
+            scene.client.get(*stream, "/");
+        }
         scene.client.read();
         scene.client.input(&bytes);
-        let effect = effect(&mut scene);
-        assert!(
-            ["connection PROTOCOL_ERROR", "connection STREAM_CLOSED"].contains(&&*effect),
-            "{effect}"
-        );
+        assert_eq!(effect(&mut scene), format!("connection {code}"), "{opened:?} {bytes:?}");
     }
     let mut scene = Scene::new();
     scene.client.get(5, "/");
@@ -185,6 +197,10 @@ fn malformed_frames() {
         ("HEADERS on stream 0", raw(kind::HEADERS, END, 0, &get), protocol),
         ("HEADERS of padding alone", padded(kind::HEADERS, END, 10, 10), ""),
         ("HEADERS with long padding", padded(kind::HEADERS, END, 11, 10), protocol),
+        ("HEADERS, PRIORITY and long padding", padded(kind::HEADERS, END | 0x20, 1, 5), protocol),
+        ("HEADERS, PRIORITY and padding", padded(kind::HEADERS, END | 0x20, 1, 6), ""),
+        ("HEADERS with neither", padded(kind::HEADERS, END | 0x20, 0, 4), size),
+        ("HEADERS without a length", raw(kind::HEADERS, END | flags::PADDED, 1, b""), size),
         ("HEADERS without room for PRIORITY", raw(kind::HEADERS, END | 0x20, 1, &[0; 4]), size),
         ("HEADERS with PRIORITY", raw(kind::HEADERS, END | 0x20, 1, &[0, 0, 0, 1, 7]), ""),
         ("a bad block", raw(kind::HEADERS, END, 3, &[0x80]), compression),
@@ -260,6 +276,19 @@ fn settings_that_enlarge_a_window_too_much_are_an_error_of_the_connection() {
     scene.client.window_update(1, i32::MAX as u32 - 65_535);
     scene.client.settings(&[(settings::INITIAL_WINDOW_SIZE, 65_536)]);
     assert_eq!(effect(&mut scene), "connection FLOW_CONTROL_ERROR");
+    // For a moment, between two values in one frame (6.5.3).
+    let mut scene = Scene::new();
+    scene.client.get(1, "/never");
+    scene.client.window_update(1, i32::MAX as u32 - 65_535);
+    let all = [(settings::INITIAL_WINDOW_SIZE, 65_536), (settings::INITIAL_WINDOW_SIZE, 0)];
+    scene.client.settings(&all);
+    assert_eq!(effect(&mut scene), "connection FLOW_CONTROL_ERROR");
+    let mut scene = Scene::new();
+    scene.client.get(1, "/never");
+    scene.client.window_update(1, i32::MAX as u32 - 65_535);
+    let all = [(settings::INITIAL_WINDOW_SIZE, 0), (settings::INITIAL_WINDOW_SIZE, 65_535)];
+    scene.client.settings(&all);
+    assert_eq!(effect(&mut scene), "SETTINGS ACK");
 }
 
 #[test]
@@ -269,6 +298,9 @@ fn settings_are_acknowledged_and_unknown_ones_ignored() {
         scene.client.settings(all);
         assert_eq!(scene.client.read(), ["SETTINGS ACK"]);
     }
+    // The limits of pushed streams and of a header list limit no response.
+    scene.client.get(1, "/x");
+    assert_eq!(scene.client.read(), ["1 HEADERS 200", "1 DATA 2 END"]);
     scene.client.frame(kind::PING, 0, 0, b"12345678");
     scene.client.frame(kind::PING, 0xfe, 0, b"\0\xff\0\xff\0\xff\0\xff");
     let second = "PING ACK \\x00\\xff\\x00\\xff\\x00\\xff\\x00\\xff";

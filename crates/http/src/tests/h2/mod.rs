@@ -9,6 +9,7 @@ mod frames;
 mod priorities;
 mod properties;
 mod requests;
+mod starts;
 mod streams;
 mod switch;
 mod timing;
@@ -35,7 +36,8 @@ static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 /// piece, `/tiny` accepts four bytes. `/hold` reads when a job has run, `/pause` pauses after each
 /// piece until a job has run. `/panic` panics,
 /// `/panic-started` after its head. `/fields` answers with what the request says, `/head` with a
-/// large head, `/trailers` with large trailers. `/none` is a 304. Other paths answer at once.
+/// large head, `/trailers` with large trailers, `/proxy` with a Proxy-Connection field. `/none` is
+/// a 304. Other paths answer at once.
 struct Site {
     shared: Rc<Shared>,
     path: Vec<u8>,
@@ -114,6 +116,12 @@ impl Handler for Site {
             b"/head" => {
                 let fields = Fields::new().with("X-Long", &LONG).unwrap();
                 responder.send(Status::OK, &fields, Body::Static(b"head"))
+            }
+            b"/proxy" => {
+                let fields = Fields::new().with("Proxy-Connection", b"close").unwrap();
+                let mut stream = responder.stream(Status::OK, &fields, None);
+                stream.write(b"abc");
+                stream.end_with(&fields)
             }
             b"/trailers" => {
                 let mut stream = responder.stream(Status::OK, &none, None);

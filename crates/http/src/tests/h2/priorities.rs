@@ -58,6 +58,38 @@ fn more_urgent_responses_are_sent_first_and_equal_ones_in_order() {
     assert_eq!(ends(open(&mut scene)), [7, 5, 9, 11, 3]);
 }
 
+/// RFC 9218, 10: equal ones are sent in the order of their streams, whenever each becomes ready.
+#[test]
+fn equal_responses_are_sent_in_the_order_of_their_streams() {
+    // Their windows are enlarged in another order, by frames that arrive at once.
+    let mut scene = Scene::with(Limits::default(), &[(settings::INITIAL_WINDOW_SIZE, 0)]);
+    scene.client.window_update(0, 1 << 24);
+    for stream in [1, 3, 5, 7] {
+        get(&mut scene, stream, "u=3");
+    }
+    scene.client.read();
+    let mut updates = Vec::new();
+    for stream in [5, 1, 7, 3] {
+        let increment = (1_u32 << 20).to_be_bytes();
+        scene.client.note_sent(kind::WINDOW_UPDATE, 0, stream, &increment);
+        updates.extend(raw(kind::WINDOW_UPDATE, 0, stream, &increment));
+    }
+    scene.client.input(&updates);
+    assert_eq!(ends(scene.client.read()), [1, 3, 5, 7]);
+    // Updates to the same priority, and to another one and back, while the output is full.
+    let mut scene = blocked();
+    for stream in [3, 5, 7, 9, 11] {
+        get(&mut scene, stream, "u=3");
+    }
+    scene.client.read();
+    scene.client.window_update(0, i32::MAX as u32);
+    for (stream, priority) in [(3, "u=3"), (7, "u=3"), (5, "u=4"), (9, "u=2"), (5, "u=3")] {
+        update(&mut scene, stream, priority);
+    }
+    update(&mut scene, 9, "u=3");
+    assert_eq!(ends(scene.client.read()), [3, 5, 7, 9, 11]);
+}
+
 #[test]
 fn incremental_responses_take_turns() {
     let mut scene = blocked();
@@ -67,6 +99,22 @@ fn incremental_responses_take_turns() {
     let order = order(&open(&mut scene));
     assert_eq!(order.len(), 3 * LARGE.len().div_ceil(16_384), "{order:?}");
     assert_eq!(order[..6], [3, 5, 7, 3, 5, 7]);
+    // Nor does it need a field: such a client may be a proxy, with requests of several users.
+    let mut scene = blocked();
+    for stream in [3, 5, 7] {
+        scene.client.get(stream, "/large");
+    }
+    assert_eq!(self::order(&open(&mut scene))[..6], [3, 5, 7, 3, 5, 7]);
+    // An update to the same priority changes no turn.
+    let mut scene = blocked();
+    for stream in [3, 5, 7] {
+        get(&mut scene, stream, "i");
+    }
+    scene.client.read();
+    scene.client.window_update(0, i32::MAX as u32);
+    update(&mut scene, 3, "i");
+    let order = self::order(&scene.client.read());
+    assert_eq!(order[..12], [3, 5, 7].repeat(4));
 }
 
 #[test]

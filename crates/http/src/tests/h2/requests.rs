@@ -1,6 +1,7 @@
 //! Requests as header blocks: which are malformed, which are refused, and what handlers see (RFC
 //! 9113, 8).
 
+use super::client::Received;
 use super::*;
 use crate::h2::frame::{flags, kind};
 
@@ -147,9 +148,37 @@ fn malformed_requests_are_reset() {
         &[(":method", "CONNECT"), SCHEME, PATH, AUTHORITY],
         &[(":method", "CONNECT"), PATH, AUTHORITY],
         &[(":method", "CONNECT")],
+        &[(":method", "CONNECT"), (":authority", "a")],
+        &[(":method", "CONNECT"), (":authority", "a:")],
+        &[(":method", "CONNECT"), (":authority", "[::1]")],
         &[],
     ] {
         assert_eq!(response(fields), MALFORMED, "{fields:?}");
+    }
+}
+
+/// Without its scheme's default port, or an empty port, a Host names the same host as `:authority`.
+#[test]
+fn host_and_authority_are_compared_with_the_default_port_of_the_scheme() {
+    for (scheme, authority, host, is_same) in [
+        ("http", "a:80", "a", true),
+        ("http", "a", "A:80", true),
+        ("https", "a:443", "a", true),
+        ("https", "[::1]", "[::1]:443", true),
+        ("http", "a:", "a", true),
+        ("http", "a", "a:", true),
+        ("https", "a:443", "a:", true),
+        ("http", "a:80", "a:443", false),
+        ("https", "a:80", "a", false),
+        ("http", "a", "a:443", false),
+        ("http", "a:81", "a", false),
+        ("http", "a:81", "a:81", true),
+        ("http", "[::1]", "[::1", false),
+    ] {
+        let fields = [METHOD, (":scheme", scheme), PATH, (":authority", authority), ("host", host)];
+        let expected = if is_same { "200" } else { MALFORMED };
+        let shown = response(&fields);
+        assert!(shown.starts_with(expected), "{scheme} {authority} {host}: {shown}");
     }
 }
 
@@ -175,6 +204,8 @@ fn refused_requests_get_a_response() {
         (&[(":method", &method), SCHEME, PATH, AUTHORITY], 501),
         (&[(":method", "TRACE"), SCHEME, PATH, AUTHORITY], 405),
         (&[(":method", "CONNECT"), (":authority", "a:443")], 405),
+        (&[(":method", "CONNECT"), (":authority", "[::1]:443")], 405),
+        (&[(":method", "CONNECT"), (":authority", "a:65536")], 400),
         (&with(("expect", "200-ok")), 417),
     ] {
         let shown = response(fields);
@@ -334,6 +365,19 @@ fn responses_without_content_are_one_frame() {
     assert_eq!(scene.client.streams[&3].field("content-length"), Some(&*large));
     assert_eq!(scene.client.streams[&7].field("content-length"), None);
     assert_eq!(scene.shared.alive.get(), 0);
+}
+
+/// RFC 9113, 8.2.2.
+#[test]
+fn responses_have_no_fields_about_a_connection() {
+    for name in ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"] {
+        assert!(Fields::new().with(name, b"x").is_err(), "a handler can't send {name}");
+    }
+    let mut scene = Scene::new();
+    scene.client.get(1, "/proxy");
+    assert_eq!(scene.client.read(), ["1 HEADERS 200", "1 DATA 3 END"]);
+    let Received { fields, .. } = &scene.client.streams[&1];
+    assert!(fields.iter().all(|(name, _)| name != "proxy-connection"), "{fields:?}");
 }
 
 #[test]

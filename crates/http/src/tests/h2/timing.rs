@@ -116,7 +116,7 @@ fn a_silent_client_with_streams_is_asked_and_then_left() {
     assert_eq!(fault(&scene), None);
     scene.client.harness.pass(secs(1));
     assert_eq!(fault(&scene), Some("http2_ping_timeout"));
-    scene.client.read();
+    assert_eq!(scene.client.read(), ["GOAWAY 1 NO_ERROR"]);
     assert_eq!(scene.shared.alive.get(), 0);
     assert_eq!(scene.ends.0.take(), ["/later 0 0 timed-out http2_ping_timeout"]);
 }

@@ -28,6 +28,8 @@ fn a_request_has_what_the_protocol_requires() {
     );
 }
 
+const CHAT: &str = "Sec-WebSocket-Protocol: chat\r\n";
+
 #[test]
 fn the_response_is_checked() {
     let handshake = ClientHandshake::new(NONCE, &Rc::default()).offering("chat");
@@ -41,7 +43,7 @@ fn the_response_is_checked() {
     for end in 0..good.len() {
         assert_eq!(read(&good[..end]), None, "{end}");
     }
-    let chosen = response(&format!("{ACCEPTED}Sec-WebSocket-Protocol: chat\r\n"));
+    let chosen = response(&format!("{ACCEPTED}{CHAT}"));
     assert_eq!(read(&chosen), Some((chosen.len(), Some("chat".into()))));
     let early = format!("HTTP/1.1 103 Early Hints\r\n\r\n{good}");
     assert_eq!(read(&early), Some((early.len(), None)));
@@ -54,6 +56,8 @@ fn the_response_is_checked() {
         (ACCEPTED.replace("s3p", "S3p"), "does not fit the key"),
         (format!("{ACCEPTED}Sec-WebSocket-Accept: x\r\n"), "does not fit the key"),
         (format!("{ACCEPTED}Sec-WebSocket-Protocol: other\r\n"), "was not offered"),
+        (format!("{ACCEPTED}{CHAT}Sec-WebSocket-Protocol: other\r\n"), "more than one subprotocol"),
+        (format!("{ACCEPTED}{CHAT}{CHAT}"), "more than one subprotocol"),
         (format!("{ACCEPTED}Sec-WebSocket-Extensions: permessage-deflate\r\n"), "was not offered"),
     ] {
         let error = handshake.read(response(&bad).as_bytes()).unwrap_err();

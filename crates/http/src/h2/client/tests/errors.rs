@@ -14,7 +14,11 @@ fn error(input: &[u8]) -> Error {
     let mut input = input.to_vec();
     // More input doesn't make it valid.
     input.extend(data(NONE, 1, b"?"));
-    client.read(&input).expect_err(&input.escape_ascii().to_string())
+    let error = client.read(&input).expect_err(&input.escape_ascii().to_string());
+    let code = error.code().to_be_bytes();
+    let goaway = frame(kind::GOAWAY, NONE, 0, &[&[0; 4][..], &code].concat());
+    assert!(client.sent().ends_with(&goaway), "{error}");
+    error
 }
 
 #[test]
@@ -38,6 +42,10 @@ fn each_error_has_its_code_and_text() {
         (settings(&[(settings::ENABLE_PUSH, 1)]), 1, "ENABLE_PUSH other than 0"),
         (settings(&[(settings::INITIAL_WINDOW_SIZE, 1 << 31)]), 3, "above 2^31-1"),
         (settings(&[(settings::MAX_FRAME_SIZE, 16_383)]), 1, "MAX_FRAME_SIZE"),
+        (settings(&[(settings::NO_RFC7540_PRIORITIES, 2)]), 1, "PRIORITIES other than 0 and 1"),
+        (frame(kind::PRIORITY, NONE, 0, &[0; 5]), 1, "PRIORITY frame without a stream"),
+        (frame(kind::PRIORITY, NONE, 1, &[0; 4]), 6, "PRIORITY frame of a wrong length"),
+        (frame(kind::PRIORITY_UPDATE, NONE, 0, b"\0\0\0\x01u=1"), 1, "PRIORITY_UPDATE"),
         (frame(kind::GOAWAY, NONE, 0, b"1234567"), 6, "GOAWAY frame that is too short"),
         (frame(kind::GOAWAY, NONE, 1, b"12345678"), 1, "about the connection on a stream"),
         (frame(kind::WINDOW_UPDATE, NONE, 0, b"123"), 6, "WINDOW_UPDATE frame of a wrong"),
@@ -75,10 +83,12 @@ fn each_error_has_its_code_and_text() {
             11,
             "more than 64 KiB",
         ),
-        (frame(kind::HEADERS, flags::PADDED, 1, b""), 1, "padding that is longer"),
+        (frame(kind::HEADERS, flags::PADDED, 1, b""), 6, "HEADERS frame that is too short"),
+        (frame(kind::HEADERS, flags::PADDED, 1, b"\x01"), 1, "padding that is longer"),
+        (frame(kind::HEADERS, flags::PADDED | 0x20, 1, b"\x0112345"), 1, "padding that is longer"),
         (frame(kind::HEADERS, flags::PRIORITY, 1, b"1234"), 6, "HEADERS frame that is too short"),
         (frame(kind::DATA, flags::PADDED, 5, b"\x02x"), 1, "padding that is longer"),
-        (frame(kind::DATA, flags::PADDED, 5, b""), 1, "padding that is longer"),
+        (frame(kind::DATA, flags::PADDED, 5, b""), 6, "padded frame without"),
         (data(NONE, 1, b""), 1, "before a response's head"),
         (data(NONE, 0, b""), 1, "without a request"),
         (data(NONE, 7, b""), 1, "without a request"),
@@ -113,6 +123,8 @@ fn each_error_has_its_code_and_text() {
         (literal("X-Y", "z"), 1, "invalid name"),
         (literal("", "z"), 1, "invalid name"),
         (literal("x-y", "a\nb"), 1, "invalid character"),
+        (literal("x-y", " a"), 1, "invalid character"),
+        (literal("x-y", "a\t"), 1, "invalid character"),
         (headers(&[("a", &long), ("b", &long)]), 6, "longer than allowed"),
         (frame(kind::PING, NONE, 0, b"12345678").repeat(10_001), 11, "10,000 frames"),
         (data(NONE, 5, b"").repeat(MAX_OTHER_FRAMES as usize + 1), 11, "10,000 frames"),
