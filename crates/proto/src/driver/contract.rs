@@ -52,8 +52,10 @@ impl Session {
         self.fail(Fault::ours("unused_input_limit", what));
     }
 
-    /// The input has ended. Sends [`Event::Eof`], now or when the protocol ends its pause.
+    /// The input has ended. Sends [`Event::Eof`], now or when the protocol ends its pause. In the
+    /// latter case, sends [`Event::HalfClosed`] now.
     pub fn end_of_input<O: Owner>(&mut self, owner: &mut O) {
+        self.half_close();
         self.notify_half_close(owner);
         self.input_state = self.input_state.max(InputState::Ended);
         self.notify_end_of_input(owner);
