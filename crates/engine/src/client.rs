@@ -67,8 +67,5 @@ fn run(
             None => shard.connect(&target, protocol, via),
         }
     }
-    while !shard.is_done() {
-        shard.turn()?;
-    }
-    Ok(shard.stats().clone())
+    shard.run()
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sockeye_proto::Address;
-use sockeye_proto::driver::{Envelope, Key, MailboxSender};
+use sockeye_proto::driver::{Envelope, Key, MailboxSender, drop_caught};
 
 use crate::driver::Wake;
 use crate::tls::HelloRead;
@@ -159,6 +159,16 @@ impl EventLoopGuard {
 impl Drop for EventLoopGuard {
     fn drop(&mut self) {
         IN_TURN.set(false);
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        // Messages that no turn took. Their destructors may panic.
+        let contents = self.contents.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for envelope in contents.envelopes.drain(..) {
+            drop_caught(envelope);
+        }
     }
 }
 

@@ -195,7 +195,7 @@ impl Server {
                     handover,
                     tls,
                 })
-                .and_then(run);
+                .and_then(Shard::run);
                 if let Err(error) = &result {
                     error!(target: "sockeye", %error, "a worker failed: the server stops");
                     handle.stop();
@@ -213,13 +213,6 @@ impl Server {
         }
         Ok(running)
     }
-}
-
-fn run(mut shard: Shard<Epoll>) -> io::Result<Stats> {
-    while !shard.is_done() {
-        shard.turn()?;
-    }
-    Ok(shard.stats().clone())
 }
 
 /// A running server.

@@ -164,7 +164,6 @@ impl Harness {
 
     /// The peer closes its sending side.
     pub fn eof(&mut self) {
-        self.session.half_close();
         self.call(Session::end_of_input);
     }
 

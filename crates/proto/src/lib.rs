@@ -73,6 +73,7 @@ compile_error!(
 mod budget;
 mod client;
 mod counts;
+mod destructor;
 pub mod driver;
 pub mod echo;
 mod event;

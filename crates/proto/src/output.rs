@@ -7,9 +7,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::mem;
 
 use bytes::{Buf, Bytes};
 
+use crate::destructor::drop_caught;
 use crate::{FileRange, Permit};
 pub use parts::{Part, Parts};
 use parts::{Piece, PieceData};
@@ -246,7 +248,7 @@ impl Output {
             };
             left -= taken;
             if done {
-                self.pieces.pop_front();
+                drop_caught(self.pieces.pop_front());
             }
         }
         self.sent += left as usize;
@@ -313,7 +315,7 @@ impl Output {
                     self.pieces.insert(index, Piece { at, data, permit: None });
                     assert!(bytes.is_empty(), "a part is missing");
                 } else {
-                    *data = PieceData::Shared(part);
+                    drop_caught(mem::replace(data, PieceData::Shared(part)));
                     self.file_ranges -= 1;
                 }
             }
@@ -381,7 +383,9 @@ impl Output {
     pub fn clear(&mut self) {
         self.plain.clear();
         self.sent = 0;
-        self.pieces.clear();
+        for piece in self.pieces.drain(..) {
+            drop_caught(piece);
+        }
         self.shared_bytes = 0;
         self.file_bytes = 0;
         self.file_ranges = 0;

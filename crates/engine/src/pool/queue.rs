@@ -46,7 +46,7 @@ pub(crate) struct Queue {
 }
 
 /// A job, with the time when it was pushed.
-type WaitingJob = (Instant, Job);
+pub(crate) type WaitingJob = (Instant, Job);
 
 /// Counts of running jobs.
 #[derive(Debug, Default)]

@@ -40,6 +40,10 @@ impl<D: Driver> Shard<D> {
             self.resources.reads.remove(key);
         }
         conn.session.close(&reason, &mut self.resources);
+        if matches!(conn.session.reason(), Some(Reason::Panicked)) {
+            let peer = conn.session.peer().address;
+            error!(target: "sockeye", %peer, "the protocol panicked in Event::Closed or its destructor");
+        }
         if conn.served {
             self.notify_service(&conn, &reason);
         }

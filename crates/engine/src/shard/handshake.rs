@@ -146,6 +146,11 @@ impl<D: Driver> Shard<D> {
             // If the session has ended with this input, no read is queued, so that the connection
             // can close in this turn.
             conn.queue_if_readable(resources);
+            // The peer may have closed its sending side during the handshake. No receive will
+            // report that if the session has paused.
+            if conn.session.is_half_closed() && !conn.wants_input(&resources.config) {
+                return active.check_disconnect();
+            }
             Ok(())
         });
         // Called only after the session got the input that came with the handshake: if the server

@@ -132,7 +132,7 @@ impl<D: Driver> Active<'_, D> {
 
     /// For a connection that is not being read from: returns an error if it has failed, otherwise
     /// tells the protocol of a half-close.
-    fn check_disconnect(&mut self) -> Result<(), Reason> {
+    pub(super) fn check_disconnect(&mut self) -> Result<(), Reason> {
         if self.conn.failed {
             self.check_failed()?;
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use sockeye_proto::driver::Envelope;
+use sockeye_proto::driver::{Envelope, drop_caught};
 use sockeye_proto::{Client, Job, JobKind, Reason, Time};
 use tracing::error;
 
@@ -11,6 +11,7 @@ use super::state::{Active, Phase, Shard, find};
 use crate::conn::{SendState, ShardResources, Stage, catch_panic};
 use crate::driver::{Driver, IoEvent, trim_heaps};
 use crate::mailbox::{Command, EventLoopGuard};
+use crate::stats::Stats;
 
 impl<D: Driver> Shard<D> {
     /// Runs one turn: waits until there is something to do, and does it.
@@ -54,6 +55,25 @@ impl<D: Driver> Shard<D> {
             self.trim();
         }
         Ok(())
+    }
+
+    /// Runs turns until the shard has ended. Returns its counters.
+    pub(crate) fn run(mut self) -> io::Result<Stats> {
+        let mut result = Ok(());
+        while result.is_ok() && !self.is_done() {
+            result = self.turn();
+        }
+        let stats = self.stats().clone();
+        // Connections are left if the driver failed.
+        let mut is_dropped = true;
+        for conn in self.conns.drain() {
+            is_dropped &= drop_caught(conn);
+        }
+        is_dropped &= drop_caught(self);
+        if !is_dropped {
+            error!(target: "sockeye", "a destructor panicked at the end of a worker");
+        }
+        result.map(|()| stats)
     }
 
     /// Waits for something to do, reads the clocks, and measures the last turn.
@@ -134,6 +154,13 @@ impl<D: Driver> Shard<D> {
     }
 
     fn deliver(&mut self, envelope: Envelope) {
+        if find(&mut self.conns, envelope.to).is_none() {
+            // The connection has closed. The message's destructor may panic.
+            if !drop_caught(envelope) {
+                error!(target: "sockeye", "the destructor of a message panicked");
+            }
+            return;
+        }
         self.serve(envelope.to, |active| {
             active.conn.session.deliver(envelope, active.resources);
             Ok(())

@@ -52,8 +52,10 @@ impl Session {
         self.fail(Fault::ours("unused_input_limit", what));
     }
 
-    /// The input has ended. Sends [`Event::Eof`], now or when the protocol ends its pause.
+    /// The input has ended. Sends [`Event::Eof`], now or when the protocol ends its pause. In the
+    /// latter case, sends [`Event::HalfClosed`] now.
     pub fn end_of_input<O: Owner>(&mut self, owner: &mut O) {
+        self.half_close();
         self.notify_half_close(owner);
         self.input_state = self.input_state.max(InputState::Ended);
         self.notify_end_of_input(owner);
@@ -169,13 +171,15 @@ impl Session {
         }
     }
 
-    /// Ends the session for `reason`: sends [`Event::Closed`] and drops unsent output. Only the
-    /// first call has an effect.
+    /// Ends the session for `reason`: sends [`Event::Closed`], and drops the protocol and unsent
+    /// output. Only the first call has an effect. If the protocol panics, [`Session::reason`] says
+    /// so.
     pub fn close<O: Owner>(&mut self, reason: &Reason, owner: &mut O) {
         if mem::replace(&mut self.expects, Expects::Nothing) == Expects::Nothing {
             return;
         }
         self.call(owner, |protocol, turn| protocol.on_event(Event::Closed(reason), turn));
+        self.drop_protocol::<O>();
         self.mark = None;
         self.wants_room = false;
         if let Some(credit) = self.credit.take() {
@@ -218,6 +222,8 @@ impl Session {
     /// [`Owner::stream`].
     fn send_stream_event<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
         if !self.is_open() {
+            // A message's destructor may panic.
+            let _ = O::catch_panic(|| drop(event));
             return;
         }
         let called = self.call(owner, |protocol, turn| {
@@ -312,7 +318,7 @@ impl Session {
             owner.take_back_output(out);
         }
         let Some(result) = result else {
-            self.handle_panic::<O>();
+            self.handle_panic::<O>(effects);
             return None;
         };
         self.deadline = deadline.unwrap_or(Time::NEVER);
@@ -341,7 +347,11 @@ impl Session {
         let Some(protocol) = rare.and_then(|rare| self.apply_rare(rare, owner)) else {
             return if resume { Reoffer::AfterResume } else { Reoffer::No };
         };
-        self.protocol = Some(protocol);
+        let replaced = self.protocol.replace(protocol);
+        if O::catch_panic(|| drop(replaced)).is_none() {
+            self.handle_panic::<O>(Effects::default());
+            return Reoffer::No;
+        }
         self.resume();
         // The new protocol has not got the event yet.
         if self.input_state == InputState::HalfClosedNotified {
@@ -377,13 +387,21 @@ impl Session {
         self.needs_flush = true;
     }
 
+    /// Ends the session because of a panic. Drops `effects`, which are not applied.
     #[cold]
-    fn handle_panic<O: Owner>(&mut self) {
+    fn handle_panic<O: Owner>(&mut self, effects: Effects) {
         self.reason = Some(Box::new(Reason::Panicked));
         self.stop_calling();
-        // The protocol's destructor may panic as well.
+        let _ = O::catch_panic(|| drop(effects));
+        self.drop_protocol::<O>();
+    }
+
+    /// Drops the protocol, whose destructor may panic.
+    fn drop_protocol<O: Owner>(&mut self) {
         let protocol = self.protocol.take();
-        let _ = O::catch_panic(|| drop(protocol));
+        if O::catch_panic(|| drop(protocol)).is_none() {
+            self.reason = Some(Box::new(Reason::Panicked));
+        }
     }
 
     /// From now on the protocol gets only [`Event::Sent`] (not after a failure) and

@@ -26,6 +26,7 @@ mod tests;
 mod unused;
 
 pub use crate::counts::Counts;
+pub use crate::destructor::drop_caught;
 pub use crate::protocol::{Context, ShardHandles};
 pub use crate::remote::{Envelope, Key, MailboxSender};
 pub use nested::NestedSession;

@@ -14,13 +14,13 @@ use crate::{End, Mark, Output, Peer, Protocol, Reason, Time, TlsInfo};
 pub struct Session {
     pub(super) key: Key,
     pub(super) peer: Peer,
-    /// `None` after a panic.
+    /// `None` after a panic, and in a closed session.
     pub(super) protocol: Option<Box<dyn Protocol>>,
     pub(super) expects: Expects,
     pub(super) input_state: InputState,
     /// How to end the session, if the protocol asked for that or failed.
     pub(super) end: Option<End>,
-    /// A fault of the protocol, or its panic.
+    /// A fault of the protocol, or its panic. In a closed session also a panic at the end.
     pub(super) reason: Option<Box<Reason>>,
     pub(super) deadline: Time,
     pub(super) unused: Unused,
@@ -243,11 +243,11 @@ impl Session {
         }
     }
 
-    /// Whether the protocol panicked: close the session now.
+    /// Whether the protocol panicked, before the session was closed: close the session now.
     #[inline]
     #[must_use]
     pub fn has_panicked(&self) -> bool {
-        self.protocol.is_none()
+        self.protocol.is_none() && self.expects != Expects::Nothing
     }
 
     /// Whether the protocol has written output, or asked for something by a method of

@@ -233,7 +233,7 @@ proptest! {
             prop_assert_eq!(first.unsent(), before - moved);
         }
         second.append(&mut first);
-        std::mem::swap(&mut first, &mut second);
+        mem::swap(&mut first, &mut second);
         prop_assert_eq!(first.unsent(), expected.len() as u64);
         let ahead = first.parts(expected.len() as u64).map(|part| match part {
             Part::Memory(bytes) => bytes.to_vec(),
@@ -250,4 +250,34 @@ proptest! {
         prop_assert_eq!(first.file_ranges(), 0);
         prop_assert!(second.is_empty());
     }
+}
+
+/// Bytes whose owner panics when it is dropped.
+fn bytes_with_bomb() -> Bytes {
+    struct Bomb([u8; 5]);
+    impl AsRef<[u8]> for Bomb {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("on purpose, in a destructor");
+        }
+    }
+    Bytes::from_owner(Bomb(*b"bytes"))
+}
+
+#[test]
+fn owners_of_shared_bytes_may_panic_when_they_are_dropped() {
+    let mut out = Output::new();
+    out.write_shared(bytes_with_bomb());
+    out.write(b"and more");
+    out.advance(5);
+    assert_eq!(out.unsent(), 8);
+    for _ in 0..2 {
+        out.write_shared(bytes_with_bomb());
+    }
+    out.clear();
+    assert!(out.is_empty());
 }

@@ -4,14 +4,15 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use sockeye_engine::Config;
+use sockeye_engine::{Config, TlsAcceptor};
 use sockeye_http::{
     Answer, Fields, Handler, Request, Responder, Server, ServerConfig, Status, Stream, StreamEvent,
 };
 use sockeye_proto::{Consumed, End, Event, Fault, Peer, Promise, Protocol, Remote, Time, Turn};
 use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
 
-use crate::checked::{Logs, assert_no_violations, service};
+use crate::checked::{Logs, SendClient, assert_no_violations, checked, service};
+use crate::tls::TLS;
 use crate::{here, secs};
 
 /// State that the handlers share with the test.
@@ -92,6 +93,10 @@ struct Scene {
 
 impl Scene {
     fn new(seed: u64, faults: Faults) -> Self {
+        Self::with_tls(seed, faults, None)
+    }
+
+    fn with_tls(seed: u64, faults: Faults, tls: Option<&TlsAcceptor>) -> Self {
         let mut world = World::new(seed, faults);
         let test_state = Rc::<TestState>::default();
         let (shared, ours) = (Rc::new(ServerConfig::default()), Rc::clone(&test_state));
@@ -99,7 +104,10 @@ impl Scene {
             let ours = Rc::clone(&ours);
             Server::new(Rc::clone(&shared), move |_: &Peer| Site::new(&ours))
         });
-        let server = world.server(&[here()], Config::default(), servers);
+        let server = match tls {
+            Some(tls) => world.server_with_tls(&[here()], tls, Config::default(), servers),
+            None => world.server(&[here()], Config::default(), servers),
+        };
         Self { world, server, test_state, logs }
     }
 
@@ -197,6 +205,30 @@ fn a_silent_stream_to_a_half_closed_client_ends_after_15_s() {
             assert!(scene.test_state.remotes.borrow()[0].is_gone());
             scene.finish();
         }
+    });
+}
+
+#[test]
+fn a_silent_stream_to_a_half_closed_client_ends_after_15_s_over_tls() {
+    let (acceptor, connector) = &*TLS;
+    seeds(0..100, |seed| {
+        // The client is on the engine, too, and needs a descriptor.
+        let faults = Faults { no_descriptor: 0, ..short_delays(seed) };
+        let mut scene = Scene::with_tls(seed, faults, Some(acceptor));
+        let client = scene.world.client(Config::default(), None);
+        // The request and close_notify may arrive together, also with the end of the handshake.
+        let (protocol, log) = checked(SendClient::then_finish(get("/silent").as_bytes()));
+        scene.world.shard_mut(client).connect_tls(&here(), connector, protocol, 0);
+        scene.run_until_waiting();
+        scene.world.run(secs(14));
+        assert_eq!(scene.test_state.alive.get(), 1);
+        let server = scene.server;
+        let over = move |world: &World| world.shard(server).connections() == 0;
+        assert!(scene.world.run_until(secs(10), over), "it is still there");
+        assert_eq!(scene.closed_for("half_closed_timeout"), 1);
+        scene.finish();
+        assert_eq!(log.borrow().bytes.len(), HEAD_LEN);
+        assert_no_violations(&[log]);
     });
 }
 

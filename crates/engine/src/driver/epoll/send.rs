@@ -129,6 +129,7 @@ impl Epoll {
     /// files. Returns how many bytes were sent, and how many were offered. `None` if no range was
     /// read.
     ///
+    /// No range is sent beyond `max`: [`Output::parts`] doesn't check a file whose range is longer.
     /// Bytes of files that the socket doesn't take are read again for the next send.
     fn send_gathered(
         &mut self,
@@ -152,8 +153,9 @@ impl Epoll {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let (mut filled, mut has_file, mut more_follows) = (0, false, false);
         // Only the beginning of the previous part was read: the part was longer than the free end
-        // of the buffer, or its file has become shorter.
+        // of the buffer or than the rest of `max`, or its file has become shorter.
         let mut is_cut = false;
+        let mut left = max;
         for part in out.parts(max) {
             let bytes = match part {
                 _ if filled == MAX_SLICES => break,
@@ -163,7 +165,9 @@ impl Epoll {
                 }
                 Part::Memory(bytes) => bytes,
                 Part::File(range) if is_short(range) && !room.is_empty() => {
-                    let Some(Ok(read @ 1..)) = self.read_cached(range, room) else { break };
+                    let fitting = room.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let read = self.read_cached(range, &mut room[..fitting]);
+                    let Some(Ok(read @ 1..)) = read else { break };
                     let (bytes, rest) = mem::take(&mut room).split_at_mut(read);
                     (has_file, is_cut, room) = (true, (read as u64) < range.len, rest);
                     bytes
@@ -175,6 +179,7 @@ impl Epoll {
             };
             slices[filled] = IoSlice::new(bytes);
             filled += 1;
+            left = left.saturating_sub(bytes.len() as u64);
         }
         if !has_file {
             return None;

@@ -10,6 +10,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use sockeye_proto::{Access, FileRange, FileSource, Validity};
 
 use super::*;
+use crate::driver::QUANTUM;
 
 /// An [`Overlay`] of `file`, which may also be a folder.
 fn overlay(file: impl AsRef<std::path::Path>, timed: bool) -> Arc<Overlay> {
@@ -298,6 +299,24 @@ fn frames_end_before_a_file_that_has_changed_or_that_a_thread_must_read() {
         let Sending::Done(sent) = driver.send(&mut socket_of(ours), out) else { unreachable!() };
         assert_eq!((format!("{:?}", sent.status), sent.count), (expected.to_owned(), len));
     }
+}
+
+#[test]
+fn the_end_of_a_changed_file_is_not_sent_after_a_full_quantum() {
+    // The range begins before the end of the quantum, and ends after the tail that may follow.
+    let (before, len) = (QUANTUM as usize - 1_000, 7_000);
+    let source = Arc::new(Numbers { validity: Validity::Changed, ..Numbers::new() });
+    let mut out = Box::new(Output::new());
+    out.write_shared(vec![0; before].into());
+    out.write_file(FileRange { source, offset: 0, len });
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    sockopt::set_socket_send_buffer_size(&ours, 1 << 20).unwrap();
+    let (mut driver, mut socket) = (Epoll::new().unwrap(), socket_of(ours));
+    let Sending::Done(first) = driver.send(&mut socket, out) else { unreachable!() };
+    assert_eq!(format!("{:?}", first.status), "Ready");
+    assert!(first.count < before as u64 + len, "the whole range was sent, and not checked");
+    let Sending::Done(second) = driver.send(&mut socket, first.out) else { unreachable!() };
+    assert_eq!((format!("{:?}", second.status), second.count), ("FileChanged".to_owned(), 0));
 }
 
 #[test]
