@@ -415,11 +415,35 @@ fn endless_heads_are_refused_at_the_limit() {
     }
 }
 
+/// Also if it is refused before its head is complete, and whichever part of the server refuses it.
 #[test]
 fn a_refused_head_request_gets_no_page() {
-    let (output, _) = output_for(b"HEAD / HTTP/1.1\r\nbad field\r\n");
-    assert!(output.starts_with("HTTP/1.1 400 "), "{output}");
-    assert!(output.ends_with("\r\n\r\n"), "{output}");
+    for (input, seconds, code) in [
+        ("HEAD / HTTP/1.1\r\nbad field\r\n", 0, 400),
+        ("HEAD / HTTP/1.1\r\n\r\n", 0, 400),
+        ("HEAD / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n", 0, 417),
+        ("HEAD / HTTP/1.2\r\n", 0, 505),
+        ("HEAD ", 10, 408),
+        ("\r\nHEAD / HTTP/1.1\r\nHost: a\r\n", 10, 408),
+        ("HEAD /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabc", 30, 408),
+        ("HEAD /read HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", 0, 413),
+        ("HEAD /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 0, 400),
+        ("HEAD /panic HTTP/1.1\r\nHost: a\r\n\r\n", 0, 500),
+    ] {
+        for cut in [input.len(), 1] {
+            let mut client = connect();
+            for part in input.as_bytes().chunks(cut) {
+                if client.fault().is_none() {
+                    client.input(part);
+                }
+            }
+            client.pass(std::time::Duration::from_secs(seconds));
+            let output = text(&mut client);
+            assert_eq!(codes(&output), [code], "{input}");
+            assert!(output.ends_with("\r\n\r\n"), "{input}: {output}");
+            assert!(output.contains("\r\nContent-Length: "), "{input}: {output}");
+        }
+    }
 }
 
 #[test]

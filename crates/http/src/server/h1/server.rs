@@ -47,6 +47,12 @@ pub(super) enum ReadOutcome {
     Stop,
 }
 
+/// Whether the request at the start of `input` has the method HEAD, also if the rest of its head is
+/// incomplete or malformed: the refusal of such a request has no content either (RFC 9110, 9.3.2).
+fn is_head(input: &[u8]) -> bool {
+    input.starts_with(b"HEAD ")
+}
+
 impl<S: Handlers> Server<S> {
     /// A connection whose requests are answered by `handlers`.
     pub fn new(config: Rc<ServerConfig>, handlers: S) -> Self {
@@ -84,7 +90,8 @@ impl<S: Handlers + 'static> Server<S> {
                     }
                     _ => (turn.now() + limits.head_timeout, false),
                 };
-                self.state = State::ExpectHead { progress, deadline, blank };
+                let head_only = is_head(input);
+                self.state = State::ExpectHead { progress, deadline, blank, head_only };
                 if let Some(log) = &mut self.connection.log {
                     log.keep_partial_head(input);
                 }
@@ -96,7 +103,7 @@ impl<S: Handlers + 'static> Server<S> {
             }
             Err(refusal) => {
                 self.log_request(RequestHead::Unparsed(UnparsedHead::of(input)), turn);
-                Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
+                Err(self.refuse(refusal, is_head(input), turn))
             }
         };
         self.connection.config.cached_fields.set(Some(cached));
