@@ -354,18 +354,40 @@ fn framing() {
         "Transfer-Encoding: chunk ed",
         "Transfer-Encoding: \"chunked\"",
         "Transfer-Encoding: chunked;a=b",
+        "Transfer-Encoding: gzip, chunked;a=b",
+        "Transfer-Encoding: chunked;a=b, gzip",
+        // Without a final chunked, the body has no end (RFC 9112, 6.3).
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: gzip;a=b",
+        "Transfer-Encoding: gzip, deflate",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: gzip",
+        "Transfer-Encoding: gzip;a=\"b, chunked\"",
+        "transfer-encoding: chunked-x",
+        // Malformed parameters.
+        "Transfer-Encoding: gzip;, chunked",
+        "Transfer-Encoding: gzip;a, chunked",
+        "Transfer-Encoding: gzip;=b, chunked",
+        "Transfer-Encoding: gzip;a=, chunked",
+        "Transfer-Encoding: gzip;a=b c, chunked",
+        "Transfer-Encoding: gzip;a=\"b, chunked",
+        "Transfer-Encoding: gzip;a=\"b\\\", chunked",
+        "Transfer-Encoding: gzip;a=\"b\"c, chunked",
+        "Transfer-Encoding: ;a=b, chunked",
     ] {
         refused(&with_field(fields), 400, "bad_request");
     }
     for fields in [
-        "Transfer-Encoding: identity",
-        "Transfer-Encoding: xchunked",
-        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: identity, chunked",
+        "Transfer-Encoding: xchunked,chunked",
         "Transfer-Encoding: gzip, chunked",
         "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: gzip\r\nA: b\r\ntransfer-encoding: deflate,\tCHUNKED",
-        "Transfer-Encoding: gzip\r\nTransfer-Encoding: gzip",
-        "transfer-encoding: chunked-x",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: foo;a=b, chunked",
+        "Transfer-Encoding: foo \t; a = b ;c=\"d, \\\"e\" ,chunked",
+        "Transfer-Encoding: foo;a=\"\"\r\nTransfer-Encoding: chunked",
     ] {
         refused(&with_field(fields), 501, "unknown_coding");
     }
