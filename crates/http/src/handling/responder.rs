@@ -179,8 +179,10 @@ impl<'r, 't> Responder<'r, 't> {
     /// Switches to `protocol`. In HTTP/1.1 the connection switches, after a 101 response that
     /// contains `name` (RFC 9110, 7.8). In HTTP/2 this request's stream switches, after a 200
     /// response (RFC 8441). `protocol` receives [`Event::Open`](sockeye_proto::Event::Open) and the
-    /// bytes after the request. `name` must be one of the protocols in
-    /// [`Request::upgrade`](crate::Request::upgrade).
+    /// bytes after the request.
+    ///
+    /// `name` must be one of the protocols in [`Request::upgrade`](crate::Request::upgrade), in upper
+    /// or lower case. It may have a version (`name/1`): if the client has sent one, the same.
     ///
     /// In HTTP/2, the stream's flow control applies to the protocol, and [`Turn::end`] ends only
     /// the stream. If the protocol panics, the stream is reset. If the protocol fails, its output
@@ -188,8 +190,8 @@ impl<'r, 't> Responder<'r, 't> {
     ///
     /// # Errors
     ///
-    /// Returns the responder if the client did not ask for an upgrade, the server is stopping, or
-    /// `name` is malformed.
+    /// Returns the responder if the client did not ask for an upgrade to `name`, the server is
+    /// stopping, or `name` is malformed.
     pub fn upgrade(
         mut self,
         name: &str,
@@ -197,7 +199,7 @@ impl<'r, 't> Responder<'r, 't> {
         protocol: Box<dyn Protocol>,
     ) -> Result<Answer, Self> {
         let is_name = name.split('/').all(|part| chars::is_token(part.as_bytes()));
-        if !is_name {
+        if !is_name || !self.exchange.requests_protocol(name) {
             return Err(self);
         }
         let Some(status) = self.wire.write_upgrade(self.config, self.turn, name, fields) else {

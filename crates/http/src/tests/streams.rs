@@ -68,12 +68,16 @@ impl Handler for Writer {
                 stream.write(b"abc");
                 stream.end_with(&Fields::new().with("A", b"b").unwrap())
             }
-            b"/upgrade" => match responder.upgrade("shout/1", &fields, Box::new(Shout)) {
-                Ok(answer) => answer,
-                Err(responder) => {
-                    responder.send(Status::OK, &fields, Body::Static(b"not upgraded"))
+            b"/upgrade" => {
+                let name = request.query().map_or(&b"shout/1"[..], |query| query);
+                let name = str::from_utf8(name).unwrap();
+                match responder.upgrade(name, &fields, Box::new(Shout)) {
+                    Ok(answer) => answer,
+                    Err(responder) => {
+                        responder.send(Status::OK, &fields, Body::Static(b"not upgraded"))
+                    }
                 }
-            },
+            }
             b"/panic" => panic!("on purpose"),
             b"/panic-late" => {
                 let _ = responder.run(|| ());
@@ -348,6 +352,34 @@ fn only_a_101_makes_a_tunnel() {
         let (output, client) = output_with_jobs(&format!("{request}{}", get("/")));
         assert_eq!(codes(&output), [200, 200], "{request}");
         assert!(client.end().is_none());
+    }
+}
+
+/// RFC 9110, 7.8. Names are compared without regard to case.
+#[test]
+fn only_protocols_that_the_client_lists_are_switched_to() {
+    for (upgrade, name, switches) in [
+        ("shout/1", "shout/1", true),
+        ("shout", "shout", true),
+        ("Shout", "sHOUT", true),
+        ("a, shout/1 ,b", "shout/1", true),
+        ("a\r\nUpgrade: shout", "shout", true),
+        (",\r\nUpgrade: shout", "shout", true),
+        ("shout", "shout/1", true),
+        ("shout/2, shout/1", "shout/1", true),
+        ("shout/1", "shout", false),
+        ("shout/2", "shout/1", false),
+        ("h2c", "shout", false),
+        ("h2c, shout2", "shout", false),
+        ("h2c", "h2", false),
+    ] {
+        let request = format!(
+            "GET /upgrade?{name} HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: {upgrade}\r\n\r\n"
+        );
+        let (output, client) = output_with_jobs(&request);
+        assert_eq!(codes(&output), [if switches { 101 } else { 200 }], "{upgrade}: {output}");
+        assert_eq!(output.contains(&format!("\r\nUpgrade: {name}\r\n")), switches, "{output}");
+        assert!(client.fault().is_none() && client.end().is_none());
     }
 }
 

@@ -275,7 +275,7 @@ impl Reply {
     ///
     /// [`Upgrade`](super::Upgrade), in the request's extensions, names the protocols that the
     /// client asks for. The server answers 400 if the request can't be upgraded: it doesn't ask for
-    /// an upgrade, it has a body in HTTP/1.1, or the server is stopping.
+    /// an upgrade to `name`, it has a body in HTTP/1.1, or the server is stopping.
     pub fn upgrade(
         name: impl Into<String>,
         fields: HeaderMap,

@@ -390,27 +390,6 @@ fn draining_waits_for_responses_in_flight() {
 }
 
 #[test]
-fn a_connection_is_upgraded_if_the_client_asks_for_it() {
-    let (serving, address) = serve(|_: Request<Body>| {
-        let mut fields = HeaderMap::new();
-        fields.insert("x-accept", HeaderValue::from_static("yes"));
-        let make = || Box::new(sockeye::echo::Echo::default()) as Box<dyn Protocol>;
-        Reply::upgrade("echo", fields, make)
-    });
-    let mut client = Client::new(&address);
-    assert_eq!(client.request("GET /").status, 400);
-    client.head("GET /", &["Connection: upgrade", "Upgrade: echo"]);
-    client.send("early");
-    let answer = client.response_head();
-    assert_eq!((answer.status, answer.field("upgrade")), (101, Some("echo")));
-    assert_eq!(answer.field("x-accept"), Some("yes"));
-    client.send(" late");
-    client.end();
-    assert_eq!(client.rest(), b"early late");
-    stop(serving);
-}
-
-#[test]
 fn hosts_are_checked_if_the_options_say_so() {
     for (hosts, expected) in [(None, 200), (Some(AllowedHosts::default().hint("Ask us")), 421)] {
         let workers = NonZeroUsize::MIN;

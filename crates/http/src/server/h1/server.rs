@@ -17,12 +17,14 @@ use crate::h1::head::{self, Head, Progress};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::{InFlight, NextStep};
+use crate::semantics::content::list_members;
 use crate::semantics::exchange::{Exchange, Incoming};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
 use crate::server::h2::H2Connection;
 use crate::{
-    Content, Handler, Handlers, Request, RequestHead, ServerConfig, StreamEvent, UnparsedHead,
+    Content, FieldName, Handler, Handlers, Request, RequestHead, ServerConfig, StreamEvent,
+    UnparsedHead,
 };
 
 /// The server's side of one connection: HTTP/1.1, or HTTP/2 if the TLS handshake has chosen `h2` or
@@ -167,6 +169,10 @@ impl<S: Handlers + 'static> Server<S> {
             exchange: Exchange::new(head_only, incoming),
             wire: H1Exchange::new(control.version, request.upgrade, persistent),
         };
+        if request.upgrade {
+            let names: Vec<_> = list_members(&request, FieldName::Upgrade).collect();
+            in_flight.exchange.requested_protocols = Some(names.join(&b',').into());
+        }
         let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
             handler.on_request(&request, responder)
         })?;
