@@ -226,6 +226,26 @@ impl<'r, 't> Responder<'r, 't> {
         self
     }
 
+    /// Adds `Upgrade: protocols` and `Connection: upgrade` to the response: a 426 must name the
+    /// protocols that it requires (RFC 9110, 15.5.22). `protocols` is a list such as
+    /// `websocket, shout/1`. No effect in HTTP/2, which has no such field (RFC 9113, 8.2.2).
+    ///
+    /// # Errors
+    ///
+    /// Returns the responder if `protocols` is not a list of names, each with or without a version.
+    pub fn offering(mut self, protocols: &str) -> Result<Self, Self> {
+        let is_name = |name: &str| chars::is_token(name.as_bytes());
+        let is_protocol = |text: &str| match text.trim_matches([' ', '\t']).split_once('/') {
+            Some((name, version)) => is_name(name) && is_name(version),
+            None => is_name(text.trim_matches([' ', '\t'])),
+        };
+        if !protocols.split(',').all(is_protocol) {
+            return Err(self);
+        }
+        self.wire.offer(protocols);
+        Ok(self)
+    }
+
     context_methods!();
 
     /// Writes the page that [`Responder::error`] describes. Its text is the concatenation of

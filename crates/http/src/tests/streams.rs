@@ -78,6 +78,12 @@ impl Handler for Writer {
                     }
                 }
             }
+            b"/426" => {
+                let responder = responder.offering("").unwrap_err();
+                let responder = responder.offering("shout/1, a b").unwrap_err();
+                let responder = responder.offering("shout/1, other").unwrap();
+                responder.send(Status::UPGRADE_REQUIRED, &fields, Body::Static(b"not here"))
+            }
             b"/panic" => panic!("on purpose"),
             b"/panic-late" => {
                 let _ = responder.run(|| ());
@@ -381,6 +387,23 @@ fn only_protocols_that_the_client_lists_are_switched_to() {
         assert_eq!(output.contains(&format!("\r\nUpgrade: {name}\r\n")), switches, "{output}");
         assert!(client.fault().is_none() && client.end().is_none());
     }
+}
+
+/// RFC 9110, 7.8 and 15.5.22; RFC 9113, 8.2.2.
+#[test]
+fn a_426_names_its_protocols_over_http_1_1() {
+    let (output, client) = output_with_jobs(&get("/426"));
+    let fields = "\r\nConnection: upgrade\r\nUpgrade: shout/1, other\r\nContent-Length: 8\r\n\r\n";
+    assert!(output.starts_with("HTTP/1.1 426 ") && output.contains(fields), "{output}");
+    assert!(client.end().is_none() && client.fault().is_none());
+    let mut client = super::h2::client::Client::before_preface(writer());
+    client.input(crate::h2::frame::PREFACE);
+    client.settings(&[]);
+    client.get(1, "/426");
+    client.read();
+    let received = &client.streams[&1];
+    assert_eq!((&*received.statuses, received.text()), (&[426][..], "not here"));
+    assert_eq!((received.field("connection"), received.field("upgrade")), (None, None));
 }
 
 #[test]

@@ -50,6 +50,31 @@ fn a_handler_sees_the_request_in_the_types_of_the_http_crate() {
     stop(serving);
 }
 
+/// RFC 9112, 3.2.2.
+#[test]
+fn the_host_field_has_the_host_of_an_absolute_target() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        let hosts: Vec<_> = request.headers().get_all("host").iter().collect();
+        format!("{hosts:?} {}", request.uri())
+    });
+    let mut client = Client::new(&address);
+    for (target, host) in [
+        ("/", "localhost"),
+        ("http://b.example:80/x", "b.example:80"),
+        ("HTTPS://B.example?x", "B.example"),
+        ("http://[::1]/", "[::1]"),
+        ("//b.example/", "localhost"),
+    ] {
+        let answer = client.request(&format!("GET {target}"));
+        let expected = format!("[{host:?}] ");
+        assert!(answer.text().starts_with(&expected), "{target}: {}", answer.text());
+    }
+    assert!(client.request("OPTIONS *").text().starts_with("[\"localhost\"] *"));
+    client.send("GET http://b.example/ HTTP/1.0\r\n\r\n");
+    assert!(client.response().text().starts_with("[\"b.example\"] "));
+    stop(serving);
+}
+
 #[test]
 fn http2_is_answered_unless_it_is_off() {
     for (http2, first) in [(true, &b"\0\0"[..]), (false, b"HTTP/1.1 505 ")] {

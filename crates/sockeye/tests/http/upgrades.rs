@@ -1,7 +1,7 @@
 //! Upgrades to other protocols than WebSocket, over HTTP/1.1.
 
 use sockeye::Protocol;
-use sockeye::http::{Body, HeaderMap, HeaderValue, Reply, Request, Upgrade};
+use sockeye::http::{Body, HeaderMap, HeaderValue, Reply, Request, Response, StatusCode, Upgrade};
 
 use crate::client::{Client, serve, stop};
 
@@ -58,5 +58,43 @@ fn an_upgrade_that_the_server_ignores_is_not_offered() {
     let mut client = Client::new(&address);
     client.send("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
     assert_eq!(client.response().text(), "false false");
+    stop(serving);
+}
+
+/// RFC 9110, 15.5.22. Other responses have no `Upgrade`.
+#[test]
+fn a_426_names_the_protocols_that_it_requires() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        let (status, protocols) = match request.uri().path() {
+            "/" => (StatusCode::UPGRADE_REQUIRED, "websocket, echo/1"),
+            "/invalid" => (StatusCode::UPGRADE_REQUIRED, "a b"),
+            _ => (StatusCode::OK, "websocket"),
+        };
+        Response::builder().status(status).header("upgrade", protocols).body("page").unwrap()
+    });
+    let mut client = Client::new(&address);
+    for (path, status, connection, upgrade) in [
+        ("/", 426, Some("upgrade"), Some("websocket, echo/1")),
+        ("/invalid", 500, None, None),
+        ("/other", 200, None, None),
+    ] {
+        let answer = client.request(&format!("GET {path}"));
+        let fields = (answer.field("connection"), answer.field("upgrade"));
+        assert_eq!((answer.status, fields), (status, (connection, upgrade)), "{path}");
+    }
+    stop(serving);
+}
+
+/// RFC 9110, 15.
+#[test]
+fn a_status_that_is_not_final_or_invalid_is_a_500() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        let code = request.uri().path()[1..].parse::<u16>().unwrap();
+        StatusCode::from_u16(code).unwrap()
+    });
+    let mut client = Client::new(&address);
+    for (code, status) in [(100, 500), (101, 500), (103, 500), (599, 599), (600, 500), (999, 500)] {
+        assert_eq!(client.request(&format!("GET /{code}")).status, status, "{code}");
+    }
     stop(serving);
 }
