@@ -63,6 +63,7 @@ impl Handler for Writer {
                 stream.later()
             }
             b"/trailers" => {
+                let fields = fields.with("Trailer", b"A").unwrap();
                 let mut stream = responder.stream(Status::OK, &fields, None);
                 stream.write(b"");
                 stream.write(b"abc");
@@ -253,6 +254,7 @@ fn to_http_1_0_the_end_of_the_connection_is_the_end_of_the_content() {
 fn trailers_follow_the_last_chunk() {
     let (output, _) = output_with_jobs(&get("/trailers"));
     assert!(output.ends_with("\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\n"), "{output}");
+    assert!(output.contains("\r\nTrailer: A\r\n"), "{output}");
 }
 
 #[test]

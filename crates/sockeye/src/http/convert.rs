@@ -162,7 +162,7 @@ impl From<&str> for InvalidResponse {
 /// Converts the head of a response, and appends its fields to `fields`.
 ///
 /// `Connection` and `Content-Length` are returned in the [`ResponseHead`]. `Date`, `Server`,
-/// `Keep-Alive`, `Upgrade` and `Trailer` are left out: only the server writes them. For the `Upgrade`
+/// `Keep-Alive` and `Upgrade` are left out: only the server writes them. For the `Upgrade`
 /// of a 426, see [`offering`].
 ///
 /// # Errors
@@ -188,7 +188,7 @@ pub fn response(
             "transfer-encoding" => {
                 return Err("only the server may set the Transfer-Encoding of a response".into());
             }
-            "date" | "server" | "keep-alive" | "upgrade" | "trailer" => {}
+            "date" | "server" | "keep-alive" | "upgrade" => {}
             _ => push(fields, name, value)?,
         }
     }
@@ -306,7 +306,7 @@ mod tests {
             (&[("content-length", "12, 12")], no_length.clone()),
             (&[("content-length", "12"), ("content-length", "13")], no_length),
             (&[("transfer-encoding", "chunked")], coded),
-            (&[("date", "now"), ("server", "x"), ("upgrade", "x"), ("trailer", "x")], Ok(open)),
+            (&[("date", "now"), ("server", "x"), ("upgrade", "x")], Ok(open)),
         ] {
             assert_eq!(converted(lines), (head, Vec::new()), "{lines:?}");
         }

@@ -38,9 +38,11 @@ use super::websockets::WebSocketConfigs;
 ///
 /// # Header fields
 ///
-/// `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade` of a handler are ignored. The server
-/// writes `Date`, and `Server` and `Upgrade` where they apply. Of `Connection`, only `close` has an
-/// effect.
+/// `Date`, `Server` and `Keep-Alive` of a handler are ignored, and `Upgrade` unless the status is 426,
+/// which requires it. The server writes `Date`, and `Server` and `Upgrade` where they apply. Of
+/// `Connection`, only `close` has an effect.
+///
+/// A handler that sends trailers announces them with `Trailer` (RFC 9110, 6.6.2).
 ///
 /// The server writes the `Content-Length` of a body in memory. For content that is sent piece by
 /// piece, a handler may set `Content-Length`. If the content then has another length, the
