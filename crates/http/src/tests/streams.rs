@@ -186,6 +186,7 @@ fn a_response_of_unknown_length_is_chunked() {
     let (output, mut client) = output_with_jobs(&format!("{}{}", get("/large"), get("/")));
     let (head, rest) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nTransfer-Encoding: chunked"), "{head}");
+    assert!(!head.to_ascii_lowercase().contains("content-length"), "{head}");
     let (content, rest) = dechunk(rest);
     assert_eq!(content.len(), 1_000_000);
     let rest = rest.strip_prefix("\r\n").unwrap();
@@ -216,6 +217,7 @@ fn a_streamed_response_of_the_wrong_length_ends_the_connection() {
     let (output, client) = output_with_jobs(&get("/large-known"));
     let (head, content) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nContent-Length: 1000000"), "{head}");
+    assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
     assert_eq!((content.len(), client.end()), (1_000_000, None));
 
     for (path, content) in [("/short", "ab"), ("/long", "")] {
@@ -342,6 +344,7 @@ fn another_protocol_takes_over_with_the_bytes_after_the_request() {
     let (head, rest) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
     assert!(head.ends_with("\r\nConnection: Upgrade\r\nUpgrade: shout/1"), "{head}");
+    assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
     assert_eq!(rest, "READY HELLO");
     client.input(b" again");
     assert_eq!(client.output(), b" AGAIN");
@@ -361,6 +364,18 @@ fn only_a_101_makes_a_tunnel() {
         assert_eq!(codes(&output), [200, 200], "{request}");
         assert!(client.end().is_none());
     }
+}
+
+/// A 101 is no final response, so the connection continues with the new protocol (RFC 9112, 9.6).
+#[test]
+fn an_upgrade_takes_precedence_over_close() {
+    let (output, mut client) = output_with_jobs(
+        "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: close, upgrade\r\nUpgrade: shout/1\r\n\r\n",
+    );
+    assert_eq!(codes(&output), [101]);
+    assert!(!output.contains("close"), "{output}");
+    client.input(b"hello");
+    assert_eq!(client.output(), b"HELLO");
 }
 
 /// RFC 9110, 7.8. Names are compared without regard to case.
