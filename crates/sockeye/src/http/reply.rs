@@ -42,7 +42,9 @@ use super::websockets::WebSocketConfigs;
 /// which requires it. The server writes `Date`, and `Server` and `Upgrade` where they apply. Of
 /// `Connection`, only `close` has an effect.
 ///
-/// A handler that sends trailers announces them with `Trailer` (RFC 9110, 6.6.2).
+/// The server sends the fields that a status requires as the handler sets them: `Allow` in a 405,
+/// `WWW-Authenticate` in a 401, and `Upgrade` in a 426. A handler that sends trailers announces them
+/// with `Trailer` (RFC 9110, 6.6.2).
 ///
 /// The server writes the `Content-Length` of a body in memory. For content that is sent piece by
 /// piece, a handler may set `Content-Length`. If the content then has another length, the
