@@ -413,7 +413,7 @@ fn a_426_names_its_protocols_over_http_1_1() {
     let fields = "\r\nConnection: upgrade\r\nUpgrade: shout/1, other\r\nContent-Length: 8\r\n\r\n";
     assert!(output.starts_with("HTTP/1.1 426 ") && output.contains(fields), "{output}");
     assert!(client.end().is_none() && client.fault().is_none());
-    let mut client = super::h2::client::Client::before_preface(writer());
+    let mut client = h2::client::Client::before_preface(writer());
     client.input(crate::h2::frame::PREFACE);
     client.settings(&[]);
     client.get(1, "/426");

@@ -7,11 +7,11 @@ use std::sync::mpsc;
 use std::thread;
 
 use sockeye::http::{
-    self, AllowedHosts, Body, HeaderMap, HeaderValue, HttpService, Method, Options, PendingReply,
-    RawTarget, Reply, Request, Response, StatusCode, Version,
+    self, AllowedHosts, Body, HttpService, Method, Options, PendingReply, RawTarget, Reply,
+    Request, Response, StatusCode, Version,
 };
 use sockeye::proto::harness::Harness;
-use sockeye::{Peer, Protocol, http_core};
+use sockeye::{Peer, http_core};
 
 use crate::client::{Client, serve, stop};
 
