@@ -92,7 +92,8 @@ def grammar(checks, server):
             "/", "Content-Length: 1", "Transfer-Encoding: chunked"), 400),
         ("a length that is not a number", request("/", "Content-Length: +1"), 400),
         ("a length with a leading zero", request("/", "Content-Length: 00"), 400),
-        ("an unknown coding", request("/", "Transfer-Encoding: rot13"), 501),
+        ("an unknown coding", request("/", "Transfer-Encoding: rot13, chunked"), 501),
+        ("an unknown coding alone", request("/", "Transfer-Encoding: rot13"), 400),
         ("two codings in two fields", request(
             "/", "Transfer-Encoding: gzip", "Transfer-Encoding: chunked"), 501),
         ("an unknown method", request("/", method="PROPFIND"), 501),

@@ -301,6 +301,10 @@ impl<S> Exchange<S> {
         }
         let length = declared.or(actual);
         let responder = if sent.close { responder.closing() } else { responder };
+        let responder = match convert::offering(head.status, &head.headers, responder) {
+            Ok(responder) => responder,
+            Err((invalid, responder)) => return self.fail(&invalid.to_string(), responder),
+        };
         if head_only {
             return self.finish(responder.send_head(sent.status, &fields, length));
         }

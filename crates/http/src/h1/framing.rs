@@ -4,6 +4,7 @@
 //! If two parsers disagree about where a request ends, attackers can exploit it (request
 //! smuggling). So anything ambiguous is refused, even where the RFC allows a server to repair it.
 
+use super::codings;
 use crate::semantics::chars;
 use crate::semantics::content::{content_length, expects_continue, list_members};
 use crate::semantics::refusal::Refusal;
@@ -77,26 +78,6 @@ fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'s
         {
             Ok(Content::Chunked)
         }
-        (Some(_), None) => Err(refused_codings(request)),
+        (Some(_), None) => Err(codings::refusal(request.fields_named(TransferEncoding.as_str()))),
     }
-}
-
-/// The refusal of transfer codings other than a single `chunked`. All `Transfer-Encoding` fields
-/// form one list (RFC 9110, 5.3).
-#[cold]
-fn refused_codings(request: &Request<'_>) -> Refusal<'static> {
-    let values = request.fields_named(FieldName::TransferEncoding.as_str());
-    let codings = values.flat_map(|value| value.split(|byte| *byte == b',')).map(chars::trim);
-    let mut chunked = false;
-    for coding in codings {
-        if !chars::is_token(coding) {
-            return Refusal::bad("sent a malformed Transfer-Encoding field");
-        }
-        // Only the last coding can say where the body ends (RFC 9112, 6.3).
-        if chunked {
-            return Refusal::bad("sent a chunked coding that is not the last one");
-        }
-        chunked = coding.eq_ignore_ascii_case(b"chunked");
-    }
-    Refusal::UNKNOWN_CODING
 }

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod cached_fields;
 pub mod client;
+mod codings;
 pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod head;

@@ -92,6 +92,9 @@ impl H1Exchange {
         turn.out.write_with(|bytes| {
             preamble.write(status, now, bytes);
             append(connection, bytes);
+            if let Some(protocols) = &self.offered_protocols {
+                write_offer(protocols, bytes);
+            }
             fill(bytes);
         });
     }
@@ -123,6 +126,14 @@ impl H1Exchange {
             out.write_all(&[b"0\r\n", trailers, b"\r\n"]);
         }
     }
+}
+
+/// Writes `Upgrade`, and the option of `Connection` that it requires (RFC 9110, 7.8).
+#[cold]
+fn write_offer(protocols: &str, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(b"Connection: upgrade\r\nUpgrade: ");
+    bytes.extend_from_slice(protocols.as_bytes());
+    bytes.extend_from_slice(b"\r\n");
 }
 
 /// Appends `more`. It is usually empty, and then this costs nothing.

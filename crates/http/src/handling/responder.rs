@@ -179,8 +179,10 @@ impl<'r, 't> Responder<'r, 't> {
     /// Switches to `protocol`. In HTTP/1.1 the connection switches, after a 101 response that
     /// contains `name` (RFC 9110, 7.8). In HTTP/2 this request's stream switches, after a 200
     /// response (RFC 8441). `protocol` receives [`Event::Open`](sockeye_proto::Event::Open) and the
-    /// bytes after the request. `name` must be one of the protocols in
-    /// [`Request::upgrade`](crate::Request::upgrade).
+    /// bytes after the request.
+    ///
+    /// `name` must be one of the protocols in [`Request::upgrade`](crate::Request::upgrade), in upper
+    /// or lower case. It may have a version (`name/1`): if the client has sent one, the same.
     ///
     /// In HTTP/2, the stream's flow control applies to the protocol, and [`Turn::end`] ends only
     /// the stream. If the protocol panics, the stream is reset. If the protocol fails, its output
@@ -188,8 +190,8 @@ impl<'r, 't> Responder<'r, 't> {
     ///
     /// # Errors
     ///
-    /// Returns the responder if the client did not ask for an upgrade, the server is stopping, or
-    /// `name` is malformed.
+    /// Returns the responder if the client did not ask for an upgrade to `name`, the server is
+    /// stopping, or `name` is malformed.
     pub fn upgrade(
         mut self,
         name: &str,
@@ -197,7 +199,7 @@ impl<'r, 't> Responder<'r, 't> {
         protocol: Box<dyn Protocol>,
     ) -> Result<Answer, Self> {
         let is_name = name.split('/').all(|part| chars::is_token(part.as_bytes()));
-        if !is_name {
+        if !is_name || !self.exchange.requests_protocol(name) {
             return Err(self);
         }
         let Some(status) = self.wire.write_upgrade(self.config, self.turn, name, fields) else {
@@ -222,6 +224,26 @@ impl<'r, 't> Responder<'r, 't> {
     pub fn closing(mut self) -> Self {
         self.wire.close();
         self
+    }
+
+    /// Adds `Upgrade: protocols` and `Connection: upgrade` to the response: a 426 must name the
+    /// protocols that it requires (RFC 9110, 15.5.22). `protocols` is a list such as
+    /// `websocket, shout/1`. No effect in HTTP/2, which has no such field (RFC 9113, 8.2.2).
+    ///
+    /// # Errors
+    ///
+    /// Returns the responder if `protocols` is not a list of names, each with or without a version.
+    pub fn offering(mut self, protocols: &str) -> Result<Self, Self> {
+        let is_name = |name: &str| chars::is_token(name.as_bytes());
+        let is_protocol = |text: &str| match text.trim_matches([' ', '\t']).split_once('/') {
+            Some((name, version)) => is_name(name) && is_name(version),
+            None => is_name(text.trim_matches([' ', '\t'])),
+        };
+        if !protocols.split(',').all(is_protocol) {
+            return Err(self);
+        }
+        self.wire.offer(protocols);
+        Ok(self)
     }
 
     context_methods!();

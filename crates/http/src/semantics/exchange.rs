@@ -2,6 +2,7 @@
 
 use sockeye_proto::{Mark, Time};
 
+use super::chars;
 use super::request::Content;
 use super::status::Status;
 
@@ -30,6 +31,9 @@ pub(crate) struct Exchange {
     pub(crate) send_deadline: Time,
     /// The handler has received `StreamEvent::Drain`.
     pub(crate) drain_notified: bool,
+    /// The protocols that the client asks to switch to, separated by commas. `None` for most
+    /// requests.
+    pub(crate) requested_protocols: Option<Box<[u8]>>,
 }
 
 /// How much of a request's content has been read.
@@ -120,7 +124,21 @@ impl Exchange {
             content_deadline: Time::NEVER,
             send_deadline: Time::NEVER,
             drain_notified: false,
+            requested_protocols: None,
         }
+    }
+
+    /// Whether the client asks to switch to the protocol `name`, which may have a version (RFC 9110,
+    /// 7.8). Upper and lower case of the name don't matter. If the client has sent a version, it must
+    /// be the same.
+    pub(crate) fn requests_protocol(&self, name: &str) -> bool {
+        let (name, version) = split_protocol(name.as_bytes());
+        let requested = self.requested_protocols.as_deref().unwrap_or_default();
+        requested.split(|byte| *byte == b',').any(|protocol| {
+            let (this, requested_version) = split_protocol(chars::trim(protocol));
+            this.eq_ignore_ascii_case(name)
+                && (requested_version.is_none() || requested_version == version)
+        })
     }
 
     /// Whether the response's head is written.
@@ -134,5 +152,13 @@ impl Exchange {
             matches!(self.incoming, Incoming::Reading { .. }) && self.wait_for.reads_content();
         let content = if is_reading { self.content_deadline } else { Time::NEVER };
         content.min(self.send_deadline)
+    }
+}
+
+/// The name and the version of a protocol: `name [ "/" version ]`.
+fn split_protocol(protocol: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'/', protocol) {
+        Some(at) => (&protocol[..at], Some(&protocol[at + 1..])),
+        None => (protocol, None),
     }
 }

@@ -49,13 +49,12 @@ impl fmt::Display for BadField {
 impl std::error::Error for BadField {}
 
 /// Fields that only the server writes.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 7] = [
     "connection",
     "content-length",
     "date",
     "keep-alive",
     "server",
-    "trailer",
     "transfer-encoding",
     "upgrade",
 ];
@@ -161,7 +160,6 @@ mod tests {
             ("CONNECTION", b"close", BadField::Reserved),
             ("Date", b"now", BadField::Reserved),
             ("upgrade", b"h2c", BadField::Reserved),
-            ("Trailer", b"ETag", BadField::Reserved),
         ] {
             let mut fields = Fields::new();
             assert_eq!(fields.push(name, value), Err(why), "{name:?}: {value:?}");
@@ -171,6 +169,7 @@ mod tests {
 
     #[test]
     fn lines_are_appended_as_they_are_sent() {
+        assert!(Fields::new().with("Trailer", b"ETag").is_ok(), "a handler announces its trailers");
         let fields = Fields::new().with("ETag", b"\"a\"").unwrap().with("X", b" \tb\tc ").unwrap();
         assert_eq!(fields.as_bytes(), b"ETag: \"a\"\r\nX: b\tc\r\n");
         let expected = [(&b"ETag"[..], &b"\"a\""[..]), (b"X", b"b\tc")];

@@ -100,10 +100,10 @@ statuses! {
 
 impl Status {
     /// The status with this code, which may have no constant. `None` unless the code is from 200 to
-    /// 999.
+    /// 599: lower ones are interim, and higher ones are invalid (RFC 9110, 15).
     #[must_use]
     pub const fn from_code(code: u16) -> Option<Self> {
-        if matches!(code, 200..=999) { Some(Self(code)) } else { None }
+        if matches!(code, 200..=599) { Some(Self(code)) } else { None }
     }
 
     /// 101, which only [`Responder::upgrade`](crate::Responder::upgrade) sends.
@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn final_statuses_have_a_code_and_perhaps_a_reason() {
-        assert_eq!((Status::from_code(199), Status::from_code(1000)), (None, None));
+        assert_eq!((Status::from_code(199), Status::from_code(600)), (None, None));
+        assert_eq!(Status::from_code(599).map(Status::code), Some(599));
         assert_eq!(Status::PERMANENT_REDIRECT.to_string(), "308 Permanent Redirect");
     }
 

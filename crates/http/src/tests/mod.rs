@@ -30,7 +30,8 @@ use super::{
 };
 
 /// Answers with the method and the path. Exceptions: `/later` answers when a job has run, `/big`
-/// with more content than the output has room for, `/none` with 304, and `/error` with 404.
+/// with more content than the output has room for, `/none` with 304, and `/error` with 404; `/read`
+/// reads the content and then answers 500, and `/panic` panics.
 #[derive(Debug, Default)]
 struct Mirror {
     waits_for: Option<Ticket>,
@@ -51,6 +52,8 @@ impl Handler for Mirror {
                 let fields = Fields::new().with("ETag", b"\"a\"").unwrap();
                 responder.send(Status::NOT_MODIFIED, &fields, Body::Static(b"never sent"))
             }
+            b"/read" => responder.read(),
+            b"/panic" => panic!("on purpose"),
             b"/error" => {
                 responder.error(Status::NOT_FOUND, &Fields::new(), "There is no such thing.")
             }

@@ -288,6 +288,10 @@ fn field_lines() {
     }
     let after_line = b"GET / HTTP/1.1\r\n folded\r\nHost: a\r\n\r\n";
     refused(after_line, 400, "bad_request");
+    for folded in [&after_line[..], &with_field("A: b\r\n c"), &with_field("A: b\r\n\tc")] {
+        let (output, _) = output_for(folded);
+        assert!(output.ends_with("\nThe client sent a field line that begins with a space.\n"));
+    }
 }
 
 #[test]
@@ -311,8 +315,11 @@ fn hosts() {
     ] {
         let input = format!("GET / HTTP/1.1\r\n{fields}\r\n");
         refused(input.as_bytes(), 400, "bad_request");
+        if fields.starts_with("Host") {
+            // HTTP/1.0 needs no Host field, but no invalid one is accepted.
+            refused(input.replace("1.1", "1.0").as_bytes(), 400, "bad_request");
+        }
     }
-    refused(b"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", 400, "bad_request");
     refused(b"GET http://a/ HTTP/1.1\r\n\r\n", 400, "bad_request");
 }
 
@@ -354,18 +361,40 @@ fn framing() {
         "Transfer-Encoding: chunk ed",
         "Transfer-Encoding: \"chunked\"",
         "Transfer-Encoding: chunked;a=b",
+        "Transfer-Encoding: gzip, chunked;a=b",
+        "Transfer-Encoding: chunked;a=b, gzip",
+        // Without a final chunked, the body has no end (RFC 9112, 6.3).
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: gzip;a=b",
+        "Transfer-Encoding: gzip, deflate",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: gzip",
+        "Transfer-Encoding: gzip;a=\"b, chunked\"",
+        "transfer-encoding: chunked-x",
+        // Malformed parameters.
+        "Transfer-Encoding: gzip;, chunked",
+        "Transfer-Encoding: gzip;a, chunked",
+        "Transfer-Encoding: gzip;=b, chunked",
+        "Transfer-Encoding: gzip;a=, chunked",
+        "Transfer-Encoding: gzip;a=b c, chunked",
+        "Transfer-Encoding: gzip;a=\"b, chunked",
+        "Transfer-Encoding: gzip;a=\"b\\\", chunked",
+        "Transfer-Encoding: gzip;a=\"b\"c, chunked",
+        "Transfer-Encoding: ;a=b, chunked",
     ] {
         refused(&with_field(fields), 400, "bad_request");
     }
     for fields in [
-        "Transfer-Encoding: identity",
-        "Transfer-Encoding: xchunked",
-        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: identity, chunked",
+        "Transfer-Encoding: xchunked,chunked",
         "Transfer-Encoding: gzip, chunked",
         "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: gzip\r\nA: b\r\ntransfer-encoding: deflate,\tCHUNKED",
-        "Transfer-Encoding: gzip\r\nTransfer-Encoding: gzip",
-        "transfer-encoding: chunked-x",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: foo;a=b, chunked",
+        "Transfer-Encoding: foo \t; a = b ;c=\"d, \\\"e\" ,chunked",
+        "Transfer-Encoding: foo;a=\"\"\r\nTransfer-Encoding: chunked",
     ] {
         refused(&with_field(fields), 501, "unknown_coding");
     }
@@ -415,11 +444,35 @@ fn endless_heads_are_refused_at_the_limit() {
     }
 }
 
+/// Also if it is refused before its head is complete, and whichever part of the server refuses it.
 #[test]
 fn a_refused_head_request_gets_no_page() {
-    let (output, _) = output_for(b"HEAD / HTTP/1.1\r\nbad field\r\n");
-    assert!(output.starts_with("HTTP/1.1 400 "), "{output}");
-    assert!(output.ends_with("\r\n\r\n"), "{output}");
+    for (input, seconds, code) in [
+        ("HEAD / HTTP/1.1\r\nbad field\r\n", 0, 400),
+        ("HEAD / HTTP/1.1\r\n\r\n", 0, 400),
+        ("HEAD / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n", 0, 417),
+        ("HEAD / HTTP/1.2\r\n", 0, 505),
+        ("HEAD ", 10, 408),
+        ("\r\nHEAD / HTTP/1.1\r\nHost: a\r\n", 10, 408),
+        ("HEAD /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabc", 30, 408),
+        ("HEAD /read HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", 0, 413),
+        ("HEAD /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 0, 400),
+        ("HEAD /panic HTTP/1.1\r\nHost: a\r\n\r\n", 0, 500),
+    ] {
+        for cut in [input.len(), 1] {
+            let mut client = connect();
+            for part in input.as_bytes().chunks(cut) {
+                if client.fault().is_none() {
+                    client.input(part);
+                }
+            }
+            client.pass(std::time::Duration::from_secs(seconds));
+            let output = text(&mut client);
+            assert_eq!(codes(&output), [code], "{input}");
+            assert!(output.ends_with("\r\n\r\n"), "{input}: {output}");
+            assert!(output.contains("\r\nContent-Length: "), "{input}: {output}");
+        }
+    }
 }
 
 #[test]

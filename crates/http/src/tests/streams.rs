@@ -63,17 +63,28 @@ impl Handler for Writer {
                 stream.later()
             }
             b"/trailers" => {
+                let fields = fields.with("Trailer", b"A").unwrap();
                 let mut stream = responder.stream(Status::OK, &fields, None);
                 stream.write(b"");
                 stream.write(b"abc");
                 stream.end_with(&Fields::new().with("A", b"b").unwrap())
             }
-            b"/upgrade" => match responder.upgrade("shout/1", &fields, Box::new(Shout)) {
-                Ok(answer) => answer,
-                Err(responder) => {
-                    responder.send(Status::OK, &fields, Body::Static(b"not upgraded"))
+            b"/upgrade" => {
+                let name = request.query().map_or(&b"shout/1"[..], |query| query);
+                let name = str::from_utf8(name).unwrap();
+                match responder.upgrade(name, &fields, Box::new(Shout)) {
+                    Ok(answer) => answer,
+                    Err(responder) => {
+                        responder.send(Status::OK, &fields, Body::Static(b"not upgraded"))
+                    }
                 }
-            },
+            }
+            b"/426" => {
+                let responder = responder.offering("").unwrap_err();
+                let responder = responder.offering("shout/1, a b").unwrap_err();
+                let responder = responder.offering("shout/1, other").unwrap();
+                responder.send(Status::UPGRADE_REQUIRED, &fields, Body::Static(b"not here"))
+            }
             b"/panic" => panic!("on purpose"),
             b"/panic-late" => {
                 let _ = responder.run(|| ());
@@ -175,6 +186,7 @@ fn a_response_of_unknown_length_is_chunked() {
     let (output, mut client) = output_with_jobs(&format!("{}{}", get("/large"), get("/")));
     let (head, rest) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nTransfer-Encoding: chunked"), "{head}");
+    assert!(!head.to_ascii_lowercase().contains("content-length"), "{head}");
     let (content, rest) = dechunk(rest);
     assert_eq!(content.len(), 1_000_000);
     let rest = rest.strip_prefix("\r\n").unwrap();
@@ -205,6 +217,7 @@ fn a_streamed_response_of_the_wrong_length_ends_the_connection() {
     let (output, client) = output_with_jobs(&get("/large-known"));
     let (head, content) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nContent-Length: 1000000"), "{head}");
+    assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
     assert_eq!((content.len(), client.end()), (1_000_000, None));
 
     for (path, content) in [("/short", "ab"), ("/long", "")] {
@@ -243,6 +256,7 @@ fn to_http_1_0_the_end_of_the_connection_is_the_end_of_the_content() {
 fn trailers_follow_the_last_chunk() {
     let (output, _) = output_with_jobs(&get("/trailers"));
     assert!(output.ends_with("\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\n"), "{output}");
+    assert!(output.contains("\r\nTrailer: A\r\n"), "{output}");
 }
 
 #[test]
@@ -330,6 +344,7 @@ fn another_protocol_takes_over_with_the_bytes_after_the_request() {
     let (head, rest) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
     assert!(head.ends_with("\r\nConnection: Upgrade\r\nUpgrade: shout/1"), "{head}");
+    assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
     assert_eq!(rest, "READY HELLO");
     client.input(b" again");
     assert_eq!(client.output(), b" AGAIN");
@@ -349,6 +364,63 @@ fn only_a_101_makes_a_tunnel() {
         assert_eq!(codes(&output), [200, 200], "{request}");
         assert!(client.end().is_none());
     }
+}
+
+/// A 101 is no final response, so the connection continues with the new protocol (RFC 9112, 9.6).
+#[test]
+fn an_upgrade_takes_precedence_over_close() {
+    let (output, mut client) = output_with_jobs(
+        "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: close, upgrade\r\nUpgrade: shout/1\r\n\r\n",
+    );
+    assert_eq!(codes(&output), [101]);
+    assert!(!output.contains("close"), "{output}");
+    client.input(b"hello");
+    assert_eq!(client.output(), b"HELLO");
+}
+
+/// RFC 9110, 7.8. Names are compared without regard to case.
+#[test]
+fn only_protocols_that_the_client_lists_are_switched_to() {
+    for (upgrade, name, switches) in [
+        ("shout/1", "shout/1", true),
+        ("shout", "shout", true),
+        ("Shout", "sHOUT", true),
+        ("a, shout/1 ,b", "shout/1", true),
+        ("a\r\nUpgrade: shout", "shout", true),
+        (",\r\nUpgrade: shout", "shout", true),
+        ("shout", "shout/1", true),
+        ("shout/2, shout/1", "shout/1", true),
+        ("shout/1", "shout", false),
+        ("shout/2", "shout/1", false),
+        ("h2c", "shout", false),
+        ("h2c, shout2", "shout", false),
+        ("h2c", "h2", false),
+    ] {
+        let request = format!(
+            "GET /upgrade?{name} HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: {upgrade}\r\n\r\n"
+        );
+        let (output, client) = output_with_jobs(&request);
+        assert_eq!(codes(&output), [if switches { 101 } else { 200 }], "{upgrade}: {output}");
+        assert_eq!(output.contains(&format!("\r\nUpgrade: {name}\r\n")), switches, "{output}");
+        assert!(client.fault().is_none() && client.end().is_none());
+    }
+}
+
+/// RFC 9110, 7.8 and 15.5.22; RFC 9113, 8.2.2.
+#[test]
+fn a_426_names_its_protocols_over_http_1_1() {
+    let (output, client) = output_with_jobs(&get("/426"));
+    let fields = "\r\nConnection: upgrade\r\nUpgrade: shout/1, other\r\nContent-Length: 8\r\n\r\n";
+    assert!(output.starts_with("HTTP/1.1 426 ") && output.contains(fields), "{output}");
+    assert!(client.end().is_none() && client.fault().is_none());
+    let mut client = h2::client::Client::before_preface(writer());
+    client.input(crate::h2::frame::PREFACE);
+    client.settings(&[]);
+    client.get(1, "/426");
+    client.read();
+    let received = &client.streams[&1];
+    assert_eq!((&*received.statuses, received.text()), (&[426][..], "not here"));
+    assert_eq!((received.field("connection"), received.field("upgrade")), (None, None));
 }
 
 #[test]

@@ -25,6 +25,8 @@ const STRICTER: &[&str] = &[
     "sent Transfer-Encoding in HTTP/1.0",
     "sent a transfer coding other than chunked",
     "sent a chunked coding that is not the last one",
+    "sent a chunked coding with a parameter",
+    "sent a Transfer-Encoding whose last coding is not chunked",
     "sent a malformed Transfer-Encoding field",
     "sent an Expect field other than 100-continue",
     // It deliberately accepts bytes that no URI has, and LF for CRLF (RFC 9112, 2.2 and 3.2).

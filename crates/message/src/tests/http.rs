@@ -186,7 +186,7 @@ fn each_error_has_its_status_and_code() {
         (b"POST / HTTP/1.1\r\n\r\n".to_vec(), 400, "bad_header"),
         (plain(&format!("GET /{}", "x".repeat(9000))), 414, "too_large"),
         (
-            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n".to_vec(),
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_vec(),
             501,
             "unknown_coding",
         ),

@@ -1,11 +1,15 @@
 //! Peers that read slowly or not at all, that reset, or that still send while the server closes.
 
+use std::rc::Rc;
+
 use sockeye_engine::{Config, Linger};
+use sockeye_http::Server;
 use sockeye_proto::End;
 use sockeye_proto::echo::Echo;
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
 use crate::checked::{assert_no_violations, service};
+use crate::http::{Site, Text};
 use crate::{here, secs};
 
 /// Buffers so small that a peer that doesn't read soon blocks the server's sends.
@@ -179,6 +183,31 @@ fn lingering_has_an_end() {
             shard.stats().accepted == 3 && shard.connections() == 0
         };
         assert!(world.run_until(secs(60), gone), "something lingers on");
+        world.finish();
+        assert_no_violations(&logs.borrow());
+    });
+}
+
+/// RFC 9112, 9.5: the FIN comes first, and what the client sends at that time is read and discarded.
+#[test]
+fn a_connection_that_times_out_is_closed_in_stages() {
+    seeds(0..50, |seed| {
+        let mut rng = Rng::new(seed);
+        let faults = tight(&mut rng);
+        let mut world = World::new(seed, faults);
+        let (protocols, logs) =
+            service(|_| Server::new(Rc::default(), Site::handlers(&Text::new(usize::MAX))));
+        let server = world.server(&[here()], Config::default(), protocols);
+        let request = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
+        let late = Script::new().send(request).await_end().wait(secs(1)).send(vec![b'x'; 5000]);
+        let peer = world.peer(&here(), late.finish());
+        let has_ended = |world: &World| world.peer_state(peer).outcome.is_some();
+        assert!(world.run_until(secs(120), has_ended));
+        assert_eq!(world.peer_state(peer).outcome.as_ref().unwrap().0, Outcome::Ended);
+        assert_eq!(world.shard(server).connections(), 1, "it is still read");
+        world.settle();
+        assert_eq!(world.peer_state(peer).sent, request.len() + 5000, "nothing was reset");
+        assert_eq!(world.shard(server).stats().closed_for("idle_timeout"), 1);
         world.finish();
         assert_no_violations(&logs.borrow());
     });

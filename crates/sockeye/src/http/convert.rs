@@ -5,7 +5,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::uri::{Authority, Parts, Scheme};
 use http::{Method, Request, StatusCode, Uri, Version};
 use sockeye_http::{self as http_core, Answer, Fields, Responder, Status, Stream, Trailers};
@@ -26,7 +26,9 @@ pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 ///
 /// The [`Uri`] of an HTTP/1.1 request is what the client sent: usually a path. The [`Uri`] of an
 /// HTTP/2 request also has a scheme and a host, as in hyper. The scheme is `https` if `peer` uses
-/// TLS, whatever the client claims. The host is also in the `Host` field.
+/// TLS, whatever the client claims. The host is also in the `Host` field. If the target of an HTTP/1.1
+/// request is in absolute form, the `Host` field has the host of the target, whatever the client sent
+/// in the field (RFC 9112, 3.2.2).
 ///
 /// # Errors
 ///
@@ -63,7 +65,23 @@ pub fn request(request: &http_core::Request<'_>, peer: &Peer) -> http::Result<Re
     }
     let count = request.fields().count();
     *head.headers_mut() = headers(count, request.fields(), |value| copy.split_to(value.len()))?;
+    if !is_http2 && !request.target().starts_with(b"/") {
+        use_host_of_target(request, head.headers_mut())?;
+    }
     Ok(head)
+}
+
+/// Replaces the value of `Host` by the host of a target in absolute form, which takes precedence (RFC
+/// 9112, 3.2.2). The field may have another value, and code that reads it would use the wrong host.
+#[cold]
+fn use_host_of_target(
+    request: &http_core::Request<'_>,
+    headers: &mut HeaderMap,
+) -> http::Result<()> {
+    if let Some(host) = request.host() {
+        headers.try_insert(HOST, HeaderValue::from_bytes(host)?)?;
+    }
+    Ok(())
 }
 
 /// Adds the scheme and the host to a URI that has only a path. Doesn't change the URI if it is `*`
@@ -144,11 +162,12 @@ impl From<&str> for InvalidResponse {
 /// Converts the head of a response, and appends its fields to `fields`.
 ///
 /// `Connection` and `Content-Length` are returned in the [`ResponseHead`]. `Date`, `Server`,
-/// `Keep-Alive`, `Upgrade` and `Trailer` are left out: only the server writes them.
+/// `Keep-Alive` and `Upgrade` are left out: only the server writes them. For the `Upgrade`
+/// of a 426, see [`offering`].
 ///
 /// # Errors
 ///
-/// [`InvalidResponse`] for a status below 200, a `Transfer-Encoding`, a `Content-Length` that is
+/// [`InvalidResponse`] for a status below 200 or above 599, a `Transfer-Encoding`, a `Content-Length` that is
 /// not a single number, and an invalid field.
 pub fn response(
     status: StatusCode,
@@ -169,11 +188,33 @@ pub fn response(
             "transfer-encoding" => {
                 return Err("only the server may set the Transfer-Encoding of a response".into());
             }
-            "date" | "server" | "keep-alive" | "upgrade" | "trailer" => {}
+            "date" | "server" | "keep-alive" | "upgrade" => {}
             _ => push(fields, name, value)?,
         }
     }
     Ok(head)
+}
+
+/// Offers the protocols of a response's `Upgrade` fields, if its status is 426, which requires them:
+/// see [`Responder::offering`]. Otherwise does nothing.
+///
+/// # Errors
+///
+/// Why the response can't be sent, and the responder: a field is not a list of protocols.
+pub fn offering<'r, 't>(
+    status: StatusCode,
+    headers: &HeaderMap,
+    responder: Responder<'r, 't>,
+) -> Result<Responder<'r, 't>, (InvalidResponse, Responder<'r, 't>)> {
+    if status != StatusCode::UPGRADE_REQUIRED || !headers.contains_key(UPGRADE) {
+        return Ok(responder);
+    }
+    let values: Vec<_> = headers.get_all(UPGRADE).iter().map(HeaderValue::as_bytes).collect();
+    let protocols = String::from_utf8_lossy(&values.join(&b", "[..])).into_owned();
+    responder.offering(&protocols).map_err(|responder| {
+        let what = format!("the field upgrade is not a list of protocols: {protocols}");
+        (InvalidResponse(what), responder)
+    })
 }
 
 /// Logs `what` went wrong on the server's side, and answers 500.
@@ -265,7 +306,7 @@ mod tests {
             (&[("content-length", "12, 12")], no_length.clone()),
             (&[("content-length", "12"), ("content-length", "13")], no_length),
             (&[("transfer-encoding", "chunked")], coded),
-            (&[("date", "now"), ("server", "x"), ("upgrade", "x"), ("trailer", "x")], Ok(open)),
+            (&[("date", "now"), ("server", "x"), ("upgrade", "x")], Ok(open)),
         ] {
             assert_eq!(converted(lines), (head, Vec::new()), "{lines:?}");
         }
@@ -274,12 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn interim_statuses_are_refused() {
+    fn interim_and_invalid_statuses_are_refused() {
         let status = |status| response(status, &HeaderMap::new(), &mut Fields::new());
-        for interim in [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS] {
-            let error = status(interim).unwrap_err().to_string();
-            assert!(error.ends_with(&format!("can't be {}", interim.as_u16())), "{error}");
+        for code in [100, 101, 199, 600, 700, 999] {
+            let error = status(StatusCode::from_u16(code).unwrap()).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("can't be {code}")), "{error}");
         }
+        assert!(status(StatusCode::from_u16(599).unwrap()).is_ok());
         assert_eq!(status(StatusCode::IM_A_TEAPOT).unwrap().status, Status::IM_A_TEAPOT);
     }
 }

@@ -418,7 +418,10 @@ impl Exchange {
         let answer = match convert::response(status, headers, &mut fields) {
             Ok(head) => {
                 let responder = if head.close { responder.closing() } else { responder };
-                then(self, head, &mut fields, responder)
+                match convert::offering(status, headers, responder) {
+                    Ok(responder) => then(self, head, &mut fields, responder),
+                    Err((invalid, responder)) => self.fail(&invalid.to_string(), responder),
+                }
             }
             Err(invalid) => self.fail(&invalid.to_string(), responder),
         };

@@ -38,9 +38,13 @@ use super::websockets::WebSocketConfigs;
 ///
 /// # Header fields
 ///
-/// `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade` of a handler are ignored. The server
-/// writes `Date`, and `Server` and `Upgrade` where they apply. Of `Connection`, only `close` has an
-/// effect.
+/// `Date`, `Server` and `Keep-Alive` of a handler are ignored, and `Upgrade` unless the status is 426,
+/// which requires it. The server writes `Date`, and `Server` and `Upgrade` where they apply. Of
+/// `Connection`, only `close` has an effect.
+///
+/// The server sends the fields that a status requires as the handler sets them: `Allow` in a 405,
+/// `WWW-Authenticate` in a 401, and `Upgrade` in a 426. A handler that sends trailers announces them
+/// with `Trailer` (RFC 9110, 6.6.2).
 ///
 /// The server writes the `Content-Length` of a body in memory. For content that is sent piece by
 /// piece, a handler may set `Content-Length`. If the content then has another length, the
@@ -275,7 +279,7 @@ impl Reply {
     ///
     /// [`Upgrade`](super::Upgrade), in the request's extensions, names the protocols that the
     /// client asks for. The server answers 400 if the request can't be upgraded: it doesn't ask for
-    /// an upgrade, it has a body in HTTP/1.1, or the server is stopping.
+    /// an upgrade to `name`, it has a body in HTTP/1.1, or the server is stopping.
     pub fn upgrade(
         name: impl Into<String>,
         fields: HeaderMap,

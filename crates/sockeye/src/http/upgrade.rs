@@ -3,11 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sockeye_http::{self as http_core, FieldName, OwnedRequest};
+use sockeye_http::{self as http_core, Content, FieldName, OwnedRequest, Version};
 
 /// An item in the extensions of a request that asks to switch to another protocol: in HTTP/1.1 with
 /// the field `Upgrade`, in HTTP/2 with CONNECT and `:protocol` (RFC 8441). To switch, use
 /// [`ws`](super::ws) or [`Reply::upgrade`](super::Reply::upgrade), which support both versions.
+///
+/// The server ignores `Upgrade` in HTTP/1.0, without `Connection: upgrade`, and if the request has a
+/// body (RFC 9110, 7.8). Then there is no such item.
 ///
 /// ```
 /// use sockeye::http::{Body, Request, Upgrade};
@@ -54,8 +57,18 @@ impl Upgrade {
 }
 
 /// The protocols that the client asks for, even while the server is stopping and can't switch.
+/// `None` where the server ignores the field `Upgrade`: in HTTP/1.0, without `Connection: upgrade`,
+/// and in a request with a body.
 fn names<'a>(request: &http_core::Request<'a>) -> Option<&'a [u8]> {
-    request.upgrade().or_else(|| request.common_field(FieldName::Upgrade))
+    request.upgrade().or_else(|| {
+        let names = request.common_field(FieldName::Upgrade)?;
+        let options = request.fields_named(FieldName::Connection.as_str());
+        let mut options = options.flat_map(|value| value.split(|byte| *byte == b','));
+        let is_asked = request.version() == Version::Http11
+            && request.content() == Content::None
+            && options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+        is_asked.then_some(names)
+    })
 }
 
 impl fmt::Debug for Upgrade {

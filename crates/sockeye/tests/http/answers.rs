@@ -7,11 +7,11 @@ use std::sync::mpsc;
 use std::thread;
 
 use sockeye::http::{
-    self, AllowedHosts, Body, HeaderMap, HeaderValue, HttpService, Method, Options, PendingReply,
-    RawTarget, Reply, Request, Response, StatusCode, Version,
+    self, AllowedHosts, Body, HttpService, Method, Options, PendingReply, RawTarget, Reply,
+    Request, Response, StatusCode, Version,
 };
 use sockeye::proto::harness::Harness;
-use sockeye::{Peer, Protocol, http_core};
+use sockeye::{Peer, http_core};
 
 use crate::client::{Client, serve, stop};
 
@@ -47,6 +47,31 @@ fn a_handler_sees_the_request_in_the_types_of_the_http_crate() {
     client.head("POST /", &["Transfer-Encoding: chunked"]);
     client.send("0\r\n\r\n");
     assert!(client.response().text().ends_with(" None"));
+    stop(serving);
+}
+
+/// RFC 9112, 3.2.2.
+#[test]
+fn the_host_field_has_the_host_of_an_absolute_target() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        let hosts: Vec<_> = request.headers().get_all("host").iter().collect();
+        format!("{hosts:?} {}", request.uri())
+    });
+    let mut client = Client::new(&address);
+    for (target, host) in [
+        ("/", "localhost"),
+        ("http://b.example:80/x", "b.example:80"),
+        ("HTTPS://B.example?x", "B.example"),
+        ("http://[::1]/", "[::1]"),
+        ("//b.example/", "localhost"),
+    ] {
+        let answer = client.request(&format!("GET {target}"));
+        let expected = format!("[{host:?}] ");
+        assert!(answer.text().starts_with(&expected), "{target}: {}", answer.text());
+    }
+    assert!(client.request("OPTIONS *").text().starts_with("[\"localhost\"] *"));
+    client.send("GET http://b.example/ HTTP/1.0\r\n\r\n");
+    assert!(client.response().text().starts_with("[\"b.example\"] "));
     stop(serving);
 }
 
@@ -387,27 +412,6 @@ fn draining_waits_for_responses_in_flight() {
     pending.send("at last");
     assert_eq!(client.response().text(), "at last");
     assert_eq!(serving.join().unwrap().cut, 0);
-}
-
-#[test]
-fn a_connection_is_upgraded_if_the_client_asks_for_it() {
-    let (serving, address) = serve(|_: Request<Body>| {
-        let mut fields = HeaderMap::new();
-        fields.insert("x-accept", HeaderValue::from_static("yes"));
-        let make = || Box::new(sockeye::echo::Echo::default()) as Box<dyn Protocol>;
-        Reply::upgrade("echo", fields, make)
-    });
-    let mut client = Client::new(&address);
-    assert_eq!(client.request("GET /").status, 400);
-    client.head("GET /", &["Connection: upgrade", "Upgrade: echo"]);
-    client.send("early");
-    let answer = client.response_head();
-    assert_eq!((answer.status, answer.field("upgrade")), (101, Some("echo")));
-    assert_eq!(answer.field("x-accept"), Some("yes"));
-    client.send(" late");
-    client.end();
-    assert_eq!(client.rest(), b"early late");
-    stop(serving);
 }
 
 #[test]

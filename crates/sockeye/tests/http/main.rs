@@ -11,6 +11,7 @@ mod h2_client;
 mod response_timeouts;
 mod simulated_network;
 mod streams;
+mod upgrades;
 mod websocket_backpressure;
 mod websockets;
 mod websockets_http2;

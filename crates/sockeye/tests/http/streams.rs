@@ -22,7 +22,8 @@ fn senders(
 }
 
 fn stream(out: mpsc::Sender<Sender>, _: &Request<Body>) -> Reply {
-    Reply::stream(Response::new(()), move |sender| out.send(sender).unwrap())
+    let head = Response::builder().header("trailer", "x-sum").body(()).unwrap();
+    Reply::stream(head, move |sender| out.send(sender).unwrap())
 }
 
 fn of_ten(out: mpsc::Sender<Sender>, request: &Request<Body>) -> Reply {
@@ -39,7 +40,9 @@ fn a_thread_sends_piece_by_piece_and_ends_with_trailers() {
     let sender = senders.recv().unwrap();
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", HeaderValue::from_static("7"));
-    assert_eq!(client.response_head().field("transfer-encoding"), Some("chunked"));
+    let response = client.response_head();
+    assert_eq!(response.field("transfer-encoding"), Some("chunked"));
+    assert_eq!(response.field("trailer"), Some("x-sum"));
     sender.send("first").unwrap();
     assert_eq!(client.chunk().unwrap(), b"first");
     // An empty piece sends nothing, and is not the end.

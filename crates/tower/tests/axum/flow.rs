@@ -219,7 +219,8 @@ fn trailers_go_both_ways() {
         let trailers = collected.trailers().cloned().unwrap_or_default();
         let data = http_body::Frame::data(collected.to_bytes());
         let frames = [Ok::<_, Infallible>(data), Ok(http_body::Frame::trailers(trailers))];
-        Response::new(Body::new(StreamBody::new(tokio_stream::iter(frames))))
+        let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
+        Response::builder().header("trailer", "x-sum").body(body).unwrap()
     }
 
     let running = RunningApp::new(Router::new().route("/", post(handler)));
@@ -228,6 +229,7 @@ fn trailers_go_both_ways() {
     client.send("3\r\nabc\r\n0\r\nX-Sum: 3\r\nx-sum: 4\r\n\r\n");
     let answer = client.response();
     assert_eq!((answer.text(), &*answer.trailers), ("abc", "x-sum: 3\r\nx-sum: 4\r\n"));
+    assert_eq!(answer.field("trailer"), Some("x-sum"));
     drop(client);
     running.stop();
 }

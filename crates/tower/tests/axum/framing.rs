@@ -173,6 +173,28 @@ fn a_wrong_content_length_is_a_500_and_the_connection_stays_open() {
     assert_eq!(running.stop().closed_for("reply_aborted"), 0);
 }
 
+/// RFC 9110, 15.5.22.
+#[test]
+fn a_426_names_the_protocols_that_it_requires() {
+    let respond = |status, protocols| ready((status, [(header::UPGRADE, protocols)]));
+    let app = Router::new()
+        .route("/", get(move || respond(StatusCode::UPGRADE_REQUIRED, "websocket, shout/1")))
+        .route("/invalid", get(move || respond(StatusCode::UPGRADE_REQUIRED, "a b")))
+        .route("/other", get(move || respond(StatusCode::OK, "websocket")));
+    let running = RunningApp::new(app);
+    let mut client = running.client();
+    for (path, status, connection, upgrade) in [
+        ("/", 426, Some("upgrade"), Some("websocket, shout/1")),
+        ("/invalid", 500, None, None),
+        ("/other", 200, None, None),
+    ] {
+        let response = client.request(&format!("GET {path}"));
+        let fields = (response.field("connection"), response.field("upgrade"));
+        assert_eq!((response.status, fields), (status, (connection, upgrade)), "{path}");
+    }
+    running.stop();
+}
+
 #[test]
 fn a_stream_that_breaks_its_content_length_is_aborted() {
     let with_length = |length: &'static str| {

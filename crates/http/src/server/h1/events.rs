@@ -82,13 +82,14 @@ impl<S: Handlers + 'static> Server<S> {
                 self.state = State::ExpectNothing;
                 return Err(Fault::idle(idle_timeout));
             }
-            State::ExpectHead { deadline, .. } => {
+            State::ExpectHead { deadline, head_only, .. } => {
+                let head_only = *head_only;
                 let since = deadline.checked_sub(head_timeout).unwrap_or(turn.now());
                 self.state = State::ExpectNothing;
                 if let Some(log) = &mut self.connection.log {
                     log.add_partial_head(since, turn);
                 }
-                return Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn));
+                return Err(self.refuse(Refusal::HEAD_TIMEOUT, head_only, turn));
             }
             State::ExpectAnswer(in_flight) => {
                 let exchange = &mut in_flight.exchange;

@@ -17,12 +17,14 @@ use crate::h1::head::{self, Head, Progress};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::{InFlight, NextStep};
+use crate::semantics::content::list_members;
 use crate::semantics::exchange::{Exchange, Incoming};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
 use crate::server::h2::H2Connection;
 use crate::{
-    Content, Handler, Handlers, Request, RequestHead, ServerConfig, StreamEvent, UnparsedHead,
+    Content, FieldName, Handler, Handlers, Request, RequestHead, ServerConfig, StreamEvent,
+    UnparsedHead,
 };
 
 /// The server's side of one connection: HTTP/1.1, or HTTP/2 if the TLS handshake has chosen `h2` or
@@ -45,6 +47,12 @@ pub(super) enum ReadOutcome {
     Pause,
     /// Stop reading: the connection is ending.
     Stop,
+}
+
+/// Whether the request at the start of `input` has the method HEAD, also if the rest of its head is
+/// incomplete or malformed: the refusal of such a request has no content either (RFC 9110, 9.3.2).
+fn is_head(input: &[u8]) -> bool {
+    input.starts_with(b"HEAD ")
 }
 
 impl<S: Handlers> Server<S> {
@@ -84,7 +92,8 @@ impl<S: Handlers + 'static> Server<S> {
                     }
                     _ => (turn.now() + limits.head_timeout, false),
                 };
-                self.state = State::ExpectHead { progress, deadline, blank };
+                let head_only = is_head(input);
+                self.state = State::ExpectHead { progress, deadline, blank, head_only };
                 if let Some(log) = &mut self.connection.log {
                     log.keep_partial_head(input);
                 }
@@ -96,7 +105,7 @@ impl<S: Handlers + 'static> Server<S> {
             }
             Err(refusal) => {
                 self.log_request(RequestHead::Unparsed(UnparsedHead::of(input)), turn);
-                Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
+                Err(self.refuse(refusal, is_head(input), turn))
             }
         };
         self.connection.config.cached_fields.set(Some(cached));
@@ -160,6 +169,10 @@ impl<S: Handlers + 'static> Server<S> {
             exchange: Exchange::new(head_only, incoming),
             wire: H1Exchange::new(control.version, request.upgrade, persistent),
         };
+        if request.upgrade {
+            let names: Vec<_> = list_members(&request, FieldName::Upgrade).collect();
+            in_flight.exchange.requested_protocols = Some(names.join(&b',').into());
+        }
         let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
             handler.on_request(&request, responder)
         })?;

@@ -22,8 +22,9 @@ pub(super) enum State<H> {
     /// The first byte of a request, until a deadline. `blank`: the blank line that may precede a
     /// request line has arrived.
     ExpectRequest { deadline: Time, blank: bool },
-    /// The rest of a request head. `blank`: a blank line preceded it.
-    ExpectHead { deadline: Time, progress: Progress, blank: bool },
+    /// The rest of a request head. `blank`: a blank line preceded it. `head_only`: its method is
+    /// HEAD.
+    ExpectHead { deadline: Time, progress: Progress, blank: bool, head_only: bool },
     /// What the handler of this request waits for: content, room in the output, or a message.
     ExpectAnswer(Box<InFlight<H, H1Exchange>>),
     /// The rest of the content of a request that was already answered.

@@ -228,6 +228,7 @@ impl<S: Handlers> H2Connection<S> {
             }
             if is_special {
                 (request.upgrade, in_flight.wire.upgrade) = (true, true);
+                in_flight.exchange.requested_protocols = request.upgrade().map(Into::into);
                 if !in_flight.handler.can_upgrade(request.upgrade().unwrap_or_default()) {
                     in_flight.refuse(Refusal::UNKNOWN_PROTOCOL, connection, turn);
                     return Ok(AnswerKind::Done);

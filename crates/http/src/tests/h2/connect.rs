@@ -45,6 +45,14 @@ fn the_host_is_checked() {
 }
 
 #[test]
+fn a_handler_switches_only_to_the_protocol_of_the_request() {
+    let mut tunnels = Tunnels::new();
+    tunnels.connect(1, "/other");
+    tunnels.client.read();
+    assert_eq!(tunnels.client.streams[&1].statuses, [400]);
+}
+
+#[test]
 fn a_handler_may_switch_later_with_what_has_come_until_then() {
     let mut tunnels = Tunnels::new();
     tunnels.connect(1, "/later");

@@ -121,7 +121,7 @@ impl Protocol for Commands {
 }
 
 /// Switches to [`Commands`]: at `/later` when its promise is fulfilled, at `/remote` after it has
-/// made a remote. `/no` is not found, `/read` answers when it has read the request.
+/// made a remote. `/other` tries another protocol and is answered with 400, `/no` is not found, `/read` answers when it has read the request.
 struct Switch(Rc<Seen>);
 
 impl Switch {
@@ -154,6 +154,13 @@ impl Handler for Switch {
             b"/remote" => {
                 self.0.remotes.borrow_mut().push(responder.remote());
                 self.upgrade(responder)
+            }
+            b"/other" => {
+                let other = Box::new(Commands::new(&self.0));
+                let upgraded = responder.upgrade("other", &Fields::new(), other);
+                upgraded.unwrap_or_else(|responder| {
+                    responder.error(Status::BAD_REQUEST, &Fields::new(), "")
+                })
             }
             b"/no" => responder.error(Status::NOT_FOUND, &Fields::new(), ""),
             b"/read" => responder.read(),

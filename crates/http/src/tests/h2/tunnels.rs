@@ -452,7 +452,8 @@ fn http_1_1_can_be_spoken_in_a_stream() {
         client.read();
         client.data(1, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         // A tunnel in the tunnel.
-        client.data(1, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        client
+            .data(1, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: http\r\n\r\n");
         client.end(1, b"PUT / HTTP/1.1\r\nHost: a\r\n\r\n");
         client.data(3, crate::h2::frame::PREFACE);
         client.read();

@@ -89,6 +89,7 @@ fn requests_that_are_no_handshake_are_refused() {
         assert!(response.contains(text), "{response}");
         let names_version = response.contains("Sec-WebSocket-Version: 13\r\n");
         assert_eq!(names_version, status == "400", "{response}");
+        assert_eq!(response.contains("\r\nAllow: GET\r\n"), status == "405", "{response}");
     }
 }
 
