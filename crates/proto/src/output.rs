@@ -11,7 +11,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use crate::destructor::drop_caught;
+use crate::destructor::{catch_drop, drop_caught};
 use crate::{FileRange, Permit};
 pub use parts::{Part, Parts};
 use parts::{Piece, PieceData};
@@ -248,7 +248,7 @@ impl Output {
             };
             left -= taken;
             if done {
-                drop_caught(self.pieces.pop_front());
+                catch_drop(|| drop(self.pieces.pop_front()));
             }
         }
         self.sent += left as usize;

@@ -154,6 +154,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Receives from a Unix socket, and drops descriptors that come with the bytes. Returns also whether
 /// there were any: the kernel stops behind such bytes, although there may be more.
+#[inline(never)] // The path of TCP stays small.
 fn receive_unix(fd: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<(usize, bool)> {
     let (mut buffers, mut no_descriptors) =
         ([IoSliceMut::new(buffer)], RecvAncillaryBuffer::default());
@@ -292,16 +293,20 @@ impl Driver for Epoll {
     fn receive(&mut self, socket: &mut Socket) -> io::Result<Received<'_>> {
         loop {
             self.calls.receive += 1;
-            let buffer = &mut self.receive_buffer[..];
-            let result = match socket.is_unix {
-                false => recv(&socket.fd, buffer, RecvFlags::empty()).map(|(len, _)| (len, false)),
-                true => receive_unix(&socket.fd, buffer),
-            };
-            match result {
-                Ok((len, is_cut)) => {
-                    let more = len == self.receive_buffer.len()
-                        || is_cut
-                        || (!self.urgent.is_empty() && self.urgent.remove(&socket.key));
+            if socket.is_unix {
+                match receive_unix(&socket.fd, &mut self.receive_buffer) {
+                    Ok((len, is_cut)) => {
+                        let more = is_cut || len == self.receive_buffer.len();
+                        return Ok(Received { bytes: &mut self.receive_buffer[..len], more });
+                    }
+                    Err(Errno::INTR) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            match recv(&socket.fd, &mut self.receive_buffer[..], RecvFlags::empty()) {
+                Ok((len, _)) => {
+                    let is_cut = !self.urgent.is_empty() && self.urgent.remove(&socket.key);
+                    let more = is_cut || len == self.receive_buffer.len();
                     return Ok(Received { bytes: &mut self.receive_buffer[..len], more });
                 }
                 Err(Errno::INTR) => {}

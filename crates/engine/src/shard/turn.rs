@@ -154,17 +154,17 @@ impl<D: Driver> Shard<D> {
     }
 
     fn deliver(&mut self, envelope: Envelope) {
-        if find(&mut self.conns, envelope.to).is_none() {
-            // The connection has closed. The message's destructor may panic.
-            if !drop_caught(envelope) {
-                error!(target: "sockeye", "the destructor of a message panicked");
+        let (to, mut envelope) = (envelope.to, Some(envelope));
+        self.serve(to, |active| {
+            if let Some(envelope) = envelope.take() {
+                active.conn.session.deliver(envelope, active.resources);
             }
-            return;
-        }
-        self.serve(envelope.to, |active| {
-            active.conn.session.deliver(envelope, active.resources);
             Ok(())
         });
+        // The connection has closed if the message is left. Its destructor may panic.
+        if envelope.is_some() && !drop_caught(envelope) {
+            error!(target: "sockeye", "the destructor of a message panicked");
+        }
     }
 
     fn handle_event(&mut self, event: IoEvent) {

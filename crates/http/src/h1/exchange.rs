@@ -19,15 +19,12 @@ pub(crate) struct H1Exchange {
     pub(crate) more_input: bool,
     /// Decodes the request's content, once the handler reads it.
     pub(crate) decoder: Decoder,
-    /// The protocols that the response offers in `Upgrade`. `None` for most responses.
-    pub(crate) offered_protocols: Option<Box<str>>,
 }
 
 impl H1Exchange {
     #[inline]
     pub(crate) fn new(version: Version, upgrade: bool, persistent: bool) -> Self {
-        let decoder = Decoder::Length(0);
-        Self { version, upgrade, persistent, more_input: false, decoder, offered_protocols: None }
+        Self { version, upgrade, persistent, more_input: false, decoder: Decoder::Length(0) }
     }
 
     /// The state for a request that is refused. The connection closes, because the bytes after the

@@ -9,7 +9,7 @@ use super::exchange::H1Exchange;
 use crate::semantics::control::Version;
 use crate::semantics::date;
 use crate::semantics::decimal::{MAX_DIGITS, decimal};
-use crate::semantics::exchange::ContentLength;
+use crate::semantics::exchange::{ContentLength, UpgradeProtocols};
 use crate::semantics::status::Status;
 
 /// The start of most responses of a shard, which is formatted once a second: the status line of
@@ -92,9 +92,6 @@ impl H1Exchange {
         turn.out.write_with(|bytes| {
             preamble.write(status, now, bytes);
             append(connection, bytes);
-            if let Some(protocols) = &self.offered_protocols {
-                write_offer(protocols, bytes);
-            }
             fill(bytes);
         });
     }
@@ -130,9 +127,12 @@ impl H1Exchange {
 
 /// Writes `Upgrade`, and the option of `Connection` that it requires (RFC 9110, 7.8).
 #[cold]
-fn write_offer(protocols: &str, bytes: &mut Vec<u8>) {
+pub(crate) fn write_offer(protocols: &UpgradeProtocols, bytes: &mut Vec<u8>) {
+    if protocols.offered.is_empty() {
+        return;
+    }
     bytes.extend_from_slice(b"Connection: upgrade\r\nUpgrade: ");
-    bytes.extend_from_slice(protocols.as_bytes());
+    bytes.extend_from_slice(protocols.offered.as_bytes());
     bytes.extend_from_slice(b"\r\n");
 }
 

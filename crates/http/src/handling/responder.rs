@@ -242,7 +242,7 @@ impl<'r, 't> Responder<'r, 't> {
         if !protocols.split(',').all(is_protocol) {
             return Err(self);
         }
-        self.wire.offer(protocols);
+        self.exchange.protocols.get_or_insert_default().offered = protocols.to_owned();
         Ok(self)
     }
 

@@ -6,7 +6,7 @@ use super::config::ServerConfig;
 use super::prepared::PreparedResponse;
 use crate::h1::body::Decoder;
 use crate::h1::exchange::H1Exchange;
-use crate::h1::write::append;
+use crate::h1::write::{append, write_offer};
 use crate::h2::exchange::{H2Exchange, encode_fields, encode_length};
 #[cfg(feature = "test-wire")]
 use crate::json_lines::JsonExchange;
@@ -81,6 +81,9 @@ impl Wire<'_> {
             Self::H1(h1) => {
                 h1.decide_persistence(exchange, length, config.limits.discard);
                 h1.write_head(&config.preamble, status, turn, |bytes| {
+                    if let Some(protocols) = &exchange.protocols {
+                        write_offer(protocols, bytes);
+                    }
                     append(fields[0], bytes);
                     append(fields[1], bytes);
                     h1.write_framing(length, bytes);
@@ -201,7 +204,6 @@ impl Wire<'_> {
                 // With these values, `write_head` adds no Connection field. The one that an upgrade
                 // needs is written below.
                 (h1.version, h1.persistent) = (Version::Http11, true);
-                h1.offered_protocols = None;
                 h1.write_head(&config.preamble, status, turn, |bytes| {
                     bytes.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
                     bytes.extend_from_slice(name.as_bytes());
@@ -222,17 +224,6 @@ impl Wire<'_> {
             Self::H1(_) | Self::H2(_) => None,
             #[cfg(feature = "test-wire")]
             Self::JsonLines(_) => None,
-        }
-    }
-
-    /// Offers `protocols` in the response's `Upgrade` field, in HTTP/1.1. HTTP/2 has no such field
-    /// (RFC 9113, 8.2.2).
-    pub(crate) fn offer(&mut self, protocols: &str) {
-        match self {
-            Self::H1(h1) => h1.offered_protocols = Some(protocols.into()),
-            Self::H2(_) => {}
-            #[cfg(feature = "test-wire")]
-            Self::JsonLines(_) => {}
         }
     }
 

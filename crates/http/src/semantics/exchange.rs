@@ -31,9 +31,18 @@ pub(crate) struct Exchange {
     pub(crate) send_deadline: Time,
     /// The handler has received `StreamEvent::Drain`.
     pub(crate) drain_notified: bool,
-    /// The protocols that the client asks to switch to, separated by commas. `None` for most
-    /// requests.
-    pub(crate) requested_protocols: Option<Box<[u8]>>,
+    /// `None` for most requests.
+    pub(crate) protocols: Option<Box<UpgradeProtocols>>,
+}
+
+/// Protocols that the connection, or the stream, may switch to (RFC 9110, 7.8). Both lists are
+/// separated by commas.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct UpgradeProtocols {
+    /// Those that the client asks for.
+    pub(crate) requested: Vec<u8>,
+    /// Those that the response offers.
+    pub(crate) offered: String,
 }
 
 /// How much of a request's content has been read.
@@ -124,7 +133,7 @@ impl Exchange {
             content_deadline: Time::NEVER,
             send_deadline: Time::NEVER,
             drain_notified: false,
-            requested_protocols: None,
+            protocols: None,
         }
     }
 
@@ -133,7 +142,7 @@ impl Exchange {
     /// be the same.
     pub(crate) fn requests_protocol(&self, name: &str) -> bool {
         let (name, version) = split_protocol(name.as_bytes());
-        let requested = self.requested_protocols.as_deref().unwrap_or_default();
+        let requested = self.protocols.as_ref().map_or(&[][..], |protocols| &protocols.requested);
         requested.split(|byte| *byte == b',').any(|protocol| {
             let (this, requested_version) = split_protocol(chars::trim(protocol));
             this.eq_ignore_ascii_case(name)

@@ -222,9 +222,7 @@ impl Session {
     /// [`Owner::stream`].
     fn send_stream_event<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
         if !self.is_open() {
-            // A message's destructor may panic.
-            let _ = O::catch_panic(|| drop(event));
-            return;
+            return drop_event::<O>(event);
         }
         let called = self.call(owner, |protocol, turn| {
             turn.stream = stream;
@@ -423,4 +421,10 @@ impl Session {
             self.expects = Expects::Input;
         }
     }
+}
+
+/// Drops an event for a session that is not open. The destructor of its message may panic.
+#[cold]
+fn drop_event<O: Owner>(event: Event<'_>) {
+    let _ = O::catch_panic(|| drop(event));
 }

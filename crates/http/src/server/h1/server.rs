@@ -18,7 +18,7 @@ use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::{InFlight, NextStep};
 use crate::semantics::content::list_members;
-use crate::semantics::exchange::{Exchange, Incoming};
+use crate::semantics::exchange::{Exchange, Incoming, UpgradeProtocols};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
 use crate::server::h2::H2Connection;
@@ -171,7 +171,9 @@ impl<S: Handlers + 'static> Server<S> {
         };
         if request.upgrade {
             let names: Vec<_> = list_members(&request, FieldName::Upgrade).collect();
-            in_flight.exchange.requested_protocols = Some(names.join(&b',').into());
+            let requested = names.join(&b',');
+            let protocols = UpgradeProtocols { requested, ..Default::default() };
+            in_flight.exchange.protocols = Some(Box::new(protocols));
         }
         let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
             handler.on_request(&request, responder)

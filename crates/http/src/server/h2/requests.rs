@@ -16,7 +16,7 @@ use crate::h2::head_memory::{BlockContext, HeadMemory};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::InFlight;
-use crate::semantics::exchange::{Exchange, Incoming};
+use crate::semantics::exchange::{Exchange, Incoming, UpgradeProtocols};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
 use crate::{Handler, Handlers, HostCheck, Request, RequestHead, UnparsedHead};
@@ -228,7 +228,9 @@ impl<S: Handlers> H2Connection<S> {
             }
             if is_special {
                 (request.upgrade, in_flight.wire.upgrade) = (true, true);
-                in_flight.exchange.requested_protocols = request.upgrade().map(Into::into);
+                let requested = request.upgrade().unwrap_or_default().to_vec();
+                let protocols = UpgradeProtocols { requested, ..Default::default() };
+                in_flight.exchange.protocols = Some(Box::new(protocols));
                 if !in_flight.handler.can_upgrade(request.upgrade().unwrap_or_default()) {
                     in_flight.refuse(Refusal::UNKNOWN_PROTOCOL, connection, turn);
                     return Ok(AnswerKind::Done);

@@ -97,7 +97,10 @@ impl<H: Handler> ActiveStream<H> {
     ) {
         let State::InFlight(in_flight) = &mut self.state else { return };
         let (turn, connection) = (&mut self.stream.turn(outer), &mut self.connection);
-        if !in_flight.exchange.wait_for.reads_content() {
+        let exchange = &in_flight.exchange;
+        if matches!(exchange.incoming, Incoming::Reading { .. })
+            && !exchange.wait_for.reads_content()
+        {
             // The handler may ask for content again in its next answer.
             in_flight.exchange.content_deadline = connection.content_deadline(turn.now());
         }
