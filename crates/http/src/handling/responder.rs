@@ -233,7 +233,7 @@ impl<'r, 't> Responder<'r, 't> {
     /// # Errors
     ///
     /// Returns the responder if `protocols` is not a list of names, each with or without a version.
-    pub fn offering(mut self, protocols: &str) -> Result<Self, Self> {
+    pub fn offering(self, protocols: &str) -> Result<Self, Self> {
         let is_name = |name: &str| chars::is_token(name.as_bytes());
         let is_protocol = |text: &str| match text.trim_matches([' ', '\t']).split_once('/') {
             Some((name, version)) => is_name(name) && is_name(version),
