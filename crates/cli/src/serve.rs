@@ -41,14 +41,17 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
     let limits = websocket.http.clone();
     let http = move || http_core::ServerConfig::new(limits.clone());
     let redirects_http = http.clone();
-    let open = move |_: usize, _: &ServerInfo| {
-        let (config, echo) = (Rc::new(http()), WebSocketEcho::new(&websocket));
+    let hosts = own_hosts(&serve, &websocket.hosts);
+    let checked_hosts = hosts.clone();
+    let open = move |_: usize, info: &ServerInfo| {
+        let check = hosts::check(checked_hosts.clone(), &info.bound, CheckedAt::Loopback, None);
+        let config = Rc::new(http().checking_hosts(check));
+        let echo = WebSocketEcho::new(&websocket);
         move |_: &Peer| http_core::Server::new(Rc::clone(&config), echo.clone())
     };
     if !is_tls {
         return run(serve, screen, None, logs, open);
     }
-    let hosts = own_hosts(&serve, &AllowedHosts::default());
     run(serve, screen, None, logs, move |shard, info| {
         let redirects = Redirects { hosts: hosts.clone(), ..info.redirects(&hosts) };
         WithRedirects::new(open(shard, info), redirects_http(), redirects)

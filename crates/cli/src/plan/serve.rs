@@ -87,6 +87,7 @@ pub(crate) struct WebSocket {
     /// The limits of the requests that open WebSockets.
     pub(crate) http: http_core::Limits,
     pub(crate) limits: ws::Limits,
+    pub(crate) hosts: AllowedHosts,
     pub(crate) origins: AllowedOrigins,
     pub(crate) deflate: bool,
 }
@@ -206,8 +207,12 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
 }
 
 pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
-    let names = tls::names(&flags.listen, &AllowedHosts::default());
     let websocket = flags.websocket;
+    if !websocket.is_on && !websocket.hosts.host.is_empty() {
+        return Err(Error::usage("--host needs --websocket: it is for HTTP requests"));
+    }
+    let hosts = hosts::allowed(&websocket.hosts.host).or_usage()?;
+    let names = tls::names(&flags.listen, &hosts);
     // The echo protocol (RFC 862) has no name for ALPN.
     let alpn: &[&[u8]] = if websocket.is_on { &HTTP_ALPN } else { &[] };
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
@@ -227,7 +232,7 @@ pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
         write_timeout: flags.serve.write_timeout.0,
         ..http_core::Limits::default()
     };
-    let websocket = websocket.is_on.then_some(WebSocket { http, limits, origins, deflate });
+    let websocket = websocket.is_on.then_some(WebSocket { http, limits, hosts, origins, deflate });
     Ok(Echo { serve, access, idle, websocket })
 }
 
