@@ -35,6 +35,8 @@ pub(crate) struct Serve {
     pub(crate) redirects: Vec<ListenAddr>,
     /// Whether to refuse to start if a listener is not on a loopback address.
     pub(crate) loopback_only: bool,
+    /// Whether it sends files, which take descriptors.
+    pub(crate) sends_files: bool,
     /// The certificates of `--acme`, which a CA issues.
     pub(crate) acme: Option<Acme>,
     /// Whether the CA of `acme` is a public one, which connects from the internet.
@@ -129,6 +131,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     // `Automatic` listings are on only because all addresses seem to be loopback ones. But the system
     // may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
+    serve.sends_files = true;
     let access = match flags.access_log {
         Some(path) if path == Path::new("off") => None,
         Some(path) => Some((open_access_log(path)?, flags.access_log_format)),
@@ -258,8 +261,8 @@ fn origins(typed: &[String], what: &str) -> Result<AllowedOrigins, Error> {
     Ok(origins)
 }
 
-/// The settings that all servers share. `redirects`, `loopback_only` and `is_public_ca` are left at
-/// their defaults.
+/// The settings that all servers share. `redirects`, `loopback_only`, `sends_files` and
+/// `is_public_ca` are left at their defaults.
 fn serve(
     listen: Vec<ListenAddr>,
     flags: &args::Serve,
@@ -309,6 +312,7 @@ fn serve(
         certificates,
         redirects,
         loopback_only: false,
+        sends_files: false,
         acme,
         is_public_ca: false,
     })
