@@ -15,6 +15,7 @@ SEARCH = json.dumps({"action": "search", "value": "ring"}).encode()
 def run(trials):
     folder(trials)
     messages(trials)
+    websockets(trials)
 
 
 def folder(trials):
@@ -56,6 +57,26 @@ def messages(trials):
                         status = post(server.address, kind, Host=host, **fields)
                         row.expect(status in right,
                                    f"Host: {host}, Origin: {origin}, {kind} is {status}")
+
+
+def websockets(trials):
+    with trials.start("echo", "--websocket", "--listen", "127.0.0.1:0", "--log", "debug") as server:
+        port = server.address[1]
+        own = f"127.0.0.1:{port}"
+        for name, requests, right in [
+            # The page has the origin of the name that it was loaded by.
+            ("foreign Host", [(host, f"http://{host}") for host in FOREIGN], (421, 400)),
+            ("foreign Origin", [(own, "http://evil.example"), (own, "null"),
+                                (own, f"http://{own}.evil.example")], (403,)),
+            ("own Host", [(host, f"http://{host}") for host in OWN], (101,)),
+        ]:
+            with trials.checked(f"rebinding: WebSockets, {name}") as row:
+                for host, origin in requests:
+                    host, origin = host.format(port=port), origin.format(port=port)
+                    status = fetch(server.address, "/", Connection="Upgrade", Upgrade="websocket",
+                                   Sec_WebSocket_Version="13", Host=host, Origin=origin,
+                                   Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==")[0]
+                    row.expect(status in right, f"Host: {host}, Origin: {origin} is {status}")
 
 
 def post(address, kind, **fields):

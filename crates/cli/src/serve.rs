@@ -41,14 +41,17 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
     let limits = websocket.http.clone();
     let http = move || http_core::ServerConfig::new(limits.clone());
     let redirects_http = http.clone();
-    let open = move |_: usize, _: &ServerInfo| {
-        let (config, echo) = (Rc::new(http()), WebSocketEcho::new(&websocket));
+    let hosts = own_hosts(&serve, &websocket.hosts);
+    let checked_hosts = hosts.clone();
+    let open = move |_: usize, info: &ServerInfo| {
+        let check = hosts::check(checked_hosts.clone(), &info.bound, CheckedAt::Loopback, None);
+        let config = Rc::new(http().checking_hosts(check));
+        let echo = WebSocketEcho::new(&websocket);
         move |_: &Peer| http_core::Server::new(Rc::clone(&config), echo.clone())
     };
     if !is_tls {
         return run(serve, screen, None, logs, open);
     }
-    let hosts = own_hosts(&serve, &AllowedHosts::default());
     run(serve, screen, None, logs, move |shard, info| {
         let redirects = Redirects { hosts: hosts.clone(), ..info.redirects(&hosts) };
         WithRedirects::new(open(shard, info), redirects_http(), redirects)
@@ -165,7 +168,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         let plain = Rc::new(config());
         let secure = hsts.map(|age| Rc::new(config().strict_transport_security(age)));
         let secure = secure.unwrap_or_else(|| Rc::clone(&plain));
-        budgets.set_open_files(info.files_in_flight());
+        budgets.set_open_files(files_in_flight(info.descriptors) as u64);
         let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
         // The site is part of the service, which calls it at its deadlines: it then closes cached
@@ -258,12 +261,6 @@ struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// How many files may be in flight: half of `descriptors`. The other half is left for cached
-    /// files, jobs and logs.
-    fn files_in_flight(&self) -> u64 {
-        (self.descriptors / 2) as u64
-    }
-
     /// The rules for redirecting plain HTTP to HTTPS. Listeners at loopback addresses redirect only
     /// requests for this server's own hosts. With `--host`, all listeners do so.
     fn redirects(&self, hosts: &AllowedHosts) -> Redirects {
@@ -288,6 +285,12 @@ impl ServerInfo {
     fn files_cached(&self) -> usize {
         (self.descriptors / 4 / self.workers).clamp(1, CacheLimits::default().descriptors)
     }
+}
+
+/// How many files may be in flight: half of `descriptors`, which are reserved for files, jobs and
+/// logs. The other half is left for cached files, jobs and logs.
+fn files_in_flight(descriptors: usize) -> usize {
+    descriptors / 2
 }
 
 /// The logs of a server.
@@ -319,7 +322,7 @@ fn run<S: Service + 'static>(
     let mut server = Server::bind(&requested, plan.workers, plan.config).map_err(|error| {
         listening::cannot_listen(error, [&plan.listen, &plan.redirects], plan.acme.is_some())
     })?;
-    if let Some(warning) = few_descriptors(&server, wanted) {
+    if let Some(warning) = few_descriptors(&server, wanted, plan.sends_files) {
         tracing::warn!("{warning}");
     }
     let bound = server.addresses().to_vec();
@@ -400,12 +403,17 @@ fn check_loopback(bound: &[Bound]) -> anyhow::Result<()> {
 /// time.
 const FEW_DESCRIPTORS: usize = 8192;
 
+/// How many files may be in flight if the process has enough descriptors.
+const MOST_FILES: usize = 1024;
+
 /// Returns a warning if the hard limit on open files doesn't allow as many connections as `wanted`.
 /// If `wanted` is the default of `--max-connections`, there is no warning unless descriptors are
-/// also fewer than [`FEW_DESCRIPTORS`].
-fn few_descriptors(server: &Server, wanted: usize) -> Option<String> {
-    let allowed = server.config().max_connections;
-    let descriptors = allowed + server.reserved_descriptors();
+/// also fewer than [`FEW_DESCRIPTORS`]. If the connections fit, a server that `sends_files` has a
+/// warning if not all of them can receive a file at a time, and more descriptors would help: if
+/// fewer files than [`MOST_FILES`] are in flight.
+fn few_descriptors(server: &Server, wanted: usize, sends_files: bool) -> Option<String> {
+    let (allowed, reserved) = (server.config().max_connections, server.reserved_descriptors());
+    let (descriptors, files) = (allowed + reserved, files_in_flight(reserved));
     let is_default = wanted == Config::default().max_connections;
     let what = match allowed < wanted {
         true if !is_default => format!(
@@ -415,6 +423,10 @@ fn few_descriptors(server: &Server, wanted: usize) -> Option<String> {
         true if descriptors < FEW_DESCRIPTORS => format!(
             "this process may open only {descriptors} files, so it accepts at most {allowed} \
              connections at a time and sends fewer files at a time"
+        ),
+        false if sends_files && files < allowed.min(MOST_FILES) => format!(
+            "this process may open only {descriptors} files, so it sends at most {files} files at \
+             a time, fewer than --max-connections {allowed}"
         ),
         _ => return None,
     };
@@ -468,7 +480,7 @@ mod tests {
         {
             let (bound, challenges) = (Vec::new(), None);
             let info = ServerInfo { bound, first_redirect: 0, workers, descriptors, challenges };
-            assert_eq!((info.files_in_flight(), info.files_cached()), (sent, kept));
+            assert_eq!((files_in_flight(descriptors), info.files_cached()), (sent, kept));
         }
     }
 }

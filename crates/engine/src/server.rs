@@ -16,9 +16,15 @@ use crate::{
     ShardParts, Stats, TlsAcceptor, raise_descriptor_limit,
 };
 
-/// Descriptors that are reserved for everything except connections: files, pollers, logs. At most a
-/// quarter of the process's limit is reserved.
+/// Descriptors that are reserved for everything except connections: files, pollers, logs. Fewer are
+/// reserved if the process's limit is low: see [`reserved`].
 const RESERVED_DESCRIPTORS: usize = 2048;
+
+/// How many of `limit` descriptors are reserved: what `max_connections` leave, and at least a
+/// quarter, but not more than [`RESERVED_DESCRIPTORS`].
+fn reserved(limit: usize, max_connections: usize) -> usize {
+    RESERVED_DESCRIPTORS.min(limit.saturating_sub(max_connections).max(limit / 4))
+}
 
 /// A server that listens and doesn't accept yet.
 #[derive(Debug)]
@@ -50,7 +56,7 @@ impl Server {
     ) -> Result<Self, BindError> {
         let wanted = config.max_connections.saturating_add(RESERVED_DESCRIPTORS);
         let limit = usize::try_from(raise_descriptor_limit(wanted as u64)).unwrap_or(usize::MAX);
-        let reserve = RESERVED_DESCRIPTORS.min(limit / 4);
+        let reserve = reserved(limit, config.max_connections);
         config.max_connections = config.max_connections.min(limit - reserve).max(1);
 
         let (mut bound, mut requested) = (Vec::new(), Vec::new());
@@ -273,6 +279,30 @@ impl Drop for Running {
     fn drop(&mut self) {
         if !self.detached {
             self.handle.drain();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_are_not_wanted_leave_descriptors_for_files() {
+        for (limit, max_connections, expected) in [
+            // The limit was raised to what 500 connections and the reserve need.
+            (2548, 500, 2048),
+            (3548, 1500, 2048),
+            (102_048, 100_000, 2048),
+            // It could not be raised as far.
+            (1024, 100_000, 256),
+            (1024, 500, 524),
+            (1024, 800, 256),
+            (1_000_000, 500, 2048),
+            (0, 1, 0),
+        ] {
+            let reserve = reserved(limit, max_connections);
+            assert_eq!(reserve, expected, "{limit} descriptors, {max_connections} connections");
         }
     }
 }

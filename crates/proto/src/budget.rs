@@ -187,6 +187,32 @@ impl Budget {
         self.permit(None, true, amount)
     }
 
+    /// Takes `amount` for `client`, if the total allows it, in one of these cases: the client's share
+    /// allows it, the client has nothing yet, or `spare` is left for other clients afterwards. For
+    /// resources of which one alone may be more than a share.
+    pub fn take_sparing(
+        self: &Arc<Self>,
+        client: Client,
+        amount: u64,
+        spare: u64,
+    ) -> Option<Permit> {
+        let is_allowed = self.change(|state| {
+            let left = state.total.saturating_sub(state.used).checked_sub(amount);
+            let is_allowed = left.is_some_and(|left| {
+                let is_first = state.by_client.get(client) == 0;
+                is_first || left >= spare || state.allows(Some(client), true, amount)
+            });
+            if is_allowed {
+                state.count(Some(client), true, amount);
+            }
+            is_allowed
+        });
+        is_allowed.then(|| {
+            let (budget, client) = (Arc::clone(self), Some(client));
+            Permit { budget, client, in_total: true, resource: None, amount }
+        })
+    }
+
     /// Charges `client` with `amount` of something that is in the total already, if the client's
     /// share allows it.
     pub fn charge(self: &Arc<Self>, client: Client, amount: u64) -> Option<Permit> {

@@ -245,6 +245,10 @@ pub(crate) struct WebSocket {
     #[arg(default_value_t = Span(ws::Limits::default().ping_after.unwrap_or_default()))]
     pub(crate) ping_after: Span,
 
+    // For HTTP: an error without `--websocket`.
+    #[command(flatten)]
+    pub(crate) hosts: Hosts,
+
     /// Allow web pages of this origin, such as https://example.org, to open WebSockets.
     ///
     /// Requests that a browser sends for a page of another origin get 403. Pages of this server's

@@ -35,6 +35,8 @@ pub(crate) struct Serve {
     pub(crate) redirects: Vec<ListenAddr>,
     /// Whether to refuse to start if a listener is not on a loopback address.
     pub(crate) loopback_only: bool,
+    /// Whether it sends files, which take descriptors.
+    pub(crate) sends_files: bool,
     /// The certificates of `--acme`, which a CA issues.
     pub(crate) acme: Option<Acme>,
     /// Whether the CA of `acme` is a public one, which connects from the internet.
@@ -87,6 +89,7 @@ pub(crate) struct WebSocket {
     /// The limits of the requests that open WebSockets.
     pub(crate) http: http_core::Limits,
     pub(crate) limits: ws::Limits,
+    pub(crate) hosts: AllowedHosts,
     pub(crate) origins: AllowedOrigins,
     pub(crate) deflate: bool,
 }
@@ -128,6 +131,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     // `Automatic` listings are on only because all addresses seem to be loopback ones. But the system
     // may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
+    serve.sends_files = true;
     let access = match flags.access_log {
         Some(path) if path == Path::new("off") => None,
         Some(path) => Some((open_access_log(path)?, flags.access_log_format)),
@@ -206,8 +210,12 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
 }
 
 pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
-    let names = tls::names(&flags.listen, &AllowedHosts::default());
     let websocket = flags.websocket;
+    if !websocket.is_on && !websocket.hosts.host.is_empty() {
+        return Err(Error::usage("--host needs --websocket: it is for HTTP requests"));
+    }
+    let hosts = hosts::allowed(&websocket.hosts.host).or_usage()?;
+    let names = tls::names(&flags.listen, &hosts);
     // The echo protocol (RFC 862) has no name for ALPN.
     let alpn: &[&[u8]] = if websocket.is_on { &HTTP_ALPN } else { &[] };
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
@@ -227,7 +235,7 @@ pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
         write_timeout: flags.serve.write_timeout.0,
         ..http_core::Limits::default()
     };
-    let websocket = websocket.is_on.then_some(WebSocket { http, limits, origins, deflate });
+    let websocket = websocket.is_on.then_some(WebSocket { http, limits, hosts, origins, deflate });
     Ok(Echo { serve, access, idle, websocket })
 }
 
@@ -253,8 +261,8 @@ fn origins(typed: &[String], what: &str) -> Result<AllowedOrigins, Error> {
     Ok(origins)
 }
 
-/// The settings that all servers share. `redirects`, `loopback_only` and `is_public_ca` are left at
-/// their defaults.
+/// The settings that all servers share. `redirects`, `loopback_only`, `sends_files` and
+/// `is_public_ca` are left at their defaults.
 fn serve(
     listen: Vec<ListenAddr>,
     flags: &args::Serve,
@@ -304,6 +312,7 @@ fn serve(
         certificates,
         redirects,
         loopback_only: false,
+        sends_files: false,
         acme,
         is_public_ca: false,
     })

@@ -149,6 +149,57 @@ fn a_message_server_refuses_pages_of_other_sites() {
 }
 
 #[test]
+fn an_echo_server_of_websockets_refuses_pages_of_other_sites() {
+    let flags = ["echo", "--websocket", "--listen", "127.0.0.1:0"];
+    let status = |server: &Running, host: &str, origin: &str| {
+        let lines = [
+            &format!("Host: {host}"),
+            &format!("Origin: {origin}"),
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ];
+        let mut stream = server.connect();
+        let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        stream.write_all(format!("GET / HTTP/1.1\r\n{lines}\r\n").as_bytes()).unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).unwrap();
+        text(&start[9..])
+    };
+    let closed = Running::start(&flags);
+    let own = closed.address().to_string();
+    let open = Running::start(&[&flags[..], &["--host", "a.example,b.example"]].concat());
+    let mut command = sockeye(&flags);
+    let set = Running::start_by(command.env("SOCKEYE_HOST", "b.example"));
+    for (server, host, expected) in [
+        (&closed, "localhost", "101"),
+        (&closed, &*own, "101"),
+        (&closed, EVIL, "421"),
+        (&closed, "b.example", "421"),
+        (&open, "a.example", "101"),
+        (&open, "b.example:80", "101"),
+        (&open, EVIL, "421"),
+        (&set, "b.example", "101"),
+        (&set, EVIL, "421"),
+    ] {
+        assert_eq!(status(server, host, &format!("http://{host}")), expected, "{host}");
+    }
+    assert_eq!(status(&closed, "localhost", "http://evil.example"), "403");
+    let any = Running::start(&["echo", "--websocket", "--listen", "0.0.0.0:0"]);
+    assert_eq!(status(&any, EVIL, "http://evil.example"), "101");
+
+    let logged = logged(closed);
+    let line = "allow it with --host NAME host=\"evil.example\"\n";
+    assert!(logged.contains(line), "{logged}");
+    // This machine doesn't have that address, so no server starts if the flag is accepted.
+    let output = run(&["echo", "--host", "a.example", "--listen", "192.0.2.1:0"]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("--websocket"), "{stderr}");
+}
+
+#[test]
 fn explain_says_which_hosts_are_refused() {
     let folder = site();
     let url = "https://www.example.org/";

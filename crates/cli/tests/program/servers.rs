@@ -176,6 +176,26 @@ fn few_descriptors_are_a_warning_with_the_number_of_connections_that_they_allow(
 }
 
 #[test]
+fn a_server_of_files_warns_if_few_can_be_sent_though_all_connections_fit() {
+    let folder = Folder::new();
+    let warning = "WARN this process may open only 1024 files, so it sends at most 262 files at a \
+                   time, fewer than --max-connections 500; raise the hard limit (ulimit -Hn 65536 as root, ";
+    for (descriptors, expected) in [(1024, Some(warning)), (1499, Some("499 files")), (1500, None)]
+    {
+        let flags = ["http", folder.text(), "--max-connections", "500"];
+        let args = [&flags[..], &ANY_PORT[..]].concat();
+        let mut server = Running::start_by(&mut sockeye_with_descriptors(descriptors, &args));
+        server.signal(Signal::TERM);
+        let (code, stderr) = server.end();
+        assert_eq!(code, Some(0), "{stderr}");
+        match expected {
+            Some(text) => assert!(stderr.contains(text), "{descriptors}: {stderr}"),
+            None => assert!(!stderr.contains("WARN"), "{descriptors}: {stderr}"),
+        }
+    }
+}
+
+#[test]
 fn unfinished_connections_are_cut_and_counted_after_the_drain_timeout() {
     let folder = Folder::new();
     let (mut server, _peer) = server_with_unread_response(&folder, "20ms");

@@ -8,6 +8,10 @@
 //!   cache and all responses have dropped it. When the budget is spent, contents that were not used
 //!   lately and are not being sent are evicted. If that is not enough, the file is sent
 //!   uncompressed.
+//! - The memory of a compressor is charged to the client whose request starts it. One compressor may
+//!   need more than a client's share, so a client may always have one. Beyond its share, it gets more
+//!   only while the largest compressor of another client still fits. With its share alone, a visitor
+//!   of a new site would get most files uncompressed, and a cache in between would keep them so.
 //! - A content that was compressed repeatedly in a short time is not compressed for a while: it was
 //!   evicted in between, because more is requested than fits, and compressing it again for each
 //!   request costs more than it saves.
@@ -17,7 +21,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sockeye_proto::{Budget, Permit, Time};
+use sockeye_proto::{Budget, Client, Permit, Time};
 
 use crate::file::content::Compressed;
 use crate::limits::clock_map::ClockMap;
@@ -31,6 +35,9 @@ pub(crate) const MIN_FILE_SIZE: u64 = 1024;
 
 /// Larger files are sent uncompressed: compressing this much takes 0.1 to 0.3 s.
 pub(crate) const MAX_FILE_SIZE: u64 = 8 * 1024 * 1024;
+
+/// The most memory that one compressor takes, in bytes: [`max_compressor_memory`].
+const MAX_COMPRESSOR_MEMORY: u64 = 20 * 1024 * 1024;
 
 /// The approximate memory of a cached content besides its bytes, in bytes.
 const CONTENT_OVERHEAD: u64 = 256;
@@ -71,6 +78,14 @@ struct State {
     folders: u32,
     contents: ClockMap<Key, Arc<Compressed>>,
     history: ClockMap<Key, History>,
+}
+
+/// Why nothing was compressed.
+enum Failure {
+    Io(io::Error),
+    /// There is no memory. This is no result for other requests that wait for it, whose clients may
+    /// have some.
+    Refused,
 }
 
 /// What is known about compressing a content.
@@ -128,7 +143,8 @@ impl CompressedCache {
     }
 
     /// The cached content, or else the result of `compress`: at most `max_len` bytes, or `None` if
-    /// compressing saves too little. `now` is when the request arrived. Blocks.
+    /// compressing saves too little. `client` is charged while `compress` runs, and `now` is when
+    /// its request arrived. Blocks.
     ///
     /// # Errors
     ///
@@ -137,10 +153,10 @@ impl CompressedCache {
         &self,
         key: &Key,
         max_len: u64,
-        now: Time,
+        (client, now): (Client, Time),
         compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<CompressionResult> {
-        self.in_progress.run(key, || {
+        let result = self.in_progress.run(key, || {
             let mut state = lock(&self.state);
             if let Some(content) = state.contents.peek(key) {
                 return Ok(CompressionResult::Done(Arc::clone(content)));
@@ -149,29 +165,35 @@ impl CompressedCache {
                 return Ok(CompressionResult::NotSmaller);
             }
             drop(state);
-            self.compress(key, max_len, now, compress)
-        })
+            self.compress(key, max_len, (client, now), compress)
+        });
+        match result {
+            Ok(result) => Ok(result),
+            Err(Failure::Refused) => Ok(CompressionResult::Refused),
+            Err(Failure::Io(error)) => Err(error),
+        }
     }
 
     fn compress(
         &self,
         key: &Key,
         max_len: u64,
-        now: Time,
+        (client, now): (Client, Time),
         compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
-    ) -> io::Result<CompressionResult> {
-        let compressor_memory = max_compressor_memory(key.coding, max_len);
-        let Some(_compressor_memory) = self.compressor_memory.take_shared(compressor_memory) else {
-            return Ok(CompressionResult::Refused);
+    ) -> Result<CompressionResult, Failure> {
+        let memory = max_compressor_memory(key.coding, max_len);
+        let spare = MAX_COMPRESSOR_MEMORY;
+        let Some(_memory) = self.compressor_memory.take_sparing(client, memory, spare) else {
+            return Err(Failure::Refused);
         };
         let Some(mut permit) = self.reserve(max_len + CONTENT_OVERHEAD) else {
-            return Ok(CompressionResult::Refused);
+            return Err(Failure::Refused);
         };
         // If an allocation of the compressor failed, the process would abort.
-        if !is_available(compressor_memory) {
-            return Ok(CompressionResult::Refused);
+        if !is_available(memory) {
+            return Err(Failure::Refused);
         }
-        let compressed = compress()?;
+        let compressed = compress().map_err(Failure::Io)?;
         let mut state = lock(&self.state);
         let mut history = state.history(key, now);
         let result = match compressed {
@@ -243,7 +265,7 @@ pub(crate) fn max_compressor_memory(coding: Coding, len: u64) -> u64 {
         Coding::Gzip => MIB,
         Coding::Zstd if len <= 128 * KIB => 2 * MIB,
         Coding::Zstd => 17 * MIB,
-        Coding::Brotli => (8 * MIB + 8 * len).min(20 * MIB),
+        Coding::Brotli => (8 * MIB + 8 * len).min(MAX_COMPRESSOR_MEMORY),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use sockeye_proto::{Budget, CancelToken, Time};
+use sockeye_proto::{Budget, CancelToken, Client, Time};
 
 use super::checks::{File, PrecompressedChecks};
 use super::compress::{compress, max_compressed_len};
@@ -127,22 +127,23 @@ impl Encoder {
         select(accepted, self.on_demand.map(offer))
     }
 
-    /// Compresses a generated text, such as a listing. `etag` is the text's ETag, and `now` is when
-    /// the request arrived. Returns `None` if compressing saves too little, fails, or happened too
+    /// Compresses a generated text, such as a listing, for `client`. `etag` is the text's ETag, and
+    /// `now` is when the request arrived. Returns `None` if compressing saves too little, fails, or happened too
     /// often lately ([`CompressedCache::may_compress`]), and if memory is short. Blocks.
     pub(crate) fn compress_bytes(
         &self,
         text: &[u8],
         etag: &str,
         coding: Coding,
-        now: Time,
+        (client, now): (Client, Time),
     ) -> Option<Arc<Compressed>> {
         let key = Key { folder: self.folder, etag: etag.into(), identity: None, coding };
         if !self.cache.accepts(text.len() as u64) || !self.cache.may_compress(&key, now) {
             return None;
         }
         let max_len = max_compressed_len(text.len()) as u64;
-        match self.cache.get(&key, max_len, now, || compress_or_skip(coding, text, text.len())) {
+        let compress = || compress_or_skip(coding, text, text.len());
+        match self.cache.get(&key, max_len, (client, now), compress) {
             Ok(CompressionResult::Done(compressed)) => Some(compressed),
             Ok(CompressionResult::NotSmaller | CompressionResult::Refused) | Err(_) => None,
         }
@@ -153,28 +154,28 @@ impl Encoder {
         &self.cache.compressed
     }
 
-    /// Compresses `file` in `coding`. Returns it with the new encoding, or marked as not worth
+    /// Compresses `file` in `coding` for `client`. Returns it with the new encoding, or marked as not worth
     /// compressing, or unchanged if memory is short or compressing fails. `now` is when the request
     /// arrived. Blocks.
     pub(crate) fn compress(
         &self,
         file: &Arc<FileEntry>,
         coding: Coding,
-        now: Time,
+        (client, now): (Client, Time),
         cancel: CancelToken,
     ) -> Arc<FileEntry> {
         let original = &file.original;
         let unchanged = || Arc::clone(file);
         let Ok(len) = usize::try_from(original.size()) else { return unchanged() };
-        let result =
-            self.cache.get(&self.key(file, coding), max_compressed_len(len) as u64, now, || {
-                let content = ContentReader::new(&original.content, cancel);
-                let compressed = compress_or_skip(coding, content, len)?;
-                if !File::of(original).is_unchanged() {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                Ok(compressed)
-            });
+        let (key, max_len) = (self.key(file, coding), max_compressed_len(len) as u64);
+        let result = self.cache.get(&key, max_len, (client, now), || {
+            let content = ContentReader::new(&original.content, cancel);
+            let compressed = compress_or_skip(coding, content, len)?;
+            if !File::of(original).is_unchanged() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Ok(compressed)
+        });
         let compressed = match result {
             Ok(CompressionResult::Done(content)) => Some(encoded(original, coding, &content)),
             Ok(CompressionResult::NotSmaller) => None,

@@ -131,7 +131,8 @@ impl Page {
     ) -> Result<PageContent, Absent> {
         let coding = coding.filter(|_| self.has_all_entries);
         if let Some(coding) = coding
-            && let Some(compressed) = encoder.compress_bytes(&self.html, &self.etag, coding, now)
+            && let Some(compressed) =
+                encoder.compress_bytes(&self.html, &self.etag, coding, (client, now))
             && let Some(charge) =
                 self.charge(encoder.budget(), client, Some(coding), compressed.len())
         {

@@ -246,7 +246,7 @@ impl Site {
             let (encoder, file) = (Arc::clone(encoder), Arc::clone(file));
             let (mount, rule, cancel) = (Some(*mount), *rule, completer.cancel());
             Job::new(JobKind::Compress, client, move || {
-                let file = encoder.compress(&file, coding, now, cancel);
+                let file = encoder.compress(&file, coding, (client, now), cancel);
                 let target = Target::File(rule, file);
                 completer.complete(&Arc::new(Entry { mount, target }), None);
             })

@@ -19,7 +19,7 @@ use crate::store::traits::{Child, Kind, Store};
 
 /// The most files and folders in an archive.
 pub(crate) const MAX_ENTRIES: usize = 100_000;
-/// How deep the folders of an archive may be nested.
+/// How deep the folders in an archived folder may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// The name of the file that says what is left out.
 const NOTE_NAME: &str = "OMITTED.txt";
@@ -353,7 +353,7 @@ impl TreeReader<'_> {
             self.names.extend_from_slice(part);
         }
         if kind == Kind::Folder {
-            if depth + 1 == MAX_DEPTH {
+            if depth == MAX_DEPTH {
                 return Err(ArchiveError::TooDeep);
             }
             self.folders.push((self.items.len(), depth + 1));

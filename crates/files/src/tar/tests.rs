@@ -302,7 +302,7 @@ fn large_files_are_sent_as_their_file_system_requires() {
 
 #[test]
 fn archives_beyond_the_limits_are_refused() {
-    let deep = "d/".repeat(MAX_DEPTH);
+    let deep = "d/".repeat(MAX_DEPTH + 1);
     let store = settled_store(&[(&format!("{deep}x"), 1)]);
     assert_eq!(manifest(&store, "").map(|manifest| manifest.count()), Err(ArchiveError::TooDeep));
     let store = settled_store(&[(&format!("{}x", &deep[2..]), 1)]);

@@ -27,6 +27,29 @@ fn each_client_has_a_share_of_its_own() {
 }
 
 #[test]
+fn a_client_beyond_its_share_spares_what_others_may_need() {
+    let budget = Budget::new("things", 100);
+    let take = |client, amount| budget.take_sparing(client, amount, 30);
+    // The first may be more than a share, a quarter.
+    let first = take(ALICE, 40).unwrap();
+    assert!(take(ALICE, 31).is_none());
+    let second = take(ALICE, 30).unwrap();
+    assert_eq!(budget.used(), 70);
+    assert!(take(ALICE, 1).is_none());
+    // The second still counts when the first is gone.
+    drop(first);
+    let third = take(ALICE, 40).unwrap();
+    assert!(take(ALICE, 1).is_none());
+    // Another client may take a first one, and what its share allows.
+    let others = [take(BOB, 10).unwrap(), take(BOB, 15).unwrap()];
+    assert!(take(BOB, 5).is_none() && take(Client::Unix, 6).is_none());
+    let local = take(Client::Unix, 5).unwrap();
+    drop((second, third, others, local));
+    let state = budget.lock();
+    assert_eq!((state.used, state.by_client.is_empty()), (0, true));
+}
+
+#[test]
 fn the_total_can_be_changed_and_permits_stay_valid() {
     let budget = Budget::new("things", 10);
     assert_eq!((budget.name(), budget.total()), ("things", 10));

@@ -150,6 +150,7 @@ pub(super) const ECHO: &[Row] = &[
     row("--max-fragments", "1", two_fragments, "hello", "sent a message in too many")
         .base(WEBSOCKET),
     slow_default("--ping-after", "50ms", pings_before_default, BEFORE_DEFAULT).base(WEBSOCKET),
+    row("--host", "www.example.org", response_for_another_host, "421 ", "400 Bad").base(WEBSOCKET),
     row("--origin", "https://www.example.org", response_to_page, "403 ", "101 ").base(WEBSOCKET),
 ];
 

@@ -12,6 +12,8 @@ use super::*;
 const TAG: &str = "\"tag\"";
 const LEN: u64 = 10_000;
 const NOW: Time = Time::ZERO;
+const ALICE: Client = Client::V4([192, 0, 2, 1]);
+const BOB: Client = Client::V4([192, 0, 2, 2]);
 
 /// A cache with room for this many contents of [`LEN`] bytes.
 fn cache(room: u64) -> CompressedCache {
@@ -35,7 +37,7 @@ fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {
 }
 
 fn get(cache: &CompressedCache, etag: &str, byte: u8) -> CompressionResult {
-    cache.get(&key(etag, Coding::Zstd), LEN, NOW, || content(byte)).unwrap()
+    cache.get(&key(etag, Coding::Zstd), LEN, (ALICE, NOW), || content(byte)).unwrap()
 }
 
 fn expect_done(result: CompressionResult) -> Arc<Compressed> {
@@ -56,7 +58,8 @@ fn files_are_compressed_once_per_content_and_coding() {
     for _ in 0..3 {
         for (etag, coding) in [(TAG, Coding::Zstd), (TAG, Coding::Gzip), ("\"b\"", Coding::Gzip)] {
             assert_eq!(
-                expect_done(cache.get(&key(etag, coding), LEN, NOW, make).unwrap()).bytes()[0],
+                expect_done(cache.get(&key(etag, coding), LEN, (ALICE, NOW), make).unwrap())
+                    .bytes()[0],
                 b'a'
             );
         }
@@ -64,11 +67,12 @@ fn files_are_compressed_once_per_content_and_coding() {
     assert_eq!(count.get(), 3);
     // That it is not worth compressing is cached, too.
     for _ in 0..2 {
-        let result = cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
+        let result =
+            cache.get(&key("\"noise\"", Coding::Zstd), LEN, (ALICE, NOW), || Ok(None)).unwrap();
         assert!(matches!(result, CompressionResult::NotSmaller));
     }
     let result = cache
-        .get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("the result is cached"))
+        .get(&key("\"noise\"", Coding::Zstd), LEN, (ALICE, NOW), || panic!("the result is cached"))
         .unwrap();
     assert!(matches!(result, CompressionResult::NotSmaller));
 }
@@ -76,11 +80,12 @@ fn files_are_compressed_once_per_content_and_coding() {
 #[test]
 fn failures_are_retried_and_hold_no_budget() {
     let cache = cache(8);
-    let failed =
-        cache.get(&key(TAG, Coding::Zstd), LEN, NOW, || Err(io::ErrorKind::UnexpectedEof.into()));
+    let failed = cache.get(&key(TAG, Coding::Zstd), LEN, (ALICE, NOW), || {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    });
     assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        cache.get(&key(TAG, Coding::Zstd), LEN, NOW, || panic!("on purpose"))
+        cache.get(&key(TAG, Coding::Zstd), LEN, (ALICE, NOW), || panic!("on purpose"))
     }));
     assert!(panicked.is_err());
     assert!(!cache.in_progress.contains(&key(TAG, Coding::Zstd)));
@@ -104,7 +109,8 @@ fn a_second_shard_waits_for_the_first() {
                     may_go_on.recv().unwrap();
                     content(b'1')
                 };
-                expect_done(cache.get(&key(TAG, Coding::Zstd), LEN, NOW, make).unwrap()).bytes()[0]
+                expect_done(cache.get(&key(TAG, Coding::Zstd), LEN, (ALICE, NOW), make).unwrap())
+                    .bytes()[0]
             }
         });
         is_started.recv().unwrap();
@@ -152,13 +158,55 @@ fn contents_that_only_entries_refer_to_are_evicted() {
 #[test]
 fn memory_for_a_compressor_is_reserved_before_it_starts() {
     let cache = cache_with(32 << 20, 1 << 20);
-    let result =
-        cache.get(&key(TAG, Coding::Zstd), LEN, NOW, || panic!("there is no memory")).unwrap();
+    let result = cache
+        .get(&key(TAG, Coding::Zstd), LEN, (ALICE, NOW), || panic!("there is no memory"))
+        .unwrap();
     assert!(matches!(result, CompressionResult::Refused));
     assert!(matches!(
-        cache.get(&key(TAG, Coding::Gzip), LEN, NOW, || content(b'a')),
+        cache.get(&key(TAG, Coding::Gzip), LEN, (ALICE, NOW), || content(b'a')),
         Ok(CompressionResult::Done(_))
     ));
+}
+
+/// Starts compressions of `client` with different ETags, each within the one before, until one is
+/// refused. Then calls `refused`. Returns how many were started.
+fn start_all(cache: &CompressedCache, client: Client, coding: Coding, refused: &dyn Fn()) -> u32 {
+    fn start(
+        (cache, client, coding, refused): (&CompressedCache, Client, Coding, &dyn Fn()),
+        count: u32,
+    ) -> u32 {
+        let mut started = count;
+        let result = cache.get(&key(&count.to_string(), coding), 1 << 20, (client, NOW), || {
+            started = start((cache, client, coding, refused), count + 1);
+            content(b'a')
+        });
+        if let CompressionResult::Refused = result.unwrap() {
+            refused();
+        }
+        started
+    }
+    start((cache, client, coding, refused), 0)
+}
+
+#[test]
+fn a_client_beyond_its_share_leaves_memory_for_the_compressors_of_others() {
+    // Of this length, brotli takes 16 MiB, zstd 17 MiB and gzip 1 MiB.
+    for (client, coding, expected) in [
+        // A third one would leave 16 MiB, or 13 MiB.
+        (ALICE, Coding::Brotli, 2),
+        (Client::Unix, Coding::Brotli, 2),
+        (ALICE, Coding::Zstd, 2),
+        (ALICE, Coding::Gzip, 44),
+    ] {
+        let cache = cache_with(1 << 30, 64 << 20);
+        let other = || {
+            // The largest compressor: 20 MiB.
+            let key = key("\"other\"", Coding::Brotli);
+            expect_done(cache.get(&key, 8 << 20, (BOB, NOW), || content(b'b')).unwrap());
+        };
+        assert_eq!(start_all(&cache, client, coding, &other), expected, "{client} {coding:?}");
+        assert_eq!(cache.compressor_memory.used(), 0);
+    }
 }
 
 #[test]
@@ -168,7 +216,7 @@ fn contents_evicted_repeatedly_are_not_compressed_for_a_while() {
     for second in 0..2 {
         assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)));
         let make = || content(b'a');
-        expect_done(cache.get(&key(TAG, Coding::Zstd), LEN, at(second), make).unwrap());
+        expect_done(cache.get(&key(TAG, Coding::Zstd), LEN, (ALICE, at(second)), make).unwrap());
         assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)), "it is cached");
         get(&cache, "\"another\"", b'b');
     }
