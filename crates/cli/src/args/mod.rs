@@ -2,6 +2,7 @@
 //! and some flags against each other; [`crate::plan`] checks everything else.
 
 mod acme;
+mod cache_control;
 mod client_tls;
 mod environment;
 mod folders;

@@ -75,6 +75,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("echo --max-buffered 99999999999G", "larger than any memory"),
             // Headers, proxies and logs.
             ("http {dir} --cache-control :", "a pattern is missing"),
+            ("http {dir} --cache-control 60", "is no directive; write max-age=60"),
             ("http {dir} --content-type *.foo:text", "'*.foo: text/x-foo'"),
             ("http {dir} --content-type *.foo:a/b;c", "\"c\" is not a name and a value"),
             ("http {dir} --content-encoding *.gz:deflate", "'*.wasm.br: br'"),
@@ -154,6 +155,7 @@ fn a_wrong_environment_variable_ends_with_2() {
         ("SOCKEYE_MAX_HEADER", "1", "can't be larger than --max-header"),
         ("SOCKEYE_LISTEN", "::1:80", "brackets"),
         ("SOCKEYE_SPA", "perhaps", "perhaps"),
+        ("SOCKEYE_CACHE_CONTROL", "60", "write max-age=60"),
         ("SOCKEYE_ACCESS_LOG", "/no/such/folder/log", "cannot write to"),
         ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "write unix"),
         ("SOCKEYE_PORT", "x", "a port is a number up to 65535"),
