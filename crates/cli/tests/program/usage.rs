@@ -155,7 +155,12 @@ fn a_wrong_environment_variable_ends_with_2() {
         ("SOCKEYE_MAX_HEADER", "1", "can't be larger than --max-header"),
         ("SOCKEYE_LISTEN", "::1:80", "brackets"),
         ("SOCKEYE_SPA", "perhaps", "perhaps"),
+        ("SOCKEYE_LISTING", "maybe", "write yes or no, on or off, true or false, 1 or 0"),
         ("SOCKEYE_CACHE_CONTROL", "60", "write max-age=60"),
+        ("SOCKEYE_PASSWORD", "foo", "there are no users and passwords"),
+        ("SOCKEYE_CONFIG", "f", "SOCKEYE_CONFIG sets no flag: there is no configuration file"),
+        ("SOCKEYE_FOLDER", "/srv", "write the folder as an argument: sockeye http /srv"),
+        ("SOCKEYE_CERT", "a.pem", "write SOCKEYE_TLS=cert.pem,key.pem"),
         ("SOCKEYE_ACCESS_LOG", "/no/such/folder/log", "cannot write to"),
         ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "write unix"),
         ("SOCKEYE_PORT", "x", "a port is a number up to 65535"),
@@ -179,6 +184,7 @@ fn unknown_environment_variables_are_warned_about_except_those_of_kubernetes() {
     let variables = [
         ("SOCKEYE_LISTN", "x"),
         ("SOCKEYE_NONE", ""),
+        ("SOCKEYE_VERSION", "1"),
         ("SOCKEYE_ORIGIN", "https://a.example"),
         ("SOCKEYE_PORT", "tcp://10.0.0.7:80"),
         ("SOCKEYE_PORT_80_TCP_ADDR", "10.0.0.7"),
@@ -190,13 +196,14 @@ fn unknown_environment_variables_are_warned_about_except_those_of_kubernetes() {
     let (_, log) = server.end();
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(
-        lines[..2],
+        lines[..3],
         [
             "sockeye: warning: SOCKEYE_LISTN sets no flag; did you mean SOCKEYE_LISTEN?",
             "sockeye: warning: SOCKEYE_NONE sets no flag; --help-all lists the flags",
+            "sockeye: warning: SOCKEYE_VERSION sets no flag; --help-all lists the flags",
         ]
     );
-    assert!(lines[2].starts_with("Shutting down"), "{log}");
+    assert!(lines[3].starts_with("Shutting down"), "{log}");
 
     // Clients read no variables.
     let output = sockeye(&["health", "unix:/none"]).env("SOCKEYE_LISTN", "x").output().unwrap();
