@@ -73,6 +73,12 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --idle-timeout 0s", "longer than 0s"),
             ("http {dir} --idle-timeout 9000h", "at most 366d"),
             ("echo --max-buffered 99999999999G", "larger than any memory"),
+            // TLS.
+            (
+                "http {dir} --tls cert.pem,",
+                "--tls: the key is missing after the comma: write --tls",
+            ),
+            ("echo --tls ,key.pem", "--tls: the certificate is missing before the comma: write"),
             // Headers, proxies and logs.
             ("http {dir} --cache-control :", "a pattern is missing"),
             ("http {dir} --cache-control 60", "is no directive; write max-age=60"),
@@ -208,6 +214,30 @@ fn unknown_environment_variables_are_warned_about_except_those_of_kubernetes() {
     // Clients read no variables.
     let output = sockeye(&["health", "unix:/none"]).env("SOCKEYE_LISTN", "x").output().unwrap();
     assert!(!text(&output.stderr).contains("SOCKEYE"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn flags_without_effect_are_warned_about() {
+    let folder = Folder::new();
+    let run = |flags: &[&str]| {
+        let args = [&["http", folder.text(), "--listen", "127.0.0.1:0"], flags].concat();
+        let mut server = Running::start(&args);
+        server.signal(Signal::TERM);
+        server.end().1
+    };
+    let state = folder.join(".state");
+    let log = run(&["--access-log-format", "json", "--no-archives", "--state", &state]);
+    for expected in [
+        " WARN --access-log-format has no effect without --access-log FILE\n",
+        " WARN --no-archives has no effect without --listing\n",
+        " WARN --state has no effect without --tls self-signed or --acme NAME\n",
+    ] {
+        assert!(log.contains(expected), "{log}");
+    }
+    let flags = ["--access-log-format", "json", "--access-log", "-", "--no-archives", "--listing"];
+    let tls = ["--tls", "self-signed", "--state", &state];
+    let log = run(&[&flags[..], &tls].concat());
+    assert!(!log.contains("no effect"), "{log}");
 }
 
 #[test]
