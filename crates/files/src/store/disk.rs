@@ -41,8 +41,8 @@ pub struct Disk {
     linked: Vec<PathBuf>,
 }
 
-/// Why a folder or file can't be opened for serving.
-#[derive(Debug)]
+/// Why a folder or file can't be opened for serving. `Debug` writes the same sentence as `Display`,
+/// because a program whose `main` returns an error prints it with `Debug`.
 #[non_exhaustive]
 pub enum OpenError {
     /// It does not exist.
@@ -71,6 +71,12 @@ impl fmt::Display for OpenError {
             Self::Forbidden(call) => write!(f, "{call} {FORBIDDEN}"),
             Self::Failed(path, error) => write!(f, "{}: {error}", path.display()),
         }
+    }
+}
+
+impl fmt::Debug for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
