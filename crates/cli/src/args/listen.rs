@@ -20,7 +20,11 @@ Port 0 picks a free port. unix:@NAME is an abstract socket. Can be given several
 
 /// Parses a port. 0 picks a free one.
 pub(super) fn parse_port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| "a port is a number up to 65535".into())
+    let help = "a port is a number up to 65535";
+    text.parse().map_err(|_| match text.contains(':') {
+        true => format!("{help}; write --listen {text}"),
+        false => help.into(),
+    })
 }
 
 /// Parses a value of `--listen`: an address, or a URL with one of `schemes`, as copied from the

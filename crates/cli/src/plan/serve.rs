@@ -180,6 +180,7 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
         )));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
+    let named = path.clone();
     Sink::file(path).map_err(|error| match folder {
         Some(folder) if error.kind() == ErrorKind::NotFound && !folder.exists() => {
             let folder = folder.display();
@@ -187,8 +188,27 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
                 "{doing}: there is no folder {folder}; mkdir -p {folder} creates it"
             ))
         }
-        _ => Error::of_path(error, doing),
+        _ => match access_log_advice(error.kind(), &named) {
+            Some(advice) => Error::of_path(error, doing).with_advice(&advice),
+            None => Error::of_path(error, doing),
+        },
     })
+}
+
+/// What to do if the access log can't be opened at `path`.
+pub(super) fn access_log_advice(kind: ErrorKind, path: &Path) -> Option<String> {
+    match kind {
+        ErrorKind::IsADirectory => {
+            let file = path.join("access.log");
+            Some(format!("it is a folder: name a file in it, as {}", file.display()))
+        }
+        ErrorKind::PermissionDenied => Some(
+            "the user that runs the server must be allowed to create and write it (a systemd unit \
+             needs LogsDirectory=sockeye, for /var/log/sockeye)"
+                .into(),
+        ),
+        _ => None,
+    }
 }
 
 pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, Error> {

@@ -50,7 +50,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("man {dir}/index.html", "is not a folder"),
             // Folders.
             ("http {dir} {dir}", "two folders can't both be served at /"),
-            ("http /a={dir} /a={dir}", "two folders can't both be served at"),
+            ("http /a={dir} /a={dir}", "served at /a: write another path for the second, as /a-2="),
             ("http /a/../b={dir}", "nothing can be served at"),
             ("http /a=", "a folder is missing"),
             ("http {dir}/missing", "no such file or folder"),
@@ -95,7 +95,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --access-log-format common", "combined"),
             ("http {dir} --access-log {dir}/missing/log", "--access-log: cannot write to"),
             ("http {dir} --access-log {dir}/index.html/log", "--access-log: cannot write to"),
-            ("http {dir} --access-log {dir}", "--access-log: cannot write to"),
+            ("http {dir} --access-log {dir}", "it is a folder: name a file in it, as "),
             // Addresses.
             ("http {dir} --listen http://localhost", "port"),
             ("echo --listen 127.0.0.1:65536", "65535"),
@@ -103,6 +103,8 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --listen :80 --port 81", "remove that port, or --port 81"),
             ("http {dir} --listen unix:{dir}/s --port 81", "--listen :81"),
             ("http {dir} --port 65536", "a port is a number up to 65535"),
+            ("http {dir} --port 127.0.0.1:80", "up to 65535; write --listen 127.0.0.1:80"),
+            ("echo -p :80", "up to 65535; write --listen :80"),
             ("http {dir} --listen https://127.0.0.1:0", "as in 127.0.0.1:0"),
             ("http {dir} --listen http://127.0.0.1:0/path", "remove the path"),
             ("echo --listen HTTP://127.0.0.1:0", "as in 127.0.0.1:0"),
@@ -282,13 +284,23 @@ fn a_failure_ends_with_1() {
         1,
         &[
             ("http {dir} --listen 127.0.0.1:{taken}", "is in use by"),
-            ("http {dir} --listen host.invalid:0", "cannot listen on host.invalid:0"),
+            ("http {dir} --listen host.invalid:0", "cannot listen on host.invalid:0: "),
+            (
+                "http {dir} --listen host.invalid:0",
+                "; write an address of this machine, or :0 for all",
+            ),
             ("http {dir} --listen 192.0.2.1:0", "this machine has no such address"),
-            ("send tcp://127.0.0.1:{closed} x", "Connection refused"),
+            (
+                "send tcp://127.0.0.1:{closed} x",
+                "(os error 111); check that a server listens there",
+            ),
             ("send tcp://host.invalid:1 x", "cannot look up"),
-            ("send message://127.0.0.1:{closed} x", "Connection refused"),
-            ("send unix:{dir}/missing x", "could not connect"),
-            ("load http://127.0.0.1:{closed}/", "Connection refused"),
+            ("send message://127.0.0.1:{closed} x", "; check that a server listens there"),
+            ("send unix:{dir}/missing x", "; check that a server listens there"),
+            (
+                "load http://127.0.0.1:{closed}/",
+                "(os error 111); check that a server listens there",
+            ),
             ("load http://host.invalid/", "cannot look up"),
         ],
     );
