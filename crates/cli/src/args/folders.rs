@@ -191,15 +191,17 @@ impl ByPattern {
 }
 
 fn cache_rule(text: &str) -> Result<ByPattern, String> {
-    // Splits at the last colon: a pattern may contain colons, a directive of Cache-Control doesn't.
-    let (pattern, value) = text.rsplit_once(':').unwrap_or(("*", text));
+    // Splits at the last colon that is not in a quoted string: a pattern may contain colons, and so
+    // may such a string of a directive, but nothing else of one.
+    let colon = text[..text.find('"').unwrap_or(text.len())].rfind(':');
+    let (pattern, value) = colon.map_or(("*", text), |at| (&text[..at], &text[at + 1..]));
     if pattern.trim().is_empty() {
         return Err("a pattern is missing before the colon: '*.css: max-age=60'".into());
     }
     let rule = ByPattern::checked(pattern, value)?;
     // An empty value sends no header.
     if !rule.value.is_empty() {
-        cache_control::check(&rule.value, !text.contains(':'))?;
+        cache_control::check(&rule.value, colon.is_none())?;
     }
     Ok(rule)
 }
@@ -294,6 +296,8 @@ mod tests {
         assert_eq!(rule("*.css: no-store, max-age=0"), is("*.css", "no-store, max-age=0"));
         assert_eq!(rule("a:b.css:no-store"), is("a:b.css", "no-store"));
         assert_eq!(rule("*:"), is("*", ""));
+        assert_eq!(rule("*.css: a=\"b:c\""), is("*.css", "a=\"b:c\""));
+        assert_eq!(rule("a=\"b:c\""), is("*", "a=\"b:c\""));
         assert!(rule(": x").unwrap_err().contains("pattern is missing"));
         assert!(rule("*: a\nb").unwrap_err().contains("control character"));
         for (bad, reason) in [
