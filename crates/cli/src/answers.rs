@@ -53,7 +53,9 @@ impl Answers {
                 service.replace(answers);
                 log.print(format!("read {} again: {count}", path.display()));
             }
-            Err(error) => log.print(format!("{error}; still using the old answers")),
+            Err(error) => {
+                tracing::error!(target: "sockeye", "{error}; still using the old answers");
+            }
         }))
     }
 }

@@ -46,6 +46,15 @@ impl Error {
         }
     }
 
+    /// The same error, with what to do at the end of its text.
+    pub(crate) fn with_advice(self, advice: &str) -> Self {
+        let text = anyhow!("{self}; {advice}");
+        match self {
+            Self::Usage(_) => Self::Usage(text),
+            Self::Failure(_) => Self::Failure(text),
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             // The code that clap uses.

@@ -92,6 +92,11 @@ pub(crate) fn cannot_listen(
         (_, ListenAddr::Unix(_)) => {
             return Error::of_path(source, format!("cannot listen on {address}"));
         }
+        // A name without an address: this error of the system's resolver has no number.
+        (_, ListenAddr::Host(_, port)) if source.raw_os_error().is_none() => anyhow!(
+            "cannot listen on {address}: {source}; write an address of this machine, or :{port} for \
+             all of them"
+        ),
         _ => anyhow!("cannot listen on {address}: {source}"),
     })
 }

@@ -32,6 +32,16 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     escaped
 }
 
+/// Adds what to do to the reason why a connection was not established. A failed TLS handshake, which
+/// may be the reason, too, stays as it is.
+pub(crate) fn why_unconnected(reason: &str) -> String {
+    let advice = match reason.starts_with("could not connect") {
+        true => "; check that a server listens there",
+        false => "",
+    };
+    format!("{reason}{advice}")
+}
+
 /// Makes bytes from a peer, in pieces of any size, safe for a terminal. Line breaks and tabs stay,
 /// other control characters are escaped, and bytes that are not UTF-8 become `\xff`.
 #[derive(Debug, Default)]

@@ -131,6 +131,7 @@
 //! | `https` | TLS: certificates that are reloaded, and those of clients |
 //! | `websocket_echo`, `websocket_chat`, `websocket_counter` | WebSockets: answers, a chat room, pages that follow a state |
 //! | `http_events`, `upload` | server-sent events; bodies of any size |
+//! | `messages` | one handler for frames, HTTP and WebSocket on one port, with a page for browsers |
 //! | `line_protocol`, `chat` | a protocol of your own; connections that notify each other |
 //! | `http_core` | a handler that copies nothing |
 //!
@@ -180,6 +181,7 @@
 //! |---|---|---|
 //! | `files` | yes | [`files`] |
 //! | `compression` | yes | zstd, brotli and gzip for [`files`]; needs a C compiler to build |
+//! | `markdown` | no | for [`files`]: Markdown files as pages, and READMEs in listings |
 //! | `deflate` | no | compression of WebSocket messages, if `http::ws::Options` enable it |
 //! | `harness` | no | `proto::harness`, which drives a protocol or an HTTP service in a test |
 //! | `tls` | no | `tls`, for [`Config::tls`]; needs a C compiler to build |

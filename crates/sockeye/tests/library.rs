@@ -93,6 +93,12 @@ fn a_main_that_returns_an_error_prints_a_sentence() {
     assert_eq!(format!("{error:?}"), sentence);
     let error: Box<dyn std::error::Error> = "nowhere".parse::<ListenAddr>().unwrap_err().into();
     assert!(format!("{error:?}").starts_with("invalid address 'nowhere': "), "{error:?}");
+    let error: Box<dyn std::error::Error> = files::Folder::open("nowhere").unwrap_err().into();
+    assert_eq!(format!("{error:?}"), "nowhere: no such file or folder");
+    let folder = files::Folder::open("src").unwrap();
+    let mounts = files::Mounts::new().at("/a", folder.clone()).unwrap().at("/a", folder);
+    let error: Box<dyn std::error::Error> = mounts.unwrap_err().into();
+    assert_eq!(format!("{error:?}"), "two folders can't both be served at \"/a\"");
 }
 
 /// Sends itself a message for each byte of input, with the sending method that may block.

@@ -121,3 +121,14 @@ fn a_ticket_is_refused_once_clients_need_certificates() {
     serving.handle().drain();
     serving.join().unwrap();
 }
+
+#[test]
+fn a_main_that_returns_an_error_prints_a_sentence() {
+    let pair = ["none.pem".into(), "key.pem".into()];
+    let store = CertificateStore::open(vec![pair], Settings::default());
+    let error: Box<dyn std::error::Error> = store.unwrap_err().into();
+    assert_eq!(
+        format!("{error:?}"),
+        "cannot read none.pem: No such file or directory (os error 2)"
+    );
+}

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use crate::x509::utc;
 
 /// Why certificates can't be used. `Display` writes a sentence that says which file is at fault,
-/// what is wrong, and what to do.
-#[derive(Debug)]
+/// what is wrong, and what to do. `Debug` writes the same, because a program whose `main` returns an
+/// error prints it with `Debug`.
 #[non_exhaustive]
 pub enum Error {
     /// There is a problem with a file.
@@ -100,6 +100,12 @@ impl fmt::Display for Error {
             Self::SelfSigned(error) => write!(f, "a certificate can't be made: {error}"),
             Self::Config(error) => write!(f, "TLS can't be configured: {error}"),
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

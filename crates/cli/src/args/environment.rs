@@ -4,10 +4,11 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 
-use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::habits::{self, Answer};
 
 const PREFIX: &str = "SOCKEYE_";
 
@@ -18,14 +19,28 @@ const MIN_SIMILARITY: f64 = 0.8;
 /// Lets the environment variable of a flag set it, unless the variable comes from Kubernetes.
 pub(super) fn read(arg: Arg) -> Arg {
     let Some(flag) = arg.get_long() else { return arg };
-    let name = format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"));
+    let name = variable(flag);
     if env::var_os(&name).is_some_and(|value| is_from_kubernetes(&name, &value)) {
         return arg;
     }
     let arg = arg.env(name).hide_env(true);
     // `SOCKEYE_SPA=no` leaves the flag off.
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
-    if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
+    if is_switch { arg.value_parser(switch) } else { arg }
+}
+
+/// Parses the value of a switch's variable.
+fn switch(text: &str) -> Result<bool, String> {
+    match &*text.to_lowercase() {
+        "yes" | "y" | "on" | "true" | "t" | "1" => Ok(true),
+        "no" | "n" | "off" | "false" | "f" | "0" => Ok(false),
+        _ => Err("write yes or no, on or off, true or false, 1 or 0".into()),
+    }
+}
+
+/// The variable of a flag, which is without its dashes.
+fn variable(flag: &str) -> String {
+    format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"))
 }
 
 /// Whether Kubernetes has set this variable. It sets such variables in containers, for a service
@@ -45,10 +60,15 @@ fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
 
 /// Returns a warning for each of `variables` that begins with [`PREFIX`] and sets no flag of any
 /// command. `program` is the definition of the command line.
+///
+/// # Errors
+///
+/// A variable asks for what the server `command` doesn't do, or for what is set in another way.
 pub(super) fn warnings(
     variables: impl Iterator<Item = (OsString, OsString)>,
+    command: &str,
     program: &Command,
-) -> Vec<String> {
+) -> Result<Vec<String>, String> {
     let flags = program.get_subcommands().flat_map(Command::get_arguments);
     let known: Vec<&str> = flags.filter_map(|arg| arg.get_env()?.to_str()).collect();
     let warning = |(name, value): (OsString, OsString)| {
@@ -56,16 +76,25 @@ pub(super) fn warnings(
         if known.contains(&name) || is_from_kubernetes(name, &value) {
             return None;
         }
+        let flag = format!("--{}", name[PREFIX.len()..].to_lowercase().replace('_', "-"));
+        match habits::answer_to_variable(command, &flag, &value.to_string_lossy()) {
+            Some(Answer::Refuse(text)) => return Some(Err(format!("{name} sets no flag: {text}"))),
+            Some(Answer::Flag(own)) => {
+                let own = variable(own.trim_start_matches('-'));
+                return Some(Ok(format!("warning: {name} sets no flag; did you mean {own}?")));
+            }
+            None => {}
+        }
         let similarity = |known: &&str| strsim::jaro(&known[PREFIX.len()..], &name[PREFIX.len()..]);
         let nearest = known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-        Some(match nearest.filter(|known| similarity(known) >= MIN_SIMILARITY) {
+        Some(Ok(match nearest.filter(|known| similarity(known) >= MIN_SIMILARITY) {
             Some(known) => format!("warning: {name} sets no flag; did you mean {known}?"),
             None => format!("warning: {name} sets no flag; --help-all lists the flags"),
-        })
+        }))
     };
-    let mut warnings: Vec<String> = variables.filter_map(warning).collect();
+    let mut warnings: Vec<String> = variables.filter_map(warning).collect::<Result<_, _>>()?;
     warnings.sort();
-    warnings
+    Ok(warnings)
 }
 
 /// In an error about a flag's value, replaces the flag's name by the name of its environment
@@ -159,6 +188,9 @@ mod tests {
             ),
             ("SOCKEYE_TRUSTED_PROXIES", "x", Some("did you mean SOCKEYE_TRUSTED_PROXY?")),
             ("SOCKEYE_ACCESSLOG", "x", Some("did you mean SOCKEYE_ACCESS_LOG?")),
+            ("SOCKEYE_BIND", "x", Some("did you mean SOCKEYE_LISTEN?")),
+            ("SOCKEYE_LOG_LEVEL", "x", Some("did you mean SOCKEYE_LOG?")),
+            ("SOCKEYE_VERSION", "1", Some("SOCKEYE_VERSION sets no flag; --help-all lists")),
             ("SOCKEYE_HELP", "x", Some("SOCKEYE_HELP sets no flag")),
             ("SOCKEYE_COLOR", "x", Some("SOCKEYE_COLOR sets no flag; --help-all lists the flags")),
             ("SOCKEYE_", "", Some("SOCKEYE_ sets no flag")),
@@ -178,9 +210,28 @@ mod tests {
             ("SOCKEYE_WEB_PORT", "tcp://10.0.0.7:80", None),
             ("SOCKEYE_WEB_PORT", "80", Some("SOCKEYE_WEB_PORT sets no flag")),
         ] {
-            let found = warnings([(name.into(), value.into())].into_iter(), &program);
+            let found = warnings([(name.into(), value.into())].into_iter(), "http", &program);
+            let found = found.unwrap();
             assert_eq!(found.len(), usize::from(expected.is_some()), "{name}={value}: {found:?}");
             assert!(found.iter().all(|text| text.contains(expected.unwrap())), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn variables_that_ask_for_what_no_server_does_are_refused() {
+        let program = crate::args::CommandLine::definition();
+        for (name, command, expected) in [
+            ("SOCKEYE_PASSWORD", "http", Some("SOCKEYE_PASSWORD sets no flag: there are no users")),
+            ("SOCKEYE_METRICS", "echo", Some("there are no metrics")),
+            ("SOCKEYE_CONFIG", "message", Some("there is no configuration file")),
+            ("SOCKEYE_FOLDER", "explain", Some("as an argument: sockeye http '/a b'")),
+            ("SOCKEYE_SSL_KEY", "http", Some("write SOCKEYE_TLS=cert.pem,key.pem")),
+            ("SOCKEYE_PASSWORD", "echo", None),
+            ("SOCKEYE_FOLDER", "message", None),
+        ] {
+            let found = warnings([(name.into(), "/a b".into())].into_iter(), command, &program);
+            assert_eq!(found.is_err(), expected.is_some(), "{name}: {found:?}");
+            assert!(expected.is_none_or(|text| found.unwrap_err().contains(text)), "{name}");
         }
     }
 }

@@ -9,6 +9,7 @@ use sockeye::files::{
     BadField, BudgetLimits, ByName, Coding, ContentTypes, Cors, Headers, Options,
 };
 
+use super::cache_control;
 use crate::quantity::Size;
 
 #[derive(Args, Debug)]
@@ -190,12 +191,19 @@ impl ByPattern {
 }
 
 fn cache_rule(text: &str) -> Result<ByPattern, String> {
-    // Splits at the last colon: a pattern may contain colons, a directive of Cache-Control doesn't.
-    let (pattern, value) = text.rsplit_once(':').unwrap_or(("*", text));
+    // Splits at the last colon that is not in a quoted string: a pattern may contain colons, and so
+    // may such a string of a directive, but nothing else of one.
+    let colon = text[..text.find('"').unwrap_or(text.len())].rfind(':');
+    let (pattern, value) = colon.map_or(("*", text), |at| (&text[..at], &text[at + 1..]));
     if pattern.trim().is_empty() {
         return Err("a pattern is missing before the colon: '*.css: max-age=60'".into());
     }
-    ByPattern::checked(pattern, value)
+    let rule = ByPattern::checked(pattern, value)?;
+    // An empty value sends no header.
+    if !rule.value.is_empty() {
+        cache_control::check(&rule.value, colon.is_none())?;
+    }
+    Ok(rule)
 }
 
 fn type_rule(text: &str) -> Result<ByPattern, String> {
@@ -288,8 +296,35 @@ mod tests {
         assert_eq!(rule("*.css: no-store, max-age=0"), is("*.css", "no-store, max-age=0"));
         assert_eq!(rule("a:b.css:no-store"), is("a:b.css", "no-store"));
         assert_eq!(rule("*:"), is("*", ""));
+        assert_eq!(rule("*.css: a=\"b:c\""), is("*.css", "a=\"b:c\""));
+        assert_eq!(rule("a=\"b:c\""), is("*", "a=\"b:c\""));
         assert!(rule(": x").unwrap_err().contains("pattern is missing"));
         assert!(rule("*: a\nb").unwrap_err().contains("control character"));
+        for (bad, reason) in [
+            ("*.png max-age=3", "\"*.png max-age=3\" is no directive; write '*.png: max-age=3'"),
+            ("max-age=60 public", "is no directive; write 'max-age=60, public'"),
+            ("60", "\"60\" is no directive; write max-age=60"),
+            ("*.css: 1h", "\"1h\" is no directive; write max-age=3600"),
+            ("max-age=foo", "max-age needs a number of seconds, as max-age=60"),
+            ("max-age", "max-age needs a number of seconds"),
+            ("public, S-MaxAge=\"5\"", "S-MaxAge needs a number of seconds, as S-MaxAge=60"),
+            ("stale-while-revalidate=1h", "a number of seconds, as stale-while-revalidate=3600"),
+            ("max-age=60,", "\"\" is no directive; write directives as 'max-age=60, public'"),
+            ("max-age = 60", "\"max-age = 60\" is no directive"),
+            ("private=\"a", "\"private=\\\"a\" is no directive"),
+        ] {
+            let error = rule(bad).unwrap_err();
+            assert!(error.contains(reason), "{bad}: {error}");
+        }
+        for good in [
+            "no-store",
+            "private=\"Set-Cookie, X\", max-age=0",
+            "public,max-age=31536000,immutable",
+            "a-new-one=\"with \\\" quote\", another",
+            "stale-if-error=60 , must-revalidate",
+        ] {
+            assert_eq!(rule(good), is("*", good));
+        }
 
         assert!(type_rule("*.foo: text/x-foo; charset=latin1").is_ok());
         for (bad, reason) in [

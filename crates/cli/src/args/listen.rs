@@ -9,17 +9,22 @@ use sockeye::engine::{BadListenAddr, ListenAddr};
 
 use crate::text::refuse_list;
 
-pub(super) const LISTEN: &str = "Address to listen on: HOST, HOST:PORT, :PORT or unix:PATH";
+pub(super) const LISTEN: &str =
+    "Address: HOST, HOST:PORT, unix:PATH, or PORT for all addresses of this machine";
 pub(super) const LISTEN_LONG: &str = "\
-Address to listen on: HOST, HOST:PORT, :PORT or unix:PATH.
+Address: HOST, HOST:PORT, unix:PATH, or PORT for all addresses of this machine.
 
-:PORT listens on all addresses of this machine, and so do *:PORT and PORT. Without a port, the \
+PORT, :PORT and *:PORT let every machine connect that can reach this one; --port doesn't. Without a port, the \
 default port or that of --port is used. An IPv6 address with a port is in brackets: [::1]:8000. \
 Port 0 picks a free port. unix:@NAME is an abstract socket. Can be given several times.";
 
 /// Parses a port. 0 picks a free one.
 pub(super) fn parse_port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| "a port is a number up to 65535".into())
+    let help = "a port is a number up to 65535";
+    text.parse().map_err(|_| match text.contains(':') {
+        true => format!("{help}; write --listen {text}"),
+        false => help.into(),
+    })
 }
 
 /// Parses a value of `--listen`: an address, or a URL with one of `schemes`, as copied from the

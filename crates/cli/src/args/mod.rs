@@ -2,6 +2,7 @@
 //! and some flags against each other; [`crate::plan`] checks everything else.
 
 mod acme;
+mod cache_control;
 mod client_tls;
 mod environment;
 mod folders;
@@ -106,7 +107,9 @@ impl CommandLine {
         parsed.notes.extend(tip.map(|tip| format!("note: {tip}")));
         parsed.notes.extend(parsed.command.insecure_note());
         if SERVERS.contains(&name) {
-            parsed.notes.extend(environment::warnings(std::env::vars_os(), &program));
+            let warnings = environment::warnings(std::env::vars_os(), name, &program)
+                .map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
+            parsed.notes.extend(warnings);
             parsed.variables = Variables::of(&command, matches);
         }
         Ok(parsed)

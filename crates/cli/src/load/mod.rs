@@ -16,6 +16,7 @@ use self::report::Report;
 use crate::log::Log;
 use crate::plan::Load;
 use crate::target::Target;
+use crate::text::why_unconnected;
 
 /// Sends requests until the plan is fulfilled or a signal stops it, then prints the report.
 ///
@@ -84,6 +85,9 @@ pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error 
     let hint = match target.with_tls() {
         Some(with_tls) if may_be_tls && with_tls != *target => {
             format!("; if the port speaks TLS, write {with_tls}")
+        }
+        _ if error.failure == Failure::Connect => {
+            return anyhow::anyhow!("{target} {what}: {}", why_unconnected(&error.to_string()));
         }
         _ => String::new(),
     };

@@ -131,6 +131,13 @@ fn bad_mount(error: BadMount, path: &Path) -> anyhow::Error {
             let mount = text::shell_word(Path::new(&format!("/{name}={}", path.display())));
             anyhow!("two folders can't both be served at /: write {mount} for the second")
         }
+        BadMount::Taken(prefix) => {
+            let mount = text::shell_word(Path::new(&format!("{prefix}-2={}", path.display())));
+            anyhow!(
+                "two folders can't both be served at {prefix}: write another path for the second, as \
+                 {mount}"
+            )
+        }
         other => other.into(),
     }
 }

@@ -114,10 +114,16 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
     let redirects = tls::redirects(&flags)?;
+    if flags.folders.no_archives && !listing.is_on() {
+        warn_without_effect("--no-archives", "--listing");
+    }
     let folders = Folders::of(flags.folders, listing)?;
     // Neither the state folder nor a private key may be in a served folder.
     tls::check_state(&flags.tls, &flags.acme, &folders)?;
     let acme = acme(&flags.acme, &flags.tls, !redirects.is_empty())?;
+    if acme.is_none() {
+        warn_of_state(&flags.tls, "--tls self-signed or --acme NAME");
+    }
     let certificates = tls::certificates(&flags.tls, flags.http2.alpn(), &names, acme.as_ref())?;
     let mut keys = certificates.as_ref().map(Certificates::pairs).unwrap_or_default().to_vec();
     // The account's key has no certificate.
@@ -137,9 +143,24 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
         Some(path) => Some((open_access_log(path)?, flags.access_log_format)),
         None => lines(stdout, flags.serve.log),
     };
+    let is_logged = access.as_ref().is_some_and(|(sink, _)| !matches!(sink, Sink::Terminal));
+    if flags.access_log_format == access::Format::Json && !is_logged {
+        warn_without_effect("--access-log-format", "--access-log FILE");
+    }
     let http2 = flags.http2.is_on();
     let hsts = flags.https.hsts.map(|span| span.0);
     Ok(Http { serve, folders, limits, access, proxies, hosts, http2, hsts })
+}
+
+fn warn_without_effect(flag: &str, needed: &str) {
+    tracing::warn!(target: "sockeye", "{flag} has no effect without {needed}");
+}
+
+/// Warns if the folder of `--state` isn't used. `needed` has the flags that use it.
+fn warn_of_state(flags: &args::Tls, needed: &str) {
+    if flags.state.is_some() && !tls::uses_self_signed(flags) {
+        warn_without_effect("--state", needed);
+    }
 }
 
 /// The sink and format for lines about requests or connections on a terminal. `None` if standard
@@ -165,6 +186,7 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
         )));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
+    let named = path.clone();
     Sink::file(path).map_err(|error| match folder {
         Some(folder) if error.kind() == ErrorKind::NotFound && !folder.exists() => {
             let folder = folder.display();
@@ -172,8 +194,27 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
                 "{doing}: there is no folder {folder}; mkdir -p {folder} creates it"
             ))
         }
-        _ => Error::of_path(error, doing),
+        _ => match access_log_advice(error.kind(), &named) {
+            Some(advice) => Error::of_path(error, doing).with_advice(&advice),
+            None => Error::of_path(error, doing),
+        },
     })
+}
+
+/// What to do if the access log can't be opened at `path`.
+pub(super) fn access_log_advice(kind: ErrorKind, path: &Path) -> Option<String> {
+    match kind {
+        ErrorKind::IsADirectory => {
+            let file = path.join("access.log");
+            Some(format!("it is a folder: name a file in it, as {}", file.display()))
+        }
+        ErrorKind::PermissionDenied => Some(
+            "the user that runs the server must be allowed to create and write it (a systemd unit \
+             needs LogsDirectory=sockeye, for /var/log/sockeye)"
+                .into(),
+        ),
+        _ => None,
+    }
 }
 
 pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, Error> {
@@ -201,6 +242,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     let names = tls::names(&flags.listen, &hosts);
     // Messages in frames have no protocol name for ALPN.
     let alpn = if frames_only { &[] } else { flags.http2.alpn() };
+    warn_of_state(&flags.tls, "--tls self-signed");
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
@@ -218,6 +260,7 @@ pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
     let names = tls::names(&flags.listen, &hosts);
     // The echo protocol (RFC 862) has no name for ALPN.
     let alpn: &[&[u8]] = if websocket.is_on { &HTTP_ALPN } else { &[] };
+    warn_of_state(&flags.tls, "--tls self-signed");
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
     let access = lines(stdout, flags.serve.log);

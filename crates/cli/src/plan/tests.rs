@@ -264,3 +264,21 @@ fn a_terminal_shows_requests_unless_another_log_or_level_is_chosen() {
     }
     assert_eq!(format(color, &["http", here, "--access-log", "-"]), Some(Format::Combined));
 }
+
+#[test]
+fn an_access_log_that_cannot_be_opened_has_an_advice() {
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    use super::serve::access_log_advice;
+
+    for (kind, expected) in [
+        (ErrorKind::IsADirectory, Some("name a file in it, as /tmp/access.log")),
+        (ErrorKind::PermissionDenied, Some("LogsDirectory=sockeye")),
+        (ErrorKind::StorageFull, None),
+    ] {
+        let advice = access_log_advice(kind, Path::new("/tmp"));
+        assert_eq!(advice.is_some(), expected.is_some(), "{kind}: {advice:?}");
+        assert!(expected.is_none_or(|part| advice.unwrap().contains(part)), "{kind}");
+    }
+}

@@ -19,6 +19,7 @@ use crate::args::{self, Redirect};
 use crate::error::Error;
 use crate::state;
 use crate::target::{HTTP_PORT, HTTPS_PORT};
+use crate::text;
 use crate::tls::Certificates;
 
 /// The value of `--tls` that asks for a self-signed certificate, for development.
@@ -69,6 +70,7 @@ pub(crate) fn certificates(
     });
     let acme_pairs = acme.map(Acme::pairs).unwrap_or_default();
     let given: Vec<_> = pairs.collect();
+    check_parts(&given)?;
     let all = [&given[..], &acme_pairs].concat();
     let certificates = Certificates::open(given, acme_pairs, settings, self_signed);
     let explained = |error| Error::Failure(with_advice(&error, &all, client_ca.as_deref()));
@@ -96,6 +98,21 @@ fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Err
     })
 }
 
+/// Fails if a part of `CERT,KEY` is empty.
+fn check_parts(pairs: &[[PathBuf; 2]]) -> Result<(), Error> {
+    let help = "write --tls cert.pem,key.pem, or --tls both.pem for one file with both";
+    for [certificate, key] in pairs {
+        let missing = match (certificate.as_os_str().is_empty(), key.as_os_str().is_empty()) {
+            (true, true) => "the files are missing",
+            (true, false) => "the certificate is missing before the comma",
+            (false, true) => "the key is missing after the comma",
+            (false, false) => continue,
+        };
+        return Err(Error::usage(format!("--tls: {missing}: {help}")));
+    }
+    Ok(())
+}
+
 /// Adds the flag and what to type instead to an error about certificates. `pairs` has the files of
 /// each certificate and its key.
 fn with_advice(
@@ -119,6 +136,22 @@ fn with_advice(
         Problem::Unreadable(cause) if cause.kind() == NotFound && path.starts_with("~") => anyhow!(
             "{flag}: {error}; shells replace ~ only where a word begins: write $HOME in its place"
         ),
+        Problem::Unreadable(cause) if cause.kind() == NotFound && has_blank_at_end(path) => {
+            let pair = pairs.iter().find(|pair| pair.contains(path));
+            let parts = pair.map_or(std::slice::from_ref(path), <[PathBuf; 2]>::as_slice);
+            let parts = parts.iter().map(|part| part.to_string_lossy().trim().to_owned());
+            let value = parts.collect::<Vec<_>>().join(",");
+            let (name, value) = (path.to_string_lossy(), text::shell_word(Path::new(&value)));
+            anyhow!("{flag}: cannot read {name:?}: {cause}; remove the blank: write {flag} {value}")
+        }
+        Problem::Unreadable(cause)
+            if cause.kind() == NotFound && path == Path::new(SELF_SIGNED) =>
+        {
+            anyhow!(
+                "--tls: {error}; write --tls self-signed alone for a certificate for development: its \
+             key is made, too"
+            )
+        }
         Problem::Unreadable(cause) if cause.kind() == NotFound && is_alone => anyhow!(
             "--tls: {error}; write --tls cert.pem,key.pem, or --tls self-signed for a certificate \
              for development"
@@ -133,6 +166,12 @@ fn with_advice(
         }
         _ => anyhow!("{flag}: {error}"),
     }
+}
+
+/// Whether a path begins or ends with a blank, which an error doesn't show without quotes.
+fn has_blank_at_end(path: &Path) -> bool {
+    let path = path.to_string_lossy();
+    path.trim() != path
 }
 
 fn needs_tls(flag: &str) -> Error {

@@ -166,7 +166,8 @@ impl Certificates {
         }))
     }
 
-    /// Loads the files after a SIGHUP, and prints the result, whatever the value of `--log`.
+    /// Loads the files after a SIGHUP. Prints a success whatever the value of `--log`, and logs a
+    /// failure as without a signal, so that searches for its level find it.
     fn load_now(&mut self, log: &Log) {
         match self.store.reload() {
             Some(Ok(())) => {
@@ -178,12 +179,12 @@ impl Certificates {
                 let failure = self
                     .failure
                     .insert(LoadFailure { text: failure_line(&error), is_logged: true });
-                log.print(&failure.text);
+                error!(target: "sockeye", "{}", failure.text);
             }
             None => match &mut self.failure {
                 Some(failure) => {
                     failure.is_logged = true;
-                    log.print(&failure.text);
+                    error!(target: "sockeye", "{}", failure.text);
                 }
                 None => log.print("the certificates have not changed"),
             },

@@ -35,8 +35,17 @@ fn a_server_is_healthy_if_it_responds_without_an_error() {
         (vec![messages.url(), "--timeout", "9s"], 0, " is healthy ("),
         (vec![echo.url()], 0, " is healthy ("),
         (vec![&*of("/none")], 1, "/none returns an error: the response's status is 404"),
-        (vec![&*as_http], 1, "sent an invalid response"),
-        (vec![&*format!("unix:{none}")], 1, "did not respond: could not connect: No such file"),
+        (
+            vec![&*as_http],
+            1,
+            "sent an invalid response: the peer sent back the request, as an echo server does\n",
+        ),
+        (
+            vec![&*format!("unix:{none}")],
+            1,
+            "could not connect: No such file or directory (os error 2); check that a server listens \
+             there\n",
+        ),
         (
             vec![&*silent, "--timeout", "50ms"],
             1,
@@ -68,7 +77,8 @@ fn a_refused_connection_is_a_failure() {
     assert_eq!(
         text(&output.stderr),
         format!(
-            "sockeye: {url} did not respond: could not connect: Connection refused (os error 111)\n"
+            "sockeye: {url} did not respond: could not connect: Connection refused (os error 111); \
+             check that a server listens there\n"
         )
     );
 }

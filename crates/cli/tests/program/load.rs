@@ -271,7 +271,7 @@ fn a_server_of_another_protocol_is_an_error() {
         (
             format!("{}/", echo.url().replace("tcp:", "http:")),
             &[],
-            "/ sent an invalid response: the peer sent something else than an HTTP/1 response",
+            "/ sent an invalid response: the peer sent back the request, as an echo server does\n",
         ),
     ] {
         let args = ["load", &target, "--requests", "4", "--connections", "1"];

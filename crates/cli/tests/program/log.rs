@@ -60,3 +60,34 @@ fn debug_lines_are_not_limited() {
     assert_eq!(found.count(), 15, "{stderr}");
     assert!(!stderr.contains(" more from "), "{stderr}");
 }
+
+#[test]
+fn what_is_served_and_goes_and_comes_back_is_named_once() {
+    let parent = Folder::new();
+    std::fs::create_dir(parent.join("site")).unwrap();
+    parent.write("site/index.html", b"home");
+    for served in ["site", "site/index.html"] {
+        let (path, away) = (parent.join(served), parent.join("away"));
+        let flags = ["--listen", "127.0.0.1:0", "--workers", "1", "--fresh"];
+        let mut server = Running::start(&[&["http", &path], &flags[..]].concat());
+        let get = |server: &Running| status_of(server, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        assert_eq!(get(&server), "200");
+        for _ in 0..2 {
+            std::fs::rename(&path, &away).unwrap();
+            assert_eq!([get(&server), get(&server)], ["404", "404"]);
+            std::fs::rename(&away, &path).unwrap();
+            assert_eq!([get(&server), get(&server)], ["200", "200"]);
+        }
+        server.signal(Signal::TERM);
+        let log = server.end().1;
+        let lines = log.lines().filter(|line| line.contains("what is served"));
+        let lines: Vec<&str> = lines.collect();
+        let end = format!(" path={path}");
+        assert_eq!(lines.len(), 4, "{log}");
+        for pair in lines.chunks(2) {
+            assert!(pair[0].contains(" WARN what is served is gone, so every URL"), "{log}");
+            assert!(pair[1].contains(" INFO what is served is back"), "{log}");
+            assert!(pair.iter().all(|line| line.ends_with(&end)), "{log}");
+        }
+    }
+}

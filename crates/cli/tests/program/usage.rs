@@ -50,7 +50,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("man {dir}/index.html", "is not a folder"),
             // Folders.
             ("http {dir} {dir}", "two folders can't both be served at /"),
-            ("http /a={dir} /a={dir}", "two folders can't both be served at"),
+            ("http /a={dir} /a={dir}", "served at /a: write another path for the second, as /a-2="),
             ("http /a/../b={dir}", "nothing can be served at"),
             ("http /a=", "a folder is missing"),
             ("http {dir}/missing", "no such file or folder"),
@@ -73,8 +73,15 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --idle-timeout 0s", "longer than 0s"),
             ("http {dir} --idle-timeout 9000h", "at most 366d"),
             ("echo --max-buffered 99999999999G", "larger than any memory"),
+            // TLS.
+            (
+                "http {dir} --tls cert.pem,",
+                "--tls: the key is missing after the comma: write --tls",
+            ),
+            ("echo --tls ,key.pem", "--tls: the certificate is missing before the comma: write"),
             // Headers, proxies and logs.
             ("http {dir} --cache-control :", "a pattern is missing"),
+            ("http {dir} --cache-control 60", "is no directive; write max-age=60"),
             ("http {dir} --content-type *.foo:text", "'*.foo: text/x-foo'"),
             ("http {dir} --content-type *.foo:a/b;c", "\"c\" is not a name and a value"),
             ("http {dir} --content-encoding *.gz:deflate", "'*.wasm.br: br'"),
@@ -88,7 +95,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --access-log-format common", "combined"),
             ("http {dir} --access-log {dir}/missing/log", "--access-log: cannot write to"),
             ("http {dir} --access-log {dir}/index.html/log", "--access-log: cannot write to"),
-            ("http {dir} --access-log {dir}", "--access-log: cannot write to"),
+            ("http {dir} --access-log {dir}", "it is a folder: name a file in it, as "),
             // Addresses.
             ("http {dir} --listen http://localhost", "port"),
             ("echo --listen 127.0.0.1:65536", "65535"),
@@ -96,6 +103,8 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --listen :80 --port 81", "remove that port, or --port 81"),
             ("http {dir} --listen unix:{dir}/s --port 81", "--listen :81"),
             ("http {dir} --port 65536", "a port is a number up to 65535"),
+            ("http {dir} --port 127.0.0.1:80", "up to 65535; write --listen 127.0.0.1:80"),
+            ("echo -p :80", "up to 65535; write --listen :80"),
             ("http {dir} --listen https://127.0.0.1:0", "as in 127.0.0.1:0"),
             ("http {dir} --listen http://127.0.0.1:0/path", "remove the path"),
             ("echo --listen HTTP://127.0.0.1:0", "as in 127.0.0.1:0"),
@@ -154,6 +163,12 @@ fn a_wrong_environment_variable_ends_with_2() {
         ("SOCKEYE_MAX_HEADER", "1", "can't be larger than --max-header"),
         ("SOCKEYE_LISTEN", "::1:80", "brackets"),
         ("SOCKEYE_SPA", "perhaps", "perhaps"),
+        ("SOCKEYE_LISTING", "maybe", "write yes or no, on or off, true or false, 1 or 0"),
+        ("SOCKEYE_CACHE_CONTROL", "60", "write max-age=60"),
+        ("SOCKEYE_PASSWORD", "foo", "there are no users and passwords"),
+        ("SOCKEYE_CONFIG", "f", "SOCKEYE_CONFIG sets no flag: there is no configuration file"),
+        ("SOCKEYE_FOLDER", "/srv", "write the folder as an argument: sockeye http /srv"),
+        ("SOCKEYE_CERT", "a.pem", "write SOCKEYE_TLS=cert.pem,key.pem"),
         ("SOCKEYE_ACCESS_LOG", "/no/such/folder/log", "cannot write to"),
         ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "write unix"),
         ("SOCKEYE_PORT", "x", "a port is a number up to 65535"),
@@ -177,6 +192,7 @@ fn unknown_environment_variables_are_warned_about_except_those_of_kubernetes() {
     let variables = [
         ("SOCKEYE_LISTN", "x"),
         ("SOCKEYE_NONE", ""),
+        ("SOCKEYE_VERSION", "1"),
         ("SOCKEYE_ORIGIN", "https://a.example"),
         ("SOCKEYE_PORT", "tcp://10.0.0.7:80"),
         ("SOCKEYE_PORT_80_TCP_ADDR", "10.0.0.7"),
@@ -188,17 +204,42 @@ fn unknown_environment_variables_are_warned_about_except_those_of_kubernetes() {
     let (_, log) = server.end();
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(
-        lines[..2],
+        lines[..3],
         [
             "sockeye: warning: SOCKEYE_LISTN sets no flag; did you mean SOCKEYE_LISTEN?",
             "sockeye: warning: SOCKEYE_NONE sets no flag; --help-all lists the flags",
+            "sockeye: warning: SOCKEYE_VERSION sets no flag; --help-all lists the flags",
         ]
     );
-    assert!(lines[2].starts_with("Shutting down"), "{log}");
+    assert!(lines[3].starts_with("Shutting down"), "{log}");
 
     // Clients read no variables.
     let output = sockeye(&["health", "unix:/none"]).env("SOCKEYE_LISTN", "x").output().unwrap();
     assert!(!text(&output.stderr).contains("SOCKEYE"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn flags_without_effect_are_warned_about() {
+    let folder = Folder::new();
+    let run = |flags: &[&str]| {
+        let args = [&["http", folder.text(), "--listen", "127.0.0.1:0"], flags].concat();
+        let mut server = Running::start(&args);
+        server.signal(Signal::TERM);
+        server.end().1
+    };
+    let state = folder.join(".state");
+    let log = run(&["--access-log-format", "json", "--no-archives", "--state", &state]);
+    for expected in [
+        " WARN --access-log-format has no effect without --access-log FILE\n",
+        " WARN --no-archives has no effect without --listing\n",
+        " WARN --state has no effect without --tls self-signed or --acme NAME\n",
+    ] {
+        assert!(log.contains(expected), "{log}");
+    }
+    let flags = ["--access-log-format", "json", "--access-log", "-", "--no-archives", "--listing"];
+    let tls = ["--tls", "self-signed", "--state", &state];
+    let log = run(&[&flags[..], &tls].concat());
+    assert!(!log.contains("no effect"), "{log}");
 }
 
 #[test]
@@ -243,13 +284,23 @@ fn a_failure_ends_with_1() {
         1,
         &[
             ("http {dir} --listen 127.0.0.1:{taken}", "is in use by"),
-            ("http {dir} --listen host.invalid:0", "cannot listen on host.invalid:0"),
+            ("http {dir} --listen host.invalid:0", "cannot listen on host.invalid:0: "),
+            (
+                "http {dir} --listen host.invalid:0",
+                "; write an address of this machine, or :0 for all",
+            ),
             ("http {dir} --listen 192.0.2.1:0", "this machine has no such address"),
-            ("send tcp://127.0.0.1:{closed} x", "Connection refused"),
+            (
+                "send tcp://127.0.0.1:{closed} x",
+                "(os error 111); check that a server listens there",
+            ),
             ("send tcp://host.invalid:1 x", "cannot look up"),
-            ("send message://127.0.0.1:{closed} x", "Connection refused"),
-            ("send unix:{dir}/missing x", "could not connect"),
-            ("load http://127.0.0.1:{closed}/", "Connection refused"),
+            ("send message://127.0.0.1:{closed} x", "; check that a server listens there"),
+            ("send unix:{dir}/missing x", "; check that a server listens there"),
+            (
+                "load http://127.0.0.1:{closed}/",
+                "(os error 111); check that a server listens there",
+            ),
             ("load http://host.invalid/", "cannot look up"),
         ],
     );

@@ -158,7 +158,7 @@ fn a_server_of_something_else_is_named() {
             &["-H", "Origin: https://a.example"],
             "--origin URL.); -H 'Origin: URL' sends another origin",
         ),
-        ("ws://127.0.0.1:1/".into(), &[], "could not connect: Connection refused"),
+        ("ws://127.0.0.1:1/".into(), &[], "(os error 111); check that a server listens there\n"),
     ] {
         let output = run(&[&["send", &target, "hello"], flags].concat());
         assert_eq!(output.status.code(), Some(1), "{target}: {}", stderr(&output));

@@ -61,8 +61,8 @@ pub(crate) enum MountedPath<'k> {
     Inside(RequestPath<'k>),
 }
 
-/// Why a folder can't be served at a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a folder can't be served at a prefix. `Debug` writes the same sentence as `Display`.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadMount {
     /// No request can have this prefix.
@@ -77,6 +77,12 @@ impl fmt::Display for BadMount {
             Self::Prefix(prefix, why) => write!(f, "nothing can be served at {prefix:?}: {why}"),
             Self::Taken(prefix) => write!(f, "two folders can't both be served at {prefix:?}"),
         }
+    }
+}
+
+impl fmt::Debug for BadMount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

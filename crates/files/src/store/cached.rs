@@ -99,6 +99,14 @@ impl CachedLookups {
         }
     }
 
+    /// Forgets the root, which is missing: a thread looks first whether it is back.
+    pub(super) fn forget(&self) {
+        let mut state = lock(&self.0);
+        if matches!(*state, State::Known(..)) {
+            *state = State::Unknown;
+        }
+    }
+
     /// The root at `path` for one lookup. `None` if event loops may not look names up there.
     pub(super) fn root(&self, path: &Path, make_file: MakeFile) -> Option<CachedRoot<'_>> {
         let start = monotonic();

@@ -26,6 +26,7 @@ use super::identity::{Identity, Stamp};
 use super::links::{LinkedFolders, Roots};
 use super::omitted::{Omission, Omitted};
 use super::open::{self, Error::Os};
+use super::presence::Presence;
 use super::scan;
 use super::traits::{Child, Followed, OpenFile, Opened, Store};
 use crate::naming::path::WellKnown;
@@ -41,10 +42,11 @@ pub struct Disk {
     /// Absolute: the folders that links may lead into.
     linked: Vec<PathBuf>,
     well_known: WellKnown,
+    presence: Arc<Presence>,
 }
 
-/// Why a folder or file can't be opened for serving.
-#[derive(Debug)]
+/// Why a folder or file can't be opened for serving. `Debug` writes the same sentence as `Display`,
+/// because a program whose `main` returns an error prints it with `Debug`.
 #[non_exhaustive]
 pub enum OpenError {
     /// It does not exist.
@@ -76,6 +78,12 @@ impl fmt::Display for OpenError {
     }
 }
 
+impl fmt::Debug for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 // Display includes the system's error: as a source it would appear twice.
 impl std::error::Error for OpenError {}
 
@@ -95,9 +103,9 @@ impl Disk {
             Some(name) if kind.is_file() => Some(name.as_bytes().to_vec()),
             _ => return Err(OpenError::NotServable(path.to_owned())),
         };
-        let (cached_lookups, linked) = (Arc::default(), Vec::new());
-        let well_known = WellKnown::Served;
-        let disk = Self { root, file_name, cached_lookups, linked, well_known };
+        let (cached_lookups, presence) = Default::default();
+        let (linked, well_known) = (Vec::new(), WellKnown::Served);
+        let disk = Self { root, file_name, cached_lookups, linked, well_known, presence };
         // Errors that every request would get are reported now.
         let opened = disk.root().open_itself().and_then(|root| statx(root.as_fd()).map(drop));
         match opened {
@@ -198,14 +206,20 @@ struct Root<'d> {
 impl Root<'_> {
     /// The open root. The first call opens it.
     fn folder(&self) -> Result<&OwnedFd, Errno> {
-        match self.folder.get() {
-            Some(folder) => Ok(folder),
-            None => {
-                let opened = open::folder(&self.disk.root)?;
-                self.disk.cached_lookups.record(opened.as_fd());
-                Ok(self.folder.get_or_init(|| opened))
-            }
+        if let Some(folder) = self.folder.get() {
+            return Ok(folder);
         }
+        let opened = self.noted(open::folder(&self.disk.root))?;
+        self.disk.cached_lookups.record(opened.as_fd());
+        Ok(self.folder.get_or_init(|| opened))
+    }
+
+    /// Takes note whether the root is missing. Lookups on event loops leave that to threads.
+    fn noted<T>(&self, opened: Result<T, Errno>) -> Result<T, Errno> {
+        if self.disk.presence.note(&opened, &self.disk.root) {
+            self.disk.cached_lookups.forget();
+        }
+        opened
     }
 
     /// The folder, and the folders that its links may lead into.
@@ -226,7 +240,10 @@ impl Root<'_> {
     /// Opens the root itself: the folder, or the single file.
     fn open_itself(&self) -> Result<OwnedFd, open::Error> {
         match &self.disk.file_name {
-            Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ_FLAGS, open::NO_MODE)?),
+            Some(_) => {
+                let opened = rustix::fs::open(&self.disk.root, open::READ_FLAGS, open::NO_MODE);
+                Ok(self.noted(opened)?)
+            }
             None => open::root_itself(self.folder()?),
         }
     }

@@ -88,6 +88,11 @@ impl Connection {
                         self.count(response, &mut stats, turn);
                     }
                 }
+                Err(_) if is_echo(&input[used..], request, &worker) => {
+                    worker.is_known_without_tls.set(true);
+                    let what = "sent back the request, as an echo server does".into();
+                    return Err(self.fail(Failure::BadResponse, what, turn));
+                }
                 Err(bad) => return Err(self.fail(Failure::BadResponse, bad.0, turn)),
             }
         }
@@ -188,6 +193,14 @@ impl Connection {
         self.return_unsent(turn);
         self.base.on_closed(reason, self.pending.len(), received_so_far, turn);
     }
+}
+
+/// Whether `input`, which is no response, is the beginning of the HTTP request itself.
+fn is_echo(input: &[u8], request: &PendingRequest, worker: &WorkerState) -> bool {
+    const METHOD: usize = 3; // The length of the shortest methods.
+    let sent = worker.plan.requests[request.index].to_send(request.last);
+    let len = input.len().min(sent.len());
+    worker.plan.kind == LoadKind::Http && len > METHOD && input[..len] == sent[..len]
 }
 
 impl Protocol for Connection {

@@ -2,26 +2,32 @@
 //!
 //! [`translate`] gets the arguments before clap does. It changes or refuses only arguments that
 //! clap would refuse or misread. All other errors are reported by clap; [`with_tips`] improves
-//! clap's suggestions. [`flags`] has the flags of other programs.
+//! clap's suggestions. [`flags`] has the flags of other programs, and [`commands`] their commands.
 
+mod commands;
 mod flags;
 mod paths;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod tips;
 mod tls;
+mod variables;
 
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
+use self::commands::advice;
 use self::flags::{Meaning, meaning};
 pub(super) use self::paths::folder_named_like_command;
 use self::paths::{exists, several_files, unquoted_blanks};
+pub(super) use self::tips::with_tips;
 use self::tls::TlsParts;
+pub(super) use self::variables::{Answer, answer_to_variable};
 use crate::quantity::Span;
 use crate::text;
 
@@ -35,99 +41,6 @@ pub(super) struct Refusal {
 
 /// The flags that the program accepts in place of a command.
 const PROGRAM_FLAGS: [&str; 5] = ["-h", "--help", "--help-all", "-V", "--version"];
-
-/// Commands of other programs and likely guesses, and the command of Sockeye to suggest.
-const COMMANDS: &[(&[&str], &str)] = &[
-    (
-        &[
-            "serve",
-            "server",
-            "serve-file",
-            "file-server",
-            "static",
-            "run",
-            "start",
-            "share",
-            "publish",
-            "www",
-            "web",
-            "files",
-        ],
-        "http",
-    ),
-    (&["ping", "check", "healthcheck", "status", "probe"], "health"),
-    (&["bench", "benchmark", "stress"], "load"),
-    (&["test", "why"], "explain"),
-    (&["client", "nc"], "send"),
-];
-
-/// Commands of service managers and of other servers, and what to type instead.
-const SERVICE_COMMANDS: &[(&[&str], &str)] = &[
-    (&["stop", "quit", "shutdown"], "Ctrl-C, kill PID or systemctl stop sockeye stops a server"),
-    (
-        &["restart", "upgrade"],
-        "systemctl restart sockeye restarts the service; started by hand, stop it and start it again",
-    ),
-    (
-        &["reload", "reopen"],
-        "changes of flags need a restart: systemctl restart sockeye; kill -HUP PID reopens the \
-         access log and loads changed certificates",
-    ),
-    (&["https"], "sockeye http FOLDER --tls cert.pem,key.pem serves a folder over HTTPS"),
-    (
-        &["ws", "websocket", "websockets"],
-        "sockeye echo --websocket echoes messages, and sockeye send ws://HOST:PORT/ sends some",
-    ),
-    (
-        &["live", "watch", "livereload", "live-server"],
-        "sockeye http FOLDER --live reloads pages in the browser when their files change",
-    ),
-    (&["logs"], "journalctl -u sockeye shows the log; --access-log FILE logs requests"),
-    (
-        &["validate", "configtest", "adapt"],
-        "there is no configuration file to test; sockeye explain says how a URL is answered",
-    ),
-];
-
-/// Adds the command or folder that was probably meant to an error of clap about `line`, and removes
-/// misleading suggestions. `folder_tip` comes from [`folder_named_like_command`].
-pub(super) fn with_tips(
-    mut error: clap::Error,
-    line: &[OsString],
-    folder_tip: Option<String>,
-    program: &Command,
-) -> clap::Error {
-    let mut tips = Vec::from_iter(folder_tip);
-    if error.kind() == ErrorKind::InvalidSubcommand
-        && let Some(word) = line.get(1).and_then(|word| word.to_str())
-    {
-        let lower = word.to_lowercase();
-        let meant = COMMANDS.iter().find(|(words, _)| words.contains(&&*lower));
-        let meant = meant.map(|(_, command)| (*command).to_owned());
-        if let Some(command) = meant.or_else(|| program.find_subcommand(&lower).map(|_| lower)) {
-            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![command]));
-        }
-        // In `sockeye help WORD`, nobody meant a folder.
-        if word != "help" {
-            tips.push(format!(
-                "there is no folder or file '{word}' here: sockeye FOLDER serves one, and sockeye . \
-                 this folder"
-            ));
-        }
-    }
-    // For an unknown flag `-x`, clap suggests `-- -x`, which serves a file of that name.
-    if error.kind() == ErrorKind::UnknownArgument
-        && let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
-        && !exists(flag.as_ref())
-    {
-        error.remove(ContextKind::Suggested);
-    }
-    if !tips.is_empty() && error.use_stderr() {
-        let tips = tips.into_iter().map(Into::into).collect();
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
-    }
-    error
-}
 
 /// Translates a command line into one for clap. `program` is the definition of the command line.
 ///
@@ -160,7 +73,7 @@ pub(super) fn translate(
         refuse_unquoted_blanks(&line[1..])?;
         let is_flag = first.as_bytes().starts_with(b"-");
         if !is_flag && !is_served(first) {
-            return match service_command_advice(first) {
+            return match advice(first) {
                 Some(text) => Err(Refusal { command: String::new(), text }),
                 None => Ok(line),
             };
@@ -198,13 +111,6 @@ pub(super) fn translate(
         }
     }
     Ok(line)
-}
-
-/// What to type in place of a command of a service manager or another server.
-fn service_command_advice(word: &OsStr) -> Option<String> {
-    let word = word.to_str()?;
-    let (_, text) = SERVICE_COMMANDS.iter().find(|(words, _)| words.contains(&word))?;
-    Some(format!("'{word}' is not a command of sockeye: {text}"))
 }
 
 /// The index of a command that follows flags, as in `sockeye -p 80 echo`.
@@ -296,6 +202,9 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
             None if takes_value => args.clone().next(),
             None => None,
         };
+        if let Some(value) = value.as_deref().filter(|_| flag.name == "--tls") {
+            tls.note(value);
+        }
         if let Some(text) = known.and_then(|arg| wrong_value(arg, value.as_deref())) {
             return Err(refusal(text));
         }

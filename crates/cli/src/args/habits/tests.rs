@@ -188,6 +188,45 @@ fn other_habits_are_answered_with_what_to_type() {
         ("sockeye validate Caddyfile", "there is no configuration file to test"),
         ("sockeye http --error-log e", "the log goes to standard error"),
         ("sockeye http --limit-req 9", "set it in a proxy in front"),
+        // What README lists as missing, and what has no flag here.
+        ("sockeye http --http2", "HTTP/2 is on by default"),
+        ("sockeye http --http3", "there is no HTTP/3"),
+        ("sockeye echo --quic", "there is no HTTP/3"),
+        ("sockeye load https://h/ --http3", "there is no HTTP/3"),
+        ("sockeye http --metrics", "there are no metrics"),
+        ("sockeye message --prometheus", "there are no metrics"),
+        ("sockeye http --stats", "there are no metrics"),
+        ("sockeye http --htpasswd f", "there are no users and passwords"),
+        ("sockeye http --pass x", "there are no users and passwords"),
+        ("sockeye http --token x", "there are no users and passwords"),
+        ("sockeye http --put", "read-only"),
+        ("sockeye http --post", "read-only"),
+        ("sockeye http --delete", "read-only"),
+        ("sockeye http --write", "read-only"),
+        ("sockeye http --max-upload 1M", "read-only"),
+        ("sockeye http --upload-dir d", "read-only"),
+        ("sockeye http --health", "sockeye health URL says whether a server responds"),
+        ("sockeye http --allow 10.0.0.0/8", "a firewall"),
+        ("sockeye http --deny 10.0.0.0/8", "a firewall"),
+        ("sockeye http --exclude '*.bak'", "move it out of the folder"),
+        ("sockeye http --keep-alive 5", "--idle-timeout TIME"),
+        ("sockeye http --ipv6", "write --listen [::1]"),
+        ("sockeye http --check", "there is no configuration file to test"),
+        ("sockeye http --dry-run", "there is no configuration file to test"),
+        ("sockeye upload", "folders are served read-only"),
+        ("sockeye metrics", "there are no metrics"),
+        ("sockeye auth", "there are no users and passwords"),
+        ("sockeye password", "there are no users and passwords"),
+        ("sockeye chat", "sockeye echo --websocket"),
+        ("sockeye log", "journalctl -u sockeye shows the log"),
+        ("sockeye config", "there is no configuration file"),
+        ("sockeye install", "sudo systemctl enable --now sockeye"),
+        ("sockeye service", "sudo systemctl enable --now sockeye"),
+        ("sockeye systemd", "sudo systemctl enable --now sockeye"),
+        ("sockeye drain", "systemctl stop sockeye stops a server"),
+        ("sockeye tls", "sockeye http FOLDER --tls cert.pem,key.pem"),
+        ("sockeye http --tls cert.pem --key key.pem", "write --tls cert.pem,key.pem"),
+        ("sockeye http --key key.pem --tls=cert.pem", "write --tls cert.pem,key.pem"),
     ] {
         let answer = understood(line).unwrap_err();
         assert!(answer.contains(expected), "{line}: {answer}");
@@ -213,6 +252,47 @@ fn an_unknown_command_is_answered_with_the_nearest_and_that_no_folder_has_this_n
         let similar = command.map(|command| format!("a similar subcommand exists: '{command}'"));
         assert!(similar.as_ref().is_none_or(|similar| error.contains(similar)), "{error}");
         assert_eq!(error.contains("similar"), command.is_some(), "{error}");
+    }
+}
+
+#[test]
+fn only_close_names_that_are_not_the_opposite_are_suggested() {
+    for (line, suggested) in [
+        ("http --lisen :80", Some("'--listen'")),
+        ("http --worker 2", Some("'--workers'")),
+        ("http --trusted 10.0.0.1", Some("'--trusted-proxy'")),
+        ("http --drain 5s", Some("'--drain-timeout'")),
+        ("http --no-live", None),
+        ("message --no-frames-only", None),
+        ("http --pasta", None),
+        ("echo --healthy", None),
+        ("mesage", Some("'message'")),
+        ("ecoh", Some("'echo'")),
+        ("lod", Some("'load'")),
+        ("upstairs", None),
+        ("method", None),
+        ("compost", None),
+    ] {
+        let words = ["sockeye"].into_iter().chain(line.split(' '));
+        let error = CommandLine::read(words).unwrap_err().to_string();
+        let similar = error.lines().find(|line| line.contains("similar"));
+        assert_eq!(similar.is_some(), suggested.is_some(), "{line}: {error}");
+        assert!(suggested.is_none_or(|name| similar.unwrap().contains(name)), "{line}: {error}");
+    }
+}
+
+#[test]
+fn every_error_shows_the_whole_usage() {
+    for (line, usage) in [
+        ("http --bogus", "sockeye http [OPTIONS] [[PREFIX=]FOLDER]..."),
+        ("http src --bogus", "sockeye http [OPTIONS] [[PREFIX=]FOLDER]..."),
+        ("explain --bogus", "sockeye explain [OPTIONS] <URL> [[PREFIX=]FOLDER]..."),
+        ("http --metrics", "sockeye http [OPTIONS] [[PREFIX=]FOLDER]..."),
+        ("load http://h/ --bogus", "sockeye load [OPTIONS] <TARGET>..."),
+    ] {
+        let words = ["sockeye"].into_iter().chain(line.split(' '));
+        let error = CommandLine::read(words).unwrap_err().to_string();
+        assert!(error.contains(&format!("\nUsage: {usage}\n")), "{line}: {error}");
     }
 }
 

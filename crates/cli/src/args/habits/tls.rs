@@ -1,7 +1,7 @@
 //! Joins the certificate and the key of other programs, which have a flag for each, to the value of
 //! `--tls CERT,KEY`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -13,9 +13,16 @@ use crate::text;
 pub(super) struct TlsParts {
     certificate: Option<(String, OsString)>,
     key: Option<(String, OsString)>,
+    /// The value of `--tls`, if it is typed: the certificate, where the key has a flag of its own.
+    typed: Option<OsString>,
 }
 
 impl TlsParts {
+    /// Notes a typed value of `--tls`, for the error about a key alone.
+    pub(super) fn note(&mut self, value: &OsStr) {
+        self.typed.get_or_insert_with(|| value.to_owned());
+    }
+
     /// Stores the `file` of a `flag` for this part.
     ///
     /// # Errors
@@ -60,10 +67,18 @@ impl TlsParts {
                  same file",
                 text::shell_word(Path::new(&file))
             )),
-            (None, Some((flag, file))) => Err(format!(
-                "'{flag}' needs the certificate, too: write --tls CERT,{}",
-                text::shell_word(Path::new(&file))
-            )),
+            (None, Some((flag, file))) => {
+                let certificate = self.typed.filter(|typed| !typed.as_bytes().contains(&b','));
+                let is_known = certificate.is_some();
+                let mut pair = certificate.unwrap_or_else(|| "CERT".into());
+                pair.push(",");
+                pair.push(file);
+                let pair = text::shell_word(Path::new(&pair));
+                Err(match is_known {
+                    true => format!("'{flag}' is a part of --tls: write --tls {pair}"),
+                    false => format!("'{flag}' needs the certificate, too: write --tls {pair}"),
+                })
+            }
         }
     }
 }

@@ -342,7 +342,7 @@ impl Connection {
         let ending = match self.state {
             State::Done => Ending::Done,
             State::OutputClosed => Ending::OutputClosed,
-            State::Connecting => Ending::NotConnected(reason.to_string()),
+            State::Connecting => Ending::NotConnected(text::why_unconnected(&reason.to_string())),
             State::Open | State::InputEnd(_) => Ending::Failed(reason.to_string()),
         };
         // All bytes were sent if they have come back, even if the engine has not reported it yet.

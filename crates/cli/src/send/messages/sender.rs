@@ -280,7 +280,7 @@ impl ClientHandler for Connection {
                 return;
             }
             ClientEnd::Failed(reason) if self.sent == 0 => {
-                sender.state = State::NotConnected(reason.clone());
+                sender.state = State::NotConnected(text::why_unconnected(reason));
                 return;
             }
             _ => {}

@@ -210,7 +210,7 @@ impl Connection {
     fn ending(&self, reason: &Reason) -> Ending {
         let Progress { is_done, is_output_closed, closed, .. } = &*self.progress;
         if let State::Connecting(_) = self.state {
-            return Ending::NotConnected(reason.to_string());
+            return Ending::NotConnected(text::why_unconnected(&reason.to_string()));
         }
         if is_output_closed.get() {
             return Ending::OutputClosed;

@@ -213,7 +213,7 @@ fn sighup_reads_the_answers_file_again() {
     folder.write("answers.json", br#"{"one": 1}"#);
     server.signal(Signal::HUP);
     let line = server.next_line();
-    assert!(line.starts_with(&format!("cannot read answers from {path}: ")), "{line}");
+    assert!(line.contains(&format!(" ERROR cannot read answers from {path}: ")), "{line}");
     assert!(line.contains("line 1"), "{line}");
     assert!(line.ends_with("; still using the old answers\n"), "{line}");
     assert_eq!(find(&server, "one"), "uno");

@@ -93,10 +93,11 @@ fn a_fault_keeps_the_old_certificates_and_is_logged_once() {
     assert_eq!(server.certificate(), first);
     // A signal is answered with the fault again.
     let line = server.hang_up();
-    assert!(line.starts_with("still using the old certificates: "), "{line}");
+    assert!(line.contains(" ERROR still using the old certificates: "), "{line}");
     let [_, key] = issue(&["localhost"]);
     server.certificates.write("localhost.key", &key);
     let line = server.hang_up();
+    assert!(line.contains("ERROR still using the old certificates: the key in "), "{line}");
     assert!(line.contains("belongs to another certificate than"), "{line}");
     server.certificates.issue("localhost");
     let line = server.hang_up();

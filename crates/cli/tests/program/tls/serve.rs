@@ -269,6 +269,11 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
     let tls = |value: &str| vec!["--tls".to_owned(), value.to_owned()];
     for (flags, expected) in [
         (tls(&path("none.pem")), vec!["--tls: ", "none.pem", "; write --tls cert.pem,key.pem, or"]),
+        (tls("self-signed,key.pem"), vec!["cannot read self-signed", "write --tls self-signed"]),
+        (
+            tls(&format!("{}, key.pem", path("a.example.pem"))),
+            vec!["cannot read \" key.pem\": ", "; remove the blank: write --tls ", ".pem,key.pem"],
+        ),
         (tls("selfsigned"), vec!["--tls: cannot read selfsigned", "or --tls self-signed for"]),
         (tls(&format!("{},~/key.pem", path("a.example.pem"))), vec!["~/key.pem", "write $HOME"]),
         (tls(&path("a.example.pem")), vec!["a.example.pem", "after a comma, --tls ", ",KEY"]),

@@ -1,31 +1,9 @@
-//! The flags of other programs, and what to do when one is typed: the flags of `python -m
-//! http.server`, `npx serve`, http-server, miniserve, dufs, `caddy file-server`, nginx, darkhttpd,
-//! `php -S` and others for servers; those of ab, wrk, hey, curl, wget, h2load and oha for clients.
+//! The flags of other servers: `python -m http.server`, `npx serve`, http-server, miniserve, dufs,
+//! `caddy file-server`, nginx, darkhttpd, `php -S` and others. Also [`LOGGING`], for all commands.
 
-/// What to do with another program's flag that Sockeye's command doesn't have.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Meaning {
-    /// Replace it by this flag of the command, with the same value.
-    Flag(&'static str),
-    /// Its value is the folder to serve: use the value as an argument.
-    Folder,
-    /// Its value is the certificate or the key: use it as this part of `--tls CERT,KEY`.
-    TlsPart(TlsPart),
-    /// Refuse it. The text says what to type instead, or that Sockeye lacks the feature.
-    Advice(&'static str),
-}
-
-/// A part of the value of `--tls`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TlsPart {
-    Certificate,
-    Key,
-}
-
-use Meaning::{Advice, Flag, Folder};
-
-/// Rows of synonymous flags and their meaning.
-pub(super) type Table = &'static [(&'static [&'static str], Meaning)];
+use super::types::Meaning::{self, Advice, Flag, Folder};
+use super::types::{Table, TlsPart};
+use crate::args::habits::texts;
 
 const LISTING: Meaning = Advice("to list folders, write --listing");
 const INDEX: Meaning = Advice(
@@ -35,12 +13,8 @@ const TLS: Meaning =
     Advice("write --tls cert.pem,key.pem, or --tls self-signed for a certificate for development");
 const CERTIFICATE: Meaning = Meaning::TlsPart(TlsPart::Certificate);
 const KEY: Meaning = Meaning::TlsPart(TlsPart::Key);
-const NO_PASSWORDS: Meaning = Advice(
-    "there are no users and passwords; put a proxy that asks for them in front, such as Caddy or \
-     nginx",
-);
-const READ_ONLY: Meaning =
-    Advice("folders are served read-only; nothing can be uploaded, changed or deleted");
+const NO_PASSWORDS: Meaning = Advice(texts::NO_PASSWORDS);
+const READ_ONLY: Meaning = Advice(texts::READ_ONLY);
 const COMPRESSION: Meaning = Advice(
     "text is compressed by default; --compress gzip sends only gzip, and --compress none \
      compresses nothing",
@@ -62,6 +36,10 @@ const HIDDEN: Meaning = Advice(
 const NO_BROWSER: Meaning = Advice("no browser is opened; open the URL that is printed");
 const RELOAD: Meaning = Advice("write --live");
 const NO_PROGRAMS: Meaning = Advice("files are sent as they are; no program or template is run");
+const NO_METRICS: Meaning = Advice(texts::NO_METRICS);
+const NO_HTTP3: Meaning =
+    Advice("there is no HTTP/3; HTTP/2 is on by default, and a proxy in front can add HTTP/3");
+const HTTP2: Meaning = Advice("HTTP/2 is on by default; --no-http2 turns it off");
 const NO_PROXY: Meaning = Advice("requests are answered from folders, and forwarded to no server");
 const NAMES: Meaning = Advice(
     "every host name gets the same folders; at a loopback address, --host NAME allows a name; \
@@ -70,11 +48,8 @@ const NAMES: Meaning = Advice(
 const ACME: Meaning =
     Advice("write --acme www.example.org, which gets a certificate from Let's Encrypt");
 
-const CONFIG: &str = "there is no configuration file; write flags, or set environment variables, \
-                      as SOCKEYE_LISTEN for --listen";
-
 /// For every command with a log.
-const LOGGING: Table = &[
+pub(super) const LOGGING: Table = &[
     (
         &["-v", "--verbose", "--debug"],
         Advice("for more log lines, write --log debug; for the version, sockeye --version"),
@@ -85,7 +60,7 @@ const LOGGING: Table = &[
 ];
 
 /// For every server.
-const SERVER: Table = &[
+pub(super) const SERVER: Table = &[
     (
         &["-b", "--bind", "--addr", "--address", "--ip", "--hostname", "--interfaces"],
         Flag("--listen"),
@@ -100,12 +75,10 @@ const SERVER: Table = &[
     ),
     (&["--unix", "--socket", "--unix-socket", "--sock"], Advice("write --listen unix:PATH")),
     (&["-P"], Advice("to listen at a port, write --port PORT")),
-    (&["--config", "--conf", "--configuration"], Advice(CONFIG)),
+    (&["--config", "--conf", "--configuration"], Advice(texts::NO_CONFIGURATION)),
     (
-        &["-t", "-T", "--test", "--validate"],
-        Advice(
-            "there is no configuration file to test; sockeye explain says how a URL is answered",
-        ),
+        &["-t", "-T", "--test", "--validate", "--check", "--check-config", "--dry-run"],
+        Advice(texts::NO_TEST),
     ),
     (
         &["--threads", "--num-threads", "--worker-processes", "--worker_processes"],
@@ -133,6 +106,29 @@ const SERVER: Table = &[
     (
         &["--timeout", "--keepalive-timeout", "--keep-alive-timeout"],
         Advice("write --idle-timeout TIME; --help-all lists the other timeouts"),
+    ),
+    (
+        &["--keep-alive", "--keepalive", "--no-keep-alive"],
+        Advice("connections stay open for further requests; --idle-timeout TIME says for how long"),
+    ),
+    (
+        &["--metrics", "--prometheus", "--stats", "--statistics", "--telemetry", "--otel"],
+        NO_METRICS,
+    ),
+    (&["--http3", "--h3", "--quic", "--http-3"], NO_HTTP3),
+    (
+        &["--health", "--healthcheck", "--health-check", "--healthz", "--status"],
+        Advice("sockeye health URL says whether a server responds"),
+    ),
+    (
+        &["--allow", "--deny", "--allow-ip", "--deny-ip", "--whitelist", "--blacklist"],
+        Advice(
+            "clients are not selected by their address: use a firewall or a proxy in front; --listen              says at which addresses of this machine they can connect",
+        ),
+    ),
+    (
+        &["-6", "-4", "--ipv6", "--ipv4"],
+        Advice("write --listen [::1]:PORT or --listen 127.0.0.1:PORT; --listen :PORT has both"),
     ),
     (
         &[
@@ -216,7 +212,7 @@ const SERVER: Table = &[
 ];
 
 /// For `sockeye http` and `sockeye explain`.
-const FOLDERS: Table = &[
+pub(super) const FOLDERS: Table = &[
     (
         &[
             "--directory",
@@ -261,7 +257,23 @@ const FOLDERS: Table = &[
              send it SIGTERM",
         ),
     ),
-    (&["--auth", "--auth-file", "--basic-auth", "--password", "--username"], NO_PASSWORDS),
+    (
+        &[
+            "--auth",
+            "--auth-file",
+            "--basic-auth",
+            "--basicauth",
+            "--auth-basic",
+            "--password",
+            "--passwd",
+            "--pass",
+            "--htpasswd",
+            "--username",
+            "--login",
+            "--token",
+        ],
+        NO_PASSWORDS,
+    ),
     (
         &[
             "--upload",
@@ -276,6 +288,15 @@ const FOLDERS: Table = &[
             "--mkdir",
             "--overwrite-files",
             "--webdav",
+            "--put",
+            "--post",
+            "--delete",
+            "--write",
+            "--writable",
+            "--max-upload",
+            "--max-upload-size",
+            "--upload-dir",
+            "--upload-folder",
         ],
         READ_ONLY,
     ),
@@ -322,6 +343,13 @@ const FOLDERS: Table = &[
         ],
         LINKS,
     ),
+    (
+        &["--exclude", "--ignore", "--hide"],
+        Advice(
+            "names that begin with a dot are not served, and everything else is: to exclude a file,              move it out of the folder",
+        ),
+    ),
+    (&["--http2", "--h2"], HTTP2),
     (&["-H", "--hidden", "--dotfiles", "--show-hidden", "--all"], HIDDEN),
     (
         &["--mime", "--mimetypes", "--mime-types", "--mime-type", "--default-mimetype"],
@@ -367,50 +395,8 @@ const FOLDERS: Table = &[
     ),
 ];
 
-/// For `sockeye load`: flags of ab, wrk, hey, h2load and curl.
-const LOAD: Table = &[
-    (&["-c"], Flag("--connections")),
-    (&["-n"], Flag("--requests")),
-    (&["-t"], Flag("--threads")),
-    (&["-d", "-z"], Flag("--duration")),
-    (&["-m", "--max-concurrent-streams"], Flag("--streams")),
-    (&["--http2-prior-knowledge", "--h2c"], Flag("--http2")),
-    (&["--http1.1", "--h1"], Flag("--http1")),
-];
-
-/// For clients: the TLS flags of curl, wget, h2load, oha and others.
-const CLIENT_TLS: Table = &[
-    (
-        &["-k", "--no-check-certificate", "--no-verify", "--skip-verify", "--tls-skip-verify"],
-        Flag("--insecure"),
-    ),
-    (&["--cacert", "--ca-certificate", "--cafile", "--ca-file", "-CAfile"], Flag("--ca")),
-    (&["-E", "--certificate", "--client-cert"], Flag("--cert")),
-    (&["--key", "--private-key"], Advice("write both files in one flag: --cert cert.pem,key.pem")),
-    (
-        &["--sni", "--servername", "-servername", "--resolve", "--tls-name", "--server-name"],
-        Advice("write the server's name in the target, and the address in --connect-to HOST:PORT"),
-    ),
-    (
-        &["--tls", "--ssl", "--https", "--secure"],
-        Advice("write the target with https://, tls:// or message+tls://"),
-    ),
-];
-
-/// For `sockeye send`, which has no target with https://.
-const SEND: Table = &[(
-    &["--tls", "--ssl", "--https", "--secure"],
-    Advice("write the target with tls:// or message+tls://"),
-)];
-
-/// For `sockeye health`.
-const HEALTH: Table = &[(
-    &["-p", "--port", "-l", "--listen", "--host", "--url", "-u", "--address"],
-    Advice("write the URL without a flag: sockeye health http://127.0.0.1:8000/"),
-)];
-
 /// For `sockeye http` and `sockeye explain`: flags for what other commands of Sockeye do.
-const HTTP_WEBSOCKET: Table = &[(
+pub(super) const HTTP_WEBSOCKET: Table = &[(
     &["--websocket", "--websockets", "--ws"],
     Advice(
         "folders are files; sockeye echo --websocket echoes messages, and --live uses a WebSocket to \
@@ -419,8 +405,9 @@ const HTTP_WEBSOCKET: Table = &[(
 )];
 
 /// For `sockeye message`: other names of its flags, and flags that it doesn't need.
-const MESSAGE: Table = &[
+pub(super) const MESSAGE: Table = &[
     (&["--max-message", "--max-message-size"], Flag("--max-content")),
+    (&["--http2", "--h2"], HTTP2),
     (
         &["--websocket", "--websockets", "--ws"],
         Advice("it is not needed: the port opens WebSockets, too, at ws://HOST:PORT/"),
@@ -428,26 +415,13 @@ const MESSAGE: Table = &[
 ];
 
 /// For `sockeye echo`: other names of its flags.
-const ECHO: Table = &[
+pub(super) const ECHO: Table = &[
     (&["--websockets", "--ws"], Flag("--websocket")),
+    (
+        &["--http2", "--h2"],
+        Advice(
+            "with --websocket, HTTP/2 is on by default; otherwise bytes are echoed, without HTTP",
+        ),
+    ),
     (&["--max-content", "--max-message-size"], Flag("--max-message")),
 ];
-
-/// The tables for a command. If several tables have a flag, the first one is used.
-pub(super) fn tables(command: &str) -> &'static [Table] {
-    match command {
-        "http" | "explain" => &[FOLDERS, HTTP_WEBSOCKET, SERVER, LOGGING],
-        "echo" => &[ECHO, SERVER, LOGGING],
-        "message" => &[MESSAGE, SERVER, LOGGING],
-        "load" => &[LOAD, CLIENT_TLS, LOGGING],
-        "send" => &[SEND, CLIENT_TLS, LOGGING],
-        "health" => &[HEALTH, CLIENT_TLS],
-        _ => &[],
-    }
-}
-
-/// What to do with `flag` (with its dashes) if `command` doesn't have it. `None` if it is unknown.
-pub(super) fn meaning(command: &str, flag: &str) -> Option<Meaning> {
-    let mut rows = tables(command).iter().copied().flatten();
-    rows.find(|(flags, _)| flags.contains(&flag)).map(|(_, meaning)| *meaning)
-}

@@ -1,0 +1,100 @@
+//! Checks the values of `--cache-control` (RFC 9111, section 5.2): lists of directives.
+
+use crate::quantity::Span;
+
+/// Directives whose argument is a number of seconds, written as a token (section 5.2.2 there, and
+/// RFC 5861).
+const SECONDS: [&str; 4] = ["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"];
+
+/// Checks `value`. `is_whole` says that no pattern and colon preceded it. An error says what to
+/// write in its place.
+///
+/// Unknown directives are allowed, except those that look like the argument of one (`60`) or like a
+/// pattern (`*.css`): no directive begins with a digit, or contains a star or a dot.
+pub(super) fn check(value: &str, is_whole: bool) -> Result<(), String> {
+    match check_list(value) {
+        Err(error) if is_whole => Err(repaired(value).unwrap_or(error)),
+        other => other,
+    }
+}
+
+fn check_list(value: &str) -> Result<(), String> {
+    split(value).into_iter().try_for_each(|directive| check_directive(directive.trim()))
+}
+
+/// Splits at the commas that are not in a quoted string.
+fn split(value: &str) -> Vec<&str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    value
+        .split(move |c: char| {
+            let is_comma = c == ',' && !is_quoted;
+            is_quoted ^= c == '"' && !is_escaped;
+            is_escaped = is_quoted && c == '\\' && !is_escaped;
+            is_comma
+        })
+        .collect()
+}
+
+fn check_directive(directive: &str) -> Result<(), String> {
+    let (name, argument) = match directive.split_once('=') {
+        Some((name, argument)) => (name, Some(argument)),
+        None => (directive, None),
+    };
+    let is_argument = argument.is_none_or(|argument| is_token(argument) || is_quoted(argument));
+    let is_other = name.starts_with(|c: char| c.is_ascii_digit()) || name.contains(['*', '.']);
+    if !is_token(name) || is_other || !is_argument {
+        let help = match max_age(directive) {
+            Some(max_age) => format!("write {max_age}"),
+            None => "write directives as 'max-age=60, public'".into(),
+        };
+        return Err(format!("{directive:?} is no directive; {help}"));
+    }
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let needs_number = SECONDS.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if needs_number && !argument.is_some_and(is_number) {
+        let seconds = argument.and_then(seconds).unwrap_or(60);
+        return Err(format!("{name} needs a number of seconds, as {name}={seconds}"));
+    }
+    Ok(())
+}
+
+/// A token (RFC 9110, section 5.6.2).
+fn is_token(text: &str) -> bool {
+    let is_in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_in_token)
+}
+
+/// A quoted string (RFC 9110, section 5.6.4). Control characters are refused elsewhere.
+fn is_quoted(text: &str) -> bool {
+    let Some(content) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
+        return false;
+    };
+    let mut characters = content.chars();
+    while let Some(character) = characters.next() {
+        if character == '"' || character == '\\' && characters.next().is_none() {
+            return false;
+        }
+    }
+    true
+}
+
+/// The directive that was probably meant by a number (`60`) or a time (`1h`).
+fn max_age(text: &str) -> Option<String> {
+    let seconds = text.parse().ok().or_else(|| seconds(text))?;
+    Some(format!("max-age={seconds}"))
+}
+
+/// The whole seconds of a time with a unit, such as `1h`.
+fn seconds(text: &str) -> Option<u64> {
+    text.parse::<Span>().ok().map(|span| span.0.as_secs())
+}
+
+/// What to write if only a comma or the colon after a pattern is missing.
+fn repaired(value: &str) -> Option<String> {
+    let (first, rest) = value.split_once(' ')?;
+    let with_comma = format!("{}, {rest}", first.trim_end_matches(','));
+    let with_colon = check_list(rest).is_ok().then(|| format!("{first}: {rest}"));
+    let is_directive = check_list(first).is_ok() && check_list(&with_comma).is_ok();
+    let text = if is_directive { with_comma } else { with_colon? };
+    Some(format!("{value:?} is no directive; write '{text}'"))
+}

@@ -1,0 +1,37 @@
+//! Environment variables of flags that a command of Sockeye doesn't have.
+
+use std::path::Path;
+
+use super::flags::{Meaning, meaning};
+use crate::text;
+
+/// What to do about a variable that sets no flag.
+pub(in crate::args) enum Answer {
+    /// Suggest the variable of this flag.
+    Flag(&'static str),
+    /// Refuse it, because the server would lack what the variable asks for. The text says what to
+    /// write.
+    Refuse(String),
+}
+
+/// The answer to a variable that would set `flag` of `command`, to this `value`. `None` if the flag
+/// is unknown.
+pub(in crate::args) fn answer_to_variable(
+    command: &str,
+    flag: &str,
+    value: &str,
+) -> Option<Answer> {
+    // Images of containers name their version so.
+    if flag == "--version" {
+        return None;
+    }
+    Some(match meaning(command, flag)? {
+        Meaning::Flag(own) => Answer::Flag(own),
+        Meaning::Advice(text) => Answer::Refuse(text.into()),
+        Meaning::Folder => Answer::Refuse(format!(
+            "write the folder as an argument: sockeye http {}",
+            text::shell_word(Path::new(value))
+        )),
+        Meaning::TlsPart(_) => Answer::Refuse("write SOCKEYE_TLS=cert.pem,key.pem".into()),
+    })
+}
