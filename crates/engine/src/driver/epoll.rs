@@ -64,9 +64,10 @@ pub struct Epoll {
     poller: OwnedFd,
     waker: Arc<Waker>,
     receive_buffer: Box<[u8]>,
-    /// Connections with urgent data (`MSG_OOB`). A receive stops before it, although there may be
-    /// more behind it. At most all open connections, and usually none.
-    urgent: HashSet<Key>,
+    /// Connections of which a receive may stop before the end of what has arrived: the kernel stops
+    /// before urgent data (`MSG_OOB`), and behind bytes of a Unix socket that came with descriptors.
+    /// Usually none, and at most all open ones.
+    cut_short: HashSet<Key>,
     calls: SyscallCounts,
 }
 
@@ -127,7 +128,7 @@ impl Epoll {
             poller,
             waker: Arc::new(waker),
             receive_buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
-            urgent: HashSet::new(),
+            cut_short: HashSet::new(),
             calls: SyscallCounts::default(),
         })
     }
@@ -141,6 +142,20 @@ impl Epoll {
     fn register(&self, fd: &OwnedFd, number: u64, flags: EventFlags) -> io::Result<()> {
         Ok(epoll::add(&self.poller, fd, EventData::new_u64(number), flags)?)
     }
+
+    /// Receives from a Unix socket, and drops descriptors that come with the bytes. Returns the
+    /// number of bytes received.
+    #[inline(never)] // The path of TCP stays small.
+    fn receive_unix(&mut self, socket: &Socket) -> rustix::io::Result<usize> {
+        let (mut buffers, mut no_descriptors) =
+            ([IoSliceMut::new(&mut self.receive_buffer)], RecvAncillaryBuffer::default());
+        let received = recvmsg(&socket.fd, &mut buffers, &mut no_descriptors, RecvFlags::empty())?;
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            // There were descriptors.
+            self.cut_short.insert(socket.key);
+        }
+        Ok(received.bytes)
+    }
 }
 
 /// Turns an IPv4-mapped address into the IPv4 address. A socket for IPv6 and IPv4 reports IPv4
@@ -150,16 +165,6 @@ fn canonical(address: SocketAddr) -> SocketAddr {
         ip if ip == address.ip() => address,
         ip => SocketAddr::new(ip, address.port()),
     }
-}
-
-/// Receives from a Unix socket, and drops descriptors that come with the bytes. Returns also whether
-/// there were any: the kernel stops behind such bytes, although there may be more.
-#[inline(never)] // The path of TCP stays small.
-fn receive_unix(fd: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<(usize, bool)> {
-    let (mut buffers, mut no_descriptors) =
-        ([IoSliceMut::new(buffer)], RecvAncillaryBuffer::default());
-    let received = recvmsg(fd, &mut buffers, &mut no_descriptors, RecvFlags::empty())?;
-    Ok((received.bytes, received.flags.contains(ReturnFlags::CTRUNC)))
 }
 
 impl Driver for Epoll {
@@ -209,7 +214,7 @@ impl Driver for Epoll {
                 number if number & LISTENERS != 0 => IoEvent::ListenerReady(number as u32),
                 key => {
                     if flags.contains(EventFlags::PRI) {
-                        self.urgent.insert(Key(key));
+                        self.cut_short.insert(Key(key));
                     }
                     IoEvent::Ready {
                         key: Key(key),
@@ -290,23 +295,19 @@ impl Driver for Epoll {
         }
     }
 
+    #[inline(always)] // Runs for each request, and is not inlined otherwise.
     fn receive(&mut self, socket: &mut Socket) -> io::Result<Received<'_>> {
         loop {
             self.calls.receive += 1;
-            if socket.is_unix {
-                match receive_unix(&socket.fd, &mut self.receive_buffer) {
-                    Ok((len, is_cut)) => {
-                        let more = is_cut || len == self.receive_buffer.len();
-                        return Ok(Received { bytes: &mut self.receive_buffer[..len], more });
-                    }
-                    Err(Errno::INTR) => continue,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            match recv(&socket.fd, &mut self.receive_buffer[..], RecvFlags::empty()) {
-                Ok((len, _)) => {
-                    let is_cut = !self.urgent.is_empty() && self.urgent.remove(&socket.key);
-                    let more = is_cut || len == self.receive_buffer.len();
+            let result = match socket.is_unix {
+                false => recv(&socket.fd, &mut self.receive_buffer[..], RecvFlags::empty())
+                    .map(|(len, _)| len),
+                true => self.receive_unix(socket),
+            };
+            match result {
+                Ok(len) => {
+                    let more = len == self.receive_buffer.len()
+                        || (!self.cut_short.is_empty() && self.cut_short.remove(&socket.key));
                     return Ok(Received { bytes: &mut self.receive_buffer[..len], more });
                 }
                 Err(Errno::INTR) => {}
@@ -360,8 +361,8 @@ impl Driver for Epoll {
     }
 
     fn close(&mut self, socket: Socket) {
-        if !self.urgent.is_empty() {
-            self.urgent.remove(&socket.key);
+        if !self.cut_short.is_empty() {
+            self.cut_short.remove(&socket.key);
         }
         // Closing the descriptor also removes it from the poller.
         drop(socket);
