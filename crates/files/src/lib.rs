@@ -103,9 +103,10 @@ pub use serve::handler::FileHandler;
 pub use serve::site::Site;
 pub use sockeye_http::BadField;
 pub use store::absent::{Absent, OpenFilesOf, Permission, Special};
-pub use store::disk::{Disk, OpenError};
+pub use store::disk::Disk;
 pub use store::identity::{Identity, Stamp};
 #[cfg(any(test, feature = "memory"))]
 pub use store::memory;
 pub use store::omitted::{Omission, Omitted};
+pub use store::open_error::OpenError;
 pub use store::traits::{Child, FRESH, Followed, Kind, Link, OpenFile, Opened, Store};

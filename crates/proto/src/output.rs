@@ -383,8 +383,8 @@ impl Output {
     pub fn clear(&mut self) {
         self.plain.clear();
         self.sent = 0;
-        for piece in self.pieces.drain(..) {
-            drop_caught(piece);
+        while !self.pieces.is_empty() {
+            catch_drop(|| drop(self.pieces.pop_front()));
         }
         self.shared_bytes = 0;
         self.file_bytes = 0;

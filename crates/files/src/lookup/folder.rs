@@ -10,7 +10,8 @@ use crate::live::changes::Live;
 use crate::options::folder_options::Options;
 use crate::respond::budgets::{BudgetLimits, Budgets};
 use crate::store::digest::Digests;
-use crate::store::disk::{Disk, OpenError};
+use crate::store::disk::Disk;
+use crate::store::open_error::OpenError;
 use crate::store::traits::{Opened, Store};
 
 /// A folder, or a single file, that can be served. Cheap to clone; can be sent to any thread.

@@ -4,7 +4,6 @@
 //! can be switched to a new site; responses in progress keep their files. `links` keeps names
 //! inside the root and the folders that links may lead into.
 
-use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,7 +17,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::process::{Resource, getrlimit};
 use sockeye_proto::{Access, FileSource, JobGroup};
 
-use super::absent::{Absent, FORBIDDEN, Permission, Special};
+use super::absent::{Absent, Permission, Special};
 use super::cached::CachedLookups;
 use super::convert::{file_clock, from_statx, monotonic, special, to_absent};
 use super::device::Device;
@@ -26,6 +25,7 @@ use super::identity::{Identity, Stamp};
 use super::links::{LinkedFolders, Roots};
 use super::omitted::{Omission, Omitted};
 use super::open::{self, Error::Os};
+use super::open_error::OpenError;
 use super::presence::Presence;
 use super::scan;
 use super::traits::{Child, Followed, OpenFile, Opened, Store};
@@ -45,48 +45,6 @@ pub struct Disk {
     presence: Arc<Presence>,
 }
 
-/// Why a folder or file can't be opened for serving. `Debug` writes the same sentence as `Display`,
-/// because a program whose `main` returns an error prints it with `Debug`.
-#[non_exhaustive]
-pub enum OpenError {
-    /// It does not exist.
-    NotFound(PathBuf),
-    /// This process may not read it.
-    Denied(PathBuf),
-    /// It is neither a folder nor a regular file.
-    NotServable(PathBuf),
-    /// It is not a folder, and symbolic links can lead only into folders.
-    NotAFolder(PathBuf),
-    /// The required system call with this name is forbidden, probably by a sandbox.
-    Forbidden(&'static str),
-    /// Anything else.
-    Failed(PathBuf, io::Error),
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound(path) => write!(f, "{}: no such file or folder", path.display()),
-            Self::Denied(path) => write!(f, "{}: no permission to read it", path.display()),
-            Self::NotServable(path) => {
-                write!(f, "{}: neither a folder nor a regular file", path.display())
-            }
-            Self::NotAFolder(path) => write!(f, "{}: not a folder", path.display()),
-            Self::Forbidden(call) => write!(f, "{call} {FORBIDDEN}"),
-            Self::Failed(path, error) => write!(f, "{}: {error}", path.display()),
-        }
-    }
-}
-
-impl fmt::Debug for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-// Display includes the system's error: as a source it would appear twice.
-impl std::error::Error for OpenError {}
-
 impl Disk {
     /// Opens a folder or a file, which must exist and be readable now.
     ///
@@ -95,7 +53,7 @@ impl Disk {
     /// [`OpenError`] says what is wrong with it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        let failed = |error| open_error(path, error);
+        let failed = |error| OpenError::of(path, error);
         let root = std::path::absolute(path).map_err(failed)?;
         let kind = std::fs::metadata(&root).map_err(failed)?.file_type();
         let file_name = match root.file_name() {
@@ -125,7 +83,7 @@ impl Disk {
     /// [`OpenError`] says what is wrong with it.
     pub fn links_into(mut self, folder: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = folder.as_ref();
-        let failed = |error| open_error(path, error);
+        let failed = |error| OpenError::of(path, error);
         if !std::fs::metadata(path).map_err(failed)?.is_dir() {
             return Err(OpenError::NotAFolder(path.to_owned()));
         }
@@ -139,16 +97,6 @@ impl Disk {
     fn root(&self) -> Root<'_> {
         let linked = LinkedFolders::new(&self.linked);
         Root { disk: self, folder: OnceLock::new(), linked }
-    }
-}
-
-fn open_error(path: &Path, error: io::Error) -> OpenError {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            OpenError::NotFound(path.to_owned())
-        }
-        io::ErrorKind::PermissionDenied => OpenError::Denied(path.to_owned()),
-        _ => OpenError::Failed(path.to_owned(), error),
     }
 }
 

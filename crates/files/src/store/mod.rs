@@ -7,7 +7,8 @@
 //! - `digest`: hashes of contents.
 //! - `disk`: a folder on disk. It uses `open` (opens names inside the folder, and nowhere else),
 //!   `links` (follows symbolic links in names), `scan` (lists the entries of a folder), `device`
-//!   (whether reading or closing may block), `presence` (whether the folder is still there) and `convert` (from types of the kernel to ours).
+//!   (whether reading or closing may block), `presence` (whether the folder is still there),
+//!   `open_error` (why a folder can't be served) and `convert` (from types of the kernel to ours).
 //! - `cached`: lookups on an event loop, if the kernel has the names in memory.
 //! - `memory`: a store in memory, for tests and examples (feature `memory`).
 
@@ -23,6 +24,7 @@ pub(crate) mod links;
 pub mod memory;
 pub(crate) mod omitted;
 pub(crate) mod open;
+pub(crate) mod open_error;
 mod presence;
 pub(crate) mod scan;
 pub(crate) mod traits;
