@@ -1,4 +1,4 @@
-//! HTTP/2 for the rows that use it.
+//! HTTP/2, for the rows of the benchmark that use it. A row is one kind of load.
 //!
 //! [`Requests`] has the bytes of the requests, [`Frames`] splits received bytes into frames,
 //! [`Probe`] makes one request at a time, and [`Client`] is the load client.

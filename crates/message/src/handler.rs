@@ -21,8 +21,8 @@ pub enum ContentMode {
 pub enum Flow {
     /// Yes.
     More,
-    /// Only after a promise of this request is settled and [`Handler::on_settled`] has returned
-    /// [`Responder::later`]. Without an open promise, and after the last piece, this is the same as
+    /// Not yet: only when a promise of this request was settled, and [`Handler::on_settled`] has
+    /// answered with [`Responder::later`], so that the request goes on. Without an open promise, and after the last piece, this is the same as
     /// [`Flow::More`].
     Pause,
 }

@@ -1,5 +1,5 @@
-//! Step 8: answers searches, and other content with its first 10 bytes, with a thread for each
-//! connection.
+//! Step 8: answers searches, and any other content with its first 10 bytes. Each connection has a
+//! thread.
 
 mod answers;
 mod frames;

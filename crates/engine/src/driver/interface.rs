@@ -149,9 +149,8 @@ pub enum IoEvent {
         readable: bool,
         /// There may be room for output, or the connection is established.
         writable: bool,
-        /// The peer has closed its sending side. Usually a receive without [`Received::more`] means
-        /// that there is nothing more to receive. With this flag, the end of input follows, which
-        /// takes another receive.
+        /// The peer has closed its sending side. The last receive reports that, with no bytes. So
+        /// after this flag, one more receive is needed even if [`Received::more`] is false.
         ended: bool,
         /// The connection may have failed.
         failed: bool,

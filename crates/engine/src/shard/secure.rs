@@ -1,4 +1,7 @@
 //! TLS connections: decrypting, and sending ciphertext.
+//!
+//! A chore is work for the shard that a call about one connection leaves behind, because it needs
+//! more than that connection, such as opening its session.
 
 use sockeye_proto::driver::InFlight;
 use sockeye_proto::{Blame, Client, Output, Part, Reason, Time};
@@ -214,6 +217,7 @@ impl<S> Conn<S> {
         let Self { session, secure, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
         if is_handshaking && secure.is_not_tls(input) {
+            // A session in plain text answers it, for example with a redirect to TLS.
             secure.is_plain = true;
             resources.chores.push((session.key(), Chore::OpenSession));
             return secure.early.extend_from_slice(input);
@@ -224,6 +228,7 @@ impl<S> Conn<S> {
             }
             resources.handshakes.count_signature();
         }
+        // Until the session is opened, after the handshake, what was decrypted is kept in `early`.
         let now = resources.wall;
         let mut out = secure.out.take().unwrap_or_else(|| resources.outputs.lend());
         let before = out.unsent();

@@ -106,9 +106,9 @@ pub(crate) struct Loaded {
     pub(crate) content: Content,
     /// The hash of the content, if the ETag is made of it.
     pub(crate) digest: Option<Digest>,
-    /// Whether the content is UTF-8. That depends on whether it is HTML, XML, CSS or another text,
-    /// each of which may declare an encoding in a way of its own. Only set if all of the content was
-    /// read and it is not kept in memory. Otherwise, the start of `content` is checked later.
+    /// Whether the content is UTF-8: one answer for each kind of text, such as HTML or CSS, because
+    /// a text may declare another encoding in the way of its kind. Only set if all of the content
+    /// was read and it is not kept in memory. Otherwise, the start of `content` is checked later.
     pub(crate) utf8: Option<Utf8As>,
 }
 

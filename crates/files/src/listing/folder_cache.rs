@@ -69,7 +69,8 @@ impl<T> FolderCache<T> {
                 }
                 Ok(known)
             })?;
-            // The value may be that of another thread, which began to read too long before `now`.
+            // If another thread was reading the same folder, this is its value. If that thread began
+            // too long before `now`, the folder is read again.
             if is_fresh(at, now) {
                 return Ok((at, found));
             }

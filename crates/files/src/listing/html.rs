@@ -44,7 +44,8 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
 
 /// Writes one entry.
 pub(super) fn row(view: &View, row: Row<'_>, out: &mut Vec<u8>) {
-    // Programs that read listings, such as download tools, look for links to the files themselves.
+    // Browsers get links to Markdown files as pages. Programs that read listings, such as download
+    // tools, look for links to the files themselves, and `links_pages` is false for them.
     let is_page = view.links_pages && row.kind == Kind::File && is_markdown(row.name);
     let query = if is_page { PAGE_QUERY } else { "" };
     match view.query.layout {
@@ -72,6 +73,7 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
     put!(out, "\">JSON</a> and as <a href=\"");
     view.query.link_format(Format::Text, out);
     put!(out, "\">plain text</a>.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
+    // That of `--live`, if that is on.
     out.extend_from_slice(&view.script);
 }
 
@@ -244,6 +246,7 @@ fn pages(view: &View, out: &mut Vec<u8>) {
     }
     put!(out, "<span>Page {} of {}</span>", Count(u64::from(page) + 1), Count(pages.into()));
     if page + 1 < pages {
+        // If this page was cut at its limit, the further pages have as many rows as it shows.
         let per_page = view.shown_rows.or(view.query.per_page);
         let query = ListingQuery { per_page, ..view.query.clone() };
         link(&query, page + 1, "next", "Next →", out);

@@ -147,10 +147,9 @@ mod tests {
 
     #[test]
     fn valid_and_invalid_origins() {
-        for fresh in
-            ["https://example.org", "http://localhost:5173", "http://[::1]:8000", "app://x"]
+        for good in ["https://example.org", "http://localhost:5173", "http://[::1]:8000", "app://x"]
         {
-            assert!(Cors::origins([fresh]).is_ok(), "{fresh}");
+            assert!(Cors::origins([good]).is_ok(), "{good}");
         }
         for bad in [
             "",

@@ -38,7 +38,8 @@ type ArchiveFiles = (Arc<dyn Store>, Arc<Digests>);
 #[derive(Debug)]
 pub(crate) struct ArchiveBody {
     files: ArchiveFiles,
-    /// The group of its jobs: those that may block on the same thing, such as a file system.
+    /// The group that its jobs belong to. Jobs of one group, of any requests, may block on the same
+    /// thing, such as a file system.
     job_group: JobGroup,
     /// The client that is charged for the jobs.
     client: Client,
@@ -178,7 +179,7 @@ impl ArchiveBody {
             }
         };
         // The permit for open files is held until the end of the archive is sent, which may be long
-        // after `self` is dropped. So it is attached to what is written last.
+        // after `self` is dropped. So it is attached to the last piece, which is written next.
         let permit = self.open_files.take_if(|_| batch.last);
         if let Some(file) = batch.file {
             stream.write_shared(Bytes::from(batch.bytes));

@@ -287,9 +287,9 @@ impl ConnectionBase {
                 self.record_unfinished(pending, received_so_far);
                 None
             }
-            // A fault that this protocol has not reported is one of TLS. It is the handshake's, even
-            // if the connection is open: a server of TLS 1.3 refuses a client's certificate by an
-            // alert after it.
+            // A fault that this protocol has not reported comes from TLS: the handshake failed. An
+            // open connection may end so, too, because with TLS 1.3 a server checks the client's
+            // certificate only when the handshake is complete for the client.
             (ConnectionState::Connecting | ConnectionState::Open, Reason::Fault(_))
                 if self.failure.is_none() && self.worker.plan.tls.is_some() =>
             {

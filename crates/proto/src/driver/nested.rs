@@ -106,15 +106,16 @@ impl NestedSession {
     pub fn in_stream(stream: &mut Stream, outer: &Turn<'_>) -> Option<Self> {
         let (protocol, room) = (stream.take_switch()?, stream.room());
         let mut nested = Self::new(protocol, room, &stream.turn(outer));
-        // The remotes' places for messages in flight, and the places that are still to be returned.
+        // The credit of the stream's remotes (how many more messages they may have in flight), and
+        // the part of it that is still to be returned to them.
         (nested.session.credit, nested.session.unreturned_credit) = stream.take_credit();
         Some(nested)
     }
 
     fn owner<'a>(&self, outer: &Turn<'a>) -> NestedOwner<'a> {
         let Self { room, stream, .. } = *self;
-        // Over budget, an output counts as full from its first byte. Only the turn says so: the
-        // limit by which the session is notified of room stays.
+        // Over budget, the protocol's turn says that the output is full from its first byte. `room`
+        // is not reduced: it decides when the session sends [`Event::Room`].
         let context_room = if outer.context.is_over_budget { 1 } else { room };
         NestedOwner { context: Context { room: context_room, ..outer.context }, room, stream }
     }
@@ -163,7 +164,8 @@ impl NestedSession {
     /// Passes on an event that the outer session got in its turn `outer`: [`Event::Message`],
     /// [`Event::Woken`] or [`Event::LameDuck`].
     pub fn deliver(&mut self, event: Event<'_>, outer: &Turn<'_>) {
-        // A nested protocol that doesn't run in a stream may have streams itself.
+        // If the nested protocol runs in a stream, the event is for the protocol as a whole. If not,
+        // it may have streams itself, and `outer.stream` is one of them.
         let stream = if self.stream == 0 { outer.stream } else { self.stream };
         self.session.deliver_event(event, stream, &mut self.owner(outer));
     }
@@ -183,7 +185,8 @@ impl NestedSession {
 
     /// Sends [`Event::Drain`]: the server is stopping. Only the first call has an effect.
     pub fn drain(&mut self, outer: &Turn<'_>) {
-        let has_unread = false; // Besides its unused input, which the session sees itself.
+        // All input was passed on. The session itself looks at what the protocol has not used.
+        let has_unread = false;
         self.session.drain(has_unread, &mut self.owner(outer));
     }
 

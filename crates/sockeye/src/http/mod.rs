@@ -72,7 +72,7 @@
 //! and a path. As in HTTP/1.1, its extensions contain an [`Upgrade`].
 //! [`ws::upgrade`](ws::upgrade()) and [`Reply::upgrade`] work with both versions. If the closure
 //! answers CONNECT with a success (2xx) in any other way, the server sends 501 instead. So a closure
-//! may look only at paths: it opens no tunnel by accident.
+//! that ignores the method opens no tunnel by accident.
 //!
 //! # Costs
 //!

@@ -57,7 +57,7 @@ use super::websockets::WebSocketConfigs;
 /// - For content that would be sent piece by piece, the handler may set the `Content-Length`. If it
 ///   doesn't, HTTP/1.1 has `Transfer-Encoding: chunked` instead.
 ///
-/// Responses with the status 204 or 304 have neither field.
+/// Responses with the status 204 or 304 have neither `Content-Length` nor `Transfer-Encoding`.
 ///
 /// If a handler sets a status below 200, a `Transfer-Encoding` or an invalid `Content-Length`, the
 /// server answers 500 and logs why.
@@ -72,7 +72,8 @@ pub(super) type CollectFn = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply +
 /// Answers a request by calling its responder.
 pub(super) type RespondFn = Box<dyn FnOnce(&WebSocketConfigs, Responder<'_, '_>) -> Answer + Send>;
 
-/// The kinds of [`Reply`]. Its functions describe those without a comment.
+/// The kinds of [`Reply`]. A kind without a comment is described at the function of [`Reply`] that
+/// makes it.
 pub(super) enum ReplyKind {
     Response(Response<Bytes>),
     /// 200 with a Content-Type and no other field. A [`Response`] would allocate twice for its map.
