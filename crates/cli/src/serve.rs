@@ -71,8 +71,8 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     let scheme = if is_tls { "message+tls" } else { "message" };
     let screen = Screen { scheme, notes, ..Screen::new("Answering messages at") };
     let service = answers.service.clone();
-    let shown = "request and connection";
-    let access = start_access_log(access, &Proxies::default(), &serve, shown)?;
+    let subject = "request and connection";
+    let access = start_access_log(access, &Proxies::default(), &serve, subject)?;
     let worker_log = access.clone();
     let logs = Logs { connections: access.as_ref().and_then(AccessLog::connections), access, log };
     let own_hosts = own_hosts(&serve, &hosts);
@@ -111,16 +111,16 @@ fn own_hosts(serve: &plan::Serve, hosts: &AllowedHosts) -> AllowedHosts {
     hosts::and(hosts.clone(), &names)
 }
 
-/// Starts the thread that writes the access log, if there is one. `shown` says, for warnings, what
-/// the lines on a terminal are about, such as `request`.
+/// Starts the thread that writes the access log, if there is one. `subject`: see
+/// [`AccessLog::start`].
 fn start_access_log(
     access: Option<(Sink, access::Format)>,
     proxies: &Proxies,
     serve: &plan::Serve,
-    shown: &'static str,
+    subject: &'static str,
 ) -> Result<Option<AccessLog>, Error> {
     let workers = serve.workers.get();
-    let start = |(sink, format)| AccessLog::start(sink, format, proxies.clone(), workers, shown);
+    let start = |(sink, format)| AccessLog::start(sink, format, proxies.clone(), workers, subject);
     Ok(access.map(start).transpose().context("cannot start a thread")?)
 }
 

@@ -77,8 +77,16 @@ pub(super) fn warnings(
             return None;
         }
         let flag = format!("--{}", name[PREFIX.len()..].to_lowercase().replace('_', "-"));
-        match habits::answer_to_variable(command, &flag, &value.to_string_lossy()) {
-            Some(Answer::Refuse(text)) => return Some(Err(format!("{name} sets no flag: {text}"))),
+        let value = value.to_string_lossy();
+        let asks_for_nothing = value.is_empty() || switch(&value) == Ok(false);
+        match habits::answer_to_variable(command, &flag, &value) {
+            Some(Answer::Refuse(text)) if !asks_for_nothing => {
+                return Some(Err(format!("{name} sets no flag: {text}")));
+            }
+            Some(Answer::Refuse(_)) => {}
+            Some(Answer::Warn(text)) => {
+                return Some(Ok(format!("warning: {name} sets no flag: {text}")));
+            }
             Some(Answer::Flag(own)) => {
                 let own = variable(own.trim_start_matches('-'));
                 return Some(Ok(format!("warning: {name} sets no flag; did you mean {own}?")));
@@ -190,6 +198,11 @@ mod tests {
             ("SOCKEYE_ACCESSLOG", "x", Some("did you mean SOCKEYE_ACCESS_LOG?")),
             ("SOCKEYE_BIND", "x", Some("did you mean SOCKEYE_LISTEN?")),
             ("SOCKEYE_LOG_LEVEL", "x", Some("did you mean SOCKEYE_LOG?")),
+            ("SOCKEYE_HTTP2", "yes", Some("HTTP2 sets no flag: HTTP/2 is on by default")),
+            ("SOCKEYE_METRICS", "yes", Some("there are no metrics")),
+            // They ask for nothing.
+            ("SOCKEYE_PASSWORD", "", Some("SOCKEYE_PASSWORD sets no flag; --help-all lists")),
+            ("SOCKEYE_UPLOAD", "off", Some("SOCKEYE_UPLOAD sets no flag")),
             ("SOCKEYE_VERSION", "1", Some("SOCKEYE_VERSION sets no flag; --help-all lists")),
             ("SOCKEYE_HELP", "x", Some("SOCKEYE_HELP sets no flag")),
             ("SOCKEYE_COLOR", "x", Some("SOCKEYE_COLOR sets no flag; --help-all lists the flags")),
@@ -222,7 +235,6 @@ mod tests {
         let program = crate::args::CommandLine::definition();
         for (name, command, expected) in [
             ("SOCKEYE_PASSWORD", "http", Some("SOCKEYE_PASSWORD sets no flag: there are no users")),
-            ("SOCKEYE_METRICS", "echo", Some("there are no metrics")),
             ("SOCKEYE_CONFIG", "message", Some("there is no configuration file")),
             ("SOCKEYE_FOLDER", "explain", Some("as an argument: sockeye http '/a b'")),
             ("SOCKEYE_SSL_KEY", "http", Some("write SOCKEYE_TLS=cert.pem,key.pem")),

@@ -14,8 +14,8 @@ pub(super) const LISTEN: &str =
 pub(super) const LISTEN_LONG: &str = "\
 Address: HOST, HOST:PORT, unix:PATH, or PORT for all addresses of this machine.
 
-PORT, :PORT and *:PORT let every machine connect that can reach this one; --port doesn't. Without a port, the \
-default port or that of --port is used. An IPv6 address with a port is in brackets: [::1]:8000. \
+PORT, :PORT and *:PORT let every machine connect that can reach this one; --port doesn't. Without \
+a port, the default port or that of --port is used. An IPv6 address with a port is in brackets: [::1]:8000. \
 Port 0 picks a free port. unix:@NAME is an abstract socket. Can be given several times.";
 
 /// Parses a port. 0 picks a free one.

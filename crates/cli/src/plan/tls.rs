@@ -333,18 +333,20 @@ fn publisher<'a>(path: &Path, folders: &'a Folders) -> Option<Publisher<'a>> {
     let path = std::path::absolute(path).ok()?;
     let existing = path.ancestors().find(|folder| folder.exists())?;
     let found = existing.canonicalize().ok()?.join(path.strip_prefix(existing).ok()?);
-    let is_public_in = |root: &Path| {
+    // `prefix`: where the root is served. `/.well-known/` is the only hidden name that is served.
+    let is_public_in = |root: &Path, prefix: &str| {
         let Ok(root) = root.canonicalize() else { return false };
         let Ok(inside) = found.strip_prefix(root) else { return false };
-        let is_served = |name: &OsStr| !name.as_bytes().starts_with(b".") || name == ".well-known";
-        inside.iter().all(is_served)
+        inside.iter().enumerate().all(|(at, name)| {
+            let is_well_known = at == 0 && prefix == "/" && name == ".well-known";
+            is_well_known || !name.as_bytes().starts_with(b".")
+        })
     };
-    let served = folders.mounted.iter().map(|mounted| Publisher::Served(&mounted.path));
-    let linked = folders.links_into.iter().map(|folder| Publisher::LinksInto(folder));
-    served.chain(linked).find(|publisher| {
-        let (Publisher::Served(root) | Publisher::LinksInto(root)) = publisher;
-        is_public_in(root)
-    })
+    let served = folders.mounted.iter().find(|it| is_public_in(&it.path, &it.prefix));
+    let linked = || folders.links_into.iter().find(|folder| is_public_in(folder, ""));
+    served
+        .map(|mounted| Publisher::Served(&mounted.path))
+        .or_else(|| linked().map(|folder| Publisher::LinksInto(folder)))
 }
 
 /// Checks the state folder and the keys of `--tls`, for `sockeye explain`: fails if a server with

@@ -93,7 +93,6 @@ fn watch(mut tree: Tree, live: &Live) -> Result<(), Errno> {
                 break;
             }
         }
-        tree.report_missing();
         live.changed(changed.iter().map(Vec::as_slice));
     }
 }

@@ -15,12 +15,13 @@ use std::mem::{MaybeUninit, replace, take};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use rustix::fs::inotify::{
     CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
 };
 use rustix::io::Errno;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::names::is_ignored;
 
@@ -97,18 +98,15 @@ pub(super) struct Tree {
     /// By inotify's watch descriptor. A folder that is reached by several paths has one descriptor
     /// and several reasons.
     watched: HashMap<i32, Vec<WatchReason>>,
-    /// The number of [`WatchReason`]s in `watched`.
+    /// The number of [`WatchReason`]s in `watched`, without those of [`Scope::Way`]: of these, there
+    /// are a few for each root and link.
     count: usize,
     /// The links that are followed. Roots that are links are not among them.
     links: HashSet<PathBuf>,
-    /// Limits `count`.
+    /// Limits `count`, and the number of links.
     max: usize,
     /// Whether a limit was reached and logged.
     is_full: bool,
-    /// The roots that were missing at the last call of [`Tree::report_missing`].
-    missing: HashSet<PathBuf>,
-    /// A root may have gone or come back since that call.
-    is_changed: bool,
 }
 
 impl AsFd for Tree {
@@ -126,9 +124,7 @@ impl Tree {
     fn with_max(roots: Vec<Root>, max: usize) -> Result<Self, Errno> {
         let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let (watched, links) = (HashMap::new(), HashSet::new());
-        let (count, missing) = (0, HashSet::new());
-        let (is_full, is_changed) = (false, false);
-        Ok(Self { inotify, roots, watched, count, links, max, is_full, missing, is_changed })
+        Ok(Self { inotify, roots, watched, count: 0, links, max, is_full: false })
     }
 
     /// Adds watches for all served folders and files. With many folders, this takes long.
@@ -210,15 +206,15 @@ impl Tree {
             if event.flags.contains(ReadFlags::IGNORED) {
                 // The folder is gone.
                 self.watched.remove(&event.watch);
-                self.count -= reasons.len();
+                self.count -= counted(&reasons);
             }
             // If it led to something that is served, the folder above it is watched from now on.
             if reasons.iter().any(|reason| !matches!(reason.scope, Scope::Folder)) {
-                self.is_changed = true;
                 self.watch_again();
                 changed.extend(reasons.into_iter().map(|reason| reason.url));
             }
         } else if let Some(name) = &event.name {
+            let mut is_way = false;
             for watched in self.watched.get(&event.watch).cloned().unwrap_or_default() {
                 match watched.scope {
                     Scope::Folder if !is_ignored(name.as_bytes(), &watched.url) => {
@@ -227,22 +223,23 @@ impl Tree {
                         self.on_child(child, url, event.flags, changed);
                     }
                     Scope::File(only) if only == *name => {
-                        self.is_changed = true;
                         changed.insert(watched.url);
                     }
                     Scope::Way(only) if only == *name => {
-                        self.is_changed = true;
-                        self.watch_again();
+                        is_way = true;
                         // A link may lead to a file now that led to a folder before.
-                        if let (true, Some(file)) =
-                            (self.links.contains(&watched.path), watched.url.strip_suffix(b"/"))
-                        {
+                        let is_root = self.roots.iter().any(|root| root.path == watched.path);
+                        if let (false, Some(file)) = (is_root, watched.url.strip_suffix(b"/")) {
                             changed.insert(file.to_vec());
                         }
                         changed.insert(watched.url);
                     }
                     _ => {}
                 }
+            }
+            // Once, however many links lead by this name.
+            if is_way {
+                self.watch_again();
             }
         }
     }
@@ -298,6 +295,10 @@ impl Tree {
             if !is_root && path.is_symlink() {
                 if !self.may_follow(&path) {
                     continue;
+                }
+                if self.links.len() >= self.max {
+                    self.report_full("serve a smaller folder");
+                    return;
                 }
                 self.links.insert(path.clone());
                 if path.is_file() {
@@ -402,8 +403,8 @@ impl Tree {
         if known.contains(&watched) || known.iter().any(leads_back) {
             return false;
         }
+        self.count += counted(slice::from_ref(&watched));
         known.push(watched);
-        self.count += 1;
         true
     }
 
@@ -412,42 +413,18 @@ impl Tree {
         let (inotify, count, roots) = (&self.inotify, &mut self.count, &self.roots);
         self.links.retain(|link| !link.starts_with(path));
         self.watched.retain(|watch, all| {
-            let len = all.len();
+            let before = counted(all);
             all.retain(|watched| {
                 let leads_to_root = matches!(watched.scope, Scope::Way(_))
                     && roots.iter().any(|root| root.path == watched.path);
                 leads_to_root || !watched.path.starts_with(path)
             });
-            *count -= len - all.len();
+            *count -= before - counted(all);
             if all.is_empty() {
                 let _ = remove_watch(inotify, *watch);
             }
             !all.is_empty()
         });
-    }
-
-    /// Logs which served folders and files have gone, or come back, since the last call. Call this
-    /// when nothing changes for a while: builds and editors replace what is served.
-    pub(super) fn report_missing(&mut self) {
-        if !replace(&mut self.is_changed, false) {
-            return;
-        }
-        for Root { path, is_file, .. } in &self.roots {
-            let what = if *is_file { "file" } else { "folder" };
-            let shown = path.display();
-            if path.exists() {
-                if self.missing.remove(path) {
-                    info!(target: "sockeye", path = %shown, "--live: the served {what} is back");
-                }
-            } else if self.missing.insert(path.clone()) {
-                warn!(
-                    target: "sockeye",
-                    path = %shown,
-                    "--live: the served {what} is gone: put it back, or start sockeye again with \
-                     another one"
-                );
-            }
-        }
     }
 
     /// Logs, once, that a limit was reached, and what to do about it.
@@ -461,6 +438,11 @@ impl Tree {
             );
         }
     }
+}
+
+/// How many of these reasons count towards the limit.
+fn counted(reasons: &[WatchReason]) -> usize {
+    reasons.iter().filter(|reason| !matches!(reason.scope, Scope::Way(_))).count()
 }
 
 /// The path that a link leads to. If nothing is there, the path that the link names.

@@ -180,10 +180,12 @@ fn a_served_folder_that_goes_and_comes_back_is_named() {
     let mut server = Running::start(&["http", &site, "--live", "--listen", "127.0.0.1:0"]);
     let path = format!("path={site}");
     for (from, to, level, expected) in [
-        (&site, &away, " WARN ", "--live: the served folder is gone: "),
-        (&away, &site, " INFO ", "--live: the served folder is back "),
+        (&site, &away, " WARN ", "what is served there is gone"),
+        (&away, &site, " INFO ", "what is served there is back"),
     ] {
         fs::rename(from, to).unwrap();
+        // An open page reloads.
+        get(&server, "/", "Host: localhost\r\n");
         let line = server.next_line();
         assert!(line.contains(level) && line.contains(expected), "{line}");
         assert!(line.trim_end().ends_with(&path), "{line}");

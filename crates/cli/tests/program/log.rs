@@ -80,13 +80,13 @@ fn what_is_served_and_goes_and_comes_back_is_named_once() {
         }
         server.signal(Signal::TERM);
         let log = server.end().1;
-        let lines = log.lines().filter(|line| line.contains("what is served"));
+        let lines = log.lines().filter(|line| line.contains("what is served there"));
         let lines: Vec<&str> = lines.collect();
         let end = format!(" path={path}");
         assert_eq!(lines.len(), 4, "{log}");
         for pair in lines.chunks(2) {
-            assert!(pair[0].contains(" WARN what is served is gone, so every URL"), "{log}");
-            assert!(pair[1].contains(" INFO what is served is back"), "{log}");
+            assert!(pair[0].contains(" WARN what is served there is gone, so its URLs"), "{log}");
+            assert!(pair[1].contains(" INFO what is served there is back"), "{log}");
             assert!(pair.iter().all(|line| line.ends_with(&end)), "{log}");
         }
     }

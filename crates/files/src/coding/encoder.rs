@@ -128,8 +128,9 @@ impl Encoder {
     }
 
     /// Compresses a generated text, such as a listing, for `client`. `etag` is the text's ETag, and
-    /// `now` is when the request arrived. Returns `None` if compressing saves too little, fails, or happened too
-    /// often lately ([`CompressedCache::may_compress`]), and if memory is short. Blocks.
+    /// `now` is when the request arrived. Returns `None` if compressing saves too little, fails, or
+    /// happened too often lately ([`CompressedCache::may_compress`]), and if memory is short.
+    /// Blocks.
     pub(crate) fn compress_bytes(
         &self,
         text: &[u8],
@@ -154,9 +155,9 @@ impl Encoder {
         &self.cache.compressed
     }
 
-    /// Compresses `file` in `coding` for `client`. Returns it with the new encoding, or marked as not worth
-    /// compressing, or unchanged if memory is short or compressing fails. `now` is when the request
-    /// arrived. Blocks.
+    /// Compresses `file` in `coding` for `client`. Returns it with the new encoding, or marked as not
+    /// worth compressing, or unchanged if memory is short or compressing fails. `now` is when the
+    /// request arrived. Blocks.
     pub(crate) fn compress(
         &self,
         file: &Arc<FileEntry>,

@@ -1,5 +1,6 @@
 //! Whether a served folder or file is still there: a line of the log when it has gone, and one when
-//! it is back. Each lookup by itself finds only that its file is missing, and every URL gets 404.
+//! it is back. Each lookup by itself finds only that its file is missing, and every URL of the folder
+//! gets 404.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,11 +27,11 @@ impl Presence {
             if is_missing {
                 warn!(
                     %path,
-                    "what is served is gone, so every URL gets 404: put it back, or start again \
-                     with another folder"
+                    "what is served there is gone, so its URLs get 404: put it back, or start \
+                     again with another folder"
                 );
             } else {
-                info!(%path, "what is served is back");
+                info!(%path, "what is served there is back");
             }
         }
         is_missing

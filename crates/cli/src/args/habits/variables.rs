@@ -3,16 +3,22 @@
 use std::path::Path;
 
 use super::flags::{Meaning, meaning};
+use super::texts;
 use crate::text;
 
 /// What to do about a variable that sets no flag.
 pub(in crate::args) enum Answer {
     /// Suggest the variable of this flag.
     Flag(&'static str),
+    /// Warn with this text: the server does, or needs, nothing more.
+    Warn(&'static str),
     /// Refuse it, because the server would lack what the variable asks for. The text says what to
     /// write.
     Refuse(String),
 }
+
+/// What a server must not do without, if it is asked for.
+const IS_LACKING: [&str; 3] = [texts::NO_PASSWORDS, texts::READ_ONLY, texts::NO_CONFIGURATION];
 
 /// The answer to a variable that would set `flag` of `command`, to this `value`. `None` if the flag
 /// is unknown.
@@ -27,7 +33,8 @@ pub(in crate::args) fn answer_to_variable(
     }
     Some(match meaning(command, flag)? {
         Meaning::Flag(own) => Answer::Flag(own),
-        Meaning::Advice(text) => Answer::Refuse(text.into()),
+        Meaning::Advice(text) if IS_LACKING.contains(&text) => Answer::Refuse(text.into()),
+        Meaning::Advice(text) => Answer::Warn(text),
         Meaning::Folder => Answer::Refuse(format!(
             "write the folder as an argument: sockeye http {}",
             text::shell_word(Path::new(value))

@@ -30,8 +30,7 @@ const LINKS: Meaning = Advice(
      write --links-into FOLDER",
 );
 const HIDDEN: Meaning = Advice(
-    "names that begin with a dot are never served, except .well-known; rename or link what is to \
-     be served",
+    "names that begin with a dot are never served, except /.well-known/; rename what is to be served",
 );
 const NO_BROWSER: Meaning = Advice("no browser is opened; open the URL that is printed");
 const RELOAD: Meaning = Advice("write --live");
@@ -123,7 +122,8 @@ pub(super) const SERVER: Table = &[
     (
         &["--allow", "--deny", "--allow-ip", "--deny-ip", "--whitelist", "--blacklist"],
         Advice(
-            "clients are not selected by their address: use a firewall or a proxy in front; --listen              says at which addresses of this machine they can connect",
+            "clients are not selected by their address: use a firewall or a proxy in front; --listen \
+             says at which addresses of this machine they can connect",
         ),
     ),
     (
@@ -346,7 +346,8 @@ pub(super) const FOLDERS: Table = &[
     (
         &["--exclude", "--ignore", "--hide"],
         Advice(
-            "names that begin with a dot are not served, and everything else is: to exclude a file,              move it out of the folder",
+            "names that begin with a dot are not served, and everything else is: to exclude a \
+             file, move it out of the folder",
         ),
     ),
     (&["--http2", "--h2"], HTTP2),
