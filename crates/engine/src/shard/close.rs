@@ -121,7 +121,12 @@ impl<D: Driver> Shard<D> {
         peer: Peer,
         reason: &Reason,
     ) {
-        Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.resources);
+        let address = peer.address;
+        let mut session = Session::new(protocol, Key(u64::MAX), peer);
+        session.close(reason, &mut self.resources);
+        if let Some(Reason::Panicked) = session.reason() {
+            error!(target: "sockeye", peer = %address, "the protocol panicked in Event::Closed or its destructor");
+        }
     }
 
     /// Drains this shard. After [`Config::lame_duck`](crate::Config::lame_duck), the shard stops

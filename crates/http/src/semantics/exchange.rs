@@ -35,6 +35,10 @@ pub(crate) struct Exchange {
     pub(crate) protocols: Option<Box<UpgradeProtocols>>,
 }
 
+/// The most bytes of protocols that a client may ask for: they are kept until the response is
+/// complete. With more, the server doesn't switch.
+pub(crate) const MAX_REQUESTED: usize = 1024;
+
 /// Protocols that the connection, or the stream, may switch to (RFC 9110, 7.8). Both lists are
 /// separated by commas.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sockeye_proto::driver::NestedSession;
 use sockeye_proto::{
-    Abandoned, End, Event, Message as Delivery, Protocol, Reason, Ticket, Time, Turn,
+    Abandoned, End, Event, Fault, Message as Delivery, Protocol, Reason, Ticket, Time, Turn,
 };
 
 use super::close::{CloseCode, Closed};
@@ -152,6 +152,11 @@ impl Handler for Tunnel {
             None => Reason::PeerClosed,
         };
         session.close(&reason, socket.turn);
+        // In `Event::Closed`, or in its destructor.
+        if let Some(Reason::Panicked) = session.reason() {
+            let what = "panicked when its WebSocket was closed";
+            socket.turn.report(Fault::ours("protocol_panicked", what));
+        }
     }
 }
 

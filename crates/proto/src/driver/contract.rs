@@ -179,7 +179,6 @@ impl Session {
             return;
         }
         self.call(owner, |protocol, turn| protocol.on_event(Event::Closed(reason), turn));
-        self.drop_protocol::<O>();
         self.mark = None;
         self.wants_room = false;
         if let Some(credit) = self.credit.take() {
@@ -188,6 +187,8 @@ impl Session {
         if let Some(output) = self.output.take() {
             owner.take_back_output(output);
         }
+        // Last: its destructor may wait for a thread that sends to one of its remotes.
+        self.drop_protocol::<O>();
     }
 }
 

@@ -73,7 +73,10 @@ impl Owner for NestedOwner<'_> {
         Box::default()
     }
 
-    fn take_back_output(&mut self, _: Box<Output>) {}
+    fn take_back_output(&mut self, mut output: Box<Output>) {
+        // Drops pieces one by one, since destructors may panic.
+        output.clear();
+    }
 
     // The outer protocol charges what it holds: `NestedSession::held`.
     fn charge(&mut self, _: Key) {}
@@ -226,7 +229,9 @@ impl NestedSession {
 
     /// Drops unsent output: nothing more can be sent.
     pub fn drop_output(&mut self) {
-        self.session.output = None;
+        if let Some(mut output) = self.session.output.take() {
+            output.clear();
+        }
     }
 
     /// Sends [`Event::Room`] and [`Event::Sent`] if they are due. Offers input that was kept

@@ -65,6 +65,7 @@ fn names<'a>(request: &http_core::Request<'a>) -> Option<&'a [u8]> {
         let options = request.fields_named(FieldName::Connection.as_str());
         let mut options = options.flat_map(|value| value.split(|byte| *byte == b','));
         let is_asked = request.version() == Version::Http11
+            && names.split(|byte| *byte == b',').any(|name| !name.trim_ascii().is_empty())
             && request.content() == Content::None
             && options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
         is_asked.then_some(names)

@@ -135,14 +135,15 @@ impl PendingUpgrade {
         }
     }
 
-    /// The protocol that the service has chosen, if it is one of `names`.
-    fn accepted<'n>(&self, names: &'n str, head: &'n response::Parts) -> Option<&'n str> {
+    /// The protocol that the service has chosen, as the client has written it, if it is one of
+    /// `names`.
+    fn accepted<'n>(&self, names: &'n str, head: &response::Parts) -> Option<&'n str> {
         if self.is_http2 {
             return Some(names);
         }
         let chosen = head.headers.get(UPGRADE)?.to_str().ok()?.trim();
         let mut names = names.split(',').map(str::trim);
-        names.any(|name| name.eq_ignore_ascii_case(chosen)).then_some(chosen)
+        names.find(|name| name.eq_ignore_ascii_case(chosen))
     }
 }
 

@@ -17,8 +17,7 @@ use crate::h1::head::{self, Head, Progress};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::{InFlight, NextStep};
-use crate::semantics::content::list_members;
-use crate::semantics::exchange::{Exchange, Incoming, UpgradeProtocols};
+use crate::semantics::exchange::{Exchange, Incoming, MAX_REQUESTED, UpgradeProtocols};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
 use crate::server::h2::H2Connection;
@@ -157,7 +156,12 @@ impl<S: Handlers + 'static> Server<S> {
         // yet whether more requests follow the content.
         let stopping = self.connection.is_stopping();
         let is_last = stopping && (framing.content != Content::None || rest.is_empty());
-        request.upgrade = framing.upgrade && framing.content == Content::None && !stopping;
+        request.upgrade = framing.upgrade
+            && framing.content == Content::None
+            && !stopping
+            && request
+                .common_field(FieldName::Upgrade)
+                .is_some_and(|names| names.len() <= MAX_REQUESTED);
         let incoming = Incoming::NotRequested {
             content: framing.content,
             expects_continue: framing.expects_continue,
@@ -169,9 +173,8 @@ impl<S: Handlers + 'static> Server<S> {
             exchange: Exchange::new(head_only, incoming),
             wire: H1Exchange::new(control.version, request.upgrade, persistent),
         };
-        if request.upgrade {
-            let names: Vec<_> = list_members(&request, FieldName::Upgrade).collect();
-            let requested = names.join(&b',');
+        if let Some(names) = request.upgrade() {
+            let requested = names.to_vec();
             let protocols = UpgradeProtocols { requested, ..Default::default() };
             in_flight.exchange.protocols = Some(Box::new(protocols));
         }

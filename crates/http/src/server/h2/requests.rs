@@ -16,7 +16,7 @@ use crate::h2::head_memory::{BlockContext, HeadMemory};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::InFlight;
-use crate::semantics::exchange::{Exchange, Incoming, UpgradeProtocols};
+use crate::semantics::exchange::{Exchange, Incoming, MAX_REQUESTED, UpgradeProtocols};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
 use crate::{Handler, Handlers, HostCheck, Request, RequestHead, UnparsedHead};
@@ -228,10 +228,11 @@ impl<S: Handlers> H2Connection<S> {
             }
             if is_special {
                 (request.upgrade, in_flight.wire.upgrade) = (true, true);
-                let requested = request.upgrade().unwrap_or_default().to_vec();
-                let protocols = UpgradeProtocols { requested, ..Default::default() };
+                let requested = request.upgrade().unwrap_or_default();
+                let protocols =
+                    UpgradeProtocols { requested: requested.to_vec(), ..Default::default() };
                 in_flight.exchange.protocols = Some(Box::new(protocols));
-                if !in_flight.handler.can_upgrade(request.upgrade().unwrap_or_default()) {
+                if requested.len() > MAX_REQUESTED || !in_flight.handler.can_upgrade(requested) {
                     in_flight.refuse(Refusal::UNKNOWN_PROTOCOL, connection, turn);
                     return Ok(AnswerKind::Done);
                 }

@@ -88,18 +88,23 @@ impl Tunnel {
         let own = self.session.take_reason();
         match &own {
             Reason::Fault(fault) if !own.is_orderly() => outer.report(fault.clone()),
-            Reason::Panicked => {
-                let what = "panicked while it spoke another protocol on a stream";
-                outer.report(Fault::ours("protocol_panicked", what));
-            }
+            Reason::Panicked => outer.report(panicked()),
             _ => {}
         }
         let has_failed = matches!(own, Reason::Fault(_) | Reason::Panicked);
         self.session.close(reason.filter(|_| !has_failed).unwrap_or(&own), outer);
+        // In `Event::Closed`, or in its destructor.
+        if let Some(Reason::Panicked) = self.session.reason() {
+            outer.report(panicked());
+        }
     }
 
     /// Enlarges the window by the unused bytes, since nothing more is read.
     pub(super) fn discard_unused(&mut self, receive: &mut RequestContent) {
         receive.consume(std::mem::take(&mut self.uncredited));
     }
+}
+
+fn panicked() -> Fault {
+    Fault::ours("protocol_panicked", "panicked while it spoke another protocol on a stream")
 }
