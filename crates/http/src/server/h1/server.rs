@@ -48,6 +48,15 @@ pub(super) enum ReadOutcome {
     Stop,
 }
 
+/// The protocols that the client asks to switch to, unless there are too many. Few requests have any.
+#[cold]
+#[inline(never)]
+fn requested_protocols(request: &Request<'_>) -> Option<Box<UpgradeProtocols>> {
+    let names = request.common_field(FieldName::Upgrade)?;
+    let protocols = UpgradeProtocols { requested: names.to_vec(), ..Default::default() };
+    (names.len() <= MAX_REQUESTED).then(|| Box::new(protocols))
+}
+
 /// Whether the request at the start of `input` has the method HEAD, also if the rest of its head is
 /// incomplete or malformed: the refusal of such a request has no content either (RFC 9110, 9.3.2).
 fn is_head(input: &[u8]) -> bool {
@@ -159,9 +168,7 @@ impl<S: Handlers + 'static> Server<S> {
         request.upgrade = framing.upgrade
             && framing.content == Content::None
             && !stopping
-            && request
-                .common_field(FieldName::Upgrade)
-                .is_some_and(|names| names.len() <= MAX_REQUESTED);
+            && requested_protocols(&request).is_some();
         let incoming = Incoming::NotRequested {
             content: framing.content,
             expects_continue: framing.expects_continue,
@@ -173,10 +180,8 @@ impl<S: Handlers + 'static> Server<S> {
             exchange: Exchange::new(head_only, incoming),
             wire: H1Exchange::new(control.version, request.upgrade, persistent),
         };
-        if let Some(names) = request.upgrade() {
-            let requested = names.to_vec();
-            let protocols = UpgradeProtocols { requested, ..Default::default() };
-            in_flight.exchange.protocols = Some(Box::new(protocols));
+        if request.upgrade {
+            in_flight.exchange.protocols = requested_protocols(&request);
         }
         let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
             handler.on_request(&request, responder)
