@@ -165,10 +165,7 @@ impl<S: Handlers + 'static> Server<S> {
         // yet whether more requests follow the content.
         let stopping = self.connection.is_stopping();
         let is_last = stopping && (framing.content != Content::None || rest.is_empty());
-        request.upgrade = framing.upgrade
-            && framing.content == Content::None
-            && !stopping
-            && requested_protocols(&request).is_some();
+        request.upgrade = framing.upgrade && framing.content == Content::None && !stopping;
         let incoming = Incoming::NotRequested {
             content: framing.content,
             expects_continue: framing.expects_continue,
