@@ -225,7 +225,8 @@ impl<'a> Connection<'a> {
 struct Streams {
     frames: Frames,
     /// The number of each open stream, and the length of the content that has not arrived yet,
-    /// which is known from the first response to the same request. A list is fast enough: it has few entries, and servers mostly answer the oldest stream first.
+    /// which is known from the first response to the same request. A list is fast enough: it has
+    /// few entries, and servers mostly answer the oldest stream first.
     open: Vec<(u32, u32)>,
     /// The length of the content that was received since the last WINDOW_UPDATE.
     used: u32,

@@ -32,8 +32,8 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// Adds what to do to the reason why a connection was not established. A failed TLS handshake, which
-/// may be the reason, too, stays as it is.
+/// Adds what to do to the reason why a connection was not established. A failed TLS handshake,
+/// which may be the reason, too, stays as it is.
 pub(crate) fn why_unconnected(reason: &str) -> String {
     let advice = match reason.starts_with("could not connect") {
         true => "; check that a server listens there",

@@ -22,8 +22,8 @@ pub enum Flow {
     /// Yes.
     More,
     /// Not yet: only when a promise of this request was settled, and [`Handler::on_settled`] has
-    /// answered with [`Responder::later`], so that the request goes on. Without an open promise, and after the last piece, this is the same as
-    /// [`Flow::More`].
+    /// answered with [`Responder::later`], so that the request goes on. Without an open promise,
+    /// and after the last piece, this is the same as [`Flow::More`].
     Pause,
 }
 

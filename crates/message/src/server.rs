@@ -29,8 +29,8 @@ pub struct Server<H> {
     next_number: u64,
     /// Unless this is [`Stop::No`], responses announce that the connection ends.
     stop: Stop,
-    /// Frames that arrive later than this are not read. [`Time::NEVER`] until the server drains, and
-    /// while a draining connection waits for the first time for capacity.
+    /// Frames that arrive later than this are not read. [`Time::NEVER`] until the server drains,
+    /// and while a draining connection waits for the first time for capacity.
     frames_until: Time,
     /// How many bytes of unread input had arrived by `frames_until`. The frames that begin in them
     /// are answered. [`u32::MAX`] if not known yet.

@@ -187,9 +187,9 @@ impl Budget {
         self.permit(None, true, amount)
     }
 
-    /// Takes `amount` for `client`, if the total allows it, in one of these cases: the client's share
-    /// allows it, the client has nothing yet, or `spare` is left for other clients afterwards. For
-    /// resources of which one alone may be more than a share.
+    /// Takes `amount` for `client`, if the total allows it, in one of these cases: the client's
+    /// share allows it, the client has nothing yet, or `spare` is left for other clients
+    /// afterwards. For resources of which one alone may be more than a share.
     pub fn take_sparing(
         self: &Arc<Self>,
         client: Client,

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use crate::x509::utc;
 
 /// Why certificates can't be used. `Display` writes a sentence that says which file is at fault,
-/// what is wrong, and what to do. `Debug` writes the same, because a program whose `main` returns an
-/// error prints it with `Debug`.
+/// what is wrong, and what to do. `Debug` writes the same, because a program whose `main` returns
+/// an error prints it with `Debug`.
 #[non_exhaustive]
 pub enum Error {
     /// There is a problem with a file.

@@ -298,10 +298,10 @@ pub(crate) struct Message {
 
     /// Allow web pages of this origin, such as https://example.org, to send messages.
     ///
-    /// They can send them over HTTP (CORS) and over WebSocket. Requests and WebSockets that a browser
-    /// opens for a page of another origin get 403. Pages of this server's own origin are always
-    /// allowed, and so are programs that send no Origin header, such as curl. Can be given several
-    /// times, or as a list with commas. Default: none.
+    /// They can send them over HTTP (CORS) and over WebSocket. Requests and WebSockets that a
+    /// browser opens for a page of another origin get 403. Pages of this server's own origin are
+    /// always allowed, and so are programs that send no Origin header, such as curl. Can be given
+    /// several times, or as a list with commas. Default: none.
     #[arg(long, value_name = "URL", help_heading = "Browsers", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     pub(crate) origin: Vec<String>,

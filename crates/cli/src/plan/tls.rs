@@ -274,8 +274,8 @@ fn text_of(addresses: &[ListenAddr]) -> String {
     texts.join(" and ")
 }
 
-/// Fails if the state folder, where the server would store private keys, is in a served folder or in
-/// one of `--links-into`, so that the keys could be downloaded.
+/// Fails if the state folder, where the server would store private keys, is in a served folder or
+/// in one of `--links-into`, so that the keys could be downloaded.
 pub(super) fn check_state(
     flags: &args::Tls,
     acme: &args::Acme,

@@ -2,11 +2,11 @@
 //!
 //! A folder that appears later is watched, too. Symbolic links are followed where the server
 //! follows them. If a link leads to a folder, that folder is watched under the link's name; if it
-//! leads to a file, the folder of that file is watched. The folders above a link's target are watched
-//! for the names that lead to it, also if it doesn't exist. The parent of a served folder is watched
-//! for the served folder's name only, because a build may replace that folder, or the link that
-//! leads to it. If the parent is gone, too, the nearest folder above that exists is watched, for the
-//! name that leads to the served folder.
+//! leads to a file, the folder of that file is watched. The folders above a link's target are
+//! watched for the names that lead to it, also if it doesn't exist. The parent of a served folder
+//! is watched for the served folder's name only, because a build may replace that folder, or the
+//! link that leads to it. If the parent is gone, too, the nearest folder above that exists is
+//! watched, for the name that leads to the served folder.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -98,8 +98,8 @@ pub(super) struct Tree {
     /// By inotify's watch descriptor. A folder that is reached by several paths has one descriptor
     /// and several reasons.
     watched: HashMap<i32, Vec<WatchReason>>,
-    /// The number of [`WatchReason`]s in `watched`, without those of [`Scope::Way`]: of these, there
-    /// are a few for each root and link.
+    /// The number of [`WatchReason`]s in `watched`, without those of [`Scope::Way`]: of these,
+    /// there are a few for each root and link.
     count: usize,
     /// The links that are followed. Roots that are links are not among them.
     links: HashSet<PathBuf>,

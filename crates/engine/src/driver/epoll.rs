@@ -65,8 +65,8 @@ pub struct Epoll {
     waker: Arc<Waker>,
     receive_buffer: Box<[u8]>,
     /// Connections of which a receive may stop before the end of what has arrived: the kernel stops
-    /// before urgent data (`MSG_OOB`), and behind bytes of a Unix socket that came with descriptors.
-    /// Usually none, and at most all open ones.
+    /// before urgent data (`MSG_OOB`), and behind bytes of a Unix socket that came with
+    /// descriptors. Usually none, and at most all open ones.
     cut_short: HashSet<Key>,
     calls: SyscallCounts,
 }

@@ -40,10 +40,7 @@ impl<D: Driver> Shard<D> {
             self.resources.reads.remove(key);
         }
         conn.session.close(&reason, &mut self.resources);
-        if matches!(conn.session.reason(), Some(Reason::Panicked)) {
-            let peer = conn.session.peer().address;
-            error!(target: "sockeye", %peer, "the protocol panicked in Event::Closed or its destructor");
-        }
+        log_late_panic(&conn.session);
         if conn.served {
             self.notify_service(&conn, &reason);
         }
@@ -121,12 +118,9 @@ impl<D: Driver> Shard<D> {
         peer: Peer,
         reason: &Reason,
     ) {
-        let address = peer.address;
         let mut session = Session::new(protocol, Key(u64::MAX), peer);
         session.close(reason, &mut self.resources);
-        if let Some(Reason::Panicked) = session.reason() {
-            error!(target: "sockeye", peer = %address, "the protocol panicked in Event::Closed or its destructor");
-        }
+        log_late_panic(&session);
     }
 
     /// Drains this shard. After [`Config::lame_duck`](crate::Config::lame_duck), the shard stops
@@ -281,5 +275,17 @@ impl<D: Driver> Shard<D> {
 
     fn all_keys(&self) -> Vec<Key> {
         self.conns.iter().map(|(_, conn)| conn.session.key()).collect()
+    }
+}
+
+/// Logs a panic of the protocol of a session that was closed, at its end.
+fn log_late_panic(session: &Session) {
+    if matches!(session.reason(), Some(Reason::Panicked)) {
+        let peer = session.peer().address;
+        error!(
+            target: "sockeye",
+            %peer,
+            "the protocol panicked in Event::Closed or its destructor"
+        );
     }
 }

@@ -128,9 +128,10 @@ impl<D: Driver> Active<'_, D> {
         if conn.send == SendState::Blocked {
             return self.set_write_deadline();
         }
-        // The kernel took all that one turn sends, and gets more in the next turn. Asking the driver
-        // how much is unacknowledged would cost a system call, so the maximum is assumed. The first
-        // deadline that passes after that finds less, and takes the difference for progress.
+        // The kernel took all that one turn sends, and gets more in the next turn. Asking the
+        // driver how much is unacknowledged would cost a system call, so the maximum is assumed.
+        // The first deadline that passes after that finds less, and takes the difference for
+        // progress.
         conn.write_deadline = resources.now + resources.config.write_timeout;
         conn.unacknowledged = u64::MAX;
     }

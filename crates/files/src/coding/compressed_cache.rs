@@ -9,9 +9,10 @@
 //!   lately and are not being sent are evicted. If that is not enough, the file is sent
 //!   uncompressed.
 //! - The memory of a compressor is charged to the client whose request starts it. One compressor may
-//!   need more than a client's share, so a client may have one while the total allows it. Beyond its share, it gets more
-//!   only while the largest compressor of another client still fits. With its share alone, a visitor
-//!   of a new site would get most files uncompressed, and a cache in between would keep them so.
+//!   need more than a client's share, so a client may have one while the total allows it. Beyond its
+//!   share, it gets more only while the largest compressor of another client still fits. With its
+//!   share alone, a visitor of a new site would get most files uncompressed, and a cache in between
+//!   would keep them so.
 //! - A content that was compressed repeatedly in a short time is not compressed for a while: it was
 //!   evicted in between, because more is requested than fits, and compressing it again for each
 //!   request costs more than it saves.

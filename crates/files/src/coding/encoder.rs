@@ -155,9 +155,9 @@ impl Encoder {
         &self.cache.compressed
     }
 
-    /// Compresses `file` in `coding` for `client`. Returns it with the new encoding, or marked as not
-    /// worth compressing, or unchanged if memory is short or compressing fails. `now` is when the
-    /// request arrived. Blocks.
+    /// Compresses `file` in `coding` for `client`. Returns it with the new encoding, or marked as
+    /// not worth compressing, or unchanged if memory is short or compressing fails. `now` is when
+    /// the request arrived. Blocks.
     pub(crate) fn compress(
         &self,
         file: &Arc<FileEntry>,

@@ -1,6 +1,6 @@
 //! Whether a served folder or file is still there: a line of the log when it has gone, and one when
-//! it is back. Each lookup by itself finds only that its file is missing, and every URL of the folder
-//! gets 404.
+//! it is back. Each lookup by itself finds only that its file is missing, and every URL of the
+//! folder gets 404.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -305,8 +305,8 @@ impl HeadBuffer {
         })
     }
 
-    /// The priority that the Priority fields ask for. The lines of the field are one value, as those
-    /// of every field whose value is a list (RFC 9110, 5.3).
+    /// The priority that the Priority fields ask for. The lines of the field are one value, as
+    /// those of every field whose value is a list (RFC 9110, 5.3).
     fn priority(&self) -> Priority {
         if !self.has_priority {
             return Priority::default();

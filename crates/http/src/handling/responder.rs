@@ -181,8 +181,8 @@ impl<'r, 't> Responder<'r, 't> {
     /// response (RFC 8441). `protocol` receives [`Event::Open`](sockeye_proto::Event::Open) and the
     /// bytes after the request.
     ///
-    /// `name` must be one of the protocols in [`Request::upgrade`](crate::Request::upgrade), in upper
-    /// or lower case. It may have a version (`name/1`): if the client has sent one, the same.
+    /// `name` must be one of the protocols in [`Request::upgrade`](crate::Request::upgrade), in
+    /// upper or lower case. It may have a version (`name/1`): if the client has sent one, the same.
     ///
     /// In HTTP/2, the stream's flow control applies to the protocol, and [`Turn::end`] ends only
     /// the stream. If the protocol panics, the stream is reset. If the protocol fails, its output

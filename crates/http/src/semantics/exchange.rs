@@ -141,9 +141,9 @@ impl Exchange {
         }
     }
 
-    /// Whether the client asks to switch to the protocol `name`, which may have a version (RFC 9110,
-    /// 7.8). Upper and lower case of the name don't matter. If the client has sent a version, it must
-    /// be the same.
+    /// Whether the client asks to switch to the protocol `name`, which may have a version (RFC
+    /// 9110, 7.8). Upper and lower case of the name don't matter. If the client has sent a version,
+    /// it must be the same.
     pub(crate) fn requests_protocol(&self, name: &str) -> bool {
         let (name, version) = split_protocol(name.as_bytes());
         let requested = self.protocols.as_ref().map_or(&[][..], |protocols| &protocols.requested);

@@ -63,8 +63,8 @@ impl AllowedOrigins {
         self.origins.is_empty()
     }
 
-    /// The origin of `request`, if [`AllowedOrigins::allow`] has added it. A page of that origin can
-    /// read the response if the response has it in `Access-Control-Allow-Origin`.
+    /// The origin of `request`, if [`AllowedOrigins::allow`] has added it. A page of that origin
+    /// can read the response if the response has it in `Access-Control-Allow-Origin`.
     #[must_use]
     pub fn added_origin<'r>(&self, request: &Request<'r>) -> Option<&'r [u8]> {
         let origin = request.common_field(FieldName::Origin)?;

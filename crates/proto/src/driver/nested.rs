@@ -167,8 +167,8 @@ impl NestedSession {
     /// Passes on an event that the outer session got in its turn `outer`: [`Event::Message`],
     /// [`Event::Woken`] or [`Event::LameDuck`].
     pub fn deliver(&mut self, event: Event<'_>, outer: &Turn<'_>) {
-        // If the nested protocol runs in a stream, the event is for the protocol as a whole. If not,
-        // it may have streams itself, and `outer.stream` is one of them.
+        // If the nested protocol runs in a stream, the event is for the protocol as a whole. If
+        // not, it may have streams itself, and `outer.stream` is one of them.
         let stream = if self.stream == 0 { outer.stream } else { self.stream };
         self.session.deliver_event(event, stream, &mut self.owner(outer));
     }

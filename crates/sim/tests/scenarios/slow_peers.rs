@@ -188,7 +188,8 @@ fn lingering_has_an_end() {
     });
 }
 
-/// RFC 9112, 9.5: the FIN comes first, and what the client sends at that time is read and discarded.
+/// RFC 9112, 9.5: the FIN comes first, and what the client sends at that time is read and
+/// discarded.
 #[test]
 fn a_connection_that_times_out_is_closed_in_stages() {
     seeds(0..50, |seed| {

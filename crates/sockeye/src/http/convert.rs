@@ -26,9 +26,9 @@ pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 ///
 /// The [`Uri`] of an HTTP/1.1 request is what the client sent: usually a path. The [`Uri`] of an
 /// HTTP/2 request also has a scheme and a host, as in hyper. The scheme is `https` if `peer` uses
-/// TLS, whatever the client claims. The host is also in the `Host` field. If the target of an HTTP/1.1
-/// request is in absolute form, the `Host` field has the host of the target, whatever the client sent
-/// in the field (RFC 9112, 3.2.2).
+/// TLS, whatever the client claims. The host is also in the `Host` field. If the target of an
+/// HTTP/1.1 request is in absolute form, the `Host` field has the host of the target, whatever the
+/// client sent in the field (RFC 9112, 3.2.2).
 ///
 /// # Errors
 ///
@@ -71,8 +71,9 @@ pub fn request(request: &http_core::Request<'_>, peer: &Peer) -> http::Result<Re
     Ok(head)
 }
 
-/// Replaces the value of `Host` by the host of a target in absolute form, which takes precedence (RFC
-/// 9112, 3.2.2). The field may have another value, and code that reads it would use the wrong host.
+/// Replaces the value of `Host` by the host of a target in absolute form, which takes precedence
+/// (RFC 9112, 3.2.2). The field may have another value, and code that reads it would use the wrong
+/// host.
 #[cold]
 fn use_host_of_target(
     request: &http_core::Request<'_>,
@@ -167,8 +168,8 @@ impl From<&str> for InvalidResponse {
 ///
 /// # Errors
 ///
-/// [`InvalidResponse`] for a status below 200 or above 599, a `Transfer-Encoding`, a `Content-Length` that is
-/// not a single number, and an invalid field.
+/// [`InvalidResponse`] for a status below 200 or above 599, a `Transfer-Encoding`, a
+/// `Content-Length` that is not a single number, and an invalid field.
 pub fn response(
     status: StatusCode,
     headers: &HeaderMap,
@@ -195,8 +196,8 @@ pub fn response(
     Ok(head)
 }
 
-/// Offers the protocols of a response's `Upgrade` fields, if its status is 426, which requires them:
-/// see [`Responder::offering`]. Otherwise does nothing.
+/// Offers the protocols of a response's `Upgrade` fields, if its status is 426, which requires
+/// them: see [`Responder::offering`]. Otherwise does nothing.
 ///
 /// # Errors
 ///

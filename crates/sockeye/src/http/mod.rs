@@ -71,8 +71,8 @@
 //! A request of HTTP/2 for a WebSocket, or for another protocol, has the method CONNECT (RFC 8441)
 //! and a path. As in HTTP/1.1, its extensions contain an [`Upgrade`].
 //! [`ws::upgrade`](ws::upgrade()) and [`Reply::upgrade`] work with both versions. If the closure
-//! answers CONNECT with a success (2xx) in any other way, the server sends 501 instead. So a closure
-//! that ignores the method opens no tunnel by accident.
+//! answers CONNECT with a success (2xx) in any other way, the server sends 501 instead. So a
+//! closure that ignores the method opens no tunnel by accident.
 //!
 //! # Costs
 //!

@@ -38,8 +38,8 @@ use super::websockets::WebSocketConfigs;
 ///
 /// # Header fields
 ///
-/// `Date`, `Server` and `Keep-Alive` of a handler are ignored, and `Upgrade` unless the status is 426,
-/// which requires it. The server writes `Date`, and `Server` and `Upgrade` where they apply. Of
+/// `Date`, `Server` and `Keep-Alive` of a handler are ignored, and `Upgrade` unless the status is
+/// 426, which requires it. The server writes `Date`, and `Server` and `Upgrade` where they apply. Of
 /// `Connection`, only `close` has an effect.
 ///
 /// The server sends the fields that a status requires as the handler sets them: `Allow` in a 405,
@@ -59,8 +59,8 @@ use super::websockets::WebSocketConfigs;
 ///
 /// Responses with the status 204 or 304 have neither `Content-Length` nor `Transfer-Encoding`.
 ///
-/// If a handler sets a status below 200, a `Transfer-Encoding` or an invalid `Content-Length`, the
-/// server answers 500 and logs why.
+/// If a handler sets a status below 200 or above 599, a `Transfer-Encoding` or an invalid
+/// `Content-Length`, the server answers 500 and logs why.
 pub struct Reply(pub(super) ReplyKind);
 
 /// Makes a [`Reply`]. It may block.

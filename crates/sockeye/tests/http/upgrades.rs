@@ -31,8 +31,8 @@ fn a_connection_is_upgraded_if_the_client_asks_for_it() {
     stop(serving);
 }
 
-/// The server ignores `Upgrade` in HTTP/1.0 and without `Connection: upgrade` (RFC 9110, 7.8), and if
-/// the request has a body.
+/// The server ignores `Upgrade` in HTTP/1.0 and without `Connection: upgrade` (RFC 9110, 7.8), and
+/// if the request has a body.
 #[test]
 fn an_upgrade_that_the_server_ignores_is_not_offered() {
     let (serving, address) = serve(|request: Request<Body>| {

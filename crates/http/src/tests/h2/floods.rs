@@ -9,7 +9,8 @@ use crate::h2::frame::{flags, kind, settings};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Repeats `round` until the connection ends. Returns how many rounds it took, and the fault's code.
+/// Repeats `round` until the connection ends. Returns how many rounds it took, and the fault's
+/// code.
 fn rounds(scene: &mut Scene, mut round: impl FnMut(&mut Scene, u32)) -> (u32, &'static str) {
     for count in 0..20_000 {
         round(scene, count);

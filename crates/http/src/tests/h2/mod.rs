@@ -32,9 +32,9 @@ static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 
 /// `/later` answers when a test fulfills its promise, `/never` not at all. `/endless` streams while
 /// there is room, `/echo` streams what it reads, `/stop` streams until the server drains. `/large`
-/// has a large response, `/late` too, which says that it isn't urgent; `/collect` answers after the request's content, `/early` at its first
-/// piece, `/tiny` accepts four bytes. `/hold` reads when a job has run, `/pause` pauses after each
-/// piece until a job has run. `/panic` panics,
+/// has a large response, `/late` too, which says that it isn't urgent; `/collect` answers after the
+/// request's content, `/early` at its first piece, `/tiny` accepts four bytes. `/hold` reads when a
+/// job has run, `/pause` pauses after each piece until a job has run. `/panic` panics,
 /// `/panic-started` after its head. `/fields` answers with what the request says, `/head` with a
 /// large head, `/trailers` with large trailers, `/proxy` with a Proxy-Connection field. `/none` is
 /// a 304. Other paths answer at once.

@@ -1,4 +1,5 @@
-//! What the tests of extended CONNECT (RFC 8441) share: a handler that switches to another protocol.
+//! What the tests of extended CONNECT (RFC 8441) share: a handler that switches to another
+//! protocol.
 
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ pub(super) struct Seen {
     pub(super) alive: Cell<i32>,
 }
 
-/// Echoes lower-case letters, digits and everything else that is no command. The commands: `P` pauses
-/// until its promise is fulfilled, and `R` makes a remote. `D` sets a deadline in ten seconds. `B`
-/// writes 100,000 bytes as there is room. `S` switches to itself, after writing `s`. `M` marks the
-/// end of the output, `N` asks for room. `F`, `C` and `L` end the connection by [`End::Finish`], [`End::Close`] and
-/// [`End::Linger`]. `W` and `V` use 100,000 and 10,000,000 bytes at once, with themselves. `X` is a fault of the peer, `O` one of ours, and `!` panics.
+/// Echoes lower-case letters, digits and everything else that is no command. The commands: `P`
+/// pauses until its promise is fulfilled, and `R` makes a remote. `D` sets a deadline in ten
+/// seconds. `B` writes 100,000 bytes as there is room. `S` switches to itself, after writing `s`.
+/// `M` marks the end of the output, `N` asks for room. `F`, `C` and `L` end the connection by
+/// [`End::Finish`], [`End::Close`] and [`End::Linger`]. `W` and `V` use 100,000 and 10,000,000
+/// bytes at once, with themselves. `X` is a fault of the peer, `O` one of ours, and `!` panics.
 struct Commands {
     seen: Rc<Seen>,
     deadline: Option<Time>,
@@ -121,7 +123,8 @@ impl Protocol for Commands {
 }
 
 /// Switches to [`Commands`]: at `/later` when its promise is fulfilled, at `/remote` after it has
-/// made a remote. `/other` tries another protocol and is answered with 400, `/no` is not found, `/read` answers when it has read the request.
+/// made a remote. `/other` tries another protocol and is answered with 400, `/no` is not found,
+/// `/read` answers when it has read the request.
 struct Switch(Rc<Seen>);
 
 impl Switch {

@@ -80,8 +80,8 @@ impl Client {
         self.connection.request(&self.heads, number, content, self.count, &mut self.out);
     }
 
-    /// Reads `input`, and returns how many bytes were used. Pieces of content that follow each other
-    /// are one event.
+    /// Reads `input`, and returns how many bytes were used. Pieces of content that follow each
+    /// other are one event.
     fn read(&mut self, input: &[u8]) -> Result<usize, Error> {
         let mut rest = input;
         while let Some(event) = self.connection.read(&mut rest, &mut self.out)? {
