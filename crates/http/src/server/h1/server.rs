@@ -48,16 +48,6 @@ pub(super) enum ReadOutcome {
     Stop,
 }
 
-/// The protocols that the client asks to switch to, unless there are too many. Few requests have
-/// any.
-#[cold]
-#[inline(never)]
-fn requested_protocols(request: &Request<'_>) -> Option<Box<UpgradeProtocols>> {
-    let names = request.common_field(FieldName::Upgrade)?;
-    let requested = (names.len() <= MAX_REQUESTED).then(|| names.to_vec())?;
-    Some(Box::new(UpgradeProtocols { requested, ..Default::default() }))
-}
-
 /// Whether the request at the start of `input` has the method HEAD, also if the rest of its head is
 /// incomplete or malformed: the refusal of such a request has no content either (RFC 9110, 9.3.2).
 fn is_head(input: &[u8]) -> bool {
@@ -173,12 +163,17 @@ impl<S: Handlers + 'static> Server<S> {
         };
         let persistent = framing.persistent && !is_last;
         let Some(handlers) = &self.handlers else { return Ok(ReadOutcome::Stop) };
-        let protocols = if request.upgrade { requested_protocols(&request) } else { None };
         let mut in_flight = InFlight {
             handler: handlers.handler(turn.peer()),
-            exchange: Exchange { protocols, ..Exchange::new(head_only, incoming) },
+            exchange: Exchange::new(head_only, incoming),
             wire: H1Exchange::new(control.version, request.upgrade, persistent),
         };
+        if request.upgrade {
+            let names = request.common_field(FieldName::Upgrade);
+            let names = names.filter(|names| names.len() <= MAX_REQUESTED).unwrap_or_default();
+            let protocols = UpgradeProtocols { requested: names.to_vec(), ..Default::default() };
+            in_flight.exchange.protocols = Some(Box::new(protocols));
+        }
         let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
             handler.on_request(&request, responder)
         })?;
