@@ -169,8 +169,11 @@ impl<S: Handlers + 'static> Server<S> {
             wire: H1Exchange::new(control.version, request.upgrade, persistent),
         };
         if request.upgrade {
-            let names = request.common_field(FieldName::Upgrade);
-            let names = names.filter(|names| names.len() <= MAX_REQUESTED).unwrap_or_default();
+            let mut names = request.common_field(FieldName::Upgrade).unwrap_or_default();
+            // The server then switches to none.
+            if names.len() > MAX_REQUESTED {
+                names = b"";
+            }
             let protocols = UpgradeProtocols { requested: names.to_vec(), ..Default::default() };
             in_flight.exchange.protocols = Some(Box::new(protocols));
         }
