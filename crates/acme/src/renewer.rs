@@ -408,12 +408,13 @@ impl<R: Runtime> Renewer<R> {
             names: entry.names.clone(),
             kinds,
             emails: self.emails.clone(),
-            replaces: match entry.failed_replacing {
-                MAX_REPLACING.. => None,
-                _ => entry.stored.as_ref().and_then(|stored| stored.id.clone()),
+            replaces: if entry.failed_replacing < MAX_REPLACING {
+                entry.stored.as_ref().and_then(|stored| stored.id.clone())
+            } else {
+                entry.failed_replacing = 0;
+                None
             },
         };
-        entry.failed_replacing %= MAX_REPLACING;
         let names = wanted.names.clone();
         if entry.failures == 0 {
             self.runtime.report(&Report::Ordering { names: names.clone() });
