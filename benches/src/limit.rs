@@ -1,4 +1,5 @@
 //! The bare server, `limit`: it parses nothing, so that nearly all of its CPU time is the kernel's.
+//! The CPU times of other servers are shown as multiples of its CPU time.
 //!
 //! ```text
 //! sockeye-benches limit response FILE [MAX]     FILE is the whole response, from memory
@@ -11,7 +12,9 @@
 //! sockeye-benches limit echo
 //! ```
 //!
-//! The server closes a connection after MAX responses.
+//! The server closes a connection after MAX responses. `http2` takes pairs of files: a response's
+//! header block, and its content. For `websocket` and `broadcast`, FILE is a whole WebSocket frame.
+//! `broadcast` sends it to all open WebSockets for every frame of N bytes from any of them.
 //!
 //! The server has one thread and one epoll instance, and makes one receive per wake-up and one send
 //! per batch of requests. It prints its address as `sockeye` does. It trusts its clients: use it

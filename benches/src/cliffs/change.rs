@@ -1,5 +1,5 @@
-//! A file that changes. Each version consists of one line, its number, which is repeated. So a
-//! response with parts of two versions can be detected.
+//! A file that changes. Each version of the file repeats one line, which is the number of the
+//! version. So a response with parts of two versions can be detected.
 
 use std::{
     io::{ErrorKind, Write},
@@ -9,6 +9,7 @@ use std::{
 use super::strain::Counts;
 use crate::{Result, probe};
 
+/// Length of a line in bytes, line break included.
 const LINE: usize = 16;
 const REQUEST: &[u8] = b"GET /changing.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 

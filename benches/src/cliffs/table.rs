@@ -1,4 +1,5 @@
-//! The results as Markdown.
+//! The results as Markdown. A row of the first table shows a case: the server's figures without a
+//! strain (plain), and with it (strained).
 
 use std::{
     fmt::Write as _,
@@ -112,7 +113,8 @@ fn list_calls(text: &mut String, title: &str, calls: &Calls) {
     }
 }
 
-/// The counts of the strains' threads, over all rounds.
+/// Writes what the threads of the strains counted, such as responses that were cut, summed over all
+/// rounds.
 fn counts(text: &mut String, row: &Row) {
     for (side, name) in [(Side::Plain, "plain"), (Side::Strained, "strained")] {
         let mut sum = Counts::new();

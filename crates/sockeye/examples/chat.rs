@@ -55,10 +55,11 @@ impl ChatRoom {
     }
 }
 
-/// One connection. The lines of the log before `position` are in its output.
+/// One connection.
 struct Member {
     room: Arc<Mutex<ChatRoom>>,
     number: u64,
+    /// The number of the next line to write to this member's output.
     position: u64,
 }
 

@@ -1,4 +1,5 @@
-//! Writes files so that no reader and no crash sees a part of them.
+//! Writes files so that they survive a crash. [`replace`] also never shows a reader a part of a
+//! file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -6,10 +7,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Writes a new file, with the permissions `mode`, and waits until its content is on the disk.
+/// Until then, readers may see a part of it.
 ///
 /// # Errors
 ///
-/// If the file exists, or can't be written.
+/// If the file exists, or can't be written. In the second case, a part of it may remain.
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(content)?;
@@ -17,8 +19,9 @@ pub fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// Replaces a file by one with this content and the permissions `mode`, and waits until it is on
-/// the disk. Writes the content to a file with the extension `new`, and renames that. So only one
-/// process at a time may call this for a path.
+/// the disk. Writes a temporary file, whose extension is `new` instead of that of `path`, and
+/// renames it to `path`. So only one process at a time may call this for paths that differ at most
+/// in their extensions.
 ///
 /// # Errors
 ///
@@ -35,7 +38,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Waits until the names in a folder are on the disk, so that renamed files stay after a crash.
+/// Waits until the names in a folder are on the disk, so that renames survive a crash.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! Cases about long heads, and about responses in pieces.
+//! Cases about long request heads, and about responses that a handler writes in pieces. The plain
+//! side of each case has a short head, or a response in one piece.
 
 use sockeye_load::{HttpRequest, PreparedRequest};
 
@@ -71,7 +72,7 @@ fn browser(number: usize) -> Result<PreparedRequest> {
     let fields = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
     let mut request = HttpRequest { fields, ..HttpRequest::get("localhost", "/small.txt") };
     let length = request.prepare()?.keep_alive().len();
-    // A session cookie, padded to LONG.
+    // A session cookie, padded so that the head is LONG bytes long.
     let cookie = format!("session={number:08x}; ");
     let rest = LONG.saturating_sub(length + "Cookie: \r\n".len() + cookie.len());
     let filling = format!("{number:04}").repeat(rest.div_ceil(4));

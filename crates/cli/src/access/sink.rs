@@ -179,7 +179,8 @@ fn wait_for_room(file: &File, until: Instant) -> bool {
 
 /// Like `write_all`, but removes the written bytes from `lines`. After an error within a line (such
 /// as a full disk, or a file at the process's size limit), the next call starts a new line. When a
-/// write would block, calls `has_room`, which waits for room, and returns if there is still none.
+/// write would block, calls `has_room`, which waits for room. If there is still none, returns `Ok`,
+/// and `lines` keeps the rest.
 fn write_whole<W: Write>(
     file: &mut W,
     lines: &mut Vec<u8>,

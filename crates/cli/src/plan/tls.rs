@@ -113,8 +113,8 @@ fn check_parts(pairs: &[[PathBuf; 2]]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds the flag and what to type instead to an error about certificates. `pairs` has the files of
-/// each certificate and its key.
+/// Extends an error about certificates by the flag and by what to type instead. `pairs` has the
+/// files of each certificate and its key.
 fn with_advice(
     error: &sockeye::tls::Error,
     pairs: &[[PathBuf; 2]],
@@ -130,7 +130,8 @@ fn with_advice(
     };
     match problem {
         Problem::CertificateInsteadOfKey if is_alone => {
-            // The text of `error` ends with "name the file of the key", which this continues.
+            // The text of `error` ends with "name the file of the key". The words after it go on
+            // with this sentence.
             anyhow!("--tls: {error} after a comma, --tls {},KEY", path.display())
         }
         Problem::Unreadable(cause) if cause.kind() == NotFound && path.starts_with("~") => anyhow!(
@@ -179,8 +180,9 @@ fn needs_tls(flag: &str) -> Error {
 }
 
 /// Splits `CERT,KEY` into the file of the certificate and that of its key. Without a comma, one
-/// file has both, and is returned twice. Since paths may contain commas, an existing path isn't
-/// split, and else the first comma between two existing files counts.
+/// file has both, and is returned twice. Paths may contain commas, so a value that is an existing
+/// path isn't split. Another value is split at the first comma that has existing files on both
+/// sides, or if there is none, at its first comma.
 pub(super) fn split_cert_and_key(value: &OsStr) -> [PathBuf; 2] {
     let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
     let bytes = value.as_bytes();
@@ -304,7 +306,8 @@ enum Publisher<'a> {
 }
 
 impl Publisher<'_> {
-    /// What else to do, after the advice to use another folder for the file.
+    /// The end of the error message, after the advice to use another folder for the file: another
+    /// way to keep the file private, if there is one.
     fn other_advice(&self) -> &'static str {
         match self {
             Self::Served(_) => "",
@@ -327,13 +330,14 @@ impl fmt::Display for Publisher<'_> {
     }
 }
 
-/// The folder because of which a file at `path` could be downloaded, if any. The file need not
-/// exist.
+/// The folder because of which the file or folder `path` could be downloaded, if any. `path` need
+/// not exist.
 fn publisher<'a>(path: &Path, folders: &'a Folders) -> Option<Publisher<'a>> {
     let path = std::path::absolute(path).ok()?;
     let existing = path.ancestors().find(|folder| folder.exists())?;
     let found = existing.canonicalize().ok()?.join(path.strip_prefix(existing).ok()?);
-    // `prefix`: where the root is served. `/.well-known/` is the only hidden name that is served.
+    // `prefix`: the URL path at which `root` is served. Of the names that begin with a dot, only
+    // `/.well-known/` is served.
     let is_public_in = |root: &Path, prefix: &str| {
         let Ok(root) = root.canonicalize() else { return false };
         let Ok(inside) = found.strip_prefix(root) else { return false };

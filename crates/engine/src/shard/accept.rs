@@ -43,7 +43,8 @@ impl<D: Driver> Shard<D> {
         self.accept_from_each(BACKLOG);
     }
 
-    /// Tries to admit the connection in `waiting`, then accepts at most `max` from each listener.
+    /// Tries to admit the accepted connection that waits for another one to close, if any. Then
+    /// accepts at most `max` from each listener.
     fn accept_from_each(&mut self, max: i32) {
         if let Some(accepted) = self.waiting.take() {
             self.admit_or_wait(accepted);

@@ -22,8 +22,8 @@ use super::{clock, server_name};
 /// Maximum ciphertext of an incomplete record that is kept. A record has at most 16 KiB + 261 bytes
 /// in TLS 1.3 (RFC 8446, section 5.2), 16 KiB + 2,053 in TLS 1.2 (RFC 5246, section 6.2.3).
 pub(super) const MAX_UNUSED: usize = 18 * 1024 + 64;
-/// Maximum ciphertext of an incomplete handshake message that a client keeps: the certificates of a
-/// server. rustls reads no larger message.
+/// Maximum ciphertext of an incomplete handshake message that a client keeps. The longest one is
+/// that with the server's certificates. rustls reads no larger message.
 const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Maximum plaintext of each of the first records: such a record fits into a TCP segment, so that
 /// the peer can decrypt it before the next segment arrives.
@@ -36,9 +36,11 @@ const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
 /// A TLS connection.
 pub(crate) struct Tls {
     side: Side,
-    /// Ciphertext of an incomplete record or handshake message. rustls knows how much it has read.
+    /// Ciphertext of an incomplete record or handshake message. All of it is given to rustls again
+    /// with further input. rustls remembers how much of it was read.
     unused: Vec<u8>,
-    /// Plaintext bytes sealed since the beginning or a pause: decides how long records are small.
+    /// Plaintext bytes encrypted since the beginning or a pause. While there are fewer than
+    /// [`SENT_IN_FIRST_RECORDS`], records are small.
     sealed: u32,
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
@@ -58,7 +60,8 @@ enum Side {
     Client(UnbufferedClientConnection),
 }
 
-/// Calls `step` with the status of the connection, which has a type of its own for each side.
+/// Gives `input` to rustls, and calls `step` with the resulting status. This is a macro, because
+/// the type of the status depends on the side.
 macro_rules! process {
     ($side:expr, $input:expr, $step:expr) => {
         match &mut $side {
@@ -95,7 +98,8 @@ impl Tls {
         Ok(Self::new(Side::Server(connection)))
     }
 
-    /// The client's side of a connection to the server `name`. `config` may hold a ticket for it.
+    /// The client's side of a connection to the server `name`. `config` may hold a session ticket
+    /// for this server.
     pub(crate) fn client(
         now: WallTime,
         config: Arc<ClientConfig>,
@@ -124,8 +128,8 @@ impl Tls {
         self.has_begun
     }
 
-    /// Whether this is the server's side, and has not answered a client hello with its certificate
-    /// yet. It may have asked for another hello (HelloRetryRequest: RFC 8446, section 4.1.4).
+    /// Whether this is the server's side, and has not yet answered a client hello, except with a
+    /// request for another hello (HelloRetryRequest: RFC 8446, section 4.1.4).
     pub(crate) fn awaits_hello(&self) -> bool {
         let Side::Server(server) = &self.side else { return false };
         match server.protocol_version() {
@@ -247,10 +251,12 @@ impl Tls {
             out.extend(RECORD_OVERFLOW);
             return Err(TlsError::TooLarge);
         }
-        // Discards the name that a connection of this thread may have left when it panicked.
+        // Another connection may have panicked on this thread while it read a hello, and left what
+        // the hello asked for. It is discarded.
         server_name::take();
         loop {
-            // No more than `max`, so that a large message is refused however it arrives.
+            // At most `max` bytes at a time, those kept included, so that a message that is too
+            // large is refused whether it arrives at once or in parts.
             let (now, later) = input.split_at_mut(input.len().min(max - self.unused.len()));
             let is_plaintext = self.awaits_hello() || self.side.protocol_version().is_none();
             let before = out.len();
@@ -278,7 +284,8 @@ impl Tls {
         }
     }
 
-    /// Processes kept ciphertext and `input`. Keeps at most `max` bytes of an incomplete record.
+    /// Processes the kept ciphertext and `input`. Keeps what is incomplete, or fails if that is
+    /// more than `max` bytes.
     fn read_records(
         &mut self,
         input: &mut [u8],
@@ -290,7 +297,8 @@ impl Tls {
             let used = self.process(input, out, on_plain)?;
             return self.keep(&input[used..], max);
         }
-        // Rare: a record that arrived in parts. A buffer above `max` is replaced by a smaller one.
+        // Rare: a record that arrived in parts. If the buffer's capacity is above `max`, which is
+        // lower after the handshake, it is replaced by a smaller one.
         let mut unused = mem::take(&mut self.unused);
         let len = unused.len() + input.len();
         if len > unused.capacity() {
@@ -305,7 +313,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Keeps ciphertext until more comes.
+    /// Keeps ciphertext until more comes. Fails if it is more than `max` bytes.
     fn keep(&mut self, rest: &[u8], max: usize) -> Result<(), TlsError> {
         if self.peer_closed || rest.is_empty() {
             return Ok(());
@@ -350,11 +358,12 @@ impl Tls {
         }
     }
 
-    /// Appends `plain` to `out`, in records.
+    /// Encrypts `plain`, and appends it to `out` in TLS records.
     ///
     /// # Errors
     ///
-    /// If the keys are used up and can't be renewed, or the connection has failed.
+    /// If the handshake is not complete, the keys are used up and can't be renewed, or the
+    /// connection has failed.
     pub(crate) fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
         if self.has_failed {
             return Err(TlsError::HasFailed);
@@ -384,7 +393,8 @@ impl Tls {
         self.sealed = 0;
     }
 
-    /// Appends close_notify: no more plaintext follows. Does nothing if the connection has failed.
+    /// Appends close_notify: no more plaintext follows. Does nothing if the connection has failed,
+    /// or can't encrypt data yet.
     pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
         if self.has_failed {
             return;
@@ -445,8 +455,8 @@ fn close<Data>(status: UnbufferedStatus<'_, '_, Data>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends to `out` what `write` writes. If `write` fails and returns how much space it needs, it
-/// is called again with that much. Returns whether `write` succeeded.
+/// Appends to `out` what `write` writes. If `write` fails and returns how much space it needs,
+/// calls it again with that much space. Returns whether `write` succeeded.
 fn append(
     out: &mut Vec<u8>,
     mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,

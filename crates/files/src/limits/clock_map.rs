@@ -1,8 +1,8 @@
 //! A map for the caches of this crate. It evicts entries by the clock algorithm.
 //!
-//! A hand moves round the entries. To make room, it evicts the next entry that was not used since
-//! the hand last passed it. So entries that are used only once are evicted first. Using an entry
-//! only sets a flag.
+//! A hand moves round the entries. To make room, the hand moves on to the next entry that was not
+//! used since the hand last passed it, and evicts this entry. So entries that are inserted and
+//! never used are evicted first. Using an entry only sets a flag.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -96,8 +96,8 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         Some(self.remove_at(at).1)
     }
 
-    /// Evicts the next unused entry for which `is_evictable` is true. `None` if it is true for
-    /// none.
+    /// Evicts the next entry for which `is_evictable` is true and that was not used since the hand
+    /// last passed it. Returns `None` if `is_evictable` is true for no entry.
     pub(crate) fn evict(&mut self, mut is_evictable: impl FnMut(&V) -> bool) -> Option<(K, V)> {
         // The first round clears `used`, the second finds an entry that is not used.
         for _ in 0..=2 * self.slots.len() {
@@ -126,7 +126,8 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
 
     /// Removes the entries for which `keep` is false.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        // From the end: removing moves the last entry into the gap, and that was checked before.
+        // From the end: removing an entry moves the last one into the gap. The last one was checked
+        // before.
         for at in (0..self.slots.len()).rev() {
             if !keep(&self.slots[at].value) {
                 self.remove_at(at);

@@ -57,7 +57,7 @@ impl fmt::Display for NotRendered {
 
 impl Content {
     /// The content of a file with this name, or why it is not rendered. In rendered Markdown, a
-    /// heading of level 1 gets the level `level`. Blocks.
+    /// heading of level 1 gets the level `level`, and deeper ones follow. Blocks.
     ///
     /// # Errors
     ///
@@ -122,7 +122,8 @@ impl Content {
             #[cfg(feature = "markdown")]
             Form::Rendered(html) => html.len(),
         };
-        // The name is written in a URL, where each of its bytes takes up to 3, and as text.
+        // The name is written in a URL, where each of its bytes takes up to 3, and as text. The 256
+        // bytes are for the markup around it and the content.
         text + (3 + MAX_ESCAPED) * name.len() + 256
     }
 

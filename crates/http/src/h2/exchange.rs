@@ -1,4 +1,5 @@
-//! HTTP/2's own state of an exchange: where the response's header blocks are in its output.
+//! HTTP/2's own state of an exchange: where the response's header blocks are in the stream's
+//! output.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -34,8 +35,8 @@ pub(crate) const CONTINUE: &[u8] = b"\x08\x03100";
 /// The length of the status 200 in a header block.
 const OK_LEN: usize = 1;
 
-/// The start of most responses of a shard, encoded once a second: the status 200, `Date`, and what
-/// the configuration adds.
+/// The start of the header blocks of most responses of a shard, encoded once a second: the status
+/// 200, `Date`, and what the configuration adds.
 #[derive(Default)]
 pub(crate) struct CachedBlock {
     /// The second for which `bytes` is encoded.
@@ -126,8 +127,8 @@ pub(crate) fn encode_fields<'a>(
     block: &mut Vec<u8>,
 ) {
     for (name, value) in fields {
-        // Fields about an HTTP/1.1 connection must not be sent (RFC 9113, 8.2.2). `Fields::push`
-        // has refused all others.
+        // Fields about an HTTP/1.1 connection must not be sent (RFC 9113, 8.2.2). Except for
+        // Proxy-Connection, `Fields::push` has refused them.
         if !name.eq_ignore_ascii_case(b"proxy-connection") {
             encode::field(name, value, is_huffman, block);
         }

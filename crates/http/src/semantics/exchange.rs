@@ -31,12 +31,13 @@ pub(crate) struct Exchange {
     pub(crate) send_deadline: Time,
     /// The handler has received `StreamEvent::Drain`.
     pub(crate) drain_notified: bool,
-    /// `None` for most requests.
+    /// The protocols that the request asks to switch to, and those that the response offers. `None`
+    /// if there are none, as for most requests.
     pub(crate) protocols: Option<Box<UpgradeProtocols>>,
 }
 
-/// The most bytes of protocols that a client may ask for: they are kept until the response is
-/// complete. With more, the server doesn't switch.
+/// The maximum length, in bytes, of the list of protocols that a client asks for: the list is kept
+/// until the response is complete. If it is longer, the server doesn't switch to any of them.
 pub(crate) const MAX_REQUESTED: usize = 1024;
 
 /// Protocols that the connection, or the stream, may switch to (RFC 9110, 7.8). Both lists are

@@ -21,7 +21,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Makes a configuration with these values, and with memory of its own.
+    /// Makes a configuration with these values, and with its own memory for messages.
     pub(super) fn config(&self) -> Config {
         let config = Config::new(self.limits.clone()).allowing_origins(self.origins.clone());
         #[cfg(feature = "deflate")]
@@ -32,8 +32,9 @@ impl Settings {
     }
 }
 
-/// The configurations for the latest [`ws::Options`](super::ws::Options) that a shard has used. The
-/// shard keeps them, because a configuration also has memory that its WebSockets share.
+/// The latest configurations that a shard has made, one for each different
+/// [`ws::Options`](super::ws::Options). The shard keeps them, because a configuration also has
+/// memory that its WebSockets share.
 #[derive(Default)]
 pub(super) struct WebSocketConfigs(RefCell<Vec<(Arc<Settings>, Rc<Config>)>>);
 
@@ -41,8 +42,8 @@ pub(super) struct WebSocketConfigs(RefCell<Vec<(Arc<Settings>, Rc<Config>)>>);
 const MAX_CONFIGS: usize = 16;
 
 impl WebSocketConfigs {
-    /// The configuration for `settings`. Makes it if there is none, and forgets the oldest one if
-    /// there are too many.
+    /// The configuration for `settings`. If there is none, makes it. Before that, removes the
+    /// oldest configuration if there are [`MAX_CONFIGS`].
     pub(super) fn get(&self, settings: &Arc<Settings>) -> Rc<Config> {
         let mut configs = self.0.borrow_mut();
         let known =

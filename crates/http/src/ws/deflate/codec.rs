@@ -12,8 +12,8 @@ use super::options::WINDOW_BITS;
 /// sender removes them, and the receiver appends them again (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// [`TAIL`], then an empty final block. If the decompressor finds the end of the stream there, the
-/// message ended between blocks, so it was complete.
+/// [`TAIL`], then an empty final block. If the decompressor reads these bytes after a message and
+/// reports the end of the stream, the message ended between blocks, so it was complete.
 const TAIL_AND_END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 
 /// A message of at most this many bytes after decompression may expand by any ratio, as logs of
@@ -26,7 +26,8 @@ const ANY_RATIO: usize = 1024 * 1024;
 /// stream.
 const MAX_STREAMS: u32 = 1024;
 
-/// Minimum number of bytes by which the output of decompression grows.
+/// Minimum number of bytes by which the output of decompression grows, unless the message's size
+/// limit allows fewer.
 const MIN_GROWTH: usize = 512;
 
 /// Maximum number of bytes by which the output grows, except that `Vec` may double its capacity.
@@ -49,10 +50,13 @@ pub(crate) enum InflateError {
 /// Compresses and decompresses the messages of one connection, one at a time in each direction.
 #[derive(Debug)]
 pub(crate) struct Codec {
-    /// `None`: the peer allows only a window of 256 bytes, which zlib doesn't support. So no
-    /// message is compressed.
+    /// The compression window, as a base-2 logarithm of bytes. `None`: the peer allows only a
+    /// window of 256 bytes, which zlib doesn't support. So no message is compressed.
     send_window_bits: Option<u8>,
+    /// The end of the messages sent so far, to which later messages may refer. Empty without
+    /// context takeover.
     sent: History,
+    /// The same for received messages.
     received: History,
     /// The message that is being received, if it arrives in parts.
     incomplete: Option<Inflating>,
@@ -87,9 +91,9 @@ impl Codec {
         self.sent.held() + self.received.held() + incomplete
     }
 
-    /// Decompresses the next part of a message, and appends to `out`. `is_last`: the message ends
-    /// with `data`. The parts may be cut anywhere. `max`: maximum bytes of the whole message after
-    /// decompression.
+    /// Decompresses the next part of a message, and appends the result to `out`. `is_last`: the
+    /// message ends with `data`. The parts may be cut anywhere. `max`: maximum bytes of the whole
+    /// message after decompression.
     ///
     /// After an error, what was appended to `out` is unspecified, and the connection has to be
     /// closed.
@@ -124,10 +128,10 @@ impl Codec {
         result
     }
 
-    /// Compresses a message, and appends it to `out`. If this returns `false`, `out` has the same
-    /// content as before: send the message uncompressed, without the bit RSV1 in its frame, since
-    /// it is short or would not become smaller. Even then, `out` may have grown by the message's
-    /// size and an eighth.
+    /// Compresses a message, and appends it to `out`. Returns `false` if the message is short,
+    /// would not become smaller, or can't be compressed for this peer: then send it uncompressed,
+    /// without the bit RSV1 in its frame. In this case, `out` has the same content as before, but
+    /// its capacity may have grown by about nine eighths of the message's size.
     pub(crate) fn deflate(
         &mut self,
         memory: &mut DeflateMemory,
@@ -149,7 +153,8 @@ impl Codec {
             && compressor.total_in() == message.len() as u64
             && out.len() < out.capacity();
         if !is_complete {
-            // In zlib-rs 0.6.8, a reset doesn't clear all of a state that has pending output.
+            // In zlib-rs 0.6.8, resetting a compressor that has pending output doesn't clear its
+            // whole state.
             memory.discard_compressor(window_bits);
         }
         if !is_complete || out.len() - start >= message.len() + TAIL.len() {
@@ -224,8 +229,8 @@ impl Inflating {
     }
 
     /// Starts a new DEFLATE stream: a block with BFINAL ends the stream, but not the message (RFC
-    /// 7692, 7.2.3.4). This drops the window. Most decompressors do, so no sender refers to bytes
-    /// from before the block.
+    /// 7692, 7.2.3.4). The reset drops the window. Most other receivers drop it there, too, so no
+    /// sender refers to bytes of an earlier stream.
     fn start_stream(&mut self) -> Result<(), InflateError> {
         self.streams += 1;
         if self.streams > MAX_STREAMS {
