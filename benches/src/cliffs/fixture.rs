@@ -67,8 +67,8 @@ impl Fixture {
         self.setup.path(name)
     }
 
-    /// The name of a folder with `count` files, each named by [`file_name`]. Creates it on the
-    /// first call.
+    /// The name of a folder with `count` files, which [`file_name`] names. Creates the folder if it
+    /// doesn't exist.
     pub(super) fn folder_of(&self, count: usize) -> Result<String> {
         let name = format!("of-{count}");
         let path = self.path(&name);
@@ -83,7 +83,7 @@ impl Fixture {
         Ok(name)
     }
 
-    /// Starts `sockeye http` for a folder, with one worker.
+    /// Starts `sockeye http` for a folder, with one worker. `more`: further arguments.
     pub(super) fn serve(&self, folder: &str, more: &[&str]) -> Result<Server> {
         let path = self.path(folder);
         let mut words =

@@ -1,7 +1,9 @@
-//! Reads what clients send, for comparison with other parsers: see `scripts/foreign-parsers`.
+//! Shows how our HTTP/1.1 server reads what clients send, to compare it with other parsers: see
+//! `scripts/foreign-parsers`.
 //!
 //! Each line of standard input is everything that a client sends on one connection, in hexadecimal.
-//! For each, a line of standard output has the requests that the HTTP server read in it, as JSON.
+//! For each line, the program prints one line of JSON: the requests that the server has accepted,
+//! and what followed them (`end`): nothing, an incomplete request, or a refused one.
 
 #![forbid(unsafe_code)]
 

@@ -28,10 +28,10 @@ pub(crate) struct WebSocketRequest {
     /// The frame that is sent.
     ///
     /// It is masked once, with a random key. A browser uses a new key for each frame, so that no
-    /// script can choose the bytes that are sent (RFC 6455, section 10.3). A load runs no scripts,
-    /// so one key is enough.
+    /// script can choose the bytes that are sent (RFC 6455, section 10.3). A load client runs no
+    /// scripts, so one key is enough.
     pub(crate) sent: Bytes,
-    /// The frame that comes back.
+    /// The frame that the server has to send back: the same message, unmasked.
     pub(crate) echo: Bytes,
     pub(crate) content_len: u64,
 }
@@ -55,7 +55,7 @@ impl WebSocketRequest {
 }
 
 impl WebSocketOpening {
-    /// A new handshake, and its request.
+    /// A new handshake, and the bytes of its request.
     pub(crate) fn request(&self) -> (ClientHandshake, Vec<u8>) {
         // The default configuration offers no compression.
         let handshake = ClientHandshake::new(random_bytes(), &Rc::default());

@@ -1,5 +1,5 @@
-//! JSON as Python's `json.dumps(value, ensure_ascii=False)` writes it: `, ` and `: ` between items,
-//! and no escapes for characters that are not ASCII.
+//! JSON as Python's `json.dumps(value, ensure_ascii=False)` writes it: with a space after `,` and
+//! `:`, and without escapes for characters that are not ASCII.
 
 use std::{fmt, io};
 
@@ -21,15 +21,17 @@ pub(super) fn write_string(json: &mut Vec<u8>, text: &str) {
     let _ = text.serialize(&mut Serializer::with_formatter(json, PythonFormatter));
 }
 
-/// The members of a JSON object with the keys that a caller has named.
+/// Those members of a JSON object whose keys the caller has named.
 pub(super) struct Members<'t, const N: usize> {
-    /// The values as they are written. A repeated key has its last value.
+    /// For each of the caller's keys, the JSON text of its value; `None` if the object has no such
+    /// key. A repeated key has its last value.
     pub(super) values: [Option<&'t str>; N],
-    /// The position, among the caller's keys, of a key that is repeated.
+    /// The position, among the caller's keys, of a key that the object has more than once.
     pub(super) repeated: Option<usize>,
 }
 
-/// The members of the object `text` that have these keys. Others are skipped, and take no memory.
+/// Reads the members with these keys from `text`, a JSON object. Other members are skipped, and
+/// take no memory.
 pub(super) fn members<'t, const N: usize>(
     text: &'t str,
     keys: [&str; N],
@@ -65,7 +67,7 @@ impl<'t, const N: usize> Visitor<'t> for MembersVisitor<'_, N> {
     }
 }
 
-/// Reads a key. Returns its position among these keys; `None` if it is another key.
+/// Reads a key of an object. Returns its position in this list of keys; `None` if it isn't listed.
 struct KeyIndex<'k>(&'k [&'k str]);
 
 impl<'t> DeserializeSeed<'t> for KeyIndex<'_> {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::Address;
 
-/// A client, as budgets count them: an IPv4 address, the /64 of an IPv6 address (what one customer
-/// gets), or all peers at Unix sockets.
+/// A client, as budgets count them: an IPv4 address, the /64 of an IPv6 address (a network that
+/// providers give to one customer), or all peers at Unix sockets.
 ///
 /// Behind a trusted proxy, this is the client that the proxy names, if the protocol supports that:
 /// `sockeye-http` does.
@@ -21,7 +21,7 @@ pub enum Client {
 }
 
 impl Client {
-    /// The client at `address`. An IPv4 address written as IPv6 is the IPv4 address.
+    /// The client at `address`. An IPv4-mapped IPv6 address counts as the IPv4 address.
     #[must_use]
     pub fn of(address: Address) -> Self {
         let Address::Ip(address) = address else { return Self::Unix };
@@ -30,7 +30,7 @@ impl Client {
             IpAddr::V6(ip) => {
                 let mut network = [0; 8];
                 network.copy_from_slice(&ip.octets()[..8]);
-                // The loopback address is no network of a customer: it counts as 127.0.0.1.
+                // The loopback address `::1` counts as 127.0.0.1, so that it is local.
                 if ip.is_loopback() { Self::V4([127, 0, 0, 1]) } else { Self::V6(network) }
             }
         }
@@ -43,7 +43,8 @@ impl Client {
         matches!(self, Self::V4([127, ..]) | Self::Unix)
     }
 
-    /// The most that this client may have of `total`: a quarter; half for a local one. At least 1.
+    /// The most that this client may have of `total`: a quarter, or half if the client is local. At
+    /// least 1, unless `total` is 0.
     #[must_use]
     pub fn share(self, total: u64) -> u64 {
         (if self.is_local() { total / 2 } else { total / 4 }).max(1).min(total)

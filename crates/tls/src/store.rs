@@ -18,7 +18,7 @@ use crate::provider::provider;
 use crate::read::{Content, Reader};
 use crate::{Certificate, CertificateInfo, Settings, Warning, WarningKind};
 
-/// How often [`CertificateStore::expiring`] returns a certificate.
+/// [`CertificateStore::expiring`] returns each certificate at most once in this time.
 const EXPIRING_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The certificates of a server, from pairs of files: a certificate with its chain, and its key.
@@ -56,10 +56,10 @@ pub struct CertificateStore {
     warnings: Vec<Warning>,
     tickets: Tickets,
     reader: Reader,
-    /// The digest of what was read last.
+    /// The digest of the [`Contents`] that were read last.
     seen: [u8; 32],
-    /// The first time at which a certificate that is not valid yet becomes valid. From then on, the
-    /// files are checked again, although they haven't changed.
+    /// The first time at which a certificate that is not valid yet becomes valid. The next reload
+    /// after this time checks the files again, although they haven't changed.
     valid_from: Option<SystemTime>,
     /// When [`CertificateStore::expiring`] returned each certificate last.
     reported: HashMap<Fingerprint, SystemTime>,
@@ -84,7 +84,8 @@ impl Pair {
     }
 }
 
-/// What was read and checked, and is not in use yet.
+/// The result of reading and checking all files: a configuration that is not in use yet, and what
+/// belongs to it.
 struct Loaded {
     config: ServerConfig,
     names: Arc<ByName>,
@@ -97,7 +98,8 @@ struct Loaded {
     valid_from: Option<SystemTime>,
 }
 
-/// What a reload may keep.
+/// What a reload takes from the configuration in use: the certificates, which may have expired
+/// since they were loaded, and the keys of session tickets. Empty when the store is opened.
 #[derive(Default)]
 struct InUse<'a> {
     certificates: &'a [CertificateInfo],
@@ -204,15 +206,15 @@ impl CertificateStore {
     }
 
     /// Reads the files again: call this every few seconds. If a file has changed since the last
-    /// call, all files are checked, and then used for new connections. Returns `None` if no file
-    /// has changed. A certificate that has expired since it was loaded stays in use, with a
-    /// [warning](WarningKind::Expired).
+    /// call, all files are checked, and then used for new connections. They are also checked when a
+    /// certificate that was not valid yet becomes valid. Otherwise, returns `None`. A certificate
+    /// that has expired since it was loaded stays in use, with a [warning](WarningKind::Expired).
     ///
     /// # Errors
     ///
-    /// If something is wrong with a file, everything stays as it was. The error is returned once,
-    /// until a file changes again. The next call may succeed: a certificate and its key are seldom
-    /// written at the same moment.
+    /// If something is wrong with a file, the certificates in use are kept. The error is returned
+    /// once: later calls return `None` until the files are checked again. The error may be
+    /// temporary: a new certificate doesn't match its key until the key file is replaced, too.
     pub fn reload(&mut self) -> Option<Result<(), Error>> {
         self.reload_at(SystemTime::now())
     }
@@ -228,8 +230,8 @@ impl CertificateStore {
         Some(self.replace(contents, now))
     }
 
-    /// Checks `contents` and uses them for new connections. If a check fails, only `valid_from`
-    /// changes.
+    /// Checks `contents` and uses them for new connections. If a check fails, changes only
+    /// `valid_from`.
     fn replace(&mut self, contents: Contents, now: SystemTime) -> Result<(), Error> {
         let in_use = InUse { certificates: &self.certificates, tickets: self.tickets.clone() };
         let loaded = contents.check(&self.pairs, &self.settings, &in_use, now);
@@ -249,7 +251,8 @@ impl CertificateStore {
         Ok(())
     }
 
-    /// Changes the settings: reads all files again, and uses both for new connections.
+    /// Changes the settings and reads all files again. Uses the new settings and the files for new
+    /// connections.
     ///
     /// # Errors
     ///
@@ -306,7 +309,7 @@ impl Contents {
         }
     }
 
-    /// A hash that differs if the content of any file, or the error of reading it, differs.
+    /// A hash over the content of each file, or over the error of reading it.
     fn digest(&self) -> [u8; 32] {
         let mut hashes = Vec::new();
         let mut add = |content: Result<&Content, &Error>| match content {
@@ -326,7 +329,8 @@ impl Contents {
     }
 
     /// Checks the certificates, and makes a configuration with them. A certificate that is in use
-    /// may be expired: to refuse it would only keep the others from being replaced.
+    /// may be expired. If it were refused, it would stay in use anyway, and new files of the other
+    /// certificates could not be loaded.
     fn check(
         self,
         pairs: &[Pair],

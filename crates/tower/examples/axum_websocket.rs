@@ -30,7 +30,7 @@ input.onchange = () => { socket.send(input.value); input.value = ""; };
 /// only `Sender`.
 type Room = broadcast::WeakSender<String>;
 
-/// Sends lines to a member, and the member's lines to all.
+/// Sends the lines of the room to one member, and the member's lines to the room.
 async fn member(mut socket: WebSocket, room: Room) {
     let Some(mut lines) = room.upgrade().map(|room| room.subscribe()) else { return };
     loop {
@@ -57,7 +57,7 @@ async fn chat(upgrade: WebSocketUpgrade, State(room): State<Room>) -> Response {
     upgrade.max_message_size(1024).on_upgrade(|socket| member(socket, room))
 }
 
-/// The runtime of `tasks` has to outlive the service.
+/// Serves the page and the chat room. The runtime of `tasks` has to outlive the service.
 pub(crate) fn serve(at: ListenAddr, tasks: &Handle, room: Room) -> Result<Serving, ServeError> {
     let app = Router::new()
         .route("/", get(|| async { Html(PAGE) }))

@@ -1,4 +1,4 @@
-//! TLS in servers: the certificates, and how plain HTTP is answered.
+//! TLS in servers: their certificates, and how they answer clients that speak plain HTTP.
 
 mod certificates;
 mod plain;

@@ -7,12 +7,14 @@ use sockeye_proto::TlsInfo;
 use sockeye_proto::driver::Key;
 
 /// Maximum number of handshakes in progress with clients. Each may hold the beginning of a client
-/// hello. Above this, each new handshake closes the connection whose handshake began first: its
-/// client is the slowest one, because it is far away or an attacker.
+/// hello in memory. Above this number, each new handshake closes the connection whose handshake
+/// began first: that client is the slowest one, because it is far away or an attacker.
 const MAX_IN_PROGRESS: usize = 4096;
-/// Maximum number of steps in one turn. A step is a read after which the handshake has an answer to
-/// send. One of the two steps of a handshake agrees on keys and signs, which takes from 0.1 ms
-/// (P-256) to some milliseconds (RSA). Meanwhile, all other connections of the shard wait.
+/// Maximum number of handshake steps in one turn. A step is a read on the event loop after which
+/// the handshake has an answer to send. A step may compute keys or a signature, which takes from
+/// 0.1 ms (P-256) to some milliseconds (RSA). Meanwhile, all other connections of the shard wait.
+/// After this many steps, only client hellos are still read in this turn, since threads can answer
+/// them.
 const MAX_STEPS_PER_TURN: u32 = 4;
 /// Maximum number of client hellos that the event loop answers in one turn. Each answer takes a
 /// signature.
@@ -22,7 +24,7 @@ const MAX_SHARED: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
-    /// The handshakes with clients, the oldest first. Some of them have ended.
+    /// The handshakes with clients, the oldest first. Some may have ended: they are removed later.
     started: VecDeque<Key>,
     /// How many handshakes with clients are in progress.
     in_progress: usize,
@@ -30,10 +32,10 @@ pub(crate) struct Handshakes {
     steps: u32,
     /// Client hellos that the event loop has answered in this turn.
     signatures: u32,
-    /// The last key that was found for a client hello is RSA.
+    /// The key that was found for the last client hello is RSA.
     signs_slowly: bool,
-    /// The last results that differ, the oldest first. Most handshakes of a server have the same
-    /// result.
+    /// Recent results of handshakes, all different, the oldest first. Most handshakes of a server
+    /// have the same result.
     shared: VecDeque<Arc<TlsInfo>>,
 }
 
@@ -44,13 +46,15 @@ impl Handshakes {
         self.signatures = 0;
     }
 
-    /// Whether the event loop may answer one more client hello in this turn. Which key the answer
-    /// needs is unknown, but most servers have keys of one kind.
+    /// Whether the event loop may answer one more client hello in this turn. It may not if the
+    /// last hello needed an RSA key: which key the next one needs is unknown, but most servers have
+    /// keys of one kind.
     pub(crate) fn may_sign(&self) -> bool {
         self.may_sign_at_all() && !self.signs_slowly
     }
 
-    /// As [`Handshakes::may_sign`], for a client hello that no thread can answer.
+    /// As [`Handshakes::may_sign`], whatever the last key was: for a client hello that no thread
+    /// can answer, because too many wait for threads.
     pub(crate) fn may_sign_at_all(&self) -> bool {
         self.signatures < MAX_SIGNATURES_PER_TURN
     }
@@ -76,8 +80,8 @@ impl Handshakes {
     }
 
     /// Counts the handshake of connection `key`, which begins. `is_in_progress` says whether the
-    /// handshake of another connection is still in progress. Returns the connection to close if
-    /// there are too many.
+    /// handshake of a connection is still in progress. If more than [`MAX_IN_PROGRESS`] are,
+    /// returns the connection to close.
     pub(crate) fn begin(
         &mut self,
         key: Key,
@@ -99,7 +103,7 @@ impl Handshakes {
         None
     }
 
-    /// Returns `info`. If a recent connection had the same, both share one copy.
+    /// Returns `info`. If it equals that of a recent connection, both connections share one copy.
     pub(crate) fn share(&mut self, info: TlsInfo) -> Arc<TlsInfo> {
         if let Some(same) = self.shared.iter().find(|shared| ***shared == info) {
             return Arc::clone(same);

@@ -2,10 +2,10 @@
 //!
 //! - `representation`: a file, uncompressed or in a coding, with its prepared response.
 //! - `content`: its content, in memory or as an open file.
-//! - `content_type`: its type and coding.
+//! - `content_type`: its media type, and the coding that it is stored in.
 //! - `version`: one version of an open file, which is checked before a response is completed.
 //! - `head`: the fields of its responses.
-//! - `reader`: reads files for a lookup.
+//! - `reader`: reads files when a lookup needs their content.
 
 pub(crate) mod content;
 pub(crate) mod content_type;

@@ -40,14 +40,14 @@ pub(crate) struct Representation {
     has_vary: bool,
 }
 
-/// A file that was just opened.
+/// What is known about a file that was just opened.
 pub(crate) struct OpenedFile<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) kind: ContentType,
     pub(crate) identity: Identity,
     /// The clock of the store, read before the file was opened.
     pub(crate) now: Stamp,
-    /// The hash of its content, if its ETag is made of it.
+    /// The hash of the file's content, if the ETag is to be made of this hash.
     pub(crate) digest: Option<Digest>,
 }
 
@@ -74,7 +74,8 @@ impl Representation {
         if file.content.has_size(identity.size) { file } else { file.into_unsized() }
     }
 
-    /// The representation of a file whose size is not that of its content, which is in memory.
+    /// The representation of a file whose size on disk is not that of its content. The content is
+    /// in memory.
     fn into_unsized(mut self) -> Self {
         if let Content::Memory(bytes) = &self.content {
             self.identity.size = bytes.len() as u64;
@@ -102,12 +103,12 @@ impl Representation {
         std::str::from_utf8(value(&self.head.fields, "Content-Type")?).ok()
     }
 
-    /// Whether its content is in a coding.
+    /// Whether the content is in a coding.
     pub(crate) fn is_encoded(&self) -> bool {
         value(&self.head.fields, "Content-Encoding").is_some()
     }
 
-    /// All of the content; empty if it is in the cache of compressed contents.
+    /// All of the content; empty if the content is in the cache of compressed contents.
     pub(crate) fn body(&self) -> Body<'_> {
         match &self.content {
             Content::Memory(content) => Body::Shared(content),
@@ -119,8 +120,8 @@ impl Representation {
         }
     }
 
-    /// The response with all of the content; without content if that is in the cache of compressed
-    /// contents.
+    /// The response with all of the content. If the content is in the cache of compressed contents,
+    /// the response is without it, and whoever sends the response adds it.
     pub(crate) fn prepared(&self) -> &PreparedResponse {
         let make = || match &self.content {
             Content::Compressed(_) => {
@@ -133,7 +134,7 @@ impl Representation {
         self.prepared.get_or_init(make)
     }
 
-    /// The fields, to be changed. Drops the prepared response.
+    /// The fields, to be changed. Drops the prepared response, which has the old fields.
     fn head_mut(&mut self) -> &mut Head {
         self.prepared = OnceLock::new();
         &mut self.head
@@ -149,7 +150,8 @@ impl Representation {
         }
     }
 
-    /// The file in a coding, with an ETag of its own; all other fields are the same.
+    /// The same file in `coding`, whose `content` is already compressed. The ETag is `etag` with
+    /// the coding's name. `Content-Encoding` and `Vary` are added; all other fields are the same.
     pub(crate) fn encoded(
         &self,
         coding: Coding,

@@ -1,5 +1,5 @@
-//! The entries of a page as a grid, which shows images as they are. The browser loads only images
-//! that are visible or nearly visible.
+//! The entries of a listing page as a grid. An image file is shown by the image itself, unless it
+//! is too large. The browser loads only images that are visible or nearly visible.
 
 use super::human::{Count, Size};
 use super::icon::{icon, is_image};
@@ -26,8 +26,8 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
 /// empty.
 pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     let Row { name, kind, size, .. } = row;
-    // A folder opens as a grid, too.
-    // The classes of the page's style sheet: `f` for a folder, `n` for a file.
+    // The classes of the page's style sheet: `f` for a folder, `n` for a file. The link to a folder
+    // has the query `?view=grid`, so that the folder is shown as a grid, too.
     let (class, slash, query) = match kind {
         Kind::Folder => ("f", "/", "?view=grid"),
         Kind::File => ("n", "", query),

@@ -10,8 +10,8 @@ use crate::naming::by_name::Rules;
 /// browser decompresses it. `.svgz` is gzip by default. If the rule says gzip and the content isn't
 /// gzip, the file is sent without `Content-Encoding`.
 ///
-/// Patterns are those of [`ByName`](crate::ByName), and the first match counts. They don't affect
-/// [`Codings::precompressed`](crate::Codings::precompressed): a request for `app.js` gets
+/// Patterns are those of [`ByName`](crate::ByName), and the first match counts. These rules don't
+/// affect [`Codings::precompressed`](crate::Codings::precompressed): a request for `app.js` gets
 /// `app.js.gz` only if the client accepts gzip.
 ///
 /// ```
@@ -33,12 +33,14 @@ impl ContentEncodings {
         Self { rules: Rules::new() }
     }
 
-    /// Adds a coding after the existing ones. `None`: the file is sent without `Content-Encoding`.
+    /// Adds a rule after the existing ones: files that match `pattern` are stored in `coding`.
+    /// `None`: they are sent without `Content-Encoding`.
     pub fn add(&mut self, pattern: &str, coding: Option<Coding>) {
         self.rules.add(pattern, coding);
     }
 
-    /// The coding that a file is stored in, and the name that its type depends on.
+    /// The coding that the file `name` is stored in, and the name that decides its media type.
+    /// `None`: the file is sent without `Content-Encoding`.
     pub(crate) fn of<'n>(&self, name: &'n [u8]) -> Option<(Coding, &'n [u8])> {
         let is_svgz = has_extension(name, b".svgz");
         let coding = match self.rules.get(name) {

@@ -56,15 +56,16 @@ pub(crate) fn folder(
 
 /// Why an entry is not listed.
 enum Unlisted {
-    /// It is left out, and counted with this reason; `None` if it is hidden or gone.
+    /// The listing leaves the entry out, and counts it with this reason. `None`: the entry is
+    /// hidden or gone, and isn't counted.
     Omitted(Option<Omission>),
-    /// The server lacks a resource, or a sandbox forbids a system call. Then the listing fails,
-    /// instead of leaving the name out.
+    /// The server lacks a resource, or a sandbox forbids a system call. Then the whole listing
+    /// fails, instead of leaving the entry out.
     Failed(Absent),
 }
 
 impl Unlisted {
-    /// Why an entry is not listed whose lookup fails with `absent`.
+    /// Why an entry is not listed: its lookup has failed with `absent`.
     fn of(absent: Absent) -> Self {
         match absent {
             absent if absent.is_transient() => Self::Failed(absent),
@@ -72,7 +73,8 @@ impl Unlisted {
         }
     }
 
-    /// Like [`Unlisted::of`], for the target of a link. If there is no target, the link is broken.
+    /// Like [`Unlisted::of`], if the entry is a link, and the lookup of its target has failed. A
+    /// link without a target is broken.
     fn of_target(error: impl Into<open::Error>) -> Self {
         match to_absent(error) {
             Absent::Missing => Self::Omitted(Some(Omission::Broken)),
@@ -81,8 +83,8 @@ impl Unlisted {
     }
 }
 
-/// The metadata and kind of the entry `child` of the open `folder`, whose name is `name`. If
-/// `child` is a link, they are those of its target, and the opened target is returned, too.
+/// The metadata and kind of the entry `child` of `folder`, the open folder with the path `name`. If
+/// `child` is a link, returns the metadata and kind of its target, and the opened target.
 fn look_up(
     roots: Roots<'_>,
     folder: &OwnedFd,

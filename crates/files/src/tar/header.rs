@@ -1,8 +1,8 @@
 //! The headers of a tar archive: ustar (POSIX.1-1988), preceded by a pax header (POSIX.1-2001) if a
 //! name or a size doesn't fit.
 //!
-//! The owner is always 0, and the mode 644, or 755 for folders, so that the same entry always has
-//! the same header.
+//! The user and the group are always 0, and the mode is 644, or 755 for folders, so that the same
+//! entry always has the same header.
 
 use crate::store::traits::Kind;
 
@@ -13,7 +13,8 @@ pub(crate) const END_LEN: u64 = 2 * BLOCK;
 
 /// The longest name in a ustar header, in bytes.
 const MAX_NAME_LEN: usize = 100;
-/// The largest size in a ustar header: eleven octal digits, one byte less than 8 GiB.
+/// The largest number in a size or time field of a ustar header: eleven octal digits. As a size, it
+/// is one byte less than 8 GiB.
 const MAX_NUMBER: u64 = 0o777_7777_7777;
 
 /// One entry of an archive.
@@ -29,7 +30,7 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// The length of its headers, in bytes.
+    /// The length of the entry's headers, in bytes.
     pub(crate) fn header_len(&self) -> u64 {
         match self.pax_len() {
             0 => BLOCK,
@@ -37,13 +38,13 @@ impl Entry<'_> {
         }
     }
 
-    /// The length of its headers, its content and its padding, in bytes.
+    /// The length of the entry's headers, content and padding, in bytes.
     pub(crate) fn len(&self) -> u64 {
         // A file has less than 2⁶³ bytes, so this doesn't overflow.
         self.header_len().saturating_add(round_up(self.size))
     }
 
-    /// Appends its headers to `out`.
+    /// Appends the entry's headers to `out`.
     pub(crate) fn write_header(&self, out: &mut Vec<u8>) {
         let records = self.records();
         if records.is_empty() {
@@ -70,7 +71,7 @@ impl Entry<'_> {
             ascii_name.truncate(MAX_NAME_LEN - 1);
             ascii_name.push(if self.kind == Kind::Folder { b'/' } else { b'_' });
         }
-        // The pax header has a larger size.
+        // A size that doesn't fit is in the pax header.
         let size = if self.size > MAX_NUMBER { 0 } else { self.size };
         out.extend_from_slice(&header_block(&ascii_name, self.type_flag(), size, self.modified));
     }
@@ -104,7 +105,8 @@ impl Entry<'_> {
     /// Calls `each` with the key and the value of each pax record that the entry needs.
     fn each_record(&self, mut each: impl FnMut(&[u8], &[u8])) {
         let is_utf8 = std::str::from_utf8(self.name).is_ok();
-        // pax names are UTF-8, so a short name that is not UTF-8 is only in the ustar header.
+        // pax names are UTF-8, unless the record `hdrcharset=BINARY` precedes them. A name that is
+        // not UTF-8 is in a pax header only if it is too long for the ustar header.
         if self.name.len() > MAX_NAME_LEN || (is_utf8 && !self.name.is_ascii()) {
             if !is_utf8 {
                 each(b"hdrcharset", b"BINARY");
@@ -131,13 +133,13 @@ fn decimal_digits(number: usize) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
-/// Rounds up to whole blocks.
+/// Rounds a length in bytes up to whole blocks.
 pub(crate) fn round_up(len: u64) -> u64 {
     len.div_ceil(BLOCK).saturating_mul(BLOCK)
 }
 
-/// One header block (POSIX ustar). Names are truncated and times clamped; a pax header has the
-/// exact name, and sizes above [`MAX_NUMBER`].
+/// One header block (POSIX ustar). A name that is too long is truncated, and a time that doesn't
+/// fit is clamped. `size` must be at most [`MAX_NUMBER`].
 fn header_block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
     let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
     let modified = u64::try_from(modified).unwrap_or(0).min(MAX_NUMBER);

@@ -184,7 +184,8 @@ impl Decoder {
     ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
         match self {
             Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
-            // The handler may ask for content before more input has arrived.
+            // The handler may ask for content before more input has arrived. A `Piece` is never
+            // empty.
             _ if input.is_empty() => Ok((0, Some(Decoded::NeedMore))),
             Self::Length(remaining) => {
                 let piece = take_piece(remaining, input);

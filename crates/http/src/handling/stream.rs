@@ -53,7 +53,7 @@ impl Stream<'_, '_> {
         self.write_piece(content.len() as u64, |out| out.write(content));
     }
 
-    /// Writes shared content. Copies it only if that is cheaper.
+    /// Writes shared content. Copies it only if that is cheaper than sharing it.
     pub fn write_shared(&mut self, content: Bytes) {
         self.write_piece(content.len() as u64, |out| out.write_shared(content));
     }
@@ -83,15 +83,17 @@ impl Stream<'_, '_> {
         self.wait(WaitFor { content: None, room: true })
     }
 
-    /// Waits until a message arrives.
+    /// Waits for a message or a wake-up: continues in [`StreamEvent::Message`] or
+    /// [`StreamEvent::Woken`].
     pub fn later(self) -> Answer {
         self.wait(WaitFor::default())
     }
 
-    /// Waits for the request's content, in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or
-    /// for a message. The limit is [`Limits::body`](crate::Limits::body), unless
-    /// [`Responder::read_up_to`](crate::Responder::read_up_to) set another. Nothing is read while
-    /// the output is full.
+    /// Waits for the request's content, which arrives in [`StreamEvent::Body`] and
+    /// [`StreamEvent::BodyEnd`], or for a message. The content may be as long as
+    /// [`Limits::body`](crate::Limits::body) allows, unless
+    /// [`Responder::read_up_to`](crate::Responder::read_up_to) has set another limit. No content is
+    /// read while the output is full.
     pub fn read(self) -> Answer {
         self.wait(WaitFor { content: Some(ContentLimit::Configured), room: false })
     }

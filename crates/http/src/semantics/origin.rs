@@ -124,7 +124,9 @@ impl AllowedOrigins {
 /// The default port of `https://`.
 const HTTPS_PORT: &[u8] = b":443";
 
-/// The default port of an origin's scheme, such as `:80`, and its host.
+/// Splits an origin: returns the default port of its scheme, with the colon (`:80`), and the part
+/// after the scheme, which is the host and, if it is written, the port. `None` for schemes other
+/// than `http` and `https`.
 fn parts(origin: &[u8]) -> Option<(&'static [u8], &[u8])> {
     const SCHEMES: [(&[u8], &[u8]); 2] = [(b"http://", b":80"), (b"https://", HTTPS_PORT)];
     SCHEMES.into_iter().find_map(|(scheme, port)| {
@@ -142,18 +144,18 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// Whether `origin` is the server's own, for a request with this `host`. If the connection has no
-/// TLS, the origin may begin with `https://`, too: a proxy in front of the server may use TLS. If
-/// it has, a page that came over `http://` is refused, because anybody on the network path can have
-/// sent that page.
+/// Whether `origin` is the server's own, for a request with this `host`. `tls`: the connection uses
+/// TLS. Without TLS, the origin may begin with `http://` or `https://`, since a proxy in front of
+/// the server may use TLS. With TLS, a page that came over `http://` is refused, because anybody on
+/// the network path can have sent that page.
 fn is_own(origin: &[u8], host: Option<&[u8]>, tls: bool) -> bool {
     parts(origin).zip(host).is_some_and(|((port, origin), host)| {
         (!tls || port == HTTPS_PORT) && is_same_host(origin, host, port)
     })
 }
 
-/// Whether two hosts and their ports are the same. A host without a port has the default port,
-/// `port`.
+/// Whether two hosts and their ports are the same. `port` is the default port, with its colon: the
+/// port of a host without one.
 fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
     let bare = |host| <[u8]>::strip_suffix(host, port).unwrap_or(host);
     !one.is_empty() && bare(one).eq_ignore_ascii_case(bare(other))

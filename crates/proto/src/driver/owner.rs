@@ -35,7 +35,7 @@ pub trait Owner {
     /// Applies [`Turn::limit_unsent`](crate::Turn::limit_unsent) to the session with this key.
     fn limit_unsent(&mut self, key: Key, bytes: u32);
 
-    /// Runs a call into the protocol. Returns `None` if the protocol panicked, or lets the panic
-    /// through.
+    /// Runs `call`, in which code of the protocol runs: a call into it, or a destructor. If that
+    /// code panics, the owner returns `None` or, as the test harness does, lets the panic through.
     fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T>;
 }

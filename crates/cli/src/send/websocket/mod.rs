@@ -1,10 +1,11 @@
 //! `sockeye send ws://…` and `wss://…`: opens WebSockets, sends messages on each, and prints the
 //! messages that it receives.
 //!
-//! Each argument and each file is a text message; without these, each line of standard input. With
-//! `--binary`, messages are binary, and all of standard input is one. A connection closes its
-//! WebSocket when it has received as many messages as it has sent. If standard input is a terminal,
-//! the WebSocket stays open until the input ends (Ctrl-D), or until the server closes it.
+//! Each argument and each file is a text message. Without arguments and files, each line of
+//! standard input is one. With `--binary`, messages are binary, and all of standard input is one
+//! message. A connection closes its WebSocket when it has received as many messages as it has sent.
+//! If messages come from standard input, and that is a terminal, the WebSocket stays open until the
+//! input ends (Ctrl-D), or until the server closes it.
 
 mod connection;
 mod handler;
@@ -118,9 +119,10 @@ fn run_connections(
         Connection::new(at + 1, source, Rc::clone(settings), Rc::clone(&config))
     });
     let client = &plan.client;
-    // No limit: at a limit, the engine would stop reading. Then an echo server would stop reading,
-    // too, and a close frame of the server would be missed. The messages are in memory anyway, or
-    // are read from standard input only when the output is almost empty.
+    // No limit on output: if its output were full, this client would stop reading. Then an echo
+    // server couldn't send, so it would stop reading, too, and neither side would continue. The
+    // client would also miss a close frame. The messages are in memory anyway, or are read from
+    // standard input only when the output is almost empty.
     let unlimited = usize::MAX;
     let engine = Config {
         max_buffered_output: unlimited,

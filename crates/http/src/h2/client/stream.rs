@@ -16,13 +16,13 @@ pub(super) struct Stream<T> {
     /// Whether the method of its request is HEAD.
     pub(super) is_head: bool,
     pub(super) expects: Expects,
-    /// Interim responses so far.
+    /// How many interim responses have arrived.
     pub(super) interim: u32,
     /// Bytes that were received since the stream's window was last enlarged.
     pub(super) received: u32,
     /// Content of the request that is not sent yet.
     pub(super) unsent: Bytes,
-    /// The window for the content of its request.
+    /// The stream's flow-control window for the content of its request.
     pub(super) send_window: Window,
     /// The caller's data about the request.
     pub(super) data: T,
@@ -55,7 +55,7 @@ impl<T> Streams<T> {
         self.0.len()
     }
 
-    /// Adds a stream, which must have the highest number.
+    /// Adds a stream. Its `id` must be higher than those of all other streams.
     pub(super) fn push(&mut self, stream: Stream<T>) {
         self.0.push_back(stream);
     }
@@ -81,7 +81,7 @@ impl<T> Streams<T> {
         if at == 0 { self.0.pop_front() } else { self.0.remove(at) }
     }
 
-    /// Takes the newest stream, if `is_taken` returns true for it.
+    /// Removes and returns the newest stream, if `is_taken` returns true for it.
     pub(super) fn pop_if(
         &mut self,
         is_taken: impl FnOnce(&Stream<T>) -> bool,
@@ -98,8 +98,9 @@ impl<T> Streams<T> {
     }
 }
 
-/// Counts bytes received in a window of [`WINDOW`] bytes. Returns the number of bytes by which to
-/// enlarge the window now, or `None` if the server has sent more than the window allowed.
+/// Adds `len` to `received`, the bytes received since a window of [`WINDOW`] bytes was last
+/// enlarged. Returns the number of bytes by which to enlarge the window now, which may be 0.
+/// `None`: the server has sent more than the window allowed.
 #[inline]
 pub(super) fn receive(received: &mut u32, len: usize) -> Option<u32> {
     *received = u32::try_from(len).ok()?.checked_add(*received)?;

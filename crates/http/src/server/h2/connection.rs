@@ -34,7 +34,8 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) decoder: Decoder,
     /// Identifies the connection: no other HTTP/2 connection of the shard has this number.
     pub(super) number: u64,
-    /// HPACK's dynamic table may contain fields whose characters were not checked.
+    /// Fields from HPACK's dynamic table are checked again, because the table may contain fields
+    /// whose characters were not checked when they were added.
     pub(super) checks_all_fields: bool,
     pub(super) streams: Streams<S::Handler>,
     pub(super) scheduler: Scheduler,
@@ -174,14 +175,16 @@ impl<S: Handlers> H2Connection<S> {
         id > self.last_answered
     }
 
-    /// Whether frames have to wait until earlier ones are sent or logged.
+    /// Whether no more frames may be moved to the connection's output for now: because too much of
+    /// it is unsent, or because too many requests wait to be logged.
     pub(super) fn is_full(&self, turn: &Turn<'_>) -> bool {
         turn.unsent() >= MAX_UNSENT
             || (turn.is_over_budget() && turn.unsent() > 0)
             || self.connection.log.as_ref().is_some_and(|log| log.is_full())
     }
 
-    /// Reads the next piece at the start of `input`. Returns whether there may be another one.
+    /// Reads the preface, a frame, or a part of a DATA frame from the start of `input`. Returns
+    /// false if more input has to arrive first.
     fn read(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<bool, H2Error> {
         match self.expects {
             Expects::Frame | Expects::Settings => self.read_frame(input, turn),
@@ -271,8 +274,9 @@ impl<S: Handlers> H2Connection<S> {
     }
 
     /// Sets the deadline for the rest of a preface, header block or frame that has arrived in part.
-    /// There is none for a DATA frame: while a handler reads, the deadline for its content applies.
-    /// `has_rest`: there is unread input. `has_read`: at least one frame was read.
+    /// The payload of a DATA frame has no such deadline: while a handler waits for it, the
+    /// request's deadline for content applies. `has_read`: some input was read. `has_rest`: some
+    /// was not.
     fn set_partial_timer(&mut self, has_read: bool, has_rest: bool, now: Time) {
         if has_read && self.block.is_none() && self.expects == Expects::Frame {
             self.timers.partial = Time::NEVER;
