@@ -141,15 +141,15 @@ struct Entry {
     not_before: SystemTime,
     /// Number of failures in a row.
     failures: u32,
-    /// The index in [`Settings::kinds`] of the kind that an order prefers. After each failure in a
-    /// row, the next order prefers the kind after it.
+    /// The index in [`Settings::kinds`] of the kind that the first attempt to order prefers. After
+    /// each failure, the next attempt prefers the next kind of the list.
     first_kind: usize,
-    /// Number of orders in a row that failed perhaps because of `replaces`, since the last order
-    /// without it: see [`MAX_REPLACING`].
+    /// Number of orders that may have failed because of their field `replaces`, since the last new
+    /// certificate, or since the last order without this field: see [`MAX_REPLACING`].
     failed_replacing: u32,
-    /// The last failure that was reported since the last certificate.
+    /// The kind of the last failure that was reported since the last new certificate.
     reported: Option<FailureKind>,
-    /// Whether [`Report::Waiting`] was reported since the last certificate.
+    /// Whether [`Report::Waiting`] was reported since the last new certificate.
     has_reported_waiting: bool,
 }
 
@@ -167,9 +167,10 @@ const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
 /// the lifetime is.
 const SHORTEST_USE: Duration = Duration::from_secs(10);
 
-/// After this many failed orders that name the old certificate (`replaces`, RFC 9773, 5), the next
-/// one doesn't name it, because the authority may have an error only if it is named. A single error
-/// isn't enough: authorities may exempt only orders with `replaces` from their rate limits.
+/// After this many failed orders that name the old certificate (in the field `replaces`, RFC 9773,
+/// 5), the next order omits the field, because the field may be what the authority refuses. A
+/// single failure isn't enough: an authority may exempt only orders with this field from its rate
+/// limits.
 const MAX_REPLACING: u32 = 3;
 
 /// How long to wait, while another server orders, before looking again.
@@ -292,6 +293,7 @@ impl<R: Runtime> Renewer<R> {
             entry.check = now + window.check_after;
             // A random time is drawn only for a new window.
             if entry.window.is_none_or(|known| known.times != window.times) {
+                // After a failure, `due` remains the time of the next attempt.
                 if entry.failures == 0 {
                     let due = renewal::due(lifetime, Some(&window), random);
                     entry.due = due.max(entry.not_before);
@@ -484,7 +486,8 @@ fn caught<T>(code: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     })
 }
 
-/// When dropped, makes listeners answer no challenge: an order may end in many places.
+/// When dropped, makes listeners answer no challenge any more. A destructor does this, because an
+/// order may end in many places.
 struct Withdraw<'a>(&'a Challenges);
 
 impl Drop for Withdraw<'_> {

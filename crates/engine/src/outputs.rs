@@ -22,8 +22,8 @@ pub(crate) struct Outputs {
     /// Unused outputs with small buffers, at most [`MAX_KEPT_BYTES`].
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     free: Vec<Box<Output>>,
-    /// Unused outputs with a capacity of [`RECORDS_CAPACITY`] bytes. They are reused because the
-    /// kernel clears each page of new memory.
+    /// Unused outputs with a capacity of [`RECORDS_CAPACITY`] bytes. They are reused because new
+    /// memory of this size costs more: the kernel clears each page of it.
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     for_records: Vec<Box<Output>>,
     /// How many outputs are in use.
@@ -64,6 +64,7 @@ impl Outputs {
     #[cold]
     fn reset(&mut self, mut out: Box<Output>) {
         out.clear();
+        // Whether its capacity is exactly `RECORDS_CAPACITY`.
         let is_for_records =
             out.is_oversized(RECORDS_CAPACITY - 1) && !out.is_oversized(RECORDS_CAPACITY);
         if is_for_records && self.for_records.len() < MAX_FOR_RECORDS {

@@ -45,7 +45,8 @@ pub trait Service {
         None
     }
 
-    /// Called once for each deadline, when it has passed. `now` is the current time.
+    /// Called once for each deadline, when it has passed. If [`Service::deadline`] returns the same
+    /// time afterwards, that is ignored. `now` is the current time.
     fn on_deadline(&mut self, now: Time) {
         let _ = now;
     }
@@ -61,7 +62,7 @@ pub struct Closed<'a> {
     pub reason: &'a Reason,
     /// How many bytes were received. With TLS, bytes of plaintext.
     pub received: u64,
-    /// How many bytes the kernel has taken to send. With TLS, bytes of plaintext.
+    /// How many bytes the kernel has accepted for sending. With TLS, bytes of plaintext.
     pub sent: u64,
 }
 

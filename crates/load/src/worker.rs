@@ -20,7 +20,7 @@ use crate::stats::Stats;
 
 /// Delay before reopening a connection that ended without a response.
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
-/// Time to wait for pending responses at the end of a load.
+/// Maximum time to wait for pending responses at the end of a load with [`Until::Time`].
 const MAX_FINISH_TIME: Duration = Duration::from_secs(1);
 
 /// A worker's part of a plan.
@@ -121,8 +121,10 @@ impl Worker {
         self.shard.driver().waker()
     }
 
-    /// Runs until `time` has passed, every request is answered, or `keep_running` returns false.
-    /// `keep_running` is called in every turn, with the number of responses and of failures so far.
+    /// Runs until `time` has passed, every request was answered or has failed, or `keep_running`
+    /// returns false. With [`Until::Requests`], also ends when too many connections in a row have
+    /// ended without a response. `keep_running` is called before every turn, with the number of
+    /// responses and the number of failures so far.
     ///
     /// # Errors
     ///
@@ -146,8 +148,11 @@ impl Worker {
     }
 
     /// Sends no more requests, waits for pending responses, and returns the counts and the duration
-    /// of the load. With [`Until::Time`], the duration ends now, or with the last response if that
-    /// is later. With [`Until::Requests`], it ends with the last response or failure.
+    /// of the load.
+    ///
+    /// If every request of [`Until::Requests`] is already done, the duration ends with the last
+    /// response or failure. Otherwise it ends now, or with the last response if that is later (with
+    /// [`Until::Requests`], also with a later failure).
     ///
     /// # Errors
     ///
@@ -169,7 +174,8 @@ impl Worker {
         self.shard.stop();
         let mut stats = state.stats.take();
         if !sent_all {
-            // With `Until::Requests`, no more requests can be due than remain.
+            // With `Until::Requests`, only `remaining` requests may still be sent. The schedules of
+            // connections don't regard this number, so more requests may seem due.
             stats.unsent = (waiting + unconnected).min(remaining);
             stats.unsent_unconnected = unconnected.min(stats.unsent);
         }
@@ -181,8 +187,8 @@ impl Worker {
         Ok((stats, end.max(state.last_response.get()).since(self.started)))
     }
 
-    /// The numbers of requests that are due and were not sent: first on connections that are
-    /// established, then on the others.
+    /// How many requests are due at `now` and were not sent: first the number on established
+    /// connections, then the number on all other connections.
     fn unsent(&self, now: Time) -> (u64, u64) {
         let (mut waiting, mut unconnected) = (0, 0);
         for (number, slot) in self.state.slots.borrow().iter().enumerate() {
@@ -211,13 +217,14 @@ impl Worker {
         self.state.stats.borrow().failures.clone()
     }
 
-    /// Whether the answer to the request for a WebSocket has shown that the port doesn't expect
-    /// TLS.
+    /// Whether an answer has shown that the port doesn't expect TLS: the answer to the request for
+    /// a WebSocket, or the request itself, sent back by an echo server.
     pub(crate) fn is_known_without_tls(&self) -> bool {
         self.state.is_known_without_tls.get()
     }
 
-    /// The responses to requests without an expected response, by their indexes in the plan.
+    /// Takes what was learned: the response to each request that had no expected response yet, with
+    /// the index of the request in the plan.
     pub(crate) fn learned(&self) -> Vec<(usize, ExpectedResponse)> {
         self.state.learned.take()
     }
@@ -244,8 +251,8 @@ impl Worker {
     /// Reopens connections that have ended, at once or after a delay.
     fn reopen(&mut self) {
         let now = self.shard.driver().now();
-        // Taken out of the state first, since `open` adds connections that it can't open to this
-        // list.
+        // The list is taken out of the state first, since `open` adds connections to it that can't
+        // be opened.
         let closed = self.state.closed.take();
         if self.state.is_finishing() {
             self.delayed.clear();
@@ -272,9 +279,10 @@ fn config(plan: &Plan) -> Config {
             Until::Time(_) => plan.timeout.min(MAX_FINISH_TIME),
             Until::Requests(_) => plan.timeout,
         },
-        // No limit: above it, the engine would not read responses while large requests are written.
+        // No limit: above a limit, the engine would stop reading responses until enough of the
+        // large requests is sent.
         max_buffered_output: usize::MAX,
-        // A `Connection` has its own timeout.
+        // A `Connection` has its own timeout, so this one, a year, is never to expire.
         write_timeout: Duration::from_secs(366 * 24 * 3600),
         // Input after the last response is not read.
         linger: Linger { bytes: 0, quiet: Duration::ZERO, total: Duration::ZERO },

@@ -8,40 +8,41 @@ use crate::Time;
 /// The minimum time between two reports of the same event.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Limits how often an event caused by many requests is logged: at once, and then once a minute
-/// with the number of requests. [`ReportLimiter::take_due`] and [`ReportLimiter::take`] return how
-/// many were counted since the last report.
+/// Limits how often an event caused by many requests is logged: the first time at once, then at
+/// most once a minute, with the number of requests since the previous report.
 #[derive(Debug, Default)]
 pub struct ReportLimiter(Mutex<Unreported>);
 
 #[derive(Debug, Default)]
 struct Unreported {
-    /// How many requests were counted since the last report.
+    /// How many requests were counted since the previous report.
     requests: u64,
     /// No report before this time.
     after: Time,
 }
 
 impl ReportLimiter {
-    /// Counts a request. Returns the number of requests since the last report if a report is due.
+    /// Counts a request. If a report is due, returns the number of requests since the previous
+    /// report.
     pub fn report(&self, now: Time) -> Option<u64> {
         let mut unreported = self.lock();
         unreported.requests += 1;
         unreported.take_due(now)
     }
 
-    /// When to report the requests since the last report. `None` if there are none.
+    /// When to report the requests since the previous report. `None` if there are none.
     pub fn due(&self) -> Option<Time> {
         let unreported = self.lock();
         (unreported.requests > 0).then_some(unreported.after)
     }
 
-    /// The number of requests since the last report, if a report is due.
+    /// The number of requests since the previous report, if there are any and a report is due.
     pub fn take_due(&self, now: Time) -> Option<u64> {
         self.lock().take_due(now)
     }
 
-    /// The number of requests since the last report: for a last report, at the end.
+    /// The number of requests since the previous report, if there are any, even if no report is
+    /// due: for a final report when the server stops.
     pub fn take(&self) -> Option<u64> {
         self.lock().take()
     }

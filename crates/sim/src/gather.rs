@@ -1,12 +1,12 @@
-//! Takes bytes from the front of an output, including those of files.
+//! Takes bytes from the front of an output, including the bytes of its file ranges.
 
 use std::collections::VecDeque;
 
 use sockeye_engine::driver::SendStatus;
 use sockeye_proto::{Output, Part};
 
-/// Moves up to `limit` bytes from the front of `out` to `in_flight`. Returns their number, and the
-/// reason if something other than the limit prevents sending more.
+/// Moves up to `limit` bytes from the front of `out` to `in_flight`. Returns their number. If the
+/// next bytes can't be sent although the limit is not reached, also returns the reason.
 pub(crate) fn gather(
     out: &mut Output,
     limit: usize,
@@ -27,7 +27,7 @@ pub(crate) fn gather(
     (count as u64, None)
 }
 
-/// Returns up to `most` bytes from the front, or none at the end of the output.
+/// Copies up to `most` bytes from the front of `out`. Returns no bytes if `out` is empty.
 fn take(out: &Output, most: usize) -> Result<Vec<u8>, SendStatus> {
     match out.part(most as u64) {
         Part::Nothing => Ok(Vec::new()),

@@ -7,6 +7,9 @@
 //! 127.0.0.1:61360 closed: received 5 B, sent 0 B; the peer reset the connection
 //! … and 312 more connected, 309 closed
 //! ```
+//!
+//! If there are too many lines in a second, some are left out, and a line like the last one above
+//! counts them.
 
 use std::time::Instant;
 
@@ -35,12 +38,14 @@ impl Connections {
         WithLines { service, worker, connections: self.clone() }
     }
 
+    /// Writes a line, or counts it as left out if there are too many.
     fn put(&self, worker: usize, kind: Kind, line: impl FnOnce() -> Vec<u8>) {
         match self.lines.count(kind, Instant::now()) {
             Decision::Write => {
                 let line = line();
                 self.lines.put(worker, line.len(), |lines| lines.extend_from_slice(&line));
             }
+            // The thread that writes has to report later how many lines were left out.
             Decision::LeaveOutFirst => self.lines.wake(),
             Decision::LeaveOut => {}
         }

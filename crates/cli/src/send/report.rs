@@ -21,8 +21,9 @@ pub(in crate::send) enum Ending {
 /// Collects how the connections to one address ended.
 pub(in crate::send) struct Report {
     summary: Summary,
-    /// Warnings about connections that were not established. They are not printed at once, since
-    /// the next address may work.
+    /// Warnings about connections that were not established. They are not printed at once: if none
+    /// was established and the peer has another address, that address is tried instead, and these
+    /// warnings are dropped.
     unconnected: Vec<String>,
     /// Prints a warning.
     warn: Box<dyn FnMut(String)>,
@@ -35,7 +36,7 @@ impl Report {
         Self { summary: Summary::default(), unconnected: Vec::new(), warn: Box::new(warn) }
     }
 
-    /// Tells the user something at once.
+    /// Prints `text` for the user at once.
     pub(in crate::send) fn note(&mut self, text: &str) {
         (self.warn)(text.to_owned());
     }

@@ -2,8 +2,8 @@
 //!
 //! A receive or a send is tried at once, and waits for an edge only after `WouldBlock`. A
 //! connection is registered for reading at the end of the turn in which it was accepted, if it is
-//! still open, and for writing when a send first blocks: on most connections, none does. Sending is
-//! in `send`.
+//! still open. It is registered for writing when a send first blocks; on most connections, no send
+//! blocks. The module `send` has the code that sends.
 
 mod send;
 #[cfg(test)]
@@ -64,9 +64,9 @@ pub struct Epoll {
     poller: OwnedFd,
     waker: Arc<Waker>,
     receive_buffer: Box<[u8]>,
-    /// Connections of which a receive may stop before the end of what has arrived: the kernel stops
-    /// before urgent data (`MSG_OOB`), and behind bytes of a Unix socket that came with
-    /// descriptors. Usually none, and at most all open ones.
+    /// Connections on which a receive may return only a part of what has arrived: the kernel stops
+    /// before urgent data (`MSG_OOB`), and on a Unix socket after bytes that came with file
+    /// descriptors. Usually empty. Closing a connection removes it.
     cut_short: HashSet<Key>,
     calls: SyscallCounts,
 }
@@ -145,13 +145,13 @@ impl Epoll {
 
     /// Receives from a Unix socket, and drops descriptors that come with the bytes. Returns the
     /// number of bytes received.
-    #[inline(never)] // The path of TCP stays small.
+    #[inline(never)] // Keeps the code for TCP small.
     fn receive_unix(&mut self, socket: &Socket) -> rustix::io::Result<usize> {
         let (mut buffers, mut no_descriptors) =
             ([IoSliceMut::new(&mut self.receive_buffer)], RecvAncillaryBuffer::default());
         let received = recvmsg(&socket.fd, &mut buffers, &mut no_descriptors, RecvFlags::empty())?;
         if received.flags.contains(ReturnFlags::CTRUNC) {
-            // There were descriptors.
+            // Descriptors came with the bytes, and the empty buffer has no space for them.
             self.cut_short.insert(socket.key);
         }
         Ok(received.bytes)

@@ -11,10 +11,12 @@
 //!  └─────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! A connection is ready if there may be input to read. It is dirty if it may have output to send,
+//! or may have to be ended.
+//!
 //! If a turn stops reading from a connection because its input filled the buffer, or stops sending
 //! because a quantum (the most bytes of one send) is used up, the kernel reports no new edge. So
-//! the connection stays in the ready list or among the dirty ones, and the next wait returns at
-//! once.
+//! the connection stays ready or dirty, and the next wait returns at once.
 //!
 //! | file | what |
 //! |---|---|
@@ -24,7 +26,7 @@
 //! | `evict` | closing an idle connection for a new one |
 //! | `input`, `output` | reading; flushing, and ending when all is flushed |
 //! | `read` | files that threads read |
-//! | `secure` | TLS: decrypting, sealing |
+//! | `secure` | TLS: decrypting, encrypting |
 //! | `handshake` | TLS: how handshakes begin, end and fail |
 //! | `hello` | client hellos that threads answer |
 //! | `close` | the end of a connection; draining |

@@ -53,8 +53,9 @@ pub(crate) struct File<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) content: &'a Content,
     pub(crate) identity: &'a Identity,
-    /// Whether any later change of the file will change `identity`. It will not if the file changed
-    /// in the current tick of the clock, and changes again in the same tick.
+    /// Whether every later change of the file will change `identity`. False if the file has changed
+    /// in the current tick of the clock: another change in the same tick may leave its times, and
+    /// so `identity`, as they are.
     pub(crate) settled: bool,
 }
 

@@ -22,8 +22,8 @@ use crate::request::view::RequestView;
 pub struct FileHandler {
     site: Site,
     /// What the request waits for. Boxed, since few requests wait. `ManuallyDrop`, because
-    /// [`FileHandler::drop`] drops it: its inlined check costs less per request than the call that
-    /// the compiler would generate.
+    /// [`FileHandler::drop`] drops the value: the check inlined there costs less per request than
+    /// the call that the compiler would generate.
     pending: ManuallyDrop<Option<Box<Pending>>>,
 }
 
@@ -171,7 +171,7 @@ impl FileHandler {
         answer
     }
 
-    /// Answers with the result of reading a folder.
+    /// Answers with the result of reading a folder or a Markdown file.
     fn on_listing(
         &mut self,
         listing: PendingListing,
@@ -189,8 +189,8 @@ impl FileHandler {
                 let arrived = responder.now();
                 let http = request.view();
                 let view = RequestView::of(&http);
-                // The key is empty, because the entry is known. If an error page is looked up, it
-                // has its own key.
+                // The key for a lookup is empty, because the entry is known and is not looked up.
+                // A lookup of an error page uses a key of its own.
                 let progress =
                     self.site.respond(LookupRequest::requested(b"", view), &entry, responder);
                 self.progress(progress, arrived, || request)

@@ -32,7 +32,7 @@ pub enum Absent {
     NotRegular(Special),
     /// It changed each time it was read.
     Changing,
-    /// Its size on disk is not that of its content, and it has more than 1 MiB.
+    /// Its size on disk is not that of its content, and the content is longer than 1 MiB.
     TooLong,
     /// There is not enough memory, or a budget is spent.
     Exhausted,
@@ -44,7 +44,7 @@ pub enum Absent {
     Forbidden(&'static str),
     /// The file system failed with this error number.
     Failed(i32),
-    /// No folder is mounted at the path.
+    /// The path of the URL is outside the paths at which folders are served.
     Unmounted,
     /// The path is refused; no file was looked up.
     Refused(Refusal),

@@ -42,13 +42,14 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     };
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
-        // The caller finds out which permission it is.
+        // The caller finds out which permission is missing.
         Errno::ACCESS | Errno::PERM => Absent::Denied(Permission::Traverse),
         Errno::XDEV => Absent::Outside,
         Errno::LOOP => Absent::Link,
         Errno::MFILE => Absent::TooManyOpenFiles(OpenFilesOf::Process),
         Errno::NFILE => Absent::TooManyOpenFiles(OpenFilesOf::System),
         Errno::NOMEM => Absent::Exhausted,
+        // Renames or changing links disturbed each attempt to open the name.
         Errno::AGAIN => Absent::Changing,
         _ => Absent::Failed(error.raw_os_error()),
     }

@@ -12,7 +12,7 @@ use sockeye_proto::Remote;
 #[derive(Clone, Debug)]
 pub(super) struct ResponseLink {
     pub(super) remote: Remote,
-    /// [`OpenResponse`] owns the state. When the response is over, it drops the state.
+    /// [`OpenResponse`] owns the state, and is dropped when the response is over.
     state: Weak<LinkState>,
 }
 
@@ -74,7 +74,8 @@ impl OpenResponse {
 
 impl Drop for OpenResponse {
     fn drop(&mut self) {
-        // Dropping the state is not enough: a `Gone` that is being polled holds it, too.
+        // Dropping the state is not enough to mark the response as over: while another thread polls
+        // a `Gone`, the `Gone` holds the state, too.
         let waker = {
             let mut end = self.0.end();
             end.is_over = true;

@@ -30,12 +30,13 @@ pub struct Options {
     /// Send a `Server: sockeye` field in every response. Default: `false`.
     pub server_header: bool,
     /// Answer HTTP/2: on connections whose TLS handshake has chosen `h2`, and on those that begin
-    /// with the preface of HTTP/2. To turn it off with TLS, remove `h2` from the protocols of the
-    /// handshake, too (`Settings::alpn`). Default: `true`.
+    /// with the preface of HTTP/2. To turn HTTP/2 off on a server with TLS, also remove `h2` from
+    /// the protocols of the handshake (`sockeye::tls::Settings::alpn`). Default: `true`.
     pub http2: bool,
-    /// Host names that are answered at loopback addresses. There, requests for other names get 421.
-    /// `None` answers every name. Set this if a browser may run on the same machine: a website can
-    /// point a name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
+    /// Host names that are answered by listeners with a loopback address. Requests to these
+    /// listeners for other names get 421. All other listeners answer every name. With `None`, every
+    /// listener does. Set this if a browser may run on the same machine: a website can point a name
+    /// of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
     pub allowed_hosts: Option<AllowedHosts>,
 }
 

@@ -12,7 +12,8 @@ use crate::handling::in_flight::InFlight;
 use crate::semantics::exchange::Incoming;
 
 impl<S: Handlers> H2Connection<S> {
-    /// Moves the output of streams to the connection's output, while that has room.
+    /// Moves the output of streams to the connection's output, while the connection's output has
+    /// room.
     pub(super) fn send(&mut self, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         while !self.scheduler.is_empty() {
             if self.is_full(turn) {
@@ -55,7 +56,9 @@ impl<S: Handlers> H2Connection<S> {
             active.is_queued = true;
             scheduler.push(id, active.priority);
         } else if active.is_room_due() {
-            // The handler has written nothing: perhaps it waits until its earlier output is sent.
+            // The handler, or the tunnel's protocol, was told that there is room, and asked for
+            // room again without writing anything. It is told again when the connection has sent
+            // something: telling it at once could repeat without end.
             active.waits_for_connection = true;
             turn.want_room();
         }
@@ -64,7 +67,9 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// A response was moved completely: the stream ends.
+    /// Called when the whole response of a stream, or all output of a tunnel that ends, was moved.
+    /// Ends the stream. If the peer's side has not ended, first discards the rest of the request,
+    /// or lets the tunnel read on.
     pub(super) fn complete(&mut self, id: u32, turn: &mut Turn<'_>) {
         self.budgets.on_response();
         let Some(active) = self.streams.get_mut(id) else { return };
@@ -85,8 +90,9 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// After a change of a stream: enlarges its window, resets it if it has failed, and queues it
-    /// if it has something to send.
+    /// Called after a stream has changed. Resets a stream that has failed, and removes a tunnel
+    /// that is closed. Otherwise enlarges the stream's window, and queues the stream if it has
+    /// something to send or its handler is to be told that there is room.
     pub(super) fn update_stream(&mut self, id: u32, turn: &mut Turn<'_>) {
         let Self { streams, scheduler, sender, timers, unread, held, .. } = self;
         let Some(active) = streams.get_mut(id) else { return };
