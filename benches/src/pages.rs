@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::Result;
 
-/// A file.
+/// One file of the web page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Page {
     pub(crate) name: &'static str,
@@ -17,7 +17,7 @@ const fn page(name: &'static str, size: usize) -> Page {
     Page { name, size }
 }
 
-/// 20 files of 3 KB to 300 KB, 1.1 MB in total.
+/// 20 files of 3 KB to 300 KB, 1 MB in total.
 pub(crate) const PAGES: [Page; 20] = [
     page("index.html", 18_000),
     page("header.html", 3_000),
@@ -84,7 +84,7 @@ pub(crate) fn write(dir: &Path) -> Result<usize> {
         fs::write(&path, page.content())?;
         if page.is_text() {
             for (program, flags) in [("brotli", ["-q", "9", "-k"]), ("gzip", ["-9", "-k", "-f"])] {
-                // The program may be missing.
+                // If the program isn't installed, the precompressed file is left out.
                 let made = Command::new(program).args(flags).arg(&path).status();
                 siblings += usize::from(made.is_ok_and(|status| status.success()));
             }

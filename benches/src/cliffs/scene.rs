@@ -30,7 +30,8 @@ pub(super) enum Side {
     Strained,
 }
 
-/// A server under a load. The order of the fields is the order in which they are dropped.
+/// A server under a load. The fields are dropped in this order: last the server, which kills its
+/// process.
 pub(super) struct Scene {
     pub(super) strain: Strain,
     pub(super) client: Worker,
@@ -53,7 +54,7 @@ impl Scene {
 /// A pair of conditions to compare: plain and strained.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
-    /// The name of its cliff on the command line.
+    /// The cliff that the case belongs to (see [`cliffs`](super)), by its name on the command line.
     pub(super) cliff: &'static str,
     /// The title in the table.
     pub(super) title: &'static str,
@@ -89,7 +90,7 @@ pub(super) struct Sample {
     pub(super) resident: u64,
     /// The 99th percentile of the latency.
     pub(super) latency: Duration,
-    /// The counts of the strain's thread.
+    /// What the strain's thread counted.
     pub(super) counts: Counts,
 }
 
@@ -148,7 +149,7 @@ pub(super) fn measure(
     })
 }
 
-/// Counts the system calls of a request over one connection.
+/// Traces [`REQUESTS`] requests over one connection. Returns the system calls per request.
 pub(super) fn count_calls(
     fixture: &mut Fixture,
     make: impl Fn(&Fixture) -> Result<Scene>,

@@ -19,7 +19,8 @@ use super::{
 };
 use crate::http2::{FrameHeader, Frames, PREFACE, kind};
 
-/// The maximum number of bytes of content in one send, as in [`response`](super::response).
+/// Number of bytes of content that are prepared at a time, rounded up to whole frames. The bare
+/// server for HTTP/1.1 ([`response`](super::response)) uses the same number.
 const QUANTUM: usize = 128 << 10;
 /// The maximum payload of a frame, unless the client allows more (RFC 9113, section 4.2).
 const FRAME_MAX: usize = 16 << 10;
@@ -52,8 +53,8 @@ pub(super) struct Http2Connection<'a> {
     frames: Frames,
     /// The streams whose responses are not completely prepared for sending, oldest first.
     requested: VecDeque<u32>,
-    /// The index of the response to the first of these streams, and how much of its content is
-    /// prepared.
+    /// The index of the response for the first of these streams, and how many bytes of its content
+    /// are prepared.
     response: usize,
     position: usize,
     /// The prepared output: bytes, and the parts that are sent between them.
@@ -95,7 +96,8 @@ impl<'a> Http2Connection<'a> {
         read.map_err(|error| io::Error::other(error.to_string()))
     }
 
-    /// Prepares frames with up to [`QUANTUM`] bytes of content.
+    /// Prepares frames until they have [`QUANTUM`] bytes of content or no request is left. The last
+    /// frame may exceed the quantum.
     fn prepare(&mut self) {
         let mut prepared = 0;
         while prepared < QUANTUM
@@ -152,8 +154,8 @@ impl<'a> Http2Connection<'a> {
         Ok(self.sent == all)
     }
 
-    /// Sends the prepared output with one call, after preparing some if there is none. So other
-    /// connections have their turns between two calls.
+    /// Makes one call to send prepared output, so that other connections have their turns between
+    /// two calls. Before the call, prepares more output, unless parts wait to be sent.
     fn send_rest(&mut self, socket: &OwnedFd) -> io::Result<Next> {
         if self.parts.is_empty() {
             self.prepare();
@@ -191,8 +193,8 @@ mod tests {
     use super::*;
     use crate::http2::{Requests, Sender};
 
-    /// Reads the responses to four requests on one connection. The largest exceeds the kernel's
-    /// buffer.
+    /// Reads the responses to four requests on one connection. The largest response exceeds the
+    /// socket's send buffer.
     #[test]
     fn each_request_has_the_next_response_whatever_its_size() {
         let responses = [(1, 0), (2, 5), (3, 300_000)].map(|(head, content)| Response {

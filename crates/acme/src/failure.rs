@@ -52,7 +52,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
 }
 
-/// Texts are truncated after this many characters, because they may contain text of an authority.
+/// Texts are truncated after this many characters, because they may contain text of an authority,
+/// which may have any length.
 const MAX_DETAIL: usize = 500;
 
 impl Failure {
@@ -60,7 +61,8 @@ impl Failure {
         Self { kind, text: printable(&text.into()), retry_after: None }
     }
 
-    /// Whether an order with `replaces` may have failed because of it.
+    /// Whether the order's field `replaces` may have caused this failure. The field names the
+    /// certificate that the new one replaces (RFC 9773, 5).
     pub(crate) fn may_be_due_to_replaces(&self) -> bool {
         use FailureKind::{RateLimited, Terms, Validation};
         !matches!(self.kind, RateLimited | Terms | Validation)

@@ -70,8 +70,8 @@ pub(crate) fn order_failure(object: &Value) -> Failure {
     Failure::new(FailureKind::Refused, format!("the CA refuses the order: {text}"))
 }
 
-/// Chooses a challenge of a pending authorization, of the first of `kinds` that the authority
-/// offers. Returns the challenge and its URL.
+/// Chooses a challenge of a pending authorization: among those that the authority offers, the one
+/// whose kind comes first in `kinds`. Returns the challenge and its URL.
 pub(crate) fn choose_challenge(
     authorization: &Value,
     kinds: &[ChallengeKind],
@@ -113,8 +113,9 @@ fn authorized_name(authorization: &Value, names: &[String]) -> Result<String, Fa
     }
 }
 
-/// The failure of an invalid authorization, with the name, the challenge and the authority's
-/// reason.
+/// The failure of an invalid authorization, with the name, the kind of challenge and the
+/// authority's reason. `challenge` is the one that was presented, if any. Its kind is named if the
+/// authority doesn't say which challenge failed.
 pub(crate) fn validation_failure(authorization: &Value, challenge: Option<&Challenge>) -> Failure {
     let name = authorization["identifier"]["value"].as_str().unwrap_or("a name");
     let mut challenges = authorization["challenges"].as_array().into_iter().flatten();

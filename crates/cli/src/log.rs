@@ -63,13 +63,14 @@ impl Log {
             }
             let _ = target.flush();
             writer_log.report_suppressed(false);
-            // The thread calls this closure again at this time, even if no line is queued.
+            // The time at which suppressed lines must be reported next: the thread then calls this
+            // closure again, even if no line is queued.
             lock(&writer_log.limits).due()
         })?;
         Ok(log)
     }
 
-    /// Logs the program's events of this level and above.
+    /// Logs the program's events of this level and of more severe ones.
     pub(crate) fn install_subscriber(&self, level: LevelFilter) {
         // Fails only if there is a subscriber already, and `main` calls this once.
         let _ = tracing::subscriber::set_global_default(self.subscriber(level));

@@ -7,8 +7,8 @@
 //!   of `--acme`, and reopens the file of `--access-log`. If none of these flags is given, a server
 //!   on a terminal counts SIGHUP as one of the signals above, and any other server (a service,
 //!   `nohup`) ignores it.
-//! - SIGUSR1: with these flags, the same as SIGHUP, because nginx reopens its logs on this signal.
-//!   Without these flags, it is ignored.
+//! - SIGUSR1: if one of these flags is given, the server does the same as on SIGHUP, because nginx
+//!   reopens its logs on SIGUSR1. Otherwise the signal is ignored.
 //! - SIGXFSZ: ignored. The kernel sends it at a write beyond the limit on file sizes, and then the
 //!   write fails.
 
@@ -43,13 +43,14 @@ pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// The signal that stopped the server at once. 0 if the server wasn't stopped so.
+/// The signal that stopped the server at once, after an earlier one had started to drain it. 0 if
+/// there was none.
 #[derive(Debug, Default)]
 pub(crate) struct StoppedBy(AtomicI32);
 
 impl StoppedBy {
-    /// 128 plus the signal, as shells report a process that a signal has ended. 0 if the server
-    /// wasn't stopped at once, and for SIGHUP.
+    /// 128 plus the signal's number, as shells report a process that a signal has ended. 0 if no
+    /// signal stopped the server at once, or if that signal was SIGHUP.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.0.load(Ordering::Acquire) {
             0 | SIGHUP => 0,
@@ -153,8 +154,8 @@ fn exit_after_timeout(signal: i32) {
     }
 }
 
-/// Starts a thread that calls `acts` for each message to the returned sender. They have a thread of
-/// their own so that a hanging disk doesn't delay the next signal.
+/// Starts a thread that calls all `acts` for each message to the returned sender. The thread that
+/// handles signals doesn't call them itself, so that a hanging disk doesn't delay the next signal.
 fn start_hangup_thread(mut acts: Vec<OnHangup>, log: Log) -> io::Result<SyncSender<()>> {
     let (sender, receiver) = sync_channel(1);
     let work = move || receiver.iter().for_each(|()| acts.iter_mut().for_each(|act| act(&log)));

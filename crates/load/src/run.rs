@@ -23,7 +23,7 @@ pub struct StopHandle(Arc<Stop>);
 #[derive(Default)]
 struct Stop {
     stopped: AtomicBool,
-    /// Wake the workers of the load.
+    /// Each of them wakes one worker of the load.
     wakers: Mutex<Vec<Arc<dyn Wake>>>,
 }
 
@@ -128,6 +128,7 @@ fn work(
     let mut worker = Worker::new(Arc::clone(plan), probe, share)?;
     // Registered before `stop` is first checked, so that no stop is missed.
     stop.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(worker.waker());
+    // The time of the plan includes the probe.
     let time = match plan.until {
         Until::Time(time) => Some(time.saturating_sub(probe.time)),
         Until::Requests(_) => None,

@@ -1,8 +1,8 @@
-//! Messages over WebSocket: a [`Handler`] of messages answers those of a WebSocket.
+//! Messages over WebSocket: a [`Handler`] answers the messages that a WebSocket receives.
 //!
 //! A text message is JSON, which may have a line with a header in front of it. A binary message is
-//! a frame: its header's length, its header, its content. Responses are of the same kind, except
-//! that what isn't JSON in UTF-8 is always binary.
+//! a frame: its header's length, its header, its content. A response is of the same kind as its
+//! request, except that a response that isn't JSON in UTF-8 is always binary.
 //!
 //! Requests with an id are answered as soon as their responses are ready, in any order. After a
 //! request without an id, nothing is read until it is answered. So responses without an id arrive
@@ -28,7 +28,8 @@ pub(super) struct WebSocket<H: Handler> {
     shared: Rc<ConnectionState<H>>,
     /// Who is charged for content.
     client: Client,
-    /// The connection may have any number of WebSockets, so that all content is charged.
+    /// Whether the client is charged for all content, and not only for what exceeds 64 KiB in a
+    /// message. Set over HTTP/2, because one connection may have many WebSockets.
     charges_all: bool,
     /// Requests whose responses follow later, the oldest first.
     pending: Vec<PendingWebSocketRequest>,
@@ -38,7 +39,7 @@ pub(super) struct WebSocket<H: Handler> {
 /// A request that has no response yet.
 struct PendingWebSocketRequest {
     request: PendingRequest,
-    /// It was a text message.
+    /// The request was a text message.
     is_text: bool,
 }
 
@@ -73,7 +74,8 @@ impl<H: Handler> WebSocket<H> {
                 return self.refuse(&refusal, &waiting, socket);
             }
         };
-        // A WebSocket stays open.
+        // A WebSocket stays open after each response, so an id is valid even if the header doesn't
+        // say `"connection": "keep-alive"`.
         header.keep_alive = header.id.is_some();
         let request = PendingRequest::of(&header, number, socket.now());
         let mut waiting = PendingWebSocketRequest { request, is_text };
@@ -88,8 +90,8 @@ impl<H: Handler> WebSocket<H> {
             let mode = handler.content_mode(&header);
             let mut receiver =
                 Receiver::new(mode, header, &rules.limits, self.client, self.charges_all);
-            // The result is ignored: a pause has no effect after the last piece, and this is the
-            // only one.
+            // The result is ignored: it may ask for a pause before the next piece, but all of the
+            // content is in this piece.
             receiver.take(content, handler, responder(socket, &mut waiting));
             receiver.finish(handler, responder(socket, &mut waiting))
         };
@@ -98,7 +100,7 @@ impl<H: Handler> WebSocket<H> {
         }
     }
 
-    /// Sends the response, or returns the request if it follows later.
+    /// Sends the response. If the response follows later, returns the request instead.
     fn answer(
         &self,
         answer: Answer,
@@ -154,7 +156,7 @@ impl<H: Handler> WebSocket<H> {
         }
     }
 
-    /// Whether the next message must wait for a response.
+    /// Whether reading must pause: the server drains, or a response has to be sent first.
     fn must_wait(&self) -> bool {
         let in_order = |one: &PendingWebSocketRequest| one.is_pending() && one.request.id.is_none();
         let requests = self.pending.iter().map(|waiting| &waiting.request);
@@ -226,12 +228,12 @@ impl<H: Handler> ws::Handler for WebSocket<H> {
     }
 
     fn on_delivery(&mut self, ticket: Ticket, body: Settled, socket: &mut Socket<'_, '_>) {
-        // If no request has this ticket, its request was answered already, and nothing happens.
+        // If no pending request has this ticket, its request was answered already.
         let Some(at) = self.pending.iter_mut().position(|one| one.request.take_ticket(ticket))
         else {
             return;
         };
-        // First cancels the requests whose deadlines have passed by now.
+        // Cancels the requests whose deadlines have passed, possibly also the one of `ticket`.
         self.on_deadline(socket);
         let mut waiting = self.pending.remove(at);
         let waiting = if waiting.is_pending() {

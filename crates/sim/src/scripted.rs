@@ -14,7 +14,7 @@ impl Net {
     /// Connects a scripted peer to `target`. Returns the index of its script in `Net::scripts`.
     pub(crate) fn script_connects(&mut self, script: Script, target: Target) -> usize {
         let from = script.from;
-        // A script never reads the address of its peer, so any address does.
+        // A script never reads the address of its peer, so any address can be used.
         let placeholder = Self::client_address(EndpointId(0), from, &target);
         let endpoint = self.add_endpoint(Endpoint::new(
             Owner::Closed,

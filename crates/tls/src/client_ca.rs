@@ -12,7 +12,8 @@ use crate::pem::Pem;
 use crate::provider::provider;
 use crate::x509::CertificateFields;
 
-/// Makes a verifier that trusts the authorities in a PEM file. It ignores other certificates.
+/// Makes a verifier that trusts the authorities in a PEM file. Other certificates in the file are
+/// ignored.
 pub(crate) fn verifier(ca: &ClientCa, pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let problem = |problem| Error::File(ca.path.clone(), problem);
     let pem = Pem::parse(pem).map_err(problem)?;

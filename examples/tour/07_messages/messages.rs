@@ -26,7 +26,8 @@ pub(crate) fn read_message(input: &mut impl Read) -> io::Result<Option<Vec<u8>>>
     Ok(Some(content))
 }
 
-/// Gives the error of an input that ends within a message a text that says so.
+/// If the input ended within a message, replaces the error by one that says so. Returns any other
+/// error as it is.
 fn cut(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "ended within a message"),

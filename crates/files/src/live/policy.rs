@@ -1,13 +1,13 @@
-//! What a Content-Security-Policy lacks for the script (CSP Level 3).
+//! Finds out what the script of `--live` needs and a Content-Security-Policy (CSP Level 3) forbids.
 //!
 //! The script is `<script src="/…">`, and connects to a WebSocket of its own origin, so `'self'` is
-//! enough. Sources are checked only as far as this needs: a source that names a host allows the
-//! script only if the host is this machine (`localhost`, for example). A page that allows only
-//! `https:` or `wss:` is named, too, though these are enough for a page over HTTPS.
+//! enough. The check is simpler than a browser's: a source that names a host counts only if the
+//! host is this machine (`localhost`, for example). `https:` and `wss:` never count, so the log
+//! also names pages that allow only these, though these are enough for a page over HTTPS.
 
 /// What the user has to add to a policy, such as `'self' to script-src`. `None` if the script may
-/// run. `is_header` says that the policies are those of a header. Only there, browsers obey
-/// `sandbox`: in a `<meta>` element, they ignore it.
+/// run. `is_header` says whether the policies are in a header or in a `<meta>` element, where
+/// browsers ignore `sandbox`.
 pub(super) fn missing(policies: &[u8], is_header: bool) -> Option<String> {
     let mut missing = Vec::new();
     // A header may have several policies; each must allow everything.

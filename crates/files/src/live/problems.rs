@@ -1,4 +1,4 @@
-//! Pages that can't reload themselves are named in the log, once each.
+//! With `--live`, pages that can't reload themselves are named in the log, once for each problem.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,11 +8,11 @@ use tracing::warn;
 
 use crate::limits::lock::lock;
 
-/// Maximum size of a page that gets the script, in bytes. Such a page is read into memory for each
-/// request.
+/// Maximum size of a page that gets the script, in bytes. A page with the script is read into
+/// memory for each request.
 pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
 
-/// Maximum number of pages that are remembered. Problems of further pages are not logged.
+/// Maximum number of pages whose problems are remembered. Problems of further pages are not logged.
 const MAX_PAGES: usize = 1024;
 
 /// Why a page doesn't reload.
@@ -25,7 +25,8 @@ pub(crate) enum Problem {
     TooLarge,
     /// With the page's `<base>` element, the script's path leads to another server.
     Base,
-    /// The page's Content-Security-Policy lacks what `missing` names.
+    /// The Content-Security-Policy in the response's header (`is_header`) or in a `<meta>` element
+    /// of the page lacks what `missing` names.
     Policy {
         missing: String,
         is_header: bool,

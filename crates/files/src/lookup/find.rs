@@ -25,9 +25,9 @@ use crate::store::absent::Absent;
 use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
-/// How often a name is looked up if the root changes during each lookup, and how often a file is
-/// read if it changes during each read. After that, the file is read once more, and may grow during
-/// that read.
+/// Maximum number of lookups of a name whose root changes during each lookup, and of reads of a
+/// file that changes during each read. After these reads, the file is read once more, and may grow
+/// meanwhile.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The file that is sent for a folder.
@@ -41,8 +41,9 @@ const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 /// Why a lookup has no result.
 #[derive(Debug)]
 pub(crate) enum Unfinished {
-    /// The lookup has to read a whole file: the requested one, which it has opened, or (`None`) a
-    /// precompressed form of it.
+    /// The lookup has to read a whole file. `Some`: the requested file, which it has opened.
+    /// `None`: a precompressed form of that file, or an HTML file that gets the script of `--live`.
+    /// The next lookup opens it.
     NeedsFullRead(Option<Box<OpenedEarlier>>),
     /// The lookup would block the event loop.
     WouldBlock,
@@ -107,7 +108,7 @@ pub(crate) fn look_up(
         let opened = RefCell::new(opened.take());
         let lookup = Lookup { mount: mount_at, folder, known: known_file, reader, opened };
         let found = lookup.find(path);
-        // Checked first: a call that would have blocked looks like a missing file to the rules.
+        // Checked before `found`: if a call would have blocked, `find` took the file for missing.
         if store.would_block() {
             return Err(Unfinished::WouldBlock);
         }
@@ -179,7 +180,8 @@ impl Lookup<'_> {
             // `name.html` has precedence over a folder `name` without an `index.html`.
             Ok(None) => match self.clean_url(name) {
                 Ok(Some(page)) if !self.has_index(name) => Ok(page),
-                // A bad `name.html` doesn't hide what the folder shows.
+                // A `name.html` that exists but can't be served doesn't hide the folder's listing
+                // or `index.html`.
                 Err(LoadError::Absent(absent))
                     if !absent.is_transient()
                         && (self.folder.options.listing || self.has_index(name)) =>
@@ -211,7 +213,8 @@ impl Lookup<'_> {
         let page = (absent == Absent::NoIndex || absent.is_missing())
             && self.folder.options.clean_urls
             && !path.name().is_empty()
-            // As in `clean_url`: otherwise the redirect would lead back here.
+            // `clean_url` doesn't append `.html` to such a name, so a redirect to the path without
+            // a slash would lead back here.
             && !path.name().ends_with(HTML_EXTENSION)
             && self.is_file(&[path.name(), HTML_EXTENSION].concat());
         match absent {
@@ -262,8 +265,8 @@ impl Lookup<'_> {
         reader: &Reader<'_>,
     ) -> Result<Option<Target>, LoadError> {
         let folder = self.folder;
-        // The tag says which changes its page contains. It is made before the file is read, so that
-        // no later change is missed.
+        // The tag of the script of `--live` says up to which change its page is current. It is made
+        // before the file is read, so that no later change is missed.
         let tag = folder.live.as_ref().map(|live| live.tag(&self.mount.path_of(name)));
         let earlier = self.opened.take().filter(|opened| *opened.name == *name);
         let (now, file, identity, permit) = match earlier {
@@ -305,7 +308,8 @@ impl Lookup<'_> {
         Ok(Some(Target::File(rule, file)))
     }
 
-    /// Adds the script that reloads pages to `content`, if that is HTML.
+    /// If `content` is HTML, adds `tag`, which loads the script that reloads the page. Other
+    /// content is returned unchanged, as are pages that are compressed, too large or in UTF-16.
     fn add_script(
         &self,
         tag: &str,

@@ -39,7 +39,7 @@ pub struct Connection<T> {
 /// What happened to a request.
 #[derive(Debug)]
 pub enum Event<'a, T> {
-    /// The head of its response has arrived.
+    /// The head of the response has arrived.
     Head {
         /// The head.
         head: Head,
@@ -48,21 +48,21 @@ pub enum Event<'a, T> {
         /// The caller's data about the request.
         data: &'a mut T,
     },
-    /// A part of the content has arrived, at least one byte.
+    /// A part of the response's content has arrived, at least one byte.
     Content {
         /// The bytes.
         bytes: &'a [u8],
         /// The caller's data about the request.
         data: &'a mut T,
     },
-    /// Its response is complete.
+    /// The response is complete.
     End(T),
-    /// The server has ended its stream with this error code (see [`code_name`](super::code_name))
-    /// before the response was complete.
+    /// The server has reset the stream before the response was complete, with this error code (see
+    /// [`code_name`](super::code_name)).
     Reset(u32, T),
-    /// The server has not processed the request, so it can be sent again (RFC 9113, 8.7): on
-    /// another connection if the server is ending this one. If not, the server has refused the
-    /// stream: send the request later.
+    /// The server has not processed the request, so it can be sent again (RFC 9113, 8.7). If the
+    /// server is ending this connection, send it on another one. Otherwise the server has refused
+    /// only the stream: send the request again later.
     Unprocessed(T),
 }
 
@@ -165,7 +165,7 @@ impl<T> Connection<T> {
         self.going_away.is_some() || self.next_id > i32::MAX as u32
     }
 
-    /// What the server has said about the end of the connection.
+    /// The server's last notice that it is ending the connection. `None` if there was none.
     #[must_use]
     pub fn going_away(&self) -> Option<GoAway> {
         self.going_away
@@ -249,7 +249,8 @@ impl<T> Connection<T> {
                 if header.len <= DEFAULT_MAX_LEN && input.len() < FrameHeader::LEN + header.len {
                     return Ok(Step::NeedMore);
                 }
-                // Without this setting, the number of streams is not limited (RFC 9113, 6.5.2).
+                // The default for a frame without SETTINGS_MAX_CONCURRENT_STREAMS: no limit
+                // (RFC 9113, 6.5.2).
                 self.settings.max_streams = u32::MAX;
                 self.next = NextInput::Frame;
                 Ok(Step::Continue)
@@ -350,7 +351,7 @@ impl<T> Connection<T> {
     ) -> Result<Step<T>, Error> {
         let DataFrame { at, content, padding, ends_stream } = data;
         let len = content.min(input.len());
-        // Padding follows the content, so it has not arrived if content is missing.
+        // Padding follows the content: while content is missing, `skipped` is 0.
         let skipped = padding.min(input.len() - len);
         self.enlarge_windows(at, len + skipped, out)?;
         *input = &input[len + skipped..];

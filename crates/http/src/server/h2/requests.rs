@@ -22,7 +22,7 @@ use crate::semantics::refusal::Refusal;
 use crate::{Handler, Handlers, HostCheck, Request, RequestHead, UnparsedHead};
 
 impl<S: Handlers> H2Connection<S> {
-    /// A HEADERS frame.
+    /// Handles a HEADERS frame.
     pub(super) fn on_headers(
         &mut self,
         header: FrameHeader,
@@ -48,7 +48,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// A CONTINUATION frame.
+    /// Handles a CONTINUATION frame.
     pub(super) fn on_continuation(
         &mut self,
         header: FrameHeader,
@@ -75,7 +75,7 @@ impl<S: Handlers> H2Connection<S> {
         self.on_block(block.stream, block.ends_stream, &block.bytes, turn)
     }
 
-    /// A complete header block.
+    /// Handles a complete header block. `ends`: its HEADERS frame has the flag END_STREAM.
     fn on_block(
         &mut self,
         id: u32,
@@ -135,7 +135,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// A request on a new stream.
+    /// Handles a request on a new stream.
     fn open_stream(
         &mut self,
         id: u32,
@@ -146,7 +146,7 @@ impl<S: Handlers> H2Connection<S> {
     ) -> Result<(), H2Error> {
         self.has_skipped |= id > self.last_id + 2;
         if self.goaway_sent == GoAway::Last {
-            // The client repeats the request on another connection (RFC 9113, 6.8).
+            // The request is ignored: the client repeats it on another connection (RFC 9113, 6.8).
             self.last_id = id;
             return Ok(());
         }
@@ -188,7 +188,7 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// Logs a request that is refused.
+    /// Adds to the access log a request that is malformed or refused.
     #[cold]
     fn log_unparsed(&mut self, head: &HeadBuffer, turn: &Turn<'_>) {
         if let Some(log) = &mut self.connection.log {
@@ -197,7 +197,8 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// Calls the handler of a request.
+    /// Calls the handler of a request, unless the method, the host or the protocol that it asks for
+    /// is refused.
     fn start_request(
         &mut self,
         id: u32,
@@ -243,8 +244,9 @@ impl<S: Handlers> H2Connection<S> {
         })
     }
 
-    /// Answers a request by calling `call`. If the response is complete at once and the peer's
-    /// windows and the output have room for it, nothing is allocated for the stream.
+    /// Answers a request by calling `call`. If the request has no content, its response is complete
+    /// at once, and the peer's windows and the output have room for the response, nothing is
+    /// allocated for the stream.
     fn answer(
         &mut self,
         id: u32,
@@ -330,7 +332,8 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Trailers, or a second request on the same stream.
+    /// Handles a header block on a stream that isn't new: trailers, or an error such as a second
+    /// request.
     fn on_trailers(
         &mut self,
         id: u32,
@@ -344,13 +347,14 @@ impl<S: Handlers> H2Connection<S> {
                 return Ok(());
             }
             if self.has_skipped {
-                // It may be a new stream with a lower number than others (RFC 9113, 5.1.1).
+                // The client may have skipped this number, and open the stream only now, which is
+                // an error (RFC 9113, 5.1.1).
                 return Err(H2Error::protocol("sent a header block on a stream that is not open"));
             }
             return Err(H2Error::stream_closed("sent a header block on a stream that has ended"));
         };
         if active.receive.is_connect {
-            // After CONNECT, a client may send no header block (RFC 9113, 8.5).
+            // After CONNECT, a client must not send a header block (RFC 9113, 8.5).
             let error = H2Error::protocol("sent a header block after CONNECT");
             return self.fail_stream(id, error, turn);
         }
