@@ -87,7 +87,9 @@ impl fmt::Debug for Reads {
 }
 
 /// The kind of the job that reads `range`: a long one if it may read the whole file to verify it,
-/// which would occupy a lookup thread for too long.
+/// which would occupy a lookup thread for too long. `check` tells whether it may. Files of
+/// [`Access::Thread`] are not checked, because that may block the event loop: their reads are
+/// always [`JobKind::ReadPart`].
 fn kind(range: &FileRange, must_verify: bool) -> JobKind {
     let FileRange { source, .. } = range;
     let reads_whole =

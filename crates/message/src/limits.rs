@@ -44,9 +44,9 @@ pub struct Limits {
     /// Maximum time to wait for the first byte of a frame. When it passes, the connection closes.
     /// Default: 60 s.
     pub idle_timeout: Duration,
-    /// Time for which an HTTP/2 client's flow-control windows may allow no byte of a response.
-    /// After this time, the server resets the stream. For a client that reads nothing from the
-    /// socket, `Config::write_timeout` of sockeye-engine applies instead. Default: 60 s.
+    /// Maximum time without progress while an HTTP/2 client's flow-control windows hold up a
+    /// response. When it passes, the server resets the stream. For a client that reads nothing from
+    /// the socket, `Config::write_timeout` of sockeye-engine applies instead. Default: 60 s.
     pub write_timeout: Duration,
 }
 

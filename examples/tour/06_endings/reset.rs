@@ -1,4 +1,4 @@
-//! Step 6: connects, and resets the connection: step6-reset ADDRESS.
+//! Step 6: connects, and resets the connection. Usage: `step6-reset ADDRESS`.
 
 use std::env;
 use std::io;

@@ -1,7 +1,7 @@
 //! `sockeye send`: opens connections, sends bytes or messages on each, and prints what comes back.
 //!
 //! All connections run on the main thread. Standard input and standard output can block, so each
-//! has a thread of its own: [`input`] reads the former, [`printer`] writes the latter.
+//! has a thread of its own: [`input`] reads standard input, [`printer`] writes standard output.
 
 pub(crate) mod bytes;
 mod input;

@@ -28,7 +28,8 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Starts a read of the file range at the front of the output.
+    /// Starts a read of the file range at the front of the output. If no file range is there,
+    /// schedules a flush instead.
     pub(super) fn start_read(&mut self) -> Result<(), Reason> {
         let Self { conn, resources, .. } = self;
         let (key, client) = (conn.session.key(), conn.client());
@@ -57,8 +58,8 @@ impl<D: Driver> Active<'_, D> {
             Ok(bytes) => {
                 if let Some(out) = conn.session.output_mut() {
                     out.replace_with_read(bytes.into());
-                    // The peer may be slow to take these bytes, and its client may have many
-                    // connections.
+                    // Charge the client: the peer may be slow to take these bytes, and the client
+                    // may have many connections.
                     if conn.session.held() > UNCHARGED_BYTES {
                         conn.charge(resources);
                     }

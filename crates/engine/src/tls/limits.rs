@@ -2,8 +2,9 @@
 
 /// The most bytes of plaintext that a record may have (RFC 8446, section 5.1).
 pub(crate) const RECORD: usize = 16 * 1024;
-/// Maximum ciphertext of an incomplete handshake message that a server keeps: a client hello, or
-/// the certificates of a client.
+/// Maximum bytes of records that a server keeps while a handshake message is incomplete: a client
+/// hello, or the certificates of a client. The limit is 16 KiB for the message, and a little
+/// more for headers.
 #[cfg(feature = "tls")]
 pub(crate) const MAX_FROM_CLIENT: usize = 16 * 1024 + 64;
 /// The type of records with handshake messages.
@@ -33,7 +34,8 @@ pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
 
 /// The capacity of a buffer for `len` bytes of ciphertext that begin with `bytes`: room for the
 /// whole first record, but at most `2 * len` and at most `max`, and at least `len`. If the buffer
-/// moved for each part of a record that arrives, the freed smaller buffers would fragment the heap.
+/// were reallocated for each part of a record that arrives, the freed smaller buffers would
+/// fragment the heap.
 #[cfg(feature = "tls")]
 pub(super) fn buffer_capacity(bytes: &[u8], len: usize, max: usize) -> usize {
     let [_, _, _, high, low, ..] = *bytes else { return len };

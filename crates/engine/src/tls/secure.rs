@@ -11,15 +11,17 @@ use super::{Tls, TlsError};
 use crate::driver::Driver;
 use crate::outputs::Outputs;
 
-/// The most bytes that are gathered and sealed at a time.
+/// The most bytes of plaintext that are gathered and sealed (encrypted into records) at a time.
 const GATHERED: usize = 4 * RECORD;
-/// After this long without output, the congestion window may be small again.
+/// After this long without output, the congestion window may be small again, so the next records
+/// are small again, too.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Secure {
     pub(crate) tls: Tls,
-    /// We have accepted the connection. Its session is made when the handshake is complete; that of
-    /// a connection that we opened exists before.
+    /// We have accepted the connection. Its session is made when the handshake is complete, or when
+    /// the client turns out not to speak TLS. A connection that we opened has its session
+    /// before the handshake.
     pub(crate) opens_session: bool,
     /// Ciphertext to send. `None` if there is none; never an empty output.
     pub(crate) out: Option<Box<Output>>,
@@ -27,10 +29,11 @@ pub(crate) struct Secure {
     pub(crate) is_sending: bool,
     /// No more records follow: close_notify or a fatal alert is in `out` or sent.
     pub(crate) is_closed: bool,
-    /// Bytes of plaintext whose records are in `out` or with the driver. They count as sent when
-    /// all of them are sent, because it isn't known how much plaintext the sent part holds. At
-    /// most [`QUANTUM`](crate::driver::QUANTUM) bytes are sealed before they are sent, so protocols
-    /// are notified of progress after as many bytes at the latest.
+    /// Bytes of plaintext whose records are in `out` or with the driver. They count as sent only
+    /// when all of these records are sent, because it isn't known how much plaintext a part of them
+    /// holds. At most [`QUANTUM`](crate::driver::QUANTUM) bytes are sealed at a time, and no more
+    /// before all of these are sent. So protocols are notified of progress at least once per
+    /// `QUANTUM` bytes.
     pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,
@@ -85,7 +88,7 @@ impl Secure {
         }
     }
 
-    /// To be called before plaintext is sealed. After a pause, makes the next records small again.
+    /// To be called before plaintext is sealed. After a [`PAUSE`], makes the next records small.
     pub(crate) fn begin_sealing(&mut self, now: Time) {
         if now.since(self.last_sealed) >= PAUSE {
             self.tls.reset_record_size();

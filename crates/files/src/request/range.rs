@@ -1,8 +1,8 @@
 //! Byte ranges (RFC 9110, 14).
 //!
 //! At most [`MAX_RANGES`] ranges are allowed, and ranges that overlap or are near each other are
-//! merged. So no byte of the file is sent twice, and the headers between two parts are shorter than
-//! the part of the file between them.
+//! merged. So no byte of the file is sent twice, and the headers between two parts of the response
+//! are shorter than the gap between these parts in the file.
 
 use std::ops::Range;
 
@@ -10,8 +10,8 @@ use std::ops::Range;
 /// at once; only attackers ask for hundreds.
 pub(crate) const MAX_RANGES: usize = 16;
 
-/// Ranges with a gap of at most this number of bytes are merged: the headers between two parts may
-/// be as long as the gap.
+/// Ranges with a gap of at most this number of bytes are merged, because the headers of a separate
+/// part may be as long as the gap.
 const MERGED_GAP: u64 = 256;
 
 /// A part of a file, of at least one byte.
@@ -24,7 +24,7 @@ pub(crate) struct Part {
 /// The ranges that a `Range` field selects in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ranges {
-    /// The whole file: the field is invalid, or has too many ranges.
+    /// The whole file: the field is invalid or has too many ranges, or the file is empty.
     Whole,
     /// No range is within the file: 416.
     Unsatisfiable,
@@ -63,7 +63,8 @@ impl Part {
 impl Ranges {
     /// Parses the value of a `Range` field, for a file of `size` bytes.
     pub(crate) fn of(value: &[u8], size: u64) -> Self {
-        // An empty file has no ranges, but some clients send `Range` only to limit the response.
+        // No range is within an empty file. But the response is 200 and not 416, because some
+        // clients send `Range` only to limit the size of the response.
         if size == 0 {
             return Self::Whole;
         }
@@ -100,7 +101,7 @@ impl Ranges {
 /// The range is invalid.
 struct Malformed;
 
-/// Parses `first-last`, `first-` or `-suffix`: `None` if the range is beyond the end of the file.
+/// Parses `first-last`, `first-` or `-suffix`: `None` if the range contains no byte of the file.
 fn parse_range(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     let dash = spec.iter().position(|byte| *byte == b'-').ok_or(Malformed)?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);

@@ -7,7 +7,7 @@
 //!   `RWF_NOWAIT`, every probe fails, and threads read.
 //! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
 //!   their files are sent directly while reads are quick. But opening a file there opens one on a
-//!   file system of unknown type, so threads do it.
+//!   file system of unknown type, so threads open files there.
 //! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are
 //!   read by threads only; so is a slow disk, until it has recovered.
 //!
@@ -158,7 +158,7 @@ impl Device {
         self.access() != Access::Thread && self.file_system != OVERLAY
     }
 
-    /// The group of the jobs that read the file with this inode: they may get stuck together.
+    /// The group of the jobs that read the file with this inode: one of [`PARTS`] of the device.
     pub(crate) fn job_group(&self, inode: u64) -> JobGroup {
         // Served folders have job groups, too, with small numbers. The top bit distinguishes
         // devices.
@@ -172,7 +172,7 @@ impl Device {
     }
 
     /// Records how long a call for a file of this device took: sending from it, for example. After
-    /// a slow one, the event loop makes no such calls until the device has recovered.
+    /// a slow call, the event loop makes no such calls until the device has recovered.
     pub(crate) fn record_send(&self, took: Duration) {
         if took > SLOW_READ && !self.slow.swap(true, Ordering::Relaxed) {
             debug!(

@@ -1,4 +1,4 @@
-//! A request in flight: calls its handler, and acts on the answers.
+//! Calls the handler of a request in flight, and acts on the handler's answers.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,7 +60,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         if let Some(log) = &mut connection.log {
             log.set_status(exchange.status, exchange.content_start);
         }
-        // The handler has written something before its deadline: a new deadline applies.
+        // The handler has written something in time. If the client has closed its sending side, the
+        // response must send more by a new deadline. Otherwise it has no deadline any more.
         if exchange.send_deadline != Time::NEVER && turn.out.unsent() != before {
             let now = turn.now();
             exchange.send_deadline =
@@ -74,7 +75,9 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         })
     }
 
-    /// Calls the handler for an event, whether or not its response has started.
+    /// Passes an event to the handler: to [`Handler::on_stream`] if the response has started, else
+    /// to the method for this event. Before the response starts, the handler gets no call for room,
+    /// a wake-up or a drain.
     pub(crate) fn deliver(
         &mut self,
         event: StreamEvent<'_>,
@@ -96,8 +99,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         })
     }
 
-    /// Passes a piece of the request's content to the handler, unless it is longer than the handler
-    /// accepts.
+    /// Passes a piece of the request's content to the handler. Refuses the content if this piece
+    /// makes it longer than the handler accepts.
     pub(crate) fn deliver_piece(
         &mut self,
         piece: &[u8],
@@ -190,8 +193,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         Ok(())
     }
 
-    /// Ends a request whose content can't be completed. Sends the refusal, if the response has not
-    /// started, and notifies the handler. Returns the fault that ends the request.
+    /// Ends a request whose content is invalid, too large or incomplete. Sends the refusal, if the
+    /// response has not started, and notifies the handler. Returns the fault that ends the request.
     pub(crate) fn refuse_content(
         &mut self,
         refusal: Refusal<'static>,
@@ -248,7 +251,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
     }
 }
 
-/// The fault of a handler that panicked, with its message.
+/// The fault of a handler that panicked, with the panic's message.
 fn panic_fault(panic: &(dyn Any + Send)) -> Fault {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

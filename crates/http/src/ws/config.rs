@@ -16,8 +16,8 @@ use crate::AllowedOrigins;
 pub struct Limits {
     /// Maximum bytes of a message. A larger one closes the WebSocket with 1009. Default: 1 MiB.
     pub message: usize,
-    /// Maximum number of fragments of a message, empty ones included. More close the WebSocket with
-    /// 1008. Default: 1,024.
+    /// Maximum number of fragments of a message, empty ones included. One more closes the WebSocket
+    /// with 1008. Default: 1,024.
     pub fragments: u32,
     /// Time without input after which a ping is sent. `None`: never. Default: 30 s.
     pub ping_after: Option<Duration>,
@@ -48,7 +48,8 @@ pub struct Config {
     origins: AllowedOrigins,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateOptions>,
-    /// Memory for one message. `None` before the first message, and during a call, which takes it.
+    /// Memory for one message. `None` before the first input, and while a connection reads its
+    /// input: it takes the memory, and puts it back afterwards.
     scratch: Cell<Option<Box<Scratch>>>,
     /// Memory for compressing one message.
     compressed: Cell<Vec<u8>>,
@@ -111,7 +112,7 @@ impl Config {
         self.scratch.set(Some(scratch));
     }
 
-    /// Calls `write` with an empty buffer, which later calls reuse.
+    /// Calls `write` with an empty buffer. Later calls reuse its memory.
     pub(super) fn with_compressed<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let mut memory = self.compressed.take();
         memory.clear();

@@ -14,12 +14,13 @@ pub(crate) struct HttpReader {
     status: u16,
     /// The length of the content, if the head gives it.
     length: Option<u64>,
+    /// How many interim (1xx) responses came before this response.
     interim: u32,
     content: Content,
-    /// If no response was expected: the template of this head, with which the heads of later
-    /// responses are compared.
+    /// In the probe, which sends each request once before the load: the template of this head, with
+    /// which the heads of later responses are compared.
     template: Option<HeadTemplate>,
-    /// If no response was expected: the URL to which this one redirects.
+    /// In the probe: the URL to which this response redirects.
     location: Option<String>,
 }
 

@@ -29,7 +29,7 @@ use super::source::BodySource;
 use super::upgrade::Upgrade;
 use super::websockets::WebSocketConfigs;
 
-/// Answers requests. All shards of a server share it.
+/// The closure that answers requests. All shards of a server share it.
 pub(super) type RequestFn = dyn Fn(Request<Body>) -> Reply + Send + Sync;
 
 /// What the connections of a shard share.
@@ -53,8 +53,9 @@ pub(super) struct Exchange {
     number: u64,
     /// Whether the method is HEAD.
     head_only: bool,
-    /// Whether the method is CONNECT: the client would read the content of a successful response as
-    /// bytes of the protocol that it asks for (RFC 8441).
+    /// Whether the method is CONNECT. If so, only an upgrade can succeed: the client would read the
+    /// content of any other successful response as bytes of the protocol that it asks for (RFC
+    /// 8441).
     is_connect: bool,
     /// How many bytes of a collected body are not charged to the budget.
     uncharged: u64,
@@ -246,7 +247,8 @@ impl Exchange {
         }
     }
 
-    /// Sends the response that `reply` is, or starts what will make it.
+    /// Carries out `reply`: sends the response, or starts what must happen first, such as a job or
+    /// reading the body.
     fn carry_out(&mut self, reply: Reply, mut responder: Responder<'_, '_>) -> Answer {
         if !matches!(reply.0, ReplyKind::Later(_) | ReplyKind::Run(_)) {
             self.permit = None;
@@ -389,8 +391,8 @@ impl Exchange {
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        // `Responder::upgrade` writes the status. This one is not sent: it only has to pass the
-        // checks of `with_head`, which allows no success for CONNECT.
+        // `Responder::upgrade` writes the status. The one that is passed here is not sent: it only
+        // has to pass the checks of `with_head`, which allows no success for CONNECT.
         self.with_head(StatusCode::BAD_REQUEST, fields, responder, |_, _, fields, responder| {
             responder.upgrade(name, fields, make()).unwrap_or_else(|responder| {
                 let text = format!("This needs an upgrade of the connection to {name}.");

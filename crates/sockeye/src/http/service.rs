@@ -53,7 +53,7 @@ impl HttpService {
         Self { shard: Rc::new(shard) }
     }
 
-    /// Returns what makes the handlers of a connection's requests, one for each request.
+    /// The [`Handlers`] of one connection, which make a handler for each of its requests.
     pub fn handlers(&self) -> impl Handlers + use<> {
         let shard = Rc::clone(&self.shard);
         move |peer: &Peer| Exchange::new(Rc::clone(&shard), peer.clone())

@@ -38,7 +38,7 @@ impl Reply {
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
     /// response is the error `internal` if `work` panics, or if too many jobs wait already:
-    /// 100,000, or a quarter of that for this client.
+    /// 100,000, or a quarter of that for this client (half for a client on the same machine).
     pub fn run(work: impl FnOnce() -> Result<Message, Error> + Send + 'static) -> Self {
         Self(ReplyKind::Run(Box::new(work)))
     }

@@ -1,5 +1,6 @@
-//! `sockeye send tcp://…`, `tls://…` and `unix:…`: sends bytes to a server that sends them back, or
-//! with `--half-close` to any server.
+//! `sockeye send tcp://…`, `tls://…` and `unix:…`: sends bytes, and waits until the server has sent
+//! as many back. With `--half-close`, any server will do: the command half-closes after sending,
+//! and reads until the server closes its sending side.
 
 mod connection;
 #[cfg(test)]
@@ -39,8 +40,8 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
         1 => Style::Unchanged,
         _ => Style::Labelled,
     };
-    // Printed bytes may end within a line, so warnings are printed after all bytes. Not for
-    // labelled lines, which are whole.
+    // Printed bytes may end within a line, so warnings are printed after all bytes. With
+    // `Style::Labelled`, only whole lines are printed, so warnings are printed at once.
     let delayed_warnings = Rc::new(RefCell::new(Vec::new()));
     let started = Instant::now();
     let mut summary = Summary::default();

@@ -17,7 +17,8 @@ pub(super) enum Style {
 }
 
 /// Appends the content of `response` to `shown`. `label` is a connection's number: if there is one,
-/// the content becomes one line that starts with the number, except for [`Style::Unchanged`].
+/// the content becomes one line that starts with `connection` and the number, except for
+/// [`Style::Unchanged`].
 pub(super) fn show(response: &Message, style: Style, label: Option<usize>, shown: &mut Vec<u8>) {
     let encoding = Encoding::of(&response.content_encoding);
     let text = encoding.and_then(|encoding| encoding.decode(&response.content).ok());

@@ -1,12 +1,13 @@
-//! Limits of every connection.
+//! Limits of connections on the client's side. These limits can't be changed.
 
-/// The window of a stream, and of the connection: content is read as soon as it arrives, so a
-/// server needn't wait for a larger window. The window is enlarged again when half of it was used.
+/// The flow-control window of each stream, and of the connection. Content is read as soon as it
+/// arrives, so a smaller window would only make the server wait for WINDOW_UPDATE. When more than
+/// half of a window is used, it is enlarged to this size again.
 pub(super) const WINDOW: u32 = 1 << 30;
 
-/// Maximum size of a header block, encoded, and of its fields as RFC 9113, 6.5.2, counts them: 32
-/// bytes for each, besides its bytes. The same limit applies in HTTP/1.1. It is high because
-/// servers send longer heads than clients.
+/// Maximum size of an encoded header block, and of its decoded fields. For each field, the bytes of
+/// its name and value count, and 32 more (RFC 9113, 6.5.2). Heads of HTTP/1.1 have the same limit.
+/// The limit is high because servers send longer heads than clients.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 
 /// Maximum number of CONTINUATION frames of a header block: more than a block of [`MAX_HEAD`] needs
@@ -21,11 +22,11 @@ pub(super) const MAX_INTERIM: u32 = 100;
 pub(super) const MAX_OTHER_FRAMES: u32 = 10_000;
 
 /// Maximum number of requests in flight before the server's settings have arrived. RFC 9113, 6.5.2,
-/// recommends no smaller limit.
+/// recommends that servers allow at least 100.
 pub(super) const STREAMS_BEFORE_SETTINGS: u32 = 100;
 
 /// Maximum number of response heads that are remembered, one for each request of [`RequestHeads`].
-/// If the next head is the same, it is not decoded.
+/// If the header block of the next response to that request is the same, it is not decoded.
 ///
 /// [`RequestHeads`]: super::RequestHeads
 pub(super) const MAX_KNOWN_HEADS: usize = 64;
