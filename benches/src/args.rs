@@ -1,4 +1,5 @@
-//! The command line of the comparison, which is the default command. A row is one workload.
+//! The command line of the comparison of servers, which is the default command. A row is one
+//! workload.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -39,7 +40,7 @@ Usage: sockeye-benches [OPTIONS]
 const MIN_SECONDS: f64 = 0.1;
 const MAX_SECONDS: f64 = 3600.0;
 
-/// The arguments.
+/// The values of the options in [`HELP`].
 #[derive(Debug)]
 pub(crate) struct Args {
     pub(crate) rows: Vec<&'static str>,
@@ -47,7 +48,7 @@ pub(crate) struct Args {
     pub(crate) rounds: usize,
     /// The length of a run: `--seconds`.
     pub(crate) length: Duration,
-    /// Number of connections in rows that measure memory.
+    /// Number of connections in rows with idle connections, which measure memory.
     pub(crate) idle: usize,
     pub(crate) server: Option<PathBuf>,
     pub(crate) before: Option<PathBuf>,

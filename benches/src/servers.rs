@@ -1,7 +1,7 @@
 //! Finds or builds the servers, and starts them on free ports.
 //!
-//! [`Kind`] lists the servers; [`process`] is a running one. A server that is not available is left
-//! out, with a message.
+//! [`Kind`] lists the servers; [`process`] has a running server. A server that is not available is
+//! left out, with a message.
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, process::Command};
 
@@ -28,11 +28,12 @@ pub(crate) use process::Server;
 /// The length of a request, and the response to it, which the bare server sends.
 pub(crate) type ExpectedExchange = (usize, Response);
 
-/// Maximum number of attempts of a disturbed run.
+/// Maximum number of attempts of a run, which is repeated if other work of the machine disturbs it:
+/// see [`Run::disturbed`](crate::compare::Run::disturbed).
 const TRIES: u32 = 5;
 
 /// What is prepared for all servers: their programs, the folder that they serve, a certificate, and
-/// two cores.
+/// the two cores of a measurement.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) cores: Cores,
@@ -40,17 +41,17 @@ pub(crate) struct Setup {
     dir: PathBuf,
     /// Our program, if it is measured.
     sockeye: Option<PathBuf>,
-    /// Another build of Sockeye.
+    /// Another build of our program, to compare with.
     before: Option<PathBuf>,
-    /// The output of `nginx -V`.
+    /// The output of `nginx -V`, which says what this nginx supports.
     nginx: Option<String>,
     /// The available other servers.
     other_servers: Vec<OtherServer>,
-    /// The maximum number of connections in the servers' configurations.
+    /// The maximum number of connections, for the configurations of servers that need one.
     connections: usize,
     /// The certificate of all servers, in rows with TLS.
     pub(crate) certificate: Certificate,
-    /// Maximum number of attempts of a disturbed run.
+    /// Maximum number of attempts of a run that other work disturbs.
     pub(crate) tries: u32,
 }
 
@@ -82,8 +83,9 @@ impl Setup {
         }
         let dir = env::temp_dir().join(format!("sockeye-benches-{}", std::process::id()));
         fs::create_dir_all(dir.join("files"))?;
+        // More than any row opens: a row has either `args.idle` connections, or at most 1,000.
         let connections = args.idle + 2000;
-        // A quick run measures nothing, so it may be disturbed.
+        // With `--quick`, the results don't matter, so a disturbed run is not repeated.
         let tries = if args.quick { 1 } else { TRIES };
         let cores = Cores::choose()?;
         let certificate = Certificate::make(&dir)?;
@@ -134,7 +136,7 @@ impl Setup {
         Kind::ALL.into_iter().filter(|kind| wanted.contains(kind) && here(kind)).collect()
     }
 
-    /// The versions of the other servers, such as `nginx 1.22.1`.
+    /// The versions of the available other servers, such as `nginx 1.22.1`.
     pub(crate) fn versions(&self) -> Vec<String> {
         self.other_servers.iter().map(|other| other.version.clone()).collect()
     }

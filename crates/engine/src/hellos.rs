@@ -1,5 +1,5 @@
-//! Passes client hellos to threads, which read and answer them, for a shard: at most one hello for
-//! each connection at a time.
+//! Passes the client hellos of a shard to threads, which read and answer them. A connection has at
+//! most one client hello with a thread at a time.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,14 +11,14 @@ use sockeye_proto::{Client, Job, JobKind, Spawn, Waiter};
 use crate::mailbox::{HelloDone, Mailbox, ResultSender};
 use crate::tls::{Handshakes, Hello};
 
-/// Passes client hellos to threads.
+/// Passes the client hellos of one shard to threads.
 pub(crate) struct Hellos {
     spawn: Arc<dyn Spawn>,
     mailbox: Arc<Mailbox>,
     /// The pool has refused a hello in this turn, because too many wait for threads.
     is_full: bool,
-    /// The job that the pool has refused, if the event loop has not run it: the next turn tries
-    /// again.
+    /// The job that the pool has refused, and that the event loop has not run instead. The next
+    /// turn tries again.
     refused: Option<Job>,
 }
 
@@ -78,6 +78,7 @@ impl Hellos {
         if job.is_cancelled() {
             return;
         }
+        // The event loop runs the job, unless it has answered its maximum of hellos in this turn.
         if handshakes.may_sign_at_all() {
             handshakes.count_signature();
             let _ = catch_unwind(AssertUnwindSafe(|| job.run()));

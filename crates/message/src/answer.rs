@@ -4,8 +4,8 @@ use sockeye_proto::Fault;
 
 use super::{Message, Refusal, error_response};
 
-/// What a handler returns: a response, or a marker that the response follows later. A
-/// [`Responder`](super::Responder) makes it.
+/// What a handler returns: a response, or a marker that the response follows later. The handler
+/// gets it from a method of [`Responder`](super::Responder).
 #[derive(Debug)]
 #[must_use = "a handler returns it"]
 pub struct Answer(Option<Response>);
@@ -39,8 +39,8 @@ impl Answer {
         Self(Some(Response { message: error_response("internal", text), fault: Some(fault) }))
     }
 
-    /// The response; `None` if it follows later. If the request has no open promise, none could
-    /// follow, so the response is an error.
+    /// The response; `None` if it follows later. `has_promise`: whether the request has an open
+    /// promise. Without one, no response could follow later, so an error takes its place.
     pub(super) fn into_response(self, has_promise: bool) -> Option<Response> {
         match self.0 {
             None if !has_promise => {

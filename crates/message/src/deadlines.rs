@@ -19,6 +19,7 @@ impl<H: Handler> Server<H> {
             // Lingers: if the client's next request were left unread, the kernel would send a
             // reset, which could destroy our last response.
             State::ExpectFrame { .. } if self.is_draining() => self.finish(Ok(End::Linger), turn),
+            // While a response is pending, the connection is not idle.
             State::ExpectFrame { .. } if self.has_pending() => Ok(()),
             // A peer that is still reading our last response is slow, not idle: the engine's write
             // timeout applies.
@@ -101,7 +102,8 @@ impl<H: Handler> Server<H> {
                 self.resume_reading(turn);
             }
         }
-        // If no request has this ticket, its request was answered already, and nothing happens.
+        // A ticket that was not found belongs to a request that was answered or cancelled before:
+        // nothing happens.
         self.end_if_done(turn)
     }
 
@@ -113,8 +115,8 @@ impl<H: Handler> Server<H> {
         body: Settled,
         turn: &mut Turn<'_>,
     ) -> Option<PendingRequest> {
-        // The response was given up. The request counts as in flight until all of its work has
-        // ended.
+        // If the deadline has passed, no response is sent. The request still counts as in flight
+        // until all of its work has ended.
         if request.expired {
             return Some(request).filter(|request| !request.tickets.is_empty());
         }
@@ -131,7 +133,7 @@ impl<H: Handler> Server<H> {
         None
     }
 
-    /// A promise of the request whose content is arriving is settled.
+    /// A promise is settled for the request whose content is arriving.
     fn settle_incoming(
         &mut self,
         ticket: Ticket,
@@ -142,7 +144,8 @@ impl<H: Handler> Server<H> {
         let responder = Responder::frames(turn, &self.peer, &mut incoming.request);
         let answer = self.handler.on_settled(ticket, body, responder);
         incoming.resume(&self.limits, turn);
-        // `true`, because the handler may make more promises when more content arrives.
+        // `true`: even without an open promise, a response may follow. The handler is called again
+        // when more content arrives.
         let Some(response) = answer.into_response(true) else { return Ok(()) };
         let Some(mut incoming) = self.state.take_incoming() else { return Ok(()) };
         let fault = self.write(response, &incoming.request, turn);

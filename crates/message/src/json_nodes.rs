@@ -1,8 +1,8 @@
 //! Counts the values and keys of a JSON text while it arrives.
 //!
-//! The memory and time that a parser needs can be many times the length of the text: `[[],[],…`. So
-//! JSON has a limit on its values and keys, too. Nothing is validated here: text that isn't JSON is
-//! counted as if it were.
+//! The memory and time that a parser needs can be many times the length of the text, for example
+//! with `[[],[],…`. So besides its length, the number of values and keys has a limit. Nothing is
+//! validated here: text that isn't JSON is counted as if it were.
 
 use super::text::Encoding;
 use super::{Header, JSON, Limits};
@@ -13,15 +13,17 @@ pub(super) struct JsonNodes {
     count: usize,
     /// The maximum count.
     pub(super) limit: usize,
-    /// The position in text of UTF-16; `None` for other encodings.
+    /// How to decode the text, if it is UTF-16. `None` for other encodings: there, each ASCII
+    /// character is one byte, and no other character contains such a byte.
     utf16: Option<Utf16>,
     state: LexerState,
 }
 
 #[derive(Debug)]
 struct Utf16 {
-    /// `None` until the first pair of bytes has arrived. `true` if that is the byte order mark of
-    /// big-endian text, else `false`.
+    /// `true` for big-endian, `false` for little-endian text. `None` if the encoding is `utf-16`,
+    /// which names no byte order, and the first two bytes have not arrived. The text is big-endian
+    /// if these are the big-endian byte order mark, else little-endian.
     big_endian: Option<bool>,
     /// The first byte of a pair whose second has not arrived.
     first_byte: Option<u8>,
@@ -95,6 +97,8 @@ impl JsonNodes {
         }
     }
 
+    /// Counts a value or key if it begins with `unit`: a byte, or for UTF-16 a code unit, which is
+    /// [`u8::MAX`] if it doesn't fit into a byte.
     fn count_unit(&mut self, unit: u8) {
         let state = match (self.state, unit) {
             (LexerState::Escape, _) => LexerState::String,
@@ -132,7 +136,7 @@ mod tests {
         Header { content_encoding: encoding.to_owned().into(), ..Header::of(&message) }
     }
 
-    /// The count for `content`, passed in pieces of `step` bytes.
+    /// The count for `content`, which is counted in pieces of `step` bytes.
     fn counted(encoding: &str, content: &[u8], step: usize) -> usize {
         let limits = Limits { json_nodes: 0, ..Limits::default() };
         let Some(mut count) = JsonNodes::of(&header(JSON, encoding, content.len()), &limits) else {
@@ -178,7 +182,7 @@ mod tests {
                 assert_eq!(counted("utf-16-be", &utf16, step), count, "{text}");
             }
         }
-        // In pairs of bytes a quote can be half of another character.
+        // In UTF-16, half of a character can look like a quote.
         let text = "[\"\u{2222}\u{5b22}\u{225b}\", 1]";
         for encoding in [Encoding::Utf16, Encoding::Utf16Le, Encoding::Utf16Be] {
             assert_eq!(counted(encoding.name(), &encoding.encode(text).unwrap(), 1), 3);

@@ -26,7 +26,7 @@ pub struct Budget {
     state: Mutex<State>,
     /// A copy of `State::used`, to be read without the lock.
     used: AtomicU64,
-    /// Limits the reports of requests that found the budget exhausted.
+    /// Limits how often the log reports requests that found the budget exhausted.
     reports: ReportLimiter,
 }
 
@@ -157,13 +157,15 @@ impl Budget {
     /// Gives permits to waiting clients, as long as the budget allows it.
     fn serve_waiting(self: &Arc<Self>) {
         while let Some((client, promise)) = self.change(State::next_waiting) {
-            // If nobody wants this permit any more, dropping it serves the next client.
+            // If the client's request has ended meanwhile, the permit is dropped, which serves the
+            // next client.
             promise.fulfill(Box::new(self.permit_for_1(client)));
         }
     }
 
     /// Returns `less` to the budget. `resource` is set if a permit of [`Budget::take_once`] is
-    /// dropped: then nothing is returned while the client has another one for this resource.
+    /// dropped. In that case, nothing is returned while the client has another permit for the same
+    /// resource.
     fn give_back(
         self: &Arc<Self>,
         client: Option<Client>,
@@ -188,8 +190,8 @@ impl Budget {
     }
 
     /// Takes `amount` for `client`, if the total allows it, in one of these cases: the client's
-    /// share allows it, the client has nothing yet, or `spare` is left for other clients
-    /// afterwards. For resources of which one alone may be more than a share.
+    /// share allows it, the client has nothing yet, or at least `spare` is left for other clients
+    /// afterwards. For resources so large that a single one may exceed a client's share.
     pub fn take_sparing(
         self: &Arc<Self>,
         client: Client,
@@ -290,8 +292,9 @@ impl State {
         is_allowed
     }
 
-    /// Takes 1 for a waiting client: of those whose share allows it, for the one that holds least.
-    /// Returns the first promise of this client.
+    /// Chooses which waiting client gets the next permit of amount 1: the client that holds least,
+    /// among those for which the budget allows 1 more. Counts the amount, and returns the first
+    /// promise of this client.
     fn next_waiting(&mut self) -> Option<(Client, Promise)> {
         let clients = self.waiting.iter().map(|(client, _)| *client).enumerate();
         let may_have = clients.filter(|(_, client)| self.allows(Some(*client), true, 1));
@@ -364,7 +367,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Self { ref budget, client, in_total, resource, amount } = *self;
-        // Most permits are for 0: skip the lock.
+        // Most permits hold an amount of 0: skip the lock.
         if amount > 0 {
             budget.give_back(client, in_total, resource, amount);
         }

@@ -18,8 +18,7 @@
 //! while its output has room, so a slow peer costs one position and one full output. The example
 //! `chat` does this.
 //!
-//! [`Remote::send`] waits on a condition variable. It fails on an event loop, so no event loop ever
-//! waits there.
+//! On an event loop, [`Remote::send`] fails instead of waiting, so no event loop ever waits there.
 
 use std::any::Any;
 use std::fmt;
@@ -59,7 +58,7 @@ pub struct Envelope {
 pub(crate) enum Delivery {
     /// A promise was fulfilled or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
-    /// A remote sent a message, which took credit. The session gives the credit back.
+    /// A remote sent a message, which took [`Credit`]. The session gives the credit back.
     Sent(Message),
     /// A remote woke the connection.
     Wake(Arc<Credit>),
@@ -141,8 +140,8 @@ impl fmt::Debug for Promise {
 }
 
 /// Flow control: at most [`Remote::MESSAGES`] messages and one wake-up of remotes wait for one
-/// connection. The session gives back the credit of a delivered message once its output is below
-/// the high-water mark.
+/// connection, or for one of its streams. Sending a message takes credit. When the message was
+/// delivered and the output of the connection or stream has room, the credit is given back.
 #[derive(Debug)]
 pub(crate) struct Credit {
     state: Mutex<CreditState>,
@@ -164,8 +163,9 @@ impl Credit {
         Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
-    /// Gives back the credit of `count` messages, up to the limit: if a protocol runs another one
-    /// in its turns, a message to one of them can give back credit of both.
+    /// Gives back the credit of `count` messages, but never makes more than [`Remote::MESSAGES`]
+    /// available. That could happen if a protocol runs another one in its turns: a message to one
+    /// of the two can give back credit of both, although it took credit of only one.
     pub(crate) fn give_back(&self, count: u32) {
         let available = &mut self.lock().available;
         *available = (*available + count).min(Remote::MESSAGES);

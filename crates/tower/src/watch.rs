@@ -1,4 +1,5 @@
-//! Warns if no thread drives the runtime. Without a warning, requests would wait silently.
+//! Warns if no thread runs the tasks of the tokio runtime. Without the warning, requests would wait
+//! and nobody would know why.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -54,7 +55,8 @@ impl Watchdog {
         Some(unpolled)
     }
 
-    /// Stops watching the task. Returns whether to log the warning, which happens once per server.
+    /// Stops watching the task. Returns whether to log the warning: only if the task has not been
+    /// polled, and no worker of the server has logged the warning before.
     fn is_stalled(&self) -> bool {
         let watched = self.watched.take();
         watched.is_some_and(|watched| watched.unpolled.strong_count() > 0)

@@ -6,7 +6,7 @@ use sockeye_load::{HttpRequest, LoadKind, Plan, PreparedRequest, Until};
 
 use crate::Result;
 
-/// A load on `connections` connections, without an end.
+/// A load on `connections` connections, which lasts until its client is stopped.
 pub(super) fn load(connections: usize, prepared: Vec<PreparedRequest>) -> Result<Plan> {
     let mut plan = Plan::new(LoadKind::Http, prepared);
     plan.connections = NonZeroUsize::new(connections).ok_or("no connection")?;
@@ -14,7 +14,7 @@ pub(super) fn load(connections: usize, prepared: Vec<PreparedRequest>) -> Result
     Ok(plan)
 }
 
-/// One request, repeated.
+/// The requests of a load that repeats a GET of `path`.
 pub(super) fn get(path: &str) -> Result<Vec<PreparedRequest>> {
     Ok(vec![HttpRequest::get("localhost", path).prepare()?])
 }

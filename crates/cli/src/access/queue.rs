@@ -1,5 +1,5 @@
 //! The queue between the workers, which produce log lines, and the thread that writes the lines to
-//! a [`Sink`]. It also reports lost lines.
+//! a [`Sink`]. Lost lines are counted, and reported as warnings.
 //!
 //! For a file, a pipe or standard error, each worker has its own lane of the [`Queue`] (a pair of
 //! buffers), so it never waits. For a terminal, all workers share one lane, which keeps the lines
@@ -23,8 +23,8 @@ use crate::writer::{self, Queue, count_lines, lock};
 const MAX_QUEUED: usize = 1024 * 1024;
 /// The same for a terminal: several hundred lines. Nobody reads more at once.
 const MAX_QUEUED_FOR_TERMINAL: usize = 64 * 1024;
-/// How long the thread gathers lines after a write, before it writes again. So only a few lines
-/// have to wake the thread.
+/// How long the thread gathers lines after a write, before it writes again. Few of these lines have
+/// to wake the thread, which takes a system call.
 const BATCH_DELAY: Duration = Duration::from_millis(250);
 /// The same for a terminal, where people notice a delay.
 const TERMINAL_BATCH_DELAY: Duration = Duration::from_millis(50);
@@ -50,7 +50,8 @@ pub(super) struct Lines {
 /// The settings that depend on the kind of sink.
 #[derive(Clone, Copy)]
 struct Mode {
-    /// What warnings about lost lines call them, such as `access log`.
+    /// The kind of lines, as warnings name it: with `access log`, a warning begins with `access log
+    /// lines lost`.
     what: &'static str,
     /// Whether the lines of all workers are written in the order in which their requests ended. If
     /// so, a worker waits while another one appends a line.
@@ -108,8 +109,8 @@ impl Lines {
             }
             // `finish` reports unwritten lines as lost. A write that may block can last until the
             // program exits, so its lines are counted before the write. Any other write returns in
-            // time, and counting what it leaves in `batch` is enough: counting each line twice
-            // would cost more than writing it.
+            // time, so only the lines that it has left in `batch`, usually none, are counted, after
+            // the write.
             if sink.may_block() {
                 own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             }

@@ -40,8 +40,9 @@ impl TlsAcceptor {
         self.0.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// A copy of the configuration for one shard, so that shards share only what they must: the
-    /// keys of tickets, and stored sessions.
+    /// A copy of the configuration for one shard. Each connection changes the reference count of
+    /// its shard's copy, so shards don't share one. The copies still share the keys of session
+    /// tickets, and stored sessions.
     fn copy(&self) -> Arc<ServerConfig> {
         let config = Arc::clone(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner));
         Arc::new(ServerConfig::clone(&config))

@@ -10,8 +10,9 @@ use super::{Secure, TlsError};
 /// A client hello that was not read yet, with the TLS state of its connection.
 pub(crate) struct Hello {
     pub(crate) secure: Box<Secure>,
+    /// The received bytes that complete the client hello.
     pub(crate) input: Vec<u8>,
-    /// When it arrived.
+    /// When the client hello arrived.
     pub(crate) now: WallTime,
 }
 
@@ -30,6 +31,7 @@ impl Hello {
         let mut records = Vec::new();
         let Secure { tls, early, received, .. } = &mut *secure;
         let result = tls.read(now, &mut input, &mut records, |plain| {
+            // The session gets this plaintext once it is opened.
             *received += plain.len() as u64;
             early.extend_from_slice(plain);
         });

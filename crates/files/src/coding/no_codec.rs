@@ -1,4 +1,4 @@
-//! Without the feature `compression`, replaces `codec.rs`. [`super::encoder`] then offers no
+//! Replaces `codec.rs` if the feature `compression` is off. [`super::encoder`] then offers no
 //! encodings, so nothing here is called.
 
 use std::io::{self, Read, Write};

@@ -31,7 +31,7 @@ impl Accepted {
     }
 }
 
-/// The members of the list so far.
+/// The weights of the members that were parsed so far. A repeated member has its lowest weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AcceptEncoding {
     /// Whether the request has the field.
@@ -43,7 +43,8 @@ pub(crate) struct AcceptEncoding {
 }
 
 impl AcceptEncoding {
-    /// Adds the value of a field. Several fields are one list (RFC 9110, 5.3).
+    /// Adds the value of an `Accept-Encoding` field. Several such fields are one list (RFC 9110,
+    /// 5.3).
     pub(crate) fn push(&mut self, value: &[u8]) {
         self.is_present = true;
         value.split(|byte| *byte == b',').for_each(|member| self.add(member));
@@ -201,8 +202,8 @@ mod tests {
     }
 
     proptest! {
-        /// Spaces and the division into fields don't matter, and each member counts as it does
-        /// alone.
+        /// Neither spaces, nor members for other codings, nor the division into fields change the
+        /// weight of a coding. If the coding is repeated, its lowest weight counts.
         #[test]
         fn every_member_counts_in_any_position(
             members in proptest::collection::vec(

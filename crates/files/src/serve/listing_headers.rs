@@ -11,8 +11,8 @@ use crate::options::fields::with;
 use crate::options::folder_options::Options;
 
 /// The headers of a listing or archive. The file name of an archive is made of `title`. `etag` is
-/// `None` for live pages, and for HEAD, which doesn't read the folder. `is_live`: whether a script
-/// reloads the page when files change.
+/// `None` for live pages, for HEAD, which doesn't read the folder, and for `sockeye explain`.
+/// `is_live`: whether a script reloads the page when files change.
 pub(super) fn head(
     options: &Options,
     origin: Option<&[u8]>,
@@ -38,8 +38,8 @@ pub(super) fn head(
     };
     let not_modified = options.cors.with_allowed_origin(&not_modified, origin).into_owned();
     let is_page = format == Format::Html;
-    // A Content-Security-Policy that the user has set is for the user's pages. Listings have one of
-    // their own.
+    // A Content-Security-Policy that the user has set is for the user's own pages. Listings have a
+    // different one, `POLICY`.
     let headers = options.headers.of(is_page);
     let fields = headers
         .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Security-Policy"))

@@ -1,9 +1,10 @@
 //! An upgrade that a client asked for and the service has not accepted yet.
 //!
-//! Only a connection of hyper can make an `OnUpgrade`. So this module runs a connection of hyper
-//! without a socket: [`Handshake`] acts as its client, and asks for an upgrade. hyper's connection
-//! accepts that when the program's service has accepted the real upgrade. It is polled here, and
-//! not in a task, because it never waits for input.
+//! A service gets the upgraded connection from hyper's `OnUpgrade`, a future that only a connection
+//! of hyper can make. So this module runs a connection of hyper without a socket: [`Handshake`]
+//! acts as its client, and asks for an upgrade. hyper's connection accepts this upgrade when the
+//! program's service has accepted the real one. hyper's connection needs no task: it never waits
+//! for a socket, so it is polled here, when it can continue.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -38,7 +39,7 @@ pub(crate) struct PendingUpgrade {
     /// The protocols that the client asked for.
     names: Box<[u8]>,
     is_http2: bool,
-    /// Charges the client for [`PENDING_BYTES`] over HTTP/2, where a connection can have many
+    /// Charges the client for [`PENDING_BYTES`]. Only over HTTP/2, where a connection can have many
     /// pending upgrades.
     _permit: Option<Permit>,
     hyper: HyperConnection,
@@ -117,8 +118,9 @@ impl PendingUpgrade {
             return Err((what, responder));
         };
         let mut fields = Fields::new();
-        // Leaves out the same fields as from a final response, because `Responder::upgrade` adds
-        // its own. The status is not sent: `convert::response` would refuse a 101.
+        // Leaves out the fields that only the server writes, such as `Upgrade`:
+        // `Responder::upgrade` adds them. The status is a placeholder that isn't sent, because
+        // `convert::response` refuses a 101.
         if let Err(invalid) = convert::response(StatusCode::OK, &head.headers, &mut fields) {
             return Err((invalid.to_string(), responder));
         }
@@ -135,8 +137,8 @@ impl PendingUpgrade {
         }
     }
 
-    /// The protocol that the service has chosen, as the client has written it, if it is one of
-    /// `names`.
+    /// The protocol that the service has chosen, in the client's spelling. `None` if the client
+    /// didn't ask for it. Over HTTP/2, a client asks for one protocol only.
     fn accepted<'n>(&self, names: &'n str, head: &response::Parts) -> Option<&'n str> {
         if self.is_http2 {
             return Some(names);
@@ -156,9 +158,10 @@ struct HyperConnection {
 /// The state of the service of a [`HyperConnection`].
 #[derive(Default)]
 struct ServiceState {
-    /// The `OnUpgrade` of the request, until it is taken.
+    /// The `OnUpgrade` of the request that [`Handshake`] sends, until it is taken.
     on_upgrade: RefCell<Option<OnUpgrade>>,
-    /// Whether the program's service has accepted, so that this one may respond with its 101.
+    /// Whether the program's service has accepted the real upgrade. Then the service of hyper's
+    /// connection responds with a 101, too.
     accepts: Cell<bool>,
 }
 
@@ -206,17 +209,18 @@ impl HyperConnection {
     }
 }
 
-/// What hyper's connection uses in place of a socket. hyper first reads a request for an upgrade,
-/// and its response is discarded. After that, it reads and writes the task's end of a pipe.
+/// What hyper's connection uses in place of a socket. First it gives hyper a request for an
+/// upgrade, and discards hyper's response. After that, reads and writes go to the task's end of a
+/// pipe, whose other end belongs to the client's connection.
 struct Handshake {
     /// The part of the request that hyper has not read.
     request: &'static [u8],
-    /// How many bytes of [`END_OF_HEAD`] hyper's output ends with so far.
+    /// How many bytes of [`END_OF_HEAD`] are matched by the end of what hyper has written so far.
     matched: usize,
     task_end: TaskEnd,
 }
 
-/// The response's head ends with this. The response has no content.
+/// The end of hyper's response, which has a head and no content.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
 impl Handshake {

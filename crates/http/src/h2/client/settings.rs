@@ -1,18 +1,18 @@
-//! What the server allows (RFC 9113, 6.5.2).
+//! The settings that the server has sent (RFC 9113, 6.5.2).
 
 use super::error::Error;
 use super::limits::STREAMS_BEFORE_SETTINGS;
 use crate::h2::frame::{DEFAULT_MAX_LEN, settings};
 use crate::h2::window::Window;
 
-/// What the server allows.
+/// What the server allows: its settings so far, and defaults for those that it has not sent.
 #[derive(Debug)]
 pub(super) struct ServerSettings {
     /// The maximum number of requests in flight.
     pub(super) max_streams: u32,
-    /// The window of new streams.
+    /// The flow-control window of new streams, for content that this client sends.
     pub(super) initial_window: Window,
-    /// The maximum payload of a frame.
+    /// The maximum length of a frame's payload, in bytes.
     pub(super) max_frame_len: usize,
 }
 
@@ -21,7 +21,8 @@ pub(super) enum Change {
     None,
     /// The initial window of streams has changed from the first to the second value.
     Window(Window, Window),
-    /// The new maximum size of the server's dynamic table, in bytes.
+    /// The new maximum size, in bytes, of the dynamic table with which the server decodes the
+    /// header blocks of requests.
     TableSize(u32),
 }
 
@@ -60,8 +61,8 @@ impl ServerSettings {
                     Error::protocol("sent a SETTINGS_NO_RFC7540_PRIORITIES other than 0 and 1");
                 return Err(WRONG);
             }
-            // Other settings are unknown, or limit what this client doesn't use or reach, such as
-            // the size of heads.
+            // The client ignores unknown settings, those of features that it doesn't use, and the
+            // maximum size of heads, because its heads are short.
             _ => {}
         }
         Ok(Change::None)

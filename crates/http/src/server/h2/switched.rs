@@ -1,4 +1,7 @@
-//! Streams that switch to another protocol (RFC 8441): calls into that protocol.
+//! Streams that switch to another protocol (RFC 8441): calls into that protocol, whose session is
+//! in a [`Tunnel`].
+//!
+//! The parameter `outer` is the turn of the HTTP/2 connection that has the stream.
 
 use std::mem;
 
@@ -19,6 +22,7 @@ impl<H: Handler> ActiveStream<H> {
         if let Some(log) = &mut self.connection.log {
             log.on_protocol_switch(&self.stream.turn(outer));
         }
+        // This state is replaced below.
         let wire = match mem::replace(&mut self.state, State::Failed(ErrorCode::InternalError)) {
             State::InFlight(InFlight { wire, .. }) => wire,
             _ => H2Exchange::default(),
@@ -44,7 +48,8 @@ impl<H: Handler> ActiveStream<H> {
         matches!(&self.state, State::Tunnel(tunnel) if tunnel.is_closed())
     }
 
-    /// Calls the tunnel's session, if the stream is a tunnel: see [`Tunnel::change`].
+    /// If the stream is a tunnel, calls its session, which gets `received` bytes of input.
+    /// [`Tunnel::change`] says when the stream is reset afterwards.
     pub(super) fn change_tunnel(
         &mut self,
         received: usize,
@@ -71,7 +76,9 @@ impl<H: Handler> ActiveStream<H> {
         self.change_tunnel(0, outer, |session| session.deliver(event, outer));
     }
 
-    /// This side of the tunnel has ended, and all its output is moved to the connection.
+    /// To be called when this side of the tunnel has ended, and all its output is moved to the
+    /// connection. Unless the protocol still reads, ends the session, and discards what the client
+    /// sends from now on.
     pub(super) fn end_tunnel(&mut self, outer: &Turn<'_>) {
         let State::Tunnel(tunnel) = &mut self.state else { return };
         tunnel.note_end();

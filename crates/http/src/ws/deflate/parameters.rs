@@ -13,7 +13,7 @@ pub(super) struct Parameters {
     pub(super) server_no_context_takeover: bool,
     pub(super) client_no_context_takeover: bool,
     pub(super) server_max_window_bits: Option<u8>,
-    /// In an offer, this parameter may have no value (`Some(None)`).
+    /// `Some(None)`: the parameter has no value, which is valid in an offer only.
     pub(super) client_max_window_bits: Option<Option<u8>>,
 }
 
@@ -104,7 +104,7 @@ impl<'a> Extensions<'a> {
         self.rest = &self.rest[len..];
     }
 
-    /// Skips the byte and the whitespace around it. Returns whether the byte was there.
+    /// Skips whitespace, then `byte` and the whitespace after it. Returns whether `byte` was there.
     fn skip(&mut self, byte: u8) -> bool {
         self.skip_whitespace();
         let Some(rest) = self.rest.strip_prefix(&[byte]) else { return false };
