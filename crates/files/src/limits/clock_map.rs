@@ -99,8 +99,9 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
     /// Evicts the next entry for which `is_evictable` is true and that was not used since the hand
     /// last passed it. Returns `None` if `is_evictable` is true for no entry.
     pub(crate) fn evict(&mut self, mut is_evictable: impl FnMut(&V) -> bool) -> Option<(K, V)> {
-        // The first round clears `used`, the second finds an entry that is not used.
-        for _ in 0..=2 * self.slots.len() {
+        // The first round clears `used`, the second finds an entry that is not used. A round has a
+        // step more than there are entries: the one from the end to the start.
+        for _ in 0..2 * (self.slots.len() + 1) {
             let Some(slot) = self.slots.get_mut(self.hand) else {
                 self.hand = 0;
                 continue;
@@ -189,6 +190,15 @@ mod tests {
         map.sweep(10, |value| *value == 0);
         map.retain(|value| *value != 1);
         assert_eq!((map.len(), map.weight()), (0, 0));
+    }
+
+    #[test]
+    fn a_used_entry_just_before_the_hand_is_evicted() {
+        let mut map = ClockMap::default();
+        map.insert(1, 'a', 1);
+        map.sweep(1, |_| false);
+        map.get(&1);
+        assert_eq!(map.evict(|_| true), Some((1, 'a')));
     }
 
     proptest! {
