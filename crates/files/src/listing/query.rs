@@ -20,7 +20,7 @@ use std::fmt;
 
 use super::text::{put, url};
 use crate::naming::path::hex_digit;
-use crate::request::accept_encoding::thousandths;
+use crate::request::accept::quality;
 
 /// The default of `per` if `page` is given.
 pub(crate) const DEFAULT_PER_PAGE: u32 = 1000;
@@ -277,36 +277,6 @@ pub(crate) fn prefers_html(accept: Option<&[u8]>) -> bool {
     };
     accept.is_some_and(|accept| names_html(accept) && quality(accept, b"text/html") > 0)
         && preferred_format(accept) == Format::Html
-}
-
-/// The weight of a type, in thousandths: that of the most specific range that includes it, or 0.
-fn quality(accept: &[u8], kind: &[u8]) -> u16 {
-    let slash = kind.iter().position(|byte| *byte == b'/').unwrap_or(0);
-    let mut best = (0, 0);
-    for range in accept.split(|byte| *byte == b',') {
-        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let name = parts.next().unwrap_or_default();
-        let specific = if name == b"*/*" {
-            1
-        } else if name.eq_ignore_ascii_case(kind) {
-            3
-        } else if name
-            .strip_suffix(b"/*")
-            .is_some_and(|name| name.eq_ignore_ascii_case(&kind[..slash]))
-        {
-            2
-        } else {
-            continue;
-        };
-        let weight = parts.find_map(|part| match part {
-            [b'q' | b'Q', b'=', value @ ..] => Some(thousandths(value).unwrap_or(0)),
-            _ => None,
-        });
-        if specific >= best.0 {
-            best = (specific, weight.unwrap_or(1000));
-        }
-    }
-    best.1
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sockeye_http::{FieldName, FieldNames, Method, Request};
 
+use super::accept::quality;
 use super::accept_encoding::AcceptEncoding;
 
 /// A request, with the methods that this crate needs.
@@ -132,14 +133,9 @@ pub(crate) fn is_page(path: &[u8]) -> bool {
     }
 }
 
-/// Whether a list of media types includes HTML (RFC 9110, 12.5.1).
+/// Whether an `Accept` field accepts HTML.
 fn accepts_html(accept: &[u8]) -> bool {
-    accept.split(|byte| *byte == b',').any(|range| {
-        let kind = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        [&b"text/html"[..], b"application/xhtml+xml", b"text/*", b"*/*"]
-            .iter()
-            .any(|known| kind.eq_ignore_ascii_case(known))
-    })
+    [&b"text/html"[..], b"application/xhtml+xml"].iter().any(|kind| quality(accept, kind) > 0)
 }
 
 impl<'a> SingleValue<'a> {
@@ -174,6 +170,8 @@ mod tests {
             ("/users/7", Some("text/html,application/xml;q=0.9"), None, true),
             ("/users/7", Some("application/json, */*;q=0.1"), None, true),
             ("/users/7", Some("Text/HTML;q=0.5"), None, true),
+            ("/users/7", Some("text/html;q=0, */*"), None, true),
+            ("/users/7", Some("text/html;q=0, application/json"), None, false),
             ("/users/7", Some("application/json"), None, false),
             ("/users/7", Some("image/avif,image/*"), None, false),
             ("/users/7", Some(""), None, false),
