@@ -424,8 +424,11 @@ impl<T> Connection<T> {
         };
         block.bytes.extend_from_slice(payload);
         block.continuations += 1;
-        if block.bytes.len() > MAX_HEAD || block.continuations > MAX_CONTINUATIONS {
-            return Err(Error::excessive("sent a response's head of more than 64 KiB"));
+        if block.bytes.len() > MAX_HEAD {
+            return Err(Error::excessive("sent a head or trailers of more than 64 KiB"));
+        }
+        if block.continuations > MAX_CONTINUATIONS {
+            return Err(Error::excessive("sent too many CONTINUATION frames in a row"));
         }
         if header.has(flags::END_HEADERS) {
             return self.on_block(block.stream, block.ends_stream, &block.bytes);

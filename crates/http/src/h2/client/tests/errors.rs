@@ -72,7 +72,7 @@ fn each_error_has_its_code_and_text() {
             ]
             .concat(),
             11,
-            "more than 64 KiB",
+            "too many CONTINUATION frames",
         ),
         (
             [
