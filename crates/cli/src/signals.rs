@@ -49,19 +49,22 @@ pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
 pub(crate) struct StoppedBy(AtomicI32);
 
 impl StoppedBy {
-    /// 128 plus the signal's number, as shells report a process that a signal has ended. 0 if no
-    /// signal stopped the server at once, or if that signal was SIGHUP.
+    /// The exit code of [`exit_code`]. 0 if no signal stopped the server at once.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.0.load(Ordering::Acquire) {
-            0 | SIGHUP => 0,
+            0 => 0,
             signal => exit_code(signal),
         }
     }
 }
 
-/// The exit code for a server that this signal stopped at once.
+/// The exit code for a server that this signal stopped at once: 128 plus the signal's number, as
+/// shells report a process that a signal has ended.
 fn exit_code(signal: i32) -> u8 {
     match signal {
+        // The kernel and the shell may both send SIGHUP when a terminal is closed, so the second
+        // one doesn't show that somebody was impatient.
+        SIGHUP => 0,
         SIGINT => 130,
         SIGQUIT => 131,
         SIGTERM => 143,
