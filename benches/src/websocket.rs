@@ -21,6 +21,8 @@ const HEAD_MAX: usize = 8 << 10;
 /// A text message, and the frame in which the server sends it back.
 #[derive(Debug)]
 pub(crate) struct Echo {
+    /// The message in the client's frame. The frame is the same whether more messages follow
+    /// (`keep_alive`) or not (`last`).
     pub(crate) request: PreparedRequest,
     /// The server's frame, which has no mask.
     pub(crate) response: Vec<u8>,
@@ -70,7 +72,8 @@ pub(crate) fn open(stream: &mut (impl Read + Write)) -> Result<()> {
 
 /// The request that opens a WebSocket.
 pub(crate) fn opening() -> (ClientHandshake, Vec<u8>) {
-    // The key only proves that the server speaks WebSocket, so it needn't be secret.
+    // The server's answer to the key only proves that the server speaks WebSocket, so the key
+    // needn't be secret.
     let handshake = ClientHandshake::new([7; 16], &Rc::default());
     let request = handshake.request("localhost", "/", &Fields::new());
     (handshake, request)

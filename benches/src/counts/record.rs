@@ -1,4 +1,4 @@
-//! The file of figures, with lines `row.what = figure`.
+//! The file `counts.txt`. Each line has a figure of a row of the benchmark: `row.what = figure`.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -10,7 +10,8 @@ const HEAD: &str = "\
 # CI fails when a figure grows by more than 5 %. A commit that changes this file says why.
 ";
 
-/// Tolerance per request for system calls and allocations that no request causes.
+/// Tolerance that is added to a recorded figure, for system calls and allocations that no request
+/// causes.
 pub(super) const NOISE: f64 = 0.05;
 
 /// Figures, by name.
@@ -50,8 +51,8 @@ impl Counts {
         Ok(counts)
     }
 
-    /// Sentences about figures that are not recorded, or more than `growth` times the recorded
-    /// ones.
+    /// Sentences about the figures that are not recorded, and those that have grown too much: above
+    /// `recorded * growth + NOISE`.
     pub(super) fn grown(&self, recorded: &Self, growth: f64) -> Vec<String> {
         self.all()
             .filter_map(|(name, figure)| match recorded.get(name) {

@@ -1,4 +1,5 @@
-//! System packages: nginx, lighttpd, h2o and nghttpd, and the programs that compress a page's files.
+//! System packages: nginx, lighttpd, h2o and nghttpd, and the programs that compress the files of
+//! the page that the benchmark requests (`pages.rs`).
 
 use std::process::Command;
 
@@ -7,11 +8,11 @@ use crate::{
     kind::{Kind, Origin},
 };
 
-/// The programs that compress a page's files. Their packages have the same names.
+/// The programs that compress the page's files. Their packages have the same names.
 const COMPRESSORS: [&str; 2] = ["brotli", "gzip"];
 
 /// A shell script that installs the packages that its arguments name. It keeps their services from
-/// starting, now and at boot.
+/// starting: now, by a `policy-rc.d` that exits with 101 (forbidden), and at boot.
 const INSTALL: &str = "\
 set -e
 exec >&2

@@ -10,8 +10,8 @@
 //! | [`Client`] | a blocking HTTPS client, for the `Runtime` of a program |
 //!
 //! A program implements [`Runtime`] with a clock and a [`Client`], and calls [`Renewer::turn`] on a
-//! thread of its own. Its listeners look into [`Challenges`] before they answer a client: a
-//! listener for plain HTTP calls [`Challenges::http`], and one for TLS does it if the program sets
+//! thread of its own. Its listeners look into [`Challenges`] before they answer a client: for plain
+//! HTTP, the program calls [`Challenges::http`]; for TLS, it sets
 //! [`sockeye_tls::Settings::challenges`].
 //!
 //! [`Client`] limits what an authority can send.

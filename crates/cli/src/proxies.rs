@@ -5,9 +5,10 @@
 //! write anything there. So the list is read from the right, past the addresses of trusted proxies:
 //! the first address that is not trusted is the client. Several fields of one name form one list.
 //!
-//! Reading ends at a malformed entry, an obfuscated or unknown node, an element without `for`, and
-//! after [`MAX_HOPS`] entries. Then the client is the last address that was read, or the peer if
-//! none was.
+//! Reading ends at an entry that is malformed or contains no address, and after [`MAX_HOPS`]
+//! entries. (An element of `Forwarded` contains no address if it has no `for`, or if its `for` is
+//! `unknown` or an obfuscated name such as `_proxy1`.) Then the client is the last address that was
+//! read, or the peer if none was.
 //!
 //! What a client writes on the left must not change how the entries on the right are read:
 //!
@@ -108,9 +109,12 @@ impl Proxies {
         client.or_else(|| self.first_untrusted(peer, forwarded)).unwrap_or(peer)
     }
 
-    /// The first of `hops` that is not trusted. If there is none, the last hop before a malformed
-    /// one or the end; `peer` if the first hop is malformed. Returns `None` if `hops` is empty.
-    /// `hops` are in order from the right, and a malformed hop is `None`.
+    /// The client, according to `hops`: the entries of a list, from the right. An entry without a
+    /// valid address is `None`, and ends the reading.
+    ///
+    /// Returns the first address that is not trusted. If all that were read are trusted, returns
+    /// the last of them, or `peer` if the first entry has no address. Returns `None` if `hops` is
+    /// empty.
     fn first_untrusted(
         &self,
         peer: Address,
@@ -134,7 +138,8 @@ impl Proxies {
         self.client(peer, x_forwarded_for, forwarded)
     }
 
-    /// The client of a malformed request, from its complete fields.
+    /// The client of a malformed or incomplete request, according to those of its fields that have
+    /// arrived whole.
     #[cold]
     pub(crate) fn client_of_unparsed(&self, peer: Address, unread: &UnparsedHead<'_>) -> Address {
         let (x_forwarded_for, forwarded) =
@@ -188,8 +193,9 @@ enum Element<'a> {
     For(Option<&'a [u8]>),
 }
 
-/// Parses the last element of a list (RFC 7239, 4). Returns it, and the list before the comma that
-/// precedes it, if any. Returns `None` if the element is malformed.
+/// Parses the last element of a list (RFC 7239, 4). Returns the element, and the list before the
+/// comma that precedes the element, if there is a comma. Returns `None` if the element is
+/// malformed.
 fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
     let mut element = Element::Empty;
     loop {
@@ -217,7 +223,7 @@ fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
 }
 
 /// Parses the last `name=value` in `text`. Returns the name, the value without quotes, and the text
-/// before the name.
+/// before the name. Returns `None` if `text` does not end with a well-formed parameter.
 fn last_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (value, before) = match text {
         [inner @ .., b'"'] if last_unescaped_quote(text) == Some(inner.len()) => {
@@ -231,15 +237,15 @@ fn last_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, value, before))
 }
 
-/// Splits off the longest suffix of `text` whose bytes all match. Returns it and the text before
-/// it, or `None` if no byte matches.
+/// Splits off the longest suffix of `text` whose bytes all fit. Returns the suffix and the text
+/// before it, or `None` if the last byte does not fit.
 fn last_where(text: &[u8], fits: impl Fn(&u8) -> bool) -> Option<(&[u8], &[u8])> {
     let start = text.iter().rposition(|byte| !fits(byte)).map_or(0, |at| at + 1);
     let (before, end) = text.split_at(start);
     (!end.is_empty()).then_some((end, before))
 }
 
-/// The position of the last quote that is not escaped, which follows an even number of backslashes.
+/// The position of the last quote that is not escaped: one after an even number of backslashes.
 fn last_unescaped_quote(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
     loop {

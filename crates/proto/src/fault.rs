@@ -83,7 +83,8 @@ pub enum Reason {
     /// A thread had to read a file, and too many such reads waited.
     ReadRefused,
     /// The server drained. The connection was idle, had finished its response, or was not open yet:
-    /// connecting, or in a TLS handshake that no client had begun.
+    /// we were still connecting (TLS handshake included), or its client had not begun the TLS
+    /// handshake.
     Drained,
     /// The server stopped, or its drain timeout passed, before the connection had finished.
     Cut,
@@ -105,7 +106,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// A stable name in `snake_case`, for counters. For a fault, the fault's own.
+    /// A stable name in `snake_case`, for counters. For a fault, this is [`Fault::code`].
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

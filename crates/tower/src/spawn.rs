@@ -42,7 +42,7 @@ use tokio::runtime::Handle;
 /// after [`Limits::response_timeout`](sockeye::http::Limits::response_timeout). If the future
 /// panics, or `runtime` has shut down, the client gets a 500. Some thread has to drive `runtime`:
 /// see [the runtime](crate#the-runtime). Unlike [`serve`](crate::serve), this function logs no
-/// warning if none does.
+/// warning if no thread drives it.
 pub fn spawn<R: Into<Reply>>(
     runtime: &Handle,
     future: impl Future<Output = R> + Send + 'static,

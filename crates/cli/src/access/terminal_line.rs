@@ -1,5 +1,6 @@
-//! Formats the log line of a request for a terminal: method, path, status, size, time, and, if the
-//! response was not completed, why it ended. The columns are aligned, and paths are cut so that a
+//! Formats the log line of a request for a terminal: method, path, status, size and time. If the
+//! response was not completed, the line also says why it ended, and if the server itself refused
+//! the request, it has the code of the reason. The columns are aligned, and paths are cut so that a
 //! line fits the terminal.
 //!
 //! ```text

@@ -26,8 +26,8 @@ const QUIET: Duration = Duration::from_millis(50);
 /// Pages are told of changes after this time even if files keep changing, as during a build.
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
-/// How long [`start`] waits at most until all folders are watched. Most sites take less, so that no
-/// change after the start is missed.
+/// How long [`start`] waits at most for the first look at all folders, after which all are watched.
+/// Most sites take less, so that no change after the start is missed.
 const MAX_FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Watches these folders until the process ends. If they contain very many folders, some are not

@@ -48,8 +48,8 @@ impl Listener {
         match self.file.take() {
             Some(file) => drop(file),
             // If the kernel refuses the filter, clients can connect until the listener is closed.
-            // Connections accepted from now on inherit the filter. It drops none of their packets:
-            // no SYN follows the handshake.
+            // Connections established from now on inherit the filter. It drops none of their
+            // packets: no SYN follows the handshake.
             None => drop(SockRef::from(&self.fd.as_fd()).attach_filter(&DROP_SYN)),
         }
     }
@@ -123,7 +123,7 @@ mod tests {
         first.block_new_clients();
         assert!(!path.exists(), "the file remains");
 
-        // Moved, not removed: a new file could get the same inode.
+        // The file is moved, not removed, so that the next file can't get the same inode.
         let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());
         let second = Listener::unix(fd, &path);
         fs::rename(&path, folder.join("moved")).unwrap();

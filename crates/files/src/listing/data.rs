@@ -8,16 +8,18 @@
 //! ```
 //!
 //! `folders`, `files` and `bytes` count the entries that match the filter, on all pages. If the
-//! listing is paged, `page` and `pages` come before `complete`. `complete` is true if all entries
-//! of the folder are listed, except hidden ones and links to them. It is false if the folder has
-//! more entries than can be listed, or if `omitted` is not empty. `omitted` has the numbers of
-//! entries that can't be served, by the codes of [`Omission`]. `size` is in bytes. `url` is exact,
-//! and relative to the URL of the folder. In `name`, a byte that is not UTF-8 becomes U+FFFD.
+//! listing is paged, `page` and `pages` come before `complete`. `complete` is about the whole
+//! folder, whatever the filter and the page: it is false if the folder has more entries than can be
+//! listed, or if `omitted` is not empty. `omitted` has the numbers of entries that can't be served,
+//! by the codes of [`Omission`]. Hidden names and links to them are left out, too, but not counted.
+//! `size` is in bytes. In `name`, a byte that is not UTF-8 becomes U+FFFD. `url` is exact, and
+//! relative to the URL of the folder.
 //!
 //! In plain text each entry is a line of three fields, separated by tabs: the modification time,
 //! the size in bytes (`-` for a folder) and the name (with a slash after a folder's). Programs may
 //! take each line for an entry, so entries that are left out are counted in a header:
-//! `Listing-Omitted: unreadable=1, outside=2`.
+//! `Listing-Omitted: unreadable=1, outside=2`. Only if the folder has more entries than can be
+//! listed, a last line that is no entry says so, with `-` for time and size.
 //!
 //! [`Omission`]: crate::Omission
 
@@ -68,6 +70,7 @@ pub(super) fn text_row(row: Row<'_>, out: &mut Vec<u8>) {
     put!(out, "{}", if kind == Kind::Folder { "/\n" } else { "\n" });
 }
 
+/// Writes the last line of plain text, if the folder has more entries than can be listed.
 pub(super) fn text_closing(view: &View, out: &mut Vec<u8>) {
     if view.truncated {
         put!(out, "-\t-\t(there are more than {})\n", Count(MAX_ENTRIES as u64));

@@ -73,15 +73,15 @@ struct RootId {
 impl RootId {
     fn of(root: BorrowedFd<'_>) -> Option<Self> {
         let wanted = StatxFlags::INO | StatxFlags::BTIME | StatxFlags::MNT_ID;
-        // `DONT_SYNC`: a network file system answers from memory, too, and doesn't ask its server.
+        // `DONT_SYNC`: even a network file system answers from memory, without asking its server.
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let stat = rustix::fs::statx(root, "", flags, wanted).ok()?;
         let StatxTimestamp { tv_sec, tv_nsec, .. } = stat.stx_btime;
         let has_born = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
         let (_, Identity { device, inode, .. }) = from_statx(&stat);
         let born = has_born.then_some((tv_sec, tv_nsec));
-        // The kernel gives numbers with major 0 to file systems without a disk, and reuses them.
-        // They identify nothing without a time of creation.
+        // The kernel gives device numbers with major 0 to file systems without a disk, and reuses
+        // these numbers. Without a time of creation, such a number identifies nothing.
         if born.is_none() && device >> 32 == 0 {
             return None;
         }
@@ -90,7 +90,7 @@ impl RootId {
 }
 
 impl CachedLookups {
-    /// Records the type of the root's file system, unless it is known. Blocks.
+    /// Records the type of the root's file system, if the state is `Unknown`. Blocks.
     pub(super) fn record(&self, root: BorrowedFd<'_>) {
         if matches!(*lock(&self.0), State::Unknown)
             && let Some(id) = RootId::of(root)
@@ -99,7 +99,8 @@ impl CachedLookups {
         }
     }
 
-    /// Forgets the root, which is missing: a thread looks first whether it is back.
+    /// Forgets the root, which is missing: event loops look up nothing beneath it until a thread
+    /// has found it again.
     pub(super) fn forget(&self) {
         let mut state = lock(&self.0);
         if matches!(*state, State::Known(..)) {
@@ -107,7 +108,7 @@ impl CachedLookups {
         }
     }
 
-    /// The root at `path` for one lookup. `None` if event loops may not look names up there.
+    /// The root at `path` for one lookup. `None` if a thread has to do the lookup.
     pub(super) fn root(&self, path: &Path, make_file: MakeFile) -> Option<CachedRoot<'_>> {
         let start = monotonic();
         let state = lock(&self.0).clone();
@@ -176,7 +177,8 @@ impl Store for CachedRoot<'_> {
             return Err(self.would_block_error());
         };
         match kind {
-            // A subvolume has a device number of its own, and its type may not be known.
+            // A subvolume (of Btrfs) has a device number of its own: `self.device` doesn't describe
+            // it.
             _ if identity.device != self.device.number() => Err(self.would_block_error()),
             FileType::Directory => Ok(Opened::Folder),
             FileType::RegularFile if !self.device.has_closing_backlog() => {
@@ -208,8 +210,9 @@ impl Store for CachedRoot<'_> {
     }
 }
 
-/// Records how long the lookup took. A slow device is left to threads until it has recovered. After
-/// a slow lookup, all lookups beneath this root are left to threads for [`PAUSE`].
+/// Records how long the lookup took. After a slow lookup, threads do all lookups beneath this root
+/// for [`PAUSE`]. If the device's calls are timed, threads also read its files until it has
+/// recovered.
 impl Drop for CachedRoot<'_> {
     fn drop(&mut self) {
         let now = monotonic();
@@ -218,7 +221,7 @@ impl Drop for CachedRoot<'_> {
             *lock(&self.lookups.0) = State::Slow(now + PAUSE);
         }
         if self.device.is_timed() {
-            // On the event loop, a lookup must not block, and neither must a send.
+            // For the device, a slow lookup counts as a slow send: both hold up the event loop.
             self.device.record_send(took);
         }
     }

@@ -58,8 +58,9 @@ impl Identity {
     /// Whether any later write will change the modification time, unless a program sets that. `now`
     /// was read before the identity.
     ///
-    /// This is also true in two other cases: only the metadata were changed just now, or the
-    /// modification time was set, in an earlier tick, to a time in the future.
+    /// It is enough if the clock has passed one of two times: the modification time (the metadata
+    /// may then have been changed just now), or the time of the last change (the modification time
+    /// may then have been set to one in the future).
     pub(crate) fn is_modification_settled(&self, now: Stamp) -> bool {
         self.modified.is_past(now) || self.is_settled(now)
     }
@@ -69,16 +70,18 @@ impl Identity {
         (self.device, self.inode) == (later.device, later.inode) && self.size <= later.size
     }
 
-    /// Whether a file with the identity `later` begins with the content of this one, going by size
-    /// and modification time: it has grown, or both are the same.
+    /// Whether a file with the identity `later` begins with the content that a file with this
+    /// identity had, going by size and modification time. It does if the same file has grown, or if
+    /// size and modification time are the same, even if it is another file.
     pub(crate) fn is_kept_by(&self, later: &Self) -> bool {
         let has_grown = self.size < later.size && self.may_have_grown_to(later);
         has_grown || (self.size, self.modified) == (later.size, later.modified)
     }
 
     /// An ETag, quotes included, made of size and modification time. It is the same on every shard,
-    /// after a restart, for a copy that keeps the time, and after a change of metadata only. A salt
-    /// distinguishes contents whose modification time is not settled.
+    /// after a restart, for a copy that keeps the time, and after a change of metadata only. `salt`
+    /// is 0 if the modification time is settled. Otherwise callers pass another number each time,
+    /// so that different contents get different ETags.
     #[must_use]
     pub fn etag(&self, salt: u64) -> String {
         let Self { size, modified: Stamp { secs, nanos }, .. } = self;

@@ -121,7 +121,7 @@ impl Manifest {
         lease: Lease,
         cancel: &CancelToken,
     ) -> Result<Self, ArchiveError> {
-        // The clock is read before the folder, so that every later change has a later timestamp.
+        // The clock is read before the folder, as `Identity::is_settled` requires.
         let now = store.now();
         let mut reader = TreeReader {
             names: Vec::new(),
@@ -197,7 +197,8 @@ impl Manifest {
         self.items.len()
     }
 
-    /// The index of the entry that contains `position`; [`Manifest::count`] in the archive's end.
+    /// The index of the entry that contains `position`. Returns [`Manifest::count`] if `position`
+    /// is in the archive's end, the [`END_LEN`] bytes after the last entry.
     pub(crate) fn find(&self, position: u64) -> usize {
         if position >= self.len - END_LEN {
             return self.items.len();
@@ -225,7 +226,7 @@ impl Manifest {
         each(&Entry { name: &name, kind, size, modified: identity.modified.secs })
     }
 
-    /// The content of the note, if `index` is the note's. It is not a file of the store.
+    /// The content of the note, if `index` is the note's. The note is not a file of the store.
     pub(crate) fn note(&self, index: usize) -> Option<&[u8]> {
         self.note.as_deref().filter(|_| index + 1 == self.items.len())
     }
@@ -289,8 +290,10 @@ impl TreeReader<'_> {
             let name = self.names[start as usize..][..usize::from(len)].to_vec();
             let path = beneath(folder, name.strip_suffix(b"/").unwrap_or(&name));
             match self.list(store, &path, &name, depth) {
-                // The folder was removed, replaced or made unreadable meanwhile: archived as empty.
+                // The folder was removed or replaced by a file meanwhile: archived as empty.
                 Err(ArchiveError::Absent(Absent::Missing | Absent::NotAFolder)) => {}
+                // The folder can't be read, or was replaced by a link that isn't followed: archived
+                // as empty, and counted as left out (unless the link leads to a hidden name).
                 Err(ArchiveError::Absent(
                     absent @ (Absent::Denied(_)
                     | Absent::Outside
@@ -304,7 +307,8 @@ impl TreeReader<'_> {
         Ok(())
     }
 
-    /// Adds the entries of one folder. `above` is its name relative to the archived folder.
+    /// Adds the entries of one folder. `path` is its name in the store, and `above` its name
+    /// relative to the archived folder. `depth` is 0 for the archived folder, 1 for those in it.
     fn list(
         &mut self,
         store: &dyn Store,

@@ -57,7 +57,7 @@ pub(crate) struct HeadBuffer {
     index: Index,
     /// The values of all Cookie fields, as one (RFC 9113, 8.2.3).
     cookie: Vec<u8>,
-    /// The positions of the values of pseudo-header fields.
+    /// The positions in `bytes` of the values of the five pseudo-header fields.
     method: Option<Range>,
     scheme: Option<Range>,
     authority: Option<Range>,
@@ -73,7 +73,7 @@ pub(crate) struct HeadBuffer {
     error: Option<HeadError>,
     /// The last valid host, of this block or an earlier one.
     host: Vec<u8>,
-    /// Whether this host is allowed. `None` until it is checked.
+    /// Whether requests for the host in `host` are allowed. `None` until this is checked.
     pub(crate) host_allowed: Cell<Option<bool>>,
 }
 
@@ -86,6 +86,7 @@ const SCHEME: u8 = 6;
 const UNKNOWN_PSEUDO: u8 = 8;
 /// `:protocol` (RFC 8441, 4), which is not in the table.
 const PROTOCOL: u8 = 0;
+/// The name `cookie`, as an index of the static table.
 const COOKIE: u8 = 32;
 
 /// A request whose fields exceed the limit is refused. If they exceed it by this factor, the
@@ -110,8 +111,8 @@ impl HeadBuffer {
         self.error = None;
     }
 
-    /// Takes the next field. `is_checked`: its characters are known to be valid. Returns false if
-    /// the fields exceed the limit by the factor [`MAX_EXCESS`].
+    /// Takes the next field. `is_checked`: it comes from an HPACK table that has only valid fields.
+    /// Returns false if the fields exceed the limit by the factor [`MAX_EXCESS`].
     #[inline]
     pub(crate) fn take(&mut self, field: Field<'_>, is_checked: bool, limits: &Limits) -> bool {
         self.size += field.name.len() + field.value.len() + 32;
@@ -144,6 +145,7 @@ impl HeadBuffer {
             return Err(Refusal::TOO_MANY_FIELDS.into());
         }
         let known = match static_name {
+            // The name does not come from the static table.
             0 => {
                 if !is_checked && !is_valid_name(name) {
                     return Err(HeadError::Malformed("sent a field with an invalid name"));
@@ -184,8 +186,8 @@ impl HeadBuffer {
         self.cookie.extend_from_slice(value);
     }
 
-    /// Checks a field whose name is not in the static table. Returns its name, if it is a known
-    /// one.
+    /// Checks a field whose name does not come from the static table. Returns the [`FieldName`] of
+    /// the name, if there is one.
     fn check_unknown(&mut self, name: &[u8], value: &[u8]) -> Result<Option<FieldName>, HeadError> {
         match name {
             b"keep-alive" | b"proxy-connection" => {
@@ -305,8 +307,8 @@ impl HeadBuffer {
         })
     }
 
-    /// The priority that the Priority fields ask for. The lines of the field are one value, as
-    /// those of every field whose value is a list (RFC 9110, 5.3).
+    /// The priority that the client asks for. The values of several Priority fields are joined with
+    /// commas, as those of every field whose value is a list (RFC 9110, 5.3).
     fn priority(&self) -> Priority {
         if !self.has_priority {
             return Priority::default();
@@ -489,8 +491,9 @@ impl HeadBuffer {
         lines
     }
 
-    /// Whether fields were not checked because an earlier one was refused. Such fields may be in
-    /// HPACK's dynamic table, and be sent again from there.
+    /// Whether this block may have fields with invalid characters, because an error ended the
+    /// checks. HPACK's dynamic table may contain such fields from then on. So in later blocks, the
+    /// caller must have fields checked even if they come from a table.
     pub(crate) fn has_unchecked_fields(&self) -> bool {
         self.error.is_some()
     }

@@ -32,6 +32,7 @@ impl Violation {
     /// A compressed message expands to more than `ratio` times its size.
     #[cfg(feature = "deflate")]
     pub(super) fn expands(ratio: usize) -> Self {
+        // These texts are static, so only the one for the default ratio can state the ratio.
         let what = match ratio {
             200 => "sent a compressed message that expands to more than 200 times its size",
             _ => "sent a compressed message that expands to more times its size than allowed",

@@ -15,7 +15,8 @@ use crate::state::WorkerState;
 use crate::stats::Stats;
 use crate::websocket_request::WebSocketRequest;
 
-/// Frames of at least this many bytes are sent without a copy. Sending them counts as progress.
+/// Frames of at least this many bytes are sent without a copy. While the kernel takes parts of
+/// them, the server doesn't count as silent.
 const LARGE_FRAME: usize = 16 * 1024;
 
 /// The advice in an error if the server sends anything but echoes.
@@ -28,7 +29,7 @@ pub(super) struct WebSocketConnection {
     /// The opening handshake, until its response has arrived.
     opening: Option<ClientHandshake>,
     reader: WebSocketReader,
-    /// The messages without a response, the oldest first, each with the bytes written before it.
+    /// The messages without a response, the oldest first, each with its position in the output.
     pending: VecDeque<(PendingRequest, u64)>,
 }
 
@@ -46,8 +47,8 @@ impl WebSocketConnection {
         self.opening.is_none() && self.base.can_send(self.pending.len())
     }
 
-    /// Sends the messages that are due. Closes the WebSocket if no response is missing, and no
-    /// message will be sent.
+    /// Sends the messages that are due. Closes the WebSocket if all responses have arrived, and
+    /// this connection sends no further message.
     fn send(&mut self, turn: &mut Turn<'_>) {
         self.base.start_sending();
         while self.can_send() {
@@ -178,8 +179,8 @@ impl WebSocketConnection {
         self.base.fail(failure, what)
     }
 
-    /// Gives the messages that have not been sent back to the worker, so that other connections
-    /// send them.
+    /// Hands unsent messages back to the worker, so that other connections send them. A message
+    /// counts as sent if its first byte was sent.
     fn return_unsent(&mut self, turn: &mut Turn<'_>) {
         let sent = turn.sent().0;
         let count = self.pending.iter().take_while(|(_, at)| *at < sent).count();

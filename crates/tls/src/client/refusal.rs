@@ -23,17 +23,17 @@ pub struct Refusal {
     pub text: String,
 }
 
-/// A kind of reason for refusing a certificate, which is "it" below.
+/// A kind of reason for refusing a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalKind {
-    /// It has expired.
+    /// The certificate has expired.
     Expired,
-    /// It is not valid yet.
+    /// The certificate is not valid yet.
     NotYetValid,
-    /// No trusted authority has issued it.
+    /// No trusted authority has issued the certificate.
     UnknownIssuer,
-    /// It is for other names than the server's.
+    /// The certificate is for other names than the server's.
     WrongName,
     /// Another reason: see [`Refusal::text`].
     Other,
@@ -59,8 +59,8 @@ impl Refusal {
         };
         // Joins "sent a certificate for NAMES", or "… without names", with what is wrong.
         let that = if names.is_some() { " that" } else { ", which" };
-        // webpki reports an authority's certificate that a server uses as `CaUsedAsEndEntity`,
-        // which rustls passes on as `Other`, even if its issuer is unknown.
+        // If a server uses an authority's certificate as its own, webpki reports
+        // `CaUsedAsEndEntity`, even if the issuer is unknown. rustls passes that on as `Other`.
         let is_unknown_root = facts.is_authority && matches!(error, CertificateError::Other(_));
         let (kind, text) = match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -87,6 +87,8 @@ impl Refusal {
             }
             CertificateError::UnknownIssuer => {
                 let issuer = shown(&facts.issuer_name);
+                // Certificates with the URL of their issuer's certificate are mostly from public
+                // authorities, and need intermediate certificates.
                 let missing = match others {
                     [] if facts.names_issuer_url => ", without intermediate certificates",
                     _ => "",

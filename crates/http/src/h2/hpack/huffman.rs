@@ -2,7 +2,8 @@
 
 use super::error::CompressionError;
 
-/// The symbol that no string contains.
+/// The symbol EOS (end of string), which no string may contain. The first bits of its code pad a
+/// string to whole bytes.
 pub(super) const EOS: usize = 256;
 
 /// The lengths of the codes in bits. The code is canonical: codes increase with their length, and
@@ -28,9 +29,9 @@ const LENGTHS: [u8; EOS + 1] = [
     30,
 ];
 
-/// The shortest code, which bounds how much a string grows when it is decoded.
+/// The length of the shortest code in bits. It bounds how much a string grows when it is decoded.
 const SHORTEST: usize = 5;
-/// The longest code.
+/// The length of the longest code in bits.
 const LONGEST: usize = 30;
 /// How many bits are looked up in one step. They often contain two codes: those of lower-case
 /// letters and digits have five to seven bits.
@@ -113,8 +114,8 @@ const fn step(code: &Code, bits: u64) -> Step {
 }
 
 impl Code {
-    /// The symbol whose code `bits` start with, and the length of that code, which is at least
-    /// `len`.
+    /// Finds the code that is at the start of `bits`, the highest bit first. Returns its symbol and
+    /// its length. `len`: the code is known to be at least this long.
     const fn find(&self, bits: u64, mut len: usize) -> (usize, usize) {
         let bits = (bits >> (64 - LONGEST)) as u32;
         while bits >= self.ends[len] {
@@ -128,18 +129,19 @@ impl Code {
 /// Appends the string whose code is `coded`.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
     let before = out.len();
-    // A step always writes two symbols, even if only one is valid, so `out` is one byte longer.
+    // A step always writes two symbols, even if only one is valid. So there must be room for one
+    // byte after the longest string that `coded` can contain.
     out.resize(before + coded.len() * 8 / SHORTEST + 1, 0);
     let len = decode_into(coded, &mut out[before..])?;
     out.truncate(before + len);
     Ok(())
 }
 
-/// Decodes into `out`, which must be long enough for the longest string that `coded` can contain.
-/// Returns the string's length.
+/// Decodes into `out`, which must be one byte longer than the longest string that `coded` can
+/// contain. Returns the string's length.
 fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, CompressionError> {
-    // The next bits, from the highest bit of the word on, and how many of them are valid. The bits
-    // after them are zero, or the first bits of `rest`.
+    // The next bits, from the highest bit of the word on, and how many of them are valid. The
+    // invalid bits are zero, or the first bits of `rest`.
     let (mut bits, mut count) = (0_u64, 0);
     let (mut rest, mut len) = (coded, 0);
     loop {
@@ -167,6 +169,8 @@ fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, CompressionError> 
                 count -= usize::from(step.len);
                 continue;
             }
+            // The next code is longer than `STEP` bits, or not all bits of the step's codes are
+            // valid. So only one code is decoded.
             let len_min = if step.count == 0 { STEP + 1 } else { SHORTEST };
             let (symbol, symbol_len) = CODE.find(bits, len_min);
             if symbol_len > count {
@@ -187,7 +191,7 @@ fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, CompressionError> 
     }
 }
 
-/// The first 64 bits of `rest`, which is the end of `coded`. Bits after its end are zero.
+/// The first 64 bits of `rest`, which is the end of `coded`. If `rest` is shorter, zeros follow.
 #[inline]
 fn first_bits(coded: &[u8], rest: &[u8]) -> u64 {
     if let Some(word) = rest.first_chunk() {
@@ -210,7 +214,8 @@ pub(super) fn encoded_len(string: impl Iterator<Item = u8>) -> usize {
 
 /// Appends the code of a string.
 pub(super) fn encode(string: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
-    // The last bits, down to the lowest bit of the word, and how many of them are not in `out` yet.
+    // The latest bits of the code, which end at the lowest bit of the word, and how many of them
+    // are not in `out` yet.
     let (mut bits, mut count) = (0_u64, 0);
     for byte in string {
         let len = LENGTHS[usize::from(byte)];
@@ -221,7 +226,7 @@ pub(super) fn encode(string: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
             out.extend_from_slice(&((bits >> count) as u32).to_be_bytes());
         }
     }
-    // The padding is the start of EOS, which is ones.
+    // The padding is the start of the code of EOS, which has only ones.
     let padded = (bits << (32 - count) | u64::from(u32::MAX >> count)) as u32;
     out.extend_from_slice(&padded.to_be_bytes()[..usize::from(count).div_ceil(8)]);
 }
