@@ -8,17 +8,17 @@ use crate::Result;
 
 /// One file of the web page.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Page {
+pub(crate) struct PageFile {
     pub(crate) name: &'static str,
     size: usize,
 }
 
-const fn page(name: &'static str, size: usize) -> Page {
-    Page { name, size }
+const fn page(name: &'static str, size: usize) -> PageFile {
+    PageFile { name, size }
 }
 
 /// 20 files of 3 KB to 300 KB, 1 MB in total.
-pub(crate) const PAGES: [Page; 20] = [
+pub(crate) const PAGE_FILES: [PageFile; 20] = [
     page("index.html", 18_000),
     page("header.html", 3_000),
     page("footer.html", 4_000),
@@ -41,7 +41,7 @@ pub(crate) const PAGES: [Page; 20] = [
     page("thumb-2.webp", 19_000),
 ];
 
-impl Page {
+impl PageFile {
     fn is_text(&self) -> bool {
         !self.name.ends_with(".woff2") && !self.name.ends_with(".webp")
     }
@@ -79,7 +79,7 @@ impl Page {
 pub(crate) fn write(dir: &Path) -> Result<usize> {
     fs::create_dir_all(dir)?;
     let mut siblings = 0;
-    for page in &PAGES {
+    for page in &PAGE_FILES {
         let path = dir.join(page.name);
         fs::write(&path, page.content())?;
         if page.is_text() {
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_page_has_twenty_files_of_three_to_three_hundred_kilobytes() {
-        for page in &PAGES {
+        for page in &PAGE_FILES {
             assert!((3_000..=300_000).contains(&page.size), "{}", page.name);
             let content = page.content();
             assert_eq!(content.len(), page.size);

@@ -9,7 +9,7 @@ use crate::{
     Result, broadcast,
     browser::{self, BROWSERS},
     http2::Requests,
-    pages::PAGES,
+    pages::PAGE_FILES,
     tls::{Client, Handshakes},
     websocket,
 };
@@ -342,7 +342,7 @@ impl Shape {
     pub(crate) fn http2_requests(self) -> Requests {
         let with_tls = self.tls().is_some();
         if self.is_page() {
-            let paths = PAGES.iter().map(|page| format!("/pages/{}", page.name));
+            let paths = PAGE_FILES.iter().map(|page| format!("/pages/{}", page.name));
             return Requests::new(paths, with_tls, Some(ACCEPT_ENCODING));
         }
         let path = format!("/{}", self.file().unwrap_or(SMALL).name);
@@ -407,11 +407,11 @@ impl Shape {
             }
             Self::Pages => {
                 let accept = ("Accept-Encoding".to_owned(), ACCEPT_ENCODING.to_owned());
-                let page = |page: &crate::pages::Page| {
+                let page = |page: &crate::pages::PageFile| {
                     let path = format!("/pages/{}", page.name);
                     HttpRequest { fields: vec![accept.clone()], ..get(&path) }.prepare()
                 };
-                PAGES.iter().map(page).collect::<std::result::Result<_, _>>()?
+                PAGE_FILES.iter().map(page).collect::<std::result::Result<_, _>>()?
             }
         })
     }

@@ -93,14 +93,14 @@ pub(crate) fn service() -> impl Service {
     let (http, config) = (Rc::<http_core::ServerConfig>::default(), Rc::<ws::Config>::default());
     move |_: &Peer| {
         let config = Rc::clone(&config);
-        let open = move |_: &Peer| Open(Rc::clone(&config));
+        let open = move |_: &Peer| EchoHandler(Rc::clone(&config));
         Box::new(Server::new(Rc::clone(&http), open)) as Box<dyn Protocol>
     }
 }
 
-struct Open(Rc<ws::Config>);
+struct EchoHandler(Rc<ws::Config>);
 
-impl http_core::Handler for Open {
+impl http_core::Handler for EchoHandler {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         if !ws::is_websocket_request(request) {
             return responder.error(Status::BAD_REQUEST, &Fields::new(), "no WebSocket");

@@ -108,7 +108,7 @@ fn list_calls(text: &mut String, title: &str, calls: &Calls) {
         let mut all: Vec<_> = calls.all().filter(|(_, count)| *count >= 0.1).collect();
         all.sort_by(|one, other| other.1.total_cmp(&one.1));
         let all: Vec<_> =
-            all.iter().map(|(name, count)| format!("{name} {}", few(*count))).collect();
+            all.iter().map(|(name, count)| format!("{name} {}", format_count(*count))).collect();
         let _ = writeln!(text, "- {title}: {}.", all.join(", "));
     }
 }
@@ -160,11 +160,11 @@ fn wire_rows(text: &mut String, rows: &[wire::WireRow]) {
     for row in rows {
         let _ = write!(text, "| {} | {} ", row.title, row.bytes);
         for names in COLUMNS {
-            let _ = write!(text, "| {} ", few(row.calls.of(names)));
+            let _ = write!(text, "| {} ", format_count(row.calls.of(names)));
         }
         let known: f64 = COLUMNS.iter().map(|names| row.calls.of(names)).sum();
-        let segments = row.segments.map_or("–".to_owned(), few);
-        let others = few(row.calls.total() - known);
+        let segments = row.segments.map_or("–".to_owned(), format_count);
+        let others = format_count(row.calls.total() - known);
         let _ = writeln!(text, "| {others} | {segments} | {} of {} |", row.stalled, wire::TIMED);
     }
     text.push('\n');
@@ -173,7 +173,7 @@ fn wire_rows(text: &mut String, rows: &[wire::WireRow]) {
 }
 
 /// Formats a count, without decimals if it is whole.
-fn few(count: f64) -> String {
+fn format_count(count: f64) -> String {
     let text = format!("{count:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn whole_counts_have_no_decimals() {
         for (count, text) in [(1.0, "1"), (0.0, "0"), (1.25, "1.25"), (10.0, "10"), (0.5, "0.5")] {
-            assert_eq!(few(count), text);
+            assert_eq!(format_count(count), text);
         }
     }
 }

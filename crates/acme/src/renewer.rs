@@ -138,7 +138,7 @@ struct Entry {
     /// A certificate that was just issued isn't due before this time. Without this, a clock that is
     /// ahead, or an authority whose windows are always in the past, would lead to one order after
     /// the other.
-    not_before: SystemTime,
+    earliest_due: SystemTime,
     /// Number of failures in a row.
     failures: u32,
     /// The index in [`Settings::kinds`] of the kind that the first attempt to order prefers. After
@@ -195,14 +195,14 @@ impl<R: Runtime> Renewer<R> {
             let stored = state.stored(&names)?;
             let (due, window) = (now, None);
             let (failures, failed_replacing, first_kind) = (0, 0, 0);
-            let (check, not_before) = (now, now);
+            let (check, earliest_due) = (now, now);
             Ok(Entry {
                 names,
                 stored,
                 window,
                 due,
                 check,
-                not_before,
+                earliest_due,
                 failures,
                 first_kind,
                 failed_replacing,
@@ -296,7 +296,7 @@ impl<R: Runtime> Renewer<R> {
                 // After a failure, `due` remains the time of the next attempt.
                 if entry.failures == 0 {
                     let due = renewal::due(lifetime, Some(&window), random);
-                    entry.due = due.max(entry.not_before);
+                    entry.due = due.max(entry.earliest_due);
                 }
                 entry.window = Some(window);
             }
@@ -368,7 +368,7 @@ impl<R: Runtime> Renewer<R> {
         // arrived.
         let due = match entry.window {
             Some(_) => entry.due,
-            None => renewal::due(stored.lifetime, None, 0.0).max(entry.not_before),
+            None => renewal::due(stored.lifetime, None, 0.0).max(entry.earliest_due),
         };
         if due > now {
             self.certificates[at].due = due;
@@ -382,8 +382,8 @@ impl<R: Runtime> Renewer<R> {
         let entry = &mut self.certificates[at];
         let [start, end] = stored.lifetime;
         let lifetime = end.duration_since(start).unwrap_or_default();
-        entry.not_before = now + (lifetime / 3).clamp(SHORTEST_USE, DEFAULT_CHECK);
-        entry.due = renewal::due(stored.lifetime, None, 0.0).max(entry.not_before);
+        entry.earliest_due = now + (lifetime / 3).clamp(SHORTEST_USE, DEFAULT_CHECK);
+        entry.due = renewal::due(stored.lifetime, None, 0.0).max(entry.earliest_due);
         (entry.stored, entry.window, entry.check) = (Some(stored), None, now);
         (entry.failures, entry.failed_replacing) = (0, 0);
         (entry.reported, entry.has_reported_waiting) = (None, false);

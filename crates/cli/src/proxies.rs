@@ -141,9 +141,9 @@ impl Proxies {
     /// The client of a malformed or incomplete request, according to those of its fields that have
     /// arrived whole.
     #[cold]
-    pub(crate) fn client_of_unparsed(&self, peer: Address, unread: &UnparsedHead<'_>) -> Address {
+    pub(crate) fn client_of_unparsed(&self, peer: Address, unparsed: &UnparsedHead<'_>) -> Address {
         let (x_forwarded_for, forwarded) =
-            (unread.fields_named("x-forwarded-for"), unread.fields_named("forwarded"));
+            (unparsed.fields_named("x-forwarded-for"), unparsed.fields_named("forwarded"));
         self.client(peer, x_forwarded_for, forwarded)
     }
 

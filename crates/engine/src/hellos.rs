@@ -79,7 +79,7 @@ impl Hellos {
             return;
         }
         // The event loop runs the job, unless it has answered its maximum of hellos in this turn.
-        if handshakes.may_sign_at_all() {
+        if handshakes.may_sign_with_any_key() {
             handshakes.count_signature();
             let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
         } else {

@@ -14,7 +14,7 @@ pub(crate) fn gather(
 ) -> (u64, Option<SendStatus>) {
     let mut count = 0;
     while count < limit {
-        match take(out, limit - count) {
+        match copy_front(out, limit - count) {
             Ok(bytes) if bytes.is_empty() => break,
             Ok(bytes) => {
                 out.advance(bytes.len() as u64);
@@ -28,7 +28,7 @@ pub(crate) fn gather(
 }
 
 /// Copies up to `most` bytes from the front of `out`. Returns no bytes if `out` is empty.
-fn take(out: &Output, most: usize) -> Result<Vec<u8>, SendStatus> {
+fn copy_front(out: &Output, most: usize) -> Result<Vec<u8>, SendStatus> {
     match out.part(most as u64) {
         Part::Nothing => Ok(Vec::new()),
         Part::Changed => Err(SendStatus::FileChanged),

@@ -57,7 +57,7 @@ impl Watchdog {
 
     /// Stops watching the task. Returns whether to log the warning: only if the task has not been
     /// polled, and no worker of the server has logged the warning before.
-    fn is_stalled(&self) -> bool {
+    fn stop_watching(&self) -> bool {
         let watched = self.watched.take();
         watched.is_some_and(|watched| watched.unpolled.strong_count() > 0)
             && !self.warned.swap(true, Ordering::Relaxed)
@@ -70,7 +70,7 @@ impl Timed for Watchdog {
     }
 
     fn on_deadline(&mut self, _: Time) {
-        if !self.is_stalled() {
+        if !self.stop_watching() {
             return;
         }
         let why = if self.current_thread {
@@ -105,12 +105,12 @@ mod tests {
         assert_eq!(watches[0].deadline(), Some(secs(6)));
         assert!(polled.is_some() && watches[0].watch_next(secs(5)).is_none(), "one at a time");
         drop(polled);
-        assert!(!watches[0].is_stalled());
+        assert!(!watches[0].stop_watching());
         assert_eq!(watches[0].deadline(), None);
 
         // The runtime has stopped.
         let unpolled = watches.each_ref().map(|watch| watch.watch_next(secs(7)));
-        assert_eq!(watches.each_ref().map(Watchdog::is_stalled), [true, false]);
+        assert_eq!(watches.each_ref().map(Watchdog::stop_watching), [true, false]);
         assert!(unpolled.iter().all(Option::is_some));
         assert!(watches[0].watch_next(secs(9)).is_none(), "one warning is enough");
     }

@@ -41,7 +41,7 @@ pub(super) fn outcome(
     target: &str,
 ) -> Result<TlsOutcome, Error> {
     let redirects = tls::redirects(flags)?;
-    let ordered = ordered(flags)?;
+    let acme_names = acme_names(flags)?;
     if !tls::is_used(flags) {
         let note = match origin {
             Some(Origin { is_https: true, .. }) => {
@@ -63,7 +63,7 @@ pub(super) fn outcome(
         Some(origin) if !origin.is_https => {
             return plain(flags, &redirects, origin, target);
         }
-        Some(origin) => match certificate(flags, certificates, &ordered, origin.host) {
+        Some(origin) => match certificate(flags, certificates, &acme_names, origin.host) {
             Some(lines) => more.push_str(&lines),
             None => {
                 let host = text::escape_controls(origin.host);
@@ -152,7 +152,7 @@ fn plain(
 }
 
 /// The names of each certificate of `--acme`.
-fn ordered(flags: &args::Http) -> Result<Vec<Vec<String>>, Error> {
+fn acme_names(flags: &args::Http) -> Result<Vec<Vec<String>>, Error> {
     let is_public = flags.acme.acme_directory.is_public;
     flags.acme.acme.iter().map(|list| acme::names(list, is_public)).collect()
 }
@@ -161,7 +161,7 @@ fn ordered(flags: &args::Http) -> Result<Vec<Vec<String>>, Error> {
 pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
     // `given_certificates` doesn't create a self-signed certificate. Errors are ignored here, since
     // [`outcome`] returns them.
-    let mut names = ordered(flags).unwrap_or_default().concat();
+    let mut names = acme_names(flags).unwrap_or_default().concat();
     if let Ok(Some(certificates)) = tls::given_certificates(&flags.tls) {
         names.extend(certificates.hosts());
     }
@@ -201,17 +201,17 @@ fn file_certificates(flags: &args::Tls) -> Result<FileCertificates, Error> {
 fn certificate(
     flags: &args::Http,
     file_certificates: FileCertificates,
-    ordered: &[Vec<String>],
+    acme_names: &[Vec<String>],
     host: &str,
 ) -> Option<String> {
-    if ordered.iter().flatten().any(|name| name.eq_ignore_ascii_case(host)) {
+    if acme_names.iter().flatten().any(|name| name.eq_ignore_ascii_case(host)) {
         return Some("  certificate: of --acme, once it is issued, which the log says\n".into());
     }
     if flags.tls.tls.is_empty() {
         if flags.tls.tls_unknown_name == args::UnknownName::Refuse {
             return None;
         }
-        let (names, host) = (ordered.concat().join(", "), text::escape_controls(host));
+        let (names, host) = (acme_names.concat().join(", "), text::escape_controls(host));
         return Some(format!(
             "  certificate: of --acme, for {names}\n  fix: browsers refuse it for {host}: add --acme \
              {host}\n"

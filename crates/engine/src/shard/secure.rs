@@ -267,7 +267,7 @@ impl<S> Conn<S> {
         let Self { session, secure, stage, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
         let is_handshaking = matches!(stage, Stage::Handshaking { .. });
-        if is_handshaking && let Some(signs_slowly) = secure.tls.take_key_is_slow() {
+        if is_handshaking && let Some(signs_slowly) = secure.tls.take_signs_slowly() {
             resources.handshakes.note_key(signs_slowly);
         }
         match result {

@@ -46,7 +46,7 @@ pub(crate) struct Tls {
     peer_closed: bool,
     /// See [`Tls::has_begun`].
     has_begun: bool,
-    /// Whether the key found for a client hello is RSA, until [`Tls::take_key_is_slow`] takes it.
+    /// Whether the key found for a client hello is RSA, until [`Tls::take_signs_slowly`] takes it.
     signs_slowly: Option<bool>,
     /// An error has ended the connection. rustls must not be called again.
     has_failed: bool,
@@ -141,7 +141,7 @@ impl Tls {
 
     /// Whether the key that was found for a client hello is RSA. `None` if no key was found since
     /// the last call.
-    pub(crate) fn take_key_is_slow(&mut self) -> Option<bool> {
+    pub(crate) fn take_signs_slowly(&mut self) -> Option<bool> {
         self.signs_slowly.take()
     }
 

@@ -50,12 +50,12 @@ impl Handshakes {
     /// last hello needed an RSA key: which key the next one needs is unknown, but most servers have
     /// keys of one kind.
     pub(crate) fn may_sign(&self) -> bool {
-        self.may_sign_at_all() && !self.signs_slowly
+        self.may_sign_with_any_key() && !self.signs_slowly
     }
 
     /// As [`Handshakes::may_sign`], whatever the last key was: for a client hello that no thread
     /// can answer, because too many wait for threads.
-    pub(crate) fn may_sign_at_all(&self) -> bool {
+    pub(crate) fn may_sign_with_any_key(&self) -> bool {
         self.signatures < MAX_SIGNATURES_PER_TURN
     }
 

@@ -48,7 +48,7 @@ impl Tls {
     }
 
     /// Whether the key that was found for a client hello signs slowly.
-    pub(crate) fn take_key_is_slow(&mut self) -> Option<bool> {
+    pub(crate) fn take_signs_slowly(&mut self) -> Option<bool> {
         None
     }
 

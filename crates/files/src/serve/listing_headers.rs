@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_headers_except_the_policy_are_sent() {
+    fn user_headers_except_the_policy_are_sent() {
         let mut options = Options::default();
         options.headers.set("Content-Security-Policy", "default-src 'self'").unwrap();
         options.headers.set("X-Frame-Options", "DENY").unwrap();
