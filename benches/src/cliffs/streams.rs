@@ -1,4 +1,5 @@
-//! A service whose responses are written in pieces, for the cases `writes`.
+//! A service whose responses are written in pieces, for the cliffs `writes` and `corking` (see
+//! [`super`]). This command runs it alone:
 //!
 //! ```text
 //! sockeye-benches cliffs streams

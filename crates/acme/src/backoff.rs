@@ -16,12 +16,12 @@ const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
 /// clients refuse an expired certificate.
 const LONGEST_EXPIRED: Duration = Duration::from_secs(60 * 60);
 
-/// The bounds of the shortest wait near a certificate's expiry: for a certificate that is valid for
-/// minutes, and for one of 90 days or more.
+/// The bounds of the floor of [`Validity::longest_wait`]: 1 s for a certificate that is valid for
+/// at most 2.4 hours, 15 minutes for one that is valid for 90 days or more.
 const SHORTEST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15 * 60)];
 
-/// Near a certificate's expiry, the shortest wait is its lifetime divided by this: 15 minutes for
-/// 90 days.
+/// Between the bounds [`SHORTEST`], the floor of [`Validity::longest_wait`] is the lifetime of the
+/// certificate divided by this number: 15 minutes for 90 days.
 const SHORTEST_PART: u32 = 90 * 24 * 4;
 
 /// The longest wait that an authority can demand by `Retry-After`.
@@ -37,8 +37,9 @@ pub(crate) struct Validity {
 
 impl Validity {
     /// The longest wait, unless the authority demands a longer one. It is a tenth of the time that
-    /// is left, so that there are ten attempts or more before the expiry. Near the expiry, and
-    /// after it, the longest wait depends on the lifetime only.
+    /// is left, so that there are ten attempts or more before the expiry. It has a floor, so that
+    /// attempts near the expiry don't follow each other ever faster. After the expiry, the longest
+    /// wait is a tenth of the lifetime, but at most [`LONGEST_EXPIRED`].
     fn longest_wait(self) -> Duration {
         let [shortest, longest_shortest] = SHORTEST;
         let floor = (self.lifetime / SHORTEST_PART).clamp(shortest, longest_shortest);
@@ -50,8 +51,8 @@ impl Validity {
     }
 }
 
-/// How long to wait after this many failures in a row. `validity` is that of the current
-/// certificate. `random` is in 0..1.
+/// How long to wait after this many failures in a row; `failure` is the last of them. `validity` is
+/// that of the current certificate. `random` is in 0..1.
 pub(crate) fn delay(
     failures: u32,
     failure: &Failure,

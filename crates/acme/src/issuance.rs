@@ -27,7 +27,7 @@ pub struct Wanted {
     pub emails: Vec<String>,
     /// The identifier (RFC 9773, 4.1) of the certificate that the new one replaces. It is sent only
     /// if the authority has renewal information. If the authority refuses the order, the order is
-    /// repeated without it.
+    /// repeated once without the identifier, unless the reason is temporary or a person has to act.
     pub replaces: Option<String>,
 }
 
@@ -38,8 +38,9 @@ pub enum Step {
     Send(Request),
     /// Make listeners answer this challenge from now on, instead of the previous one.
     Present(Challenge),
-    /// Store this private key before the next step, which requests the certificate for this key.
-    /// The key replaces that of an earlier `Store`, if there was one.
+    /// Store this private key before the next call of [`Issuance::step`], since one of the next
+    /// steps requests the certificate for this key. The key replaces that of an earlier `Store`, if
+    /// there was one.
     Store(KeyPem),
     /// Wait before the next step.
     Wait(Duration),
@@ -93,7 +94,7 @@ pub struct Issuance<'a> {
 enum Stage {
     /// The directory.
     Directory,
-    /// A nonce, for the request of the stage in the payload.
+    /// A nonce. The stage in the box comes next, and its request needs the nonce.
     Nonce(Box<Stage>),
     /// The account.
     Account,
@@ -203,7 +204,7 @@ impl<'a> Issuance<'a> {
         }
     }
 
-    /// The signed request whose response this stage expects.
+    /// The signed request whose response the current stage expects.
     fn signed(&self, nonce: &str) -> Result<Step, Failure> {
         let (url, payload) = match &self.stage {
             Stage::Account => (self.directory()?.new_account.clone(), self.account_payload()),
@@ -313,7 +314,7 @@ impl<'a> Issuance<'a> {
         // The authority may refuse only that this order replaces the old certificate: another order
         // has replaced it already, another account has ordered it, or the authority doesn't know it
         // (RFC 9773, 5). So the order is repeated once without `replaces`, unless the reason is
-        // passing, or a person has to act.
+        // temporary, or a person has to act.
         let is_repeated = match failure.kind {
             FailureKind::RateLimited | FailureKind::Server | FailureKind::Terms => false,
             _ => self.is_replacing() && matches!(self.stage, Stage::NewOrder),

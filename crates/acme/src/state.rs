@@ -101,8 +101,8 @@ impl StateFolder {
         self.certificates().join(certificate_name(names))
     }
 
-    /// The folder of the certificates. It holds nothing else, because a host may have the name of
-    /// another file, such as `lock`.
+    /// The folder of the certificates. It holds nothing else, because the name of a host may be
+    /// that of another file of the state, such as `lock`.
     fn certificates(&self) -> PathBuf {
         self.folder.join(CERTIFICATES)
     }
@@ -111,7 +111,7 @@ impl StateFolder {
     ///
     /// # Errors
     ///
-    /// If the lock's file can't be created, or not locked.
+    /// If the lock's file can't be created or locked.
     pub fn try_lock(&self) -> Result<Option<Lock>, Failure> {
         let path = self.folder.join("lock");
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
@@ -172,8 +172,8 @@ impl StateFolder {
         }
     }
 
-    /// Stores the key of a certificate before the certificate is requested. If files can't be
-    /// written, this fails before the authority has issued anything.
+    /// Stores the key of a certificate before the certificate is requested. If the folder can't be
+    /// written, this call fails, and nothing is requested from the authority.
     ///
     /// # Errors
     ///
@@ -205,8 +205,9 @@ impl StateFolder {
         Ok(made)
     }
 
-    /// Repairs a copy of the state folder that has a folder in place of the link, since a rename
-    /// can't replace a folder by a link. This folder becomes a version, to which a new link leads.
+    /// Repairs a state folder that was copied by `cp -rL`, say: the copy has a folder in place of
+    /// the link, and [`Version::install`] couldn't replace that by a rename. The folder gets the
+    /// name of a version, and a new link leads to it.
     fn mend_link(&self, name: &str) -> Result<(), Failure> {
         let link = self.certificates().join(name);
         if !fs::symlink_metadata(&link).is_ok_and(|found| found.is_dir()) {
@@ -218,8 +219,9 @@ impl StateFolder {
             .map_err(|error| failure("replace", &link, &error))
     }
 
-    /// Removes older versions than `current`, except the newest of them, which a reader may have
-    /// found by the link before it was replaced. Also removes files that a crash has left.
+    /// Removes old versions. Keeps `current` and the newest of the others, which a reader may still
+    /// use that resolved the link before it was replaced. Also removes temporary links that a crash
+    /// has left.
     fn remove_versions(&self, name: &str, current: &str) {
         let prefix = format!(".{name}.");
         let entries = fs::read_dir(self.certificates()).into_iter().flatten().flatten();
@@ -228,8 +230,9 @@ impl StateFolder {
                 let found = entry.file_name();
                 let found = found.to_string_lossy();
                 // A version is named `.NAME.SUFFIX`, and the temporary link of `install` is named
-                // `.NAME.SUFFIX.link`. A suffix has no dot. All other names are left alone: those
-                // whose rest has a dot, and by `unwrap_or` those without the prefix.
+                // `.NAME.SUFFIX.link`. A suffix has no dot. If the rest has another dot, the
+                // version is one of a longer name, and is kept. Files without the prefix are kept,
+                // too: `unwrap_or` makes their rest a dot.
                 let rest = found.strip_prefix(&prefix).unwrap_or(".");
                 found != current && !rest.trim_end_matches(".link").contains('.')
             })
@@ -336,8 +339,8 @@ fn stored(der: &[u8], certificate: &X509Certificate<'_>) -> Stored {
     Stored { id, lifetime, fingerprint: sha256(der) }
 }
 
-/// The file name of a certificate: its name, if there is one; otherwise its first name, the number
-/// of other names, and a hash of all names.
+/// The file name of the link for a certificate. For a certificate of one host name, it is that
+/// name; otherwise the first name, the number of other names, and a hash of all names.
 fn certificate_name(names: &[String]) -> String {
     match names {
         [name] => file_name(name),

@@ -1,5 +1,6 @@
 //! Tells a supervisor such as systemd that the server listens, by the protocol of `sd_notify(3)`.
-//! With it, `systemctl start` waits until the server listens, and fails if the server can't start.
+//! For a unit with `Type=notify`, `systemctl start` waits until the server listens, and fails if
+//! the server can't start.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;

@@ -1,5 +1,6 @@
 //! The responses that a load (one run of requests) expects. [`probe`](crate::probe) has received
-//! them: it sends each request once, before the load.
+//! them: before the load, it sends each request in the ways in which the load will send it (see
+//! [`ExpectedResponses`]).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,8 @@ use super::{Header, Id, Limits, Message, Refusal, error_response, frame};
 pub(super) struct PendingRequest {
     /// Its number on the connection, from 0.
     pub(super) number: u64,
-    /// The id to echo. The connection ends after the response to a request without one.
+    /// The id to echo. `None` if the client sent none, or didn't ask to keep the connection open:
+    /// then a connection ends after the response. (A WebSocket stays open also without ids.)
     pub(super) id: Option<Id>,
     /// After this time no response is sent.
     pub(super) deadline: Time,

@@ -6,7 +6,7 @@
 pub struct TlsInfo {
     /// The version: `TLSv1.3` or `TLSv1.2`.
     pub version: &'static str,
-    /// The cipher suite, by its name in IANA's registry: `TLS_AES_128_GCM_SHA256`.
+    /// The cipher suite, by its name in IANA's registry, such as `TLS_AES_128_GCM_SHA256`.
     pub cipher_suite: &'static str,
     /// The protocol that was chosen by ALPN (RFC 7301): `http/1.1`, say. `None` if the client
     /// offered none, or the server supports none.
@@ -15,7 +15,8 @@ pub struct TlsInfo {
     pub server_name: Option<Box<str>>,
     /// The handshake resumed an earlier session.
     pub resumed: bool,
-    /// The client's certificate in DER, which was verified. Empty if it sent none. Others that it
-    /// sent are left out, since nothing says which of them the verification used.
+    /// The client's own certificate in DER, which was verified. Empty if the client sent none. The
+    /// further certificates of its chain are left out, since nothing says which of them the
+    /// verification used.
     pub client_certificates: Vec<Box<[u8]>>,
 }

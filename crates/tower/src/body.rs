@@ -67,7 +67,7 @@ struct BodyState {
 
 impl BodyState {
     /// Charges the client for the buffered bytes, even if the budget has no room for them, because
-    /// they are in memory anyway. Returns whether it has room.
+    /// they are in memory anyway. Returns whether the budget had room.
     fn charge(&mut self) -> bool {
         let Some(permit) = &mut self.permit else { return true };
         let buffered = self.buffered as u64;
@@ -97,8 +97,8 @@ impl SharedBody {
     }
 }
 
-/// Writes a request's body to its [`RequestBody`]. If this is dropped before the end, the body is
-/// incomplete.
+/// Writes a request's body to its [`RequestBody`]. If the writer is dropped before it has called
+/// [`end`](BodyWriter::end), the body is incomplete.
 pub(crate) struct BodyWriter(Arc<SharedBody>);
 
 /// The state of a body after [`BodyWriter::write`].
@@ -127,7 +127,7 @@ pub(crate) fn body(content: Content, permit: Option<Permit>) -> (BodyWriter, Req
 }
 
 impl BodyWriter {
-    /// Passes a piece to the body. Drops it if the body was dropped.
+    /// Passes a piece to the body. Drops the piece if the body was dropped.
     pub(crate) fn write(&self, piece: &[u8]) -> Written {
         self.0.change(|state| {
             if state.dropped {
@@ -140,8 +140,8 @@ impl BodyWriter {
         })
     }
 
-    /// Fulfills the promise `room` when the body is polled and has room. Abandons the promise when
-    /// the body is dropped.
+    /// Fulfills the promise `room` when a poll leaves fewer than [`LOW_WATER`] bytes in the body.
+    /// Abandons the promise when the body is dropped.
     pub(crate) fn notify_when_room(&self, room: Promise) {
         self.0.change(|state| state.room = if state.dropped { None } else { Some(room) });
     }

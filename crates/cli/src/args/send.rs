@@ -38,11 +38,11 @@ Examples:
 /// Send bytes or messages to a server, and print what it sends back.
 ///
 /// To tcp://HOST:PORT, tls://HOST:PORT and unix:PATH, each connection sends all contents as bytes.
-/// It expects an echo server, and closes when as many bytes have come back; with other servers, use
-/// --half-close to print everything they send. The bytes of a single connection are printed
-/// unchanged, but on a terminal control characters are escaped. With several connections, each
-/// received piece is printed as a line with its connection's number. Without contents, standard
-/// input is sent as it is read.
+/// It expects an echo server, and closes when as many bytes have come back as it has sent; with
+/// other servers, use --half-close to print everything they send. The bytes of a single connection
+/// are printed unchanged, but on a terminal control characters are escaped. With several
+/// connections, each received piece is printed as a line with its connection's number. Without
+/// contents, standard input is sent as it is read.
 ///
 /// To message://HOST:PORT and message+tls://HOST:PORT, each content and each --file is a message,
 /// of type text/json if it is JSON, and binary otherwise. Messages are sent one after the other,
@@ -53,10 +53,10 @@ Examples:
 ///
 /// To ws://HOST[:PORT]/PATH and wss://HOST[:PORT]/PATH, each content, each --file and, without
 /// these, each line of standard input is a message of text. Messages that come in are printed: text
-/// with a line break, bytes escaped on a terminal and unchanged elsewhere. --file, --count, --output
-/// and --max-content apply to these messages, too. The WebSocket is closed when as many messages
-/// have come in as were sent. On a terminal it stays open until Ctrl-D, or until the server closes
-/// it.
+/// with a line break, bytes escaped on a terminal and unchanged elsewhere. --file, --count,
+/// --output and --max-content apply to these messages, too. The WebSocket is closed when as many
+/// messages have come in as were sent. On a terminal it stays open until Ctrl-D, or until the
+/// server closes it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Send {

@@ -13,7 +13,8 @@ use crate::driver::Driver;
 use crate::service::Closed;
 
 /// Maximum number of buffers that are read from a connection before its protocol gets
-/// [`Event::Drain`]: about as much as a socket's receive queue holds.
+/// [`Event::Drain`]. With buffers of 68 KiB, that is 1 MiB: about as much as a socket's receive
+/// queue holds.
 const MAX_READS: usize = 16;
 
 /// How long a drain waits for TCP handshakes that started before [`Driver::block_new_clients`]:
@@ -118,6 +119,7 @@ impl<D: Driver> Shard<D> {
         peer: Peer,
         reason: &Reason,
     ) {
+        // No connection has this key.
         let mut session = Session::new(protocol, Key(u64::MAX), peer);
         session.close(reason, &mut self.resources);
         log_late_panic(&session);
@@ -134,7 +136,7 @@ impl<D: Driver> Shard<D> {
         if self.phase != Phase::Serving {
             return;
         }
-        // This may be called between turns, long after the last one.
+        // `drain` may be called between two turns, long after the last turn has read the clock.
         self.resources.now = self.driver.now();
         let lame_duck = self.resources.config.lame_duck;
         if lame_duck.is_zero() {
@@ -158,8 +160,8 @@ impl<D: Driver> Shard<D> {
         for key in self.all_keys() {
             self.notify_phase(key);
         }
-        // The calls above may have queued chores. They are done here because this may run at the
-        // end of a turn, or between two turns.
+        // The calls above may have queued chores (see `Chore`). They are done now and not in the
+        // next turn, because a turn waits for events before it does chores.
         self.do_chores();
     }
 
@@ -172,8 +174,8 @@ impl<D: Driver> Shard<D> {
         self.cut_all();
     }
 
-    /// Opens the connections that other shards have accepted for this one, and lets these shards
-    /// keep those that they accept from now on.
+    /// Closes the inbox, into which other shards put connections that they have accepted for this
+    /// shard, and opens the connections in it. From now on, the other shards keep what they accept.
     fn close_inbox(&mut self) {
         if let Some(handover) = &self.handover {
             let inboxes = Arc::clone(&handover.inboxes);
@@ -201,8 +203,9 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Tells a connection's protocol that the server is stopping: [`Event::LameDuck`] before
-    /// draining; then [`Event::Drain`], once, after the input that has arrived.
+    /// Tells a connection's protocol that the server is stopping: by [`Event::LameDuck`] before the
+    /// drain, and by [`Event::Drain`] during it. The protocol gets [`Event::Drain`] only once, and
+    /// only after the input that has arrived.
     pub(super) fn notify_phase(&mut self, key: Key) {
         let is_draining = self.is_draining();
         if is_draining {
@@ -213,7 +216,7 @@ impl<D: Driver> Shard<D> {
             Stage::Handshaking { .. } if is_draining => {
                 active.conn.drain_handshake(active.resources)
             }
-            // Its session gets the event when it opens.
+            // The session gets the event when it is opened: see `catch_up`.
             Stage::Connecting { .. } | Stage::Handshaking { .. } | Stage::AnsweringHello(_) => {
                 Ok(())
             }
@@ -262,14 +265,15 @@ impl<D: Driver> Shard<D> {
         for state in self.listeners.drain(..) {
             self.driver.close_listener(state.listener);
         }
-        // If a connection still waits, this is a stop, because a drain has admitted it. A stop cuts
-        // it, as the kernel cuts those in the listeners' queues.
+        // `waiting` is an accepted connection for which there was no room. A drain has admitted it
+        // by now, so only a stop finds one here. A stop cuts it, as the kernel cuts the connections
+        // that are still in the listeners' queues.
         if let Some(accepted) = self.waiting.take() {
             self.resources.stats.count_closed(&Reason::Cut);
             self.driver.close(accepted.socket);
         }
-        // No more connections will be accepted: the event loop need not wake up when the pause
-        // ends.
+        // If accepting was paused: the event loop need not wake up at the end of the pause, since
+        // nothing more is accepted.
         self.accept_pause = None;
     }
 
@@ -278,7 +282,7 @@ impl<D: Driver> Shard<D> {
     }
 }
 
-/// Logs a panic of the protocol of a session that was closed, at its end.
+/// Logs if the protocol of `session` panicked while the session was closed.
 fn log_late_panic(session: &Session) {
     if matches!(session.reason(), Some(Reason::Panicked)) {
         let peer = session.peer().address;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use super::lock::lock;
 
-/// The work in progress, by key.
+/// The work in progress, by key. The thread that works on a key holds the lock of the key's entry
+/// until its work has ended; the others wait for this lock.
 #[derive(Debug)]
 pub(crate) struct SingleFlight<K, V> {
     results: Mutex<HashMap<K, Arc<Mutex<Option<V>>>>>,

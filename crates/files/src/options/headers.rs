@@ -38,7 +38,8 @@ struct Header {
     pages_only: bool,
 }
 
-/// Headers that are computed for each file or response.
+/// Headers that are computed for each file or response, and that [`Headers::set`] refuses.
+/// [`Fields`] refuses further ones, which the server writes, such as `Content-Length` and `Date`.
 const COMPUTED: [&str; 15] = [
     "Accept-Ranges",
     "Access-Control-Allow-Origin",

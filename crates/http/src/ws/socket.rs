@@ -25,8 +25,9 @@ impl Socket<'_, '_> {
         self.state.send_message(message, self.config, self.turn);
     }
 
-    /// Sends a message that other WebSockets may send, too. A server copies it only if it is at
-    /// most 1 KiB or is compressed.
+    /// Sends a message that other WebSockets may send, too. The output of a server shares the bytes
+    /// of the message, unless the frame has at most 1 KiB or is compressed: then they are copied. A
+    /// client always copies them, because it masks each message with another key.
     pub fn send_shared(&mut self, message: &SharedMessage) {
         self.state.send_shared(message, self.config, self.turn);
     }

@@ -1,5 +1,5 @@
-//! Joins the certificate and the key of other programs, which have a flag for each, to the value of
-//! `--tls CERT,KEY`.
+//! Other programs have one flag for the certificate and another for the key. This module joins the
+//! values of both to the value of `--tls CERT,KEY`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -8,26 +8,28 @@ use std::path::Path;
 use super::flags::TlsPart;
 use crate::text;
 
-/// The typed flags for the certificate and the key, each with its value.
+/// The flags of other programs that were typed for the certificate and the key, each with its
+/// value.
 #[derive(Debug, Default)]
 pub(super) struct TlsParts {
     certificate: Option<(String, OsString)>,
     key: Option<(String, OsString)>,
-    /// The value of `--tls`, if it is typed: the certificate, where the key has a flag of its own.
+    /// The value of the first `--tls`, if one was typed. Beside a flag for the key, it may be the
+    /// certificate alone.
     typed: Option<OsString>,
 }
 
 impl TlsParts {
-    /// Notes a typed value of `--tls`, for the error about a key alone.
+    /// Notes a typed value of `--tls`, for the error about a key without a certificate.
     pub(super) fn note(&mut self, value: &OsStr) {
         self.typed.get_or_insert_with(|| value.to_owned());
     }
 
-    /// Stores the `file` of a `flag` for this part.
+    /// Stores `file`, the value of `flag`, as this part.
     ///
     /// # Errors
     ///
-    /// There is no file, or the part has one.
+    /// If there is no file, or the part has one already.
     pub(super) fn set(
         &mut self,
         part: TlsPart,

@@ -100,8 +100,8 @@ fn blank_line(input: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Ends every line with CRLF, and replaces each line break that folds a field's value (obs-fold)
-/// with a space, as RFC 9112, 5.2, requires of a user agent. The fields start at line number
-/// `first`. A space at the start of that line folds nothing, and is refused later.
+/// with a space, as RFC 9112, 5.2, requires of a user agent. The fields start at the line with the
+/// index `first`. A space at the start of that line folds nothing, and is refused later.
 pub(super) fn unfold(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
     let is_plain = |at: usize| {
         lines[..at].ends_with(b"\r") && !matches!(lines.get(at + 1), Some(b' ' | b'\t'))

@@ -104,8 +104,8 @@ impl<T> Connection<T> {
             return Err(Error::frame_size("sent a GOAWAY frame that is too short"));
         };
         let last_stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
-        // A second GOAWAY may only name a lower stream. If it names a higher one, that changes
-        // nothing: streams above the first one's have been returned as unprocessed.
+        // A second GOAWAY may not name a higher stream than the first. If it does, nothing changes:
+        // the streams above that of the first have been returned as unprocessed.
         self.going_away = Some(GoAway { last_stream, code: u32::from_be_bytes([c0, c1, c2, c3]) });
         Ok(())
     }
@@ -129,7 +129,7 @@ impl<T> Connection<T> {
         } else if let Some(at) = self.streams.find(id) {
             &mut self.streams.at(at).send_window
         } else {
-            // The response on this stream is complete.
+            // The stream has ended, or it has not begun, which is an error.
             return self.check_begun(id);
         };
         window.add(increment).map_err(|_| TOO_LARGE)?;
