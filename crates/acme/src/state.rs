@@ -14,6 +14,7 @@
 //! link is replaced by a rename, so that the certificate and its key change together. So after a
 //! crash at any point, the link leads to a complete version.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -219,34 +220,26 @@ impl StateFolder {
             .map_err(|error| failure("replace", &link, &error))
     }
 
-    /// Removes old versions. Keeps `current` and the newest of the others, which a reader may still
-    /// use that resolved the link before it was replaced. Also removes temporary links that a crash
-    /// has left.
-    fn remove_versions(&self, name: &str, current: &str) {
+    /// Removes the versions that are not in `kept`: the current one, and the one before, which a
+    /// reader may still use that resolved the link before it was replaced. Also removes temporary
+    /// links that a crash has left.
+    fn remove_versions(&self, name: &str, kept: [&OsStr; 2]) {
         let prefix = format!(".{name}.");
-        let entries = fs::read_dir(self.certificates()).into_iter().flatten().flatten();
-        let mut old: Vec<_> = entries
-            .filter(|entry| {
-                let found = entry.file_name();
-                let found = found.to_string_lossy();
-                // A version is named `.NAME.SUFFIX`, and the temporary link of `install` is named
-                // `.NAME.SUFFIX.link`. A suffix has no dot. If the rest has another dot, the
-                // version is one of a longer name, and is kept. Files without the prefix are kept,
-                // too: `unwrap_or` makes their rest a dot.
-                let rest = found.strip_prefix(&prefix).unwrap_or(".");
-                found != current && !rest.trim_end_matches(".link").contains('.')
-            })
-            .map(|entry| (entry.metadata().and_then(|meta| meta.modified()).ok(), entry.path()))
-            .collect();
-        old.sort();
-        let (links, mut folders): (Vec<_>, Vec<_>) =
-            old.into_iter().map(|(_, path)| path).partition(|path| path.is_symlink());
-        folders.pop();
-        for path in links {
-            let _ = fs::remove_file(path);
-        }
-        for path in folders {
-            let _ = fs::remove_dir_all(path);
+        for entry in fs::read_dir(self.certificates()).into_iter().flatten().flatten() {
+            let (found, path) = (entry.file_name(), entry.path());
+            let text = found.to_string_lossy();
+            // A version is named `.NAME.SUFFIX`, and the temporary link of `install` is named
+            // `.NAME.SUFFIX.link`. A suffix has no dot. If the rest has another dot, the version is
+            // one of a longer name, and is not removed. Files without the prefix are not removed,
+            // either: `unwrap_or` makes their rest a dot.
+            let rest = text.strip_prefix(&prefix).unwrap_or(".");
+            if kept.contains(&&*found) || rest.trim_end_matches(".link").contains('.') {
+                continue;
+            }
+            let _ = match path.is_symlink() {
+                true => fs::remove_file(path),
+                false => fs::remove_dir_all(path),
+            };
         }
     }
 }
@@ -281,6 +274,7 @@ impl Version<'_> {
             .and_then(|()| durable::sync_folder(&self.folder))
             .map_err(|error| failure("write", &self.folder, &error))?;
         let link = self.state.link(&self.names);
+        let previous = fs::read_link(&link).unwrap_or_default();
         let new = self.folder.with_file_name(format!("{}.link", self.version));
         symlink(&self.version, &new).and_then(|()| fs::rename(&new, &link)).map_err(|error| {
             let _ = fs::remove_file(&new);
@@ -291,7 +285,8 @@ impl Version<'_> {
         let certificates = self.state.certificates();
         durable::sync_folder(&certificates)
             .map_err(|error| failure("write", &certificates, &error))?;
-        self.state.remove_versions(&certificate_name(&self.names), &self.version);
+        let kept = [OsStr::new(&self.version), previous.as_os_str()];
+        self.state.remove_versions(&certificate_name(&self.names), kept);
         Ok(stored)
     }
 }

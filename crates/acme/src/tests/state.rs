@@ -112,9 +112,12 @@ fn what_a_crash_has_left_changes_nothing_and_is_removed() {
     install(&state, &lock, &example, &issued(&["example.org"])).unwrap();
     assert!(state.stored(&example).unwrap().is_some());
     assert!(state.stored(&names(&["example.org.uk"])).unwrap().is_some());
-    // One version before may still be read.
+    // The version before may still be read, and a crash has left a newer one without a certificate.
+    let previous = fs::read_link(folder.join("example.org")).unwrap();
+    fs::create_dir(folder.join(".example.org.0000000000000003")).unwrap();
     install(&state, &lock, &example, &issued(&["example.org"])).unwrap();
     assert_eq!(files(&folder).len(), 5, "{:?}", files(&folder));
+    assert!(folder.join(previous).join("cert.pem").exists());
     // A key that was cut.
     fs::write(folder.with_file_name("account-key.pem"), "half").unwrap();
     let failure = state.account_key(&lock).unwrap_err();
