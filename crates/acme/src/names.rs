@@ -40,8 +40,8 @@ impl fmt::Display for BadName {
 impl std::error::Error for BadName {}
 
 /// Names that are reserved for other uses than the public DNS (RFC 6761, RFC 6762, RFC 7686,
-/// RFC 8375, RFC 9476, and ICANN's `internal`), and `lan`, which home networks use (RFC 6762, G).
-/// `example` and `test` are not here: examples use them.
+/// RFC 8375, RFC 9476, and ICANN's `internal`), and `lan`, which home networks use (RFC 6762,
+/// appendix G). `example` and `test` are not here: examples use them.
 const PRIVATE: [&str; 8] =
     ["localhost", "local", "internal", "home.arpa", "lan", "onion", "invalid", "alt"];
 
@@ -69,8 +69,8 @@ pub fn parse_name(text: &str, is_public: bool) -> Result<String, BadName> {
     if name.len() > 253 || !name.split('.').all(is_label) {
         return Err(BadName::Malformed);
     }
-    // In URLs, a host whose last label is a number is parsed as an IPv4 address (WHATWG URL, host
-    // parser).
+    // No URL can contain such a name: a host whose last label is a number is parsed as an IPv4
+    // address (WHATWG URL, host parser).
     let last = name.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(BadName::Malformed);

@@ -31,8 +31,9 @@ pub(crate) fn cannot_listen(
         (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
             let by = match listening_process::at(at) {
-                // No process has the port, and another address of this command has it, too: its
-                // listener has already been closed because of the error.
+                // No process is found that listens on the port, but another address of this
+                // command has the same port. The listener at that address caused this error, and
+                // has already been closed because of it.
                 None if listen
                     .iter()
                     .chain(redirects)
@@ -92,7 +93,7 @@ pub(crate) fn cannot_listen(
         (_, ListenAddr::Unix(_)) => {
             return Error::of_path(source, format!("cannot listen on {address}"));
         }
-        // A name without an address: this error of the system's resolver has no number.
+        // The name has no address: an error of the system's resolver has no `errno`.
         (_, ListenAddr::Host(_, port)) if source.raw_os_error().is_none() => anyhow!(
             "cannot listen on {address}: {source}; write an address of this machine, or :{port} for \
              all of them"

@@ -171,8 +171,8 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         budgets.set_open_files(files_in_flight(info.descriptors) as u64);
         let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
-        // The site is part of the service, which calls it at its deadlines: it then closes cached
-        // files that were not requested lately.
+        // The service consists of the site and the closure. At the site's deadlines, the worker
+        // calls the site, which then closes cached files that were not requested lately.
         (site.clone(), move |peer: &Peer| {
             let config = if peer.tls.is_some() { &secure } else { &plain };
             http_core::Server::new(Rc::clone(config), site.clone())
@@ -191,7 +191,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     }
 }
 
-/// The lines of the start screen before the URLs, which show the folders.
+/// The lines of the start screen that name the served folders. They are shown before the URLs.
 fn heading(folders: &Folders, scheme: &str) -> Vec<String> {
     let protocol = scheme.to_uppercase();
     match &folders.mounted[..] {
@@ -210,7 +210,8 @@ fn heading(folders: &Folders, scheme: &str) -> Vec<String> {
     }
 }
 
-/// The lines of the start screen after the URLs that are about the folders.
+/// The lines of the start screen that say how the folders are served: whether they are listed, and
+/// whether pages reload. They are shown after the URLs.
 fn notes(folders: &Folders, listen: &[ListenAddr]) -> Vec<String> {
     let has_folder = folders.mounted.iter().any(|mounted| !mounted.folder.is_file());
     let (root, mut notes) = (folders.root(), Vec::new());
@@ -250,7 +251,8 @@ fn notes(folders: &Folders, listen: &[ListenAddr]) -> Vec<String> {
 struct ServerInfo {
     /// The listeners. [`Peer::via`] is an index into them.
     bound: Vec<Bound>,
-    /// The index of the first listener that only redirects. The listeners from there on all do.
+    /// The index of the first listener that only redirects. All listeners after it only redirect,
+    /// too.
     first_redirect: usize,
     workers: usize,
     /// How many of the process's file descriptors are reserved for files, jobs and logs, rather
@@ -399,18 +401,21 @@ fn check_loopback(bound: &[Bound]) -> anyhow::Result<()> {
     }
 }
 
-/// With fewer descriptors than this for the process, fewer files than documented can be sent at a
-/// time.
+/// If the process may open fewer files than this, and `--max-connections` is at its default, fewer
+/// than [`MOST_FILES`] files can be sent at a time.
 const FEW_DESCRIPTORS: usize = 8192;
 
-/// How many files may be in flight if the process has enough descriptors.
+/// How many files may be in flight if the hard limit on open files is high enough.
 const MOST_FILES: usize = 1024;
 
-/// Returns a warning if the hard limit on open files doesn't allow as many connections as `wanted`.
-/// If `wanted` is the default of `--max-connections`, there is no warning unless descriptors are
-/// also fewer than [`FEW_DESCRIPTORS`]. If the connections fit, a server that `sends_files` has a
-/// warning if not all of them can receive a file at a time, and more descriptors would help: if
-/// fewer files than [`MOST_FILES`] are in flight.
+/// Returns a warning if the hard limit on open files is too low:
+///
+/// - It doesn't allow as many connections as `wanted`. If `wanted` is the default of
+///   `--max-connections`, this is a reason only if the process may open fewer files than
+///   [`FEW_DESCRIPTORS`].
+/// - It allows the connections, but not to send a file on each of them at the same time, and the
+///   server `sends_files`. This is a reason only if fewer than [`MOST_FILES`] files can be in
+///   flight: a higher limit on open files allows no more.
 fn few_descriptors(server: &Server, wanted: usize, sends_files: bool) -> Option<String> {
     let (allowed, reserved) = (server.config().max_connections, server.reserved_descriptors());
     let (descriptors, files) = (allowed + reserved, files_in_flight(reserved));

@@ -1,10 +1,11 @@
 //! The timers of a shard's connections.
 //!
-//! Each slot of the slab has at most one armed timer. A deadline that moves later, as most do,
-//! changes nothing here: when the timer is due, the shard arms it for the connection's current
-//! deadline. A deadline that moves before the armed time pushes a new entry, and the old entry is
-//! stale. Deadlines are "now plus a constant", so stale entries are few. Timers belong to slots,
-//! not to connections: the timer of a connection that has closed serves the next one in its slot.
+//! A shard keeps its connections in the slots of a slab. Each slot has at most one armed timer. A
+//! deadline that moves later, as most do, changes nothing here: when the timer is due, the shard
+//! arms it for the connection's current deadline. If a deadline moves before the armed time, a new
+//! entry is pushed, and the old entry is stale. Most deadlines are "now plus a constant", so they
+//! seldom move to an earlier time, and stale entries are few. Timers belong to slots, not to
+//! connections: the timer of a connection that has closed serves the next connection in its slot.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -36,7 +36,7 @@ pub struct Peer {
     /// Its address.
     pub address: Address,
     /// The index of the listener that accepted the connection. For a connection that we opened, the
-    /// number that was given when it was opened.
+    /// number that was chosen by the code that opened it.
     pub via: u32,
     /// What the TLS handshake has agreed on. `None` without TLS.
     pub tls: Option<Arc<TlsInfo>>,

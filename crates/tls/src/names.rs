@@ -1,6 +1,7 @@
-//! Selects the certificate for a client: one with the exact name, else one with a wildcard, else
-//! the default or none. If several are for a name, the first whose signatures the client can
-//! verify.
+//! Selects the certificate for a client. If the client asks for a name, the candidates are, in this
+//! order, the certificates with the exact name, those with a wildcard for the name, and the default
+//! ones, if there are any. Clients that ask for no name have candidates of their own (`nameless`).
+//! A client gets the first candidate whose signatures it can verify, or else the first of all.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,7 +14,8 @@ use rustls::{SignatureAlgorithm, SignatureScheme};
 use crate::settings::{ACME_TLS_ALPN, Challenges};
 use crate::{Certificate, UnknownName};
 
-/// Certificates for one name: RSA after the others, because its signatures cost much more.
+/// Certificates for one name: those with RSA keys after the others, because signatures by RSA cost
+/// much more.
 type Candidates = Vec<Arc<CertifiedKey>>;
 
 /// The certificates by name.
@@ -21,7 +23,7 @@ type Candidates = Vec<Arc<CertifiedKey>>;
 pub(crate) struct ByName {
     /// The keys are names in lower case. Wildcards are without their `*`: `.example.org`.
     names: HashMap<String, Candidates>,
-    /// For clients that ask for an unknown name.
+    /// For clients that ask for an unknown name. Empty if they are refused.
     default: Candidates,
     /// For clients that ask for no name, because they know only an IP address.
     nameless: Candidates,
@@ -68,6 +70,7 @@ impl ByName {
     }
 
     /// The certificate for a client that asks for `name` and verifies signatures by `schemes`.
+    /// `None` if there is no candidate.
     pub(crate) fn find(
         &self,
         name: Option<&str>,
@@ -97,8 +100,9 @@ impl ResolvesServerCert for ByName {
             && let Some(mut offered) = hello.alpn()
             && offered.any(|name| name == ACME_TLS_ALPN)
         {
-            // A CA offers only this protocol. Any other client is refused: TLS might agree with it
-            // on this protocol, and the program would serve it.
+            // A CA that validates a name offers only this protocol. A client that offers others,
+            // too, is refused: otherwise ALPN might choose this one, and the program would serve
+            // the client.
             let is_only = hello.alpn().is_some_and(|offered| offered.count() == 1);
             return if is_only { challenges.certificate(&hello) } else { None };
         }

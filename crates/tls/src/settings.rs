@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
 
-/// The protocol in which a CA validates names by TLS (RFC 8737).
+/// The ALPN protocol that a CA offers when it connects to validate a name by TLS (RFC 8737).
 pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
 
 /// The protocols of HTTP for [`Settings::alpn`]: HTTP/2, and HTTP/1.1 for clients without it.

@@ -1,5 +1,5 @@
-//! Cases in which the server has many other connections, or had many connections or requests
-//! before.
+//! Cases in which the strained server has many other connections, or had many connections or
+//! requests before. The plain server has only the connections of the load.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
@@ -17,11 +17,13 @@ use crate::{
 
 /// Number of connections of the load.
 const BUSY: usize = 100;
+/// Number of further connections that are idle.
 const IDLE: usize = 9_900;
+/// Number of further connections that read slowly, or not at all.
 const READERS: usize = 1_000;
-/// Number of requests that a server has answered before the measurement.
+/// Number of requests that the strained server has answered before the measurement.
 const REQUESTS_BEFORE: u64 = 3_000_000;
-/// Number of connections that were opened and closed before the measurement.
+/// Number of connections to the strained server that were opened and closed before the measurement.
 const CLOSED_BEFORE: u64 = 100_000;
 
 pub(super) const CASES: &[Case] = &[

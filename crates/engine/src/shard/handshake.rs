@@ -40,7 +40,8 @@ impl<D: Driver> Shard<D> {
         let is_possible = conn.set_tls(tls, true);
         self.insert(key, conn);
         self.unwatched.push(key);
-        // Arms the timer of the handshake.
+        // After the closure, `serve` arms the connection's timer: here for the timeout of the
+        // handshake.
         self.serve(key, |_| Ok(()));
         if !is_possible {
             return;
@@ -60,7 +61,7 @@ impl<D: Driver> Shard<D> {
         self.serve(key, |active| {
             let until = active.resources.now + active.resources.config.handshake_timeout;
             active.conn.stage = Stage::Handshaking { until };
-            // Without input, this makes the client hello.
+            // Called without input, `decrypt` makes the client hello.
             active.conn.decrypt(&mut [], active.resources);
             Ok(())
         });
@@ -75,7 +76,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Does the chores that connections have queued since the last call.
+    /// Does the chores (see [`Chore`]) that connections have queued since the last call.
     pub(super) fn do_chores(&mut self) {
         while let Some((key, chore)) = self.resources.chores.pop() {
             match chore {
@@ -95,7 +96,8 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Opens the session of a connection whose handshake is complete, or whose client doesn't speak
-    /// TLS.
+    /// TLS. If we have accepted the connection, first creates the session, with the service's
+    /// protocol instead of the placeholder.
     #[cold]
     fn open_session(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
@@ -153,8 +155,8 @@ impl<D: Driver> Shard<D> {
             }
             Ok(())
         });
-        // Called only after the session got the input that came with the handshake: if the server
-        // drains, this reads more input.
+        // If the server drains, `catch_up` reads more input. So it is called only now, after the
+        // session got the input that came with the handshake.
         self.catch_up(key);
     }
 }
@@ -201,7 +203,8 @@ impl<S> Conn<S> {
     }
 
     /// The server is stopping: a client that has not begun its handshake must begin it within
-    /// [`DRAIN_GRACE`]. When it does, [`Conn::note_begin`] restores the usual timeout.
+    /// [`DRAIN_GRACE`]. When the client does, [`Conn::note_begin`] restores the usual timeout.
+    /// Fails for a connection that we opened, so that it ends at once.
     #[cold]
     pub(super) fn drain_handshake(&mut self, resources: &mut ShardResources) -> Result<(), Reason> {
         let opens_session = self.secure.as_ref().is_some_and(|secure| secure.opens_session);

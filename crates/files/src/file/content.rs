@@ -10,9 +10,10 @@ use sockeye_proto::{CancelToken, FileSource, Permit};
 use super::version::FileVersion;
 use crate::store::absent::Absent;
 
-/// Files of up to this size, in bytes, are cached in memory; larger ones are kept open. Up to about
-/// 16 KiB, sending from memory is cheaper than a second system call. Up to 32 KiB it costs little
-/// more, and saves a descriptor.
+/// Files of up to this size, in bytes, are cached in memory; larger ones are kept open. Content in
+/// memory is sent with the head of the response; that of an open file takes a second system call.
+/// Up to about 16 KiB, sending from memory is cheaper than this call. Up to 32 KiB it costs little
+/// more than the call, and saves a descriptor.
 pub const MAX_SMALL_FILE: u64 = 32 * 1024;
 
 /// The content of a representation, or where it is.
@@ -40,8 +41,8 @@ impl Content {
         }
     }
 
-    /// Whether the content has the length `size`, which is from the file's metadata. An open file
-    /// isn't checked: the result is true.
+    /// Whether the content has the length `size`, which is from the file's metadata. Only content
+    /// in memory is checked; for any other, the result is true.
     pub(crate) fn has_size(&self, size: u64) -> bool {
         !matches!(self, Self::Memory(bytes) if bytes.len() as u64 != size)
     }
@@ -51,7 +52,7 @@ impl Content {
 #[derive(Debug)]
 pub(crate) struct Compressed {
     content: Bytes,
-    /// Whether it was sent since the last call of [`Compressed::take_used`].
+    /// Whether the content was sent since the last call of [`Compressed::take_used`].
     used: AtomicBool,
     /// Released with the bytes: the cache drops this value only if no response holds them.
     _permit: Permit,
@@ -83,7 +84,7 @@ impl Compressed {
         &self.content
     }
 
-    /// Whether it was sent since the last call.
+    /// Whether the content was sent since the last call of this method.
     pub(crate) fn take_used(&self) -> bool {
         self.used.swap(false, Ordering::Relaxed)
     }

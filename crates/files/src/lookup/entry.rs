@@ -47,7 +47,8 @@ impl Entry {
         }
     }
 
-    /// Whether this is a file that must be read for each request.
+    /// Whether this is a file that must be read for each request, because its size on disk is not
+    /// that of its content.
     pub(crate) fn is_unsized(&self) -> bool {
         self.file().is_some_and(|file| file.original.is_unsized)
     }

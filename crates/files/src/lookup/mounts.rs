@@ -1,4 +1,6 @@
 //! Several folders at prefixes, and which of them a path is in.
+//!
+//! A key is the path of a request, decoded and without its first slash: see [`RequestPath::key`].
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -45,7 +47,7 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// The path of a name in the folder, not percent-encoded.
+    /// The URL path of a name in the folder, not percent-encoded.
     pub(crate) fn path_of(&self, name: &[u8]) -> Vec<u8> {
         let slash = if self.prefix.is_empty() { &b""[..] } else { b"/" };
         [b"/", &*self.prefix, slash, name].concat()
@@ -103,8 +105,8 @@ impl Mounts {
     }
 
     /// Adds `folder` at `prefix`, a path as a person writes it (not percent-encoded), with or
-    /// without slashes at its ends; `/` is the root. At any other prefix, `.well-known` in the
-    /// folder is hidden, too.
+    /// without slashes at its ends; `/` is the root. At the root, `.well-known` in the folder is
+    /// served. At any other prefix, it is hidden, as all names that begin with a dot are.
     ///
     /// # Errors
     ///
@@ -138,8 +140,8 @@ impl Mounts {
         self.mounts.iter().map(|mount| Arc::clone(&mount.folder.budgets)).collect()
     }
 
-    /// The changes that pages are told of. All folders share them, so any folder that has them will
-    /// do.
+    /// The changes that pages are told of: see [`Folder::with_live`]. All folders that tell them
+    /// share one [`Live`], so that of the first such folder is returned.
     pub(crate) fn live(&self) -> Option<&Arc<Live>> {
         self.mounts.iter().find_map(|mount| mount.folder.live.as_ref())
     }
@@ -154,12 +156,12 @@ impl Mounts {
         Self { mounts: Arc::new(self.mounts.iter().map(map).collect()) }
     }
 
-    /// The folder at the root, whose options are used for invalid paths.
+    /// The index of the folder at the root. The options of this folder are used for invalid paths.
     pub(crate) fn root(&self) -> Option<usize> {
         self.mounts.iter().position(|mount| mount.prefix.is_empty())
     }
 
-    /// The folder that `key` is in, and the key without the prefix of the folder.
+    /// The index of the folder that `key` is in, and the key without the prefix of the folder.
     pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Option<(usize, MountedPath<'k>)> {
         self.mounts.iter().enumerate().find_map(|(index, mount)| {
             let path = match key.strip_prefix(&*mount.prefix)? {
@@ -172,12 +174,13 @@ impl Mounts {
         })
     }
 
-    /// Where a job for `key` may get stuck: in its folder, beneath the first segment of its name.
+    /// The group of a job for `key`: jobs in the same folder whose names begin with the same
+    /// segment may get stuck together, for example if another file system is mounted there.
     pub(crate) fn job_group(&self, key: &[u8]) -> JobGroup {
         let Some((mount, path)) = self.find(key) else { return JobGroup::default() };
         let key = if let MountedPath::Inside(path) = path { path.key() } else { b"" };
-        // Root 0 is for jobs that can't get stuck. Two segments may get the same part by chance,
-        // and then share a group.
+        // Root 0 is for jobs that can't get stuck. The hashes of two segments may be equal by
+        // chance. The two then share a group.
         let part = key.iter().position(|byte| *byte == b'/').map_or(0, |slash| {
             let mut hasher = DefaultHasher::new();
             key[..slash].hash(&mut hasher);

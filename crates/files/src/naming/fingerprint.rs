@@ -1,11 +1,11 @@
 //! Names with a hash of the content, as bundlers write them: `app.3f9a2b1c.js`,
 //! `assets/index-BxYz12ab.css`. A file with such a name never changes, so caches may keep it.
 //!
-//! A false match may stay in caches for a year after its content changed; a miss costs a 304 per
-//! use. So only the patterns that bundlers write by default match: which separator, alphabet and
-//! length go together depends on the kind of file. In a photo's name, a dash and hexadecimal digits
-//! come from a camera, not from a bundler. What could be words, dates, versions or ids doesn't
-//! match.
+//! If a name matches although it has no hash, caches may keep the file for a year after its content
+//! has changed. If a name with a hash doesn't match, each use costs a request that gets a 304. So
+//! only the patterns that bundlers write by default match: which separator, alphabet and length go
+//! together depends on the kind of file. In a photo's name, a dash and hexadecimal digits come from
+//! a camera, not from a bundler. What could be words, dates, versions or ids doesn't match.
 
 /// The kinds of files that bundlers write. Pages and documents have no hash in their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,13 @@ const EXTENSIONS: &[(Kind, &[&str])] = &[
     (Kind::Data, &["json", "txt"]),
 ];
 
-/// Folders whose files never change under their names: SvelteKit, Next.js, Astro, Nuxt.
+/// Folders of SvelteKit, Next.js, Astro and Nuxt. A file in them never changes: new content gets a
+/// new name. So the name needs no hash.
 const FINGERPRINTED_FOLDERS: &[&[u8]] =
     &[b"_app/immutable/", b"_next/static/", b"_astro/", b"_nuxt/"];
 
-/// The only folder in [`FINGERPRINTED_FOLDERS`] with a file that changes under its name.
+/// The only folder beneath [`FINGERPRINTED_FOLDERS`] in which a file changes and keeps its name:
+/// `latest.json`.
 const NUXT_BUILDS: &[u8] = b"_nuxt/builds/";
 
 /// Folders that bundlers write to. People use them, too, so the name must still have a hash.
@@ -65,7 +67,8 @@ pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     if is_in_fingerprinted_folder(folder) {
         return true;
     }
-    // `part` is the last part between dots that can be a hash. The first part is the name.
+    // From the end, skip the parts that may follow a hash, but not the first part, which is the
+    // name: `min.js`. `part` is what remains: the last part that can be a hash.
     let mut is_licence = false;
     let part = loop {
         match parts.next() {
@@ -100,7 +103,8 @@ fn kind_of(extension: &[u8]) -> Option<Kind> {
     EXTENSIONS.iter().find(|(_, known)| known.iter().any(is_known)).map(|(kind, _)| *kind)
 }
 
-/// What the kind of file, and the folder, say about a hash in its name.
+/// The kind of a file, and the folders that it is in: they decide what counts as a hash in its
+/// name.
 #[derive(Clone, Copy)]
 struct Name {
     kind: Kind,
@@ -109,7 +113,9 @@ struct Name {
 }
 
 impl Name {
-    /// Whether a name that is only `text` is a hash, as in `HASH.png`: webpack's file loaders.
+    /// Whether `text`, which is all of the name before its extension, is a hash, as in `HASH.png`:
+    /// webpack's file loaders. 32 digits alone are often an id, so they count as a hash only in
+    /// [`LOADER_FOLDERS`].
     fn is_hash(self, text: &[u8]) -> bool {
         is_hex(text, LONG_HEX_LENGTHS) && (text.len() != 32 || self.in_loader_folder)
     }
@@ -152,8 +158,8 @@ impl Name {
             Kind::Code | Kind::Font => {
                 has_digit && is_base32(text) && Words::of(text).is_random(1, true)
             }
-            // Names of photos contain more than words, so more letters must be unpronounceable in a
-            // word.
+            // Names of photos contain more than words, so one unpronounceable letter doesn't make a
+            // hash: there must be two.
             Kind::Media if self.in_bundler_folder && is_base64(text) => {
                 Words::of(text).is_random(2, has_digit)
             }
@@ -162,7 +168,8 @@ impl Name {
     }
 }
 
-/// Whether `part` is as in `chunk-HASH.js`: esbuild and Angular, whose hashes may have no digit.
+/// Whether `part` is `chunk-HASH` or `polyfills-HASH`, with a hash of eight capitals: esbuild and
+/// Angular, whose hashes may have no digit.
 fn is_chunk(part: &[u8], kind: Kind) -> bool {
     let hash = part.strip_prefix(b"chunk-").or_else(|| part.strip_prefix(b"polyfills-"));
     let hash = hash.filter(|_| kind == Kind::Code);
@@ -208,7 +215,8 @@ fn is_hex(text: &[u8], lengths: &[usize]) -> bool {
         && !is_random_uuid(text)
 }
 
-/// A random UUID without dashes names a thing, not its content (RFC 9562, 5.4).
+/// Whether this is a random UUID without dashes (RFC 9562, 5.4), which is the id of something, not
+/// a hash of content.
 fn is_random_uuid(text: &[u8]) -> bool {
     text.len() == 32 && text[12] == b'4' && matches!(text[16], b'8' | b'9' | b'a' | b'b')
 }
@@ -232,12 +240,14 @@ fn has_digit_within(text: &[u8]) -> bool {
     digit.is_some_and(|at| text[at..].iter().any(u8::is_ascii_alphabetic))
 }
 
-/// Whether a capital or a digit follows the first character: it is more than a capitalised word.
+/// Whether a capital or a digit follows the first character. If not, the text may be a word.
 fn has_upper_or_digit_within(text: &[u8]) -> bool {
     text[1..].iter().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-/// Whether a text can be read as words: `HomePage`, `Web3Apps`.
+/// Whether a text can be read as words: `HomePage`, `Web3Apps`. The text is cut into groups, such
+/// as `Web`, `3` and `Apps`: see [`is_boundary`]. A group is pronounceable if it has a vowel and
+/// begins as words do: see [`is_word`].
 #[derive(Clone, Copy, Debug)]
 struct Words {
     /// Whether some group of three or more letters is pronounceable or a known abbreviation.

@@ -16,8 +16,9 @@ const NO_MORE_FILES: &str = "too many files are being sent: some requests get 50
      limit on open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
 
 /// The most resources that requests hold at a time, over all folders and shards. One client gets at
-/// most a quarter of each. A client on the same machine, which may be a proxy that names no client,
-/// gets a half.
+/// most a quarter of each, or a half if it is on the same machine, since it may be a proxy that
+/// names no client. The memory of compressors is an exception: a client gets more than its share
+/// while enough is left for the largest compressor of another client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
     /// Open files that are being sent or wait to be read, each with a descriptor. Responses to one
@@ -127,7 +128,8 @@ impl Budgets {
     /// Reports the requests that were not reported yet, if a minute has passed since the last
     /// report.
     pub(crate) fn report_due(&self, now: Time) {
-        // A request that another shard counts from now on is reported below or sets the time again.
+        // If another shard counts a request from now on, the request is either reported below, or
+        // sets `reports_due` again.
         self.reports_due.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
         self.report(|reports| reports.take_due(now));
         self.lower_reports_due(self.failures.due());
@@ -148,7 +150,8 @@ impl Budgets {
         }
     }
 
-    /// The budgets that have shares for clients.
+    /// The budgets that are logged when they are spent. The one for the memory of compressors
+    /// isn't.
     fn charged(&self) -> [&Budget; 3] {
         [&self.open_files, &self.compressed, &self.listings]
     }

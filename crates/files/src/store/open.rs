@@ -1,7 +1,8 @@
 //! Opens names inside a folder, and nowhere else, by Linux's `openat2`.
 //!
-//! `openat2` (Linux 5.6) opens a name beneath the root. It follows no symbolic link: if there is
-//! one, it fails with `ELOOP`, and `links` finds out where it leads.
+//! `openat2` (Linux 5.6) opens a name beneath the folder, which is called the root here. The call
+//! follows no symbolic link: if the name contains one, it fails with `ELOOP`, and `links` finds out
+//! where the link leads.
 //!
 //! If the call doesn't exist (`ENOSYS`: an older kernel, or some sandboxes), the path is walked
 //! segment by segment. `EPERM` comes from a sandbox that forbids the call, or from a file system
@@ -31,8 +32,8 @@ pub(crate) const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 pub(crate) const FOLDER_FLAGS: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The most attempts at a call that fails because of a signal, a rename (the kernel can't tell
-/// whether the name would have left the root) or a new symbolic link.
+/// The most attempts at a call that fails because of a signal, a new symbolic link, or a rename
+/// during the call (then the kernel can't tell whether the name stays beneath the root).
 pub(crate) const MAX_ATTEMPTS: usize = 16;
 
 /// Why a name was not opened.
@@ -40,9 +41,10 @@ pub(crate) const MAX_ATTEMPTS: usize = 16;
 pub(crate) enum Error {
     /// A symbolic link leads to a hidden name.
     Hidden,
-    /// A symbolic link leads into a root, to a name that doesn't exist.
+    /// A symbolic link leads to a name that doesn't exist, in the folder or in one that links may
+    /// lead into.
     BrokenLink,
-    /// A sandbox forbids the system call of this name.
+    /// A sandbox forbids the system call with this name.
     Forbidden(&'static str),
     /// The system's error: `XDEV` if a link leads out of the root, `LOOP` if links lead in circles,
     /// `AGAIN` if renames or changing links disturbed each attempt.
@@ -60,8 +62,8 @@ pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, path, FOLDER_FLAGS, NO_MODE)
 }
 
-/// Opens `root` with the call that opens names beneath it. Fails if that is forbidden, or if this
-/// process may not traverse the folder.
+/// Opens `root` itself with the call that opens names beneath it. Fails if a sandbox forbids this
+/// call, or if this process may not traverse the folder.
 pub(crate) fn root_itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
     match rustix::fs::openat2(root, ".", FOLDER_FLAGS, NO_MODE, ResolveFlags::BENEATH) {
         Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", FOLDER_FLAGS, NO_MODE)?),
@@ -76,7 +78,8 @@ pub(crate) fn openat2_error(error: Errno) -> Error {
     })
 }
 
-/// Like [`openat2_error`]. `elsewhere` calls `openat2` where only a sandbox returns `EPERM`.
+/// Like [`openat2_error`]. `elsewhere` calls `openat2` for a path for which only a sandbox returns
+/// `EPERM`.
 fn detect_sandbox(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error {
     match error {
         Errno::PERM if elsewhere() == Err(Errno::PERM) => Error::Forbidden("openat2"),
@@ -121,15 +124,17 @@ pub(crate) fn without_openat2(
     let mut at: Option<OwnedFd> = None;
     let mut segments = name.as_bytes().split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
-        // Callers never pass these, but they could lead out of the root, so they are checked again.
+        // Callers never pass such segments. They are checked again, because `..` would lead out of
+        // the root.
         if matches!(segment, b"" | b"." | b"..") {
             return Err(Errno::XDEV);
         }
         let flags = if segments.peek().is_some() { FOLDER_FLAGS } else { flags };
         let folder = at.as_ref().map_or(root, AsFd::as_fd);
         let opened = rustix::fs::openat(folder, segment, flags | OFlags::NOFOLLOW, NO_MODE);
-        // `O_PATH` opens the link itself, and `O_DIRECTORY` fails with `ENOTDIR`. If neither is
-        // set, the kernel has returned `ELOOP`.
+        // What `O_NOFOLLOW` does if the segment is a link: with `O_DIRECTORY`, the call fails with
+        // `ENOTDIR`; with only `O_PATH`, it opens the link itself; with neither, it fails with
+        // `ELOOP`, which is returned below.
         let opens_link = match &opened {
             Ok(_) => flags.contains(OFlags::PATH),
             Err(error) => *error == Errno::NOTDIR,

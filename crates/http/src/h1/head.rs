@@ -1,10 +1,10 @@
 //! A strict parser of request heads (RFC 9112, 2 to 5): one pass, no allocation.
 //!
-//! If a head arrives in parts, [`Progress`] remembers the first incomplete line and how many bytes
-//! were searched for its end, so the work is bounded by the length of the head, in however many
-//! parts it arrives. Whether a head is refused, and why, depends on its bytes alone: a line is
-//! checked when it is complete or exceeds a limit. Only the method is checked byte by byte, since a
-//! client of another protocol may never send a line end.
+//! If a head arrives in parts, [`Progress`] remembers where the first incomplete line starts, and
+//! up to where its end was searched. So the work is bounded by the length of the head, in however
+//! many parts the head arrives. Whether a head is refused, and why, depends on its bytes alone: a
+//! line is checked when it is complete or exceeds a limit. Only the method is checked as its bytes
+//! arrive, since a client of another protocol may never send a line end.
 //!
 //! The meaning of the fields is determined in [`framing`](crate::h1::framing).
 
@@ -160,8 +160,8 @@ fn request_line(
     }
 }
 
-/// Refuses a request line if its first bytes can't begin with a method and a space, whatever
-/// follows.
+/// Refuses a request line that doesn't begin with a method and a space. An incomplete line is
+/// refused as soon as its bytes show that it doesn't, and why.
 #[cold]
 fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal<'static>> {
     let longest = Method::MAX_LEN.min(limits.request_line.saturating_sub(1));
@@ -215,7 +215,7 @@ fn field_lines(
 }
 
 /// Checks the line from `start` to `end` against the limits. For an incomplete line, `end` is its
-/// earliest possible end.
+/// earliest possible end. The line at 0 is the request line.
 fn check_limits(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal<'static>> {
     if start == 0 && end > limits.request_line {
         return Err(Refusal::LINE_TOO_LONG);
@@ -228,6 +228,7 @@ fn check_limits(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal
 
 /// Refuses the line at `start`, which could not be read, if it is complete or exceeds a limit. If
 /// it is incomplete, more input is needed. `refusal` is the reason for a line that ends with CRLF.
+/// A line that ends with LF alone is refused for the missing CR.
 #[cold]
 fn refuse_if_complete(
     input: &[u8],

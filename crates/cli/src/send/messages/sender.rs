@@ -129,8 +129,8 @@ impl Sender {
     }
 }
 
-/// Why the content of a response is not the JSON that its type promises. `None` if it is, or has
-/// another type.
+/// Why the content of a response whose content type is JSON is not valid. `None` if it is valid, or
+/// if the response has another content type.
 fn invalid_json(response: &Message) -> Option<String> {
     if response.content_type != JSON {
         return None;
@@ -163,8 +163,8 @@ pub(super) struct Connection {
     first: usize,
     /// The number of messages that were sent on this connection.
     sent: usize,
-    /// A response that waits for room in the printer's queue. The number is that of its message on
-    /// this connection, from 0.
+    /// A response that waits for room in the printer's queue. The number says which message of this
+    /// connection it answers, from 0.
     unprinted: Option<(u64, Message)>,
 }
 
@@ -201,7 +201,7 @@ impl Connection {
         self.sender.borrow_mut().record(response, message, &self.run);
     }
 
-    /// The text of the failure if the connection's end is one, else `None`.
+    /// Why the connection has failed. `None` if it has ended without a failure.
     fn failure(&self, ending: ClientEnd) -> Option<String> {
         let answered = self.sender.borrow().answered - self.first;
         Some(match ending {

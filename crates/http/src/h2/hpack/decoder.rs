@@ -7,18 +7,20 @@ use super::error::CompressionError;
 use super::field::Field;
 use super::{huffman, integer, static_table};
 
-/// Maximum number of changes of the table's size in one block: the smallest size since the last
-/// block, and the final one (RFC 7541, 4.2).
+/// Maximum number of changes of the table's size at the start of one block. However often an
+/// encoder has changed the size since the last block, it sends at most the smallest size and the
+/// final one (RFC 7541, 4.2).
 const SIZE_UPDATES_MAX: u32 = 2;
 
 /// The decoder of one connection, with the dynamic table. It allocates nothing until the peer
 /// inserts an entry into that table.
 ///
-/// A block of `n` bytes is decoded in a time that is linear in `n`, if the peer inserts no entries
-/// whose names are those of dynamic entries. Such an insertion takes as few as two bytes, and
-/// copies a name of up to 4 KiB. The fields of a block, together, may be 2,000 times as long as the
-/// block. So the caller counts their bytes, ignores fields above its limit, and ends connections
-/// that exceed the limit far or often.
+/// The time to decode a block is linear in its length, with one exception: an insertion may take
+/// its name from an entry of the dynamic table. Such an insertion needs as few as two bytes of the
+/// block, and copies a name of up to 4 KiB. The fields of a block, together, may be 4,000 times as
+/// long as the block, because a single byte can be the index of an entry of that size. So the
+/// caller counts the bytes of the fields, ignores fields above its limit, and ends connections that
+/// exceed the limit by far or often.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     table: DynamicTable,
@@ -28,7 +30,7 @@ pub(crate) struct Decoder {
 enum Text<'a> {
     /// Bytes of the block, or of a table's entry.
     Raw(&'a [u8]),
-    /// Decoded, at this position in the scratch buffer.
+    /// A decoded string, or the copy of an entry's name, at this position in the scratch buffer.
     Scratch(Range<usize>),
 }
 
@@ -46,8 +48,9 @@ impl Decoder {
         Self { table: DynamicTable::new() }
     }
 
-    /// A number that changes whenever the dynamic table or its maximum size changes. A block that
-    /// doesn't change it is decoded to the same fields as long as the number is the same.
+    /// A number that changes whenever the dynamic table or its maximum size changes. If decoding a
+    /// block doesn't change the number, then, while the number stays the same, every equal block is
+    /// decoded to the same fields.
     pub(crate) fn generation(&self) -> u32 {
         self.table.generation()
     }
@@ -59,11 +62,12 @@ impl Decoder {
         self.table.memory()
     }
 
-    /// Decodes a complete header block, and calls `take` with each field in order, until it returns
-    /// false.
+    /// Decodes a complete header block, and calls `take` with each field in order, until `take`
+    /// returns false.
     ///
-    /// `scratch` is a buffer for Huffman-coded strings. It is cleared for each field that needs it,
-    /// and grows to at most 1.6 times the length of the block, plus 4 KiB.
+    /// `scratch` is a buffer for strings decoded from Huffman code, and for a copied name of up to
+    /// 4 KiB. It is cleared before each field that is a literal. It grows to at most 1.6 times the
+    /// length of the block (Huffman codes have at least 5 bits), plus 4 KiB.
     ///
     /// # Errors
     ///
@@ -94,8 +98,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Reads the changes of the table's size, which only the start of a block may have, and returns
-    /// what follows.
+    /// Reads the changes of the table's size, which are allowed only at the start of a block, and
+    /// returns what follows them.
     fn size_updates<'a>(&mut self, block: &'a [u8]) -> Result<&'a [u8], CompressionError> {
         let mut rest = block;
         for _ in 0..SIZE_UPDATES_MAX {

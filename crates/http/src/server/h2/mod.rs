@@ -1,4 +1,18 @@
 //! The server's side of an HTTP/2 connection (RFC 9113).
+//!
+//! | file | what |
+//! |---|---|
+//! | `connection` | the state of a connection, its input and its events |
+//! | `events`, `timers` | the server's stop, deadlines, the end of input, and messages |
+//! | `frames` | received frames other than HEADERS and DATA |
+//! | `requests`, `content` | HEADERS and DATA: from frames to requests |
+//! | `receive` | the content of a request on its way to the handler |
+//! | `stream`, `streams` | one stream; all streams of a connection that are in flight |
+//! | `scheduler` | which stream sends next |
+//! | `send`, `sender` | from the output of streams to frames |
+//! | `switched`, `tunnel` | streams that have switched to another protocol |
+//! | `budget`, `limits` | limits against floods; all other limits |
+//! | `error` | errors of a connection and of a stream |
 
 mod budget;
 mod connection;

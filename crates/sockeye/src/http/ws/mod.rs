@@ -1,6 +1,6 @@
-//! WebSockets (RFC 6455), from the closure that answers requests.
+//! WebSockets (RFC 6455), opened by the closure that answers requests.
 //!
-//! [`on_message`] opens a WebSocket that a closure answers:
+//! [`on_message`] opens a WebSocket, and calls another closure with each of its messages:
 //!
 //! ```
 //! use sockeye::http::{self, Options, ws};
