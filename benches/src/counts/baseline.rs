@@ -1,7 +1,9 @@
 //! The baseline: the counts of one commit, and ceilings for later ones.
 //!
-//! Each commit may raise a figure of `counts.txt` a little, and many small steps would add up. So
-//! `baseline.txt` is written by hand and never by `--write`. Its lines:
+//! Each commit may raise a figure of `counts.txt` a little, and many small increases would add up.
+//! So the figures are also compared with `baseline.txt`, which people edit by hand: `counts
+//! --write` changes only `counts.txt`. Lines of the baseline (with explanations that are not in the
+//! file):
 //!
 //! ```text
 //! small.instructions = 1576.17, at most 1655     # fails above 1655
@@ -49,7 +51,7 @@ impl Baseline {
     }
 
     /// The stated ceiling of `name`. If none is stated: for calls and allocations, the figure
-    /// plus a tolerance; for everything else, `None`.
+    /// plus [`NOISE`]; for everything else, `None`.
     fn ceiling(name: &str, entry: Entry) -> Option<f64> {
         let is_own_ceiling = name.ends_with(".calls") || name.ends_with(".allocations");
         entry.at_most.or(is_own_ceiling.then_some(entry.figure + NOISE))

@@ -1,5 +1,5 @@
-//! Costs of the whole program with one connection. They are the difference of a longer and a
-//! shorter run, so that start-up and shutdown don't count.
+//! What a request costs the whole program, with one connection. The cost is computed from the
+//! difference of a longer and a shorter run, so that start-up and shutdown don't count.
 
 use std::{fs, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
@@ -14,8 +14,8 @@ use crate::{
     tls::Certificate,
 };
 
-/// The rows whose calls are counted. Their responses wait for no timer and no other thread, so that
-/// each run makes the same calls.
+/// The rows of the benchmark whose system calls are counted. Their responses wait for no timer and
+/// no other thread, so that each run makes the same calls.
 pub(super) const ROWS: [&str; 13] = [
     "small",
     "pipelined",
@@ -61,7 +61,8 @@ pub(super) fn instructions(setup: &Setup, row: &Row) -> Result<Costs> {
     Ok(Costs { instructions: per_request(&instructions), allocations: per_request(&allocations) })
 }
 
-/// The costs of each additional request of the longer run.
+/// The cost of each additional request of the longer run. `found` is the total cost of each run, in
+/// the order of [`RUNS`].
 fn per_request(found: &[f64]) -> f64 {
     let [long, short] = RUNS;
     (found[0] - found[1]) / (long - short) as f64
@@ -118,7 +119,8 @@ fn run_http1(server: &Server, certificate: &Certificate, row: &Row, requests: u6
     Ok(())
 }
 
-/// Parses the last line of strace's table: `100.00 0.1 5 1234 7 total`.
+/// The number of system calls in the last line of strace's table: 1234 in
+/// `100.00 0.1 5 1234 7 total`.
 fn read(text: &str) -> Option<u64> {
     let total = text.lines().find(|line| line.trim_end().ends_with("total"))?;
     total.split_whitespace().nth(3)?.parse().ok()

@@ -103,8 +103,8 @@ impl Pem {
         self.other().unwrap_or_else(Problem::NoKey)
     }
 
-    /// The problem if a block of another kind explains what is missing, else the labels of the
-    /// other blocks.
+    /// If a block of another kind explains why the certificate or the key is missing, returns this
+    /// problem. Otherwise, the `Err` holds the labels of the other blocks.
     fn other(self) -> Result<Problem, Vec<String>> {
         let has = |label: &str| self.others.iter().any(|other| other.ends_with(label));
         if has("CERTIFICATE REQUEST") {
@@ -121,7 +121,7 @@ fn decode<T: PemObject>(label: String, block: &[u8]) -> Result<T, Problem> {
     T::from_pem_slice(block).map_err(|_| Problem::Malformed(label))
 }
 
-/// The label in a line that begins a block. `begun` is the line after `-----BEGIN `.
+/// The label in the first line of a block. `begun` is what follows `-----BEGIN ` in this line.
 fn label(begun: &[u8]) -> Result<String, Problem> {
     /// No label in use is longer.
     const MAX_LABEL: usize = 64;
@@ -144,15 +144,15 @@ fn not_pem(bytes: &[u8]) -> Option<Problem> {
     }
     // DER begins with the tag of a sequence.
     let content = bytes.strip_prefix(b"\x30")?;
-    // The length of the sequence follows: one byte below 0x80, or else the number of the bytes that
-    // contain the length.
+    // The length of the sequence follows. A byte below 0x80 is the length itself. The lower 7 bits
+    // of a greater one say how many further bytes contain the length.
     let (first, content) = content.split_first()?;
     let content = match first {
         0..0x80 => content,
         _ => content.get(usize::from(first & 0x7F)..)?,
     };
     if content.starts_with(&[0x02, 0x01, 0x03]) {
-        // The version of PKCS#12 (RFC 7292, 4).
+        // The integer 3: the version with which a PKCS#12 file begins (RFC 7292, 4).
         return Some(Problem::Pkcs12);
     }
     if CertificateFields::parse(bytes).is_some() {

@@ -3,7 +3,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-/// The second line: a folder needs no command.
+/// The usage of the program. Its second line shows that serving a folder needs no command.
 pub(super) const USAGE: &str = "sockeye <COMMAND>\n       sockeye FOLDER [OPTIONS]";
 
 /// The text at the end of the program's help.
@@ -24,8 +24,8 @@ Exit codes:
 
 Environment variables set the options of servers: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout.";
 
-/// The arguments that `--help` of `http` and `explain` shows, in this order. Each has a text that
-/// fits on one line and replaces its usual one.
+/// The arguments that `--help` of `http` and `explain` shows, in this order. It shows these texts,
+/// which fit on one line, instead of the arguments' own.
 pub(super) const FIRST: [(&str, &str); 14] = [
     ("folders", "Folder or file to serve; /docs=./docs serves one at /docs. Default: ."),
     ("listen", "HOST[:PORT], unix:PATH; PORT: all addresses. Default: 127.0.0.1:8000"),
@@ -81,8 +81,8 @@ pub(super) fn add_flags(command: Command) -> Command {
         .arg(flag(HELP_ALL, ArgAction::HelpLong).help(all))
 }
 
-/// Hides the options that `--help` leaves out. Not for `--help-all`: the caller skips this function
-/// then.
+/// Hides the options that `--help` leaves out, and shortens the texts of others. Not called if the
+/// command line has `--help-all`.
 pub(super) fn shorten(command: Command) -> Command {
     command.mut_subcommands(|command| match command.get_name() {
         "http" => command.mut_args(|arg| show_first(arg, &[])),
@@ -99,7 +99,8 @@ pub(super) fn shorten(command: Command) -> Command {
     })
 }
 
-/// Hides an argument in `--help` unless it is in [`FIRST`] and not in `hidden`.
+/// Prepares an argument for `--help`: if it is in [`FIRST`] and not in `hidden`, it gets the text
+/// and the position that it has there. Every other option is hidden, except the two help flags.
 fn show_first(arg: Arg, hidden: &[&str]) -> Arg {
     let id = arg.get_id().as_str();
     match FIRST.iter().position(|(first, _)| *first == id && !hidden.contains(first)) {

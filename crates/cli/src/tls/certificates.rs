@@ -166,8 +166,9 @@ impl Certificates {
         }))
     }
 
-    /// Loads the files after a SIGHUP. Prints a success whatever the value of `--log`, and logs a
-    /// failure as without a signal, so that searches for its level find it.
+    /// Loads the files after a SIGHUP. A success is printed whatever the value of `--log`. A
+    /// failure is logged as an error, as it is without a signal, so that a search for errors in the
+    /// log finds it.
     fn load_now(&mut self, log: &Log) {
         match self.store.reload() {
             Some(Ok(())) => {
@@ -315,7 +316,7 @@ mod tests {
             ["cert.pem", "key.pem"].map(|file| self.0.join(file))
         }
 
-        /// Writes a new certificate and its key, or only a part of them.
+        /// Makes a new certificate and its key. `parts` says which of the two files are written.
         fn issue(&self, names: &[&str], parts: [bool; 2]) {
             let names = names.iter().map(|name| (*name).to_owned()).collect();
             let (_, pem) = self_signed(names).unwrap();

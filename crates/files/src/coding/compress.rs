@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use super::codec::encode;
 use crate::options::codings::Coding;
 
-/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth:
-/// then the client's work to decode it is not worth it.
+/// Compresses `content`, which is `len` bytes long. `None` if compression saves less than a
+/// sixteenth: a smaller saving is not worth the client's work of decompressing.
 ///
 /// # Errors
 ///
@@ -34,8 +34,8 @@ pub(crate) const fn max_compressed_len(len: usize) -> usize {
     len - len / 16
 }
 
-/// A buffer for up to `max_len` bytes. A write fails if it would exceed this, or if there is no
-/// memory.
+/// A buffer for up to `max_len` bytes. A write fails if the buffer would be longer, or if there is
+/// no memory.
 #[derive(Debug)]
 struct BoundedBuffer {
     bytes: Vec<u8>,
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn incompressible_content_is_not_compressed() {
-        // Each byte depends on all before it: nothing repeats for long.
+        // Pseudo-random bytes, which no encoder can make shorter.
         let mut state = 1_u64;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

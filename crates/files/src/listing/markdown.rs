@@ -3,13 +3,14 @@
 //! Whoever wrote the text may be a stranger, so the output has only the tags and attributes that
 //! this file writes:
 //!
-//! - HTML in the text is shown as text, except comments, which are left out.
+//! - HTML in the text is shown as text, except comments, which are left out. (A comment between
+//!   paragraphs is left out only if it is on one line.)
 //! - A link leads to an `http`, `https` or `mailto` URL, or is relative. Any other link becomes
 //!   plain text.
-//! - An image has a relative URL. An image from another server becomes a link to it, because the
-//!   page's policy would block it.
-//! - Headings have lower levels than those of the page. Their IDs have a prefix, so that none
-//!   equals an ID of the page.
+//! - An image has a relative URL. An image from another server becomes a link to the image, because
+//!   the page's `Content-Security-Policy` would block it.
+//! - A heading ranks below those of the page itself: `#` becomes `<h3>`, for example. The IDs of
+//!   headings have a prefix, so that none equals an ID of the page.
 //!
 //! A relative link to a Markdown file leads to the page of that file.
 //!
@@ -25,7 +26,7 @@ use super::text::{self, put};
 /// The most bytes of a text that is rendered.
 pub(super) const MAX_LEN: usize = 256 * 1024;
 
-/// The most bytes of HTML, without the end tags after the last text.
+/// The most bytes of HTML, without the end tags that close the elements that are open at the end.
 pub(super) const MAX_HTML: usize = 1024 * 1024;
 
 /// The most memory for rendering a text, in bytes.
@@ -42,15 +43,15 @@ const BLANKS: [char; 2] = [' ', '\t'];
 /// their table.
 const MAX_ADDED_CELLS: usize = 1 << 18;
 
-/// The most bytes of the tags for one node of the parser's tree.
+/// The most bytes of the start and end tags for one node of the parser's tree.
 const MAX_TAGS: usize = 64;
 
 /// The memory that the parser takes for the shortest text, in bytes.
 const PARSER_MEMORY: usize = 64 * 1024;
 
-/// The memory that rendering a text takes at most, in bytes. `None` if it is more than
-/// [`MAX_MEMORY`], or if rendering would take long. Tests check it with texts that need much
-/// memory.
+/// An upper bound of the memory that rendering a text takes, in bytes. `None` if the bound is more
+/// than [`MAX_MEMORY`], or if rendering would take long. Tests compare the bound with the memory
+/// that demanding texts really take.
 ///
 /// The parser's tree has a node for each line, and for each character that may be markup.
 pub(super) fn memory(source: &str) -> Option<usize> {
@@ -67,8 +68,9 @@ pub(super) fn memory(source: &str) -> Option<usize> {
         longest = longest.max(line.len());
     }
     nodes += (lines * columns).min(MAX_ADDED_CELLS);
-    // A character takes up to six bytes of HTML, and in a heading up to six more for its ID. Each
-    // link may repeat the longest URL, and each byte of that takes up to five.
+    // A byte of the source takes up to six bytes of HTML (`&quot;`), and in a heading up to two
+    // more for its ID. Each link may repeat the longest URL, because many links may refer to one
+    // definition. Each byte of a URL takes up to five bytes (`&amp;`).
     let tags = MAX_TAGS * nodes + links * 5 * longest.min(MAX_URL);
     let html = MAX_HTML.min(8 * source.len() + tags);
     // The capacity of a buffer that grows is up to twice its length. While it grows, its old memory
@@ -110,7 +112,7 @@ const MAX_ID: usize = 100;
 /// A title ends with the character that reaches this length, in bytes.
 pub(super) const MAX_TITLE: usize = 200;
 
-/// The prefix of IDs.
+/// The prefix of the IDs of headings.
 pub(super) const ID_PREFIX: &str = "readme-";
 
 /// The end tag of a link.
@@ -166,7 +168,8 @@ struct Renderer {
     /// Whether a link is open. A link inside another one is not written.
     in_link: bool,
     heading: Option<Heading>,
-    /// How many headings have the same ID before a number makes it unique.
+    /// For each ID that was made of a heading's text: how many earlier headings had it. If there
+    /// are any, this number is appended to the next one, so that IDs are unique.
     ids: HashMap<String, u32>,
     alignments: Vec<Alignment>,
     column: usize,
@@ -403,7 +406,7 @@ fn target(url: &str) -> Option<Target> {
     if url.len() > MAX_URL || url.contains(|char: char| char.is_control() || char == '\\') {
         return None;
     }
-    // Browsers ignore spaces around it.
+    // Browsers ignore spaces around a URL.
     let url = url.trim_matches(' ');
     match url.find([':', '/', '?', '#']).map(|at| url.split_at(at)) {
         Some((scheme, rest)) if rest.starts_with(':') => {
@@ -464,13 +467,14 @@ fn escape(url: &str, escaped: &mut String) {
     }
 }
 
-/// Whether a line of HTML is a comment.
+/// Whether `html` is one comment and nothing else. The parser passes HTML between paragraphs line
+/// by line, and HTML within a paragraph one tag or comment at a time.
 fn is_comment(html: &str) -> bool {
     let inner = html.trim().strip_prefix("<!--").and_then(|html| html.strip_suffix("-->"));
     inner.is_some_and(|inner| !inner.contains("-->"))
 }
 
-/// The name of an alert.
+/// The title of an alert, as GitHub calls a quote that begins with `[!NOTE]`, for example.
 fn alert(kind: BlockQuoteKind) -> &'static str {
     match kind {
         BlockQuoteKind::Note => "Note",

@@ -23,9 +23,10 @@ pub struct Options {
     /// `/about` serves `about.html` if there is no `about`. `/about/` redirects to `/about` if
     /// there is only `about.html`. Default: on.
     pub clean_urls: bool,
-    /// For single-page apps: a page that is not found is answered with the folder's `index.html`,
-    /// if the client accepts HTML and the last segment of the path has no extension, or `.html`.
-    /// Default: off.
+    /// For single-page apps: sends the folder's `index.html` instead of a page that is not found. A
+    /// request is for a page if the last segment of its path has no extension, or `.html`, and if
+    /// its `Sec-Fetch-Mode` is `navigate`. Without this field, `Accept` decides: it must include
+    /// HTML or be absent. Default: off.
     pub spa: bool,
     /// A folder without an `index.html` is listed: as a page, JSON or plain text, by the client's
     /// `Accept`. `?format=` selects one of these formats, also if there is an `index.html`. Hidden
@@ -36,17 +37,17 @@ pub struct Options {
     /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off,
     /// `tar` is an unknown format (400). Default: on.
     pub archives: bool,
-    /// Each request looks its file up, and caches revalidate it for each use, so that a change is
-    /// visible at once: for a site that is being edited. Default: off, a change is visible after a
-    /// second.
+    /// Each request looks its file up, and caches revalidate the file for each use, so that a
+    /// change is visible at once: for a site that is being edited. Default: off, the result of a
+    /// lookup is used for a second.
     pub fresh: bool,
     /// `Cache-Control` by file name. Default: a year and `immutable` for names with a hash of the
     /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts
     /// and other text, ten minutes for everything else.
     pub caching: ByName,
     /// `Content-Type` by file name, sent as given. Default: [`content_type`](crate::content_type),
-    /// with `charset=utf-8` only if a text is UTF-8 and declares no other encoding. Above
-    /// [`hashed_up_to`](Self::hashed_up_to), the first 64 KiB decide.
+    /// with `charset=utf-8` only if a text is UTF-8 and declares no other encoding. Of files larger
+    /// than [`hashed_up_to`](Self::hashed_up_to), only the first 64 KiB are checked.
     pub content_types: ContentTypes,
     /// Files that are stored compressed and sent with `Content-Encoding`. Default: `.svgz`.
     pub content_encodings: ContentEncodings,
@@ -59,7 +60,7 @@ pub struct Options {
     /// size and modification time, so that the first response doesn't wait until the file is read.
     /// Default: 8 MiB.
     pub hashed_up_to: u64,
-    /// The encodings that files are sent in. Default: all.
+    /// The content encodings in which files may be sent, if the client accepts them. Default: all.
     pub codings: Codings,
 }
 

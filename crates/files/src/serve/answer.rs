@@ -23,7 +23,8 @@ use crate::store::absent::Absent;
 const MAX_FOLDERS_ABOVE: usize = 4;
 
 impl Site {
-    /// Answers a request if its path is cached and fresh; otherwise starts or joins a job.
+    /// Answers a request if a fresh lookup of its path is cached. Otherwise looks the path up: on
+    /// the event loop, or by starting or joining a job.
     #[inline(always)] // Runs for each request.
     pub(crate) fn answer<'r, 't>(
         &self,
@@ -65,8 +66,9 @@ impl Site {
         }
     }
 
-    /// Answers a request whose path is refused: with a redirect if the path with merged slashes
-    /// ([`merge_slashes`]) is valid and names something; otherwise with an error.
+    /// Answers a request whose path is refused. The hidden paths of `--live` are refused, too, and
+    /// answered here. Any other path gets a redirect if the path with merged slashes
+    /// ([`merge_slashes`]) is valid and names something, or else an error.
     #[cold]
     fn answer_invalid<'r, 't>(
         &self,
@@ -111,7 +113,8 @@ impl Site {
         }
     }
 
-    /// Answers with the cached entry, if it is fresh; otherwise waits for a lookup.
+    /// Answers with the cached entry, if it is fresh. Otherwise looks the path up: on the event
+    /// loop, or in a job for which the request waits.
     pub(super) fn respond_or_look_up<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -143,8 +146,8 @@ impl Site {
             Target::File(..) | Target::Redirect(_) | Target::Listing
                 if matches!(purpose, Purpose::MergedSlashes { .. }) =>
             {
-                // The path of a listing keeps its final slash, even if `entry` is a redirect to a
-                // page without it.
+                // If the query asks for a listing, the path keeps its final slash, even if `entry`
+                // redirects to the path without this slash.
                 let slash = entry.slash().filter(|_| !self.is_listed(lookup, entry));
                 Progress::Answered(self.redirect(slash, entry, view, responder))
             }

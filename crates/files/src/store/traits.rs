@@ -50,7 +50,7 @@ pub trait Store: Send + Sync + fmt::Debug {
         Followed::default()
     }
 
-    /// The current time of the clock from which the times of files are set.
+    /// The current time, by the clock from which the file system sets the times of files.
     fn now(&self) -> Stamp;
 
     /// The name of the root, if it is a file and not a folder.
@@ -61,8 +61,9 @@ pub trait Store: Send + Sync + fmt::Debug {
         None
     }
 
-    /// This store for a folder at another prefix than `/`: there, `.well-known` at the top is a
-    /// hidden name like any other. Default: `None`; then the store itself is used.
+    /// This store for a folder at another prefix than `/`, where `.well-known` at the top is hidden
+    /// like any name that begins with a dot. (At `/`, it is served.) Default: `None`; then the
+    /// store itself is used.
     fn beneath_prefix(&self) -> Option<Arc<dyn Store>> {
         None
     }
@@ -101,9 +102,9 @@ pub enum Opened {
 pub struct Followed {
     /// The symbolic links in the folder that were followed, in order.
     pub links: Vec<Link>,
-    /// The name without links: relative to the folder, or absolute if it is in another folder. If
-    /// the name can't be followed to its end, the folder where that failed. `None` if the end is
-    /// outside the roots.
+    /// Where the name leads, without links: relative to the folder, or absolute if that is in
+    /// another folder. If following the name failed on the way, the folder in which it failed.
+    /// `None` if the name leads out of all folders that links may lead into.
     pub target: Option<PathBuf>,
 }
 
@@ -127,7 +128,7 @@ pub struct Child<'a> {
     pub is_symlink: bool,
     /// Whether this process may read the entry, as far as that is known without opening it.
     pub readable: bool,
-    /// Whether its file system states the sizes of files. `/proc` and `/sys` don't.
+    /// Whether its file system states the real sizes of files. `/proc` and `/sys` don't.
     pub is_sized: bool,
     /// The identity of what the name leads to.
     pub identity: Identity,
@@ -171,7 +172,7 @@ impl dyn OpenFile + '_ {
             .map_err(|error| Absent::Failed(error.raw_os_error().unwrap_or(0)))
     }
 
-    /// Fills `buffer` from the beginning, with [`OpenFile::read_cached`].
+    /// Fills `buffer` from the beginning of the file, with [`OpenFile::read_cached`].
     pub(crate) fn fill_cached(&self, buffer: &mut [u8]) -> io::Result<usize> {
         fill(buffer, |at, rest| self.read_cached(at, rest))
     }

@@ -11,7 +11,8 @@ pub struct Limits {
     pub request_line: usize,
     /// Maximum bytes of a request head. A longer one gets 431. In HTTP/2, the size of a head is
     /// that of its decompressed names and values, plus 32 bytes per field (RFC 9113, 6.5.2). If a
-    /// head of HTTP/2 exceeds the limit by far, the server ends the connection. Default: 32 KiB.
+    /// head of HTTP/2 is several times as long as the limit, the server ends the connection.
+    /// Default: 32 KiB.
     pub head: usize,
     /// Maximum number of field lines of a request. A request with more gets 431. Default: 128.
     pub fields: usize,
@@ -40,12 +41,14 @@ pub struct Limits {
     /// After this time, the server cancels the response, and closes the connection in HTTP/1.1.
     /// Default: 15 s.
     pub half_closed_timeout: Duration,
-    /// Time for which an HTTP/2 client's flow-control windows may allow no byte of a response.
-    /// After this time, the server resets the stream. Default: 60 s.
+    /// Time that a response over HTTP/2 may wait for the client to enlarge its flow-control
+    /// windows, if they allow no further byte. After this time, the server resets the stream.
+    /// Default: 60 s.
     pub write_timeout: Duration,
     /// Maximum bytes of unread content that the server discards after the response, to keep the
-    /// connection open. If there is more, the server closes the connection. In HTTP/2, the limit is
-    /// 16 times as much per stream, and the server resets only the stream. Default: 64 KiB.
+    /// connection open. If there is more, the server closes the connection. In HTTP/2, 16 times as
+    /// much is discarded per stream. If there is more, the server resets only the stream. Default:
+    /// 64 KiB.
     pub discard: u64,
 }
 

@@ -44,8 +44,8 @@ pub enum RequestHead<'a> {
 pub struct UnparsedHead<'a> {
     /// Its first line without the line break, as far as it has arrived.
     pub line: &'a [u8],
-    /// The complete lines after the first one, up to the end of the head, or to a line that has
-    /// another kind of line break (LF or CRLF) than the first one.
+    /// The complete lines after the first one, up to the end of the head; or, if the first line
+    /// ends with CRLF, up to a line that ends with LF alone.
     field_lines: &'a [u8],
 }
 
@@ -55,8 +55,8 @@ impl<'a> UnparsedHead<'a> {
     pub(crate) fn of(head: &'a [u8]) -> Self {
         let mut lines = head.split_inclusive(|byte| *byte == b'\n');
         let line = lines.next().unwrap_or_default();
-        // If a later line has another kind of line break, the sender may regard that line and the
-        // next one as a single value. So no line from there on is used.
+        // If the first line ends with CRLF and a later one with LF alone, the sender may regard
+        // this later line and the next one as a single value. So no line from there on is used.
         let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
         let complete =
             |field: &&[u8]| field.ends_with(line_break) && !without_break(field).is_empty();
@@ -209,9 +209,9 @@ mod tests {
             (b"GET / HTTP/1.1\nHost: a\n", b"GET / HTTP/1.1", Some(b"a")),
             (b"GET / HTTP/1.1\r\nA: b\r\nhOST:\t a:80 \r\nC", b"GET / HTTP/1.1", Some(b"a:80")),
             (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", b"GET / HTTP/1.1", Some(b"a")),
-            // The rest of the name has not arrived.
+            // The rest of the host name has not arrived.
             (b"GET / HTTP/1.1\r\nHost: exam", b"GET / HTTP/1.1", None),
-            // Content.
+            // After the empty line, `Host: a` is content.
             (b"GET / HTTP/1.1\r\n\r\nHost: a\r\n", b"GET / HTTP/1.1", None),
             (b"Host: a\r\n", b"Host: a", None),
             (b"\x16\x03\x01", b"\x16\x03\x01", None),

@@ -1,4 +1,4 @@
-//! WebSocket as pure code (RFC 6455).
+//! WebSocket (RFC 6455), without I/O.
 //!
 //! A request opens a WebSocket with a [`Handshake`]. Then a [`Handler`] gets whole messages, and
 //! sends with a [`Socket`] or, from any thread, with a [`Sender`]:
@@ -43,6 +43,8 @@
 //! client.input(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
 //! assert_eq!(client.output(), b"\x81\x05Hello");
 //! ```
+//!
+//! The main modules:
 //!
 //! ```text
 //!  frame, mask, close      the bytes of frames

@@ -17,7 +17,8 @@ use super::violation::Violation;
 pub(super) enum Received<'a> {
     /// More bytes are needed.
     NeedMore,
-    /// A part of a message, which the [`Receiver`] keeps.
+    /// The end of a frame that is not the last one of its message. The [`Receiver`] keeps the
+    /// message until its end has arrived.
     Part,
     Text(&'a str),
     Binary(&'a [u8]),
@@ -165,7 +166,8 @@ impl Receiver {
             None => header.is_compressed,
         };
         // Compression can make a message longer, by an eighth at most: DEFLATE's fixed codes have
-        // up to 9 bits. The size of the content is checked when it is decompressed.
+        // up to 9 bits. The 64 bytes are for the headers of DEFLATE's blocks. The size of the
+        // content is checked when it is decompressed.
         let longer = if is_compressed { limits.message / 8 + 64 } else { 0 };
         // A message that is too large is refused as soon as its length is announced.
         let max = (limits.message - before.min(limits.message)).saturating_add(longer);
@@ -195,7 +197,8 @@ impl Receiver {
         } else {
             let before = message.content.len();
             if message.content.capacity() < before + len {
-                // Room for the rest of the frame, but at most for twice what has arrived.
+                // Room for the rest of the frame, but in total at most for twice what has arrived
+                // of the message.
                 let wanted = frame.remaining.min((before + 2 * len) as u64);
                 message.content.reserve_exact(wanted as usize);
             }
@@ -221,7 +224,7 @@ impl Receiver {
     }
 }
 
-/// Decompresses a part of a message.
+/// Removes the mask from a part of a message, and decompresses it.
 fn inflate<'s>(
     part: &[u8],
     key: MaskKey,

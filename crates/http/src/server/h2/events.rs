@@ -19,8 +19,8 @@ pub(super) const DRAIN_PING: &[u8; 8] = b"draining";
 const SILENCE_PING: &[u8; 8] = b"present?";
 
 impl<S: Handlers> H2Connection<S> {
-    /// Sends the first of two GOAWAY frames. It refuses no stream, because the client may just have
-    /// opened some.
+    /// Sends the first of two GOAWAY frames. This one refuses no stream, because streams that the
+    /// client has opened may still be on their way.
     pub(super) fn warn(&mut self, turn: &mut Turn<'_>) {
         if self.goaway_sent == GoAway::No {
             self.goaway_sent = GoAway::Warned;
@@ -30,8 +30,9 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// The server is stopping. The answer to the PING shows that the client has received the first
-    /// GOAWAY.
+    /// Called when the server stops. Sends the first GOAWAY and a PING. The client's answer to the
+    /// PING shows that it has received the GOAWAY. The last GOAWAY is sent after this answer, or
+    /// after [`DRAIN_GRACE`] without an answer.
     pub(super) fn start_drain(&mut self, turn: &mut Turn<'_>) {
         self.warn(turn);
         self.timers.goaway = turn.now() + DRAIN_GRACE;
@@ -68,7 +69,8 @@ impl<S: Handlers> H2Connection<S> {
             self.timers.idle = now + self.connection.config.limits.idle_timeout;
         }
         if self.timers.idle <= now {
-            // The last GOAWAY tells the client that no request was lost.
+            // The last GOAWAY names the last request that was answered. So the client knows that it
+            // can repeat a later request, which it may just have sent.
             self.send_last_goaway(turn);
             return Err(Fault::idle(self.config.limits.idle_timeout));
         }
@@ -77,6 +79,7 @@ impl<S: Handlers> H2Connection<S> {
             self.check_silence(turn)?;
         }
         if self.timers.streams <= now {
+            // Without streams, this is the time to free the memory of ended ones.
             self.timers.streams = Time::NEVER;
             self.streams.forget();
             self.scheduler.shrink();
@@ -85,7 +88,9 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Checks whether a silent peer still answers, while streams are open.
+    /// Called from time to time while streams are open. If the peer has sent nothing for
+    /// [`PING_AFTER`], sends a PING. If the same time passes again without any input, ends the
+    /// connection.
     fn check_silence(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let now = turn.now();
         let due = self.pings.last_input + PING_AFTER;

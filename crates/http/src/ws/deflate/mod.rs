@@ -1,14 +1,16 @@
 //! Compression of WebSocket messages: permessage-deflate (RFC 7692).
 //!
 //! [`accept`] is the server's side of the negotiation, [`offer`] and [`confirm`] are the client's.
-//! From what both sides agree on, a [`Codec`] is made, which a connection calls for each message.
-//! The connection itself writes the frames, with the bit RSV1 that marks a compressed message.
+//! A connection makes a [`Codec`] from what both sides have agreed on, and calls it for each
+//! message. The connection itself writes the frames, with the bit RSV1 that marks a compressed
+//! message.
 //!
-//! The states of compressors and decompressors, up to 370 KiB and 48 KiB each, are in a
+//! The states of compressors (up to 370 KiB each) and decompressors (48 KiB each) are in a
 //! [`DeflateMemory`], which the connections of a shard share. A connection holds a decompressor
-//! only while it has received a part of a message. With context takeover it also keeps the end of
-//! what it has sent and received, as the dictionary for the next message: at most a window in each
-//! direction, 2 KiB by default. Without context takeover, it keeps nothing between messages.
+//! only while a message has arrived in part. With context takeover, a connection also keeps the end
+//! of what it has sent and received, as the dictionary for the next message: in each direction at
+//! most the size of the window, 2 KiB by default. Without context takeover, a connection keeps
+//! nothing between messages.
 
 mod codec;
 mod history;

@@ -6,10 +6,11 @@ use super::DeflateOptions;
 use super::options::WINDOW_BITS;
 use super::parameters::{BadExtensions, Extensions, NAME, Parameters};
 
-/// The window if no limit was negotiated, as a base-2 logarithm of bytes.
+/// The size of the window if no limit was negotiated, as a base-2 logarithm of bytes.
 const MAX_WINDOW_BITS: u8 = *WINDOW_BITS.end();
 
-/// What the server and the client have agreed on, from the view of one of them.
+/// What the server and the client have agreed on. `sends` is about the messages of the side that
+/// holds this value, and `receives` about those of its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Agreed {
     pub(super) sends: Direction,
@@ -59,8 +60,8 @@ fn accept_offer(offer: &Parameters, options: &DeflateOptions) -> Option<Agreed> 
     if offer.server_max_window_bits.is_some_and(|bits| !WINDOW_BITS.contains(&bits)) {
         return None;
     }
-    // The server may limit the client's window only if the client offers this parameter (RFC 7692,
-    // 7.1.2.2).
+    // The server may limit the client's window only if the client's offer contains
+    // `client_max_window_bits` (RFC 7692, 7.1.2.2).
     let client_window_bits = match offer.client_max_window_bits {
         Some(bits) => bits.unwrap_or(MAX_WINDOW_BITS).min(options.window_bits),
         None => MAX_WINDOW_BITS,
@@ -102,7 +103,7 @@ pub(crate) fn offer(options: &DeflateOptions) -> String {
 }
 
 /// Client: checks the answer to [`offer`] in the server's `Sec-WebSocket-Extensions` fields. `None`
-/// if the server has declined.
+/// if the server has accepted no offer: messages aren't compressed then.
 ///
 /// # Errors
 ///
@@ -148,7 +149,7 @@ fn confirm_answer(answer: Parameters, options: &DeflateOptions) -> Result<Agreed
     Ok(Agreed { sends: client, receives: server, answer })
 }
 
-/// The parameters of the server's and of the client's messages, according to this answer.
+/// What applies to the server's messages, and what to the client's, according to `answer`.
 fn directions(answer: &Parameters) -> (Direction, Direction) {
     let server = Direction {
         window_bits: answer.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS),

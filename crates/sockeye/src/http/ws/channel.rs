@@ -9,10 +9,11 @@ use sockeye_proto::Remote;
 
 /// While this many messages wait for a [`Receiver`], nothing is read from the peer.
 const MAX_MESSAGES: usize = 16;
-/// While messages of this many bytes wait for a [`Receiver`], nothing is read from the peer.
+/// While messages of this many bytes in total wait for a [`Receiver`], nothing is read from the
+/// peer.
 const MAX_BYTES: usize = 256 * 1024;
-/// The client is charged for messages that wait in steps of this many bytes. So the event loop is
-/// not woken for each small message that the receiver takes.
+/// What the client is charged for waiting messages changes in steps of this many bytes. So the
+/// event loop is not woken for each small message that the receiver takes.
 const CHARGE_STEP: usize = 16 * 1024;
 
 /// Receives the messages of a WebSocket of [`channel`](super::channel()), on any thread.
@@ -24,7 +25,7 @@ pub struct Receiver {
     remote: Remote,
 }
 
-/// The messages that wait for a [`Receiver`]. It shares them with its [`ChannelHandler`].
+/// The messages that wait for a [`Receiver`]. Its [`ChannelHandler`] puts them here.
 #[derive(Default)]
 struct Queue {
     state: Mutex<QueueState>,
@@ -58,7 +59,7 @@ impl QueueState {
         socket.set_held(self.charged);
     }
 
-    /// Whether the client is charged for [`CHARGE_STEP`] bytes more than the queue holds.
+    /// Whether the client is charged for at least [`CHARGE_STEP`] bytes more than the queue holds.
     fn is_overcharged(&self) -> bool {
         self.charged >= self.bytes + CHARGE_STEP
     }
@@ -99,7 +100,7 @@ impl Receiver {
         self.take(&mut self.queue.lock())
     }
 
-    /// Takes the first message. Wakes the handler if that has made room in a full queue, or if the
+    /// Takes the first message. Wakes the handler if the queue was full and has room now, or if the
     /// client is charged for too much.
     fn take(&self, state: &mut QueueState) -> Option<SharedMessage> {
         let message = state.messages.pop_front()?;
@@ -261,7 +262,7 @@ mod tests {
             self.client.input(&[&header[..used], &vec![0; len]].concat());
         }
 
-        /// The receiver takes a message, and the handler is woken if that asks for it.
+        /// The receiver takes a message. If this wakes the handler, the handler is called.
         fn take(&mut self) {
             assert!(self.receiver.try_recv().is_some());
             self.client.deliver();
@@ -277,7 +278,7 @@ mod tests {
             scene.take();
             assert_eq!(scene.client.charged(), 0, "after a message of {len} bytes");
         }
-        // Several messages, and a queue that was full.
+        // Several messages wait, which fill the queue.
         for _ in 0..8 {
             scene.send(60_000);
         }
@@ -297,7 +298,7 @@ mod tests {
             scene.take();
         }
         assert_eq!(scene.wake_ups.get(), 0);
-        // Nor while the queue holds about one step.
+        // Nor while about `CHARGE_STEP` bytes wait, sometimes more and sometimes less.
         for _ in 0..10 {
             scene.send(SMALL);
         }
