@@ -173,6 +173,8 @@ fn sections(command: &Command) -> Vec<Section> {
 }
 
 impl Section {
+    /// Writes the section. A comment (`# …`) becomes a paragraph. In examples, every other indented
+    /// line is a command. Elsewhere, an indented line `TERM  TEXT` is an entry of a list.
     fn render(&self, roff: &mut Roff) {
         roff.control("SH", [self.title.as_str()]);
         for line in &self.lines {

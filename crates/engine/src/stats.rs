@@ -19,7 +19,7 @@ pub struct Stats {
     /// Connections that [`Handle::stop`](crate::Handle::stop) or the drain timeout ended before
     /// they had finished.
     pub cut: u64,
-    /// Connections on which input arrived after they had drained. It was discarded.
+    /// Connections on which input arrived after they had drained. The input was discarded.
     pub unread: u64,
     /// TLS handshakes, with clients and with servers.
     pub handshakes: HandshakeStats,
@@ -30,7 +30,8 @@ pub struct Stats {
     ///
     /// [`Turn::report`]: sockeye_proto::Turn::report
     pub failed_streams: BTreeMap<&'static str, u64>,
-    /// Jobs of the pool, which all shards share. Zero in the stats of one shard.
+    /// Jobs of the pool. All shards share the pool, so these counters are 0 in the stats of one
+    /// shard.
     pub jobs: JobStats,
 }
 
@@ -41,9 +42,9 @@ pub struct HandshakeStats {
     pub completed: u64,
     /// Those in `completed` that resumed an earlier session, which costs no signature.
     pub resumed: u64,
-    /// Handshakes that were not completed because of a failure, that is, for a reason that isn't
-    /// orderly ([`Reason::is_orderly`]). [`Stats::closed`] has the reasons. A client that closes
-    /// its connection before it sends a byte isn't counted here.
+    /// Handshakes that failed: the connection ended before the handshake was complete, for a reason
+    /// other than an orderly one ([`Reason::is_orderly`]). [`Stats::closed`] counts the reasons. A
+    /// client that closes its connection before it sends a byte isn't counted here.
     pub failed: u64,
 }
 

@@ -9,8 +9,8 @@ use sockeye_proto::TlsInfo;
 
 use crate::failure::Failures;
 
-/// The range and precision of times, in nanoseconds and decimal digits. The histogram takes
-/// about 190 KiB.
+/// The range of times in nanoseconds, and their precision in decimal digits. With these, a
+/// histogram takes about 190 KiB.
 const MIN: u64 = 1_000;
 const MAX: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
@@ -26,7 +26,8 @@ pub struct Stats {
     pub received: u64,
     /// Bytes sent.
     pub sent: u64,
-    /// For HTTP, responses by the first digit of their status. Interim responses count at index 1.
+    /// For HTTP, responses by the first digit of their status, which is the index. Interim
+    /// responses count at index 1.
     pub statuses: [u64; 6],
     /// Connections that were established.
     pub connected: u64,

@@ -191,7 +191,7 @@ impl<H: ClientHandler> Client<H> {
         if id.is_some() {
             return self.apply_action(action, turn);
         }
-        // The server closes after its only response.
+        // Without an id, this is the only response: the server closes after it.
         let end = match action {
             ClientAction::Stop => ClientEnd::Stopped,
             _ if is_single => ClientEnd::Completed,
@@ -221,6 +221,7 @@ impl<H: ClientHandler> Client<H> {
         turn.end(End::Close);
     }
 
+    /// Stores why the connection ends, drops unsent bytes, and returns the fault.
     fn fail(&mut self, end: ClientEnd, fault: Fault, turn: &mut Turn<'_>) -> Fault {
         drop_unsent(turn);
         self.state = ClientState::Ended(end);
@@ -232,7 +233,8 @@ impl<H: ClientHandler> Client<H> {
         self.fail(ClientEnd::BadResponse(what), fault, turn)
     }
 
-    /// A response without an id, from a server that has echoed ids.
+    /// Ends the connection after a response without an id from a server that has echoed ids. Such a
+    /// response belongs to no request. If it is an error, the server refuses to go on.
     fn refused(&mut self, response: &Message, turn: &mut Turn<'_>) -> Fault {
         match ErrorResponse::of(response) {
             Some(error) => {
@@ -278,7 +280,7 @@ impl<H: ClientHandler> Client<H> {
         }
         let action = self.handler.on_settled(ticket, body, turn);
         if matches!(self.state, ClientState::Paused) && action == ClientAction::Continue {
-            // During the pause the server could make no progress.
+            // The pause doesn't count as silence of the server: nothing was received meanwhile.
             self.progress = turn.now();
             turn.resume();
         }
@@ -287,7 +289,8 @@ impl<H: ClientHandler> Client<H> {
 }
 
 /// Describes a server that sends HTTP, TLS or another protocol instead of frames. Quotes the first
-/// bytes, except of TLS. `None` if `input` begins like a frame, or has fewer than three bytes.
+/// bytes, except of TLS. `None` if `input` begins like a frame, begins with two zeros (a header of
+/// length 0, for which [`frame::read`] has an error), or has fewer than three bytes.
 ///
 /// The errors of [`frame::read`] are for the opposite case: a client that has connected to the
 /// wrong port.

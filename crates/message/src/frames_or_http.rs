@@ -1,10 +1,10 @@
 //! One port for frames and HTTP. The first bytes of a connection show which of the two it carries.
 //! A WebSocket begins as HTTP.
 //!
-//! A [`FramesOrHttp`] consumes no input. As soon as the bytes can only be frames or only HTTP, it
-//! switches the connection to a [`Server`] or an [`http_core::Server`], which reads from the first
-//! byte and starts its timeouts. Errors before that are answered in frames. If a TLS handshake has
-//! chosen HTTP/2 (ALPN), the connection is switched before its first byte.
+//! A [`FramesOrHttp`] consumes no input. As soon as the bytes show the protocol, it switches the
+//! connection to a [`Server`] for frames or an [`http_core::Server`], which reads from the first
+//! byte and starts its timeouts. Errors before the switch are answered in frames. If a TLS
+//! handshake has chosen HTTP/2 (ALPN), the connection is switched before its first byte.
 
 use std::fmt;
 use std::mem;
@@ -109,7 +109,7 @@ pub struct FramesOrHttp<H> {
     expects: Expects,
     /// When the connection times out.
     timeout_at: Time,
-    /// Passed on to the detected protocol.
+    /// How far the server has stopped. Passed on to the detected protocol.
     stop: Stop,
     /// `None` once the protocol is detected.
     handler: Option<H>,
@@ -144,6 +144,7 @@ impl<H: Handler + 'static> FramesOrHttp<H> {
             PeerProtocol::Frames => {
                 Box::new(Server::new(Rc::clone(&rules.limits), handler).stopping(self.stop))
             }
+            // The HTTP server answers TLS, on a port without TLS, with an error.
             PeerProtocol::Http | PeerProtocol::Tls => {
                 let handler = Http::with(Rc::clone(rules), handler);
                 let server = http_core::Server::new(Rc::clone(&self.config.http), handler);

@@ -52,7 +52,7 @@ impl Protocol for Sums {
         match event {
             Event::Open(_) => self.deadline = Some(turn.now() + IDLE_TIMEOUT),
             Event::Eof { .. } => turn.end(End::Finish), // The output is still sent.
-            Event::Drain { .. } => turn.end(End::Linger),
+            Event::Drain { .. } => turn.end(End::Linger), // The peer may still be sending.
             Event::Deadline => return Err(Fault::idle(IDLE_TIMEOUT)),
             _ => {}
         }

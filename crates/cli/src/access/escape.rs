@@ -1,6 +1,6 @@
-//! Escapes what clients send, so that it is printable ASCII.
+//! Escapes what clients send, so that the access log is printable ASCII.
 
-/// For each byte, whether all formats write it unchanged.
+/// For each byte, whether all formats of the access log write it unchanged.
 pub(super) const UNESCAPED: [bool; 256] = {
     let mut unescaped = [false; 256];
     let mut byte = 0;
@@ -16,7 +16,8 @@ pub(super) fn truncated(value: &[u8], max: usize) -> (&[u8], &'static [u8]) {
     if value.len() <= max { (value, b"") } else { (&value[..max], b"...") }
 }
 
-/// Escapes quotes, backslashes and everything that is not printable ASCII, by byte: `\x1b`.
+/// Appends the first `max` bytes of `value` to `line`, and three dots if `value` is longer. Each
+/// double quote, backslash, and byte that is not printable ASCII is escaped, as in `\x1b`.
 pub(super) fn write_escaped(value: &[u8], max: usize, line: &mut Vec<u8>) {
     let (mut value, dots) = truncated(value, max);
     while let Some(at) = value.iter().position(|byte| !UNESCAPED[usize::from(*byte)]) {

@@ -14,8 +14,8 @@ use crate::state;
 const MAX_NAMES: usize = 100;
 
 /// Checks the flags for ACME, and opens the state folder. Returns `None` without `--acme`.
-/// `redirects` says whether the server also listens for plain HTTP, where it can answer http-01
-/// challenges.
+/// `redirects`: whether the server also listens for plain HTTP, to redirect to HTTPS. There it can
+/// answer http-01 challenges.
 pub(super) fn acme(
     flags: &args::Acme,
     tls: &args::Tls,
@@ -84,7 +84,8 @@ fn repeated(certificates: &[Vec<String>]) -> Option<&[String]> {
     names.map(Vec::as_slice)
 }
 
-/// Parses the names of one certificate, which are separated by commas.
+/// Parses the names of one certificate, which are separated by commas. `is_public`: whether the CA
+/// is a public one, which certifies public names only.
 pub(crate) fn names(list: &str, is_public: bool) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for text in list.split(',').map(str::trim) {

@@ -1,9 +1,9 @@
 //! Creates sockets: listeners for all shards, and sockets that start to connect.
 //!
 //! Every shard has its own listening socket for each TCP address (`SO_REUSEPORT`): the kernel
-//! distributes connections among them. With this option alone, a second server could bind the same
-//! address unnoticed, so each address is first bound without it. Unix sockets don't have the
-//! option: the first shard accepts for all.
+//! distributes connections among them. If all sockets had this option, a second server could bind
+//! the same address unnoticed. So each address is first bound without it, for a moment. Unix
+//! sockets don't have the option: the first shard accepts for all.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -20,8 +20,8 @@ use super::{Listener, Target};
 use crate::ListenAddr;
 use crate::listen::fmt_unix;
 
-/// Maximum number of connections that wait in the kernel to be accepted. The kernel reduces it to
-/// `net.core.somaxconn`.
+/// Maximum number of connections that wait in the kernel to be accepted. If `net.core.somaxconn` is
+/// less, the kernel uses that.
 pub(crate) const BACKLOG: i32 = 4096;
 
 /// An address that a server listens on.
@@ -210,8 +210,9 @@ fn bind_unix(path: &Path) -> io::Result<BoundListeners> {
     Ok(BoundListeners { bound: Bound::Unix(path.to_owned()), listeners })
 }
 
-/// Removes the file of a Unix socket that no process listens on. Fails if `path` is any other file.
-/// An abstract socket has no file: its name starts with a NUL, which no path contains.
+/// Removes the file of a Unix socket that no process listens on. Fails if a process listens on it,
+/// or if `path` is another kind of file. An abstract socket has no file: its name starts with a
+/// NUL, which no path contains.
 fn remove_stale_socket(path: &Path) -> io::Result<()> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !metadata.file_type().is_socket() {

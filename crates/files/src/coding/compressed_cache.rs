@@ -9,10 +9,10 @@
 //!   lately and are not being sent are evicted. If that is not enough, the file is sent
 //!   uncompressed.
 //! - The memory of a compressor is charged to the client whose request starts it. One compressor may
-//!   need more than a client's share, so a client may have one while the total allows it. Beyond its
-//!   share, it gets more only while the largest compressor of another client still fits. With its
-//!   share alone, a visitor of a new site would get most files uncompressed, and a cache in between
-//!   would keep them so.
+//!   need more than a client's share, so a client may have one while the total allows it. The client
+//!   gets further ones beyond its share only while the largest compressor of another client still
+//!   fits. If it never got more than its share, the first visitor of a site would get most files
+//!   uncompressed, and an HTTP cache in between would store them so.
 //! - A content that was compressed repeatedly in a short time is not compressed for a while: it was
 //!   evicted in between, because more is requested than fits, and compressing it again for each
 //!   request costs more than it saves.
@@ -37,14 +37,14 @@ pub(crate) const MIN_FILE_SIZE: u64 = 1024;
 /// Larger files are sent uncompressed: compressing this much takes 0.1 to 0.3 s.
 pub(crate) const MAX_FILE_SIZE: u64 = 8 * 1024 * 1024;
 
-/// The most memory that one compressor takes, in bytes: [`max_compressor_memory`].
+/// The most memory that one compressor takes, in bytes: the maximum of [`max_compressor_memory`].
 const MAX_COMPRESSOR_MEMORY: u64 = 20 * 1024 * 1024;
 
 /// The approximate memory of a cached content besides its bytes, in bytes.
 const CONTENT_OVERHEAD: u64 = 256;
 
-/// How often a content is compressed within [`REPEAT_PERIOD`] at most. After that, for the rest of
-/// the period, the content is sent uncompressed unless it is cached.
+/// Maximum number of times that a content is compressed within [`REPEAT_PERIOD`]. After that, for
+/// the rest of the period, the content is sent uncompressed unless it is cached.
 const MAX_REPEATS: u32 = 2;
 
 /// The time over which [`MAX_REPEATS`] is counted.
@@ -84,15 +84,15 @@ struct State {
 /// Why nothing was compressed.
 enum Failure {
     Io(io::Error),
-    /// There is no memory. This is no result for other requests that wait for it, whose clients may
-    /// have some.
+    /// There is no memory. As this is a failure, requests that wait for the same content don't
+    /// share it, but try again: their clients may have memory left.
     Refused,
 }
 
 /// What is known about compressing a content.
 #[derive(Clone, Copy, Debug)]
 struct History {
-    /// How often it was compressed since the time in `since`.
+    /// How often the content was compressed since the time in `since`.
     times: u32,
     since: Time,
     /// Compressing it saves too little.
@@ -126,15 +126,15 @@ impl CompressedCache {
         state.folders
     }
 
-    /// Whether files of this length are compressed: it must be worth it, and the result must fit
-    /// into the budget with certainty.
+    /// Whether files of this length are compressed: compressing them must be worth it, and a result
+    /// of this length must take at most a quarter of the budget.
     pub(crate) fn accepts(&self, len: u64) -> bool {
         (MIN_FILE_SIZE..=MAX_FILE_SIZE).contains(&len) && len <= self.compressed.total() / 4
     }
 
-    /// Whether the content may be compressed at `now`: not if it was compressed too often lately.
-    /// True also if it is cached or being compressed, because [`CompressedCache::get`] then uses
-    /// that.
+    /// Whether to call [`CompressedCache::get`] at `now`: not if the content was compressed too
+    /// often lately. True in any case if the content is cached or being compressed, because then
+    /// `get` need not compress it.
     pub(crate) fn may_compress(&self, key: &Key, now: Time) -> bool {
         if self.in_progress.contains(key) {
             return true;
@@ -215,7 +215,8 @@ impl CompressedCache {
         Ok(result)
     }
 
-    /// Takes `amount` of the budget. If it is spent, evicts contents that are not being sent.
+    /// Takes `amount` of the budget for compressed contents. If too little is left of it, evicts
+    /// contents that are not being sent.
     fn reserve(&self, amount: u64) -> Option<Permit> {
         loop {
             if let Some(permit) = self.compressed.take_shared(amount) {
@@ -245,7 +246,7 @@ impl State {
                 |content: &Arc<Compressed>| !content.take_used() && content.is_unique();
             let (key, content) = self.contents.evict(is_evictable)?;
             // Nobody can find the content here any more, but a request that found it before may
-            // just have started to send it. If so, it goes back.
+            // just have started to send it. If so, the content goes back into the cache.
             let content = match Arc::try_unwrap(content) {
                 Ok(content) if content.is_unique() => return Some(content),
                 Ok(content) => Arc::new(content),

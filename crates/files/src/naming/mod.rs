@@ -2,11 +2,12 @@
 //!
 //! - `path`: the path of a request, as a checked name.
 //! - `mime`: the `Content-Type` of a name.
-//! - `charset`: whether a text is UTF-8; `declared`: the encoding that it declares.
+//! - `charset`: whether a text is UTF-8.
+//! - `declared`: the encoding that a text declares itself.
 //! - `media_types`: the table of media types by extension, generated.
 //! - `fingerprint`: whether a name contains a hash of the content.
-//! - `by_name`: header values that are configured by file name; `content_types`: configured media
-//!   types.
+//! - `by_name`: header values that are configured by file name.
+//! - `content_types`: media types that are configured.
 
 pub(crate) mod by_name;
 pub(crate) mod charset;

@@ -11,18 +11,19 @@ use crate::{EndReason, Outcome, RequestHead, Status, UnparsedHead};
 /// Maximum number of requests that wait to be logged. At this number, the server stops reading.
 const MAX_ENTRIES: usize = 1024;
 
-/// Maximum number of bytes of what the log keeps of these requests until they are logged. At this
-/// number, the server stops reading. It is about the memory that the responses may use.
+/// Maximum number of bytes of the notes that the log keeps about these requests until they are
+/// logged. At this number, the server stops reading. The number equals the default limit on a
+/// connection's output.
 const MAX_NOTES: usize = 256 * 1024;
 
 /// Maximum number of bytes that are kept of an incomplete head, to log them if it stays incomplete.
 const MAX_PARTIAL_HEAD: usize = 2 * 1024;
 
-/// Maximum number of unused buffers that are kept.
+/// Maximum number of unused buffers that a shard keeps for connections to come.
 const MAX_SPARE_BUFFERS: usize = 64;
 
 /// Requests of one connection that are not yet logged, because their responses are not completely
-/// sent. Responses are sent in order.
+/// sent. The requests are in the order in which their responses are sent.
 #[derive(Debug)]
 pub(crate) struct PendingLog {
     config: Rc<ServerConfig>,
@@ -101,8 +102,8 @@ impl PendingLog {
     }
 
     /// Records that the response to the last request has been moved from the output of a stream to
-    /// that of the connection, where it ends at `end`. Its positions become those of the
-    /// connection.
+    /// the connection's output, where the response ends at `end`. The positions in the entry become
+    /// positions in the connection's output.
     pub(crate) fn finish(&mut self, end: Mark) {
         self.change_last(|entry| {
             let in_stream = entry.response_end;
@@ -134,12 +135,13 @@ impl PendingLog {
     }
 
     /// Records that the server has refused the last request with this code, and written the
-    /// response.
+    /// response. The duration that is logged ends `now`.
     pub(crate) fn set_refusal(&mut self, code: &'static str, now: Time) {
         self.change_last(|entry| entry.refusal = Some((code, now)));
     }
 
-    /// Sets why the last request ended, no matter how much of its response is sent.
+    /// Sets why the last request ended. This reason is logged no matter how much of the response is
+    /// sent.
     pub(crate) fn set_end_reason(&mut self, reason: EndReason) {
         self.change_last(|entry| entry.end_reason = Some(reason));
     }

@@ -25,8 +25,8 @@ use crate::{
 const MAX_STREAMS: usize = 100;
 /// Maximum number of bytes of a stream that are sent before the next stream's turn.
 const QUANTUM: u64 = 16 * 1024;
-/// Maximum number of bytes in a stream's output, and of content that waits for the handler. A
-/// stream's output is full at this size. If a client sends more content, its stream is aborted.
+/// A stream's output is full at this number of bytes. The same number limits the content of a
+/// request that waits for the handler: if more waits, the stream is aborted.
 const MAX_BUFFERED: usize = 64 * 1024;
 
 const WRONG_LENGTH: Refusal<'static> =
@@ -37,11 +37,12 @@ pub struct JsonLines<S: Handlers> {
     config: Rc<ServerConfig>,
     handlers: S,
     streams: VecDeque<ActiveStream<S::Handler>>,
-    /// The stream whose content comes next in the input, and how many bytes of content come.
+    /// The stream whose content comes next in the input, and how many bytes of content come. `None`
+    /// if a line comes next.
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
     half_closed: bool,
-    /// When the connection is closed if it is idle or in the middle of a line.
+    /// When the connection is closed because it is idle or a line stays incomplete.
     deadline: Time,
 }
 
@@ -71,7 +72,8 @@ enum State<H> {
 }
 
 impl<H: Handler> ActiveStream<H> {
-    /// Calls the handler by `call`, and acts on its answers. `outer` is the connection's turn.
+    /// Calls the handler by `call`, and acts on the handler's answers. `outer` is the connection's
+    /// turn.
     fn continue_request(
         &mut self,
         outer: &Turn<'_>,
@@ -126,7 +128,8 @@ impl<H: Handler> ActiveStream<H> {
         });
     }
 
-    /// Waits again for what the handler last waited for. For room, only if `room` is set.
+    /// Acts once more on the handler's last answer, which was to wait: some of what the handler
+    /// waits for may have arrived. Unless `room` is set, the handler no longer waits for room.
     fn keep_waiting(&mut self, room: bool, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, _, _| {
             let wait_for = in_flight.exchange.wait_for;
@@ -134,14 +137,15 @@ impl<H: Handler> ActiveStream<H> {
         });
     }
 
-    /// The request's content can't be completed.
+    /// Refuses the request, because its content can't be completed.
     fn refuse_content(&mut self, refusal: Refusal<'static>, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, connection, turn| {
             Err(in_flight.refuse_content(refusal, connection, turn))
         });
     }
 
-    /// Drops the handler. The response is still moved, unless it is aborted.
+    /// Drops the handler. What is left in the stream's output is still moved to the connection's
+    /// output, followed by the line that ends the response.
     fn start_sending(&mut self, is_aborted: bool) {
         let wire = JsonExchange::new(self.id);
         let before = mem::replace(&mut self.state, State::Sending { wire, is_aborted });
@@ -156,7 +160,7 @@ impl<H: Handler> ActiveStream<H> {
             && in_flight.exchange.incoming != Incoming::Complete
             && self.end.is_none()
         {
-            // The stream is ending already, so a panic here changes nothing.
+            // An error means that the handler panicked. The stream ends in any case.
             let _ = in_flight.notify_incomplete(outer.now());
         }
         if let Some(log) = &mut self.connection.log {
@@ -237,6 +241,7 @@ impl<H: Handler> ActiveStream<H> {
         let State::InFlight(in_flight) = &mut self.state else { return };
         let exchange = &mut in_flight.exchange;
         if exchange.send_deadline > outer.now() {
+            // So the deadline that has passed is that of the request's content.
             self.refuse_content(Refusal::BODY_TIMEOUT, outer);
         } else if !exchange.has_started() {
             exchange.send_deadline = Time::NEVER;
@@ -244,6 +249,7 @@ impl<H: Handler> ActiveStream<H> {
                 in_flight.call(connection, turn, Handler::on_response_timeout)
             });
         } else if unsent > 0 {
+            // The response waits for the client to read, and not for the handler.
             exchange.send_deadline = self.connection.silence_deadline(outer.now());
         } else {
             self.abort(&Reason::Reset, outer);
@@ -286,7 +292,7 @@ impl<S: Handlers> JsonLines<S> {
             }
             (Input::Cancel, Some(active)) => active.abort(&Reason::Reset, turn),
             (Input::Reads(reads), Some(active)) => active.client_reads = reads,
-            // The stream has ended, because its response is complete.
+            // The stream has ended: its response is complete or aborted.
             (_, None) => {}
         }
         Ok(())
@@ -348,9 +354,11 @@ impl<S: Handlers> JsonLines<S> {
         Ok(())
     }
 
-    /// Moves quanta of all streams in turn to the connection's output, while there is room. Ends
-    /// the connection if nothing is left to do.
+    /// Moves quanta of all streams, which take turns, to the connection's output, while there is
+    /// room. Ends the connection if no stream is left and the client has closed its sending side or
+    /// the server drains.
     fn send_output(&mut self, turn: &mut Turn<'_>) {
+        // How many streams in a row had nothing to do.
         let mut idle = 0;
         while idle < self.streams.len() {
             if turn.is_full() {

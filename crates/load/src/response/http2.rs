@@ -15,6 +15,7 @@ pub(crate) struct StreamResponse {
     status: u16,
     /// The length of the content, if the head gives it.
     length: Option<u64>,
+    /// Number of interim responses (1xx) before this one.
     interim: u32,
     /// The URL to which the response redirects.
     location: Option<Arc<str>>,

@@ -35,7 +35,7 @@ pub(super) struct Settings {
     pub(super) report: Rc<RefCell<Report>>,
 }
 
-/// The state of a handler, which its connection reads, too.
+/// The part of a handler's state that its connection reads, too.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) sent: Cell<Count>,
@@ -46,7 +46,8 @@ pub(super) struct Progress {
     pub(super) is_printing: Cell<bool>,
     /// Whether writing to standard output has failed, usually because its reader has exited.
     pub(super) is_output_closed: Cell<bool>,
-    /// Why nothing more can be sent, for an error. The connection takes it.
+    /// Why no more messages can be sent, if reading them failed. The connection takes this text,
+    /// and fails with it.
     pub(super) failure: RefCell<Option<String>>,
     /// The code and reason with which the WebSocket was closed.
     pub(super) closed: RefCell<Option<(CloseCode, String)>>,
@@ -91,13 +92,14 @@ pub(super) struct Handler {
     pub(super) progress: Rc<Progress>,
     /// Whether the source is at its end.
     pub(super) is_all_sent: bool,
-    /// A message that waits for room in the printer's queue, and the ticket of the promise for it.
+    /// A message that waits for room in the printer's queue, and the ticket of the promise that is
+    /// settled when there is room.
     pub(super) unprinted: Option<(Ticket, OwnedMessage)>,
 }
 
 impl Handler {
-    /// Sends messages while there is room. If the source has none yet, it requests a piece of
-    /// standard input.
+    /// Sends messages while there is room. If the source has no message yet, the source requests a
+    /// piece of standard input, and sending goes on when the piece has arrived.
     fn send(&mut self, socket: &mut Socket<'_, '_>) {
         while !self.is_all_sent && !socket.is_closing() {
             if socket.unsent() >= PIECE as u64 {
@@ -122,7 +124,8 @@ impl Handler {
         socket.close(CloseCode::GOING_AWAY, "");
     }
 
-    /// Closes the WebSocket if everything was sent and answered.
+    /// Closes the WebSocket if everything was sent and answered. Interactive messages need no
+    /// answer.
     fn close_if_done(&self, socket: &mut Socket<'_, '_>) {
         let is_answered = self.settings.is_interactive || self.progress.unanswered() == 0;
         if self.is_all_sent && is_answered && !socket.is_closing() {

@@ -1,23 +1,25 @@
 //! From fields to header blocks (RFC 7541, 6).
 //!
-//! Each function appends to a block. None of them refers to the dynamic table, except through an
-//! index that the caller gives. So a block without [`field_indexed`] can be prepared once and sent
-//! on any connection in any order.
+//! Each function appends to a block. Three of them concern the dynamic table: [`field_indexed`]
+//! adds to it, [`indexed`] refers to it by an index from 62 on, and [`table_size`] changes its
+//! size. A block that does nothing of this can be prepared once, and sent on any connection in any
+//! order.
 
 use super::{huffman, integer, static_table};
 
-/// The name `:status`.
+/// The index of the name `:status` in the static table.
 const STATUS: usize = 8;
 
-/// Fields with secrets of users: `authorization`, `cookie`, `proxy-authorization` and `set-cookie`.
-/// They are marked as never indexed, so that no proxy that forwards them in HTTP/2 puts them into a
-/// table, where the size of other fields would reveal a guessed value (RFC 7541, 7.1). Other
-/// servers mark short cookies only, as long ones are hard to guess. That would save nothing here:
-/// both forms of a literal have the same length.
+/// The indices of fields with secrets of users: `authorization`, `cookie`, `proxy-authorization`
+/// and `set-cookie`. These fields are marked as never indexed, so that no proxy that forwards them
+/// in HTTP/2 puts them into a dynamic table. There, an attacker could guess a value: a field with
+/// the right guess takes fewer bytes (RFC 7541, 7.1). Other servers mark only short cookies, as
+/// long ones are hard to guess. That would save nothing here: a literal has the same length with
+/// the mark and without.
 const SECRET: [usize; 4] = [23, 32, 49, 55];
 
-/// Appends a field that is entirely in a table (RFC 7541, 6.1). Indices from 62 on are those of the
-/// dynamic table.
+/// Appends a field whose name and value are both in a table (RFC 7541, 6.1). Indices from 62 on are
+/// those of the dynamic table.
 pub(crate) fn indexed(index: usize, out: &mut Vec<u8>) {
     integer::encode(0x80, 7, index, out);
 }
@@ -69,7 +71,7 @@ pub(crate) fn field_indexed(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     literal(name_index, name, value, true, out);
 }
 
-/// Appends the strings of a literal.
+/// Appends the strings of a literal: its name, unless `name_index` gives it, and its value.
 fn literal(
     name_index: Option<usize>,
     name: &[u8],

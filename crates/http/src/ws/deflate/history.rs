@@ -17,16 +17,17 @@ impl History {
         &self.bytes
     }
 
-    /// Memory in bytes.
+    /// The memory that this history holds, in bytes.
     pub(super) fn held(&self) -> usize {
         self.bytes.capacity()
     }
 
+    /// Appends bytes. Drops the oldest ones beyond the maximum.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(self.max)..];
         let len = self.bytes.len() + bytes.len();
         self.bytes.drain(..len.saturating_sub(self.max));
-        // Grows as a `Vec` does, but not beyond the maximum.
+        // The capacity doubles, as that of any `Vec` does, but only up to the maximum.
         if len > self.bytes.capacity() && self.bytes.capacity() < self.max {
             let capacity = len.max(2 * self.bytes.capacity()).min(self.max);
             self.bytes.reserve_exact(capacity - self.bytes.len());
