@@ -1,5 +1,8 @@
 //! What waiting connections cost the server in CPU time and memory, and how many slow readers are
 //! still connected after the write timeout.
+//!
+//! A cliff is a condition that might make requests more expensive (see `mod.rs`). The command line
+//! names the cliffs to measure. Two of them, `idle` and `readers`, are measured here, too.
 
 use std::{fs, net::SocketAddr, thread, time::Duration};
 
@@ -9,10 +12,10 @@ use super::{
 };
 use crate::{Result, cpu::Spent, memory, servers::Server};
 
-/// A kind of waiting connections.
+/// A kind of connections that wait: idle ones, or slow readers.
 #[derive(Clone, Copy, Debug)]
 struct WaitingKind {
-    /// The name of the cliff that measures it.
+    /// The name of the cliff that this kind is measured with.
     cliff: &'static str,
     title: &'static str,
     count: usize,
@@ -60,11 +63,11 @@ pub(super) fn run(fixture: &Fixture, cliffs: &[&str]) -> Result<Vec<WaitingRow>>
 
 fn measure_kind(fixture: &Fixture, kind: &WaitingKind) -> Result<WaitingRow> {
     let server = fixture.serve("site", &[])?;
-    // The first request allocates memory that later ones share: don't count it.
+    // The first connection makes the server allocate memory that later ones share: don't count it.
     drop((kind.open)(server.address, 1)?);
     let before = memory::field(server.pid(), "Anonymous:")?;
     let strain = (kind.open)(server.address, kind.count)?;
-    // Meanwhile the buffers of slow readers fill.
+    // Gives the buffers of slow readers time to fill.
     thread::sleep(Duration::from_secs(1));
     let begin = Spent::of(server.pid())?;
     thread::sleep(MEASURED_FOR);

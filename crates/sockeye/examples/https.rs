@@ -56,12 +56,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         loop {
             thread::sleep(Duration::from_secs(5));
             match store.reload() {
+                // No file has changed since the last call.
                 None => {}
                 Some(Ok(())) => println!("new certificates"),
                 Some(Err(error)) => eprintln!("keeping the old certificates: {error}"),
             }
         }
     });
-    serving.join()?; // Serves until the process ends. The example `graceful_stop` stops it earlier.
+    // Serves until the process ends. The example `graceful_stop` shows how to stop earlier.
+    serving.join()?;
     Ok(())
 }

@@ -36,7 +36,7 @@ impl Counter {
     }
 }
 
-/// One WebSocket. The subscription begins when it opens.
+/// The handler of one WebSocket. The subscription begins when the WebSocket opens.
 struct Follower(Arc<Counter>, Option<Subscription>);
 
 // Runs on the event loop: don't block.
@@ -61,6 +61,7 @@ pub(crate) fn serve(address: ListenAddr, interval: Duration) -> Result<Serving, 
     let counter = Arc::new(Counter { value: Mutex::new(0), news: Broadcast::latest() });
     let weak = Arc::downgrade(&counter);
     thread::spawn(move || {
+        // The thread ends when the server has dropped the counter.
         while let Some(counter) = weak.upgrade() {
             counter.change(|value| value + 1);
             drop(counter);

@@ -82,8 +82,8 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Starts the thread that reads `source` for `count` connections. The thread ends at the end of the
-/// source, or when all inputs are dropped. But while a read blocks, it can't end.
+/// Starts the thread that reads `source` for `count` connections. The thread ends when the source
+/// ends or fails, or when all inputs are dropped. But while a read blocks, the thread can't end.
 pub(in crate::send) fn share(
     source: impl Read + Send + 'static,
     count: usize,
@@ -102,7 +102,7 @@ fn inputs(count: usize) -> (Arc<Shared>, Vec<Input>) {
     (shared, inputs)
 }
 
-/// The thread: answers requests until the source ends or no input is left.
+/// Runs on the thread: answers requests until the source ends or fails, or no input is left.
 fn serve(shared: &Shared, mut source: impl Read) {
     let mut buffer = vec![0; PIECE];
     loop {

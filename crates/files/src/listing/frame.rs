@@ -21,7 +21,7 @@ pub(super) fn segments(path: &[u8]) -> Vec<Vec<u8>> {
     named.map(percent_decoded).collect()
 }
 
-/// Writes the page up to its `<header>`.
+/// Writes the beginning of a page, before its `<header>`.
 pub(super) fn head(title: &[u8], out: &mut Vec<u8>) {
     put!(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     put!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
@@ -34,10 +34,12 @@ pub(super) fn head(title: &[u8], out: &mut Vec<u8>) {
     put!(out, "<body>\n{ICONS}");
 }
 
-/// Writes links to the folders above, and the last of `segments` as heading. The links are
-/// relative, so they work wherever the root is mounted. Each ends with `query`, which begins with a
-/// question mark or is empty. If `is_file`, the last segment is a file, and the links are relative
-/// to its folder.
+/// Writes links to the folders above, and the last of `segments` as heading. If there are no
+/// segments, as for the root, only the heading [`ROOT`] is written.
+///
+/// The links are relative, so they work wherever the root is mounted. Each ends with `query`, which
+/// begins with a question mark or is empty. If `is_file`, the last segment is a file, and the links
+/// are relative to its folder.
 pub(super) fn heading(segments: &[Vec<u8>], is_file: bool, query: &str, out: &mut Vec<u8>) {
     let Some((name, above)) = segments.split_last() else {
         put!(out, "<h1><bdi class=\"host\">{ROOT}</bdi></h1>\n");

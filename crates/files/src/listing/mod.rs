@@ -10,13 +10,13 @@
 //!                       └▶ markdown_page ─▶ content ─▶ markdown
 //! ```
 //!
-//! A job makes a `page` (HTML) or `document` (JSON, text), with the `cache` that all shards share,
-//! or an archive with `tar`. `markdown_page` makes a page of one Markdown file. Pages are rendered
-//! whole, up to a limit, and cached like listings, so that all requests within a second share them
-//! and their compressed forms.
+//! A job makes a `page` (HTML) or a `document` (JSON, text), through the `cache` that all shards
+//! share. The cache also makes archives, with the module `tar` of this crate. `markdown_page` makes
+//! a page of one Markdown file. Pages are rendered whole, up to a limit, and cached like listings,
+//! so that all requests within a second share them and their compressed forms.
 //!
-//! The entries of a listing are limited, and the memory of all listings and pages by a budget. The
-//! text of long JSON is never in memory as a whole.
+//! The number of entries of a listing is limited. A budget limits the memory of all listings and
+//! pages. The text of a long JSON document is never in memory as a whole.
 
 pub(crate) mod assets;
 pub(crate) mod cache;

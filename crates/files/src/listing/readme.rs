@@ -28,7 +28,7 @@ pub(crate) struct Readme {
 
 impl Readme {
     /// Reads the README of `folder`. `None` if there is none that can be shown. The second value is
-    /// whether a README was left out because `lease` can't be resized for it. Blocks.
+    /// whether a README was left out for lack of memory: `lease` could not grow to hold it. Blocks.
     pub(super) fn read(
         listing: &Listing,
         store: &dyn Store,

@@ -2,10 +2,10 @@
 //!
 //! A file name can be any bytes. In HTML, special characters are escaped, so that a name is never
 //! markup. Invisible characters are escaped where names are shown, so that a name never moves the
-//! cursor and never reverses the text: `\x0a` for a control character, `\xff` for a byte that is
-//! not UTF-8, `\u{202e}` for a character that sets the direction. A backslash that would look like
-//! the beginning of such an escape is `\x5c`, any other is shown as it is, so escapes are
-//! unambiguous.
+//! cursor and never reverses the text: `\x0a` for a control character of ASCII, `\u{202e}` for
+//! another invisible character (here one that sets the direction), `\xff` for a byte that is not
+//! UTF-8. A backslash that would look like the beginning of such an escape is written as `\x5c`.
+//! Any other backslash is written as it is. So escapes are unambiguous.
 
 /// Formats into a `Vec<u8>`, which can't fail.
 macro_rules! put {
@@ -52,7 +52,7 @@ pub(super) fn plain(name: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a part, and escapes it if it is invisible.
+/// Writes a part. Invisible characters, and bytes that are not UTF-8, are escaped.
 fn visible(part: &Part, out: &mut Vec<u8>) {
     match *part {
         Part::Char(char) => put!(out, "{char}"),

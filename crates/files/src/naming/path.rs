@@ -1,4 +1,4 @@
-//! The path of a request, as a checked name in the folder. No file is looked up here.
+//! The path of a request, as a checked name in the served folder. No file is looked up here.
 //!
 //! ```text
 //! /docs/a%20b.html  ──▶  docs/a b.html      one pass of percent-decoding, never a second
@@ -18,13 +18,14 @@ pub const MAX_NAME: usize = 4095;
 /// The longest segment of a name, in bytes: Linux's `NAME_MAX`.
 pub const MAX_SEGMENT: usize = 255;
 
-/// The only hidden name that is served, as the first segment of a request's path (RFC 8615).
+/// The only name with a leading dot that is served, and only as the first segment of a request's
+/// path (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
-/// The path of a request: a checked name, relative to the folder.
+/// The path of a request: a checked name, relative to the served folder.
 ///
-/// No segment is empty, `.`, `..` or hidden, and none contains a NUL or a slash. A backslash is
-/// part of a name, as on Linux, and has to be percent-encoded in a URL.
+/// No segment is empty, `.`, `..` or hidden (see [`Refusal::Hidden`]), and none contains a NUL or a
+/// slash. A backslash is part of a name, as on Linux, and has to be percent-encoded in a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestPath<'a> {
     key: &'a [u8],
@@ -40,7 +41,7 @@ pub enum Refusal {
     BadEscape,
     /// A NUL byte, which no file name can contain.
     Nul,
-    /// `%2F`: a slash that is not a separator, which no file name can contain.
+    /// `%2F`: it would be a slash within a name, and no file name can contain one.
     EncodedSlash,
     /// A backslash that is not percent-encoded: browsers send a slash for it, other clients don't.
     Backslash,
@@ -48,14 +49,14 @@ pub enum Refusal {
     EmptySegment,
     /// `.` or `..` as a segment.
     DotSegment,
-    /// A segment that starts with a dot.
+    /// A segment that starts with a dot. `.well-known` is allowed as the first segment.
     Hidden,
     /// Longer than any file name can be.
     TooLong,
 }
 
 impl Refusal {
-    /// Whether the request is malformed (400). Otherwise the path is one that is never served
+    /// Whether the request is malformed (400). Otherwise the path is well-formed, but never served
     /// (404).
     #[must_use]
     pub fn is_malformed(self) -> bool {
@@ -88,12 +89,13 @@ impl<'a> RequestPath<'a> {
     ///
     /// # Errors
     ///
-    /// The [`Refusal`] for the first invalid byte or segment.
+    /// Why the path is refused. If there are several reasons, one of them.
     pub fn parse(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Self, Refusal> {
         let raw = raw.strip_prefix(b"/").ok_or(Refusal::NotAbsolute)?;
         let is_encoded = raw.contains(&b'%');
         let key = if is_encoded { decode(raw, scratch)? } else { raw };
         if !passes_quick_check(key) {
+            // If the path has a `%`, `decode` has refused backslashes that are not encoded.
             if !is_encoded && raw.contains(&b'\\') {
                 return Err(Refusal::Backslash);
             }
@@ -107,13 +109,13 @@ impl<'a> RequestPath<'a> {
         check(key).map(|()| Self { key })
     }
 
-    /// The name with its final slash, if it has one: what lookups are cached by.
+    /// The name with its final slash, if it has one. It is the key of cached lookups.
     #[must_use]
     pub fn key(self) -> &'a [u8] {
         self.key
     }
 
-    /// The name of the file or folder, without a final slash; empty for the folder itself.
+    /// The name of the file or folder, without a final slash. Empty for the served folder itself.
     #[must_use]
     pub fn name(self) -> &'a [u8] {
         self.key.strip_suffix(b"/").unwrap_or(self.key)
@@ -132,9 +134,8 @@ impl<'a> RequestPath<'a> {
     }
 }
 
-/// The path of a request target with one slash wherever it has several in a row, also with a `.`
-/// between them: clients that join URLs without resolving them send `/a/./b`. `%2F` doesn't count
-/// as a slash.
+/// Replaces several slashes in a row, and `/./`, by one slash in the path of a request target.
+/// Clients that join URLs without resolving them send `/a/./b`. `%2F` doesn't count as a slash.
 pub(crate) fn merge_slashes(raw: &[u8]) -> Vec<u8> {
     let mut merged = Vec::with_capacity(raw.len());
     for byte in raw {
@@ -156,18 +157,20 @@ pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
 /// Whether `.well-known` at the top of a folder is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum WellKnown {
-    /// The folder is at `/`, and RFC 8615 defines `/.well-known/`.
+    /// The folder is served at `/`, and RFC 8615 defines `/.well-known/`.
     #[default]
     Served,
-    /// The folder is at another prefix, or only links lead into it.
+    /// The folder is served at another prefix, or it is not served itself, but links lead into it.
     Hidden,
 }
 
 /// Whether `child`, a name in the folder `folder` (empty for the root), can be requested.
 pub(crate) fn is_requestable(folder: &[u8], child: &[u8], well_known: WellKnown) -> bool {
-    // One hidden name can be served, `.well-known`, and only in the root.
+    // Of the names with a leading dot, only `.well-known` can be served, and only in the root.
+    // `check` refuses the others.
     let may_be_hidden_name = folder.is_empty() && well_known == WellKnown::Served;
     let is_shown = may_be_hidden_name || !child.starts_with(b".");
+    // Two slashes: one before the child, and one after it if it is a folder.
     let fits = folder.len() + child.len() + 2 <= MAX_NAME;
     is_shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()
 }
@@ -218,7 +221,8 @@ fn check(key: &[u8]) -> Result<(), Refusal> {
     if passes_quick_check(key) { Ok(()) } else { check_segments(key) }
 }
 
-/// A quick check that most valid names pass. A name that fails it may be valid.
+/// A quick check that most valid names pass, and no invalid one. A name that fails it may still be
+/// valid: [`check_segments`] decides.
 fn passes_quick_check(key: &[u8]) -> bool {
     let mut before = b'/';
     key.len() <= MAX_SEGMENT
@@ -239,7 +243,7 @@ fn check_segments(key: &[u8]) -> Result<(), Refusal> {
     }
     let name = key.strip_suffix(b"/").unwrap_or(key);
     if name.is_empty() {
-        // An empty key is the folder itself. With the key `/` the path has two slashes.
+        // The empty key is that of the path `/`: the served folder. The key `/` is that of `//`.
         return if key.is_empty() { Ok(()) } else { Err(Refusal::EmptySegment) };
     }
     for (at, segment) in name.split(|byte| *byte == b'/').enumerate() {

@@ -13,18 +13,18 @@ use crate::request::view::NAVIGATION_FIELDS;
 use crate::store::absent::Absent;
 
 /// The purpose of a lookup, and of sending the file that it finds. `why` is the reason why the
-/// requested name isn't served, and `mount` the index of the mount that the name is in.
+/// requested name isn't served. `mount` is the index of the mount (a folder at a prefix) that the
+/// name is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The name was requested.
     Requested,
-    /// The requested path has several slashes in a row, or `/./`. The name that is looked up is
-    /// that of the path with one slash instead. If it is found, the response redirects to that
-    /// path.
+    /// The requested path has several slashes in a row, or `/./`. The path with one slash instead
+    /// is looked up. If it names a file or folder, the response redirects to that path.
     MergedSlashes { why: Absent },
-    /// The folder's page is sent for a path that a single-page app handles in the browser.
+    /// The mount's `index.html` is sent, because a single-page app handles the path in the browser.
     Fallback { mount: usize, why: Absent },
-    /// The folder's `404.html` is sent.
+    /// The mount's `404.html` is sent.
     ErrorPage { mount: usize, why: Absent },
 }
 
@@ -40,7 +40,7 @@ impl Purpose {
         Cow::Owned(match self {
             Self::Requested | Self::MergedSlashes { .. } => return Cow::Borrowed(&file.head),
             Self::Fallback { .. } => {
-                // A client that doesn't accept pages gets another response.
+                // `Vary`, because a client that doesn't accept pages gets an error instead.
                 let fallback = |fields| {
                     with(revalidated(fields, &["Cache-Control"]), "Vary", NAVIGATION_FIELDS)
                 };
@@ -88,10 +88,11 @@ pub(crate) enum Slash {
     Drop,
 }
 
-/// The fields of a redirect to the same query and the same path with merged slashes
+/// The fields of a redirect to the same path and query, with the path's slashes merged
 /// ([`merge_slashes`]): two slashes at the beginning would name another host, as in `//host/`.
-/// `slash` is what differs at the end. The redirect is not cached: if a page became a folder, a
-/// client with both redirects in its cache would follow them in circles.
+/// `slash` is the change at the end of the path. Caches revalidate the redirect each time: if a page
+/// became a folder, a client that had cached both the redirect that drops the slash and the one
+/// that adds it would follow them in circles.
 pub(crate) fn location(
     path: &[u8],
     query: Option<&[u8]>,

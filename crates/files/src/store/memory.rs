@@ -1,7 +1,7 @@
 //! A store in memory, for tests: files can change at any time, and faults can be injected.
 //!
-//! Only [`Memory::pass`] moves its clock. Nothing blocks, and what exists can be opened and read
-//! unless a fault is injected.
+//! The store has a clock of its own, which only [`Memory::pass`] moves. Nothing blocks, and what
+//! exists can be opened and read unless a fault is injected.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -49,7 +49,7 @@ pub enum InjectedFault {
 struct File {
     content: Vec<u8>,
     identity: Identity,
-    /// The contents that replace this one, one after each read.
+    /// The contents that replace the present one: each read is followed by the next replacement.
     changes: VecDeque<Vec<u8>>,
 }
 
@@ -58,7 +58,8 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         let memory = Self::default();
-        // Not a whole second: that would be taken for the time of a file system with coarse times.
+        // Not a whole second: a file with such a time may be on a file system that stores times in
+        // steps of two seconds (FAT), and would count as just changed for that long.
         memory.lock().now = Stamp { secs: 1_000_000_000, nanos: 1 };
         memory
     }
@@ -110,7 +111,7 @@ impl Memory {
         self.change(name, |file, now| file.identity.changed = now);
     }
 
-    /// Makes a file claim another size than that of its content, until it is written.
+    /// Makes a file claim another size than that of its content, until the file is written again.
     pub fn claim_size(&self, name: &str, size: u64) {
         self.change(name, |file, _| file.identity.size = size);
     }
@@ -159,13 +160,13 @@ impl Memory {
         self.lock().access = Some(access);
     }
 
-    /// How often a name was opened or listed.
+    /// How many times a file or folder was opened or listed, all names together.
     #[must_use]
     pub fn opens(&self) -> usize {
         self.lock().opens
     }
 
-    /// How often a file was read from.
+    /// How many times a file was read from, all files together.
     #[must_use]
     pub fn reads(&self) -> usize {
         self.lock().reads
@@ -185,7 +186,7 @@ impl State {
         file
     }
 
-    /// Does what is injected for `name`.
+    /// Fails or panics if a fault is injected for `name`.
     fn injected(&self, name: &[u8]) -> Result<(), Absent> {
         match self.faults.get(name) {
             Some(InjectedFault::Absent(absent)) => Err(*absent),
@@ -209,7 +210,7 @@ impl File {
     }
 }
 
-/// The name of `file` relative to `folder`, if it is beneath it.
+/// The name of `file` relative to `folder`, if the file is beneath the folder.
 fn beneath<'a>(file: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     let rest = file.strip_prefix(folder)?;
     if folder.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }

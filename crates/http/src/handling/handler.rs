@@ -27,18 +27,18 @@ impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
 /// Answers one request.
 ///
 /// [`Handler::on_request`] is called first. Each answer says what the handler waits for:
-/// content, room in the output, or messages. Content and room are delivered only if it waits for
-/// them, messages at any time. The handler is dropped when the response is complete, or can't be
-/// completed, for example because the client has left.
+/// content, room in the output, or messages. Content and room are delivered only if the handler
+/// waits for them, messages at any time. The handler is dropped when the response is complete, or
+/// can't be completed, for example because the client has left.
 ///
 /// A panic ends the request, and in HTTP/1.1 the connection. If the response had not started, the
 /// client gets a 500.
 pub trait Handler {
     /// Answers a request, asks for its content, or waits for a message to answer later. If the
-    /// handler doesn't ask for the content, the server discards it; if there is too much, it closes
-    /// the connection, or resets the stream in HTTP/2. The server itself refuses TRACE, and CONNECT
-    /// unless [`Handler::can_upgrade`] agrees. A handler should answer 501 to a method that it
-    /// doesn't know (RFC 9110, 9.1).
+    /// handler doesn't ask for the content, the server discards it; if there is too much, the
+    /// server closes the connection, or in HTTP/2 resets the stream. The server itself refuses
+    /// TRACE, and CONNECT unless [`Handler::can_upgrade`] agrees. A handler should answer 501 to a
+    /// method that it doesn't know (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
 
     /// Whether the handler may answer an HTTP/2 request by [`Responder::upgrade`] to the protocol
@@ -73,7 +73,9 @@ pub trait Handler {
     }
 
     /// Receives a piece of the request's content, at least one byte. Return [`Responder::read`] for
-    /// more, or [`Responder::later`] to receive no more until a later answer asks for it.
+    /// more, or [`Responder::later`] to receive no more until a later answer asks for content.
+    ///
+    /// Default: discards the piece, and asks for more.
     fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         let _ = piece;
         responder.read()
@@ -114,8 +116,8 @@ pub trait Handler {
         responder.closing().time_out()
     }
 
-    /// The page for a request that the server itself refuses: its fields, with a Content-Type, and
-    /// its content. Default: `None`, which sends a short page in plain text.
+    /// The page for a request that the server itself refuses: the page's fields, with a
+    /// Content-Type, and its content. Default: `None`, which sends a short page in plain text.
     ///
     /// `code` is the stable code of the refusal, in `snake_case`. `what` is the end of a sentence
     /// that begins with "the client"; it is empty if a handler panicked.

@@ -7,6 +7,10 @@
 //!   │ 1 │2, 3│   4    │ │  1   │   7    │ │ of length    │ masking key │         │
 //!   └───┴────┴────────┘ └──────┴────────┘ └──────────────┴─────────────┴─────────┘
 //! ```
+//!
+//! In bytes 0 and 1, the lower line has the number of bits; RSV1, RSV2 and RSV3 are one bit each.
+//! After byte 1, numbers are bytes. If the length in byte 1 is 126, the length is in the next 2
+//! bytes; if it is 127, in the next 8.
 
 use super::mask::MaskKey;
 
@@ -53,7 +57,7 @@ impl Opcode {
 pub struct FrameHeader {
     /// The last frame of its message.
     pub is_final: bool,
-    /// The first frame of a compressed message (RFC 7692, 6).
+    /// The first frame of a compressed message: the bit RSV1 (RFC 7692, 6).
     pub is_compressed: bool,
     /// What the frame carries.
     pub opcode: Opcode,

@@ -1,4 +1,5 @@
-//! What other threads send to a response: content for it, or wake-ups for its source.
+//! What other threads send to a response: its content, or wake-ups for the source that the event
+//! loop gets the content from.
 
 use std::fmt;
 
@@ -15,8 +16,9 @@ use super::link::ResponseLink;
 /// ([`Config::max_buffered_output`](crate::Config)). The limit counts pieces, not bytes, so a piece
 /// should be neither tiny nor huge.
 ///
-/// If the sender is dropped, the response can't be completed, and the connection closes, so that
-/// the client notices. (A client of HTTP/1.0 that got no Content-Length can't notice.)
+/// If the sender is dropped before [`Sender::finish`], the response is aborted: the connection
+/// closes, or in HTTP/2 the stream is reset, so that the client notices. (A client of HTTP/1.0 that
+/// got no Content-Length can't notice.)
 ///
 /// [`Sender::is_gone`] says whether the client has left. The documentation of
 /// [`Reply::endless`](super::Reply::endless) says when the server notices that.
@@ -98,8 +100,9 @@ impl Sender {
         self.finish_with(HeaderMap::new());
     }
 
-    /// Completes the response with `trailers`. They are left out if the content has a length, or
-    /// the client speaks HTTP/1.0. An invalid trailer closes the connection.
+    /// Completes the response with `trailers`. They are left out if the length of the content was
+    /// announced, or the client speaks HTTP/1.0. An invalid trailer aborts the response: the
+    /// connection closes, or in HTTP/2 the stream is reset.
     pub fn finish_with(self, trailers: HeaderMap) {
         self.end.fulfill(Box::new(Finished { trailers }));
     }
@@ -110,7 +113,8 @@ impl Sender {
         self.link.is_gone()
     }
 
-    /// Whether the server drains. The response must be completed before the drain deadline.
+    /// Whether the server drains. A response that is not completed before the drain deadline is
+    /// cut.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.link.is_draining()
@@ -149,7 +153,8 @@ impl fmt::Display for TrySendError {
 
 impl std::error::Error for TrySendError {}
 
-/// Wakes the source of a response of [`Reply::follow`](super::Reply::follow), from any thread.
+/// Wakes the [`BodySource`](super::BodySource) of a response that was made by
+/// [`Reply::follow`](super::Reply::follow), from any thread.
 #[derive(Clone, Debug)]
 pub struct SourceWaker(pub(super) ResponseLink);
 

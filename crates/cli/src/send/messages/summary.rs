@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::text;
 
+/// The results of all senders together. A sender sends its messages in order, on one connection or
+/// on several in turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// Messages to send, of all senders.
+    /// Messages to send.
     pub(super) total: u64,
-    /// Messages with a response that is not counted as one of the failures below.
+    /// Messages with a response that is not counted in `errors`, `echoed` or `invalid`.
     pub(super) answered: u64,
     /// Messages with an error response.
     pub(super) errors: u64,
@@ -27,8 +29,8 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Whether nothing failed. Messages that were not sent because standard output has no reader
-    /// are no failure.
+    /// Whether nothing failed. If standard output has no reader, sending stops: then messages
+    /// without a response are not failures.
     pub(super) fn is_success(&self) -> bool {
         self.errors + self.echoed + self.invalid + self.failed == 0
             && (self.output_closed || self.answered == self.total)

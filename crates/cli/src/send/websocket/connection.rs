@@ -14,8 +14,9 @@ use crate::random;
 use crate::send::report::Ending;
 use crate::text;
 
-/// Maximum size of a control frame, in bytes: header, mask and payload. Pings and pongs are no
-/// progress, so no change of at most this size counts as progress.
+/// Maximum size of a control frame, in bytes: header, mask and payload. Pings and pongs are not
+/// progress. So bytes that arrive or are sent at once count as progress only if there are more than
+/// this. A received message is always progress.
 const CONTROL_FRAME: usize = 2 + 4 + 125;
 
 #[derive(Debug)]
@@ -46,7 +47,7 @@ enum State {
     Open(Box<ws::Connection<Handler>>),
     /// The WebSocket is closed.
     Closed,
-    /// An error ends the connection.
+    /// An error ends the connection. Also the placeholder while a state is replaced by the next.
     Failed,
 }
 
@@ -123,8 +124,9 @@ impl Connection {
         Fault::peer("refused", refusal.text(&self.settings.target))
     }
 
-    /// Runs at the end of each callback. Ends the connection if the handler has failed or has no
-    /// output any more, and restarts the timeout after progress.
+    /// Runs at the end of each callback. Ends the connection if the handler has failed, or if it
+    /// can't write to standard output any more. Restarts the timeout if output was sent, or if an
+    /// answer has just become due.
     fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Some(what) = self.progress.failure.take() {
             self.state = State::Failed;
@@ -148,13 +150,14 @@ impl Connection {
                 self.since = turn.now();
             }
             self.unsent = turn.unsent();
+            // Asks for an event, and so for another call of this function, when output was sent.
             turn.mark();
         }
         Ok(())
     }
 
-    /// Whether an answer of the server is due: the response to the handshake, or as many messages
-    /// as were sent.
+    /// Whether an answer of the server is due: the response to the handshake, or a message for each
+    /// message that was sent.
     fn is_due(&self) -> bool {
         match self.state {
             State::Opening(..) | State::Refused(_) => true,
@@ -186,7 +189,7 @@ impl Connection {
         })
     }
 
-    /// How many messages had no answer, for an error.
+    /// The end of an error's sentence: how many messages had no answer.
     fn unanswered(&self) -> String {
         let count = text::count(self.progress.unanswered(), "message");
         format!("{count} of {} had no answer", self.progress.sent.get().messages)
@@ -249,8 +252,9 @@ impl Connection {
         Ending::Failed(format!("the peer {how}{why}{when}"))
     }
 
-    /// A hint for the user if the port doesn't seem to speak HTTP without TLS, or the reason that
-    /// the server gave for closing if that is no error.
+    /// What to tell the user besides the ending. If the server has closed the WebSocket and that is
+    /// no error: the reason that the server gave. If the handshake has no valid response: a hint on
+    /// what the port may speak instead.
     fn hint(&self, reason: &Reason) -> Option<String> {
         if let Some((code, text)) = &*self.progress.closed.borrow()
             && !self.progress.is_done.get()
@@ -350,8 +354,8 @@ impl Protocol for Connection {
         match (event, &mut self.state) {
             (Event::Closed(reason), state) => {
                 if let State::Open(websocket) = state {
-                    // If a message waits for room in the printer's queue, the handler prints it
-                    // now.
+                    // The handler records the close code for the report. If a message waits for
+                    // room in the printer's queue, the handler prints it now.
                     websocket.on_event(Event::Closed(reason), turn)?;
                 }
                 self.report(reason);

@@ -1,9 +1,9 @@
 //! The client's side of an HTTP/2 connection (RFC 9113), as pure code.
 //!
-//! A [`Connection`] writes requests, and reads what happens to their responses as [`Event`]s.
-//! Requests that are sent over and over are prepared once, as [`RequestHeads`]: the first one on a
-//! connection inserts its fields into the server's dynamic table (RFC 7541), later ones are a few
-//! bytes.
+//! A [`Connection`] writes requests, reads the server's frames, and returns what happened to each
+//! request as [`Event`]s. The heads of requests that are sent over and over are prepared once, as
+//! [`RequestHeads`]. On each connection, the first request inserts its fields into the server's
+//! dynamic table (RFC 7541). Later requests refer to these entries, in a few bytes.
 //!
 //! ```
 //! use sockeye_http::h2_client::{Connection, Event, RequestHeads};

@@ -18,6 +18,6 @@ pub(crate) enum CompressionError {
     /// The size of the dynamic table changes after a field, or for a third time in one block
     /// (RFC 7541, 4.2).
     UnexpectedTableSize,
-    /// The caller takes no more fields.
+    /// The function that the decoder calls with each field has returned false: it takes no more.
     Stopped,
 }

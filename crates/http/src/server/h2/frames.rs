@@ -100,14 +100,15 @@ impl<S: Handlers> H2Connection<S> {
             self.on_setting(name, value)?;
         }
         if self.sender.initial_window != before {
+            // Streams that waited for a larger window may be able to send now.
             self.for_each_stream(turn, |_, _| {});
         }
         turn.out.write_with(|bytes| frame::write(kind::SETTINGS, flags::ACK, 0, &[], bytes));
         Ok(())
     }
 
-    /// Changes the initial window of streams, and the windows of all streams by the difference (RFC
-    /// 9113, 6.9.2).
+    /// Sets the initial window of new streams, and changes the window of each open stream by the
+    /// difference (RFC 9113, 6.9.2).
     fn set_initial_window(&mut self, after: Window) -> Result<(), H2Error> {
         let before = std::mem::replace(&mut self.sender.initial_window, after);
         if before == after {
@@ -158,7 +159,8 @@ impl<S: Handlers> H2Connection<S> {
             return Err(H2Error::frame_size("sent a PING frame of a wrong length"));
         }
         if header.has(flags::ACK) {
-            // The client has received the first GOAWAY, and all that it sent before has arrived.
+            // This acknowledges the PING that followed the first GOAWAY: the client knows of the
+            // drain, and the requests that it sent before it knew have arrived.
             if payload == DRAIN_PING && self.timers.goaway != Time::NEVER {
                 self.send_last_goaway(turn);
             }
@@ -185,7 +187,7 @@ impl<S: Handlers> H2Connection<S> {
             if increment == 0 {
                 return Err(ZERO);
             }
-            // Streams may be blocked by a small window: see `Sender::allowed`.
+            // Streams may have waited because this window was small: see `Sender::allowed`.
             let may_block = self.sender.window.available() < SMALL;
             self.sender.window.add(increment).map_err(|_| TOO_LARGE)?;
             if may_block {
@@ -223,6 +225,8 @@ impl<S: Handlers> H2Connection<S> {
         };
         active.abort(ErrorCode::Cancel, &Reason::Reset, turn);
         self.drop_stream(id);
+        // Content that the stream's handler has not read no longer keeps the connection's window
+        // small.
         self.enlarge_window(turn);
         self.count_reset(turn)
     }
@@ -255,7 +259,8 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// The priority that arrived before the request itself, if there is one.
+    /// Removes and returns the priority of a new stream that arrived before its HEADERS, if there
+    /// is one.
     pub(super) fn take_early_priority(&mut self, id: u32) -> Option<Priority> {
         if self.early_priorities.is_empty() {
             return None;
@@ -265,13 +270,14 @@ impl<S: Handlers> H2Connection<S> {
         // Streams are opened in order, so lower numbers are not used any more.
         self.early_priorities.retain(|(stream, _)| *stream > id);
         if self.early_priorities.is_empty() {
-            // Frees the memory, because many connections are idle.
+            // Frees the memory: many connections are idle for long, and each would keep a buffer.
             self.early_priorities = Vec::new();
         }
         priority
     }
 
-    /// Frames about a stream that has not begun are an error (RFC 9113, 5.1).
+    /// Returns an error if the client has not opened the stream `id` (RFC 9113, 5.1). Stream 0 is
+    /// the connection, and streams with even numbers would be the server's, which opens none.
     fn check_begun(&self, id: u32) -> Result<(), H2Error> {
         match id == 0 || id.is_multiple_of(2) || id > self.last_id {
             true => Err(H2Error::protocol("sent a frame about a stream that has not begun")),

@@ -18,7 +18,7 @@ use crate::http::websockets::Settings;
 pub struct Options(Arc<Settings>);
 
 impl Default for Options {
-    /// The default limits, pages of the server's own origin, and no subprotocol.
+    /// The default limits, no subprotocol, and no WebSockets for pages of other origins.
     fn default() -> Self {
         static DEFAULT: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
         Self(Arc::clone(&DEFAULT))
@@ -122,7 +122,7 @@ impl Options {
 ///
 /// A request is refused with 400 if it doesn't ask for a WebSocket or is malformed, with 405 if its
 /// method is not GET (CONNECT over HTTP/2, RFC 8441), with 403 if it comes from a page of another
-/// origin, and with 503 while the server is stopping.
+/// origin (see [`Options::allowed_origins`]), and with 503 while the server is stopping.
 ///
 /// ```
 /// # use sockeye::http::{Body, Reply, Request, StatusCode, ws};
