@@ -1,4 +1,7 @@
 //! The report as Markdown.
+//!
+//! A cost is a server's CPU time per request, in microseconds. The bare server, which parses
+//! nothing, is [`Kind::Limit`]; Sockeye is [`Kind::Ours`].
 
 use std::{
     fmt::Write as _,
@@ -12,8 +15,8 @@ use crate::{
     stats::{Estimate, Spread, estimate, spread},
 };
 
-/// Maximum number of other servers in a table of times. With more, there is a second table, of
-/// ratios.
+/// Maximum number of servers besides Sockeye and the bare one in a table of costs. With more, there
+/// is a second table, of ratios.
 const OTHERS: usize = 2;
 /// A ratio is marked with `≈` if an end of its interval differs from the ratio by more than this
 /// share of the ratio.
@@ -51,8 +54,8 @@ fn header(text: &mut String, corner: &str, cells: impl Iterator<Item = String>) 
     let _ = writeln!(text, "|{corner} | {} |\n|{rule}", cells.join(" | "));
 }
 
-/// The costs of the bare server and of ours, and the ratios: in one table if there are at most
-/// [`OTHERS`] other servers, else in two.
+/// The costs of the bare server and of Sockeye, and the ratios of all servers to the bare one: in
+/// one table if there are at most [`OTHERS`] other servers, else in two.
 fn times_and_ratios(text: &mut String, title: &str, rows: &[&RowResult], kinds: &[Kind]) {
     let kinds = serving(rows, kinds);
     let (own, others): (Vec<Kind>, Vec<Kind>) =
@@ -71,7 +74,8 @@ fn serving(rows: &[&RowResult], kinds: &[Kind]) -> Vec<Kind> {
     kinds.filter(|kind| rows.iter().any(|row| kind.supports(row.row.load))).collect()
 }
 
-/// The costs of the bare server and of ours, and the ratios of ours and of the others.
+/// The costs of the bare server and of Sockeye, and the ratios of Sockeye and the other servers to
+/// the bare one.
 fn times(text: &mut String, title: &str, rows: &[&RowResult], kinds: &[Kind]) {
     let cells = kinds.iter().flat_map(|kind| match kind {
         Kind::Limit => vec!["limit".to_owned()],
@@ -102,8 +106,8 @@ fn times(text: &mut String, title: &str, rows: &[&RowResult], kinds: &[Kind]) {
     text.push('\n');
 }
 
-/// The costs in rows with TLS, which the bare server can't serve: the others are compared with
-/// ours.
+/// The costs in rows with TLS, and the ratios of the other servers to Sockeye: the bare server
+/// can't serve these rows.
 fn tls_times(text: &mut String, rows: &[&RowResult], kinds: &[Kind]) {
     let kinds = serving(rows, kinds);
     let cells = kinds.iter().map(|kind| match kind {
@@ -176,12 +180,13 @@ fn memory_rows(text: &mut String, report: &Report, row: &RowResult) {
     });
 }
 
-/// A server's cost divided by that of the bare server in the same round, over all rounds.
+/// A server's cost divided by that of the bare server in the same round: the median over all
+/// rounds.
 pub(crate) fn ratio(row: &RowResult, kind: Kind) -> Option<Estimate> {
     ratio_to(row, kind, Kind::Limit)
 }
 
-/// A server's cost divided by that of another one in the same round, over all rounds.
+/// A server's cost divided by that of another one in the same round: the median over all rounds.
 fn ratio_to(row: &RowResult, kind: Kind, other: Kind) -> Option<Estimate> {
     let others = row.of(other);
     estimate(row.of(kind).into_iter().filter_map(|run| {
@@ -190,7 +195,7 @@ fn ratio_to(row: &RowResult, kind: Kind, other: Kind) -> Option<Estimate> {
     }))
 }
 
-/// Requests per second, with a note if the server was not saturated.
+/// Requests per second. If the server was not saturated, a note says whether the client was.
 fn rate(runs: &[&Run]) -> String {
     let Some(rate) = spread(runs.iter().map(|run| run.per_second())) else { return String::new() };
     let mark = match runs {
@@ -215,7 +220,7 @@ fn figures(of: Spread, digits: usize) -> String {
     format!("{:.digits$} ({:.digits$}–{:.digits$})", of.median, of.min, of.max)
 }
 
-/// The number of decimal places to show: the runs are no more precise than this.
+/// The number of decimal places to show. The runs are not precise enough for more.
 fn digits(cost: Spread) -> usize {
     match cost.median {
         m if m < 2.0 => 2,
@@ -317,7 +322,7 @@ fn log(report: &Report) -> Option<String> {
     })
 }
 
-/// The machine.
+/// The machine that this program runs on.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,

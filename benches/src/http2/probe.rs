@@ -11,6 +11,7 @@ use crate::{Result, probe::Response};
 /// A connection with one request in flight.
 #[derive(Debug)]
 pub(crate) struct Probe<'a, S> {
+    /// The socket, or TLS on it.
     pub(crate) stream: S,
     sender: Sender<'a>,
     frames: Frames,
@@ -25,12 +26,14 @@ impl<'a, S: Read + Write> Probe<'a, S> {
         Self { stream, sender, frames: Frames::default(), out }
     }
 
-    /// Makes the next request. `head` of the returned response is its encoded header block.
+    /// Makes the next request, and reads its response. `head` of the returned response is its
+    /// encoded header block.
     pub(crate) fn exchange(&mut self) -> Result<Response> {
         let (stream, _) = self.sender.write(&mut self.out);
         let mut response = Response { head: Vec::new(), body: Vec::new() };
         let mut is_whole = false;
         let mut buffer = vec![0; 16 << 10];
+        // When the response is whole, acknowledgements of SETTINGS or PING may still be unsent.
         while !is_whole || !self.out.is_empty() {
             self.stream.write_all(&self.out)?;
             self.out.clear();

@@ -14,7 +14,7 @@ use crate::log::Log;
 use crate::signals::OnHangup;
 use crate::text;
 
-/// Maximum size of a file of answers.
+/// Maximum size of a file of answers, in bytes.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
 
 /// The answers to searches. Default: the built-in ones.
@@ -36,14 +36,14 @@ impl Answers {
         Ok(Self { service: Reference::new(read(&path)?), path: Some(path) })
     }
 
-    /// The line about the file on the start screen.
+    /// The line about the file on the start screen. `None` for the built-in answers.
     pub(crate) fn note(&self) -> Option<String> {
         let path = self.path.as_ref()?.display();
         Some(format!("Answers come from {path}. SIGHUP reads it again."))
     }
 
-    /// Returns a function that reads the file again, to be called on SIGHUP. An invalid file
-    /// changes nothing.
+    /// Returns a function that reads the file again, to be called on SIGHUP. If the file can't be
+    /// read or is invalid, the old answers stay. `None` for the built-in answers.
     pub(crate) fn on_hangup(self) -> Option<OnHangup> {
         let Self { service, path } = self;
         let path = path?;

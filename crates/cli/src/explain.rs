@@ -19,13 +19,14 @@ use crate::stdout::Stdout;
 use crate::target::{HTTP_PORT, HTTPS_PORT};
 use crate::{args, hosts, text};
 
-/// Prints the explanation. The exit code is 1 if the response is an error or there is none.
+/// Prints the explanation. The exit code is 1 if the response is an error, or if there is no
+/// response.
 pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let target = target(&flags.url).or_usage()?;
     let refused = refused_host(&flags.url, &flags.http).or_usage()?;
     let outcome = tls::outcome(&flags.http, origin(&flags.url), &target)?;
-    // Explains a server that runs without a terminal, such as a service, even if this command has
-    // one. `on_terminal` is only for a hint.
+    // Explains a server that runs without a terminal, such as a service, even if this command runs
+    // on one. `on_terminal` is what a server on a terminal lists: it is only used for a hint.
     let listing = Listing::of(&flags.http, Stdout::Other);
     let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
     let folders = Folders::of(flags.http.folders, listing)?;
@@ -66,8 +67,8 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
 struct RefusedHost {
     /// What to print: the response, the addresses, and how to allow the host.
     text: String,
-    /// Whether all requests for the host are refused: the host is checked at every address, and no
-    /// trusted proxy is exempt.
+    /// Whether all requests for the host are refused: the host is checked at every address, and
+    /// there is no trusted proxy, whose requests would not be checked.
     always: bool,
 }
 
@@ -75,6 +76,8 @@ struct RefusedHost {
 fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedHost>> {
     let Some(host) = host(url) else { return Ok(None) };
     let is_live = flags.folders.live;
+    // As in `hosts::check`: hosts are checked at loopback addresses, with --live at all addresses
+    // except Unix sockets.
     let is_checked = |address: &&ListenAddr| match is_live {
         true => !matches!(address, ListenAddr::Unix(_)),
         false => hosts::is_loopback(address),

@@ -1,4 +1,4 @@
-//! A server: its addresses, and a shard on each core.
+//! A server: its addresses, and its shards, each on a thread.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -31,20 +31,22 @@ fn reserved(limit: usize, max_connections: usize) -> usize {
 pub struct Server {
     config: Config,
     addresses: Vec<Bound>,
-    /// By listener: the index of its address in the list given to [`Server::bind`].
+    /// For each of `addresses`: the requested address that it belongs to, as an index into the list
+    /// given to [`Server::bind`].
     requested: Vec<usize>,
     reserved_descriptors: usize,
-    /// By shard: its listeners, each with its index in `addresses`.
+    /// For each shard: its listeners, each with the index of its address in `addresses`.
     listeners: Vec<Vec<(u32, Listener)>>,
-    /// By listener: how it accepts TLS; `None` for connections without TLS.
+    /// For each of `addresses`: how TLS is accepted there; `None` for connections without TLS.
     tls: Vec<Option<TlsAcceptor>>,
 }
 
 impl Server {
     /// Binds every address, for `workers` shards.
     ///
-    /// Raises the process's limit on descriptors to what [`Config::max_connections`] needs. If that
-    /// fails, lowers `max_connections` to the limit minus [`Server::reserved_descriptors`].
+    /// Raises the process's limit on descriptors to what [`Config::max_connections`] needs, or as
+    /// far as allowed. If the limit stays too low, lowers `max_connections` to the limit minus
+    /// [`Server::reserved_descriptors`].
     ///
     /// # Errors
     ///
@@ -224,8 +226,8 @@ impl Server {
 /// A running server.
 ///
 /// When this is dropped, the server drains, but nothing waits for that: the end of the process
-/// closes the remaining connections. [`Running::join`] waits for the end, [`Running::stopped`] does
-/// so in async code, and [`Running::detach`] keeps the server running.
+/// closes the remaining connections. [`Running::join`] waits until the server has ended,
+/// [`Running::stopped`] does so in async code, and [`Running::detach`] keeps the server running.
 #[derive(Debug)]
 #[must_use = "the server drains when this is dropped"]
 pub struct Running {

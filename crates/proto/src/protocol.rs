@@ -15,10 +15,12 @@ use crate::{Address, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 /// - [`Event::Open`] comes first and [`Event::Closed`] last, each once. If we opened the connection
 ///   and that failed, [`Event::Closed`] is the only call.
 /// - Input comes in order. What a call didn't use is offered again, followed by newer input.
-/// - [`Event::Eof`] comes after all input was offered, and not during a pause. If the peer ends its
-///   side during a pause, [`Event::HalfClosed`] comes.
+/// - [`Event::Eof`] comes after all input was offered, and not during a pause. If the peer closes
+///   its sending side while nothing is read from it, during a pause or while the output is full,
+///   [`Event::HalfClosed`] comes first.
 /// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
-/// - [`Protocol::deadline`] is called after every other call.
+/// - [`Protocol::deadline`] is called after every call of [`Protocol::on_bytes`] and
+///   [`Protocol::on_event`].
 /// - A panic closes this connection only.
 ///
 /// Calls run on an event loop, which serves no other connection meanwhile. Run code that blocks
@@ -26,9 +28,9 @@ use crate::{Address, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 pub trait Protocol {
     /// Takes input: all bytes that have arrived and were not used yet. Never empty.
     ///
-    /// Returns how many bytes it used, and whether to go on. After [`Next::More`] the unused bytes
-    /// are offered again only together with new ones, so remember how far they were scanned. The
-    /// owner limits unused input (the engine: 1 MiB).
+    /// Returns how many bytes the protocol used, and what it needs next. After [`Next::More`] the
+    /// unused bytes are offered again only together with new ones, so remember how far they were
+    /// scanned. The owner limits unused input (the engine: 1 MiB).
     ///
     /// # Errors
     ///
@@ -114,7 +116,8 @@ pub struct Context<'a> {
     pub is_over_budget: bool,
 }
 
-/// How a protocol ends its connection.
+/// How a protocol ends its connection. The variants are ordered: [`End::Finish`] is the smallest,
+/// [`End::Linger`] the largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// Sends a FIN after the last byte. Reading goes on, and the connection closes when the peer
@@ -135,7 +138,7 @@ pub(crate) struct Effects {
     pub(crate) resume: bool,
     /// [`Turn::want_room`].
     pub(crate) want_room: bool,
-    /// [`Turn::end`]. Of several calls, the one with the last variant of [`End`] counts.
+    /// [`Turn::end`]. Of several calls, the one with the largest [`End`] counts.
     pub(crate) end: Option<End>,
     /// [`Turn::mark`].
     pub(crate) mark: Option<Mark>,
@@ -192,7 +195,7 @@ impl ShardHandles {
         }
     }
 
-    /// Keeps the memory of `effects` for a later call. Their content has been taken.
+    /// Keeps the memory of `effects` for a later call. The effects in it were taken out before.
     pub(crate) fn keep_spare(&self, effects: Box<RareEffects>) {
         self.spare_effects.set(Some(effects));
     }
@@ -228,18 +231,19 @@ pub struct Turn<'a> {
     pub(crate) stream: u32,
     pub(crate) peer: &'a Peer,
     pub(crate) effects: &'a mut Effects,
-    /// The session's credit, made when it first asks for a [`Remote`].
+    /// Flow control for the remotes of the session or stream: see [`Credit`]. Made by the first
+    /// call of [`Turn::remote`].
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
-    /// How many bytes of this session have left the output: sent or in flight.
+    /// How many bytes of this session or stream have left the output: sent or in flight.
     pub(crate) position: u64,
-    /// How many of these are in flight.
+    /// How many of these are in flight: taken by the owner, but not sent yet.
     pub(crate) in_flight: u64,
 }
 
 impl<'a> Turn<'a> {
-    /// The stream that this turn is about: 0 is the connection itself. Protocols that have streams
-    /// ([`driver::Stream`](crate::driver::Stream)) get turns about other streams. If the protocol
-    /// runs in a stream of another protocol
+    /// The number of the stream that this turn is about: 0 is the connection itself. Only protocols
+    /// that have streams ([`driver::Stream`](crate::driver::Stream)) get turns with other numbers.
+    /// Exception: if a protocol runs in a stream of another one
     /// ([`driver::NestedSession`](crate::driver::NestedSession)), all of its turns are about that
     /// stream, and it can't have streams itself.
     #[must_use]
@@ -295,8 +299,8 @@ impl<'a> Turn<'a> {
     }
 
     /// Marks the end of what was written. Until all of it is sent, an [`Event::Sent`] comes
-    /// whenever output was sent. None comes in a turn of a
-    /// [`driver::Stream`](crate::driver::Stream).
+    /// whenever output was sent. A mark in a turn of a
+    /// [`driver::Stream`](crate::driver::Stream) causes no [`Event::Sent`].
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);
@@ -315,8 +319,8 @@ impl<'a> Turn<'a> {
         Mark(self.position.saturating_sub(self.in_flight))
     }
 
-    /// Ends the connection when everything written is sent. Of several calls, the one with the last
-    /// variant of [`End`] counts.
+    /// Ends the connection when everything written is sent. Of several calls, the one with the
+    /// largest [`End`] counts.
     ///
     /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn end(&mut self, end: End) {
@@ -402,7 +406,7 @@ impl<'a> Turn<'a> {
         ticket
     }
 
-    /// Runs `job` on another thread. Results go through promises that it holds.
+    /// Runs `job` on another thread. The job sends its results through promises that it holds.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Step 5: one thread sends two messages on each of many connections: step5-client ADDRESS COUNT.
+//! Step 5: one thread sends two messages on each of many connections. Usage:
+//! `step5-client ADDRESS COUNT`.
 
 use std::collections::HashMap;
 use std::env;
@@ -62,7 +63,8 @@ impl Connection {
         Ok(true)
     }
 
-    /// What the kernel is to report. A socket is writable as soon as it is connected.
+    /// What the kernel is to report: room to send while something is unsent, then input. A socket
+    /// has room to send as soon as it is connected.
     fn interest(&self) -> EventFlags {
         if self.unsent.is_empty() { EventFlags::IN } else { EventFlags::OUT }
     }
@@ -86,6 +88,7 @@ fn main() -> io::Result<()> {
     let mut connections = HashMap::new();
     for number in 1..=count {
         let connection = Connection::open(number, address)?;
+        // The kernel returns this with each event, to say which socket the event is about.
         let name = EventData::new_u64(connection.socket.as_raw_fd() as u64);
         epoll::add(&epoll, &connection.socket, name, connection.interest())?;
         connections.insert(name, connection);

@@ -1,4 +1,4 @@
-//! The encoders and decoders of the codings. Only this file uses their crates.
+//! The encoders and decoders of the codings. Only this file uses the crates that contain them.
 //!
 //! The levels were measured on pages, scripts and a search index, of 20 KiB to 8 MiB each, on one
 //! core:
@@ -53,7 +53,7 @@ pub(crate) fn encode(
     match coding {
         Coding::Zstd => {
             let mut encoder = zstd::Encoder::new(output, ZSTD_LEVEL)?;
-            // Puts the length into the frame header, and limits the window to it.
+            // Puts the length into the frame header. The window gets no larger than the length.
             encoder.set_pledged_src_size(Some(len as u64))?;
             copy(content, len, &mut encoder)?;
             encoder.finish()?;
@@ -66,7 +66,8 @@ pub(crate) fn encode(
             };
             let mut encoder = CompressorWriter::with_params(output, BUFFER, &params);
             copy(content, len, &mut Flushing { encoder: &mut encoder, since: 0 })?;
-            // `into_inner` doesn't return the error of the last write, so `output` has to keep it.
+            // Writes the end of the stream. `into_inner` doesn't return the error of this write, so
+            // `output` has to remember it for the caller.
             encoder.into_inner();
         }
         Coding::Gzip => {
@@ -120,7 +121,7 @@ pub(crate) struct Step {
 
 type BrotliDecoder = BrotliState<HeapAlloc<u8>, HeapAlloc<u32>, HeapAlloc<HuffmanCode>>;
 
-/// Decodes one stream.
+/// Decodes one compressed stream.
 pub(crate) enum Decoder {
     Zstd(ZstdDecoder<'static>),
     Brotli(Box<BrotliDecoder>),

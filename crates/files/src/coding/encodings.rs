@@ -16,19 +16,19 @@ pub(crate) struct Encodings {
     pub(crate) on_demand: [OnDemand; Coding::ALL.len()],
 }
 
-/// The state of compressing a file on demand in one coding.
+/// The state of compressing a file on demand with one coding.
 #[derive(Clone, Debug)]
 pub(crate) enum OnDemand {
     /// The coding is off, or the file is not worth compressing.
     Disabled,
-    /// The coding is on, but the file was not compressed in it yet.
+    /// The coding is on, but the file was not compressed with it yet.
     NotCompressed,
     /// The file was compressed. The cache may have dropped the content since.
     Compressed(Arc<Representation>),
 }
 
 impl Encodings {
-    /// `on_demand` says for each coding whether the file may be compressed in it.
+    /// `on_demand` says for each coding whether the file may be compressed with it.
     pub(crate) fn new(precompressed: Precompressed, on_demand: [bool; Coding::ALL.len()]) -> Self {
         let on_demand = on_demand
             .map(|enabled| if enabled { OnDemand::NotCompressed } else { OnDemand::Disabled });
@@ -41,13 +41,14 @@ impl Encodings {
         self.precompressed.any_exists || self.on_demand.iter().any(is_enabled)
     }
 
-    /// Selects a coding; `None` is the file as it is. With the coding comes its precompressed file,
-    /// or as `Err` the state of compressing on demand.
+    /// Selects a coding, or `None` to send the file as it is. The coding is returned with its
+    /// precompressed file as `Ok`, or if there is none, with its state of compressing on demand as
+    /// `Err`.
     ///
     /// Content that is compressed on demand is never sent in ranges: a client that resumes a
     /// download later should get the same content, and most clients that request ranges (of videos,
-    /// of documents) need the bytes of the file. A precompressed file has a lasting ETag, so it is
-    /// sent in ranges to clients that accept its coding.
+    /// of documents) need the bytes of the file. A precompressed file keeps its bytes and its
+    /// ETag, so it is sent in ranges to clients that accept its coding.
     pub(crate) fn select(
         &self,
         accepted: Accepted,

@@ -22,15 +22,16 @@ use crate::store::traits::Store;
 use crate::tar::manifest::{ArchiveError, Manifest};
 use crate::tar::writer::ArchiveWriter;
 
-/// The memory for each archive that is being sent, besides its manifest, in bytes: for two batches
-/// of what [`ArchiveWriter`] writes.
+/// The memory that is charged for each archive that is being sent, besides its manifest, in bytes:
+/// enough for two batches of [`ArchiveWriter`], the one that is being sent and the next.
 const BATCH_MEMORY: usize = 1024 * 1024;
 
 /// The most attempts to read a folder while the symbolic link to the root is switched, as a
 /// deployment does.
 const MAX_ATTEMPTS: usize = 8;
 
-/// The cached listings and archive manifests of a folder, shared by all shards.
+/// The cached listings, pages and archive manifests of a published folder and the folders in it,
+/// shared by all shards.
 #[derive(Debug)]
 pub(crate) struct ListingCache {
     pub(crate) budget: Arc<Budget>,
@@ -56,9 +57,9 @@ pub(crate) struct ListingRequest {
     pub(crate) archives: bool,
     /// Whether a page links to Markdown files as pages.
     pub(crate) links_pages: bool,
-    /// Whether the folder is read again, even if that was just done.
+    /// Whether the folder or file is read again, even if it was read within the last second.
     pub(crate) always_read: bool,
-    /// The script tag for `--live`, which reloads the page, or nothing.
+    /// The script's tag for `--live`, by which the page reloads, or nothing.
     pub(crate) script: Box<[u8]>,
     /// The coding that the client prefers.
     pub(crate) coding: Option<Coding>,
@@ -70,9 +71,12 @@ pub(crate) struct ListingRequest {
     pub(crate) cancel: CancelToken,
 }
 
+/// What a [`ListingRequest`] gets.
 #[derive(Debug)]
 pub(crate) enum ListingResult {
+    /// A listing or a Markdown file, as HTML.
     Page(PageContent),
+    /// A listing as JSON or text.
     Document(Box<Document>),
     Archive(ArchiveWriter),
 }
@@ -158,13 +162,13 @@ impl ListingCache {
         // since the same path can be encoded in several ways.
         let flags = [(*archives).into(), (*links_pages).into()];
         let mut key = [&**folder, b"\0", &percent_decoded(path), b"\0", &flags].concat();
-        // The query, as it is written in a link.
+        // Appends the query, as links contain it.
         query.link(&mut key);
         let now = store.now();
         let make = || {
             let lease = || self.lease(*client);
-            // A page is as old as its listing, so a listing that is fresh at `now` makes a fresh
-            // page.
+            // The page gets the time when its listing was read, so it becomes stale together with
+            // the listing.
             let (read_at, listing) = self.listing(store, request, now)?;
             // Only the first page of the unfiltered folder shows the README.
             let whole = query.filter.is_empty() && query.page.is_none();
@@ -199,8 +203,8 @@ impl ListingCache {
         request: &ListingRequest,
     ) -> Result<PageContent, Absent> {
         let ListingRequest { name, path, script, client, .. } = request;
-        // The key of a listing has more NULs. This key has no query, since the page doesn't depend
-        // on it.
+        // Differs from all keys of listings, which contain more NULs. The query is not part of this
+        // key, since the page doesn't depend on it.
         let key = [&**name, b"\0", &percent_decoded(path)].concat();
         let now = store.now();
         let make = || {
@@ -238,6 +242,7 @@ impl ListingCache {
         self.listings.get(folder, now, request.always_read, read)
     }
 
+    /// A lease of 0 bytes, for memory that `client` is charged for.
     fn lease(&self, client: Client) -> Result<Lease, Absent> {
         Lease::new(&self.budget, client).ok_or(Absent::Exhausted)
     }

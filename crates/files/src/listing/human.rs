@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A size with its unit, in powers of two and about three digits: `512 B`, `1.4 KiB`, `23 MiB`.
+/// A size in bytes, as text with about three digits: `512 B`, `1.4 KiB`, `23 MiB`.
 pub(super) struct Size(pub(super) u64);
 
 impl fmt::Display for Size {
@@ -24,7 +24,7 @@ impl fmt::Display for Size {
             }
             unit *= 1024;
         }
-        // The largest size, 2^64 - 1 bytes, rounds up to this.
+        // Not reached: the loop shows the largest size, 2^64 - 1 bytes, as the same text.
         f.write_str("16 EiB")
     }
 }
@@ -63,9 +63,10 @@ impl DateTime {
     /// The time `secs` seconds after 1970-01-01T00:00:00Z.
     pub(super) fn new(secs: i64) -> Self {
         let secs = secs.clamp(Self::RANGE.0, Self::RANGE.1);
-        // In the proleptic Gregorian calendar, with years that begin in March, so that the leap day
-        // is the last of its year. There are 719,468 days from March 1st of year 0 to 1970. An era
-        // is 400 years: 146,097 days.
+        // The algorithm `civil_from_days` of Howard Hinnant. It computes in the proleptic Gregorian
+        // calendar, with years that begin in March, so that the leap day is the last of its year.
+        // There are 719,468 days from March 1st of year 0 to January 1st of 1970. An era is 400
+        // years: 146,097 days. `from_march` is the number of months since March.
         let days = secs.div_euclid(Self::DAY) + 719_468;
         let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year_of_era =
@@ -144,7 +145,7 @@ mod tests {
     }
 
     proptest! {
-        /// Compares with `http::date`.
+        /// Compares with `sockeye_http::date`.
         #[test]
         fn moments_agree_with_http_dates(secs in 0u64..253_402_300_800) {
             let time = DateTime::new(secs as i64).to_string();

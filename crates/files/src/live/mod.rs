@@ -8,12 +8,13 @@
 //!             policy: does its Content-Security-Policy forbid the script?
 //! ```
 //!
-//! - `changes`: which paths have changed lately, and who waits for the next change. A token says up
-//!   to which change a page has seen: the script sends it when it opens its WebSocket.
+//! - `changes`: which paths have changed lately, and which WebSockets to tell of the next change.
+//!   The token in a page stands for all changes before the page was made. The script sends the
+//!   token when it opens the WebSocket, and is told of the changes since then.
 //! - `channel`: the WebSocket of an open page.
 //! - `page`: the script's tag, and where it is put into a page.
 //! - `policy`: what a Content-Security-Policy lacks for the script.
-//! - `problems`: pages that don't get the script, or forbid it, are named in the log.
+//! - `problems`: logs which pages don't get the script, or forbid it.
 //!
 //! Nothing here watches files. The program that created a [`Live`](changes::Live) does, and calls
 //! `Live::changed`.

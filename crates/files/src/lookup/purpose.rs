@@ -9,7 +9,9 @@ use crate::respond::substitutes::{Purpose, status};
 use crate::store::absent::Absent;
 
 impl Purpose {
-    /// The next lookup after the result `entry`; `None` if `entry` answers the request.
+    /// The purpose of the next lookup, after the lookup for this purpose had the result `entry`.
+    /// `None` if no other lookup follows: `entry` decides the response. `is_navigation`: whether the
+    /// request is for a page.
     pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, is_navigation: bool) -> Option<Self> {
         if matches!((self, &entry.target), (_, Target::File(..)) | (Self::ErrorPage { .. }, _)) {
             return None;
@@ -28,7 +30,7 @@ impl Purpose {
         Some(Self::ErrorPage { mount, why })
     }
 
-    /// The key to look up; empty if it is in the request.
+    /// The key to look up; empty if it comes from the path of the request.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
             Self::Requested | Self::MergedSlashes { .. } => b"",
@@ -37,7 +39,7 @@ impl Purpose {
         }
     }
 
-    /// The reason why the requested name is not served. `None` if it is served.
+    /// The reason why the requested name is not served. `None` if it is served, or redirected.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.target) {
             (Self::MergedSlashes { why }, Target::Absent(absent))

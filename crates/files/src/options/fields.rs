@@ -2,19 +2,19 @@
 
 use sockeye_http::Fields;
 
-/// Adds a field, whose name and value are known to be valid.
+/// Adds a field. Its name and value must be valid.
 pub(crate) fn push(fields: &mut Fields, name: &str, value: &[u8]) {
     let pushed = fields.push(name, value);
     debug_assert_eq!(pushed, Ok(()), "{name} is valid");
 }
 
-/// `fields` and one more.
+/// `fields`, and one more field after them.
 pub(crate) fn with(mut fields: Fields, name: &str, value: &str) -> Fields {
     push(&mut fields, name, value.as_bytes());
     fields
 }
 
-/// `fields` without those with one of these names.
+/// `fields` without the fields that have one of these names.
 pub(crate) fn without(fields: &Fields, names: &[&str]) -> Fields {
     let mut kept = Fields::new();
     for (name, value) in fields.iter() {

@@ -4,9 +4,9 @@
 //! - `site`: the folders and caches of a shard.
 //! - `answer`: answers from the cache; `jobs`: lookups and compression that requests wait for.
 //! - `error_page`: errors as pages for browsers.
-//! - `listing`: a request for a folder as a listing or an archive, with its headers
-//!   (`listing_headers`) and its body (`listing_body`).
-//! - `live`: the script of pages that reload, and its WebSocket.
+//! - `listing`: responses with a folder as a listing or an archive, or with a Markdown file as a
+//!   page. `listing_headers` makes the headers of such a response, `listing_body` sends its content.
+//! - `live`: for `--live`, the script by which pages reload, and the script's WebSocket.
 //! - `explain`: why a URL is answered as it is.
 
 mod answer;

@@ -17,8 +17,8 @@ use super::socket::Socket;
 /// Runs a protocol inside a WebSocket: the bytes of received messages are its input, and its output
 /// is sent in binary messages. So browsers can speak any protocol. Only for the server's side.
 ///
-/// When the protocol ends its connection, the WebSocket is closed with 1000; after a fault of the
-/// peer with 1008, after one of this program with 1011.
+/// When the protocol ends its connection, the WebSocket is closed with the code 1000. After a fault
+/// for which the peer is to blame, the code is 1008; after any other fault, or a panic, it is 1011.
 pub struct Tunnel {
     inner: Inner,
 }
@@ -43,7 +43,7 @@ impl Tunnel {
         Self { inner: Inner::New(Some(protocol)) }
     }
 
-    /// Calls the inner session, then sends what it has written.
+    /// Calls the inner session, then sends what its protocol has written.
     fn call(
         &mut self,
         socket: &mut Socket<'_, '_>,
@@ -59,6 +59,7 @@ impl Tunnel {
                 socket.turn.out.write(&bytes[..count]);
                 session.move_to(socket.turn.out, len);
             }
+            // What was sent has made room in the inner output, so the protocol may write more.
             if session.has_panicked() || !session.is_progress_due() {
                 break;
             }
@@ -78,8 +79,8 @@ impl Tunnel {
         }
     }
 
-    /// Closes the WebSocket, because the inner protocol has ended its connection, and everything is
-    /// sent. If the protocol still reads, the WebSocket stays open.
+    /// Called when the inner protocol has ended its connection, and everything is sent. Closes the
+    /// WebSocket, unless the protocol still reads.
     fn end(session: &NestedSession, end: End, socket: &mut Socket<'_, '_>) {
         match session.reason() {
             Some(Reason::Fault(fault)) if fault.blame == sockeye_proto::Blame::Peer => {
@@ -152,7 +153,7 @@ impl Handler for Tunnel {
             None => Reason::PeerClosed,
         };
         session.close(&reason, socket.turn);
-        // In `Event::Closed`, or in its destructor.
+        // The protocol panicked when it got `Event::Closed`, or in its destructor.
         if let Some(Reason::Panicked) = session.reason() {
             let what = "panicked when its WebSocket was closed";
             socket.turn.report(Fault::ours("protocol_panicked", what));

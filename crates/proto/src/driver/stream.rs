@@ -9,10 +9,10 @@ use crate::{Mark, Output, Protocol, Turn};
 
 /// One of several streams of a session. It has an output of its own.
 ///
-/// The session's protocol makes a turn of the stream with [`Stream::turn`], and moves the stream's
-/// output into the session's with [`Stream::move_to`] as there is room. If a promise or remote was
-/// made in a stream's turn, the protocol gets its messages in a turn with the stream's number:
-/// [`Turn::stream`].
+/// The session's protocol writes to the stream in turns that [`Stream::turn`] returns, and moves
+/// the stream's output into the session's output with [`Stream::move_to`] when there is room. If a
+/// promise or remote was made in a stream's turn, the protocol gets its messages in a turn with the
+/// stream's number: [`Turn::stream`].
 ///
 /// [`Turn::end`] and [`Turn::resume`] do nothing in a stream's turn, and [`Turn::mark`] causes no
 /// [`Event::Sent`](crate::Event::Sent). After [`Turn::want_room`], the session's protocol calls
@@ -24,10 +24,13 @@ pub struct Stream {
     out: Output,
     /// How many bytes the output may hold before it counts as full.
     room: usize,
-    /// Bytes moved in total.
+    /// How many bytes of output were moved to the session's output in total.
     moved: u64,
+    /// Flow control for the stream's remotes: see [`Credit`]. `None` until the first remote is
+    /// made.
     credit: Option<Arc<Credit>>,
-    /// Credit of messages that were handled while the output was full.
+    /// How many messages of remotes were handled while the output was full. Their credit is given
+    /// back when the output has room.
     unreturned_credit: u32,
     /// What the protocol asked for in the stream's turns.
     effects: Effects,
@@ -53,7 +56,7 @@ impl Stream {
     }
 
     /// Prepares the stream for reuse under another number: set that next, with [`Stream::set_id`].
-    /// Keeps only memory of the output, up to `kept` bytes.
+    /// Drops unmoved output. Of the memory that the output has allocated, keeps up to `kept` bytes.
     pub fn reset(&mut self, kept: usize) {
         self.out.clear();
         if self.out.is_oversized(kept) {
@@ -116,7 +119,8 @@ impl Stream {
         Mark(self.moved)
     }
 
-    /// Moves up to `max` bytes to the end of `out`. Returns how many.
+    /// Moves up to `max` bytes of the stream's output to the end of `out`. Returns how many it
+    /// moved.
     pub fn move_to(&mut self, out: &mut Output, max: u64) -> u64 {
         let moved = self.out.move_front(out, max);
         self.moved += moved;
@@ -142,8 +146,9 @@ impl Stream {
         true
     }
 
-    /// Whether the stream has room now: [`Turn::want_room`] asked for it, and the output has fallen
-    /// to a quarter of its room since.
+    /// Whether [`Turn::want_room`] asked for room, and there is room now: the output is at most a
+    /// quarter full, and either some of it was moved since [`Stream::take_room`] last returned
+    /// true, or nothing is left to move.
     #[must_use]
     pub fn is_room_due(&self) -> bool {
         self.effects.want_room
@@ -152,8 +157,9 @@ impl Stream {
             && (self.moved_some || self.out.is_empty())
     }
 
-    /// As [`Stream::is_room_due`], but returns true once for each request of room. This replaces
-    /// [`Event::Room`](crate::Event::Room), which only connections get.
+    /// As [`Stream::is_room_due`], but after it returned true, it returns false until
+    /// [`Turn::want_room`] is called again. The session's protocol calls this, since
+    /// [`Turn::want_room`] in a stream's turn causes no [`Event::Room`](crate::Event::Room).
     pub fn take_room(&mut self) -> bool {
         let is_due = self.is_room_due();
         if is_due {
@@ -167,8 +173,8 @@ impl Stream {
         self.effects.rare.as_mut()?.switch.take()
     }
 
-    /// The credit of the stream's remotes, and the number of messages whose credit is to be
-    /// returned.
+    /// The credit of the stream's remotes, and the number of messages whose credit is still to be
+    /// given back.
     pub(super) fn take_credit(&mut self) -> (Option<Arc<Credit>>, u32) {
         (self.credit.take(), std::mem::take(&mut self.unreturned_credit))
     }
@@ -177,7 +183,7 @@ impl Stream {
         self.room
     }
 
-    /// Appends all of `newer`.
+    /// Appends all of `newer` to the output.
     pub(super) fn append(&mut self, mut newer: Box<Output>) {
         if self.out.is_empty() {
             std::mem::swap(&mut self.out, &mut *newer);
@@ -207,7 +213,8 @@ impl Stream {
     }
 }
 
-/// Afterwards, remotes of this stream can't send: see [`Remote::is_gone`](crate::Remote::is_gone).
+/// After the drop, remotes of the stream can't send: see
+/// [`Remote::is_gone`](crate::Remote::is_gone).
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(credit) = &self.credit {
@@ -224,8 +231,8 @@ mod tests {
     use crate::harness::Harness;
     use crate::{Consumed, Event, Fault, Remote, Time};
 
-    /// Opens a stream for each byte of input, with the byte as its number. Writes to the stream
-    /// when its promise is fulfilled.
+    /// Opens a stream for each byte of input, with the byte as its number, and starts a job in the
+    /// stream's turn. When the job's message comes, writes to the stream and moves its output.
     #[derive(Default)]
     struct Streams {
         streams: Vec<Stream>,

@@ -12,15 +12,15 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use super::refusal::{Refusal, check_times};
 use crate::provider::provider;
 
-/// Why a verifier refused a certificate last. `None` until it refuses one.
+/// The reason for a verifier's most recent refusal. `None` if it has refused no certificate yet.
 pub(super) type LastRefusal = Arc<Mutex<Option<Refusal>>>;
 
 /// Checks certificates as browsers do, and records in `last` why it refuses one.
 #[derive(Debug)]
 pub(super) struct RecordingVerifier {
-    /// `None` if no authority is trusted.
+    /// Checks certificates that trusted authorities have issued. `None` if no authority is trusted.
     pub(super) authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// Certificates that are trusted without an issuer.
+    /// Server certificates that are trusted, whoever has issued them.
     pub(super) trusted: Vec<CertificateDer<'static>>,
     pub(super) last: LastRefusal,
 }
@@ -35,9 +35,9 @@ impl RecordingVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // `openssl req -x509` makes certificates that are marked as those of authorities, and
-        // servers send them as their own. webpki refuses such a certificate of a server, even if
-        // the user trusts exactly this one.
+        // Trusted certificates are checked here and not by webpki: `openssl req -x509` marks a
+        // certificate as that of an authority, and webpki refuses such a certificate if a server
+        // sends it as its own, even if the user trusts exactly this one.
         if self.trusted.contains(end_entity) {
             check_times(end_entity, now)?;
             verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;

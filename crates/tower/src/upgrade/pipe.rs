@@ -11,7 +11,8 @@ use sockeye::Remote;
 /// reads at once.
 const MAX_INPUT: usize = 64 * 1024;
 
-/// When the task reads input and fewer bytes than this remain, it wakes the event loop.
+/// The task wakes the event loop when it has read so much that the pipe holds fewer bytes of input
+/// than this.
 pub(super) const LOW_INPUT: usize = 16 * 1024;
 
 /// Maximum number of bytes from the task that wait for the event loop.
@@ -29,11 +30,13 @@ pub(super) struct Pipe {
 struct PipeState {
     /// Bytes from the peer that the task has not read.
     input: BytesMut,
-    /// What follows `input`. An error is returned once, and then the end.
+    /// What follows `input`: the end, or an error, which the task gets once, and then the end.
+    /// `None` while more input may come.
     input_end: Option<io::Result<()>>,
     /// The task that waits for input.
     reader: Option<Waker>,
-    /// Whether to wake the event loop when fewer than [`LOW_INPUT`] bytes of input are left.
+    /// Whether the task's next read that leaves less than [`LOW_INPUT`] bytes of input wakes the
+    /// event loop.
     wakes_when_read: bool,
     /// Bytes from the task that the event loop has not taken.
     output: Vec<u8>,
@@ -49,7 +52,7 @@ struct PipeState {
 
 /// The result of [`Pipe::take_output`].
 pub(super) struct Taken {
-    /// Everything that the task has written, unless there is no room for it.
+    /// Everything that the task has written. Empty if there is no room for it.
     pub(super) output: Vec<u8>,
     /// Whether the pipe still holds output.
     pub(super) has_more: bool,
@@ -94,10 +97,10 @@ impl Pipe {
         let _ = self.remote.set(remote);
     }
 
-    /// Passes bytes from the peer to the task. Returns for how many of them there was room, and how
-    /// many bytes the pipe holds now. If it holds [`LOW_INPUT`] bytes of input or more, the task
-    /// wakes the event loop when it has read most of them. If the task has dropped its end, this
-    /// discards the bytes.
+    /// Passes bytes from the peer to the task. Returns two numbers: how many of these bytes the
+    /// pipe has taken, and how many bytes it holds now in both directions. If it holds
+    /// [`LOW_INPUT`] bytes of input or more, the task wakes the event loop when fewer are left. If
+    /// the task has dropped its end, all bytes are taken and discarded.
     pub(super) fn write_input(&self, bytes: &[u8]) -> (usize, usize) {
         let mut state = self.lock();
         if state.task_dropped {
@@ -123,7 +126,7 @@ impl Pipe {
         wake([reader]);
     }
 
-    /// Takes the task's output if `has_room`.
+    /// Takes the task's output if the connection's output `has_room`.
     pub(super) fn take_output(&self, has_room: bool) -> Taken {
         let mut state = self.lock();
         let (output, writer) = if has_room {
@@ -204,7 +207,7 @@ impl Pipe {
             state.writer = Some(waker.clone());
             return Poll::Pending;
         }
-        // If there was output already, the event loop has been woken for that.
+        // If the pipe held output already, the event loop was woken then, and will take all of it.
         let is_first = state.output.is_empty() && count > 0;
         state.output.extend_from_slice(&bytes[..count]);
         drop(state);

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use super::field::Field;
 
-/// Our `SETTINGS_HEADER_TABLE_SIZE`: its initial value, which we don't change.
+/// Our `SETTINGS_HEADER_TABLE_SIZE`, in bytes: the default of RFC 9113, which we don't change.
 pub(super) const SIZE_LIMIT: usize = 4096;
-/// What an entry counts in addition to its bytes (RFC 7541, 4.1).
+/// How many bytes an entry counts in addition to its name and value (RFC 7541, 4.1).
 const OVERHEAD: usize = 32;
-/// Capacity of the first allocation, enough for what a simple client sends.
+/// Capacity of the first allocation in bytes, enough for what a simple client sends.
 const CAPACITY_MIN: usize = 128;
-/// Maximum capacity: 1.5 times the bytes of a full table. See `make_room`.
+/// Maximum capacity in bytes: 1.5 times the names and values of a full table. See `make_room`.
 const CAPACITY_MAX: usize = (SIZE_LIMIT - OVERHEAD) * 3 / 2;
 
 /// The table. It allocates nothing until an entry is inserted, and then about what its entries
@@ -24,16 +24,19 @@ pub(super) struct DynamicTable {
     entries: VecDeque<Entry>,
     /// The size of all entries: their bytes, and [`OVERHEAD`] for each.
     size: usize,
+    /// The maximum of `size`, which the peer chooses: at most [`SIZE_LIMIT`].
     size_max: usize,
+    /// See [`DynamicTable::generation`].
     generation: u32,
 }
 
-/// The position of an entry in [`DynamicTable::bytes`]. All numbers are below `CAPACITY_MAX`.
+/// Where an entry is in [`DynamicTable::bytes`]. No number exceeds `CAPACITY_MAX`.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     at: u16,
     name_len: u16,
     value_len: u16,
+    /// See [`Field::static_name`].
     static_name: u8,
 }
 
@@ -59,7 +62,7 @@ impl DynamicTable {
         self.generation
     }
 
-    /// The size of its allocations.
+    /// How many bytes of memory the table has allocated.
     #[cfg(any(test, feature = "harness"))]
     pub(super) fn memory(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
@@ -75,8 +78,8 @@ impl DynamicTable {
         Some(Field { name, value, static_name: entry.static_name, is_from_table: true })
     }
 
-    /// Inserts an entry, after evicting as many as its size needs. An entry that is larger than the
-    /// table empties it, which is not an error (RFC 7541, 4.4).
+    /// Inserts an entry, after evicting the oldest ones until it fits. An entry larger than the
+    /// maximum size empties the table and is not inserted, which is no error (RFC 7541, 4.4).
     pub(super) fn insert(&mut self, name: &[u8], value: &[u8], static_name: u8) {
         self.generation = self.generation.wrapping_add(1);
         let len = name.len() + value.len();
@@ -116,8 +119,8 @@ impl DynamicTable {
     }
 
     /// Makes room for `len` bytes behind the entries. The bytes of evicted entries are removed only
-    /// if they are at least half as many as the others, so that an insertion moves at most two
-    /// bytes per byte that was evicted.
+    /// if they are at least half as many as the bytes of entries, which have to be moved: so at
+    /// most two bytes are moved for each byte that was evicted.
     fn make_room(&mut self, len: usize) {
         if len <= self.bytes.capacity() - self.bytes.len() {
             return;
@@ -129,8 +132,9 @@ impl DynamicTable {
                 entry.at -= evicted as u16;
             }
         }
-        // If nothing was removed, there are less than half as many evicted bytes as others, and the
-        // others fit into the table together with the new ones. So this is at most `CAPACITY_MAX`.
+        // `needed` is at most `CAPACITY_MAX`: the bytes of entries fit into the table together with
+        // the new ones, and if evicted bytes are left, they are less than half as many as those of
+        // entries.
         let needed = self.bytes.len() + len;
         if needed > self.bytes.capacity() {
             let doubled = (self.bytes.capacity() * 2).clamp(CAPACITY_MIN, CAPACITY_MAX);

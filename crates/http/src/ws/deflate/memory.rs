@@ -4,17 +4,18 @@ use flate2::{Compress, Compression, Decompress};
 
 use super::options::WINDOW_BITS;
 
-/// Number of unused decompressors that are kept. More are in use only while peers send messages in
-/// pieces.
+/// Maximum number of unused decompressors that are kept. A message that arrives whole is
+/// decompressed in one call, so several are in use only while peers send messages in parts.
 const MAX_SPARE: usize = 4;
 
-/// States of compressors and decompressors, which the connections of a shard share: at most 560
-/// KiB, and 2.2 MiB if peers have asked for windows of every size.
+/// States of compressors and decompressors, which the connections of a shard share. Together, they
+/// have at most 560 KiB if all connections compress with the same window size, and at most 2.2 MiB
+/// if peers have asked for windows of every size.
 #[derive(Debug, Default)]
 pub(crate) struct DeflateMemory {
     #[expect(clippy::vec_box, reason = "a connection has room for a pointer, not for 150 bytes")]
     decompressors: Vec<Box<Decompress>>,
-    /// One for each size of the window.
+    /// One for each size of the window, made when it is first used.
     compressors: [Option<Box<Compressor>>; WINDOW_COUNT],
 }
 
@@ -34,8 +35,9 @@ impl DeflateMemory {
                 decompressor.reset(false);
                 decompressor
             }
-            // With the largest window, messages of any window can be decompressed. With another
-            // size, flate2 would allocate a new decompressor at each reset.
+            // With the largest window, messages that were compressed with any window can be
+            // decompressed. With a smaller one, flate2 would allocate a new decompressor at each
+            // reset.
             None => Box::new(Decompress::new_with_window_bits(false, *WINDOW_BITS.end())),
         };
         if !dictionary.is_empty() {
@@ -44,6 +46,8 @@ impl DeflateMemory {
         decompressor
     }
 
+    /// Takes back a decompressor that was lent. Keeps it for another message, unless
+    /// [`MAX_SPARE`] are kept already.
     pub(super) fn take_back_decompressor(&mut self, decompressor: Box<Decompress>) {
         if self.decompressors.len() < MAX_SPARE {
             self.decompressors.push(decompressor);
@@ -74,13 +78,13 @@ impl DeflateMemory {
         &mut compressor.state
     }
 
-    /// Discards the compressor with this window.
+    /// Discards the compressor for this window size.
     pub(super) fn discard_compressor(&mut self, window_bits: u8) {
         self.compressors[slot(window_bits)] = None;
     }
 }
 
-/// The index of the compressor with this window.
+/// The index of the compressor for this window size.
 fn slot(window_bits: u8) -> usize {
     usize::from(window_bits - WINDOW_BITS.start())
 }
