@@ -3,8 +3,7 @@
 //! Whoever wrote the text may be a stranger, so the output has only the tags and attributes that
 //! this file writes:
 //!
-//! - HTML in the text is shown as text, except comments, which are left out. (A comment between
-//!   paragraphs is left out only if it is on one line.)
+//! - HTML in the text is shown as text, except comments, which are left out.
 //! - A link leads to an `http`, `https` or `mailto` URL, or is relative. Any other link becomes
 //!   plain text.
 //! - An image has a relative URL. An image from another server becomes a link to the image, because
@@ -17,10 +16,11 @@
 //! [`memory`] limits time and memory, [`MAX_HTML`] the output, and [`MAX_DEPTH`] its nesting.
 
 use std::collections::HashMap;
+use std::mem;
 
 use pulldown_cmark::{Alignment, BlockQuoteKind, Event, LinkType, Options, Parser, Tag, TagEnd};
 
-use super::markdown_name::{PAGE_QUERY, is_markdown};
+use super::markdown_url::{ID_PREFIX, MAX_URL, Target, escaped, escaped_link, target};
 use super::text::{self, put};
 
 /// The most bytes of a text that is rendered.
@@ -103,17 +103,11 @@ fn containers(line: &str) -> usize {
 /// The maximum depth of nested elements. Browsers are slow with thousands.
 pub(super) const MAX_DEPTH: usize = 24;
 
-/// The most bytes of a link.
-pub(super) const MAX_URL: usize = 2048;
-
 /// The most bytes of the ID of a heading.
 const MAX_ID: usize = 100;
 
 /// A title ends with the character that reaches this length, in bytes.
 pub(super) const MAX_TITLE: usize = 200;
-
-/// The prefix of the IDs of headings.
-pub(super) const ID_PREFIX: &str = "readme-";
 
 /// The end tag of a link.
 const LINK_END: &str = "</a>";
@@ -123,6 +117,10 @@ const OPTIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_TASKLISTS)
     .union(Options::ENABLE_GFM)
     .union(Options::ENABLE_YAML_STYLE_METADATA_BLOCKS);
+
+/// The tags around what is shown as it was written.
+const RAW: &str = "<pre class=\"raw\">";
+const RAW_END: &str = "</pre>\n";
 
 /// A rendered text.
 #[derive(Debug)]
@@ -168,6 +166,8 @@ struct Renderer {
     /// Whether a link is open. A link inside another one is not written.
     in_link: bool,
     heading: Option<Heading>,
+    /// The HTML between two paragraphs so far, which the parser passes line by line.
+    html_block: String,
     /// For each ID that was made of a heading's text: how many earlier headings had it. If there
     /// are any, this number is appended to the next one, so that IDs are unique.
     ids: HashMap<String, u32>,
@@ -193,8 +193,9 @@ impl Renderer {
             Event::Start(tag) => self.start(tag),
             Event::End(end) => self.end(end),
             Event::Text(text) => self.text(&text),
-            Event::Html(text) | Event::InlineHtml(text) if is_comment(&text) => {}
-            Event::Html(text) | Event::InlineHtml(text) => self.text(&text),
+            Event::Html(line) => self.html_block.push_str(&line),
+            Event::InlineHtml(text) if is_comment(&text) => {}
+            Event::InlineHtml(text) => self.text(&text),
             Event::Code(text) => {
                 self.tag("<code>");
                 self.text(&text);
@@ -279,7 +280,9 @@ impl Renderer {
                 }
             }
             Tag::CodeBlock(_) => self.open("<pre tabindex=\"0\"><code>", "</code></pre>\n"),
-            Tag::HtmlBlock | Tag::MetadataBlock(_) => self.open("<pre class=\"raw\">", "</pre>\n"),
+            // Whether it is a comment, its end tells.
+            Tag::HtmlBlock => self.open("", ""),
+            Tag::MetadataBlock(_) => self.open(RAW, RAW_END),
             Tag::List(None) => self.open("<ul>\n", "</ul>\n"),
             Tag::List(Some(1)) => self.open("<ol>\n", "</ol>\n"),
             Tag::List(Some(first)) => {
@@ -327,8 +330,24 @@ impl Renderer {
         match end {
             TagEnd::Heading(_) => self.end_heading(),
             TagEnd::TableHead => self.in_table_head = false,
+            TagEnd::HtmlBlock => self.end_html_block(),
             _ => {}
         }
+    }
+
+    fn end_html_block(&mut self) {
+        let html = mem::take(&mut self.html_block);
+        if is_comment(&html) {
+            return;
+        }
+        self.open(RAW, RAW_END);
+        for line in html.split_inclusive('\n') {
+            self.text(line);
+            if self.is_full {
+                break;
+            }
+        }
+        self.close();
     }
 
     /// Closes the innermost element.
@@ -394,81 +413,8 @@ impl Renderer {
     }
 }
 
-/// Where a URL that is allowed in the output leads.
-enum Target {
-    /// Somewhere on this server.
-    Relative,
-    Absolute,
-}
-
-fn target(url: &str) -> Option<Target> {
-    // Browsers ignore tabs and line breaks, and take a backslash for a slash.
-    if url.len() > MAX_URL || url.contains(|char: char| char.is_control() || char == '\\') {
-        return None;
-    }
-    // Browsers ignore spaces around a URL.
-    let url = url.trim_matches(' ');
-    match url.find([':', '/', '?', '#']).map(|at| url.split_at(at)) {
-        Some((scheme, rest)) if rest.starts_with(':') => {
-            let is = |name: &str| scheme.eq_ignore_ascii_case(name);
-            let is_web = (is("http") || is("https")) && rest.starts_with("://");
-            (is_web || is("mailto")).then_some(Target::Absolute)
-        }
-        // `//host/path` is a URL of another host, without a scheme.
-        Some(("", rest)) if rest.starts_with("//") => None,
-        _ => Some(Target::Relative),
-    }
-}
-
-/// A URL for an attribute. Bytes that are not allowed in a URL are percent-encoded.
-fn escaped(url: &str) -> String {
-    let mut escaped = String::with_capacity(url.len());
-    escape(url.trim_matches(' '), &mut escaped);
-    escaped
-}
-
-/// A relative link for an attribute. A link to a Markdown file gets the query of its page; a link
-/// to a heading gets the prefix of IDs.
-fn escaped_link(url: &str) -> String {
-    let url = url.trim_matches(' ');
-    let (path, fragment) = match url.split_once('#') {
-        Some((path, fragment)) => (path, Some(fragment)),
-        None => (url, None),
-    };
-    let is_page = is_markdown(path.as_bytes()) && !path.contains('?');
-    let mut escaped = String::with_capacity(url.len() + PAGE_QUERY.len() + ID_PREFIX.len());
-    escape(path, &mut escaped);
-    if is_page {
-        escaped += PAGE_QUERY;
-    }
-    match fragment {
-        Some(id) if !id.is_empty() && (is_page || path.is_empty()) => {
-            escaped += "#";
-            escaped += ID_PREFIX;
-            escape(&id.to_lowercase(), &mut escaped);
-        }
-        Some(fragment) => {
-            escaped += "#";
-            escape(fragment, &mut escaped);
-        }
-        None => {}
-    }
-    escaped
-}
-
-fn escape(url: &str, escaped: &mut String) {
-    for byte in url.bytes() {
-        match byte {
-            b'&' => *escaped += "&amp;",
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => escaped.push(char::from(byte)),
-            byte if b"-._~:/?#[]@!$()*+,;=%".contains(&byte) => escaped.push(char::from(byte)),
-            byte => *escaped += &format!("%{byte:02X}"),
-        }
-    }
-}
-
-/// Whether `html` is one comment and nothing else. The parser passes HTML between paragraphs line
-/// by line, and HTML within a paragraph one tag or comment at a time.
+/// Whether `html` is one comment and nothing else. The parser passes HTML within a paragraph one tag
+/// or comment at a time.
 fn is_comment(html: &str) -> bool {
     let inner = html.trim().strip_prefix("<!--").and_then(|html| html.strip_suffix("-->"));
     inner.is_some_and(|inner| !inner.contains("-->"))

@@ -3,9 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::markdown::{
-    ID_PREFIX, MAX_DEPTH, MAX_HTML, MAX_LEN, MAX_TITLE, MAX_URL, memory, render,
-};
+use super::markdown::{MAX_DEPTH, MAX_HTML, MAX_LEN, MAX_TITLE, memory, render};
+use super::markdown_url::{ID_PREFIX, MAX_URL};
 
 fn rendered(source: &str) -> String {
     String::from_utf8(render(source, 3).html).unwrap()
@@ -41,6 +40,10 @@ fn html_is_shown_as_text_and_comments_are_left_out() {
         ("a <b onclick=x>", "<p>a &lt;b onclick=x&gt;</p>\n"),
         ("<p>\nx</p>", "<pre class=\"raw\">&lt;p&gt;\nx&lt;/p&gt;</pre>\n"),
         ("a<!-- b -->c", "<p>ac</p>\n"),
+        ("<!-- a -->\n\nb", "<p>b</p>\n"),
+        ("<!--\na\n\n> b\n-->\nc", "<p>c</p>\n"),
+        ("- <!--\n  a -->\n  b", "<ul>\n<li>b</li>\n</ul>\n"),
+        ("<!-- a\nb", "<pre class=\"raw\">&lt;!-- a\nb</pre>\n"),
         ("<!-- a --> <b>-->", "<pre class=\"raw\">&lt;!-- a --&gt; &lt;b&gt;--&gt;</pre>\n"),
     ] {
         assert_eq!(rendered(source), html, "{source}");

@@ -35,6 +35,8 @@ pub(crate) mod markdown_name;
 mod markdown_page;
 #[cfg(test)]
 mod markdown_tests;
+#[cfg(feature = "markdown")]
+mod markdown_url;
 mod order;
 pub(crate) mod page;
 pub(crate) mod query;
