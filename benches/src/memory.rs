@@ -46,8 +46,8 @@ pub(crate) fn measure(
     count: usize,
 ) -> Result<Memory> {
     let start = field(pid, "Rss:")?;
-    // One more connection is opened first and not counted: its request also causes the allocations
-    // that the server makes only once.
+    // The first connection is not counted, because its request also causes the allocations that
+    // the server makes only once. `count` others follow.
     let mut idle = Vec::with_capacity(count + 1);
     let request = Request::of(load)?;
     // Only the socket is kept, so that this process needs little memory.

@@ -1,4 +1,5 @@
-//! Strains on a server during a load: idle connections, slow readers, and busy threads.
+//! Strains on a server during a load: idle connections, slow readers, and threads of this process
+//! that send other requests or change files.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{Result, memory};
 
-/// What a thread counted during a load, by description.
+/// What a thread counted during a load. The key says what the number counts, such as `other
+/// requests`.
 pub(super) type Counts = BTreeMap<&'static str, u64>;
 
 /// A strain on the server. It lasts until [`Strain::end`].
@@ -35,7 +37,8 @@ struct Thread {
 }
 
 impl Strain {
-    /// Runs `work` on a thread on the client's core. `work` has to check whether to stop.
+    /// Runs `work` on a thread on the client's core. `work` has to return soon after its argument
+    /// has become `true`.
     pub(super) fn thread(
         work: impl FnOnce(&AtomicBool) -> Result<Counts> + Send + 'static,
     ) -> Self {
@@ -45,7 +48,7 @@ impl Strain {
         Self { _held: Vec::new(), thread: Some(Thread { stop, handle }) }
     }
 
-    /// Stops the thread, and returns its counts.
+    /// Stops the thread, if there is one, and returns its counts. Closes the connections.
     pub(super) fn end(self) -> Result<Counts> {
         let Some(thread) = self.thread else { return Ok(Counts::new()) };
         thread.stop.store(true, Ordering::Relaxed);
@@ -106,7 +109,8 @@ pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result
     Ok(Strain { _held: held, ..strain })
 }
 
-/// Reads from each socket once per second. The reads are spread evenly over the second.
+/// Reads at most `bytes` from each socket once per second, until `stop` is set. The reads are
+/// spread evenly over the second.
 fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> std::io::Result<()> {
     const PARTS: u32 = 20;
     let mut buffer = vec![0; bytes];
@@ -116,8 +120,8 @@ fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> st
             for socket in part {
                 match socket.read(&mut buffer) {
                     Ok(_) => {}
-                    // A connection that the server has cut is no error here: the number of the
-                    // server's open sockets shows how many are left.
+                    // A connection that the server has cut is no error here. How many are left is
+                    // counted elsewhere, by the server's open sockets.
                     Err(error)
                         if matches!(
                             error.kind(),

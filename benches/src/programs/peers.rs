@@ -1,12 +1,12 @@
-//! Servers that use other crates: small ones in `benches/peers`, which are built on demand, and one
-//! that cargo installs.
+//! Servers to compare with: small ones in `benches/peers` that use other projects' crates, such as
+//! hyper, and are built on demand; and a complete server that `cargo install` builds.
 
 use std::path::{Path, PathBuf};
 
 use super::cargo::{cargo, target_dir};
 use crate::{Result, kind::Kind};
 
-/// The versions of the crates that the small servers use.
+/// The lock file of the small servers, which has the versions of the crates that they use.
 const LOCK: &str = include_str!("../../peers/Cargo.lock");
 
 /// The path of a small server's program.
@@ -31,13 +31,13 @@ fn package(kind: Kind) -> String {
     format!("bench-{}", kind.name())
 }
 
-/// The version of a crate that a small server uses.
+/// The version of the crate `name` that a small server uses.
 pub(super) fn version_of(name: &str) -> Option<&'static str> {
     let (_, rest) = LOCK.split_once(&format!("name = \"{name}\"\nversion = \""))?;
     rest.split('"').next()
 }
 
-/// The path of a server's program that cargo has installed.
+/// The path at which [`install`] puts a server's program.
 pub(super) fn installed(kind: Kind) -> Result<PathBuf> {
     Ok(root()?.join("bin").join(kind.name()))
 }

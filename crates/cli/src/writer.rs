@@ -1,9 +1,8 @@
 //! A queue of bytes and a thread that writes them, so that no other thread waits for a disk, a
 //! terminal or a pipe.
 //!
-//! A [`Queue`] is bounded, counts the writes for which it had no room, and can be flushed with a
-//! timeout. The code that uses it decides how bytes are written, and handles errors and a full
-//! queue.
+//! A [`Queue`] is bounded, counts the appends that it refuses, and can be flushed with a timeout.
+//! The code that uses the queue decides how bytes are written, and handles errors and a full queue.
 
 use std::io;
 use std::mem;
@@ -13,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// A buffer that reaches this size wakes the thread early. Larger buffers are shrunk to it after
-/// use.
+/// When a buffer reaches this size, the writing thread is woken, even before the end of
+/// [`Queue::batch_delay`]. Buffers with a larger capacity are shrunk to this size after use.
 const LARGE_BUFFER: usize = 256 * 1024;
 
 type Buffer = Mutex<Vec<u8>>;
@@ -27,13 +26,15 @@ pub(crate) struct Queue {
     lanes: Box<[[Buffer; 2]]>,
     /// How long the thread waits after a write, to write more at once.
     batch_delay: Duration,
-    /// How many calls of [`Queue::put`] and [`Queue::try_put`] found no room.
+    /// How many calls of [`Queue::put`] and [`Queue::try_put`] appended nothing, because the buffer
+    /// was full or both buffers were locked.
     refused: AtomicU64,
-    /// The thread sleeps until something is queued.
+    /// Whether the thread sleeps, and the next append has to wake it.
     asleep: AtomicBool,
     /// Tells the thread to stop waiting.
     wake_requested: AtomicBool,
-    /// The thread, and a channel to it for flushes.
+    /// The thread, and a channel to it for the requests to flush. The thread answers each request
+    /// through the sender in it.
     writer: OnceLock<(Thread, Sender<Sender<()>>)>,
 }
 
@@ -46,14 +47,15 @@ impl Queue {
         }
     }
 
-    /// Calls `write` to append to the first lane, unless more than `max` bytes are queued there.
-    /// Returns whether `write` was called. May wait for other threads that append, and for the
-    /// writing thread while it takes the queued bytes, but not while it writes them.
+    /// Calls `write` to append to the first buffer of the first lane, unless it has more than `max`
+    /// bytes. Returns whether `write` was called. May wait for other threads that append, and for
+    /// the writing thread while that takes the queued bytes, but not while it writes them.
     pub(crate) fn put(&self, max: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.append(self.lanes.first().map(|[buffer, _]| lock(buffer)), max, write)
     }
 
-    /// Like [`Queue::put`], but never waits. For a lane to which only one thread appends.
+    /// Like [`Queue::put`], but appends to any free buffer of `lane`, and never waits. For a lane
+    /// to which only one thread appends.
     pub(crate) fn try_put(
         &self,
         lane: usize,
@@ -88,7 +90,7 @@ impl Queue {
         true
     }
 
-    /// Makes the thread call its `write` at once, even if nothing is queued.
+    /// Makes the thread call the `write` of [`start`] at once, even if nothing is queued.
     pub(crate) fn wake(&self) {
         self.wake_requested.store(true, Ordering::Release);
         if let Some((thread, _)) = self.writer.get() {
@@ -96,7 +98,8 @@ impl Queue {
         }
     }
 
-    /// How many writes found no room since the last call of this function.
+    /// How many calls of [`Queue::put`] and [`Queue::try_put`] appended nothing since the last call
+    /// of this function.
     pub(crate) fn take_refused(&self) -> u64 {
         self.refused.swap(0, Ordering::Relaxed)
     }
@@ -119,8 +122,8 @@ impl Queue {
         }
     }
 
-    /// Waits until everything queued so far is written, at most `timeout`. Returns whether all of
-    /// it is written.
+    /// Waits until everything queued so far is written or given up, at most for `timeout`. Returns
+    /// whether that was reached in time.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         let Some((_, flushes)) = self.writer.get() else { return false };
         let (done, flushed) = channel();
@@ -130,7 +133,8 @@ impl Queue {
         flushed.recv_timeout(timeout).is_ok()
     }
 
-    /// Waits for `batch_delay`, then until something is queued or `due` has passed.
+    /// Waits for `batch_delay`, then until something is queued or `due` has passed. [`Queue::wake`]
+    /// ends both waits.
     fn wait(&self, due: Option<Instant>) {
         let batch_end = Instant::now() + self.batch_delay;
         while !self.wake_requested.load(Ordering::Acquire) {
@@ -155,10 +159,11 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
     text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// Starts the thread that writes what is queued. `write` removes from its first argument the bytes
-/// that it has written or given up, and is called again with the rest before more is taken. Its
-/// second argument says whether a flush is waiting. It returns when to call it again even if
-/// nothing is queued.
+/// Starts the thread that writes what is queued. The thread passes the bytes that it takes from the
+/// queue to `write`, which removes from its first argument those that it has written or given up.
+/// As long as bytes are left, the thread takes no others, and calls `write` again. The second
+/// argument of `write` says whether a flush is waiting. The result of `write` is the time at which
+/// to call it again even if nothing is queued; `None`: only when something is queued.
 pub(crate) fn start(
     queue: &Arc<Queue>,
     name: &str,

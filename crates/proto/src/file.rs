@@ -1,5 +1,5 @@
-//! Files whose ranges are sent. This crate never uses their descriptors: the engine passes them
-//! to the kernel.
+//! Files of which ranges are sent. This crate never uses the descriptors of these files: the engine
+//! passes them to the kernel.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,8 @@ use crate::{CancelToken, JobGroup};
 
 /// An open file, as the engine sees it.
 pub trait FileSource: Send + Sync + fmt::Debug {
-    /// Reads at `offset` into `buffer`; 0 at the end of the file.
+    /// Reads into `buffer` from `offset` on. Returns how many bytes were read: 0 at the end of the
+    /// file.
     ///
     /// # Errors
     ///
@@ -21,16 +22,17 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     /// The descriptor, if `sendfile` works with it.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Whether the content is still what was promised, as far as the file's metadata say. Called
-    /// before the last part of a range is sent. Default: [`Validity::Valid`], the content never
-    /// changes.
+    /// Whether the content is still what was promised, as far as the file's metadata show. Called
+    /// before the last part of a range is sent. Default: [`Validity::Valid`], for a file whose
+    /// content never changes.
     fn check(&self) -> Validity {
         Validity::Valid
     }
 
-    /// As [`FileSource::check`], but may read the file to find out: up to its whole content. Called
-    /// on a thread, after the last part of a range was read. `cancel` is set when nobody waits for
-    /// the result any more. Default: no file is read, and [`Validity::Unknown`] counts as changed.
+    /// Whether the content is still what was promised. May read the whole file to find out. Called
+    /// on a thread that may block, after the last part of a range was read. `cancel` is set when
+    /// nobody waits for the result any more. Default: calls [`FileSource::check`], reads nothing,
+    /// and returns `false` for [`Validity::Unknown`].
     fn verify(&self, cancel: &CancelToken) -> bool {
         let _ = cancel;
         self.check() == Validity::Valid
@@ -41,17 +43,20 @@ pub trait FileSource: Send + Sync + fmt::Debug {
         Access::Direct
     }
 
-    /// The group of jobs that read it: what reading it may block on.
+    /// The group of the jobs that read this file. Files whose reads may block on the same thing,
+    /// such as a disk, share one group or a few.
     fn job_group(&self) -> JobGroup {
         JobGroup::default()
     }
 
-    /// Whether to measure sends that are not probed, since they may become slow. Default: `false`.
+    /// For [`Access::Direct`]: whether to measure how long sending takes, because the file system
+    /// may become slow. Default: `false`.
     fn is_timed(&self) -> bool {
         false
     }
 
-    /// Records how long a send took, after a probe or if [`FileSource::is_timed`].
+    /// Records how long it took to send a part of the file. Called for a file of [`Access::Probe`],
+    /// and for one of [`Access::Direct`] if [`FileSource::is_timed`] says so.
     fn record_send(&self, took: Duration) {
         let _ = took;
     }
@@ -71,12 +76,12 @@ pub enum Validity {
 /// How a file may be sent without blocking an event loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Reading it never blocks.
+    /// Without a probe: reading the file is not expected to block.
     Direct,
     /// With `sendfile`, if a probe finds the content in memory; else as [`Access::Thread`].
     Probe,
-    /// A thread must read it. On an event loop, only [`FileSource::access`] and
-    /// [`FileSource::job_group`] are called: the other methods may block.
+    /// A thread must read it. An event loop calls neither [`FileSource::read_at`] nor
+    /// [`FileSource::check`], because these may block.
     Thread,
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use sockeye_proto::{Job, JobKind, Spawn};
 
-/// Collects the jobs that connections spawn. The world schedules them.
+/// Collects the jobs that connections spawn. The [`World`](crate::World) takes the jobs and
+/// schedules them.
 #[derive(Default)]
 pub(crate) struct Jobs {
     spawned: Mutex<Vec<Job>>,

@@ -20,7 +20,7 @@ pub struct Script {
     steps: VecDeque<Step>,
 }
 
-/// One step. The methods of [`Script`] describe them.
+/// One step. For each kind of step, see the method of [`Script`] that appends it.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send(Vec<u8>),

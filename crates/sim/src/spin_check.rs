@@ -10,15 +10,15 @@ use crate::poll::{Poller, WaitSummary};
 /// few needless turns, but must not spin.
 const MAX_IDLE_NOW: u32 = 16;
 
-/// Maximum number of turns without progress within one second, plus one for each turn with progress
-/// and four for each connection. The additional ones are allowed because timers may fire early and
-/// readiness may be spurious.
+/// Maximum number of turns without progress within one second of the virtual clock, for a shard
+/// without connections. [`SpinCheck::record_turn`] adds four for each connection and one for each
+/// turn with progress in this second, because timers may fire early and readiness may be spurious.
 const MAX_IDLE_PER_SECOND: u32 = 100;
 
 /// Counts the turns of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct SpinCheck {
-    /// The last turn found nothing to do, and nothing has changed since.
+    /// Whether the last turn found nothing to do, and the test has changed nothing since.
     settled: bool,
     /// Turns without progress at `moment`.
     idle_now: u32,
@@ -31,7 +31,7 @@ pub(crate) struct SpinCheck {
 }
 
 impl SpinCheck {
-    /// Gives the shard another turn, even if no event is due: the test changes something.
+    /// Gives the shard another turn, even if no event is due, because the test changes something.
     pub(crate) fn expect_turn(&mut self) {
         self.settled = false;
     }
@@ -41,7 +41,8 @@ impl SpinCheck {
         !self.settled || poller.is_woken(now)
     }
 
-    /// Counts a turn. `progressed` says whether a call that the shard made in it had an effect.
+    /// Counts a turn. `summary` is that of the turn's wait. `progressed`: whether a call of the
+    /// shard to the driver had an effect in this turn. `connections`: how many the shard has.
     ///
     /// # Panics
     ///

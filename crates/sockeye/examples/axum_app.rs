@@ -33,7 +33,8 @@ async fn count(State(visits): State<Visits>) -> String {
     format!("{}\n", visits.load(Ordering::Relaxed))
 }
 
-/// The runtime of `tasks` has to outlive the service.
+/// Starts the server. The app's handlers run as tasks on the runtime of `tasks`, which has to
+/// outlive the server.
 pub(crate) fn serve(address: ListenAddr, tasks: &Handle) -> Result<Serving, ServeError> {
     let app = Router::new()
         .route("/hello/{name}", get(hello))
@@ -52,6 +53,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     thread::spawn(move || signals.forever().for_each(|_| server.drain()));
     let url = format!("http://{}", serving.addresses()[0]);
     println!("Listening at {url} - try: curl {url}/hello/world; curl {url}/visits");
-    serving.join()?; // Returns when all responses are sent.
+    serving.join()?; // Returns after a signal, when all responses are sent.
     Ok(())
 }

@@ -66,7 +66,7 @@ fn main() -> io::Result<()> {
     let mut events = Vec::with_capacity(64);
     loop {
         events.clear();
-        // A process that was stopped (Ctrl-Z) and goes on gets EINTR: no event, and no error.
+        // If the process is stopped (Ctrl-Z) and continued, `wait` fails with EINTR: try again.
         retry_on_intr(|| epoll::wait(&epoll, spare_capacity(&mut events), None))?;
         for event in &events {
             let ready = event.data;

@@ -1,12 +1,13 @@
-//! The watched folders: the served ones and all folders in them, by inotify.
+//! Watches the served folders and all folders in them, by inotify.
 //!
 //! A folder that appears later is watched, too. Symbolic links are followed where the server
-//! follows them. If a link leads to a folder, that folder is watched under the link's name; if it
-//! leads to a file, the folder of that file is watched. The folders above a link's target are
-//! watched for the names that lead to it, also if it doesn't exist. The parent of a served folder
-//! is watched for the served folder's name only, because a build may replace that folder, or the
-//! link that leads to it. If the parent is gone, too, the nearest folder above that exists is
-//! watched, for the name that leads to the served folder.
+//! follows them. If a link leads to a folder, that folder is watched under the link's name. If a
+//! link leads to a file, the folder that contains the file is watched. The folders above a link's
+//! target are watched for the names that lead to the target, even if the target doesn't exist.
+//!
+//! A build may replace a served folder, or the link at its path. So the parent of a served folder
+//! is watched, too, but only for the served folder's name. If the parent is also gone, the nearest
+//! existing folder above it is watched, for the next name on the path to the served folder.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -31,8 +32,9 @@ const MAX_WATCHED: usize = 32 * 1024;
 /// The most changed paths that are collected. If more change, [`EVERYTHING`] stands for them.
 const MAX_PATHS: usize = 4096;
 
-/// The most events that are read at a time, and the most reads for one call of [`Tree::read`].
+/// [`Tree::read_events`] makes no further system call once it has this many events.
 const MAX_EVENTS: usize = 1024;
+/// How often one call of [`Tree::read`] calls [`Tree::read_events`] at most.
 const MAX_READS: usize = 64;
 
 /// The URL path of the root. As a changed path, it means that everything may have changed.
@@ -65,8 +67,8 @@ impl Root {
 struct WatchReason {
     /// With [`Scope::Folder`], the watched folder, or the link that leads to it. With
     /// [`Scope::File`], the served file, or the link that leads to a file in the watched folder.
-    /// With [`Scope::Way`], the served folder or file, or the link, to which the watched folder
-    /// leads.
+    /// With [`Scope::Way`], the served folder or file that is below the watched folder, or the link
+    /// whose target is below it.
     path: PathBuf,
     /// The URL path of the folder or file at `path`, with a final slash if it is a folder.
     url: Vec<u8>,
@@ -98,8 +100,8 @@ pub(super) struct Tree {
     /// By inotify's watch descriptor. A folder that is reached by several paths has one descriptor
     /// and several reasons.
     watched: HashMap<i32, Vec<WatchReason>>,
-    /// The number of [`WatchReason`]s in `watched`, without those of [`Scope::Way`]: of these,
-    /// there are a few for each root and link.
+    /// The number of [`WatchReason`]s in `watched`, except those with [`Scope::Way`]. The latter
+    /// need no limit of their own: each root and each link has only a few.
     count: usize,
     /// The links that are followed. Roots that are links are not among them.
     links: HashSet<PathBuf>,
@@ -147,7 +149,8 @@ impl Tree {
     /// path to it.
     fn watch_above(&mut self, root: &Path, url: &[u8], is_file: bool) {
         let mut watched = None;
-        // Looks again after the folder is watched: the next name may have appeared before that.
+        // Repeated until the nearest folder is watched: one nearer to the root may have appeared
+        // just before the watch was added.
         while let Some((folder, name)) = nearest_above(root)
             && watched != Some(folder)
         {
@@ -208,7 +211,8 @@ impl Tree {
                 self.watched.remove(&event.watch);
                 self.count -= counted(&reasons);
             }
-            // If it led to something that is served, the folder above it is watched from now on.
+            // If the folder was watched for a single name, `watch_again` looks for the folders that
+            // have to be watched for this name now.
             if reasons.iter().any(|reason| !matches!(reason.scope, Scope::Folder)) {
                 self.watch_again();
                 changed.extend(reasons.into_iter().map(|reason| reason.url));
@@ -227,7 +231,8 @@ impl Tree {
                     }
                     Scope::Way(only) if only == *name => {
                         is_way = true;
-                        // A link may lead to a file now that led to a folder before.
+                        // A link that led to a folder may lead to a file now. So its URL without
+                        // the final slash has changed, too.
                         let is_root = self.roots.iter().any(|root| root.path == watched.path);
                         if let (false, Some(file)) = (is_root, watched.url.strip_suffix(b"/")) {
                             changed.insert(file.to_vec());
@@ -237,14 +242,15 @@ impl Tree {
                     _ => {}
                 }
             }
-            // Once, however many links lead by this name.
+            // Once, even if the ways to several links' targets have this name.
             if is_way {
                 self.watch_again();
             }
         }
     }
 
-    /// Handles the event that a file, folder or link in a folder has changed, appeared or gone.
+    /// Handles an event about a file, folder or link in a watched folder: it was changed, created,
+    /// removed or renamed.
     fn on_child(
         &mut self,
         path: PathBuf,
@@ -267,15 +273,15 @@ impl Tree {
         if is_folder || was_link || is_link {
             changed.insert(url.clone());
         }
-        // Also if only the mode of a folder has changed: the folder may be readable now.
+        // A folder of which only the mode has changed is added, too: it may be readable now.
         if is_folder && !is_gone || is_link || was_link && !is_gone {
             self.add(path, url, false);
         }
     }
 
-    /// Looks at all folders again: a served folder was replaced, or events were lost. Folders that
-    /// are still there keep their watch descriptors, so that no event that is queued for them is
-    /// lost.
+    /// Looks at all folders again, because a folder or link on the way to something watched has
+    /// changed, or because events were lost. Folders that are still there keep their watch
+    /// descriptors, so that no event that is queued for them is lost.
     fn watch_again(&mut self) {
         let before = take(&mut self.watched);
         self.count = 0;
@@ -287,8 +293,9 @@ impl Tree {
         }
     }
 
-    /// Watches a folder and all folders in it. If `path` is a link, watches its target. `url` has a
-    /// final slash. `is_root`: whether the folder is a served one itself.
+    /// Watches the folder at `path` and all folders in it. If `path` is a link, watches its target,
+    /// which may also be a file. `url` has a final slash. `is_root`: whether `path` is that of a
+    /// served folder, and not of something in one.
     fn add(&mut self, path: PathBuf, url: Vec<u8>, is_root: bool) {
         let mut folders = vec![(path, url, is_root)];
         while let Some((path, url, is_root)) = folders.pop() {
@@ -337,8 +344,8 @@ impl Tree {
         }
     }
 
-    /// Watches the folders above `target`, for the names that lead to it. `link` leads to this
-    /// folder, or to a file in it.
+    /// Watches the folders above `target`, for the names that lead to it. `target` is the folder to
+    /// which `link` leads, or the folder that contains the file to which `link` leads.
     fn watch_way(&mut self, link: &Path, target: Option<&Path>, url: &[u8]) {
         for below in target.into_iter().flat_map(Path::ancestors) {
             let (Some(folder), Some(name)) = (below.parent(), below.file_name()) else { return };
@@ -350,8 +357,8 @@ impl Tree {
         }
     }
 
-    /// Whether the server follows a link, if its target exists: it leads into a served folder, or
-    /// into one of [`Root::links_into`].
+    /// Whether the server follows `link`: it leads into a served folder, or into one of
+    /// [`Root::links_into`]. The target doesn't have to exist yet.
     fn may_follow(&self, link: &Path) -> bool {
         self.is_in_scope(&target_of(link))
     }
@@ -367,8 +374,9 @@ impl Tree {
         folders.any(|folder| path.starts_with(folder))
     }
 
-    /// Watches `folder`. Returns false if it can't be watched, or if its content is watched
-    /// already, as when a link leads to a folder that contains the link.
+    /// Watches `folder` for the reason `watched`. Returns false if that fails, if `folder` is
+    /// already watched for this reason, or if it is watched under a path that contains the path in
+    /// `watched`, as when a link leads to a folder that contains the link.
     fn watch(&mut self, folder: &Path, watched: WatchReason) -> bool {
         const FLAGS: WatchFlags = WatchFlags::CREATE
             .union(WatchFlags::DELETE)
@@ -408,7 +416,8 @@ impl Tree {
         true
     }
 
-    /// Stops watching a folder or link, and everything below it.
+    /// Stops watching the folder or link at `path`, and everything below it. The ways to served
+    /// folders are still watched.
     fn remove_below(&mut self, path: &Path) {
         let (inotify, count, roots) = (&self.inotify, &mut self.count, &self.roots);
         self.links.retain(|link| !link.starts_with(path));

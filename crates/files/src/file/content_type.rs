@@ -34,6 +34,7 @@ impl ContentType {
         options: &Options,
         reader: &Reader<'_>,
     ) -> Result<Self, LoadError> {
+        // `typed_name` is the name without the coding's extension, such as `app.js` for `app.js.gz`.
         let (coding, typed_name) = match options.content_encodings.of(name) {
             Some((coding, typed_name)) => (Some(coding), typed_name),
             None => (None, name),

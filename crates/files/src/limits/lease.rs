@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use sockeye_proto::{Budget, Client, Permit};
 
-/// Memory for the result of one client's request. Dropping the lease returns it to the budget.
+/// Memory for the result of one client's request. Dropping the lease returns the memory to the
+/// budget.
 ///
-/// A result that several clients share counts only against the total ([`Lease::share`]); each
-/// client that reads it is charged separately.
+/// A result that several clients share counts only against the total ([`Lease::share`]). Each
+/// client to which it is sent is charged by another permit.
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// Counts against the total.
@@ -18,7 +19,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// A lease of 0 bytes.
+    /// A lease of 0 bytes. `None` if more than the total or the client's share is taken already.
     pub(crate) fn new(budget: &Arc<Budget>, client: Client) -> Option<Self> {
         Some(Self { held: budget.take_shared(0)?, charged: budget.charge(client, 0)? })
     }
@@ -39,8 +40,9 @@ impl Lease {
         is_held
     }
 
-    /// Charges the client for `bytes` that already count against the total. Returns false if the
-    /// client's share has too little left.
+    /// Changes what the client is charged to `bytes`, and leaves the total as it is: for memory
+    /// that another permit already counts against the total. Returns false and changes nothing if
+    /// the client's share has too little left.
     #[must_use]
     pub(crate) fn charge(&mut self, bytes: usize) -> bool {
         self.charged.resize(bytes as u64)

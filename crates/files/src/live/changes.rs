@@ -1,8 +1,10 @@
 //! Which paths have changed lately, and who waits for the next change.
 //!
-//! Changes come in batches, which are numbered. A follower is the WebSocket of an open page. It
-//! knows the number of the last batch that the page has seen, so there is no queue per follower: a
-//! slow one misses batches, and is told that everything may have changed.
+//! Changes come in batches, which are numbered. Each page contains a token with the number of the
+//! last batch before the page was made. A follower is the WebSocket of an open page. It knows the
+//! number of the last batch that the page has seen, so there is no queue per follower. If batches
+//! that a slow follower has not seen are no longer kept, it is told that everything may have
+//! changed.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -23,7 +25,7 @@ const MAX_TEXT: usize = 64 * 1024;
 /// The root folder: pages are told that it has changed if there are too many paths to list.
 const EVERYTHING: &str = "/";
 
-/// The changes of the files that a server publishes, for the pages that are open in browsers:
+/// Tells the pages that are open in browsers which published files have changed. See
 /// [`Folder::with_live`](crate::Folder::with_live).
 #[derive(Debug)]
 pub struct Live {
@@ -36,9 +38,9 @@ pub struct Live {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many batches there were: the number of the last one.
+    /// The number of the last batch. The first one has number 1; 0: there was none yet.
     number: u64,
-    /// The last batches: sets of paths, one per line.
+    /// The last batches. Each is a set of paths, one path per line.
     batches: VecDeque<Box<str>>,
     followers: Vec<Remote>,
 }
@@ -132,7 +134,8 @@ fn lines(paths: &BTreeSet<impl AsRef<str>>) -> String {
 }
 
 /// The one form of a path in which paths are compared: everything but unreserved characters and
-/// slashes is percent-encoded (RFC 3986, 2.3). The script converts the paths of URLs into it.
+/// slashes is percent-encoded (RFC 3986, 2.3). The script in the pages converts the paths of URLs
+/// into this form, too.
 pub(crate) fn canonical(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
     for byte in path {

@@ -46,11 +46,13 @@ const MAX_PATH: usize = 400;
 /// Maximum number of `../` in a link. A link that needs more leads to `/` instead.
 const MAX_LEVELS: usize = 32;
 
-/// The fields that errors as pages and as plain text share. Each site makes them once.
+/// The header fields that an error has both as a page and as plain text. Each `Site` makes them
+/// once.
 #[derive(Debug)]
 pub(super) struct ErrorFields {
     pub(super) default: Fields,
-    /// For a folder with a single-page app, which answers some requests with its page instead.
+    /// For a folder with a single-page app. There, some requests get the app's page instead of an
+    /// error, so `Vary` also names the fields that decide this.
     pub(super) app: Fields,
     /// For a 503.
     pub(super) unavailable: Fields,
@@ -69,19 +71,22 @@ impl ErrorFields {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ErrorResponse<'a> {
     pub(super) status: Status,
-    /// The fields of the error as a page and as plain text. They include `Vary` with `Accept`.
+    /// The fields that the error has both as a page and as plain text. They include `Vary` with
+    /// `Accept`.
     pub(super) fields: &'a Fields,
     /// A sentence about the error; empty for the usual one of the status.
     pub(super) text: &'a str,
     /// The options of the folder that the path is in, if it is in one.
     pub(super) options: Option<&'a Options>,
-    /// The changes that pages are told of, if pages reload after changes.
+    /// With `--live`, what tells pages about changes: the page then gets the script that reloads
+    /// it.
     pub(super) live: Option<&'a Live>,
 }
 
 impl<'a> ErrorResponse<'a> {
-    /// Sends the response. `nearest_folder` is called for a page. It returns which slash of the
-    /// requested path, counted from 1, ends the path of the folder to link to.
+    /// Sends the response. `nearest_folder` is called only if the response is a page. It returns
+    /// which slash of the requested path, counted from 1, ends the path of the folder to which the
+    /// page links; `None`: no link.
     pub(super) fn send(
         self,
         view: RequestView<'_>,
@@ -147,7 +152,7 @@ impl<'a> ErrorResponse<'a> {
     }
 }
 
-/// `fields` and those of a page. `is_live`: whether the page reloads by a script.
+/// Adds the fields of a page to `fields`. `is_live`: whether the page has the script of `--live`.
 fn page_fields(fields: Fields, options: Option<&Options>, is_live: bool) -> Fields {
     let default = Headers::default();
     let headers = options.map_or(&default, |options| &options.headers);
@@ -158,7 +163,8 @@ fn page_fields(fields: Fields, options: Option<&Options>, is_live: bool) -> Fiel
         ("Content-Security-Policy", live_policy.as_deref().unwrap_or(POLICY)),
         ("Cache-Control", if is_live { NO_STORE } else { REVALIDATE }),
     ];
-    // A Content-Security-Policy of the operator, for example, could forbid the style of this page.
+    // The operator's headers of these names are left out: a Content-Security-Policy, for example,
+    // could forbid the style of this page.
     let is_own = |name: &str| own.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
     let others = headers.of(true).filter(|(name, _)| !is_own(name));
     own.into_iter().chain(others).fold(fields, |fields, (name, value)| with(fields, name, value))

@@ -154,8 +154,9 @@ impl Mounts {
         explanation
     }
 
-    /// The entry for the requested path. For a listing, this also checks that the folder can be
-    /// read.
+    /// The entry for the requested path. If the query asks for a listing or an archive, the entry
+    /// is [`Target::Listing`], even if the folder has an `index.html`. For a listing, this also
+    /// checks that the folder can be read.
     fn requested(&self, path: RequestPath<'_>, query: Option<&[u8]>) -> Arc<Entry> {
         let entry = match self.find(path.key()) {
             Some((mount, _)) if is_requested(self, path, query) => {
@@ -190,7 +191,7 @@ impl Mounts {
         listing_headers::head(&folder.options, None, Format::Html, b"", None, is_live).fields
     }
 
-    /// The same folders, with stores that record the names that can't be opened.
+    /// The same folders, with stores that record which names can't be opened or listed.
     fn watched(&self) -> (Self, Arc<Failures>) {
         let failures = Arc::<Failures>::default();
         let watched = self.map_folders(|folder| {
@@ -261,8 +262,10 @@ impl Explanation {
         }
     }
 
-    /// Adds the symbolic links on the way to the explained name, and where they lead. `failed` is
-    /// the name that the reason is about, if that name is known.
+    /// Adds the symbolic links on the way to the file, or to the name that the reason is about, and
+    /// what following them finds: where they lead, the file or folder for which a permission is
+    /// missing, or the nearest folder that exists. `failed` is the name that the reason is about;
+    /// `None`: the reason is about `requested`, the name in the request.
     fn add_links(
         &mut self,
         entry: &Entry,
@@ -298,14 +301,14 @@ impl Explanation {
     }
 }
 
-/// A store that records the names that can't be opened.
+/// A store that records which names can't be opened or listed.
 #[derive(Debug)]
 struct WatchedStore {
     store: Arc<dyn Store>,
     failures: Arc<Failures>,
 }
 
-/// The names that couldn't be opened, and why.
+/// The names that couldn't be opened or listed, and why.
 #[derive(Debug, Default)]
 struct Failures(Mutex<Vec<(Vec<u8>, Absent)>>);
 
@@ -318,8 +321,9 @@ impl Failures {
         result
     }
 
-    /// The last name that couldn't be opened for this reason. `None` for [`Absent::Missing`], which
-    /// is about the requested name, however many other names were tried for it.
+    /// The last name that couldn't be opened or listed for this reason. `None` for
+    /// [`Absent::Missing`]: this reason is about the requested name, even if the lookup has also
+    /// tried other names.
     fn name_of(&self, absent: Option<Absent>) -> Option<Vec<u8>> {
         let absent = absent.filter(|absent| *absent != Absent::Missing)?;
         let failures = lock(&self.0);
@@ -354,7 +358,7 @@ fn path_of(name: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(name))
 }
 
-/// Escapes control characters, which file names may contain.
+/// The explanation as lines of text. Control characters, which file names may contain, are escaped.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.status, self.rule)?;

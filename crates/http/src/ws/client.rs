@@ -89,7 +89,7 @@ impl ClientHandshake {
             let Some(len) = head::len(rest, 0)? else { return Ok(Opening::NeedMore) };
             let head = head::parse(&rest[..len])?;
             start += len;
-            // Skips other interim responses, such as 103 (RFC 9110, 15.2).
+            // Interim responses other than 101, such as 103, are skipped (RFC 9110, 15.2).
             if head.status == 101 || head.status >= 200 {
                 break (head, start);
             }
@@ -113,7 +113,7 @@ impl ClientHandshake {
         let mut protocols = values("sec-websocket-protocol");
         let protocol = match protocols.next() {
             None => None,
-            // RFC 6455, 11.3.4.
+            // A response must not have this field twice (RFC 6455, 11.3.4).
             Some(_) if protocols.next().is_some() => {
                 return Err(BadResponse("chose more than one subprotocol of WebSocket"));
             }

@@ -9,9 +9,11 @@ pub(crate) struct Field<'a> {
     /// from that table, directly or through a dynamic entry. Otherwise 0, even if the static table
     /// has the name.
     pub(crate) static_name: u8,
-    /// Whether name and value are an entry of a table. The caller got a dynamic entry before, as a
-    /// field, when the entry was inserted. So it needs to check the characters of this field again
-    /// only if the table may contain invalid fields: after it has refused a field because of its
-    /// characters, or has skipped a field unchecked, for example after an error in the same block.
+    /// Whether name and value are an entry of the static or the dynamic table. Then the caller
+    /// usually needs no check of their characters: the static table is valid, and an entry of the
+    /// dynamic table was passed to the caller as a field when it was inserted. Exception: the
+    /// caller has refused a field because of its characters before, or has skipped one unchecked
+    /// (after an error in the same block, for example). Then the dynamic table may contain invalid
+    /// fields.
     pub(crate) is_from_table: bool,
 }

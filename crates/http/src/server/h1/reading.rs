@@ -34,8 +34,8 @@ impl<S: Handlers + 'static> Server<S> {
         }
     }
 
-    /// Stores a request whose handler waits. `had_input`: there was input after the part of the
-    /// request that was read before the handler's answers. `input` is what is left of that input.
+    /// Stores a request whose handler waits. `input` is the input that hasn't been read.
+    /// `had_input`: whether there was unread input before the handler's answer was followed.
     pub(super) fn wait_for_handler(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
@@ -207,8 +207,9 @@ impl<S: Handlers + 'static> Server<S> {
             }
             Some(decoder) => {
                 let limit = self.connection.config.limits.discard;
-                // Other responses have decided this before their head was written. A streamed one
-                // could not, because its handler could still have read the content.
+                // Whether to close because of too much unread content is usually decided before the
+                // response's head is written. Not so for a streamed response: after its head, the
+                // handler could still have read the content. So this is decided here.
                 if decoder.remaining().is_some_and(|remaining| remaining > limit) {
                     self.end_connection(true, turn);
                     return Ok(ReadOutcome::Stop);
