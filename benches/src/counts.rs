@@ -124,6 +124,7 @@ fn log(counts: &mut Counts, setup: &Setup) -> Result<()> {
     let instructions = small("instructions")? + with.instructions - without.instructions;
     let allocations = small("allocations")? + with.allocations - without.allocations;
     counts.set("logged", "instructions", instructions);
+    // The difference of two measurements can be slightly below 0.
     counts.set("logged", "allocations", allocations.max(0.0));
     Ok(())
 }
@@ -133,7 +134,8 @@ fn named(name: &str) -> Result<&'static Row> {
     row.ok_or_else(|| format!("there is no row {name}").into())
 }
 
-/// Prints the counted and recorded figures, and the baseline.
+/// Prints the figures: those counted now, those recorded in `counts.txt`, and those of the older
+/// commit that `baseline.txt` records.
 fn show(counts: &Counts, baseline: &Baseline) {
     let old = recorded().unwrap_or_default();
     println!("{:<24} {:>10}   {:>16}   {:>10}", "", "now", "recorded", "baseline");

@@ -1,5 +1,5 @@
-//! Finds, builds or installs the programs of servers. Those in `benches/peers` are small servers
-//! that we wrote with other libraries.
+//! Finds, builds or installs the programs of the servers that are compared. `benches/peers` has
+//! small servers that we wrote with other libraries.
 
 mod cargo;
 mod node;
@@ -20,16 +20,16 @@ use crate::{
 pub(crate) enum Program {
     /// `sockeye`.
     Sockeye,
-    /// `sockeye-benches`, which contains the services of some rows.
+    /// `sockeye-benches`, which contains the services that some rows of the benchmarks measure.
     Bench,
 }
 
-/// A server from outside this tree.
+/// A server to compare with: another project's program, or one of ours in `benches/peers`.
 #[derive(Debug)]
 pub(crate) struct OtherServer {
     pub(crate) kind: Kind,
     pub(crate) program: PathBuf,
-    /// Such as `nginx 1.22.1`.
+    /// The name and version of the program or its library, such as `nginx 1.22.1`.
     pub(crate) version: String,
 }
 
@@ -69,7 +69,8 @@ pub(crate) fn other_server(kind: Kind, quick: bool) -> Result<OtherServer> {
     Ok(OtherServer { kind, program, version: format!("{name} {version}") })
 }
 
-/// Installs missing servers. It reports those that it can't install, which are left out.
+/// Installs missing servers. If a server can't be installed, prints why; the benchmark then leaves
+/// out that server.
 pub(crate) fn install(wanted: &[Kind]) {
     if let Err(error) = system::install(wanted) {
         eprintln!("{error}");

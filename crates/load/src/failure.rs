@@ -23,10 +23,10 @@ pub enum Failure {
     Timeout,
     /// The server sent something that is not a response.
     BadResponse,
-    /// The response is an error: a status of 400 or above, or a message
-    /// with an error.
+    /// The response is an error: over HTTP, a status of 400 or above; in the message protocol, an
+    /// error message.
     ErrorResponse,
-    /// The content of the response is not that of the first response.
+    /// The content of the response is not that of the first response to the same request.
     Mismatch,
     /// The socket failed in another way.
     Socket,
@@ -52,8 +52,8 @@ impl Failure {
     }
 }
 
-/// Requests that failed, counted by kind, with a description of the first. A connection that failed
-/// while no request was pending counts once.
+/// Counts of the requests that failed, by kind of failure, with a description of the first failure
+/// of each kind. A connection that failed while no request was pending counts as one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures(BTreeMap<Failure, (u64, String)>);
 
@@ -74,7 +74,7 @@ impl Failures {
         self.0.values().map(|(count, _)| count).sum()
     }
 
-    /// The kinds that occurred, each with its count and the description of the first.
+    /// The kinds that occurred, each with its count and the description of its first failure.
     pub fn iter(&self) -> impl Iterator<Item = (Failure, u64, &str)> {
         self.0.iter().map(|(failure, (count, text))| (*failure, *count, text.as_str()))
     }

@@ -64,7 +64,8 @@ struct IncomingContent {
     paused: bool,
 }
 
-/// An error response to a request that is not a valid message.
+/// An error response that doesn't come from the handler, for example to a request that is not a
+/// valid message.
 struct HttpError {
     refusal: Refusal,
     fields: Fields,
@@ -172,6 +173,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
         let len = header.content_length;
         let mode = self.shared.handler.borrow_mut().content_mode(&header);
         let client = responder.client(request);
+        // One connection of HTTP/2 can have many messages at a time, so all content is charged.
         let charges_all = request.version() == Version::Http2;
         let receiver = Receiver::new(mode, header, &self.shared.rules.limits, client, charges_all);
         let has_length = request.content() != Content::Chunked;
@@ -181,7 +183,8 @@ impl<H: Handler + 'static> HttpRequest<H> {
         read_more(responder)
     }
 
-    /// Sends an error response, which the page that has sent the request can read.
+    /// Sends an error response with the fields of CORS, so that the page that sent the request can
+    /// read it.
     fn refuse(&self, error: HttpError, responder: HttpResponder<'_, '_>) -> HttpAnswer {
         let fields = error.fields.and(&self.cors);
         HttpError { fields, ..error }.send(responder)
@@ -204,6 +207,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
                 return self.refuse(HttpError { fields, ..HttpError::new(code, what) }, responder);
             }
         };
+        // One connection of HTTP/2 can have many WebSockets, so all content is charged.
         let charges_all = request.version() == Version::Http2;
         let client = responder.client(request);
         let handler = WebSocket::new(Rc::clone(&self.shared), client, charges_all);
@@ -285,8 +289,8 @@ fn fields(content_type: &str) -> Result<Fields, BadField> {
 
 /// The status of a handler's response. The status of an error depends on its code.
 fn response_status(message: &Message) -> Status {
-    // Only content that begins like that of `error_response` is parsed. An error that quotes what
-    // the peer sent may be as large as that. If it is large, only its end is parsed.
+    // Only content that begins like that of `error_response` is parsed. An error may quote what the
+    // peer sent, and so be large. Of a large error, only the end is parsed.
     if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }
@@ -314,8 +318,8 @@ fn status_for_code(code: &str) -> Status {
     }
 }
 
-/// The code in the error message for an error of HTTP: the one that frames use for the same error,
-/// or else `code`.
+/// The code in the error message for an error of HTTP. If the same error exists for messages in
+/// frames, the code is the same as there. Otherwise it is `method_not_allowed` or `code`.
 fn message_code(status: Status, code: &'static str) -> &'static str {
     match status {
         Status::BAD_REQUEST if code == "eof_in_body" => "incomplete",

@@ -13,13 +13,13 @@ use crate::provider::{provider, ticketer};
 use crate::read::{Content, read};
 use crate::settings::{ACME_TLS_ALPN, Settings};
 
-/// The keys of tickets, which rotate. `None` if clients are asked for certificates, or before the
-/// first configuration.
+/// The keys that encrypt session tickets; they rotate. `None` if clients are asked for
+/// certificates, or before the first configuration.
 pub(crate) type Tickets = Option<Arc<dyn ProducesTickets>>;
 
 impl Settings {
-    /// A configuration with these certificates, which are not read again. No other configuration
-    /// accepts its tickets.
+    /// A configuration with these certificates, which are not read again. It has its own keys of
+    /// session tickets, so no other configuration accepts a ticket that it issued.
     ///
     /// # Errors
     ///
@@ -31,9 +31,10 @@ impl Settings {
         Ok(config)
     }
 
-    /// The configuration for these certificates, with its table of names and its keys of tickets.
-    /// The keys are those of `before`, so that older tickets stay valid, unless clients are asked
-    /// for certificates.
+    /// The configuration for these certificates, its table of certificates by name, and its keys of
+    /// session tickets. If `before` has keys, they are used again, so that older tickets stay
+    /// valid; otherwise new ones are made. If clients are asked for certificates, there are no
+    /// keys.
     pub(crate) fn config(
         &self,
         certificates: Vec<Certificate>,

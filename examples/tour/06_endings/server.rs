@@ -1,5 +1,5 @@
 //! Step 6: one thread for all clients. A connection ends when its client is done, fails or is idle,
-//! and the server goes on: step6-server ADDRESS IDLE_SECONDS.
+//! and the server goes on. Usage: `step6-server ADDRESS IDLE_SECONDS`.
 
 use std::collections::HashMap;
 use std::env;
@@ -81,7 +81,7 @@ impl Server {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => {
                 return self.listen_for(EventFlags::empty());
             }
-            // The client has ended this connection before it was accepted.
+            // Most other errors concern one connection: its client ended it before it was accepted.
             Err(error) => {
                 println!("not accepted: {error}");
                 return Ok(());

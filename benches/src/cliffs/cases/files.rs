@@ -1,4 +1,6 @@
-//! Cases about large folders, changing files, and files that are not cached.
+//! Cases about large folders, changing files, and files that are not cached. Each case compares two
+//! sides: a plain one, and a strained one under conditions that should not make a request more
+//! expensive.
 
 use std::{
     fs,
@@ -26,9 +28,9 @@ const BUSY: usize = 64;
 const FEW: usize = 10;
 const SOME: usize = 10_000;
 const LARGE: usize = 100_000;
-/// Number of files that the cache can hold.
+/// A number of files that fit into the cache.
 const CACHED: usize = 4_000;
-/// Number of files that the cache can't hold.
+/// A number of files that don't fit into the cache.
 const UNCACHED: usize = 20_000;
 /// Requests per second of a load whose latency is measured while another load makes expensive
 /// requests. This rate doesn't saturate the server.
@@ -98,7 +100,8 @@ fn hot(fixture: &Fixture, side: Side) -> Result<Scene> {
     Ok(Scene::new(server, client))
 }
 
-/// Requests for `count` files of a folder of `folder` files, in an order unrelated to their names.
+/// Requests for `count` files, spread evenly over a folder of `folder` files, in an order unrelated
+/// to their names.
 fn spread(folder: usize, count: usize) -> Result<Vec<PreparedRequest>> {
     // A prime, so that no file repeats before all were requested.
     const STEP: usize = 7_919;
@@ -110,8 +113,7 @@ fn spread(folder: usize, count: usize) -> Result<Vec<PreparedRequest>> {
     (0..count).map(request).collect()
 }
 
-/// A load on `count` files of a folder of `folder` files. Each connection starts with a different
-/// file.
+/// A load of the requests of [`spread`]. Each connection starts with a different file.
 fn spread_load(fixture: &Fixture, folder: usize, count: usize) -> Result<Scene> {
     let name = fixture.folder_of(folder)?;
     let mut plan = load(BUSY, spread(folder, count)?)?;
@@ -130,7 +132,8 @@ fn misses(fixture: &Fixture, side: Side) -> Result<Scene> {
     spread_load(fixture, LARGE, if side == Side::Strained { UNCACHED } else { CACHED })
 }
 
-/// Another load on its own thread, as fast as `plan` allows.
+/// A strain that is a second load: it sends requests from a thread of its own, as fast as `plan`
+/// allows.
 fn other_load(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Result<Strain> {
     let probe = learn(server, &plan)?;
     Ok(Strain::thread(move |stop| {
@@ -143,7 +146,7 @@ fn other_load(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Resu
     }))
 }
 
-/// A load of [`RATE`] requests per second on one file.
+/// The client of a load on one file, with [`RATE`] requests per second.
 fn at_a_rate(fixture: &Fixture, server: &crate::servers::Server) -> Result<Worker> {
     let mut plan = load(16, get(&format!("/{}", file_name(1)))?)?;
     plan.rate = Some(RATE);
@@ -177,9 +180,9 @@ fn during_cold(fixture: &Fixture, side: Side) -> Result<Scene> {
     Ok(Scene::new(server, client).with_strain(strain))
 }
 
-/// Measures one request for each file. On the strained side these are the first requests, so that
-/// no file is cached: the client learns the responses from another server. On the plain side each
-/// file was requested before.
+/// Measures one request for each file. On the strained side, these are the server's first requests,
+/// so that no file is cached: the client learns from another server which responses to expect. On
+/// the plain side, each file was requested once before.
 fn first_touch(fixture: &Fixture, side: Side) -> Result<Scene> {
     let folder = fixture.folder_of(SOME)?;
     let mut plan = load(BUSY, spread(SOME, CACHED)?)?;
@@ -192,6 +195,7 @@ fn first_touch(fixture: &Fixture, side: Side) -> Result<Scene> {
         run_client(&mut first, None)?;
     }
     let client = fixture.client_with_probe(&server, plan, probe)?;
+    // `once`: measured from the first request, without a warm-up.
     Ok(Scene { once: true, ..Scene::new(server, client) })
 }
 
@@ -203,9 +207,9 @@ fn overwrite_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
 /// How a file gets new content.
 type Write = fn(&Path, &[u8]) -> std::io::Result<()>;
 
-/// A load on a file of `size` bytes. On the strained side, a thread changes the file by `write`
-/// every 100 ms. On both sides, the thread also requests the file, and checks that no response
-/// mixes two versions.
+/// A load on a file of `size` bytes. On both sides, a thread requests the file, too, and checks
+/// that no response mixes two versions. On the strained side, this thread also changes the file by
+/// `write` every 100 ms.
 fn changing(fixture: &Fixture, side: Side, size: usize, write: Write) -> Result<Scene> {
     let path: PathBuf = fixture.path("site").join("changing.txt");
     replace_file(&path, &change::version(0, size))?;

@@ -22,8 +22,9 @@ use crate::text::why_unconnected;
 ///
 /// # Errors
 ///
-/// A first request, which the probe sends, got no response or a redirect to TLS at the same port;
-/// or standard output failed. Later errors are counted in the report, and make the exit code 1.
+/// If a request of the probe, which sends each request before the load, gets no valid response, or
+/// a redirect to TLS at the same port. Also if signals can't be handled, or if the event loop or
+/// standard output fails. Failures of the load are counted in the report, and make the exit code 1.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
     stop_on_signals(&stop).context("cannot set up signals")?;
@@ -55,7 +56,8 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Fails if plain HTTP is redirected to TLS at the same port: the load would measure redirects.
+/// Fails if plain HTTP is redirected to TLS at the same port, because the load would only measure
+/// redirects.
 pub(crate) fn check_redirects(probe: &Probe, targets: &[Target]) -> anyhow::Result<()> {
     for (index, location) in probe.redirects() {
         if let Some(target) = targets.get(index)
@@ -67,7 +69,7 @@ pub(crate) fn check_redirects(probe: &Probe, targets: &[Target]) -> anyhow::Resu
     Ok(())
 }
 
-/// The error to report if the server sent no valid response to a first request.
+/// The error to report if the server sent no valid response to a request of the probe.
 pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error {
     let what = match error.failure {
         Failure::ErrorResponse => "did not accept the first request",

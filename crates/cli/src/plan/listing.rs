@@ -17,9 +17,9 @@ impl Listing {
     /// Decides for a server with these flags and this standard output.
     pub(crate) fn of(flags: &args::Http, stdout: Stdout) -> Self {
         let args::FolderArgs { listing, no_listing, .. } = flags.folders;
-        // Not if a proxy on this machine may forward requests of other machines. A proxy without
-        // `--trusted-proxy` is possible, too: it forwards the public host name, which is refused at
-        // a loopback address unless `--host` allows it. So `--host` suggests a proxy.
+        // False if a proxy on this machine may forward requests of other machines. Such a proxy is
+        // likely with `--trusted-proxy`, but also with `--host`: a proxy forwards the public host
+        // name, which is refused at a loopback address unless `--host` allows it.
         let is_private = flags.trusted_proxy.is_empty()
             && flags.hosts.host.is_empty()
             && flags.listen.iter().all(hosts::is_loopback);

@@ -62,8 +62,8 @@ impl Encoder {
         file: Representation,
     ) -> Result<FileEntry, LoadError> {
         let precompressed = self.find(reader, &file, None)?;
-        // A file that is neither settled nor in memory could change unnoticed before it is
-        // compressed.
+        // A file that is not settled can change without a new identity. So it is compressed only if
+        // its content is in memory: otherwise it could change unnoticed before it is compressed.
         let is_compressible = !file.is_unsized
             && !file.is_encoded()
             && (file.settled || matches!(file.content, Content::Memory(_)))
@@ -108,7 +108,8 @@ impl Encoder {
         }
     }
 
-    /// See [`CompressedCache::may_compress`].
+    /// Whether `file` may be compressed in `coding` at `now`: see
+    /// [`CompressedCache::may_compress`].
     pub(crate) fn may_compress(&self, file: &FileEntry, coding: Coding, now: Time) -> bool {
         self.cache.may_compress(&self.key(file, coding), now)
     }
@@ -129,7 +130,7 @@ impl Encoder {
 
     /// Compresses a generated text, such as a listing, for `client`. `etag` is the text's ETag, and
     /// `now` is when the request arrived. Returns `None` if compressing saves too little, fails, or
-    /// happened too often lately ([`CompressedCache::may_compress`]), and if memory is short.
+    /// happened too often lately ([`CompressedCache::may_compress`]), or if memory is short.
     /// Blocks.
     pub(crate) fn compress_bytes(
         &self,
@@ -172,6 +173,7 @@ impl Encoder {
         let result = self.cache.get(&key, max_len, (client, now), || {
             let content = ContentReader::new(&original.content, cancel);
             let compressed = compress_or_skip(coding, content, len)?;
+            // Any error will do: nothing is cached, and `file` is returned unchanged.
             if !File::of(original).is_unchanged() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

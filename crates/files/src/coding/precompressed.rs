@@ -17,10 +17,11 @@ const MIN_FILE_SIZE: u64 = 64;
 /// The precompressed files beside a file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Precompressed {
-    /// The files that may be sent.
+    /// The files that may be sent: each is smaller than the original, and its decompressed content
+    /// is that of the original.
     files: [Option<Arc<Representation>>; Coding::ALL.len()],
-    /// Whether any exists. A file that may not be sent now may be sent later, so responses have
-    /// `Vary`.
+    /// Whether any precompressed file exists, even one that may not be sent. A later version of
+    /// that file may be sent, so responses already have `Vary`.
     pub(crate) any_exists: bool,
 }
 
@@ -47,8 +48,10 @@ impl Precompressed {
     ///
     /// # Errors
     ///
-    /// [`LoadError::NeedsFullRead`], or [`LoadError::WouldBlock`] if the scope is
-    /// [`ReadScope::Cached`].
+    /// [`LoadError::NeedsFullRead`] if the original is larger than [`MAX_SMALL_FILE`] and a
+    /// precompressed file has to be compared with it or hashed, unless the scope is
+    /// [`ReadScope::WholeFiles`]. [`LoadError::WouldBlock`] only if the scope is
+    /// [`ReadScope::Cached`]: a precompressed file has to be compared, or reading it would block.
     pub(crate) fn find(
         reader: &Reader<'_>,
         checks: &PrecompressedChecks,
@@ -101,6 +104,7 @@ impl Candidate<'_> {
         coding: Coding,
     ) -> Result<Option<Representation>, LoadError> {
         let Self { name, opened, identity, now } = self;
+        // Settled: any later change of the file will change its identity.
         let settled = identity.is_settled(now);
         let known = checks.cached_result(coding, &original.identity, &identity);
         // A file that is not smaller than the original is useless.

@@ -54,7 +54,7 @@ impl Default for CacheLimits {
     }
 }
 
-/// A cached entry.
+/// The result of a lookup, and how long it may be used.
 pub(crate) struct CachedEntry {
     pub(crate) entry: Arc<Entry>,
     /// Whether the key is also the path as a client sends it. False if the key contains `%` or a
@@ -75,7 +75,7 @@ pub(crate) struct LookupCache {
     limits: CacheLimits,
     entries: ClockMap<Rc<[u8]>, CachedEntry>,
     descriptors: usize,
-    /// When [`LookupCache::close_idle`] is to be called. `None` while it has nothing to close.
+    /// When [`LookupCache::close_idle`] is to be called. `None`: no entry holds a descriptor.
     pub(crate) deadline: Option<Time>,
 }
 
@@ -121,8 +121,8 @@ impl LookupCache {
     }
 
     /// As [`LookupCache::get_fresh`], for a path as the client sent it, without its first slash.
-    /// `None` if it needs decoding. A path that equals a key needs no validation: the key was
-    /// validated.
+    /// Also `None` if the path needs decoding. A path that equals a key needs no validation,
+    /// because the key was validated.
     #[inline(always)] // Runs for each request.
     pub(crate) fn get_fresh_by_raw_path(&mut self, path: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let cached = self.entries.get(path).filter(|cached| cached.key_is_raw_path)?;
@@ -145,6 +145,8 @@ impl LookupCache {
         if matches!(entry.target, Target::Absent(absent) if absent.is_transient()) {
             return;
         }
+        // A file whose size on disk is not that of its content, as in `/proc`, is read for each
+        // request.
         if entry.is_unsized() {
             self.remove(key);
             return;

@@ -1,9 +1,11 @@
-//! Lookups: what a path names. They run as jobs on threads, and each shard caches the results. The
-//! key of a result is the path, percent-decoded and without its first slash.
+//! Lookups: what a path names. A lookup that needs only what the kernel has in memory can run on
+//! the event loop; other lookups run as jobs on threads. Each shard caches the results. The key of
+//! a result is the path, percent-decoded and without its first slash.
 //!
 //! - `mounts`: which folder a path is in; `folder`: one of these folders, which all shards share.
 //! - `find`: the lookup; `rule`: the rule by which it found its result.
-//! - `entry`: the result; `purpose`: what a lookup is for, and the next one if nothing was found.
+//! - `entry`: the result; `purpose`: which name to look up next if nothing was found, such as
+//!   `404.html`.
 //! - `cache`: the results of a shard.
 //! - `in_flight`: one job for each name, however many requests wait for it.
 

@@ -73,8 +73,8 @@ pub struct Codings {
     /// Send precompressed files: `page.html.zst`, `page.html.br` and `page.html.gz` in place of
     /// `page.html`. Only those that decompress to the same content are sent. Default: on.
     pub precompressed: bool,
-    /// The codings that files are compressed in on demand: files of 1 KiB to 8 MiB, of types that
-    /// compress well. Default: all.
+    /// The codings in which the server itself compresses files, when a client requests them. It
+    /// compresses files of 1 KiB to 8 MiB, of types that compress well. Default: all.
     pub on_demand: Vec<Coding>,
 }
 

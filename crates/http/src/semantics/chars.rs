@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+// The classes: each is a bit in the entries of `CLASSES`.
 const TOKEN: u8 = 1;
 const QUERY: u8 = 2;
 const HOST: u8 = 4;
@@ -43,8 +44,8 @@ const fn add(mut table: [u8; 256], bytes: &[u8], class: u8) -> [u8; 256] {
     table
 }
 
-/// Whether the byte can be part of a token (RFC 9110, 5.6.2), as the names of methods and fields
-/// are.
+/// Whether the byte can be part of a token (RFC 9110, 5.6.2). Names of methods and of fields are
+/// tokens.
 #[must_use]
 pub const fn is_token_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
@@ -92,6 +93,7 @@ pub(crate) fn value_len(bytes: &[u8]) -> usize {
     at + short_value_len(&bytes[at..])
 }
 
+/// As [`value_len`], for few bytes: checks eight at a time.
 fn short_value_len(bytes: &[u8]) -> usize {
     let mut at = 0;
     let mut chunks = bytes.chunks_exact(8);
@@ -112,9 +114,10 @@ fn short_value_len(bytes: &[u8]) -> usize {
     at + rest.iter().position(|byte| !is_value_byte(*byte)).unwrap_or(rest.len())
 }
 
-/// Finds the first control character in eight bytes: the result's lowest set bit is the high bit of
-/// that byte. Tabs count as control characters. Higher bits of the result mean nothing, because a
-/// subtraction may borrow from the next byte. The result is 0 if there is no control character.
+/// Finds the first control character in eight bytes, of which the first is the lowest byte of
+/// `word`. The result's lowest set bit is the high bit of the byte of that character. Tabs count as
+/// control characters. Higher bits of the result mean nothing, because a subtraction may borrow
+/// from the next byte. The result is 0 if there is no control character.
 const fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES * 0x80;

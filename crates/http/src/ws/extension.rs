@@ -50,7 +50,8 @@ impl Extension {
         config.deflate().map(deflate::offer)
     }
 
-    /// The client's side: reads the server's answer.
+    /// The client's side: reads the server's answer. An error says what the server did wrong, as
+    /// the rest of a sentence whose subject is the server.
     pub(super) fn confirm<'a>(
         answers: impl Iterator<Item = &'a [u8]>,
         config: &Config,
@@ -85,6 +86,7 @@ impl Extension {
         is_last: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Violation> {
+        // There is always a codec: without one, the receiver refuses compressed frames.
         let Some(codec) = &mut self.codec else { return Ok(()) };
         let max = config.limits().message;
         let memory = &mut config.deflate_memory();

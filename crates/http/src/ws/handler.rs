@@ -11,7 +11,7 @@ use super::socket::Socket;
 ///
 /// After [`Handler::on_close`], the handler gets no further call. It is dropped with the
 /// connection. If a call panics, the WebSocket is closed with 1011, and the handler gets no further
-/// call.
+/// call, not even of [`Handler::on_close`].
 pub trait Handler {
     /// The WebSocket is open.
     fn on_open(&mut self, socket: &mut Socket<'_, '_>) {

@@ -1,11 +1,11 @@
-//! For code that runs protocols. Code that only implements a protocol needs nothing from here: see
-//! [`Protocol`](crate::Protocol) and, for tests, the module `harness`.
+//! The interface for code that runs protocols. Code that only implements a protocol needs nothing
+//! from here: see [`Protocol`](crate::Protocol) and, for tests, the module `harness`.
 //!
 //! A [`Session`] is a protocol instance with its unused input and unsent output. It keeps the
 //! guarantees that [`Protocol`](crate::Protocol) lists, such as the order of events. Its owner
 //! provides the connection, the clocks and the limits, and implements [`Owner`]. Owners are the
-//! engine and the harness for tests. Protocols that run another protocol inside of theirs, such as
-//! one on each of their streams, use a [`NestedSession`].
+//! engine and the harness for tests. A protocol that runs other protocols inside it, for example
+//! one on each of its streams, uses a [`NestedSession`] for each.
 //!
 //! ```text
 //!   owner                                          session

@@ -20,7 +20,8 @@ pub struct Session {
     pub(super) input_state: InputState,
     /// How to end the session, if the protocol asked for that or failed.
     pub(super) end: Option<End>,
-    /// A fault of the protocol, or its panic. In a closed session also a panic at the end.
+    /// A fault of the protocol, or its panic. In a closed session, this can also be a panic in the
+    /// protocol's handling of [`Event::Closed`](crate::Event::Closed) or in its destructor.
     pub(super) reason: Option<Box<Reason>>,
     pub(super) deadline: Time,
     pub(super) unused: Unused,
@@ -85,9 +86,9 @@ pub(super) enum InputState {
 pub struct InFlight {
     pub(super) bytes: u64,
     // 32 bits keep sessions small. A number that doesn't fit saturates, and counts as full.
-    /// Bytes of it in memory.
+    /// How many of these bytes are in memory.
     held: u32,
-    /// Ranges of files in it.
+    /// The number of file ranges.
     ranges: u32,
 }
 
@@ -115,8 +116,8 @@ impl InFlight {
         self.bytes > 0
     }
 
-    /// How many more bytes the output may hold before it is full, if it and the output in flight
-    /// may hold `max` bytes together. 0 while [`Output::MAX_FILE_RANGES`] are in flight.
+    /// How many bytes [`Session::output`] may hold in memory before it is full: `max` less the
+    /// bytes in flight, which count, too. 0 while [`Output::MAX_FILE_RANGES`] are in flight.
     #[cold]
     pub(super) fn remaining_room(&self, max: usize) -> usize {
         let may_add_range = (self.ranges as usize) < Output::MAX_FILE_RANGES;
@@ -136,8 +137,8 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session with `peer`. Call `open` next, or `close` if the connection failed. Envelopes for
-    /// it carry `key`.
+    /// A session with `peer`. Call `open` next, or `close` if the connection failed. Messages from
+    /// other threads to the session carry `key` in their [`Envelope`](super::Envelope).
     #[must_use]
     pub fn new(protocol: Box<dyn Protocol>, key: Key, peer: Peer) -> Self {
         Self {
@@ -350,8 +351,8 @@ impl Session {
         self.in_flight.is_any()
     }
 
-    /// Takes back an output of which `count` bytes were sent. Returns whether it has unsent bytes.
-    /// Call [`Session::progress`] next.
+    /// Takes back an output of which `count` bytes were sent. Returns whether the session has
+    /// unsent output now. Call [`Session::progress`] next.
     #[inline(always)] // Runs for each response.
     pub fn put_back<O: Owner>(
         &mut self,
@@ -361,7 +362,7 @@ impl Session {
     ) -> bool {
         self.sent += count;
         self.sent_some |= count > 0;
-        // Output that was written in the meantime follows.
+        // Output that was written after this one was taken follows it.
         if let Some(mut newer) = self.output.take() {
             output.append(&mut newer);
             owner.take_back_output(newer);
@@ -383,8 +384,8 @@ impl Session {
         queued + self.in_flight.held as usize
     }
 
-    /// Bytes that are held for its peer: output in memory, and what the protocol holds outside of
-    /// it.
+    /// Bytes of memory that are charged to the peer: output in memory, and what the protocol holds
+    /// besides ([`Turn::set_held`](crate::Turn::set_held)).
     #[must_use]
     pub fn charged(&self) -> usize {
         self.held() + self.held_outside as usize

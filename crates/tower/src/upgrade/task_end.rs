@@ -1,4 +1,4 @@
-//! What the task of an upgraded connection reads and writes.
+//! The end of the pipe that the service's task reads and writes after an upgrade.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use super::pipe::Pipe;
 
-/// The task's end of a pipe. hyper puts it into its `Upgraded`.
+/// The task's end of a pipe. The task gets it inside hyper's `Upgraded`.
 pub(super) struct TaskEnd(Arc<Pipe>);
 
 impl TaskEnd {

@@ -12,7 +12,8 @@ const FIRST_DYNAMIC: usize = 62;
 /// The heads of requests that are sent over and over, for any number of connections.
 ///
 /// As many different fields as fit into a dynamic table of 4 KiB are inserted into it, so nothing
-/// is ever evicted. The other fields, and fields with secrets, are literals in each request.
+/// is ever evicted. The other fields, and fields with secrets such as cookies, are literals in each
+/// request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHeads {
     heads: Vec<PreparedHead>,
@@ -82,6 +83,7 @@ impl RequestHeads {
     /// it, otherwise its bytes.
     fn part(&mut self, name: &[u8], value: &[u8]) -> Part {
         let mut literal = Vec::new();
+        // `true`: with Huffman coding.
         encode::field(name, value, true, &mut literal);
         // One of the first four bits is set for entries of the static table and for secrets.
         // Neither is inserted.
@@ -138,7 +140,7 @@ impl Encoder {
         self.smallest_size = self.smallest_size.min(size as usize);
     }
 
-    /// Appends the header block of a request.
+    /// Appends the header block of the request with this number (see [`RequestHeads::add`]).
     #[inline]
     pub(super) fn encode(&mut self, heads: &RequestHeads, number: usize, out: &mut Vec<u8>) {
         if self.smallest_size < self.announced_size {
@@ -161,8 +163,8 @@ impl Encoder {
         }
     }
 
-    /// Appends a field that is not in the dynamic table. Inserts it if all entries fit into the
-    /// table (`fits`).
+    /// Appends the field of entry `at`, which is not in the dynamic table yet. Inserts it if
+    /// `fits`: whether all entries fit into the table.
     #[cold]
     fn insert(&mut self, heads: &RequestHeads, at: usize, fits: bool, out: &mut Vec<u8>) {
         let entry = &heads.entries[at];
@@ -213,7 +215,7 @@ mod tests {
         block
     }
 
-    /// Two pages, of which the second has a cookie.
+    /// The heads of two requests, the second with a cookie, and the fields to which each decodes.
     fn pages() -> (RequestHeads, [Vec<&'static str>; 2]) {
         let mut heads = RequestHeads::default();
         let agent: (&str, &[u8]) = ("User-Agent", b"test");
