@@ -73,7 +73,7 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until the server accepts connections. Returns `false` if it ends, or accepts
+    /// Waits until the server accepts connections. Returns `false` if the server ends, or accepts
     /// none within five seconds.
     fn is_listening(&mut self, address: SocketAddr) -> bool {
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -98,7 +98,7 @@ impl Drop for Server {
     }
 }
 
-/// A free port, for servers that don't print the port that they chose.
+/// An address with a free port, for servers that can't choose a port and print it.
 pub(super) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

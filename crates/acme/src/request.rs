@@ -1,4 +1,4 @@
-//! Requests to an authority and its responses, as values.
+//! HTTP requests to an ACME authority, and its responses: values without I/O.
 
 use std::time::{Duration, SystemTime};
 
@@ -43,7 +43,7 @@ pub struct Response {
     pub content: Vec<u8>,
 }
 
-/// Longer URLs and nonces are refused.
+/// Maximum length of a URL or a nonce, in bytes. Longer ones are refused.
 const MAX_TEXT: usize = 2048;
 
 impl Response {
@@ -51,6 +51,7 @@ impl Response {
     pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let text = self.retry_after.as_deref()?.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // Callers limit this time, so for a number above `u64::MAX`, any long time will do.
             return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
         }
         let date = httpdate::parse_http_date(text).ok()?;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::text;
 
-/// The name and id of the process with a listener that conflicts with one at `address`.
+/// The name and id of the process whose listener prevents another listener at `address`.
 pub(crate) fn at(address: SocketAddr) -> Option<String> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
@@ -22,8 +22,8 @@ pub(crate) fn at_socket(name: &str) -> Option<String> {
     process_with_socket(unix_listener(&String::from_utf8_lossy(&table), name)?)
 }
 
-/// The inode of the listening socket that conflicts with `address`. `table` is the content of
-/// `/proc/net/tcp` or `/proc/net/tcp6`.
+/// The inode of the listening socket that prevents a listener at `address`. `table` is the content
+/// of `/proc/net/tcp` or `/proc/net/tcp6`.
 fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
     const LISTEN: &str = "0A";
     table.lines().skip(1).find_map(|line| {
@@ -43,6 +43,7 @@ fn unix_listener(table: &str, name: &str) -> Option<u64> {
         let mut fields = line.split_ascii_whitespace().skip(3);
         let flags = u32::from_str_radix(fields.next()?, 16).ok()?;
         let inode = fields.nth(2)?;
+        // The name is the rest of the line after the inode. It may contain spaces.
         let (_, bound) = line.split_once(&format!(" {inode} "))?;
         (flags & ACCEPTING != 0 && bound == name).then(|| inode.parse().ok())?
     })

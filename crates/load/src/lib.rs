@@ -37,11 +37,11 @@
 //! ```
 //!
 //! **Latencies.** The clock is read once in each turn of the event loop, so a measured latency can
-//! be wrong by up to the duration of a turn: with one connection, the time of one request; with
-//! hundreds of busy connections, some hundred microseconds. Without a rate, a latency starts when
-//! the request is sent. If the server stalls, later requests are sent later, and their latencies
-//! don't include the stall (coordinated omission). With a rate, a latency starts when the request
-//! is due, so it includes every delay.
+//! be wrong by up to the duration of a turn. With one request in flight, a turn handles one
+//! response and sends the next request; with hundreds of busy connections, a turn takes a few
+//! hundred microseconds. Without a rate, a latency starts when the request is sent. If the server
+//! stalls, later requests are sent later, and their latencies don't include the stall (coordinated
+//! omission). With a rate, a latency starts when the request is due, so it includes every delay.
 
 #![forbid(unsafe_code)]
 

@@ -23,9 +23,10 @@ pub fn error_response(code: &str, text: &str) -> Message {
 /// An error response as a client reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorResponse {
-    /// The stable code. Old servers send none.
+    /// The stable code. `None` if the response has none: the Python server that this protocol comes
+    /// from sends no codes.
     pub code: Option<String>,
-    /// What the server says, without the `Error: ` before it.
+    /// The `result`, without the `Error: ` at its beginning.
     pub text: String,
 }
 
@@ -45,10 +46,12 @@ impl ErrorResponse {
         Some(Self { code: code(), text })
     }
 
-    /// The code of a response that [`error_response`] wrote, found at its end without parsing it.
+    /// The code of a response whose `content` was written by [`error_response`]. Only the end of
+    /// `content` is read, because parsing all of a large response takes long.
     pub(super) fn code_at_end(content: &[u8]) -> Option<&str> {
         let rest = content.strip_suffix(b"\"}}")?;
-        // Text inside a JSON string can't match: its quotes have a backslash in front.
+        // The text of a `result` can't be mistaken for an `error`: quotes inside a JSON string have
+        // a backslash in front.
         let before = rest.iter().rposition(|byte| *byte == b'"')? + 1;
         let (rest, code) = rest.split_at(before);
         rest.ends_with(b", \"error\": {\"code\": \"").then(|| std::str::from_utf8(code).ok())?

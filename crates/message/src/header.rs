@@ -19,12 +19,13 @@ pub struct Header {
     /// The encoding of text in the content.
     pub content_encoding: Cow<'static, str>,
     /// Length of the content, in bytes. For chunked content over HTTP, whose length is not known
-    /// yet, this is the limit.
+    /// yet, this is the maximum length.
     pub content_length: u64,
     /// The id of the request, which its response repeats. `None` if there is none, or if the value
     /// is not a valid [`Id`].
     pub id: Option<Id>,
-    /// More messages may follow on this connection: `"connection": "keep-alive"`, and an `id`.
+    /// Whether more messages may follow on this connection: the header has `"connection":
+    /// "keep-alive"` and an `id`.
     pub keep_alive: bool,
     /// After this many milliseconds the sender has no use for a response.
     pub deadline_ms: Option<u64>,
@@ -44,7 +45,7 @@ impl Id {
         Self(number.to_string().into())
     }
 
-    /// The id as JSON. That of a string includes its quotes.
+    /// The id as JSON. If it is a string, this includes the quotes.
     #[must_use]
     pub fn as_json(&self) -> &str {
         &self.0
@@ -74,7 +75,7 @@ fn is_keep_alive(raw: &str) -> bool {
 }
 
 impl Header {
-    /// The header of a message without an id.
+    /// The header for `message`, without an id.
     #[must_use]
     pub fn of(message: &Message) -> Self {
         Self {
@@ -87,7 +88,7 @@ impl Header {
         }
     }
 
-    /// The message of this header and its content.
+    /// The message with the type and encoding of this header, and with `content`.
     #[must_use]
     pub fn into_message(self, content: Bytes) -> Message {
         let Self { content_type, content_encoding, .. } = self;
@@ -98,7 +99,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] that names the key that is wrong.
+    /// A [`Refusal`] that says what is wrong, with the name of the key if one key is wrong.
     pub fn read(json: &[u8]) -> Result<Self, Refusal> {
         let text = std::str::from_utf8(json).map_err(|error| {
             Refusal::bad_header(format!("the header is not UTF-8 at byte {}", error.valid_up_to()))
@@ -110,8 +111,8 @@ impl Header {
         let [byteorder, content_type, content_encoding, content_length, id, connection, deadline] =
             members.values;
         required("byteorder", byteorder)?;
-        // Without keep-alive an invalid id is ignored like an unknown key: old peers may put
-        // anything there.
+        // Without keep-alive, an invalid id is ignored like an unknown key: a peer that doesn't
+        // know `id` may use this key for anything.
         let keep_alive = id.is_some() && connection.is_some_and(is_keep_alive);
         let id = id.and_then(Id::read);
         if keep_alive && id.is_none() {
@@ -129,10 +130,10 @@ impl Header {
 
     /// Reads a text message of a WebSocket. Returns its header and its content, which is JSON.
     ///
-    /// The first line is the header if it is a JSON object of at most `limits.header` bytes and
-    /// more than white space follows. Otherwise, the whole text is the content. Content alone is
-    /// never mistaken for a header and content, since an object with more text behind it is not one
-    /// JSON value.
+    /// The first line is the header if it is a JSON object of at most `limits.header` bytes, and
+    /// the text after it is not only white space. Otherwise, the whole text is the content. A
+    /// message without a header is never misread: its content is one JSON value, which can't be an
+    /// object followed by more text.
     pub(super) fn read_text<'t>(
         text: &'t str,
         limits: &Limits,
@@ -217,7 +218,7 @@ impl Header {
     }
 }
 
-/// The keys that are known.
+/// The keys of the protocol. `byteorder` is required, but its value is ignored.
 const KEYS: [&str; 7] = [
     "byteorder",
     "content-type",
@@ -275,6 +276,7 @@ fn natural(key: &str, raw: &str) -> Result<u64, Refusal> {
         let what = format!("{key:?} in the header must be an integer of at least 0");
         return Err(Refusal::bad_header(what));
     }
-    // The text has only digits, so a number that doesn't fit is above every limit.
+    // The text has only digits, so parsing fails only if the number is above `u64::MAX`.
+    // `u64::MAX` itself is above every limit, too.
     Ok(raw.parse().unwrap_or(u64::MAX))
 }

@@ -1,6 +1,6 @@
-//! The service of the Python server that this protocol comes from: searches in a dictionary.
+//! The service of the Python server that this protocol comes from: looks values up in a table.
 //!
-//! Where the Python server closes the connection without a response, this one sends an error.
+//! Where the Python server closes the connection without a response, this service sends an error.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -57,7 +57,7 @@ impl Reference {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(entries);
     }
 
-    /// The entry of `value`. An empty entry counts as not found, as in Python.
+    /// The entry of `value`. An empty entry counts as not found, as in the Python server.
     fn search(&self, value: &str) -> Option<String> {
         let entries = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         entries.get(value).filter(|found| !found.is_empty()).cloned()
@@ -67,7 +67,7 @@ impl Reference {
     ///
     /// # Errors
     ///
-    /// When the content is not what its type and encoding say.
+    /// If the content has the type of JSON, but is not JSON or not in the given encoding.
     pub fn answer(&self, message: &Message) -> Result<Message, Refusal> {
         if !message.is_json() {
             let repeated = &message.content[..message.content.len().min(MAX_REPEATED)];
@@ -101,7 +101,8 @@ impl Reference {
     }
 }
 
-/// What Python prints for a JSON value; `None` for values that are refused here.
+/// The text that Python prints for a JSON value. `Ok(None)` for values that this service refuses:
+/// lists, objects, fractions, exponents and integers that are too long.
 fn python_text(raw: &str) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
     Ok(Some(Cow::Borrowed(match raw {
         "null" => "None",
@@ -120,7 +121,7 @@ fn refused_value(key: &str, raw: &str) -> Message {
     error_response("bad_request", &what)
 }
 
-/// The kind of a JSON text.
+/// The kind of a JSON value, for messages that refuse it.
 fn kind(raw: &str) -> &'static str {
     match raw.as_bytes().first() {
         Some(b'{') => "an object",
@@ -147,7 +148,8 @@ impl Handler for Reference {
         _: &Peer,
         mut responder: Responder<'_, '_>,
     ) -> Answer {
-        // Only JSON is parsed. Other content is answered from its first bytes.
+        // Only JSON is parsed, on another thread if it is large. The response to other content
+        // needs only its first bytes.
         if message.is_json() && message.content.len() > LARGE_CONTENT {
             let reference = self.clone();
             responder.run(move || reference.answer(&message));

@@ -29,10 +29,10 @@
 //! });
 //! ```
 //!
-//! [`seeds()`] runs a test with many seeds. If one fails, it prints the command that repeats it.
-//! [`World::finish`] checks the invariants of every run: each descriptor was closed once, every
-//! connection ended, and every shard's memory is as it was before its first connection. A shard
-//! that wakes up repeatedly without progress fails the run.
+//! [`seeds()`] runs a test with many seeds. If the test fails with a seed, `seeds` prints the
+//! command that repeats that run. [`World::finish`] checks the invariants of every run: each
+//! descriptor was closed once, every connection ended, and every shard's memory is as it was before
+//! its first connection. A shard that wakes up repeatedly without progress fails the run.
 //!
 //! Threads and the kernel's sockets are not simulated.
 

@@ -42,7 +42,7 @@ pub(crate) enum ScheduledEvent {
     SendCancelled { poller: usize, key: Key, sent: Sent },
     /// Readiness that a fault had withheld is reported.
     ReportReady(EndpointId, Edge),
-    /// The same, for a listener.
+    /// Readiness of a listener that a fault had withheld is reported.
     ReportListener(usize),
     /// A reset arrives at an endpoint.
     Reset(EndpointId),
@@ -182,8 +182,9 @@ impl Net {
         self.now = self.now.max(time);
     }
 
-    /// Handles the next event, if it is due. Returns `None` if no event is due. A job is returned
-    /// to the caller, which must run it while the network is not borrowed.
+    /// Handles the next event, if it is due. Returns `None` if no event is due. If the event is a
+    /// job, returns `Some(Some(job))`: the caller must run the job while the network is not
+    /// borrowed. After any other event, returns `Some(None)`.
     pub(crate) fn step(&mut self) -> Option<Option<Job>> {
         let entry = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now)?;
         match entry.remove() {
@@ -318,7 +319,8 @@ impl Net {
         self.report(client, Edge::WRITABLE);
     }
 
-    /// Adds a connection to the queue of `listener`, or starts its script.
+    /// Adds a connection to the queue of `listener`. If a scripted peer listens, starts its script
+    /// on the connection instead.
     fn enqueue(&mut self, listener: usize, server: EndpointId) {
         match &self.listeners[listener].acceptor {
             Acceptor::Driver { .. } => {

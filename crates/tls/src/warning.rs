@@ -1,4 +1,4 @@
-//! Problems with files of certificates that don't prevent the server from running.
+//! Problems with files of certificates and keys. The server runs in spite of them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use crate::error::shell_word;
 use crate::x509::utc;
 
-/// A problem with a file that doesn't prevent the server from running. `Display` writes a sentence.
+/// A problem with a file of a certificate or key. The server runs in spite of it. `Display` writes
+/// a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The file.
@@ -16,37 +17,40 @@ pub struct Warning {
     pub kind: WarningKind,
 }
 
-/// A problem with a file, which is "it" below.
+/// A problem with a file of a certificate and its chain, or of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WarningKind {
-    /// Its certificates are not in the order from the server's to the root's. They are sent in the
-    /// right order.
+    /// The certificates in the file are not in the order from the server's to the root's. They are
+    /// sent in the right order.
     Reordered,
-    /// It has this many certificates that don't belong to the chain. They are sent after the chain.
+    /// The file has this many certificates that don't belong to the chain. They are sent after the
+    /// chain.
     Unrelated(usize),
-    /// It lacks the certificate of the issuer of the server's certificate.
+    /// The file lacks the certificate of the CA that issued the server's certificate.
     NoIssuer {
         /// The issuer's common name.
         issuer: String,
-        /// The certificate names a URL for its issuer's certificate, as those of public authorities
-        /// do. The issuer is then an intermediate, whose certificate many clients need.
+        /// Whether the server's certificate has a URL of its issuer's certificate, as certificates
+        /// of public CAs do. If so, the issuer is an intermediate, whose certificate many clients
+        /// need.
         is_public: bool,
     },
-    /// The certificate of an intermediate expired at this time.
+    /// The certificate of an intermediate CA expired at this time.
     IntermediateExpired(SystemTime),
-    /// The certificate has no DNS name and no IP address as subject alternative name.
+    /// The server's certificate has no DNS name and no IP address as subject alternative name.
     NoNames,
-    /// A certificate is signed with SHA-1 or MD5.
+    /// The server's certificate, or that of an intermediate CA, is signed with SHA-1 or MD5.
     WeakSignature,
     /// Every user of the machine may read the key.
     KeyIsPublic,
-    /// The certificate expired at this time, and is used until it is renewed.
+    /// The server's certificate expired at this time, and is used until it is renewed.
     Expired(SystemTime),
-    /// It doesn't exist yet.
+    /// The file, or the file of the key, doesn't exist yet. This program orders the certificate
+    /// from a CA.
     Missing,
-    /// Its certificate is not used for this reason, which names the file at fault: this one or that
-    /// of the key.
+    /// The certificate in the file is not used. The text gives the reason, and names the file at
+    /// fault: this file, or the file of the key.
     Unusable(String),
 }
 

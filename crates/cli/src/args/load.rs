@@ -28,9 +28,9 @@ Examples:
 ///
 /// http:// is requested by HTTP/1.1, https://HOST[:PORT]/PATH by HTTP/2 if the server chooses it
 /// (ALPN), else by HTTP/1.1. With several paths of one server, each connection requests them in
-/// turn. Servers at tcp:// and tls://HOST:PORT and unix:PATH must be echo servers. message:// and
-/// message+tls://HOST:PORT are sent messages. Servers at ws:// and wss://HOST[:PORT]/PATH must send
-/// back each message: every byte is compared.
+/// turn. Servers at tcp:// and tls://HOST:PORT and unix:PATH must be echo servers. Servers at
+/// message:// and message+tls://HOST:PORT get messages. Servers at ws:// and
+/// wss://HOST[:PORT]/PATH must send back each message: every byte is compared.
 ///
 /// First, each request is sent once to learn its response; this isn't counted. A status of 400 or
 /// above, an error message, and a connection that ends before its response are errors. Only
@@ -104,7 +104,7 @@ pub(crate) struct Load {
     #[arg(long, conflicts_with = "requests_per_connection")]
     pub(crate) close: bool,
 
-    /// Open a new connection after this number of requests. Default: when it closes.
+    /// Open a new connection after this number of requests. Default: no limit.
     #[arg(long, value_name = "N", value_parser = above_zero::<NonZeroU64>)]
     pub(crate) requests_per_connection: Option<NonZeroU64>,
 
@@ -159,7 +159,7 @@ pub(crate) struct RequestFlags {
 
     /// HTTP header, as 'Name: value'. Can be given several times.
     ///
-    /// On ws:// and wss://, of the request for the WebSocket.
+    /// On ws:// and wss://, it is sent in the request that opens the WebSocket.
     #[arg(short = 'H', long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
 

@@ -76,9 +76,10 @@ pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
     let mut plan = sockeye_load::Plan::new(kind, vec![request]);
     plan.until = Until::Time(timeout.0);
     plan.tls = tls.map(of_load);
-    // Longer than the time limit of the whole plan, so that only the latter ends the request.
+    // Twice the time limit of the whole plan, so that only the plan's limit ends the request.
     (plan.timeout, plan.connect_timeout) = (2 * timeout.0, 2 * timeout.0);
-    // The request says that it is the connection's last one, so that the server may close it.
+    // The request announces that it is the last one of its connection, so that the server may close
+    // the connection.
     plan.per_connection = Some(NonZeroU64::MIN);
     Ok(Health { plan, addresses, target })
 }

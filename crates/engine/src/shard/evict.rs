@@ -2,10 +2,10 @@
 //! for a new one.
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
-//! connections once and list those that are idle. Each further new connection closes the connection
-//! of the list that has been idle longest. When the list is empty, the shard scans again, after a
-//! pause. A shard without an idle connection asks the other shards, one after the other, through
-//! their mailboxes.
+//! connections once and list those that are idle. Each new connection above the limit closes the
+//! listed connection that has been idle longest. When the list is empty, the shard scans again,
+//! after a pause. A shard without an idle connection asks the other shards, one after the other,
+//! through their mailboxes.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -42,8 +42,8 @@ impl<D: Driver> Shard<D> {
         evicted
     }
 
-    /// Drops the list of idle connections: the number of connections is below the limit, and no new
-    /// one waits to be accepted.
+    /// Drops the list of idle connections. Called when the number of connections is below the
+    /// limit, and no new connection waits to be accepted.
     pub(super) fn clear_idle(&mut self) {
         self.eviction.is_logged = false;
         self.eviction.idle = Vec::new();
@@ -93,7 +93,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Lists the connections that are idle.
+    /// Lists the connections that are idle. The one that has been idle longest is last.
     fn scan(&mut self) {
         self.eviction.next_scan = self.resources.now + ACCEPT_PAUSE;
         let idle = self
@@ -128,8 +128,8 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Whether the peer has received everything that was sent: a peer that still receives the last
-    /// response isn't idle.
+    /// Whether the peer has acknowledged everything that was sent. If not, it may still be
+    /// receiving the last response, and the connection isn't idle.
     fn is_acknowledged(&self) -> bool {
         self.driver.unacknowledged(&self.conn.socket).unwrap_or(0) == 0
     }

@@ -1,9 +1,9 @@
 //! Which files are Markdown, and the query of a URL that requests such a file as a page.
 
-/// The query of a page that is made of a Markdown file, with its question mark.
+/// The query that requests a Markdown file as a page, with the question mark before it.
 pub(super) const PAGE_QUERY: &str = "?format=html";
 
-/// The extensions of Markdown, in lower case.
+/// The extensions of Markdown files, in lower case.
 const EXTENSIONS: [&[u8]; 2] = [b"md", b"markdown"];
 
 /// Whether a file of this name, or with this path, is Markdown that can be rendered. Without the

@@ -38,10 +38,13 @@ pub struct Disk {
     root: PathBuf,
     /// The name of the root, if it is a file.
     file_name: Option<Vec<u8>>,
+    /// Whether event loops may look names up.
     cached_lookups: Arc<CachedLookups>,
     /// Absolute: the folders that links may lead into.
     linked: Vec<PathBuf>,
+    /// Whether `.well-known` at the top of the folder is served.
     well_known: WellKnown,
+    /// Whether the root was missing when it was opened last.
     presence: Arc<Presence>,
 }
 
@@ -74,9 +77,9 @@ impl Disk {
         }
     }
 
-    /// Also follows symbolic links into `folder`, which must exist now. The same rules apply there
-    /// as in the served folder: nothing hidden is served (here, `.well-known` is hidden, too), and
-    /// no pipes, sockets or devices.
+    /// Also follows symbolic links into `folder`, which must exist now. The same rules apply in it
+    /// as in the served folder: no hidden files, pipes, sockets or devices are served. In `folder`,
+    /// `.well-known` is hidden, too.
     ///
     /// # Errors
     ///
@@ -162,7 +165,8 @@ impl Root<'_> {
         Ok(self.folder.get_or_init(|| opened))
     }
 
-    /// Takes note whether the root is missing. Lookups on event loops leave that to threads.
+    /// Records from the result of opening the root whether it is missing, and returns the result.
+    /// If the root is missing, event loops look nothing up until a thread has opened it again.
     fn noted<T>(&self, opened: Result<T, Errno>) -> Result<T, Errno> {
         if self.disk.presence.note(&opened, &self.disk.root) {
             self.disk.cached_lookups.forget();
@@ -235,7 +239,7 @@ impl Root<'_> {
 impl Store for Root<'_> {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let file = match self.open_fd(name) {
-            // Files in such a folder, such as an `index.html`, can be opened nevertheless.
+            // The folder can't be listed, but files in it, such as `index.html`, can be opened.
             Err(Os(Errno::ACCESS)) if self.is_unreadable_folder(name) => return Ok(Opened::Folder),
             Err(Os(Errno::ACCESS | Errno::PERM)) => {
                 return Err(Absent::Denied(self.missing_permission(name)));
@@ -244,8 +248,9 @@ impl Store for Root<'_> {
             Err(Os(Errno::NXIO | Errno::NODEV)) => {
                 return Err(Absent::NotRegular(self.special_kind(name)));
             }
-            // After a switch, an absolute link through the root's path leads to the new site, which
-            // is outside the folder of this lookup.
+            // The path of an absolute link can begin with the root's path. If the root is now a
+            // link to another folder, such a link leads into that folder, and so out of the folder
+            // that this lookup has opened.
             Err(Os(Errno::XDEV)) if self.is_switched() => return Err(Absent::Changing),
             opened => opened.map_err(to_absent)?,
         };
@@ -389,8 +394,8 @@ fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
 
 fn statx(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
     match rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS) {
-        // Every supported Linux has `statx`, so a sandbox forbids it. rustix converts a sandbox's
-        // `EPERM` to this error, too.
+        // Every supported Linux has `statx`, so this error means that a sandbox forbids the call.
+        // If the sandbox answers with `EPERM`, rustix converts that to this error, too.
         Err(Errno::NOSYS) => Err(open::Error::Forbidden("statx")),
         found => Ok(found?),
     }

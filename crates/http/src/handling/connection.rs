@@ -54,7 +54,7 @@ impl Connection {
         self.stop != Stop::No
     }
 
-    /// When an idle connection is closed.
+    /// When to close a connection that is idle from `now` on.
     pub(crate) fn idle_deadline(&self, now: Time) -> Time {
         let idle_timeout = self.config.limits.idle_timeout;
         now + if self.stop == Stop::Drain { idle_timeout.min(DRAIN_GRACE) } else { idle_timeout }
@@ -71,9 +71,10 @@ impl Connection {
         now + self.config.limits.body_timeout
     }
 
-    /// The [`Exchange::send_deadline`] of a request whose handler waits: the time by which the
-    /// response must start. If it has started, and the client has closed its sending side, the time
-    /// by which it must send more.
+    /// The [`Exchange::send_deadline`] of a request whose handler waits. Before the response
+    /// starts: when it must start. After that: when it must send more, if the client has closed its
+    /// sending side. [`Time::NEVER`] if there is no such limit. A deadline that is already set
+    /// stays.
     pub(crate) fn send_deadline(&self, exchange: &Exchange, now: Time) -> Time {
         let Limits { half_closed_timeout, response_timeout, .. } = self.config.limits;
         let timeout = match exchange.has_started() {

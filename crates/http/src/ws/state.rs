@@ -14,8 +14,8 @@ use super::message::{Message, SharedMessage};
 use super::role::Role;
 use super::sender::Closer;
 
-/// The length in bytes of the longest frame that is copied into the output. Longer frames are
-/// shared with it.
+/// The length in bytes of the longest frame that is copied into the output. The output shares the
+/// memory of longer frames.
 const MAX_COPIED: usize = 1024;
 
 /// What a WebSocket may send, and what it waits for.
@@ -24,18 +24,20 @@ pub(super) struct State {
     /// A client's masking keys. `None` on the server's side.
     masks: Option<Box<MaskKeys>>,
     pub(super) extension: Extension,
-    /// What the senders on other threads share, and the ticket of the promise in it.
+    /// What the [`Sender`](super::Sender)s of this WebSocket share, and the ticket of the promise
+    /// in the [`Closer`]. `None` until the first sender is made.
     closer: Option<(Ticket, Arc<Closer>)>,
     /// The value of [`Socket::set_held`](super::Socket::set_held).
     pub(super) held_by_handler: usize,
     pub(super) expects: Expects,
-    /// The time limit of `expects`.
+    /// The deadline for what is expected.
     pub(super) deadline: Time,
-    /// The handler has paused.
+    /// The handler has paused the input.
     pub(super) is_paused: bool,
     /// Reading waits for room in the output.
     pub(super) waits_for_room: bool,
-    /// The output had room: the next frame is read, even if the handler fills the output first.
+    /// `Event::Room` has come, so one frame may be read even if the handler has filled the output
+    /// again.
     pub(super) had_room: bool,
     /// The handler has asked for [`Handler::on_room`](super::Handler::on_room).
     pub(super) wants_room: bool,
@@ -49,7 +51,7 @@ pub(super) enum Expects {
     /// Any frame, which answers our ping even if it is no pong. When the deadline comes, the
     /// connection ends.
     Pong,
-    /// A close frame: ours was sent. Other frames are dropped.
+    /// The peer's close frame, after ours was sent. Other frames are dropped.
     Close,
     /// Nothing: both close frames were sent, or the WebSocket has failed.
     Nothing,
@@ -75,7 +77,7 @@ impl State {
         if self.masks.is_some() { Role::Client } else { Role::Server }
     }
 
-    /// What the senders on other threads share.
+    /// What the [`Sender`](super::Sender)s of this WebSocket share. The first call makes it.
     pub(super) fn closer(&mut self, turn: &Turn<'_>) -> Arc<Closer> {
         let (_, closer) = self.closer.get_or_insert_with(|| {
             let promise = turn.promise();

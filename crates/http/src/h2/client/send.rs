@@ -14,10 +14,11 @@ use crate::h2::frame::{self, ErrorCode, FrameHeader, flags, kind};
 const LARGE: usize = 4 * 1024;
 
 impl<T> Connection<T> {
-    /// Sends a request, whose head is number `number` of `heads`. `data` is returned in the events
-    /// about its response.
+    /// Sends a request with the head for which [`RequestHeads::add`] returned `number`. The events
+    /// about the response contain `data`.
     ///
-    /// Pass the same `heads` for all requests of a connection. Call this only while
+    /// Pass the same `heads` for all requests of a connection, because the connection remembers
+    /// which of their fields are in its dynamic table. Call this only while
     /// [`Connection::can_send`] is true.
     pub fn request(
         &mut self,
@@ -90,8 +91,8 @@ impl<T> Connection<T> {
         }
     }
 
-    /// Drops the rest of a request's content, because its response is complete, and resets the
-    /// stream.
+    /// Drops the rest of a request's content, because the response is complete, and resets the
+    /// stream. `at` is the stream's position in `streams`.
     #[cold]
     pub(super) fn reset_content(&mut self, at: usize, out: &mut Output) {
         let stream = self.streams.at(at);

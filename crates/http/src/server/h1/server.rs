@@ -28,11 +28,13 @@ use crate::{
 
 /// The server's side of one connection: HTTP/1.1, or HTTP/2 if the TLS handshake has chosen `h2` or
 /// the client begins with its preface (see [`ServerConfig::http2`]). It makes a handler for each
-/// request, and holds no buffer in HTTP/1.1.
+/// request. In HTTP/1.1, it holds no buffer: an incomplete head stays in the session's unused
+/// input.
 pub struct Server<S: Handlers> {
     pub(super) connection: Connection,
     pub(super) state: State<S::Handler>,
-    /// `None` after the switch to HTTP/2, which moves them to the [`H2Connection`].
+    /// Makes the handlers of requests. `None` after the switch to HTTP/2, which moves it to the
+    /// [`H2Connection`].
     handlers: Option<S>,
 }
 
@@ -48,8 +50,9 @@ pub(super) enum ReadOutcome {
     Stop,
 }
 
-/// Whether the request at the start of `input` has the method HEAD, also if the rest of its head is
-/// incomplete or malformed: the refusal of such a request has no content either (RFC 9110, 9.3.2).
+/// Whether the request at the start of `input` has the method HEAD, even if the rest of the request
+/// is incomplete or malformed. If the server refuses a HEAD request, the response must have no
+/// content (RFC 9110, 9.3.2).
 fn is_head(input: &[u8]) -> bool {
     input.starts_with(b"HEAD ")
 }
@@ -61,8 +64,8 @@ impl<S: Handlers> Server<S> {
         Self { connection, state, handlers: Some(handlers) }
     }
 
-    /// Sets whether the server is stopping already. Needed if another protocol passes its
-    /// connection on to this `Server`, because the event of the stop came before.
+    /// Sets whether the server is stopping already. A protocol that passes its connection on to
+    /// this `Server` calls this, because the events of a stop are not sent again.
     #[must_use]
     pub fn with_stop(mut self, stop: Stop) -> Self {
         self.connection.stop = stop;
@@ -170,7 +173,7 @@ impl<S: Handlers + 'static> Server<S> {
         };
         if request.upgrade {
             let mut names = request.common_field(FieldName::Upgrade).unwrap_or_default();
-            // The server then switches to none.
+            // The list is too long to keep. The server doesn't switch to any protocol in it.
             if names.len() > MAX_REQUESTED {
                 names = b"";
             }
@@ -203,7 +206,7 @@ impl<S: Handlers + 'static> Server<S> {
     }
 
     /// Whether the host of a request is allowed. The result for a `Host` field is cached with the
-    /// fields.
+    /// fields. A host in the request target is checked for each request.
     fn allows_host(&self, request: &Request<'_>, cached: &CachedFields) -> bool {
         let Some(check) = &self.connection.config.host_check else { return true };
         match (request.control.target.authority(), cached.host_allowed.get()) {
@@ -250,7 +253,7 @@ impl<S: Handlers + 'static> Server<S> {
         in_flight.refuse(refusal, &mut self.connection, turn);
     }
 
-    /// Adds a request to the log, if there is one.
+    /// Logs a request, if requests are logged.
     fn log_request(&mut self, request: RequestHead<'_>, turn: &Turn<'_>) {
         if let Some(log) = &mut self.connection.log {
             log.add_request(request, turn);
@@ -364,7 +367,8 @@ impl<S: Handlers + 'static> Protocol for Server<S> {
                     log.on_sent(mark, turn.now());
                 }
                 if self.connection.half_closed {
-                    // A streamed response has sent something: its time limit starts again.
+                    // Output was sent. If a streamed response is in flight, its time limit for
+                    // sending more starts again.
                     self.on_half_close(turn);
                 }
             }

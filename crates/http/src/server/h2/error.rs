@@ -49,7 +49,7 @@ impl H2Error {
         "sent a header block in too many frames, or far beyond the limit",
     );
 
-    /// A header block could not be decoded completely.
+    /// A header block could not be decoded completely: it is malformed, or beyond a limit.
     pub(super) fn of_block(error: CompressionError) -> Self {
         if error == CompressionError::Stopped {
             return Self::HEADER_FLOOD;
@@ -73,7 +73,7 @@ impl H2Error {
         what: "accepted no part of a response within the write timeout",
     };
 
-    /// The fault that is reported.
+    /// This error as a [`Fault`], for logs and counters.
     pub(super) fn fault(self) -> Fault {
         Fault::peer(self.reason, Cow::Borrowed(self.what))
     }
