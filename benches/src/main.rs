@@ -10,8 +10,8 @@
 //! cargo run --release -p sockeye-benches -- cliffs    # what might make a request more expensive
 //! ```
 //!
-//! [`counts`] and [`cliffs`] describe the last two. A row is one load, such as small files over
-//! HTTP, with one line in each table.
+//! The modules [`counts`] and [`cliffs`] describe the last two commands. A row is one load, such as
+//! small files over HTTP, with one line in each table.
 //!
 //! The bare server parses nothing: it looks for the blank line, or counts bytes if it knows the
 //! requests' lengths, and sends constant responses, equal to Sockeye's. Nearly all of its CPU time
@@ -84,6 +84,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
+    // `limit`, `sums` and `broadcast` are servers, which a measurement starts as processes of their
+    // own.
     if words.first().is_some_and(|word| word == "limit") {
         limit::run(&words.split_off(1))?;
         return Ok(ExitCode::SUCCESS);

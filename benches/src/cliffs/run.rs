@@ -1,4 +1,5 @@
-//! Measures both sides of each cliff in turn, round by round.
+//! Measures the cliffs: conditions that must not make a request more expensive ([`cliffs`](super)).
+//! In each round, a case of a cliff runs without its strain (plain), then with it (strained).
 
 use std::{thread, time::Duration};
 
@@ -16,7 +17,7 @@ use crate::{Result, cpu, memory};
 const PAUSE: Duration = Duration::from_secs(1);
 /// A run is disturbed if other processes, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;
-/// Number of file descriptors that the largest cliff needs.
+/// Number of file descriptors that the largest case needs: 10,000 idle connections, and some more.
 const DESCRIPTORS: u64 = 10_500;
 
 impl Sample {
@@ -25,14 +26,19 @@ impl Sample {
     }
 }
 
-/// The results.
+/// The results of all cliffs that were measured.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) rounds: usize,
+    /// The length of a run.
     pub(super) length: Duration,
     pub(super) rows: Vec<Row>,
+    /// The costs of connections that wait, such as idle ones.
     pub(super) waiting: Vec<waiting::WaitingRow>,
+    /// Whether slow readers were closed. `None` unless the cliff `readers` was requested.
     pub(super) connected_readers: Option<waiting::ConnectedReaders>,
+    /// The system calls and segments of each kind of response. Empty unless the cliff `corking` was
+    /// requested.
     pub(super) wire: Vec<wire::WireRow>,
     /// What failed. The other figures are valid.
     pub(super) failures: Vec<String>,
@@ -43,7 +49,8 @@ pub(super) struct Report {
 pub(super) struct Row {
     pub(super) case: &'static Case,
     pub(super) samples: Vec<(Side, Sample)>,
-    /// The system calls of the plain and of the strained side.
+    /// The system calls of the plain side, and those of the strained side. `None` if the case
+    /// doesn't count them.
     pub(super) calls: Option<[Calls; 2]>,
 }
 
@@ -95,7 +102,7 @@ fn measure_case(fixture: &mut Fixture, args: &Args, row: &mut Row) -> Result<()>
     Ok(())
 }
 
-/// One run of one side. A disturbed run is repeated, up to `args.tries` attempts in all.
+/// Makes one run of one side. A disturbed run is repeated, up to `args.tries` attempts in all.
 fn once(fixture: &Fixture, args: &Args, case: &Case, side: Side, round: usize) -> Result<Sample> {
     for attempt in 1.. {
         let sample = measure((case.make)(fixture, side)?, fixture.cores(), args.length, round)?;

@@ -10,9 +10,9 @@ use std::{
 use super::scene;
 use crate::Result;
 
-/// Number of counted exchanges, each of at least one turn of the event loop. With fewer, the work
-/// that is done once per second would add much to each request. With more, callgrind would take
-/// longer than a second, and that work would be done twice.
+/// Number of counted exchanges, each of at least one turn of the event loop. Some work is done once
+/// per second. With fewer exchanges, it would add much to each request. With more, the counted
+/// turns would take longer than a second under callgrind, and the work would be done twice.
 fn turns(name: &str) -> usize {
     match name {
         "h2-small" => 25,

@@ -1,5 +1,5 @@
-//! A shard and its clients in one thread. The clients write, the shard makes its turns, and the
-//! clients read, so every run makes the same steps.
+//! A scene: a shard and its clients in one thread. The clients write, the shard makes its turns,
+//! and the clients read, so every run makes the same steps.
 
 use std::{
     env, fs,
@@ -55,14 +55,15 @@ pub(super) const NAMES: [&str; 13] = [
 /// The scene in which consecutive requests to the server have different heads.
 const NEW: &str = "browser-new";
 
-/// Number of clients. With more, each request would have a smaller share of the costs of a turn.
+/// Number of clients. The counts depend on it: the costs of a turn are divided among the requests
+/// of all clients.
 const PEERS: usize = 16;
 /// Number of requests of each client before the counted ones. After them, the file is in the cache,
 /// and the pools have memory.
 const WARM_UP: usize = 50;
 
-/// Printed if a file's name may have been looked up again during the counted turns, or if an
-/// exchange was not complete in time.
+/// Printed instead of a number if a file's name may have been looked up again during the counted
+/// turns, or if an exchange was not complete in time.
 pub(super) const TOO_SLOW: &str = "late";
 
 /// Maximum time of an exchange, which waits for a number of bytes that was learned before. If
@@ -70,7 +71,8 @@ pub(super) const TOO_SLOW: &str = "late";
 /// length of a date depends on its digits.
 const MAX_EXCHANGE: Duration = Duration::from_secs(5);
 
-/// Makes `turns` counted exchanges, and prints the number of their requests, or [`TOO_SLOW`].
+/// Makes `turns` counted exchanges (see [`Scene::exchange`]), each of one turn or more. Prints the
+/// number of their requests, or [`TOO_SLOW`].
 pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     let load = load(name).ok_or_else(|| format!("the instructions of {name} are not counted"))?;
     let requests = load.http2_requests();
@@ -104,7 +106,7 @@ fn load(name: &str) -> Option<Shape> {
     }
 }
 
-/// Callgrind counts within this function, by its name.
+/// A turn that callgrind counts. Callgrind finds this function by its name.
 #[inline(never)]
 fn counted_turn(shard: &mut Shard<Epoll>, until: Time) -> std::io::Result<()> {
     let result = shard.turn_until(until);
@@ -117,18 +119,20 @@ struct Scene<'a> {
     shard: Shard<Epoll>,
     peers: Vec<Client>,
     batches: Batches<'a>,
+    /// Number of requests in a batch.
     depth: usize,
-    /// The batch that clients send next.
+    /// The index of the batch that clients send next.
     next: usize,
-    /// Whether each client starts with a different request.
+    /// Whether the clients send different batches, each client the same one in every exchange.
+    /// Otherwise, all clients send the same batch, and the next one in the next exchange.
     staggered: bool,
-    /// The lengths of the responses on the wire, once they are known.
+    /// For each batch, the length of its responses on the wire. 0 until it is known.
     response_lens: Vec<usize>,
 }
 
 /// The bytes that a client writes at once, with `depth` requests.
 enum Batches<'a> {
-    /// Batches that each client sends in turn.
+    /// All batches, ready to be sent.
     Prepared(Vec<Vec<u8>>),
     /// For HTTP/2, where each batch opens new streams: a sender for each client, and a buffer for
     /// the batch.
@@ -207,7 +211,8 @@ impl<'a> Scene<'a> {
         Ok(scene)
     }
 
-    /// Completes the handshakes, and reads what the server sends after them.
+    /// Completes the handshakes, and reads what the server sends after them, such as session
+    /// tickets: until 10 turns have brought nothing.
     fn handshakes(&mut self) -> Result<()> {
         for at in 0..self.peers.len() {
             let mut quiet_turns_left = 10;
@@ -221,7 +226,8 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Sends the prefaces of HTTP/2, and reads the server's.
+    /// Sends the prefaces of HTTP/2, and reads what the server sends in return: until 10 turns have
+    /// brought nothing.
     fn prefaces(&mut self, requests: &'a Requests) -> Result<()> {
         let Batches::Http2(senders, _) = &mut self.batches else { return Ok(()) };
         let mut openings = Vec::new();
@@ -254,6 +260,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
+    /// Makes a turn that waits 2 ms at most.
     fn turn_briefly(&mut self) -> Result<()> {
         if self.shard.connections() > 0 {
             let until = self.shard.driver().now() + Duration::from_millis(2);
@@ -262,8 +269,9 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Makes each request once, to learn the length of its response, which ends when nothing more
-    /// arrives. That takes some turns: a response may wait for a lookup on another thread.
+    /// Sends each batch once, to learn the length of its responses. They count as complete when 50
+    /// turns have brought nothing: so many, because a response may wait for a lookup on another
+    /// thread.
     fn learn_lengths(&mut self) -> Result<()> {
         for at in 0..self.batches.count() {
             self.peers[0].send(self.batches.write(0, at, self.depth))?;
@@ -282,7 +290,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Returns whether all exchanges were complete in time.
+    /// Makes the exchanges that are not counted. Returns whether all were complete in time.
     fn warm_up(&mut self) -> Result<bool> {
         for _ in 0..WARM_UP.div_ceil(self.depth) {
             if !self.exchange(Shard::turn_until)? {
@@ -321,7 +329,7 @@ impl<'a> Scene<'a> {
         for (number, peer) in self.peers.iter_mut().enumerate() {
             peer.receive_exact(self.response_lens[at(number)])?;
         }
-        // If clients start with different requests, each client always repeats its own.
+        // With `next` always 0, each client of a staggered scene repeats its own batch.
         self.next = if self.staggered { 0 } else { (self.next + 1) % count };
         Ok(true)
     }

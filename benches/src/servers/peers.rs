@@ -7,7 +7,8 @@ use super::{Server, Setup, process::free_address};
 use crate::{Result, kind::Kind, rows::Shape};
 
 impl Setup {
-    /// The command that starts a small server.
+    /// The command that starts one of the servers in `benches/peers`. Its arguments say what the
+    /// load needs.
     pub(super) fn peer(&self, kind: Kind, load: Shape) -> Result<Command> {
         let program = self.program(kind)?;
         let mut command = match kind {
@@ -32,7 +33,8 @@ impl Setup {
         Ok(command)
     }
 
-    /// Starts static-web-server. It has one worker, because it may use only one core.
+    /// Starts static-web-server. It has one worker: `--threads-multiplier=1` means one per core
+    /// that the process may use, and the process is pinned to one core.
     pub(super) fn static_web_server(&self, load: Shape) -> Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(self.program(Kind::StaticWebServer)?);

@@ -1,4 +1,5 @@
-//! What the HTTP requests and WebSockets of one connection share.
+//! What the HTTP requests and WebSockets of one connection share, and the rules that all
+//! connections of a shard share.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,16 +18,17 @@ pub(super) struct HttpRules {
 
 impl HttpRules {
     pub(super) fn new(limits: Rc<Limits>, origins: AllowedOrigins, websocket: ws::Limits) -> Self {
-        // `Limits` decide the size of a message, whatever `websocket` says: a header and its
-        // content fit.
+        // The maximum size of a WebSocket message follows from `limits`, so that a header and its
+        // content fit. The one in `websocket` is ignored.
         let message = limits.websocket().message;
         let websocket = ws::Config::new(ws::Limits { message, ..websocket });
         let websocket = Rc::new(websocket.allowing_origins(origins.clone()));
         Self { limits, origins, websocket }
     }
 
-    /// The fields of CORS in the response to `request`, which is not refused: they let a page of an
-    /// origin that was added read the response. Empty if only the server's own origin is allowed.
+    /// The CORS fields of the response to a `request` that was not refused. If the request comes
+    /// from a page of an added origin, they let that page read the response. Empty if only the
+    /// server's own origin is allowed.
     pub(super) fn cors(&self, request: &Request<'_>) -> Fields {
         let mut fields = Fields::new();
         if self.origins.is_empty() {
@@ -40,8 +42,9 @@ impl HttpRules {
         fields
     }
 
-    /// The additional fields in the response to OPTIONS, if `request` is a preflight request of a
-    /// page whose origin was added: such a page may send messages.
+    /// The fields that the response to OPTIONS has besides those of [`HttpRules::cors`], if
+    /// `request` is a preflight request from a page of an added origin. They allow the page to send
+    /// messages.
     pub(super) fn preflight(&self, request: &Request<'_>) -> Option<Fields> {
         self.origins.added_origin(request)?;
         request.field("access-control-request-method")?;

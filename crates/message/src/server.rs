@@ -1,4 +1,5 @@
-//! The server's side of a connection of frames, as a [`Protocol`].
+//! The server's side of a connection on which messages are frames (see [`frame`](super::frame)), as
+//! a [`Protocol`].
 //!
 //! This file reads requests and writes responses. [`deadlines`](super::deadlines) handles deadlines
 //! and promises.
@@ -29,11 +30,12 @@ pub struct Server<H> {
     next_number: u64,
     /// Unless this is [`Stop::No`], responses announce that the connection ends.
     stop: Stop,
-    /// Frames that arrive later than this are not read. [`Time::NEVER`] until the server drains,
-    /// and while a draining connection waits for the first time for capacity.
+    /// The end of the grace period: frames that arrive later are not read. [`Time::NEVER`] until
+    /// the grace period begins, which is when the server drains or, if the connection waits for
+    /// capacity then, when it reads again.
     frames_until: Time,
-    /// How many bytes of unread input had arrived by `frames_until`. The frames that begin in them
-    /// are answered. [`u32::MAX`] if not known yet.
+    /// How much of the input that had arrived when the grace period ended is still unread, in
+    /// bytes. The frames that begin in it are answered. [`u32::MAX`] if not known yet.
     backlog: u32,
     pub(super) handler: H,
 }
@@ -54,7 +56,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Sets which events of a stopping server the connection has got.
+    /// Sets what the connection has been told of a stopping server: `FramesOrHttp` got those
+    /// events before it switched to this protocol.
     pub(super) fn stopping(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
@@ -77,7 +80,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Whether a frame that begins now, or in the backlog, is read.
+    /// Whether another frame may be read: the grace period has not ended, or some of the backlog
+    /// is left.
     fn reads_frames(&self, turn: &Turn<'_>) -> bool {
         turn.now() < self.frames_until || self.backlog > 0
     }
@@ -141,6 +145,7 @@ impl<H: Handler> Server<H> {
             return Ok(piece.len());
         }
         let client = Client::of(self.peer.address);
+        // `false`: the client is charged only for what exceeds 64 KiB.
         let receiver = Receiver::new(mode, header, &self.limits, client, false);
         let timeout = turn.now() + self.limits.content_timeout;
         let incoming = IncomingRequest { request, receiver, timeout, paused: false };
@@ -165,7 +170,7 @@ impl<H: Handler> Server<H> {
             let IncomingRequest { request, receiver, .. } = *incoming;
             let has_more = input.len() > piece.len();
             match receiver {
-                // `true`, because content is discarded only if the connection stays open after it.
+                // `true`, because content is discarded only on a connection that stays open.
                 Receiver::Discard(_) => self.next_frame(true, has_more, turn)?,
                 _ => self.answer(request, has_more, turn, |handler, responder| {
                     receiver.finish(handler, responder)
@@ -203,7 +208,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Writes a response. Returns the fault that it reports.
+    /// Writes a response. If it is an error response, returns the fault that it reports.
     pub(super) fn write(
         &self,
         response: Response,
@@ -279,7 +284,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Reads again, if the connection was waiting for capacity.
+    /// Reads again, if the connection was waiting for capacity: for room in the output, or for
+    /// fewer requests in flight.
     pub(super) fn resume_reading(&mut self, turn: &mut Turn<'_>) {
         if matches!(self.state, State::ExpectCapacity) {
             self.begin_grace(turn);
@@ -299,7 +305,8 @@ impl<H: Handler> Server<H> {
                 );
                 self.refuse_content(Refusal::new("incomplete", what), turn)
             }
-            // The end of input is not reported during a pause: pending requests are answered first.
+            // In `ExpectCapacity`, reading pauses, and the end of input is not reported during a
+            // pause. In the other two states, nothing more is expected from the client.
             State::ExpectCapacity | State::ExpectResponses(_) | State::ExpectNothing => Ok(()),
         }
     }
@@ -346,8 +353,8 @@ impl<H: Handler> Protocol for Server<H> {
         }
         Ok(match &self.state {
             State::ExpectContent(incoming) if incoming.paused => Consumed::pause(used),
-            // Pauses, since the end of input is not reported during a pause: it would end the
-            // connection before the responses are written.
+            // Nothing is read for now. The end of input is not reported during a pause either. So
+            // after `ExpectCapacity`, the frames that arrived before it are read first.
             State::ExpectCapacity | State::ExpectResponses(_) => Consumed::pause(used),
             _ => Consumed::more(used),
         })
@@ -367,7 +374,8 @@ impl<H: Handler> Protocol for Server<H> {
             Event::LameDuck => self.stop = Stop::LameDuck,
             Event::Drain { .. } => {
                 self.stop = Stop::Drain;
-                // A connection that waits for capacity gets the time to send when it reads again.
+                // If the connection waits for capacity, the grace period begins when it reads
+                // again.
                 if !matches!(self.state, State::ExpectCapacity) {
                     self.begin_grace(turn);
                 }

@@ -1,6 +1,6 @@
 //! The [`Protocol`] trait, and what every protocol shares.
 //!
-//! A protocol is one connection with one peer, as pure code: bytes come in, bytes go out. This
+//! A protocol value serves one connection, as pure code: bytes come in, bytes go out. This
 //! crate opens no socket, reads no clock, starts no thread and touches no file. An *owner* does
 //! that: the engine (on TCP and Unix sockets; in the simulator, on a network in memory) or, in a
 //! test, the harness. The owner calls the protocol and acts on what the protocol wrote and asked
@@ -63,7 +63,8 @@
 
 #![forbid(unsafe_code)]
 
-// This check is here, because no other crate compiles if this one doesn't.
+// The check is in this crate, because all others depend on it: where the check fails, none of them
+// is compiled, and no other error hides this message.
 #[cfg(not(target_os = "linux"))]
 compile_error!(
     "Sockeye runs on Linux only (5.10 or later). On macOS and Windows, build and run it in a Linux \
@@ -104,7 +105,7 @@ pub use report_limiter::ReportLimiter;
 pub use time::{Time, Timed, WallTime};
 pub use tls::TlsInfo;
 
-/// Compiles the examples of the README.
+/// Compiles the examples of this crate's README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

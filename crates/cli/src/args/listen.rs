@@ -27,8 +27,8 @@ pub(super) fn parse_port(text: &str) -> Result<u16, String> {
     })
 }
 
-/// Parses a value of `--listen`: an address, or a URL with one of `schemes`, as copied from the
-/// start screen. An address without a port gets `port`.
+/// Parses a value of `--listen`: an address, or a URL with one of `schemes`, as the server prints
+/// it when it has started. An address without a port gets `port`.
 pub(super) fn parse(text: &str, schemes: &[&str], port: u16) -> Result<ListenAddr, String> {
     let address = match text.split_once("://") {
         Some((scheme, address)) if schemes.iter().any(|own| own.eq_ignore_ascii_case(scheme)) => {
@@ -50,7 +50,7 @@ fn host(text: &str, port: u16) -> Option<ListenAddr> {
     let is_ipv6 =
         |text: &str| text.split('%').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
     let host = match text.rsplit_once(':') {
-        // Also accepts `::1`, but not `::1:80`: it is an IPv6 address, but probably meant as
+        // Accepts `::1`, but not `::1:80`, which is a valid IPv6 address, but was probably meant as
         // `[::1]:80`.
         Some((start, _)) if is_ipv6(text) && !is_ipv6(start) => format!("[{text}]"),
         Some(_) if text.starts_with('[') => text.to_owned(),
@@ -73,7 +73,8 @@ fn host(text: &str, port: u16) -> Option<ListenAddr> {
 ///
 /// # Errors
 ///
-/// An address has a port that differs from `port`, or all addresses are Unix sockets.
+/// An address has a port that differs from `port`, and both come from the command line, or both
+/// from the environment. Or `--port` is on the command line, and all addresses are Unix sockets.
 pub(super) fn apply_port(
     listen: &mut [ListenAddr],
     port: Option<u16>,

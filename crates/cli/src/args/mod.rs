@@ -134,7 +134,7 @@ impl CommandLine {
     }
 }
 
-/// The typed flags under this heading of the help, as `--flag`.
+/// The flags under this heading of the help that were given on the command line, as `--flag`.
 fn typed_flags(command: &clap::Command, matches: &ArgMatches, heading: &str) -> Vec<String> {
     let is_typed = |arg: &&Arg| {
         arg.get_help_heading() == Some(heading)

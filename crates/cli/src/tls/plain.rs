@@ -1,6 +1,9 @@
-//! The connections of a server with TLS that aren't HTTPS: plain HTTP, at the address of
-//! `--https-redirect` or from clients that don't begin a TLS handshake; and connections by which a
-//! CA validates a name (ACME's tls-alpn-01), which end with the handshake.
+//! The connections of a server with TLS that aren't HTTPS:
+//!
+//! - plain HTTP, at the address of `--https-redirect`, or at a port that expects TLS, from clients
+//!   that don't begin a TLS handshake. It is answered with redirects.
+//! - connections by which a CA validates a name (ACME's tls-alpn-01). They are closed after the
+//!   handshake.
 
 use std::rc::Rc;
 

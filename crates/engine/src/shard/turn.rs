@@ -23,8 +23,8 @@ impl<D: Driver> Shard<D> {
         self.turn_until(Time::NEVER)
     }
 
-    /// As [`Shard::turn`], but waits until `time` on the driver's clock at most: for callers that
-    /// have other work to do then.
+    /// As [`Shard::turn`], but waits no longer than until `time` on the driver's clock: for callers
+    /// that have other work to do then.
     ///
     /// # Errors
     ///
@@ -37,7 +37,8 @@ impl<D: Driver> Shard<D> {
             self.handle_event(event);
         }
         self.events = events;
-        // After the events: a command to drain depends on what has arrived.
+        // After the events, which say which connections have input: a command to drain reads that
+        // input first.
         self.read_mailbox();
         self.accept();
         self.queue_accepted();
@@ -76,7 +77,8 @@ impl<D: Driver> Shard<D> {
         result.map(|()| stats)
     }
 
-    /// Waits for something to do, reads the clocks, and measures the last turn.
+    /// Waits for something to do, and reads the clocks. The time between two waits is the length of
+    /// a turn, which is reported if it is too long.
     #[inline(always)] // It has only one caller.
     fn wait(&mut self, time: Time, events: &mut Vec<IoEvent>) -> io::Result<()> {
         let until = match self.wait_until() {
@@ -84,6 +86,8 @@ impl<D: Driver> Shard<D> {
             until => Some(until.unwrap_or(Time::NEVER).min(time)),
         };
         if until == Some(Time::ZERO) {
+            // Nothing is waited for, so one reading of the clock is the end of the last turn and
+            // the beginning of this one.
             self.driver.wait(Time::ZERO, until, events)?;
             self.resources.now = self.driver.now();
             self.slow_turns.end(self.resources.now);
@@ -125,6 +129,8 @@ impl<D: Driver> Shard<D> {
         [resources.timers.next(), pause, phase, service].into_iter().flatten().min()
     }
 
+    /// Opens the connections that other shards have accepted for this one, and handles what other
+    /// threads have sent.
     fn read_mailbox(&mut self) {
         if let Some(handover) = &self.handover {
             let inboxes = Arc::clone(&handover.inboxes);
@@ -161,7 +167,8 @@ impl<D: Driver> Shard<D> {
             }
             Ok(())
         });
-        // The connection has closed if the message is left. Its destructor may panic.
+        // If the envelope was not taken, the connection has closed. The message's destructor may
+        // panic.
         if envelope.is_some() && !drop_caught(envelope) {
             error!(target: "sockeye", "the destructor of a message panicked");
         }
@@ -206,8 +213,8 @@ impl<D: Driver> Shard<D> {
         self.service_deadline.next = if is_new { next } else { Time::NEVER };
     }
 
-    /// Returns freed memory to the kernel, on a thread of the pool. The job belongs to no client,
-    /// so the pool schedules it like those of local clients.
+    /// Returns freed memory to the kernel, on a thread of the pool. Each job needs a client, and
+    /// this one belongs to none: it is scheduled like jobs of clients at Unix sockets.
     #[cold]
     fn trim(&self) {
         let job = Job::new(JobKind::Other, Client::Unix, trim_heaps);
@@ -231,12 +238,13 @@ impl<D: Driver> Shard<D> {
         while let Some((time, slot)) = self.resources.timers.pop_due(self.resources.now) {
             let timer = &mut self.slots[slot as usize].timer;
             if *timer != time {
-                // The entry is stale.
+                // The slot's timer was armed for an earlier time after this entry was made.
                 continue;
             }
             *timer = Time::NEVER;
             let Some(conn) = self.conns.get(slot as usize) else { continue };
-            // The connection may have set a later deadline meanwhile.
+            // Since the timer was armed, the connection's deadline may have moved later. Then
+            // `serve` only arms the timer again.
             let is_due = conn.next_deadline() <= self.resources.now;
             self.serve(conn.session.key(), |active| match is_due {
                 true => active.expire(),
@@ -260,7 +268,8 @@ impl<D: Driver> Active<'_, D> {
                 _ => self.check_stalled(),
             },
             _ => {
-                // The peer may have reset the connection, and no receive has reported it.
+                // The kernel is asked, because after the peer has closed its sending side, there
+                // may be no receive that would report a reset.
                 if self.conn.session.is_half_closed() {
                     self.check_failed()?;
                 }

@@ -11,7 +11,8 @@ use super::{Tls, TlsError};
 pub struct TlsHarness(Tls);
 
 impl TlsHarness {
-    /// The time of day that every connection sees.
+    /// The time of day that every connection sees: 2026-11-26, 00:00 UTC. It is fixed, so that
+    /// results don't depend on when a fuzz target runs.
     pub const NOW: WallTime = WallTime::from_secs(1_795_651_200);
 
     /// The server's side of a new connection.
@@ -34,7 +35,8 @@ impl TlsHarness {
         Self(connector.connect(Self::NOW).expect("the configuration works"))
     }
 
-    /// Takes ciphertext, and appends records for the peer to `out`.
+    /// Takes ciphertext from the peer, and overwrites it. Calls `on_plain` with the decrypted
+    /// bytes, and appends records for the peer to `out`.
     ///
     /// # Errors
     ///
@@ -42,7 +44,8 @@ impl TlsHarness {
     ///
     /// # Panics
     ///
-    /// If the code of the connection panics. The engine would catch that panic.
+    /// If the code of the connection panics. (In the engine, such a panic only ends the
+    /// connection.)
     pub fn read(
         &mut self,
         input: &mut [u8],
@@ -52,7 +55,7 @@ impl TlsHarness {
         self.0.read(Self::NOW, input, out, on_plain).map_err(fault)
     }
 
-    /// Appends records with `plain` to `out`.
+    /// Encrypts `plain`, and appends it to `out` in records.
     ///
     /// # Errors
     ///
@@ -76,7 +79,7 @@ impl TlsHarness {
         self.0.is_handshaking()
     }
 
-    /// Bytes of incomplete records that the connection keeps.
+    /// The number of bytes of incomplete records that the connection keeps.
     #[must_use]
     pub fn unused(&self) -> usize {
         self.0.unused()

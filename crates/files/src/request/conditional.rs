@@ -18,8 +18,8 @@ pub(crate) enum Precondition {
 
 impl RequestView<'_> {
     /// Evaluates the preconditions for content with this ETag and date, in the order of RFC 9110,
-    /// 13.2.2. With `If-Match`, `If-Unmodified-Since` is ignored; with `If-None-Match`,
-    /// `If-Modified-Since` is.
+    /// 13.2.2. `If-Unmodified-Since` is ignored if there is an `If-Match`, and `If-Modified-Since`
+    /// if there is an `If-None-Match`.
     pub(crate) fn evaluate(self, etag: &[u8], modified: Option<WallTime>) -> Precondition {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
         let is_required = match (self.list(IfMatch), self.single(IfUnmodifiedSince).get()) {
@@ -41,8 +41,9 @@ impl RequestView<'_> {
     /// Whether `Range` applies (RFC 9110, 13.1.5): `If-Range` is absent, or names the current
     /// content.
     ///
-    /// An ETag must be strong. A date must be equal to `modified`, and more than a second before
-    /// `now`: otherwise a later change can have the same date.
+    /// An ETag in `If-Range` must be strong, and equal to `etag`. A date must be equal to
+    /// `modified`, and more than a second before `now`: otherwise a later change can have the same
+    /// date.
     pub(crate) fn range_applies_to(
         self,
         etag: &[u8],
@@ -62,8 +63,9 @@ impl RequestView<'_> {
     }
 }
 
-/// Whether the content was modified after the date in a field; `None` if either is not a date (RFC
-/// 9110, 13.1.3 and 13.1.4).
+/// Whether the content was modified after `than`, the value of a field. `None` if the time of the
+/// modification is unknown, or `than` is not a date: then the field is ignored (RFC 9110, 13.1.3
+/// and 13.1.4).
 fn is_newer(modified: Option<WallTime>, than: &[u8]) -> Option<bool> {
     Some(modified? > date::parse(than)?)
 }
@@ -74,8 +76,9 @@ enum Comparison {
     Weak,
 }
 
-/// Whether `list` is `*`, or contains `etag` by this comparison (RFC 9110, 8.8.3.2). The list ends
-/// at its first invalid ETag. `etag` is strong and includes its quotes.
+/// Whether `list` is `*`, or contains `etag` by this comparison (RFC 9110, 8.8.3.2). The first
+/// invalid ETag of the list, and everything after it, is ignored. `etag` is strong and includes its
+/// quotes.
 fn etag_list_contains(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;
@@ -184,7 +187,7 @@ mod tests {
             (&[("modified", AT_4)], Send, Send),
             (&[("modified", "yesterday")], Send, Send),
             (&[("modified", AT_5), ("modified", AT_5)], Send, Send),
-            // The ETag precedes the date.
+            // `If-None-Match` takes precedence over `If-Modified-Since`.
             (&[("none", "\"a\""), ("modified", AT_4)], NotModified, NotModified),
             (&[("none", "\"b\""), ("modified", AT_6)], Send, Send),
             (&[("match", "\"a\"")], Send, Send),
@@ -202,7 +205,7 @@ mod tests {
             (&[("unmodified", AT_4), ("unmodified", AT_4)], Send, Send),
             (&[("match", "\"a\""), ("unmodified", AT_4)], Send, Send),
             (&[("match", "\"b\""), ("unmodified", AT_6)], Failed, Failed),
-            // `If-Match` and `If-Unmodified-Since` precede the others.
+            // `If-Match` and `If-Unmodified-Since` are evaluated before the others.
             (&[("match", "\"b\""), ("none", "\"a\"")], Failed, Failed),
             (&[("match", "\"a\""), ("none", "\"a\"")], NotModified, NotModified),
             (&[("unmodified", AT_4), ("none", "\"a\"")], Failed, NotModified),

@@ -21,7 +21,7 @@ impl Boundary {
         Self(format!("{:016x}{:016x}", random(), random()))
     }
 
-    /// The delimiter and the header of a part.
+    /// What precedes the content of a part: the delimiter and the header fields.
     fn head(&self, is_first: bool, kind: &[u8], part: Part, size: u64) -> Vec<u8> {
         let line_break = if is_first { "" } else { "\r\n" };
         let open = format!("{line_break}--{}\r\nContent-Type: ", self.0);
@@ -31,7 +31,8 @@ impl Boundary {
 }
 
 /// Answers with parts of a file. All are written at once: they are few, the headers between them
-/// are short, and the content is shared or sent by the kernel.
+/// are short, and the content is shared or sent by the kernel. `permit` charges the client for the
+/// file's descriptor or memory until the last part is sent.
 pub(crate) fn send(
     selected: &Selected<'_>,
     parts: &[Part],
@@ -52,7 +53,8 @@ pub(crate) fn send(
     let mut stream = responder.stream(Status::PARTIAL_CONTENT, &fields, Some(len));
     for (at, (part, head)) in parts.iter().zip(&heads).enumerate() {
         stream.write(head);
-        // The permit is kept until the piece that is written next, the last part, is sent.
+        // The permit is kept until the piece that is written next is sent. So it is attached just
+        // before the last part.
         if at + 1 == parts.len()
             && let Some(permit) = permit.take()
         {

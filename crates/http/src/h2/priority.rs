@@ -12,8 +12,8 @@ use sfv::{BareItemFromInput, KeyRef, Parser};
 pub(crate) struct Priority {
     /// From 0, the most urgent, to 7.
     pub(crate) urgency: u8,
-    /// Whether the client can use parts of the response as they arrive. Then it is sent alternately
-    /// with other such responses of the same urgency.
+    /// Whether the client can use parts of the response as they arrive. If so, the response is sent
+    /// alternately with other such responses of the same urgency.
     pub(crate) incremental: bool,
 }
 
@@ -41,7 +41,8 @@ impl<'a> DictionaryVisitor<'a> for Priority {
     type Error = Infallible;
 
     fn entry(&mut self, key: &'a KeyRef) -> Result<impl EntryVisitor<'a>, Infallible> {
-        // If a key occurs twice, the first member is as if it weren't there (RFC 9651, 4.2.2).
+        // If a key occurs twice, only its last member counts (RFC 9651, 4.2.2). So each member
+        // first resets what earlier ones have set.
         let Self { urgency, incremental } = Self::OF_AN_EMPTY_FIELD;
         let member = match key.as_str() {
             "u" => {

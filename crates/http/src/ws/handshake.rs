@@ -36,7 +36,7 @@ impl Refused {
         Self { status, text: text.into() }
     }
 
-    /// The request doesn't ask for a WebSocket (400).
+    /// The refusal of a request that doesn't ask for a WebSocket (400).
     #[must_use]
     pub fn not_a_websocket_request() -> Self {
         let text = "Only WebSockets are answered here: ask for one with Upgrade: websocket.";
@@ -90,9 +90,8 @@ pub fn is_websocket_request(request: &Request<'_>) -> bool {
     request.upgrade().is_some_and(|names| has_token(names, b"websocket"))
 }
 
-/// Like [`is_websocket_request`], but also true while the server is stopping, when
-/// [`Request::upgrade`] is
-/// `None` over HTTP/1.1.
+/// Like [`is_websocket_request`], but also true while the server is stopping. Over HTTP/1.1,
+/// [`Request::upgrade`] is `None` during that time, which makes [`is_websocket_request`] false.
 fn names_websocket(request: &Request<'_>) -> bool {
     let lists = |name, token| request.fields_named(name).any(|list| has_token(list, token));
     match request.version() {
@@ -102,7 +101,7 @@ fn names_websocket(request: &Request<'_>) -> bool {
     }
 }
 
-/// Whether a comma-separated list has this token, in any case.
+/// Whether a comma-separated list has this token. The case of letters is ignored.
 pub(super) fn has_token(list: &[u8], token: &[u8]) -> bool {
     list.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
 }

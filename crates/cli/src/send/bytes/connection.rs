@@ -1,9 +1,11 @@
 //! The protocol of one connection: sends contents, and waits until as many bytes have come back.
 //!
-//! It reads while it writes. Its output never has more than two pieces, which is far below the
-//! limit at which the engine stops reading. It doesn't half-close before everything has come back,
-//! since some servers stop sending when their client half-closes. With [`Settings::half_close`], it
-//! half-closes after sending, and reads until the peer closes its sending side.
+//! The connection reads while it writes. Its output never has more than two pieces, which is far
+//! below the limit at which the engine stops reading. It doesn't half-close before everything has
+//! come back, since some servers stop sending when their client half-closes.
+//!
+//! With [`Settings::half_close`], the connection half-closes after sending instead, and reads until
+//! the peer closes its sending side.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -51,7 +53,8 @@ pub(super) struct Settings {
     /// The same target with TLS, to suggest to the user. `None` if TLS is used already, or for a
     /// Unix socket.
     pub(super) with_tls: Option<String>,
-    /// How long the peer may neither send nor read while it must act (`Connection::peer_must_act`).
+    /// How long the peer may send nothing and read nothing while it must act
+    /// (`Connection::peer_must_act`).
     pub(super) timeout: Duration,
     pub(super) printer: Printer,
     pub(super) report: Rc<RefCell<Report>>,
@@ -84,7 +87,7 @@ pub(super) struct Connection {
     is_truncated: bool,
     /// The number of bytes written to the output.
     written: u64,
-    /// How many of these are no longer unsent.
+    /// How many of these the kernel has taken.
     sent: u64,
     received: u64,
     /// The first bytes that were written, and the first that were received. With an echo server,
@@ -93,8 +96,8 @@ pub(super) struct Connection {
     first_received: Vec<u8>,
     /// Escapes received bytes for a terminal.
     text: TerminalText,
-    /// When the timeout started: when the peer last read or sent anything, or when it became its
-    /// turn to act.
+    /// When the timeout last started: when the peer read or sent something, or when it had to act
+    /// again after a time when it didn't have to (`Connection::peer_must_act`).
     progress: Time,
     /// The ticket of the promise for the piece of standard input that was requested.
     requested: Option<Ticket>,
@@ -227,7 +230,8 @@ impl Connection {
         }
     }
 
-    /// If everything is written, half-closes or, if as much has come back, closes.
+    /// If everything is written: with `half_close`, half-closes; otherwise closes the connection,
+    /// once as many bytes have come back.
     fn end_if_done(&mut self, turn: &mut Turn<'_>) {
         if !self.all_written {
             return;
@@ -371,7 +375,7 @@ fn append_first(first: &mut Vec<u8>, bytes: &[u8]) {
 /// Drops the output that has not been sent.
 fn drop_unsent(turn: &mut Turn<'_>) {
     turn.out.clear();
-    // The last mark may now be beyond the end of the output, so replace it.
+    // The last mark may have been in the dropped output, so that it is never reached: replace it.
     turn.mark();
 }
 

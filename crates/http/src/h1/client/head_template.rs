@@ -1,4 +1,4 @@
-//! Recognises heads that differ from a known one only in their date.
+//! Recognises response heads that differ from a known one only in their date.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,7 +9,8 @@ use super::Head;
 use crate::Content;
 use crate::semantics::chars;
 
-/// A copy of a head that recognises, without parsing them, heads that differ only in their date.
+/// A copy of a response head. Later heads that differ from it only in their date are recognised
+/// without being parsed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeadTemplate {
     bytes: Box<[u8]>,
@@ -22,7 +23,7 @@ pub struct HeadTemplate {
 }
 
 impl HeadTemplate {
-    /// The template of a head.
+    /// Makes a template from `head`.
     #[must_use]
     pub fn of(head: &Head<'_>) -> Self {
         let Head { status, persistent, content, bytes, .. } = *head;
