@@ -110,7 +110,7 @@ fn python_text(raw: &str) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
         "false" => "False",
         "-0" => "0",
         _ if raw.starts_with('"') => return Ok(Some(Cow::Owned(serde_json::from_str(raw)?))),
-        _ if is_integer(raw) && raw.len() <= MAX_DIGITS => raw,
+        _ if is_integer(raw) && digits(raw) <= MAX_DIGITS => raw,
         _ => return Ok(None),
     })))
 }
@@ -129,9 +129,15 @@ fn kind(raw: &str) -> &'static str {
         Some(b'"') => "a string",
         Some(b't' | b'f') => "a boolean",
         Some(b'n') => "null",
-        _ if is_integer(raw) => "an integer of that size",
+        _ if is_integer(raw) && digits(raw) > MAX_DIGITS => "an integer of more than 4300 digits",
+        _ if is_integer(raw) => "an integer",
         _ => "a number with a fraction or an exponent",
     }
+}
+
+/// The number of digits of an integer.
+fn digits(raw: &str) -> usize {
+    raw.trim_start_matches('-').len()
 }
 
 fn result(text: &str) -> Message {

@@ -138,19 +138,32 @@ fn empty_and_falsy_content_is_answered() {
 
 #[test]
 fn the_reference_service_refuses_values_of_other_types() {
-    for content in [
-        "null",
-        "0",
-        "[]",
-        "\"\"",
-        "false",
-        "{\"action\": 1.5}",
-        "{\"action\": []}",
-        "{\"action\": \"search\", \"value\": {}}",
-        "{\"action\": \"search\", \"value\": 1e3}",
+    let long = format!("{{\"action\": \"search\", \"value\": {}}}", "9".repeat(4301));
+    for (content, kind) in [
+        ("null", "null"),
+        ("0", "an integer"),
+        ("[]", "a list"),
+        ("\"\"", "a string"),
+        ("false", "a boolean"),
+        ("{\"action\": 1.5}", "a number with a fraction or an exponent"),
+        ("{\"action\": []}", "a list"),
+        ("{\"action\": \"search\", \"value\": {}}", "an object"),
+        ("{\"action\": \"search\", \"value\": 1e3}", "a number with a fraction or an exponent"),
+        (&long, "an integer of more than 4300 digits"),
     ] {
-        assert_eq!(error_code(&in_all_ways(&request(content))), "bad_request", "{content}");
+        let output = in_all_ways(&request(content));
+        assert_eq!(error_code(&output), "bad_request", "{content}");
+        let text = String::from_utf8_lossy(&output);
+        assert!(text.contains(&format!(", not {kind}\"")), "{text}");
     }
+}
+
+#[test]
+fn the_reference_service_finds_integers_as_long_as_python_converts() {
+    let value = format!("-{}", "9".repeat(4300));
+    let content = format!("{{\"action\": \"search\", \"value\": {value}}}");
+    let output = in_all_ways(&request(&content));
+    assert_eq!(results(&output), [(None, format!("No match for '{value}'."))]);
 }
 
 #[test]
