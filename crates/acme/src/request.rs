@@ -74,10 +74,13 @@ pub(crate) fn url(object: &Value, member: &str) -> Result<String, Failure> {
 /// network path can change requests to this URL.
 pub(crate) fn checked_url(text: &str) -> Result<String, Failure> {
     let is_plain = text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic());
-    match text.get(..8) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("https://") && is_plain => Ok(text.to_owned()),
-        _ => Err(Failure::malformed(format!("a response has a URL that is not https: {text}"))),
-    }
+    let is_https = text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
+    let problem = match (is_https, is_plain) {
+        (true, true) => return Ok(text.to_owned()),
+        (false, _) => "that is not https",
+        (true, false) => "that is too long, or has a character that URLs can't have",
+    };
+    Err(Failure::malformed(format!("a response has a URL {problem}: {text}")))
 }
 
 /// Checks a nonce, which consists of characters of base64url (RFC 8555, 6.5.1).

@@ -1,7 +1,7 @@
 //! Why a certificate can't be used.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -85,10 +85,14 @@ impl Error {
         Self::File(path.to_owned(), problem)
     }
 
-    /// Whether the reason is that a file doesn't exist.
-    pub(crate) fn is_not_found(&self) -> bool {
-        matches!(self, Self::File(_, Problem::Unreadable(error))
-            if error.kind() == io::ErrorKind::NotFound)
+    /// The file whose absence is the reason. `None` for other reasons.
+    pub(crate) fn missing_file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path, Problem::Unreadable(error)) if error.kind() == ErrorKind::NotFound => {
+                Some(path)
+            }
+            _ => None,
+        }
     }
 }
 

@@ -360,11 +360,10 @@ impl Contents {
                     if let Error::File(_, Problem::NotYetValid(time)) = error {
                         valid_from = valid_from.into_iter().chain([time]).min();
                     }
-                    let kind = match error.is_not_found() {
-                        true => WarningKind::Missing,
-                        false => WarningKind::Unusable(error.to_string()),
-                    };
-                    warnings.push(Warning::new(chain, kind));
+                    warnings.push(match error.missing_file() {
+                        Some(file) => Warning::new(file, WarningKind::Missing),
+                        None => Warning::new(chain, WarningKind::Unusable(error.to_string())),
+                    });
                 }
                 Err(error) => return Err(error),
             }

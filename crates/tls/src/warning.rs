@@ -46,8 +46,7 @@ pub enum WarningKind {
     KeyIsPublic,
     /// The server's certificate expired at this time, and is used until it is renewed.
     Expired(SystemTime),
-    /// The file, or the file of the key, doesn't exist yet. This program orders the certificate
-    /// from a CA.
+    /// The file doesn't exist yet. This program orders the certificate from a CA.
     Missing,
     /// The certificate in the file is not used. The text gives the reason, and names the file at
     /// fault: this file, or the file of the key.

@@ -329,6 +329,13 @@ fn each_way_to_say_no_is_named() {
             "a response has a URL that is not https: http://ca.example/1",
         ),
         (
+            "/order",
+            order(json!(["https://ca.example/a b"])),
+            FailureKind::Malformed,
+            "a response has a URL that is too long, or has a character that URLs can't have: \
+             https://ca.example/a b",
+        ),
+        (
             "/authz/example.org",
             authorization("other.example", "a"),
             FailureKind::Malformed,

@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 
 use super::handshake::Client;
 use super::{DAY, Folder, Pair, pair, valid};
-use crate::{CertificateStore, Challenges, Error, Problem, Settings, WarningKind};
+use crate::{CertificateStore, Challenges, Error, Problem, Settings, Warning, WarningKind};
 
 fn open(pairs: Vec<[PathBuf; 2]>) -> CertificateStore {
     CertificateStore::open(pairs, Settings::default()).unwrap()
@@ -172,15 +172,22 @@ fn certificates_of_acme_may_come_later() {
 
     let acme = Settings { challenges: Some(Arc::new(NoChallenges)), ..Settings::default() };
     CertificateStore::open(Vec::new(), acme.clone()).unwrap();
+    let acme_too = acme.clone();
     let ordered = vec![files.clone()];
     let mut store = CertificateStore::with_ordered(Vec::new(), ordered, acme).unwrap();
-    assert_eq!(store.warnings()[0].kind, WarningKind::Missing);
+    assert_eq!(store.warnings()[0], Warning::new(&files[0], WarningKind::Missing));
     assert!(Client::new().connect(store.server_config(), "a.example").is_err());
     assert!(store.reload().is_none());
     folder.pair(&pair(&["a.example"]));
     store.reload().unwrap().unwrap();
     assert!(store.warnings().is_empty());
     assert_eq!(served(&store), "a.example");
+    let other = Folder::new();
+    let files_of_other = other.pair(&pair(&["b.example"]));
+    fs::remove_file(&files_of_other[1]).unwrap();
+    let no_key = CertificateStore::with_ordered(Vec::new(), vec![files_of_other.clone()], acme_too);
+    let no_key = no_key.unwrap();
+    assert_eq!(no_key.warnings()[0], Warning::new(&files_of_other[1], WarningKind::Missing));
     // What has been there must not vanish.
     fs::remove_file(&files[0]).unwrap();
     assert!(store.reload().unwrap().is_err());
@@ -242,7 +249,7 @@ fn certificates_that_are_not_ordered_are_checked_with_acme_too() {
         CertificateStore::with_ordered(pairs, ordered.clone(), acme.clone())
     };
     let error = open().unwrap_err();
-    assert!(error.is_not_found() && error.to_string().contains("cert.pem"), "{error}");
+    assert_eq!(error.missing_file(), Some(&*files[0]), "{error}");
     folder.pair(&valid(&["a.example"], now - 90 * DAY, now - DAY));
     let error = open().unwrap_err();
     assert!(matches!(error, Error::File(_, Problem::Expired(_))), "{error}");
