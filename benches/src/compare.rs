@@ -1,4 +1,5 @@
-//! Measures every server in turn, round by round.
+//! Measures each row of the table of results, which is one kind of load: every server in turn, in
+//! several rounds.
 
 use std::{
     io::Write,
@@ -26,12 +27,12 @@ use crate::{
     websocket,
 };
 
-/// The pause before the second attempt. Each further pause is longer by this much, because other
-/// work, such as a build, takes a while.
+/// The pause before a disturbed run is repeated for the first time. Each further pause is longer by
+/// this much, because the work that disturbs, such as a build, may take a while.
 const PAUSE: Duration = Duration::from_secs(2);
-/// A run without a complete response is extended to at most this many times its length: some
-/// servers interleave all streams of a connection, so that no large file is complete long before
-/// the others.
+/// A run without a complete response is extended to at most this many times its length. Some
+/// servers interleave all streams of a connection, so that all large files are complete only at
+/// about the same time, after several lengths.
 const MAX_LENGTHS: usize = 20;
 /// A run is disturbed if other processes, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;
@@ -42,20 +43,22 @@ const SATURATED: f64 = 0.95;
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) rounds: usize,
+    /// The duration of a run.
     pub(crate) length: Duration,
     /// Number of connections in rows that measure memory.
     pub(crate) idle: usize,
+    /// The servers that are measured.
     pub(crate) kinds: Vec<Kind>,
     /// The versions of the other servers.
     pub(crate) versions: Vec<String>,
     /// Whether the servers and the client share a core.
     pub(crate) same_core: bool,
     pub(crate) rows: Vec<RowResult>,
-    /// What failed. The other figures are valid.
+    /// Which server failed, in which row, and why. All other figures are valid.
     pub(crate) failures: Vec<String>,
 }
 
-/// The figures of a row.
+/// The figures of a row: `runs` of all its servers, or `memory` if the row measures memory.
 #[derive(Debug)]
 pub(crate) struct RowResult {
     pub(crate) row: &'static Row,
@@ -64,7 +67,7 @@ pub(crate) struct RowResult {
 }
 
 impl RowResult {
-    /// A server's runs, without the disturbed ones if there are others.
+    /// The undisturbed runs of a server, or all of its runs if each was disturbed.
     pub(crate) fn of(&self, kind: Kind) -> Vec<&Run> {
         let all = || self.runs.iter().filter(|run| run.kind == kind);
         let quiet: Vec<&Run> = all().filter(|run| !run.disturbed()).collect();
@@ -96,7 +99,8 @@ impl Run {
         self.server >= SATURATED
     }
 
-    /// Whether the client was saturated, and the server could have done more.
+    /// Whether the client was saturated but the server was not, so that the server could have
+    /// answered more requests.
     pub(crate) fn limited_by_client(&self) -> bool {
         !self.saturated() && self.client >= SATURATED
     }
@@ -171,6 +175,7 @@ struct ServerRow<'a> {
 }
 
 impl ServerRow<'_> {
+    /// Measures the memory of the server with `idle` connections. `None` if it can't serve the row.
     fn memory(&self, idle: usize) -> Result<Option<(Kind, Memory)>> {
         let Some((server, _)) = self.start()? else { return Ok(None) };
         let tls = self.tls()?;
@@ -179,6 +184,8 @@ impl ServerRow<'_> {
         Ok(Some((self.kind, memory)))
     }
 
+    /// Measures the server's CPU time in one run, which is repeated if other work disturbs it.
+    /// `None` if the server can't serve the row.
     fn time(&self, round: usize, length: Duration) -> Result<Option<Run>> {
         for attempt in 1.. {
             let Some(run) = self.time_once(round, length)? else { return Ok(None) };
@@ -221,8 +228,10 @@ impl ServerRow<'_> {
         } else {
             Client::Http1(Box::new(self.worker(server.address, tls.as_ref())?))
         };
+        // This run is not counted: after it, connections are open and caches are warm.
         client.run(length / 8)?;
 
+        // The time used so far by the server, the client, and everything on their cores.
         let account = || -> Result<_> {
             let (server, client) = (Spent::of(server.pid())?, Spent::of(std::process::id())?);
             Ok((server, client, Busy::of(self.setup.cores)?))
@@ -266,7 +275,7 @@ impl ServerRow<'_> {
         }))
     }
 
-    /// The client of a row that doesn't use HTTP/2.
+    /// The load client of rows with neither HTTP/2 nor broadcasts.
     fn worker(&self, server: SocketAddr, tls: Option<&tls::Client>) -> Result<Worker> {
         let plan = self.row.plan(tls)?;
         // The client expects the responses of this probe, and reports any that differ.
@@ -275,7 +284,7 @@ impl ServerRow<'_> {
         Ok(Worker::new(Arc::new(plan), &probe, share)?)
     }
 
-    /// Starts the server, and checks its responses.
+    /// Starts the server, and checks its responses. `None` if the server can't serve the row.
     fn start(&self) -> Result<Option<(Server, Vec<servers::ExpectedExchange>)>> {
         let load = self.row.load;
         let exchanges = if self.kind == Kind::Limit { self.limit_responses()? } else { Vec::new() };
@@ -290,6 +299,7 @@ impl ServerRow<'_> {
         self.setup.certificate.client_for(load.tls(), load.is_http2())
     }
 
+    /// Connects to the server, and makes the TLS handshake if the row uses TLS.
     fn stream(&self, tls: Option<&tls::Client>, address: SocketAddr) -> Result<Box<dyn Stream>> {
         let socket = probe::connect(address)?;
         Ok(match tls {
@@ -317,8 +327,9 @@ impl ServerRow<'_> {
         Ok(())
     }
 
-    /// The responses that the bare server sends: copies of ours, or of another server's if ours is
-    /// not measured. An echo needs none.
+    /// The responses that the bare server sends: copies of those of Sockeye or, if Sockeye is not
+    /// measured, of the first other server. If no other server is measured, the row's file with a
+    /// minimal head. An echo of bytes needs none, and an echo over WebSocket is known beforehand.
     fn limit_responses(&self) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
         if load == Shape::Echo {

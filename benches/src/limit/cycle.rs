@@ -21,7 +21,7 @@ pub(super) struct Cycle {
 }
 
 impl Cycle {
-    /// A length of zero counts as one.
+    /// A length of zero counts as one, because each request has at least one byte.
     pub(super) fn new(lengths: &[usize], responses: Vec<Vec<u8>>) -> Self {
         let lengths = lengths.iter().map(|length| (*length).max(1));
         Self { steps: lengths.zip(responses).collect() }
@@ -38,13 +38,15 @@ pub(super) struct CycleConnection<'a> {
     cycle: &'a Cycle,
     /// The index of the current request.
     at: usize,
-    /// Number of bytes of the request that have arrived.
+    /// Number of bytes of the current request that have arrived.
     received: usize,
     /// Number of bytes of the current response that were sent. `None` between responses.
     sent: Option<usize>,
 }
 
 impl CycleConnection<'_> {
+    /// Sends the next part of the current response. After the last part, goes on to the next
+    /// request of the sequence.
     fn send_rest(&mut self, socket: &OwnedFd) -> io::Result<Next> {
         let (_, response) = &self.cycle.steps[self.at];
         let sent = self.sent.unwrap_or(0);

@@ -47,7 +47,7 @@ impl Span {
         if nanos > max.as_nanos() {
             return Err(format!("it must be at most {}d", max.as_secs() / (24 * 60 * 60)));
         }
-        // Fits, because `max` does.
+        // Fits into 64 bits, because `max` does, and `nanos` is not larger.
         Ok(Self(Duration::from_nanos(nanos as u64)))
     }
 }
@@ -128,15 +128,16 @@ fn in_largest_unit(amount: u128, units: &[(&'static str, u128)]) -> (u128, &'sta
     (amount / scale, unit)
 }
 
-/// Parses a number, which may have decimals, and its unit, and multiplies both. `scale` returns the
-/// size of a unit. Calculates with integers, since floats would round. Returns `None` if the number
-/// or unit is invalid, or the product overflows.
+/// Parses a number, which may have decimals, and a unit. Returns the number times the size of the
+/// unit, which `scale` returns. Calculates with integers, since floats would round. Returns `None`
+/// if the number or unit is invalid, or the product overflows.
 fn parse_scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> {
     const MAX_DECIMALS: usize = 9;
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    // A number has digits after its dot, if it has a dot.
     let is_number = !number.is_empty() && number.contains('.') != decimals.is_empty();
     if !is_number || decimals.len() > MAX_DECIMALS {
         return None;

@@ -55,9 +55,11 @@ impl HttpRequest {
     ///
     /// # Errors
     ///
-    /// If servers could misread the request: the method is not a token, the target has a character
-    /// that is not visible ASCII, or a field has a control character or is one that
-    /// [`HttpRequest::prepare`] writes itself, such as Content-Length.
+    /// If servers could misread the request:
+    /// - The method or the name of a field is not a token (RFC 9110, 5.6.2).
+    /// - The target has a character that is not visible ASCII.
+    /// - The value of a field has a control character.
+    /// - A field is reserved, such as Content-Length: see [`BadField::Reserved`].
     pub fn prepare(&self) -> Result<PreparedRequest, BadRequest> {
         let bad = |what: String| Err(BadRequest(what));
         let Self { method, host, target, .. } = self;
@@ -105,8 +107,9 @@ impl HttpRequest {
         Ok(PreparedRequest { keep_alive, last, is_head: method == "HEAD", http2, websocket: None })
     }
 
-    /// The request for HTTP/2, with the checked `fields`. `None` if it has features of HTTP/1.1:
-    /// chunks, a tunnel (RFC 9113, 8.5), or fields about the connection (8.2.2).
+    /// The request for HTTP/2, with the checked `fields`. `None` if the request has chunks, fields
+    /// about the connection (RFC 9113, 8.2.2), or the method CONNECT, which has another form in
+    /// HTTP/2 (8.5).
     fn for_http2(&self, fields: &Fields) -> Option<Http2Request> {
         let is_about_connection = |(name, value): (&[u8], &[u8])| {
             name.eq_ignore_ascii_case(b"proxy-connection")

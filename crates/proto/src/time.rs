@@ -26,7 +26,7 @@ impl Time {
         self.0
     }
 
-    /// The time since `earlier`; zero if that is later than this time.
+    /// The time since `earlier`; zero if `earlier` is later than this time.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -114,7 +114,7 @@ impl WallTime {
 mod tests {
     use super::*;
 
-    /// Has a deadline until that has passed.
+    /// A value with at most one deadline: [`Timed::on_deadline`] removes it.
     struct Alarm(Option<Time>);
 
     impl Timed for Alarm {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::Rng;
 
-/// The faults of the network and the system calls, and the sizes of buffers. Each `u16` is a rate
-/// per thousand.
+/// The faults of the network and the system calls, and the sizes of buffers. Each `u16` is a
+/// probability in thousandths: how likely the fault is in one call, delivery or connection. A
+/// delivery moves bytes from one endpoint of a connection to the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {
     /// A receive returns fewer bytes than have arrived.
@@ -15,21 +16,21 @@ pub struct Faults {
     /// A receive, send or accept returns `WouldBlock` though it could succeed. Readiness is
     /// reported later.
     pub would_block: u16,
-    /// A send completes some time after the call.
+    /// A send completes some time after the call, not during it.
     pub late_send: u16,
     /// A wait reports a connection as ready although it isn't.
     pub spurious: u16,
     /// A wait reports only some of the events, in another order.
     pub partial_wait: u16,
-    /// An event of the network happens between two calls of one turn.
+    /// An event of the network happens between two system calls of one turn.
     pub mid_turn_event: u16,
     /// A delivery contains only part of the bytes in flight.
     pub split: u16,
-    /// Maximum latency of a delivery.
+    /// The latency of the network is 0.1 ms plus a random time, which is shorter than this.
     pub delay: Duration,
-    /// A delivery is delayed by up to [`Faults::max_stall`].
+    /// A delivery is delayed further, by up to [`Faults::max_stall`].
     pub stall: u16,
-    /// Maximum duration of a stall.
+    /// Maximum delay of a delivery by `stall`.
     pub max_stall: Duration,
     /// An accept or connect fails because there is no descriptor or no memory.
     pub no_descriptor: u16,
@@ -37,10 +38,10 @@ pub struct Faults {
     pub watch_fails: u16,
     /// A connection is reset before it is accepted.
     pub reset_before_accept: u16,
-    /// A connection is reset within [`Faults::failure_delay`].
+    /// A connection is reset within [`Faults::failure_delay`] after its start.
     pub reset: u16,
-    /// Within [`Faults::failure_delay`], a connection stops delivering anything, in both
-    /// directions.
+    /// Within [`Faults::failure_delay`] after its start, a connection stops delivering anything, in
+    /// both directions. Neither endpoint is told.
     pub black_hole: u16,
     /// Maximum time between a connection's start and its `reset` or `black_hole`.
     pub failure_delay: Duration,
@@ -89,7 +90,8 @@ impl Faults {
         }
     }
 
-    /// Random faults that lose no byte and no connection.
+    /// Random faults that lose no byte and end no established connection. A connect may fail for
+    /// lack of descriptors or memory.
     #[must_use]
     pub fn lossless(rng: &mut Rng) -> Self {
         const OFTEN: [u16; 4] = [0, 50, 300, 900];
@@ -115,7 +117,8 @@ impl Faults {
         }
     }
 
-    /// Like [`Faults::lossless`], and connections also fail.
+    /// Like [`Faults::lossless`], but connections also fail: they are refused or reset, or deliver
+    /// nothing.
     #[must_use]
     pub fn lossy(rng: &mut Rng) -> Self {
         Self {

@@ -17,15 +17,15 @@
 //! | serve with certificates in files that others replace | [`CertificateStore`] |
 //! | make a development certificate in a folder | [`SelfSigned`]; [`self_signed`] in memory |
 //! | ask clients for certificates | [`Settings::client_ca`] |
-//! | answer a CA that validates names | [`Settings::challenges`] |
+//! | answer an ACME authority that validates names by TLS | [`Settings::challenges`] |
 //!
 //! # Which certificate a client gets
 //!
-//! 1. A certificate with the name that the client asks for (SNI). If there is none, a certificate
-//!    with a wildcard for the name. If there is none, either, the setting [`UnknownName`] decides
-//!    between the first certificate and no handshake.
-//! 2. If several certificates are for a name, one whose signatures the client can verify: ECDSA or
-//!    Ed25519 before RSA, which costs more.
+//! 1. A certificate with the name that the client asks for (SNI), or else a certificate with a
+//!    wildcard for the name. If no certificate has either, the setting [`UnknownName`] decides
+//!    whether the client gets the first certificate or is refused.
+//! 2. If several certificates have the name, the first whose signatures the client can verify.
+//!    Those with ECDSA or Ed25519 keys come before those with RSA keys, whose signatures cost more.
 //! 3. A client that asks for no name, because it knows only an address, gets the first certificate
 //!    for an IP address, or else the first of all.
 //!

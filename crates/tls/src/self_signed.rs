@@ -52,9 +52,9 @@ pub fn self_signed(names: Vec<String>) -> Result<(Certificate, [String; 2]), Err
 /// `127.0.0.1`, `::1`, the name of this machine and the names given to [`SelfSigned::open`]. It is
 /// made again 30 days before it expires, or when it lacks one of these names.
 ///
-/// The folder gets two files: `self-signed.pem` with the certificate and its key, which only its
-/// owner may read, and `self-signed.crt` with the certificate alone, for clients that are to trust
-/// it.
+/// The folder gets three files: `self-signed.pem` with the certificate and its key, which only the
+/// file's owner may read; `self-signed.crt` with the certificate alone, for clients that are to
+/// trust it; and `self-signed.lock`, which a process locks while it replaces the others.
 ///
 /// ```no_run
 /// use sockeye_tls::{CertificateStore, SelfSigned, Settings};
@@ -78,8 +78,9 @@ pub struct SelfSigned {
 
 impl SelfSigned {
     /// Takes the certificate from `folder`, or makes one there. `names` are the DNS names and IP
-    /// addresses that it must have besides those that it always has, up to four. A certificate has
-    /// at most 32 names, so only the first 28 of `names` are sure to be in it.
+    /// addresses that the certificate must have besides those that it always has, which are up to
+    /// four: see [`SelfSigned`]. A certificate has at most 32 names, so only the first 28 of
+    /// `names` are sure to be in it.
     ///
     /// # Errors
     ///
@@ -117,14 +118,15 @@ impl SelfSigned {
         &self.info
     }
 
-    /// Whether this process has made the certificate. If so, clients may not trust it yet.
+    /// Whether this process has made the certificate. If so, it is possible that no client trusts
+    /// the certificate yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// Makes the certificate again if it expires within 30 days. Returns whether this process or
-    /// another one has replaced it.
+    /// Makes the certificate again if it expires within 30 days, lacks a name, or is missing.
+    /// Returns whether it was replaced since the last call, by this process or another one.
     ///
     /// # Errors
     ///
@@ -143,7 +145,7 @@ impl SelfSigned {
 }
 
 /// Takes the certificate from the folder if it has all `names` and more than 30 days left.
-/// Otherwise makes one. Returns whether it is new.
+/// Otherwise makes a new one. Returns whether the certificate is new.
 fn ensure(
     folder: &Path,
     names: &[String],
@@ -257,7 +259,7 @@ fn make(names: Vec<String>, now: SystemTime) -> Result<Made, Error> {
     let mut params = CertificateParams::new(names).map_err(failed)?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "Sockeye self-signed");
-    // The clocks of clients may be slow, so the certificate is already valid for an hour.
+    // The clocks of clients may be slow, so the certificate is valid from an hour ago.
     params.not_before = (now - HOUR).into();
     params.not_after = (now - HOUR + LIFETIME).into();
     params.is_ca = IsCa::ExplicitNoCa;

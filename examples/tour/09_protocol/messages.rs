@@ -89,8 +89,8 @@ impl Protocol for Messages {
         let is_between_messages = matches!(self.expects, Expects::Message);
         match event {
             Event::Open(_) => self.deadline = Some(turn.now() + IDLE_TIMEOUT),
-            // The client has not received all answers yet. Until then, the engine may not read what
-            // the client sends, so the message isn't late.
+            // The client has not received all answers yet. Meanwhile, the engine may have stopped
+            // reading: then the next message has perhaps arrived in time, and waits to be read.
             Event::Deadline if turn.unsent() > 0 => {
                 self.deadline = Some(turn.now() + MESSAGE_TIMEOUT);
             }

@@ -4,8 +4,9 @@
 //! escaped: in the combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`. The
 //! only terminal escape sequences are the colours that Sockeye itself writes.
 //!
-//! A line is made in two steps: [`begin`] makes the request's notes, and [`end`] makes the line
-//! from the notes and the outcome.
+//! A line is made in two steps. When a request starts, [`begin`] writes what is known then: the
+//! request's notes. When the request has ended, [`end`] makes the line from these notes and the
+//! outcome.
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ use crate::stdout;
 /// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// The combined format of Apache and nginx, then the seconds and how the request ended.
+    /// The combined format of Apache and nginx, followed by the duration in seconds and how the
+    /// request ended.
     Combined,
     /// A JSON object per line.
     Json,
@@ -33,16 +35,16 @@ pub(crate) enum Format {
 /// The maximum number of bytes by which a line is longer than its notes.
 pub(super) const MAX_END_LEN: usize = 256;
 
-/// Longer values are truncated to this number of bytes, and three dots follow.
+/// The maximum lengths of a target, a field and a code, in bytes. Longer values are truncated, and
+/// three dots follow.
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_FIELD: usize = 1024;
 const MAX_CODE: usize = 64;
 /// The limit for a method on a terminal.
 const MAX_SHORT_METHOD: usize = 16;
 
-/// The notes begin with an offset of this many bytes, followed by text. The offset is a position in
-/// that text: where [`end`] inserts the status or, in the format for a terminal, where the target
-/// begins.
+/// The notes are a number, in this many bytes, and a text. The number is a position in the text:
+/// where [`end`] inserts the status or, in the format for a terminal, where the target begins.
 const SPLIT_LEN: usize = 4;
 
 /// The formatted date of the last request. It is formatted again only when the second has changed.
@@ -62,9 +64,10 @@ impl DateCache {
     }
 }
 
-/// `22/Nov/2026:19:00:00 +0000` or `2026-11-22T19:00:00Z`.
+/// Appends a date: `22/Nov/2026:19:00:00 +0000` in the combined format, `2026-11-22T19:00:00Z` in
+/// JSON, and nothing for a terminal.
 fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
-    // Sun, 22 Nov 2026 19:00:00 GMT
+    // Such as `Sun, 22 Nov 2026 19:00:00 GMT`.
     let date = date::format(when);
     let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
     match format {
@@ -164,7 +167,8 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
     line.push(b'\n');
 }
 
-/// Returns the position of the status.
+/// Appends the text of the notes in the combined format. Returns the position at which the status
+/// is to be inserted.
 fn begin_combined(
     date: &[u8],
     client: Address,
@@ -200,7 +204,8 @@ fn begin_combined(
     status_offset
 }
 
-/// Returns the position of the status, which is the end of the notes.
+/// Appends the text of the notes in JSON. Returns the position at which the status is to be
+/// inserted, which is the end of the text.
 fn begin_json(
     date: &[u8],
     source: RequestSource<'_>,
@@ -261,7 +266,8 @@ fn write_json_tls(info: &TlsInfo, notes: &mut Vec<u8>) {
     }
 }
 
-/// Returns the position at which the method ends and the target begins.
+/// Appends the text of the notes for a terminal: the method, then the target. Returns the position
+/// at which the target begins.
 fn begin_for_terminal(request: RequestHead<'_>, notes: &mut Vec<u8>) -> usize {
     let (method, target) = match request {
         RequestHead::Parsed(request) => (request.method().as_str().as_bytes(), request.target()),
@@ -279,8 +285,8 @@ fn begin_for_terminal(request: RequestHead<'_>, notes: &mut Vec<u8>) -> usize {
     target_offset
 }
 
-/// The host, Referer and User-Agent; the first value of a repeated field. The host comes from the
-/// target or, if that has none, from the field Host.
+/// The host, Referer and User-Agent; the first value of a repeated field. The host of a parsed
+/// request comes from the target or, if the target has none, from the field Host.
 fn fields(request: RequestHead<'_>) -> [Option<&[u8]>; 3] {
     match request {
         RequestHead::Parsed(request) => [

@@ -1,8 +1,8 @@
 //! Logs turns that take too long: while a handler blocks the event loop, its shard serves nobody.
 //!
-//! A turn ends when the loop waits. Before a wait with a deadline, and after a wait that returns at
-//! once, the loop reads the clock anyway. Before a wait without a deadline, it reads the clock only
-//! to time the turn.
+//! A turn ends when the loop waits for events. Timing the turns costs little. Before a wait
+//! with a deadline, and after a wait of zero time, the loop reads the clock anyway. Only before a
+//! wait without a deadline does it read the clock just to time the turn.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) struct SlowTurns {
     began: Time,
     /// Slow turns since the last report.
     count: u64,
-    /// How long the longest of them took.
+    /// How long the longest of these turns took.
     longest: Duration,
     /// No report before this time.
     next_report: Time,
@@ -34,7 +34,8 @@ impl Default for SlowTurns {
 }
 
 impl SlowTurns {
-    /// From now on, reports no slow turns: for clients, which have nobody else to serve.
+    /// From now on, reports no slow turns: for shards that only open connections, where a slow turn
+    /// keeps no client waiting.
     pub(super) fn ignore(&mut self) {
         self.next_report = Time::NEVER;
     }
@@ -46,12 +47,14 @@ impl SlowTurns {
 
     /// To be called when the turn has ended.
     pub(super) fn end(&mut self, now: Time) {
-        // Most turns cost this comparison only.
+        // For most turns, this comparison is all that is done.
         if now.as_nanos().saturating_sub(self.began.as_nanos()) > SLOW_TURN.as_nanos() as u64 {
             self.count(now);
         }
     }
 
+    /// Counts a slow turn, and logs all that were counted, unless it has logged less than
+    /// [`REPORT_INTERVAL`] ago.
     #[cold]
     fn count(&mut self, now: Time) {
         self.count += 1;

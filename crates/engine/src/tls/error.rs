@@ -70,7 +70,7 @@ fn code_of(error: &Error) -> &'static str {
     }
 }
 
-/// The name of the thing that the peer and we don't have in common.
+/// The kind of algorithm or format for which the peer and we support no common choice.
 fn kind_of_suite(what: &PeerIncompatible) -> &'static str {
     match what {
         PeerIncompatible::NoKxGroupsInCommon => "key exchange group (curve)",
@@ -118,8 +118,8 @@ fn refusal(error: &CertificateError) -> String {
     why.to_owned()
 }
 
-/// The words of an error. rustls and webpki display some errors by their names in the code, such as
-/// `CaUsedAsEndEntity`.
+/// Splits the name of an error into words: rustls and webpki display some errors by their names in
+/// the code, such as `CaUsedAsEndEntity`. Returns a text that is no such name unchanged.
 fn words(text: &str) -> String {
     if !text.chars().all(|c| c.is_ascii_alphanumeric()) {
         return text.to_owned();

@@ -10,19 +10,23 @@ use super::changes::Live;
 #[derive(Debug)]
 pub(crate) struct Channel {
     live: Arc<Live>,
-    /// The number of the last batch of changes that the page has seen or was told of, if known.
+    /// The number of the last batch of changes that the page knows: it was loaded after this batch,
+    /// or this WebSocket has sent the batch. `None`: unknown, so the page is told that everything
+    /// may have changed.
     seen: Option<u64>,
 }
 
 impl Channel {
-    /// The channel for a request with this query, which is `since=` and the token in the page.
+    /// The channel for a request with this query: `since=` and the token that [`Live::token`] made
+    /// for the page.
     pub(crate) fn new(live: &Arc<Live>, query: Option<&[u8]>) -> Self {
         let query = query.and_then(|query| str::from_utf8(query).ok());
         let token = query.and_then(|query| query.strip_prefix("since="));
         Self { live: Arc::clone(live), seen: token.and_then(|token| live.seen_with(token)) }
     }
 
-    /// Sends the changes that the page was not told of yet. A slow page gets several at once.
+    /// Sends the changes that the page does not know yet, in one message. If the output is full,
+    /// waits for room: so a slow page gets several batches at once.
     fn send(&mut self, socket: &mut Socket<'_, '_>) {
         if socket.is_full() {
             socket.want_room();

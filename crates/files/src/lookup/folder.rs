@@ -23,7 +23,7 @@ pub struct Folder {
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) encoder: Arc<Encoder>,
     pub(crate) listings: Arc<ListingCache>,
-    /// The changes that its pages are told of: see [`Folder::with_live`].
+    /// The changes that the pages of the folder are told of: see [`Folder::with_live`].
     pub(crate) live: Option<Arc<Live>>,
 }
 
@@ -68,29 +68,29 @@ impl Folder {
         Self { budgets: Arc::clone(budgets), encoder, listings, ..self }
     }
 
-    /// The same folder, whose pages reload in the browser after changes. Its files should be
-    /// [`fresh`](Options::fresh), too.
+    /// The same folder, whose pages reload in the browser after changes. Set [`Options::fresh`],
+    /// too: otherwise, a page that reloads may still get the old file.
     ///
-    /// A script is put into HTML, also into listings and error pages. It is at
-    /// `/.sockeye/live.js`, and gets the changes over a WebSocket at `/.sockeye/live`. HTML is then
-    /// sent whole, uncompressed, without ETag and Last-Modified, and with
-    /// `Cache-Control: no-store`. HTML in UTF-16, of more than 4 MiB, or stored compressed is sent
-    /// as it is. All folders of a server share one [`Live`].
+    /// HTML gets a `<script>` element, also in listings and error pages. The script is served at
+    /// `/.sockeye/live.js`, and is told of changes over a WebSocket at `/.sockeye/live`. HTML with
+    /// this element is sent whole, uncompressed, without ETag and Last-Modified, and with
+    /// `Cache-Control: no-store`. HTML that is in UTF-16, is larger than 4 MiB, or is stored
+    /// compressed, is sent without the element. All folders of a server share one [`Live`].
     #[must_use]
     pub fn with_live(self, live: &Arc<Live>) -> Self {
         Self { live: Some(Arc::clone(live)), ..self }
     }
 
-    /// The same folder at another prefix than `/`. It shares no listings with the folder at `/`,
-    /// which may show a name that is hidden here.
+    /// The same folder at another prefix than `/`, where `.well-known` is hidden. It has a cache of
+    /// listings of its own, because listings of the folder at `/` may show that name.
     pub(crate) fn beneath_prefix(self) -> Self {
         let Some(store) = self.store.beneath_prefix() else { return self };
         let listings = Arc::new(ListingCache::new(Arc::clone(&self.budgets.listings)));
         Self { store, listings, ..self }
     }
 
-    /// A reader for a lookup in this folder. `scope` says whether it may block, and read whole
-    /// files.
+    /// A reader for a lookup in this folder. `scope` says whether the reader may block, and whether
+    /// it may read whole files.
     pub(crate) fn reader<'a>(&'a self, scope: ReadScope<'a>) -> Reader<'a> {
         let Self { store, digests, options, budgets, .. } = self;
         Reader {

@@ -1,7 +1,8 @@
-//! The encoding that a text declares itself, read as browsers read it.
+//! The encoding that a text declares in its content, determined as browsers determine it.
 //!
-//! HTML's algorithms are in <https://html.spec.whatwg.org/multipage/parsing.html>, CSS's in CSS
-//! Syntax, labels in the Encoding Standard. The functions get the first kilobyte of a content.
+//! The algorithms for HTML are in <https://html.spec.whatwg.org/multipage/parsing.html>, and the
+//! one for CSS in the specification CSS Syntax. The labels, which are the names of encodings, are
+//! in the Encoding Standard. Each `start` is the first kilobyte of a content.
 
 /// What a text says about its encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ const OTHERS: &str = "866 cp866 csibm866 ibm866 \
     windows-949 csiso2022kr hz-gb-2312 iso-2022-cn iso-2022-cn-ext iso-2022-kr replacement \
     x-user-defined";
 
-/// The encoding with this label.
+/// The encoding with this label; [`Declared::Nothing`] if browsers don't know the label.
 fn labelled(label: &[u8]) -> Declared {
     let is_in = |labels: &str| {
         labels.split(' ').any(|known| known.as_bytes().eq_ignore_ascii_case(label.trim_ascii()))
@@ -63,7 +64,7 @@ fn labelled(label: &[u8]) -> Declared {
 /// The encoding of an HTML page: from its first `meta` element that declares one, else from an XML
 /// declaration.
 pub(super) fn in_html(start: &[u8]) -> Declared {
-    // An XML declaration in UTF-16 without a byte order mark.
+    // The page begins with an XML declaration in UTF-16, without a byte order mark.
     if start.starts_with(b"<\0?\0x\0") || start.starts_with(b"\0<\0?\0x") {
         return Declared::Other;
     }
@@ -112,14 +113,16 @@ fn xml_label(start: &[u8]) -> Option<&[u8]> {
     Some(&value[..value.iter().position(|byte| byte == quote)?])
 }
 
-/// One step of HTML's "prescan a byte stream to determine its encoding". `None` if the bytes end
-/// within a comment, a tag or an attribute.
+/// One step of HTML's "prescan a byte stream to determine its encoding": removes from the front of
+/// `rest` a comment, a tag (also `<!…>` or `<?…>`), or else one byte. Returns what a `meta` element
+/// declares, and [`Declared::Nothing`] for everything else. `None` if the bytes end within a
+/// comment, a tag or an attribute.
 fn prescan(rest: &mut &[u8]) -> Option<Declared> {
     let bytes = *rest;
     let letter_at = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphabetic);
     let mut declared = Declared::Nothing;
     if bytes.starts_with(b"<!--") {
-        // The dashes may be those of the beginning: `<!-->`.
+        // The dashes of the end may be the same as those of the beginning: `<!-->`.
         *rest = &bytes[2 + find(&bytes[2..], b"-->")? + 2..];
     } else if is_meta(bytes) {
         *rest = &bytes[b"<meta".len()..];
@@ -140,7 +143,7 @@ fn is_meta(bytes: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"<meta") && after.is_some_and(|it| is_space(*it) || *it == b'/')
 }
 
-/// The encoding in the attributes of a `meta` element.
+/// The encoding in the attributes of a `meta` element. `None` if the bytes end within the element.
 fn in_meta(rest: &mut &[u8]) -> Option<Declared> {
     let mut names = Vec::new();
     let (mut is_pragma, mut charset, mut content) = (false, None, None);

@@ -48,7 +48,8 @@ impl<'a> Request<'a> {
 
     /// The target as it was sent. It contains only visible ASCII characters, no `#`, and no
     /// backslash before the query. RFC 3986 allows fewer characters: the target may also contain
-    /// ``"<>^`{|}``. So escape a target before you write it to a log, a page or a field.
+    /// ``"<>[]^`{|}``, and its query a backslash. So escape a target before you write it to a log,
+    /// a page or a field.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
         self.control.target.whole().of(self.head)
@@ -99,8 +100,8 @@ impl<'a> Request<'a> {
         if self.upgrade { self.common_field(FieldName::Upgrade) } else { None }
     }
 
-    /// The value of the first field with this name. Faster than [`Request::field`], because the
-    /// positions of these fields are indexed.
+    /// The value of the first field with this name. Faster than [`Request::field`], because all
+    /// fields that have a [`FieldName`] are indexed.
     #[must_use]
     pub fn common_field(&self, name: FieldName) -> Option<&'a [u8]> {
         self.index.first(name).map(|range| range.of(self.section))
@@ -118,7 +119,8 @@ impl<'a> Request<'a> {
         self.index.repeated.contains(name)
     }
 
-    /// The value of the first field of that name, ignoring case, without spaces around the value.
+    /// The value of the first field of that name, without spaces around the value. The case of the
+    /// name doesn't matter.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         self.fields_named(name).next()

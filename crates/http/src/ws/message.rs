@@ -1,10 +1,10 @@
-//! Messages, as handlers get and send them.
+//! Messages of WebSockets, as handlers get and send them.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::{FrameHeader, Opcode};
 
-/// A message.
+/// A whole message of a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Text.

@@ -1,4 +1,4 @@
-//! TLS for clients: whom they trust, and why a server's certificate was refused.
+//! TLS for clients: which servers they trust, and why they refused a server's certificate.
 
 mod error;
 mod refusal;

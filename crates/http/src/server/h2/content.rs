@@ -11,8 +11,8 @@ use crate::h2::frame::{self, FrameHeader, flags};
 use crate::h2::trailers::OwnedTrailers;
 
 impl<S: Handlers> H2Connection<S> {
-    /// Reads the start of a DATA frame. `rest` is the input after its header. Returns false if the
-    /// start is incomplete.
+    /// Reads the start of a DATA frame: `header`, and the padding length if there is one. `rest` is
+    /// the input after the header. Returns false if the padding length has not arrived yet.
     pub(super) fn start_data<'a>(
         &mut self,
         header: FrameHeader,
@@ -58,9 +58,11 @@ impl<S: Handlers> H2Connection<S> {
         Ok(true)
     }
 
-    /// Checks that the peer may send `len` bytes of payload on the stream. If not, resets the
-    /// stream. Returns an error, which ends the connection, if the stream has ended before. On a
-    /// stream that this side has reset, the peer may send what its window allowed.
+    /// Checks that the peer may send `len` bytes of payload on the stream, and takes them out of
+    /// the stream's window. If the peer may not, a stream that is still in use is reset. For any
+    /// other stream, an error is returned, which ends the connection. On a stream that this side
+    /// has reset, the peer may send what was left of the window, since it may not know of the reset
+    /// yet. What it sends on a stream that it opened after the last GOAWAY is not checked.
     fn check_stream(&mut self, id: u32, len: usize, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         const TOO_MUCH: H2Error =
             H2Error::flow_control("sent more content than a stream's window allows");
@@ -88,7 +90,7 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// Reads the rest of the payload of a DATA frame.
+    /// Reads what has arrived of the rest of a DATA frame: its content, then its padding.
     pub(super) fn read_data(
         &mut self,
         mut data: DataFrame,
@@ -116,7 +118,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// A DATA frame is complete.
+    /// Called when a DATA frame is complete. `ends`: it ends the request.
     fn end_data(&mut self, id: u32, ends: bool, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         self.expects = Expects::Frame;
         if ends {
@@ -125,7 +127,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// The peer has ended its side of a stream.
+    /// Called when the peer has ended its side of a stream, which ends the request.
     pub(super) fn end_request(
         &mut self,
         id: u32,
@@ -157,7 +159,8 @@ impl<S: Handlers> H2Connection<S> {
         self.count_reset(turn)
     }
 
-    /// A stream was reset by the peer, or because of a fault of the peer.
+    /// Counts a stream that was reset by the peer, or because of a fault of the peer. After many
+    /// resets, reading from the connection pauses. After many pauses, an error ends the connection.
     pub(super) fn count_reset(&mut self, turn: &Turn<'_>) -> Result<(), H2Error> {
         if let Some(pause) = self.budgets.on_reset()? {
             self.timers.pause = turn.now() + pause;
@@ -165,8 +168,8 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Enlarges the window of the connection by the bytes received, unless too much content waits
-    /// for handlers.
+    /// Enlarges the window of the connection by the bytes received since the last time, if they are
+    /// at least a quarter of the window, and unless too much content waits for handlers.
     pub(super) fn enlarge_window(&mut self, turn: &mut Turn<'_>) {
         let is_held =
             self.unread >= MAX_UNREAD_CONTENT || (turn.is_over_budget() && self.unread > UNCHARGED);
