@@ -1,4 +1,4 @@
-//! System calls, from the output of strace.
+//! Counts system calls in the output of strace.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 /// shutdown.
 pub(super) type Window = Range<Duration>;
 
-/// The current time, as strace writes it.
+/// The current time as Unix time, to compare with the times that strace writes.
 pub(super) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -29,24 +29,25 @@ impl Calls {
         Self(calls)
     }
 
-    /// The number of calls with one of these names.
+    /// The number of calls per request with one of these names.
     pub(super) fn of(&self, names: &[&str]) -> f64 {
         names.iter().filter_map(|name| self.0.get(*name)).fold(0.0, |sum, count| sum + count)
     }
 
+    /// The number of all calls per request.
     pub(super) fn total(&self) -> f64 {
         self.0.values().fold(0.0, |sum, count| sum + count)
     }
 
-    /// All calls, by name.
+    /// All names, each with its number of calls per request.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, count)| (name.as_str(), *count))
     }
 }
 
-/// The name of the call that started within `window` according to a line:
-/// `7 1790000000.123456 recvfrom(5, ...`. The end of a call that blocked has a line of its own,
-/// which doesn't count.
+/// The name of the call whose start this line reports, if it started within `window`. A line has a
+/// thread, a time and a call: `7 1790000000.123456 recvfrom(5, ...`. If another thread's call comes
+/// between, the end of a call has a line of its own, which doesn't count.
 fn started_call<'a>(line: &'a str, window: &Window) -> Option<&'a str> {
     let mut words = line.split_ascii_whitespace();
     let time = words.nth(1)?.parse().ok()?;

@@ -46,7 +46,7 @@ impl Error {
         }
     }
 
-    /// The same error, with what to do at the end of its text.
+    /// The same error, with `advice` at the end of its text: what the user can do.
     pub(crate) fn with_advice(self, advice: &str) -> Self {
         let text = anyhow!("{self}; {advice}");
         match self {
@@ -77,8 +77,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Whether the error means that the path is wrong: it is invalid, nothing exists there, or what
-/// exists there has the wrong kind, such as a folder in place of a file.
+/// Whether the error means that the path is wrong: the path is invalid, nothing exists there, or
+/// what exists there is of the wrong kind, such as a folder in place of a file.
 pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound};
     let kinds = [NotFound, NotADirectory, IsADirectory, AlreadyExists, InvalidFilename];

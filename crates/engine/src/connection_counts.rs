@@ -23,6 +23,7 @@ pub struct ConnectionCounts {
     output_budget: Arc<Budget>,
     /// Decides when freed memory is returned to the kernel.
     trimmer: Arc<HeapTrimmer>,
+    /// The mailboxes of the shards, by index.
     shards: Mutex<Vec<Arc<Mailbox>>>,
 }
 
@@ -58,7 +59,8 @@ impl ConnectionCounts {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Counts a connection. Returns `false`, and doesn't count it, if its client has `max` already.
+    /// Counts a connection. Returns `false`, and doesn't count it, if its client has `max`
+    /// connections already.
     pub(crate) fn add(&self, address: Address, max: usize) -> bool {
         if let Some(client) = limited_client(address) {
             let mut by_client = self.by_client();
@@ -83,9 +85,8 @@ impl ConnectionCounts {
         shards.len() - 1
     }
 
-    /// Asks the shard that follows shard `index` to evict a connection for shard `asker`. Asks
-    /// nobody and returns `false` if the shard that follows is `asker` itself, so that all others
-    /// have been asked.
+    /// Asks the shard that follows shard `index` to evict a connection for shard `asker`. If
+    /// `asker` itself follows, all other shards have been asked: asks nobody, and returns `false`.
     pub(crate) fn ask_next_shard(&self, index: usize, asker: usize) -> bool {
         let shards = self.shards();
         let next = (index + 1) % shards.len();
@@ -95,7 +96,7 @@ impl ConnectionCounts {
         next != asker
     }
 
-    /// Sends a command to the shard with this index.
+    /// Sends `command` to the shard with this index.
     pub(crate) fn send_command(&self, index: usize, command: Command) {
         self.shards()[index].send_command(command);
     }

@@ -1,4 +1,5 @@
-//! Sends each request before a load, to find an address that answers and the expected responses.
+//! Sends each request before a load (a run of requests that is measured), to find an address that
+//! answers, and to learn which responses to expect.
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -19,8 +20,9 @@ pub struct ProbeError {
     pub text: String,
     /// The kind of that failure.
     pub failure: Failure,
-    /// The answer to the request for a WebSocket has shown that the port doesn't expect TLS.
-    /// `false` for loads of other protocols, where [`ProbeError::failure`] tells enough.
+    /// What the server sent has shown that the port doesn't expect TLS: it answered a request for a
+    /// WebSocket other than by a redirect, or sent an HTTP request back. Else `false`, even if
+    /// [`ProbeError::failure`] shows that the port doesn't expect TLS.
     pub is_known_without_tls: bool,
 }
 
@@ -32,9 +34,10 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-/// Sends each request, in order, to the first of `targets` that accepts a connection: on a
-/// connection that stays open, as the last request of a connection, or both, as the load will send
-/// it. With [`Until::Time`], the probe may take no more than that time.
+/// Sends each request, in order, to the first of `targets` that accepts a connection. The request
+/// is sent in each of the ways in which the load will send it: on a connection that stays open, as
+/// the last request of a connection, or both. With [`Until::Time`], the probe may take no more than
+/// that time.
 ///
 /// # Errors
 ///
@@ -65,8 +68,8 @@ fn probe_target(
     started: Instant,
 ) -> Result<ExpectedResponses, ProbeError> {
     let max = plan.max_per_connection();
-    // For each request: the response on a connection that stays open, and that to the last request
-    // of a connection.
+    // For each request, two responses: the one on a connection that stays open, and the one to the
+    // last request of a connection.
     let mut expected = vec![[None, None]; plan.requests.len()];
     if max > 1 {
         // All requests in order on one connection, as in the load.
@@ -79,7 +82,7 @@ fn probe_target(
             let learned = send_once(plan, target, slice::from_ref(request), last, started)?;
             Ok(learned.into_iter().next().map(|(_, response)| response))
         };
-        // `None` if the server closed the connection before this request.
+        // `keep_alive` is `None` if the server closed the connection before this request.
         if max > 1 && keep_alive.is_none() {
             *keep_alive = send(false)?;
         }
@@ -90,8 +93,8 @@ fn probe_target(
     Ok(expected.into())
 }
 
-/// Sends requests, one connection at a time, and returns the responses: at least one. `last`: each
-/// request is the last of its connection.
+/// Sends requests, one connection at a time. Returns at least one response, and with each response
+/// the index of its request in `requests`. `last`: each request is the last of its connection.
 fn send_once(
     plan: &Plan,
     target: &Target,

@@ -13,7 +13,7 @@ use super::text::{BadText, Encoding};
 /// The content type of JSON.
 pub const JSON: &str = "text/json";
 
-/// A request or a response, in a frame or over HTTP.
+/// A request or a response: in a frame, over HTTP or over WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// [`JSON`], or a name that both peers have agreed on.
@@ -49,7 +49,7 @@ impl Message {
         }
     }
 
-    /// A message with text.
+    /// A message with this text, encoded in `encoding`.
     ///
     /// # Errors
     ///
@@ -85,8 +85,8 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// `unsupported_encoding` when the encoding is unknown, `bad_content` when the content is not
-    /// valid in its encoding.
+    /// A [`Refusal`] with the code `unsupported_encoding` when the encoding is unknown, or with
+    /// `bad_content` when the content is not valid in its encoding.
     pub fn to_text(&self) -> Result<Cow<'_, str>, Refusal> {
         let encoding = Encoding::of(&self.content_encoding)
             .ok_or_else(|| Refusal::unknown_encoding(&self.content_encoding))?;

@@ -1,4 +1,4 @@
-//! Why a certificate can't be used.
+//! Why certificates can't be used.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -36,9 +36,9 @@ pub enum Problem {
     TooLarge,
     /// It has no content.
     Empty,
-    /// It has no certificate, only blocks with these labels.
+    /// It has no certificate, only PEM blocks with these labels.
     NoCertificate(Vec<String>),
-    /// It has no private key, only blocks with these labels.
+    /// It has no private key, only PEM blocks with these labels.
     NoKey(Vec<String>),
     /// It has a key and no certificate. The file at this path has the certificate instead.
     Swapped(PathBuf),
@@ -46,7 +46,7 @@ pub enum Problem {
     CertificateInsteadOfKey,
     /// It has a key where a certificate is expected.
     KeyInsteadOfCertificate,
-    /// It has a request for a certificate.
+    /// It has a certificate signing request (CSR).
     Request,
     /// It is a certificate in DER.
     DerCertificate,
@@ -58,17 +58,17 @@ pub enum Problem {
     Pkcs7,
     /// It is text in UTF-16.
     Utf16,
-    /// Its line breaks are written as `\n`.
+    /// Its line breaks are written as a backslash and an `n`.
     EscapedLineBreaks,
-    /// The end of the block with this label is missing.
+    /// The end of the PEM block with this label is missing.
     CutOff(String),
-    /// The block with this label has invalid content.
+    /// The PEM block with this label has invalid content.
     Malformed(String),
     /// The key is protected by a password.
     EncryptedKey,
     /// The key has a type or size that isn't supported.
     UnsupportedKey,
-    /// The key does not belong to the certificate, which is in the file at this path.
+    /// The key does not belong to the certificate in the file at this path.
     KeyOfAnother(PathBuf),
     /// The certificate expired at this time.
     Expired(SystemTime),
@@ -76,7 +76,7 @@ pub enum Problem {
     NotYetValid(SystemTime),
     /// It has this many certificates, too many for a chain.
     ChainTooLong(usize),
-    /// It has certificates, but none of an authority.
+    /// It has certificates, but none of a certificate authority (CA).
     NoAuthority,
 }
 
@@ -212,8 +212,8 @@ impl Problem {
     }
 }
 
-/// A text as one word for a shell: in quotes, if it has characters that a shell changes. Control
-/// characters are not escaped.
+/// `text` as one word for a shell: in quotes, if it is empty or has characters that are special to
+/// a shell. Control characters are not escaped.
 #[must_use]
 pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-=+,@%:".contains(c);
@@ -223,7 +223,7 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
-/// Adds to a sentence which blocks the file has instead.
+/// Ends a sentence about a missing block with `found`, the labels of the blocks that the file has.
 fn write_found(f: &mut fmt::Formatter<'_>, found: &[String]) -> fmt::Result {
     match found {
         [] => Ok(()),

@@ -1,4 +1,5 @@
-//! Step 4: opens connections, and keeps them open until it is killed: step4-idle ADDRESS COUNT.
+//! Step 4: a client that opens many connections: step4-idle ADDRESS COUNT. It keeps them open
+//! until it is killed.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -11,7 +12,7 @@ fn main() -> io::Result<()> {
     let mut connections = Vec::new();
     for _ in 0..count {
         let mut connection = TcpStream::connect(&address)?;
-        // When the server has sent a byte back, it has accepted the connection.
+        // A byte that comes back shows that the server has accepted the connection.
         connection.write_all(b"?")?;
         connection.read_exact(&mut [0])?;
         connections.push(connection);

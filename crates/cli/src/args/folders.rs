@@ -81,7 +81,7 @@ pub(crate) struct FolderArgs {
     #[arg(long, value_name = "PATTERN: TYPE", help_heading = "Content", value_parser = type_rule)]
     pub(crate) content_type: Vec<ByPattern>,
 
-    /// Send files that are stored compressed with Content-Encoding, as '*.wasm.br: br'.
+    /// Send Content-Encoding with files that are stored compressed, as '*.wasm.br: br'.
     ///
     /// Their type is that of the name without .gz, .br or .zst. Browsers decompress them; clients
     /// that don't accept the encoding get the same. Encodings: gzip, br, zstd, or identity for
@@ -120,9 +120,9 @@ pub(crate) struct FolderArgs {
 
     /// Use a content hash as ETag for files up to this size.
     ///
-    /// Above it, the ETag is made of size and modification time. A file that changes while it is
-    /// sent is hashed again up to this size, and the transfer is completed if what was promised is
-    /// unchanged.
+    /// Above it, the ETag is made of size and modification time. If a file of up to this size
+    /// changes while it is sent, it is hashed again, up to its length at the start. If the hash is
+    /// the same, the transfer is completed, else cut.
     #[arg(long, value_name = "BYTES", help_heading = "Headers")]
     #[arg(default_value_t = Options::default().hashed_up_to.into())]
     pub(crate) hash_up_to: Size,
@@ -183,6 +183,7 @@ pub(crate) struct ByPattern {
 }
 
 impl ByPattern {
+    /// Trims both parts. Fails if the value can't be sent in a header.
     fn checked(pattern: &str, value: &str) -> Result<Self, String> {
         let (pattern, value) = (pattern.trim().to_owned(), value.trim().to_owned());
         ByName::new().add(&pattern, &value).map_err(|error| error.to_string())?;
@@ -191,8 +192,8 @@ impl ByPattern {
 }
 
 fn cache_rule(text: &str) -> Result<ByPattern, String> {
-    // Splits at the last colon that is not in a quoted string: a pattern may contain colons, and so
-    // may such a string of a directive, but nothing else of one.
+    // Splits at the last colon before the first quote. A pattern may contain colons; a directive
+    // may contain one only in a quoted string.
     let colon = text[..text.find('"').unwrap_or(text.len())].rfind(':');
     let (pattern, value) = colon.map_or(("*", text), |at| (&text[..at], &text[at + 1..]));
     if pattern.trim().is_empty() {

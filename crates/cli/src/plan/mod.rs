@@ -1,5 +1,5 @@
-//! Turns the flags of each command into a plan: everything the command needs, checked, and opened
-//! where possible, before it starts.
+//! Turns the flags of each command into a plan, which has everything that the command needs. All
+//! values are checked, and folders and files opened where possible, before the command starts.
 
 pub(crate) mod acme;
 mod client_tls;

@@ -1,4 +1,4 @@
-//! A file in all its representations: as it is, and in encodings.
+//! A file with its representations: its content as it is on disk, and in content codings.
 
 use bytes::Bytes;
 use sockeye_http::Body;
@@ -13,17 +13,18 @@ use crate::request::view::RequestView;
 /// A file with its representations.
 #[derive(Clone, Debug)]
 pub(crate) struct FileEntry {
-    /// The file as it is.
+    /// The file as it is on disk.
     pub(crate) original: Representation,
-    /// The other representations of the file; `None` if there are none.
+    /// The file in content codings, precompressed or compressed on demand. `None` if the file is
+    /// only sent as it is.
     pub(crate) encodings: Option<Box<Encodings>>,
 }
 
-/// The representation for a request (RFC 9110, 3.2: the selected representation).
+/// The representation that is sent for a request (RFC 9110, 3.2: the selected representation).
 #[derive(Debug)]
 pub(crate) struct Selected<'a> {
     pub(crate) file: &'a Representation,
-    /// The content of `file`, if that is from the cache of compressed contents.
+    /// The compressed content, if `file` was compressed on demand. It is from the cache.
     pub(crate) compressed: Option<Bytes>,
 }
 
@@ -36,7 +37,7 @@ pub(crate) enum Selection<'a> {
 }
 
 impl<'a> Selected<'a> {
-    /// Selects `file`, whose content is not from the cache of compressed contents.
+    /// Selects `file`, which was not compressed on demand.
     pub(crate) fn of(file: &'a Representation) -> Self {
         Self { file, compressed: None }
     }
@@ -75,6 +76,7 @@ impl FileEntry {
         };
         let file = match found {
             Ok(precompressed) => return Selection::Send(Selected::of(precompressed)),
+            // `Err` is no error here, but the state of compressing on demand.
             Err(OnDemand::Compressed(compressed)) => compressed,
             Err(_) => return Selection::Compress(coding),
         };
@@ -99,12 +101,12 @@ impl FileEntry {
         }
     }
 
-    /// Whether this is the only representation, and its content is in memory.
+    /// Whether the original is the only representation, and its content is in memory.
     pub(crate) fn is_all_in_memory(&self) -> bool {
         self.encodings.is_none() && matches!(self.original.content, Content::Memory(_))
     }
 
-    /// All representations.
+    /// All representations that exist, the original first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Representation> {
         let encodings = self.encodings.iter().flat_map(|encodings| encodings.all());
         std::iter::once(&self.original).chain(encodings)
@@ -114,7 +116,9 @@ impl FileEntry {
         self.encodings.as_ref().map(|encodings| &encodings.precompressed)
     }
 
-    /// Whether this is the file of `before`, with the same precompressed files.
+    /// Whether the file is unchanged since `before`, an earlier entry for it, and so are its
+    /// precompressed files. A hashed file whose ETag is the same is unchanged, even if its identity
+    /// on disk has changed.
     pub(crate) fn is_same_file_as(&self, before: &Self) -> bool {
         let none = &Precompressed::default();
         let [this, that] = [self, before].map(|file| file.precompressed().unwrap_or(none));

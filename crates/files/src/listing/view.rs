@@ -24,7 +24,7 @@ pub(crate) struct View {
     pub(crate) path: Box<[u8]>,
     pub(crate) totals: Totals,
     pub(crate) paging: Option<Paging>,
-    /// How many rows an HTML page has, if the query selects more than fit.
+    /// The number of rows of an HTML page. `None` if all rows that the query selects fit.
     pub(crate) shown_rows: Option<u32>,
     /// Whether the folder has more entries than are listed.
     pub(crate) truncated: bool,
@@ -53,11 +53,11 @@ enum ViewRows {
 pub(crate) struct Totals {
     pub(crate) folders: u64,
     pub(crate) files: u64,
-    /// The sizes of the files.
+    /// The sum of the sizes of the files.
     pub(crate) bytes: u64,
 }
 
-/// The page, and the number of pages.
+/// Which page the response shows, and how many pages there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Paging {
     /// Counted from 0.
@@ -66,8 +66,8 @@ pub(crate) struct Paging {
 }
 
 impl View {
-    /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if `lease`
-    /// can't be resized for them.
+    /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if the budget
+    /// or the client's share has too little left for them.
     pub(crate) fn new(
         listing: Arc<Listing>,
         query: ListingQuery,
@@ -80,8 +80,10 @@ impl View {
         let (truncated, omitted) = (listing.truncated, listing.omitted);
         let is_default_order = query.sort == Sort::Name && !query.descending;
         let is_whole = is_default_order && query.has_all_entries();
-        // Rows in another order, or not all of them, are copied. The client is charged for the
-        // whole listing in any case, so that one client can't keep many folders in memory.
+        // The client is charged for the whole listing while rows are selected from it, so that one
+        // client can't keep many listings in memory. If the rows are in another order, or not all,
+        // they are copied, and the lease is resized to the copy below. A listing that is shared
+        // counts against the total already, so only the client is charged (`charge`).
         let weight = listing.rows.weight();
         let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
         if !has_room {
@@ -137,8 +139,9 @@ impl View {
         Ok(view)
     }
 
-    /// Notes that a page has only the first `count` of its rows. The next page also has `count`
-    /// rows. It begins right after these, or repeats some of them, so that no row is skipped.
+    /// Notes that this page has only the first `count` of its rows, and numbers the pages anew,
+    /// with `count` rows on each. The next page begins right after the rows of this page, or
+    /// repeats some of them, so that no row is skipped.
     pub(super) fn cut_after(&mut self, count: usize) {
         // The casts lose nothing: a page has at most 10,000 rows, and a listing less than 2^32.
         let count = (count as u32).clamp(1, MAX_PER_PAGE);
@@ -157,7 +160,7 @@ impl View {
         }
     }
 
-    /// The ETag of the view in JSON or text: the same for the same response.
+    /// The ETag of the response in JSON or text. Equal responses have the same ETag.
     pub(super) fn etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
         let Self { query, format, path, totals, paging, truncated, omitted, .. } = self;
@@ -169,7 +172,7 @@ impl View {
         format!("\"{:016x}\"", hasher.finish())
     }
 
-    /// The segments of the folder's path, decoded, for people.
+    /// The segments of the folder's path, decoded, to be shown to people.
     pub(crate) fn segments(&self) -> Vec<Vec<u8>> {
         frame::segments(&self.path)
     }

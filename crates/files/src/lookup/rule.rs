@@ -12,22 +12,25 @@ pub enum Rule {
     Index,
     /// The path names a folder without an `index.html`, which is listed.
     Listing,
-    /// The path names a folder, and the query a format: a listing or an archive.
+    /// The path names a folder, and the query names the format of the response: that of a listing,
+    /// or an archive.
     Format,
     /// The path names a Markdown file, and the query asks for it as a page.
     MarkdownPage,
     /// The path names a folder that is listed, but the query is invalid.
     BadQuery,
-    /// The path leaves out `.html`.
+    /// The path leaves out the `.html` of the file's name.
     CleanUrl,
     /// A single file is served instead of a folder: at the root, and under its own name.
     SingleFile,
-    /// The path names a folder and lacks the slash that its relative links need.
+    /// The path names a folder, and lacks the final slash that the relative links of its page need:
+    /// the response redirects to the path with the slash.
     AddSlash,
-    /// The path leaves out `.html`, but has a final slash.
+    /// The path leaves out the `.html` of a file's name, but has a final slash: the response
+    /// redirects to the path without the slash.
     DropSlash,
-    /// The path has several slashes in a row or a `.` between two, and with one slash instead it
-    /// names something.
+    /// The path has several slashes in a row, or a `.` between two slashes. With one slash in place
+    /// of these it names something: the response redirects to that path.
     MergeSlashes,
     /// Nothing is found, and the folder's `index.html` is the page of a single-page app.
     Fallback,
@@ -35,7 +38,7 @@ pub enum Rule {
     ErrorPage,
     /// The path is that of the script that pages get, so that they reload after changes.
     LiveScript,
-    /// The path is that of the WebSocket that only this script opens.
+    /// The path is that of the WebSocket that only the script of [`Rule::LiveScript`] opens.
     LiveChannel,
     /// No file is found that may be sent: the response is an error.
     Error,

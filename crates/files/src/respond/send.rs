@@ -25,7 +25,7 @@ pub(crate) struct ResponseContext<'a> {
     pub(crate) boundary: &'a Boundary,
     /// The budgets that responses are charged to.
     pub(crate) budgets: &'a Budgets,
-    /// The fields of a 503.
+    /// The fields of a 503, such as Retry-After.
     pub(crate) retry: &'a Fields,
     /// A permit for an open file, if the request has waited for one.
     pub(crate) granted: &'a RefCell<Option<Permit>>,
@@ -38,10 +38,11 @@ pub(crate) enum Attempt<'r, 't> {
     WaitForFile(Ticket, Responder<'r, 't>),
 }
 
-/// Answers with `selected`, or with `original`, the same file uncompressed, if the client's share
-/// of the budget for compressed contents is spent. If its share of open files is spent, a request
-/// over HTTP/2 waits: clients send as many requests as they like at once. In HTTP/1.1, where each
-/// request in flight has a connection, it gets a 503.
+/// Answers with `selected`. If the client's share of the budget for compressed contents is spent,
+/// answers with `original`, the same file uncompressed. If the client's share of open files is
+/// spent, a request over HTTP/2 waits, because a client sends as many requests as it likes at once
+/// on one connection. A request over HTTP/1.1, where each request in flight has a connection of its
+/// own, gets a 503.
 pub(crate) fn send<'r, 't>(
     selected: &Selected<'_>,
     original: &Representation,
@@ -102,7 +103,7 @@ pub(crate) fn send<'r, 't>(
     })
 }
 
-/// Waits for a permit for an open file. Refuses the request if too many wait.
+/// Makes the request wait for a permit for an open file. Refuses it if too many requests wait.
 #[cold]
 pub(crate) fn wait_for_file<'r, 't>(
     budgets: &Budgets,
@@ -131,13 +132,14 @@ fn refuse<'r, 't>(
     Attempt::Answered(responder.error(Status::SERVICE_UNAVAILABLE, &fields, text))
 }
 
-/// The client's share of a budget is spent.
+/// The error of [`charge`]: the client's share of a budget is spent.
 struct BudgetSpent;
 
-/// Charges the client for the resources that are held until the response is sent: a descriptor, or
-/// the bytes of large content that is compressed or that of an unsized file. (An unsized file is
-/// read for each request. Its bytes share a budget with listings.)
-/// Smaller contents are limited by the output limit of each connection.
+/// Charges the client for what is held until the response is sent: an open file, or more than
+/// [`MAX_SMALL_FILE`] bytes of content in memory. Such content is compressed, or it is that of an
+/// unsized file (its size on disk is not that of its content). An unsized file is read for each
+/// request, and its bytes are charged to the budget of listings. Smaller content is not charged:
+/// each connection's limit on output bounds it.
 #[inline]
 fn charge(
     selected: &Selected<'_>,

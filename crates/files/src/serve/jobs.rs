@@ -19,7 +19,7 @@ use crate::respond::substitutes::Purpose;
 use crate::store::traits::FRESH;
 
 /// The most lookups that an event loop does itself in one turn, for all its connections. Each
-/// takes a few system calls.
+/// takes a few system calls. Threads do further lookups.
 const MAX_LOOKUPS_PER_TURN: u32 = 16;
 
 /// The progress of a request: answered, or what it needs next.
@@ -84,12 +84,12 @@ impl AwaitedJob {
 impl Site {
     /// Makes the request wait for a lookup, which may read whole files if `kind` is
     /// [`JobKind::ReadWhole`]. If the queue of lookups is full, answers with the cached result,
-    /// however old it is.
+    /// however old it is, or with 503 if there is none.
     ///
-    /// Most lookups take a few system calls, on threads that longer jobs don't use. A lookup that
-    /// would have to read a whole file ends without a result. Then each client that waits for it
-    /// starts a long job of its own, so that no client waits in the queue of another one. `opened`
-    /// is the file to be read, if it is open already.
+    /// Most lookups take a few system calls, on threads that longer jobs don't use. Unless `kind`
+    /// is [`JobKind::ReadWhole`], a lookup that would have to read a whole file ends without a
+    /// result. Then each client that waits for it starts a long job of its own, so that no client
+    /// waits in another client's queue. `opened` is the file to be read, if it is open already.
     pub(super) fn look_up<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -141,8 +141,8 @@ impl Site {
         }
     }
 
-    /// Does the lookup on the event loop if the kernel has everything that it needs in memory,
-    /// otherwise on a thread.
+    /// Does the lookup on the event loop if the kernel has everything in memory that the lookup
+    /// needs, otherwise on a thread.
     pub(super) fn look_up_here_or_wait<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -174,8 +174,9 @@ impl Site {
         }
     }
 
-    /// Whether the folder `key` has a page or is listed. Also false if that is unknown: no earlier
-    /// result is cached, and a lookup on the event loop is not allowed now or would block.
+    /// Whether the folder `key` has a page or is listed. If a lookup on the event loop is not
+    /// allowed now or would block, the cached result decides, however old it is; without one,
+    /// `false`.
     pub(super) fn shows_something(&self, key: &[u8], now: Time) -> bool {
         let shows = |entry: &Arc<Entry>| matches!(entry.target, Target::File(..) | Target::Listing);
         let fresh = self.inner.cache.borrow_mut().get_fresh(key, now).map(Arc::clone);
@@ -194,7 +195,7 @@ impl Site {
     }
 
     /// Whether to try a lookup on the event loop: the limit per turn is not reached, and no lookup
-    /// of the same key is in flight that this request may join.
+    /// of the same key is in flight that this request may join. Each call counts toward the limit.
     fn may_look_up_here(&self, key: &[u8], now: Time) -> bool {
         let (turn, count) = self.inner.lookups_of_turn.get();
         let count = if turn == now { count + 1 } else { 1 };
@@ -227,9 +228,10 @@ impl Site {
         if !is_in_flight && !encoder.may_compress(file, coding, now) {
             return self.finish(lookup, entry, responder);
         }
-        // HEAD compresses nothing. Conditions are evaluated with the ETag of the original file. If
-        // they are met, the response omits Content-Length and ETag, which are unknown before the
-        // file is compressed: those of the original are not those of GET (RFC 9110, 8.6).
+        // A HEAD starts no compression. Its conditions are evaluated with the ETag of the original
+        // file. If they are met, the response has neither Content-Length nor ETag: those of the
+        // response to GET are unknown before the file is compressed, and those of the original
+        // file would be wrong (RFC 9110, 8.6).
         if view.is_head() {
             let Representation { etag, modified, .. } = &file.original;
             let status = match purpose {
@@ -257,8 +259,8 @@ impl Site {
         }
     }
 
-    /// Makes the request wait for the job with this name: the one in flight, or the one that `make`
-    /// returns. `None` if too many jobs wait.
+    /// Makes the request wait for the job with this name. If none is in flight, starts the one that
+    /// `make` returns. `None` if too many jobs wait.
     fn wait(
         &self,
         LookupRequest { key, purpose, .. }: LookupRequest<'_>,
@@ -269,7 +271,8 @@ impl Site {
     ) -> Option<AwaitedJob> {
         let now = responder.now();
         let mut in_flight = self.inner.in_flight.borrow_mut();
-        // Don't join a lookup in flight: it may have read the file before this request arrived.
+        // With `--fresh`, don't join a lookup in flight, which may have read the file before this
+        // request arrived.
         if kind != JobKind::Compress && self.looks_up_always(key) {
             in_flight.remove(&name);
         }
@@ -302,10 +305,11 @@ impl Site {
         }
     }
 
-    /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`]
-    /// before the request arrived (`arrived`), its result may be too old, so the name is looked up
-    /// again. An unsized file must be read for each request, so it is looked up again whenever the
-    /// lookup started before the request arrived.
+    /// Caches the result of a job that started at `started`, and answers the request, which arrived
+    /// at `arrived`, with it. If a lookup started [`FRESH`] or more before the request arrived, its
+    /// result may be too old, so the name is looked up again. With `--fresh`, and for an unsized
+    /// file (its size on disk is not that of its content), each request needs a lookup that started
+    /// after the request arrived.
     pub(crate) fn on_found<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -346,8 +350,8 @@ impl Site {
     }
 
     /// Called when a share of open files is spent: that of this client, or that of the client whose
-    /// job this request joined. Waits for a permit, if the request needs one; otherwise starts the
-    /// lookup again.
+    /// job this request joined. The request waits for a permit if it needs one; otherwise, the
+    /// lookup is started again.
     pub(crate) fn on_no_permit<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -365,9 +369,9 @@ impl Site {
         wait_for_file(budgets, cors, retry, view, responder).into()
     }
 
-    /// Whether a job charges the client for a file that it opens: over HTTP/2, unless the request
-    /// has a permit. There, one connection starts many lookups, and each result may hold an open
-    /// file until the event loop takes it.
+    /// Whether a job charges the client for a file that the job opens: over HTTP/2, unless the
+    /// request has a permit. One connection of HTTP/2 starts many lookups, and each result may hold
+    /// an open file until the event loop takes it.
     fn must_charge(&self, view: RequestView<'_>) -> bool {
         view.request().version() == Version::Http2 && self.inner.granted.borrow().is_none()
     }
@@ -378,8 +382,10 @@ impl Site {
         Some(Arc::clone(&self.inner.mounts.get(mount).folder.budgets.open_files))
     }
 
-    /// Answers when the job was refused: with the cached result, or a 503. A request that had
-    /// joined another request's job starts a job of its own.
+    /// Answers when the job was refused: with the uncompressed file if the job was a compression,
+    /// otherwise with the cached result, or a 503 if there is none. Exception: a request that had
+    /// joined another request's lookup starts one of its own, since the share of the queue that was
+    /// full may be that of the other request's client.
     pub(crate) fn on_refused<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -419,7 +425,7 @@ impl Site {
 
 /// Charges a client for the file that a job opens.
 struct Charge {
-    /// `None` if this job charges the client for no file.
+    /// `None` if the client isn't charged.
     budget: Option<Arc<Budget>>,
     client: Client,
     /// The permit that was taken.
@@ -427,8 +433,8 @@ struct Charge {
 }
 
 impl Charge {
-    /// Takes a permit: the one of the file that an earlier lookup opened, or a new one. Returns
-    /// whether the job may open the file, or keep it open.
+    /// Takes a permit: the one of `opened`, the file that an earlier lookup opened, or a new one.
+    /// Returns whether the job may open the file, or keep it open.
     fn take(&mut self, opened: Option<&mut OpenedEarlier>) -> bool {
         let Self { budget: Some(budget), client, permit } = self else { return true };
         *permit = permit.take().or_else(|| opened?.take_permit());
@@ -442,7 +448,8 @@ fn is_new_file(found: &Arc<Entry>, known: Option<&Arc<Entry>>) -> bool {
     found.descriptors() > 0 && known.is_none_or(|known| !Arc::ptr_eq(found, known))
 }
 
-/// The name of a job for `key`. No key contains a NUL, so the name differs from those of lookups.
+/// The name of a long job or a compression for `key`. No key contains a NUL, so the name differs
+/// from those of lookups, which are named by their keys alone.
 fn job_name(key: &[u8], parts: &[&str]) -> Box<[u8]> {
     let mut name = key.to_vec();
     for part in parts {

@@ -2,10 +2,10 @@
 //!
 //! The owner of a domain can point one of its names at a loopback address. A browser then treats
 //! the server at that address as part of the owner's site, and lets the site's pages read the
-//! server's responses. The server can recognise such a request only by its host, which is the
-//! owner's name. So a server at loopback addresses answers only for hosts that an attacker can't
-//! own: `localhost`, its subdomains (RFC 6761, 6.3), IP addresses, and names that the server's
-//! operator allows.
+//! server's responses. The server can recognise such a request only by its host, which is a name in
+//! the owner's domain. So a server at loopback addresses answers only for hosts that an attacker
+//! can't own: `localhost`, its subdomains (RFC 6761, 6.3), IP addresses, and names that the
+//! server's operator allows.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -35,11 +35,12 @@ const MAX_NAME_LEN: usize = 253;
 pub struct AllowedHosts {
     // Invariant: no name has a port or a final dot.
     names: Vec<Box<str>>,
-    /// Empty, or a full stop, a space and a sentence without its own full stop.
+    /// What [`AllowedHosts::hint`] appends to a refusal: `. ` and a sentence without its full stop.
+    /// Empty without a hint.
     hint: String,
 }
 
-/// The text is not a host name.
+/// The error of [`AllowedHosts::allow`]: this text is not a host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadHostName(String);
 
@@ -68,8 +69,8 @@ impl AllowedHosts {
         Ok(self)
     }
 
-    /// Adds `hint`, a sentence without its full stop, to the response to a refused request. It can
-    /// say how to allow the name.
+    /// Adds `hint`, a sentence without its full stop, to the response to a refused request. The
+    /// hint can say how to allow the name.
     #[must_use]
     pub fn hint(mut self, hint: &str) -> Self {
         self.hint = format!(". {hint}");
@@ -101,25 +102,28 @@ impl AllowedHosts {
     }
 }
 
-/// Refuses requests for hosts that are not allowed, with 421, on connections of certain peers.
+/// Answers requests for hosts that are not allowed with 421, on the connections that a function
+/// selects by peer.
 pub struct HostCheck {
     hosts: AllowedHosts,
+    /// Whether requests on the connection of this peer are checked.
     pub(crate) applies: Box<dyn Fn(&Peer) -> bool>,
     on_refused: Option<OnRefused>,
 }
 
-/// Called for each refused request, with the requested name if it is safe to show.
+/// Called for each refused request, with the requested name. `None` if the name is not safe to show
+/// ([`printable_name`]).
 type OnRefused = Box<dyn Fn(Option<&str>)>;
 
 impl HostCheck {
-    /// Allows only `hosts` on connections of peers for which `applies` returns true. `applies` is
-    /// called once per connection.
+    /// Allows only `hosts` on connections of peers for which `applies` returns true, and all hosts
+    /// on other connections. `applies` is called once per connection.
     pub fn new(hosts: AllowedHosts, applies: impl Fn(&Peer) -> bool + 'static) -> Self {
         Self { hosts, applies: Box::new(applies), on_refused: None }
     }
 
-    /// Calls `on_refused` for each refused request, with the requested name without its port; with
-    /// `None` if the name is not safe to show.
+    /// Calls `on_refused` for each refused request, with the requested name without its port.
+    /// `None` if the name is not safe to show: it has special characters, or is too long for DNS.
     #[must_use]
     pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + 'static) -> Self {
         self.on_refused = Some(Box::new(on_refused));
@@ -169,14 +173,14 @@ fn is_localhost(name: &[u8]) -> bool {
     back.eq_ignore_ascii_case(LOCALHOST) && matches!(front, [] | [_, .., b'.'])
 }
 
-/// Whether the bytes are a common name, without characters that are special in HTML, a shell or a
-/// terminal.
+/// Whether the bytes are a name of ASCII letters, digits, hyphens, dots and underscores, none of
+/// which is special in HTML, a shell or a terminal.
 fn is_name(bytes: &[u8]) -> bool {
     let is_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     (1..=MAX_NAME_LEN).contains(&bytes.len()) && bytes.iter().all(is_byte)
 }
 
-/// The name in a valid host, if it is safe to show.
+/// The name in a valid host, if it is safe to show: see [`is_name`].
 fn printable_name(host: &[u8]) -> Option<&str> {
     let name = without_port(host);
     if is_name(name) { str::from_utf8(name).ok() } else { None }

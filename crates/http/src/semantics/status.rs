@@ -109,15 +109,15 @@ impl Status {
     /// 101, which only [`Responder::upgrade`](crate::Responder::upgrade) sends.
     pub(crate) const SWITCHING_PROTOCOLS: Self = Self(101);
 
-    /// The three digits.
+    /// The code as a number, such as 404.
     #[must_use]
     pub const fn code(self) -> u16 {
         self.0
     }
 
-    /// Whether a response with this status has content. If not, it has no Content-Length either: a
-    /// 204 must not have one, and in a 304 it would be the length of the response to a request
-    /// without conditions (RFC 9110, 8.6).
+    /// Whether a response with this status has content. If it has none, the server sends no
+    /// Content-Length either: a 204 must not have that field, and in a 304 the field would be the
+    /// length of the 200 that a request without conditions gets (RFC 9110, 8.6).
     #[must_use]
     pub const fn has_content(self) -> bool {
         !matches!(self.0, 100..200 | 204 | 304)

@@ -1,5 +1,6 @@
-//! A connection whose responses come in the order of its requests: HTTP/1.1, messages, echo. A
-//! connection that speaks HTTP/2 or WebSocket is passed on.
+//! A connection whose responses come in the order of its requests: HTTP/1.1, messages, echo. If the
+//! connection is to speak HTTP/2 or WebSocket, another protocol value replaces this one as soon as
+//! the connection is open.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -15,14 +16,16 @@ use crate::response::{ReceivedSoFar, Response, ResponseReader, reader};
 use crate::state::WorkerState;
 use crate::stats::Stats;
 
-/// Requests of at least this many bytes are sent without a copy. Sending them counts as progress.
+/// Requests of at least this many bytes are sent without a copy. When all of such a request is
+/// sent, that counts as progress, as input does, so that the timeout starts again.
 const LARGE_REQUEST: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
     base: ConnectionBase,
     reader: Box<dyn ResponseReader>,
-    /// The requests without a response, the oldest first, each with the bytes written before it.
+    /// The requests without a response, the oldest first, each with the number of bytes that this
+    /// connection had written before it.
     pending: VecDeque<(PendingRequest, u64)>,
     /// Bytes of requests that were written so far.
     written: u64,
@@ -42,8 +45,8 @@ impl Connection {
         }
     }
 
-    /// Sends the requests that are due. Closes the connection if no response is missing, and no
-    /// request will be sent.
+    /// Sends the requests that are due. Closes the connection if all responses have arrived, and no
+    /// further request will be sent.
     fn send(&mut self, turn: &mut Turn<'_>) {
         self.base.start_sending();
         while self.base.can_send(self.pending.len()) {
@@ -70,7 +73,7 @@ impl Connection {
         self.written += wire.len() as u64;
     }
 
-    /// Reads responses. Returns the bytes consumed.
+    /// Reads responses. Returns the number of bytes consumed.
     fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         let worker = Rc::clone(&self.base.worker);
         let mut stats = worker.stats.borrow_mut();
@@ -100,7 +103,8 @@ impl Connection {
         Ok(if is_open { used } else { input.len() })
     }
 
-    /// Counts a response.
+    /// Counts a response to the oldest pending request. If the response ends the connection, waits
+    /// until the server closes it.
     fn count(&mut self, response: Response, stats: &mut Stats, turn: &mut Turn<'_>) {
         let Some((request, _)) = self.pending.pop_front() else { return };
         let persistent = response.persistent;
@@ -117,14 +121,15 @@ impl Connection {
         }
     }
 
-    /// Ends the connection with a fault of the server.
+    /// Records a failure of the server, and returns the fault that ends the connection. Other
+    /// connections send the unsent requests.
     fn fail(&mut self, failure: Failure, what: String, turn: &mut Turn<'_>) -> Fault {
         self.return_unsent(turn);
         self.base.fail(failure, what)
     }
 
-    /// Gives the requests that have not been sent back to the worker, so that other connections
-    /// send them.
+    /// Removes the pending requests of which no byte was sent. The worker gets them back, so that
+    /// other connections send them.
     fn return_unsent(&mut self, turn: &mut Turn<'_>) {
         let sent = self.written.saturating_sub(turn.unsent());
         let count = self.pending.iter().take_while(|(_, at)| *at < sent).count();
@@ -195,7 +200,8 @@ impl Connection {
     }
 }
 
-/// Whether `input`, which is no response, is the beginning of the HTTP request itself.
+/// Whether `input`, which is no valid response, is the beginning of the HTTP request: an echo
+/// server has sent the request back.
 fn is_echo(input: &[u8], request: &PendingRequest, worker: &WorkerState) -> bool {
     const METHOD: usize = 3; // The length of the shortest methods.
     let sent = worker.plan.requests[request.index].to_send(request.last);

@@ -9,15 +9,17 @@ use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Incomplete, Reply, Reply
 /// A request's body, which has not been read yet.
 ///
 /// A handler reads the body by returning the [`Reply`] of [`Body::collect`] or [`Body::receive`].
-/// If the handler drops it instead, the server discards a small body, and closes the connection
-/// after the response to a request with a larger one.
+/// If the handler drops the body instead, the server discards a small body. A request with a larger
+/// body gets its response, too. After that, the server closes the connection (HTTP/1.1) or resets
+/// the stream (HTTP/2).
 #[derive(Debug)]
 pub struct Body {
     pub(super) content: Content,
 }
 
 impl Body {
-    /// The length in bytes, or `None` for a chunked body.
+    /// The length in bytes. `None` if it is unknown until the body ends: a chunked body in
+    /// HTTP/1.1, or one without Content-Length in HTTP/2.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self.content {
@@ -36,9 +38,12 @@ impl Body {
     /// Reads the body into memory, and responds with the result of `then`. If there is no body,
     /// `then` is called at once.
     ///
-    /// A body of more than `limit` bytes is answered with 413, and the connection closes: at once
-    /// if the request has a Content-Length, else when the limit is exceeded. Memory grows with the
-    /// bytes that arrived, not with the Content-Length.
+    /// A request whose body has more than `limit` bytes gets 413: at once if it has a
+    /// Content-Length, else when the limit is exceeded. In HTTP/1.1, the connection then closes.
+    /// Memory grows with the bytes that arrived, not with the Content-Length.
+    ///
+    /// `then` runs on the event loop: don't block. For blocking work, return [`Reply::run`] from
+    /// it.
     ///
     /// Collected bodies are charged to a budget,
     /// [`Options::collected`](super::Options::collected), until their requests are answered and the
@@ -59,8 +64,8 @@ impl Body {
     }
 
     /// As [`Body::collect`], but also calls `then` if the body is incomplete. In that case the
-    /// server has already answered the request, if it could, and drops the result of `then`. This
-    /// call of `then` may run on the event loop: don't block.
+    /// server has already answered the request, if it could, and drops the result of `then`. Don't
+    /// block in `then`, whether the body is complete or not.
     pub fn try_collect<R: Into<Reply>>(
         self,
         limit: u64,
@@ -74,8 +79,8 @@ impl Body {
     /// Passes the body to `receiver` as it arrives. [`BodyReceiver::end`] makes the response. A
     /// client that sends faster than `receiver` takes the pieces is slowed down.
     ///
-    /// A body of more than `limit` bytes is answered as by [`Body::collect`]. `u64::MAX` means
-    /// no limit.
+    /// A request whose body has more than `limit` bytes gets 413, as with [`Body::collect`].
+    /// `u64::MAX` means no limit.
     pub fn receive(self, limit: u64, receiver: impl BodyReceiver) -> Reply {
         Reply(ReplyKind::Receive { limit, receiver: BodyWaiter::receiver(Box::new(receiver)) })
     }

@@ -49,9 +49,9 @@
 //! gets a page from which one can send messages. `docs/message.md` in the repository has the
 //! details, and the example `messages` is a whole service.
 //!
-//! Every limit has a default that is safe with unknown clients: see [`Options`]. Content is passed
-//! as a whole. To take it as it arrives, implement [`protocol::Handler`], which runs on
-//! [`Server`](crate::Server) like any protocol.
+//! Every limit has a default that is safe with unknown clients: see [`Options`]. The closure gets
+//! the content of a request as a whole. To take content as it arrives, implement
+//! [`protocol::Handler`], which runs on [`Server`](crate::Server) like any protocol.
 
 mod options;
 mod reply;

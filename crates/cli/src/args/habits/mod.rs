@@ -34,7 +34,7 @@ use crate::text;
 /// An error in place of clap's.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// The command that the line is for, whose usage is printed. Empty: the program itself.
+    /// The command whose usage is printed with the error. Empty: the usage of the program.
     pub(super) command: String,
     pub(super) text: String,
 }
@@ -42,7 +42,8 @@ pub(super) struct Refusal {
 /// The flags that the program accepts in place of a command.
 const PROGRAM_FLAGS: [&str; 5] = ["-h", "--help", "--help-all", "-V", "--version"];
 
-/// Translates a command line into one for clap. `program` is the definition of the command line.
+/// Translates a command line into one for clap. `program` is clap's definition of the commands and
+/// their flags.
 ///
 /// # Errors
 ///
@@ -86,7 +87,7 @@ pub(super) fn translate(
     let words = words(&line, program)?;
     let typed = line.split_off(2);
     let name = line[1].to_string_lossy().into_owned();
-    // The number of positional arguments that stay as typed. `explain` begins with a URL.
+    // The number of positional arguments that stay as typed. The first one of `explain` is a URL.
     let unchanged = match &*name {
         "http" | "echo" | "message" | "health" => 0,
         "explain" => 1,
@@ -113,7 +114,8 @@ pub(super) fn translate(
     Ok(line)
 }
 
-/// The index of a command that follows flags, as in `sockeye -p 80 echo`.
+/// The index of the command in a line that begins with flags, as in `sockeye -p 80 echo`. `None` if
+/// the first positional argument is no command.
 fn late_command(line: &[OsString], program: &Command) -> Option<usize> {
     let first = words(line, program).ok()?.into_iter().find_map(|word| match word {
         Word::Positional(argument) => Some(argument),
@@ -178,13 +180,13 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
                     let text = format!("'{flag}' is not a flag of sockeye {name}: {text}");
                     return Err(refusal(text));
                 }
-                // For clap to refuse.
+                // clap reports the unknown flag.
                 None => {}
             }
             known = flag.find(command);
         }
-        // clap takes an optional value only from the same argument, as in `--hsts=1d`: join `--hsts
-        // 1d`.
+        // clap takes an optional value only from the same argument, as in `--hsts=1d`. So
+        // `--hsts 1d` is joined to that.
         if known.is_some_and(Arg::is_require_equals_set)
             && flag.value.is_none()
             && let Some(next) = args.clone().next()
@@ -208,7 +210,7 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
         if let Some(text) = known.and_then(|arg| wrong_value(arg, value.as_deref())) {
             return Err(refusal(text));
         }
-        // `-listen` becomes `--listen`, too.
+        // Only the dashes may differ: `-listen` becomes `--listen`, too.
         let is_renamed = flag.name != typed || !arg.as_bytes().starts_with(flag.name.as_bytes());
         words.push(Word::Flag(if known.is_some() && is_renamed { flag.text() } else { arg }));
         if takes_value && flag.value.is_none() {
@@ -353,7 +355,8 @@ fn flag_for(argument: &str) -> Option<&'static str> {
     is_address.then_some("--listen")
 }
 
-/// Translates a positional argument of the command `name`: a server, `explain` or `health`.
+/// Translates a positional argument of the command `name`: `http`, `echo`, `message`, `explain` or
+/// `health`.
 fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Refusal> {
     let Some(text) = argument.to_str().filter(|_| !exists(&argument)) else {
         return Ok(vec![argument]);
@@ -383,7 +386,8 @@ fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Refusal> 
         });
     }
     match text.split_once('=') {
-        // `./a=b` and `~/a=b` are paths that contain a `=`.
+        // `docs=./docs` becomes `/docs=./docs`. But `./a=b` and `~/a=b` are paths that contain a
+        // `=`.
         Some((prefix, _)) if !prefix.is_empty() && !prefix.starts_with(['/', '.', '~']) => {
             Ok(vec![format!("/{text}").into()])
         }

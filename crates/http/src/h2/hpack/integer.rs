@@ -2,8 +2,8 @@
 
 use super::error::CompressionError;
 
-/// Maximum number of bytes after the prefix. Four bytes can encode values up to 2^28, and no valid
-/// length or index is larger. So a value never overflows.
+/// Maximum number of bytes after the prefix. Four bytes, with 7 bits of the value in each, can
+/// encode values up to 2^28, and no valid length or index is larger. So a value never overflows.
 const CONTINUATION_MAX: u32 = 4;
 
 /// Reads the rest of an integer whose first byte is `first`, with a prefix of `BITS` bits. Removes
@@ -18,7 +18,7 @@ pub(super) fn decode<const BITS: u32>(
     if prefix < max { Ok(prefix) } else { decode_continuation(max, rest) }
 }
 
-/// Reads the bytes after a prefix whose bits are all set.
+/// Reads the bytes after a prefix whose bits are all set. `prefix` is the value of these bits.
 fn decode_continuation(prefix: usize, rest: &mut &[u8]) -> Result<usize, CompressionError> {
     let mut value = prefix;
     for at in 0..CONTINUATION_MAX {
@@ -32,7 +32,8 @@ fn decode_continuation(prefix: usize, rest: &mut &[u8]) -> Result<usize, Compres
     Err(CompressionError::LongInteger)
 }
 
-/// Appends `value` with a prefix of `bits` bits. The bits above the prefix are those of `first`.
+/// Appends `value` with a prefix of `bits` bits. The other bits of the first byte, above the
+/// prefix, are those of `first`.
 #[inline]
 pub(super) fn encode(first: u8, bits: u32, value: usize, out: &mut Vec<u8>) {
     let max = (1 << bits) - 1;

@@ -9,7 +9,8 @@ use crate::Handler;
 /// The streams of a connection that are in flight, and the numbers of those that this side has
 /// reset.
 pub(super) struct Streams<H> {
-    /// The streams, in ascending order of their numbers, followed by memory for further streams.
+    /// The streams, in ascending order of their numbers, followed by memory for further streams
+    /// (`None`).
     all: Vec<Box<Option<ActiveStream<H>>>>,
     /// The number of streams in `all`.
     len: usize,
@@ -52,6 +53,7 @@ impl<H: Handler> Streams<H> {
         self.all[at].as_mut().as_mut()
     }
 
+    /// The index of stream `id` in `all`, or as `Err` the index at which it would be.
     fn position(&self, id: u32) -> Result<usize, usize> {
         let all = &self.all[..self.len];
         all.binary_search_by_key(&id, |active| active.as_ref().as_ref().map_or(0, ActiveStream::id))
@@ -75,9 +77,9 @@ impl<H: Handler> Streams<H> {
         removed
     }
 
-    /// Call this when no streams are in flight. Returns how long to keep the memory of ended
-    /// streams; if that is freed already, how long to remember the resets. `None`: there is nothing
-    /// to free.
+    /// When no streams are in flight: after how long to call [`Self::forget`], which frees the
+    /// memory of ended streams, or, if that is freed already, forgets the resets. `None`: there is
+    /// nothing to free.
     #[inline]
     pub(super) fn keep_for(&self) -> Option<Duration> {
         match self.all.capacity() {
@@ -93,8 +95,9 @@ impl<H: Handler> Streams<H> {
         self.all.shrink_to_fit();
     }
 
-    /// The time of [`Self::keep_for`] is over. Frees unused memory, or forgets the resets if no
-    /// memory is left to free.
+    /// Frees the memory that no stream uses. If all memory for streams is freed already, forgets
+    /// the resets. Called when the time of [`Self::keep_for`] is over, and at deadlines of streams
+    /// in flight. At these, the resets are kept, since the streams have memory.
     pub(super) fn forget(&mut self) {
         if self.all.capacity() == 0 {
             (self.resets, self.oldest) = (Vec::new(), 0);
@@ -102,8 +105,8 @@ impl<H: Handler> Streams<H> {
         self.shrink();
     }
 
-    /// This side has reset a stream. `window` is how much content the peer may still have sent on
-    /// it.
+    /// Remembers that this side has reset a stream. `window` is how many bytes of content the peer
+    /// may still have sent on the stream. With [`MAX_RESETS`] entries, replaces the oldest.
     pub(super) fn add_reset(&mut self, id: u32, window: u32) {
         if self.resets.len() < MAX_RESETS {
             self.resets.push((id, window));
@@ -113,8 +116,9 @@ impl<H: Handler> Streams<H> {
         }
     }
 
-    /// If this side has reset the stream, how much content the peer may still have sent on it.
-    /// Frames that were sent before the reset arrived are ignored (RFC 9113, 5.1).
+    /// If this side has reset the stream, how many bytes of content the peer may still have sent on
+    /// it. The caller ignores frames on such a stream, which the peer may have sent before the
+    /// reset arrived (RFC 9113, 5.1).
     pub(super) fn reset_window(&mut self, id: u32) -> Option<&mut u32> {
         self.resets.iter_mut().find(|(reset, _)| *reset == id).map(|(_, window)| window)
     }

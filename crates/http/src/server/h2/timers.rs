@@ -5,16 +5,19 @@ use sockeye_proto::Time;
 /// The deadlines of a connection. [`Time::NEVER`]: none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timers {
-    /// When the rest of the preface, of a header block or of a frame must have arrived.
+    /// When the rest of the client's preface, of a header block or of a frame must have arrived.
+    /// The payload of a DATA frame has no such deadline.
     pub(super) partial: Time,
     /// When the next request must have arrived, if there are no streams.
     pub(super) idle: Time,
-    /// The earliest deadline of a stream, or an earlier time. Without streams: when the memory of
-    /// ended streams is freed.
+    /// With streams: the earliest of their deadlines, or an earlier time, because this stays as it
+    /// is when the stream ends or its deadline moves. Without streams: when the memory of ended
+    /// streams is freed, and later, when the streams that this side has reset are forgotten.
     pub(super) streams: Time,
-    /// The end of a pause in which nothing is read.
+    /// The end of a pause in which nothing is read, because too many streams were reset.
     pub(super) pause: Time,
-    /// When the last GOAWAY is sent, if the client doesn't answer the PING before.
+    /// While the server stops: when to send the last GOAWAY, if the PING that followed the first
+    /// one is still unanswered.
     pub(super) goaway: Time,
     /// When to check next whether the peer is silent.
     pub(super) silence: Time,
@@ -36,7 +39,7 @@ impl Timers {
     }
 }
 
-/// The state of the checks whether a silent peer still answers.
+/// The state for checking whether a silent peer still answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pings {
     /// When input last arrived.
