@@ -1,4 +1,5 @@
-//! Makes one request over HTTP/1.1, or one in a message's frame, to learn a server's response.
+//! Makes one request over HTTP/1.1, or one in a frame of the message protocol, to learn a server's
+//! response.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -77,7 +78,9 @@ fn chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
     }
 }
 
-/// Sends a request in a frame of the message protocol, and returns the frame of the response.
+/// Sends `request`, a frame of the message protocol, and returns the frame of the response. A frame
+/// is the length of its header (2 bytes), the header, and the content, whose length is in the
+/// header.
 pub(crate) fn frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
     let mut socket = connect(target)?;
     socket.write_all(request)?;
@@ -92,7 +95,8 @@ pub(crate) fn frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// The content length in a frame's header. All servers here write it with the same spaces.
+/// The content length in a frame's header. The JSON isn't parsed, because all servers here write
+/// this key and its value with the same spaces.
 fn frame_length(header: &[u8]) -> Result<usize> {
     let text = str::from_utf8(header)?;
     let (_, rest) = text.split_once("\"content-length\": ").ok_or("no content-length")?;

@@ -49,9 +49,10 @@ pub(crate) struct WorkerState {
     pub(crate) learned: RefCell<Vec<(usize, ExpectedResponse)>>,
 }
 
-/// State that a connection keeps when it is reopened.
+/// The state of one connection, which is kept when the connection ends and is opened again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slot {
+    /// Whether the connection is established now.
     pub(crate) established: bool,
     /// When the connection was last opened.
     pub(crate) opened: Time,

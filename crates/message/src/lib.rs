@@ -1,5 +1,5 @@
-//! A request–response protocol of messages: content with a type and an encoding, in frames, over
-//! HTTP or over WebSocket.
+//! A request–response protocol of messages: content with a type and an encoding. Messages are sent
+//! in frames over TCP, over HTTP, or over WebSocket.
 //!
 //! Use this crate for a [`Handler`] of your own. If a closure that answers whole messages is
 //! enough, use `sockeye::message`.

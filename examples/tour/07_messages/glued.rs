@@ -1,5 +1,5 @@
-//! Step 7: shows that TCP keeps no boundaries. Both ends of a connection are in this program, so
-//! that the order of the calls is certain.
+//! Step 7: shows that TCP keeps no boundaries between messages. Both ends of a connection are in
+//! this program, so that the order of the calls is certain.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -26,7 +26,8 @@ fn main() -> io::Result<()> {
     while server.peek(&mut [0; 1024])? < 44 {}
     show(&mut server)?;
 
-    // The network carries the first half of a message, and a moment later the other one.
+    // The client writes the first half of a message, and the second half a moment later, as if the
+    // network had divided the message.
     client.write_all(b"Message 1 fr")?;
     show(&mut server)?;
     client.write_all(b"om client.")?;

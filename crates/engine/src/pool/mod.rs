@@ -27,7 +27,8 @@ use crate::driver::trim_heaps;
 use crate::stats::JobStats;
 use queue::{Limits, Queue, WaitingJob};
 
-/// How many lookups, or jobs of users, may wait: as many as the default limit on connections.
+/// How many lookups and reads may wait, and how many jobs of users: in each case, as many as the
+/// default limit on connections.
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;
@@ -214,7 +215,8 @@ impl SubPool {
 
     fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
         let now = Instant::now();
-        // Declared before the lock, so dropped after it: what a job holds may take locks in `drop`.
+        // This is declared before the lock, so it is dropped after the lock is released: what a job
+        // holds may take locks in `drop`.
         let mut cancelled = Cancelled::default();
         let mut state = self.lock();
         let client = job.client();
@@ -284,7 +286,7 @@ impl SubPool {
         true
     }
 
-    /// Runs jobs on this thread until it isn't needed.
+    /// Runs jobs on this thread until the thread isn't needed.
     fn work(self: &Arc<Self>) {
         if self.low_priority {
             // On Linux, this changes only the calling thread. An error changes nothing.

@@ -1,6 +1,7 @@
-//! The jobs that wait for a thread, and which of them runs next. Roots (served folders or devices,
-//! see [`JobGroup`](sockeye_proto::JobGroup)) take turns, and so do the groups of a root and the
-//! clients of a group.
+//! The jobs that wait for a thread, and which of them runs next. Each job belongs to a client and
+//! to a [`JobGroup`](sockeye_proto::JobGroup), which is a part of a root (a served folder or a
+//! device). Roots take turns. When it is a root's turn, one of its groups has its turn, and within
+//! the group one of the clients that have jobs in it.
 //!
 //! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one,
 //! and [`Queue::finish`] counts its end.
@@ -171,10 +172,10 @@ impl Queue {
             && running.client_may_run(limits, client))
     }
 
-    /// Removes and returns the cancelled jobs. To be called when a job was refused: while all
-    /// threads hang, no thread takes the cancelled jobs out of the queue. Removes none if there
-    /// were too few pushes since the last sweep ([`CHECKS_PER_PUSH`]). The caller must drop the
-    /// returned jobs outside of locks.
+    /// Removes and returns the cancelled jobs, or none if there were too few pushes since the last
+    /// sweep ([`CHECKS_PER_PUSH`]). Call this when a job was refused, because while all threads
+    /// hang, no thread takes the cancelled jobs out of the queue. The caller must drop the returned
+    /// jobs outside of locks.
     pub(crate) fn sweep(&mut self) -> Vec<WaitingJob> {
         if self.pushes.saturating_mul(CHECKS_PER_PUSH) < self.waiting {
             return Vec::new();

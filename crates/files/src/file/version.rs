@@ -74,8 +74,8 @@ impl FileVersion {
             Some(_) => return Validity::Unknown,
             None if self.identity.is_kept_by(now) => true,
             None if now.size < self.identity.size => false,
-            // The file was touched, or is being appended to: an append sets the time before the
-            // size.
+            // The file was touched or rewritten, or is being appended to: an append sets the time
+            // before the size.
             None => return Validity::Unknown,
         };
         if is_kept { Validity::Valid } else { Validity::Changed }
@@ -99,7 +99,8 @@ impl FileSource for FileVersion {
     }
 
     fn verify(&self, cancel: &CancelToken) -> bool {
-        // The identity is read before the content: a later change of the content changes it again.
+        // The identity is read before the content. If the content changes later, the identity
+        // changes again and no longer equals `verified`.
         let Ok(now) = self.file.identity() else { return false };
         match self.check_identity(&now) {
             Validity::Valid => true,
@@ -143,7 +144,8 @@ mod tests {
     use crate::store::absent::Absent;
     use crate::store::identity::Stamp;
 
-    /// A file with a list of identities. Each call gets the next one. The last one is repeated.
+    /// A file with a list of identities. Each call of `identity` returns the next one of the list.
+    /// The last one is repeated.
     #[derive(Debug)]
     struct Changing(Mutex<Vec<Identity>>);
 
@@ -164,7 +166,7 @@ mod tests {
         }
     }
 
-    /// The kernel sets the time of a file that is appended to before its size.
+    /// When a program appends to a file, the kernel sets the file's time before its size.
     #[test]
     fn an_append_whose_time_shows_before_its_size_cuts_nothing() {
         let before = Identity { size: 10, ..Identity::default() };

@@ -8,10 +8,11 @@ use super::text::{self, put};
 use super::view::View;
 use crate::store::traits::Kind;
 
-/// Of a table with more rows than this, a browser lays out only the visible rows.
+/// If a table has more rows than this, browsers lay out only the visible rows.
 const MAX_LAID_OUT: usize = 1000;
 
-/// Writes the table up to its first row.
+/// Writes the table up to its first entry: the caption, the column headers and, if `has_parent`, a
+/// row with a link to the folder above.
 pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     put!(
         out,
@@ -48,7 +49,8 @@ pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
 /// `sort` already.
 pub(super) fn sort_link(view: &View, sort: Sort, out: &mut Vec<u8>) {
     let (is_current, descending) = (view.query.sort == sort, view.query.descending);
-    // Sizes and dates are sorted with the largest and latest first.
+    // If the entries are sorted by another column, the link sorts names in ascending order, and
+    // sizes and dates in descending order.
     let next = if is_current { !descending } else { sort != Sort::Name };
     put!(out, "<a href=\"");
     view.query.link_sorted(sort, next, out);
@@ -67,8 +69,8 @@ pub(super) fn sort_link(view: &View, sort: Sort, out: &mut Vec<u8>) {
     put!(out, "</a>");
 }
 
-/// Writes one entry. The link to a file ends with `query`, which begins with a question mark or is
-/// empty.
+/// Writes the row of one entry. If the entry is a file, its link ends with `query`, which begins
+/// with a question mark or is empty.
 pub(super) fn row(row: Row<'_>, query: &str, out: &mut Vec<u8>) {
     let Row { name, kind, size, modified } = row;
     let (class, icon, slash, query) = match kind {

@@ -59,9 +59,10 @@ struct LinkedFolder {
 /// The device and the inode.
 type FileId = (u64, u64);
 
-/// A name without links, and the index of the root that it is in.
+/// A name without links, and the root that it is in.
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
+    /// The root's index: 0 for the served folder, from 1 for the linked folders.
     root: usize,
     /// The name relative to the root, `.` for the root itself. Never a hidden name.
     name: Vec<u8>,
@@ -101,7 +102,7 @@ impl Roots<'_> {
                 Some(Target { root, name }) => (*root, &name[..]),
             };
             match open::without_links(self.fd(root)?, OsStr::from_bytes(name), flags) {
-                // The name has links, or a link appeared since the last ones were read.
+                // The name has links, or a part of the target was replaced by a link meanwhile.
                 Err(Errno::LOOP) => target = Some(self.follow(root, name)?),
                 opened => return opened.map_err(open::openat2_error),
             }
@@ -160,7 +161,7 @@ impl Roots<'_> {
         path::is_hidden(name, if root == 0 { self.well_known } else { WellKnown::Hidden })
     }
 
-    /// The index of the root that has these metadata, if one has.
+    /// The index of the root with the device and inode of `stat`; `None` if no root has them.
     fn find(&self, stat: &Stat) -> Result<Option<usize>, Errno> {
         let id = id_of(stat);
         if id_of(&rustix::fs::fstat(self.folder)?) == id {
@@ -177,13 +178,15 @@ struct Walk<'a> {
     base: Base,
     /// The position of the walk: a name without links, relative to the base.
     name: Vec<u8>,
-    /// The open folder with that name; `None` for the base.
+    /// The open folder with that name; `None` for the base. If the walk has ended at a file: the
+    /// folder that contains the file.
     folder: Option<OwnedFd>,
     /// The roots that contain the position: for each, its index, and the length of the prefix of
     /// `name` that leads to it. The innermost root is last. Empty outside the roots.
     roots_above: Vec<(usize, usize)>,
-    /// The length of the prefix of `name` that is a folder above a root, if the walk has left that
-    /// root by `..`. Since this folder is known to exist, a further `..` discloses nothing.
+    /// After the walk has left a root by `..`: the length of the prefix of `name` that leads to a
+    /// folder above that root. As this folder is known to exist, a further `..` from it discloses
+    /// nothing. Otherwise 0.
     known_above: usize,
     /// How many links were followed.
     followed: usize,
@@ -286,7 +289,8 @@ impl<'a> Walk<'a> {
         Some((root, name.strip_prefix(b"/").unwrap_or(name)))
     }
 
-    /// Whether the walk is outside the roots, in a folder that is not above a root it has been in.
+    /// Whether the walk is outside the roots, and not in the base or in a folder above a root that
+    /// the walk has left by `..`.
     fn is_elsewhere(&self) -> bool {
         self.position().is_none() && self.name.len() > self.known_above
     }
@@ -298,7 +302,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Moves to `folder`, whose path is not known, and makes it the base.
+    /// Moves to `folder` and makes it the base.
     fn enter(&mut self, folder: OwnedFd) -> Result<(), Errno> {
         let root = self.roots.find(&rustix::fs::fstat(&folder)?)?;
         self.base = root.map_or(Base::Outside(folder), Base::Root);
@@ -385,7 +389,7 @@ impl<'a> Walk<'a> {
             (None, _) => Error::Os(Errno::XDEV),
             // The root's own `..` leads out of it.
             _ if segment == b".." && self.name.is_empty() => Error::Os(Errno::XDEV),
-            // The error would disclose whether something exists beneath a hidden name.
+            // `error` would disclose whether something exists beneath a hidden name.
             (Some((root, folder)), _)
                 if segment != b".."
                     && self.roots.is_hidden(root, &path::beneath(folder, segment)) =>

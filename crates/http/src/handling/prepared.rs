@@ -42,7 +42,7 @@ use crate::{Body, Fields, Status};
 pub struct PreparedResponse {
     pub(crate) status: Status,
     // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then the content
-    // if it is short. Other wires parse the fields.
+    // if it is in memory and short. For other wires, `fields` parses the fields again.
     pub(crate) bytes: Box<[u8]>,
     /// The fields as HTTP/2 sends them, once it has sent this response. They use HPACK's static
     /// table only, so every connection can send them.
@@ -63,8 +63,8 @@ enum Uncopied {
 }
 
 impl PreparedResponse {
-    /// Content of up to this many bytes is copied into each response. Longer content is shared by
-    /// all of them.
+    /// Content in memory of up to this many bytes is copied into each response. Longer content is
+    /// shared by all responses.
     pub const MAX_COPIED_LEN: usize = MAX_COPIED_LEN;
 
     /// Prepares the response that [`Responder::send`](crate::Responder::send) would send.
@@ -106,12 +106,12 @@ impl PreparedResponse {
         Self { status, bytes, h2_block, content_start, uncopied: None, has_content }
     }
 
-    /// The names and values of its fields, including Content-Length.
+    /// The names and values of the response's fields, including Content-Length.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         fields_of_lines(&self.bytes[..self.content_start])
     }
 
-    /// Its fields as HTTP/2 sends them.
+    /// The response's fields as HTTP/2 sends them.
     #[inline]
     pub(crate) fn h2_block(&self) -> &[u8] {
         self.h2_block.get_or_init(|| {

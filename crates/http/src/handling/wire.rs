@@ -122,6 +122,8 @@ impl Wire<'_> {
         match self {
             Self::H1(h1) => {
                 let discard = config.limits.discard;
+                // The length of a prepared response is known. The decision would differ only for
+                // `ContentLength::Unknown`.
                 h1.decide_persistence(exchange, ContentLength::Absent, discard);
                 let end =
                     if writes_own_content { response.bytes.len() } else { response.content_start };
@@ -153,7 +155,8 @@ impl Wire<'_> {
         }
     }
 
-    /// Writes `len` bytes of content whose length was not announced.
+    /// Writes a piece of content whose total length was not announced. `write` writes the bytes of
+    /// the piece, `len` of them.
     pub(crate) fn write_piece(
         &mut self,
         len: u64,
@@ -168,7 +171,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Ends content whose length was not announced.
+    /// Ends content whose total length was not announced, and writes the trailers.
     pub(crate) fn write_end(&mut self, trailers: &Fields, out: &mut Output) {
         match self {
             Self::H1(h1) => h1.write_last_chunk(trailers.as_bytes(), out),
@@ -227,7 +230,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Closes the connection after this response, in HTTP/1.1.
+    /// Closes the connection after this response, in HTTP/1.1. On other wires, does nothing.
     pub(crate) fn close(&mut self) {
         match self {
             Self::H1(h1) => h1.persistent = false,

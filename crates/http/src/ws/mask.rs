@@ -5,7 +5,7 @@ use sha1::{Digest, Sha1};
 /// The masking key of a frame.
 pub type MaskKey = [u8; 4];
 
-/// Masks `bytes`, or unmasks them: both are the same.
+/// Masks `bytes`, or unmasks them: both are the same XOR with `key`.
 pub fn mask(bytes: &mut [u8], key: MaskKey) {
     let wide = wide(key);
     let (words, rest) = bytes.as_chunks_mut::<8>();
@@ -35,7 +35,7 @@ pub(super) fn copy_masked(from: &[u8], key: MaskKey, to: &mut [u8]) {
     }
 }
 
-/// The key, twice.
+/// The key, repeated to eight bytes.
 fn wide([a, b, c, d]: MaskKey) -> u64 {
     u64::from_ne_bytes([a, b, c, d, a, b, c, d])
 }
@@ -53,13 +53,15 @@ pub struct MaskKeys {
     seed: [u8; 16],
     /// Number of hashes made.
     count: u64,
-    /// The last hash, and how many of its keys are used.
+    /// The last hash, cut into keys.
     keys: [MaskKey; 5],
+    /// How many of `keys` were returned.
     used: usize,
 }
 
 impl MaskKeys {
-    /// Keys from `seed`, which must be random and secret: they are hashes of it and a counter.
+    /// Keys from `seed`, which must be random and secret. Each hash of `seed` and a counter gives
+    /// five keys.
     #[must_use]
     pub fn new(seed: [u8; 16]) -> Self {
         Self { seed, count: 0, keys: Default::default(), used: 5 }

@@ -29,7 +29,7 @@ pub(super) struct Http2Connection {
     refusals: u32,
 }
 
-/// A request that has no response yet, and the part of its response that has arrived.
+/// A request whose response is not complete, and the part of the response that has arrived.
 #[derive(Debug)]
 struct PendingStream {
     request: PendingRequest,
@@ -96,7 +96,7 @@ impl Http2Connection {
     }
 
     /// Counts a failure if the server has ended the connection with an error code, or has ended too
-    /// many connections in a row without a response. Call this when no response is missing.
+    /// many connections in a row without a response. Call this when no request is in flight.
     fn note_going_away(&self, code: u32, turn: &Turn<'_>) {
         let (failure, text) = match code {
             0 if !self.base.is_unresponsive() => return,
@@ -124,7 +124,8 @@ impl Http2Connection {
             let event = match client.read(&mut rest, turn.out) {
                 Ok(Some(event)) => event,
                 Ok(None) => break None,
-                // Unless earlier output has to be dropped, GOAWAY is sent.
+                // `client.read` has written a GOAWAY. `base.fail` lets the GOAWAY be sent. If older
+                // output is unsent, `self.fail` drops the GOAWAY with it.
                 Err(error) => break Some((error.what.to_owned(), had_sent_all)),
             };
             base.progress = turn.now();
@@ -174,14 +175,14 @@ impl Http2Connection {
         }
     }
 
-    /// Ends the connection with a fault of the server.
+    /// Ends the connection with a fault of the server. Drops all unsent output.
     fn fail(&mut self, failure: Failure, what: String, turn: &mut Turn<'_>) -> Fault {
         self.return_unsent(turn);
         self.base.fail(failure, what)
     }
 
-    /// Gives the requests that have not been sent back to the worker, so that other connections
-    /// send them. Drops all unsent output. Returns the number of requests that were sent.
+    /// Drops all unsent output. The requests of which no byte was sent go back to the worker, so
+    /// that other connections send them. Returns the number of the other requests in flight.
     fn return_unsent(&mut self, turn: &mut Turn<'_>) -> usize {
         let sent = turn.sent().0;
         let Some(client) = &mut self.client else { return 0 };
@@ -192,7 +193,8 @@ impl Http2Connection {
         client.in_flight()
     }
 
-    /// How much of the oldest response has arrived; `None` if no request is pending.
+    /// How much has arrived of the response to the oldest request in flight; `None` if no request
+    /// is in flight.
     fn received_so_far(&self) -> Option<ReceivedSoFar> {
         let pending = self.client.as_ref()?.pending().next()?;
         Some(pending.response.received_so_far())

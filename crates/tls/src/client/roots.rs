@@ -38,8 +38,8 @@ pub(super) fn of_system() -> Result<RootCertStore, ClientError> {
 }
 
 /// Returns the authorities among the certificates in PEM files, and all the certificates. A
-/// certificate that isn't an authority's is trusted itself, but not as an issuer: the key of a
-/// server must not sign for other names.
+/// certificate that isn't an authority's is trusted if a server presents it, but not as an issuer:
+/// the key of a server must not sign for other names.
 pub(super) fn of_files(
     paths: &[PathBuf],
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
@@ -51,6 +51,7 @@ pub(super) fn of_files(
         for certificate in &certificates {
             // A bundle may have an old certificate that can't be parsed.
             let Some(facts) = CertificateFields::parse(certificate) else { continue };
+            // A certificate of version 1 can't say whether it is an authority's.
             is_usable |= match facts.is_authority || facts.is_v1 {
                 true => roots.add(certificate.clone()).is_ok(),
                 false => true,

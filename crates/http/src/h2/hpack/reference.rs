@@ -13,11 +13,11 @@ type Entry = (Vec<u8>, Vec<u8>, u8, bool);
 struct Reference {
     table: VecDeque<Entry>,
     size_max: usize,
-    /// The symbols by length and code.
+    /// The symbols of the Huffman code, each by the length and the bits of its code.
     symbols: HashMap<(u8, u32), usize>,
 }
 
-/// An error. [`CompressionError`] lists the reasons.
+/// The block is invalid. [`CompressionError`] lists the reasons.
 struct Invalid;
 
 /// The bytes of a block that have not been read.
@@ -46,6 +46,7 @@ impl<'a> Rest<'a> {
                 if byte < 128 {
                     break;
                 }
+                // As in the other decoder, at most four bytes follow the first one.
                 if factor == 128_usize.pow(4) {
                     return Err(Invalid);
                 }
@@ -61,7 +62,8 @@ impl Reference {
         Self { table: VecDeque::new(), size_max: 4096, symbols }
     }
 
-    /// Decodes a block, and appends its fields to `fields`.
+    /// Decodes a block, and appends its fields to `fields`. The leading zero bits of a field's
+    /// first byte show how the field is encoded (RFC 7541, 6).
     fn decode(&mut self, block: &[u8], fields: &mut Vec<Entry>) -> Result<(), Invalid> {
         let (mut rest, mut updates) = (Rest(block), 0);
         while !rest.0.is_empty() {
@@ -129,6 +131,7 @@ impl Reference {
                 return Err(Invalid);
             }
         }
+        // The padding has at most seven bits, which are ones.
         if len < 8 && code == (1 << len) - 1 { Ok(string) } else { Err(Invalid) }
     }
 
@@ -148,7 +151,8 @@ impl Reference {
 /// # Panics
 ///
 /// If the decoders differ in their fields, their tables, or in whether a block is valid; if the
-/// decoder exceeds its limits; or if the fields change when they are encoded and decoded again.
+/// decoder of this crate exceeds its limits on memory; or if the fields change when they are
+/// encoded and decoded again.
 pub fn check_header_blocks<'a>(blocks: impl IntoIterator<Item = &'a [u8]>) {
     let (mut decoder, mut reference) = (Decoder::new(), Reference::new());
     let mut scratch = Vec::new();
@@ -167,6 +171,7 @@ pub fn check_header_blocks<'a>(blocks: impl IntoIterator<Item = &'a [u8]>) {
         assert_eq!(fields, expected, "fields of {block:02x?}");
         assert_eq!(result.is_ok(), valid, "{block:02x?}: {result:?}");
         assert!(decoder.memory() <= 7 << 10, "{} bytes of memory", decoder.memory());
+        // The shortest Huffman codes have 5 bits, and a copied name has up to 4 KiB.
         assert!(scratch.len() <= block.len() * 8 / 5 + 4096, "{} bytes of scratch", scratch.len());
         check_again(&fields);
         if result.is_err() {
@@ -199,7 +204,8 @@ fn table(decoder: &mut Decoder) -> VecDeque<Entry> {
     entries
 }
 
-/// Encodes the fields in each way, and decodes them.
+/// Encodes the fields in each way that [`encode`] offers, decodes them, and checks that they are
+/// the same.
 fn check_again(fields: &[Entry]) {
     type Encode = fn(&[u8], &[u8], &mut Vec<u8>);
     let ways: [Encode; 3] = [
