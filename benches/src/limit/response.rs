@@ -1,5 +1,5 @@
-//! The bare server for HTTP/1.1 and for frames: it sends a constant response for every request.
-//! Requests end at a blank line, or have a fixed length.
+//! The bare server for HTTP/1.1, where each request ends at a blank line, and for frames that all
+//! have the same length. It sends the same response for every request.
 
 use std::{fs::File, io, os::fd::OwnedFd};
 
@@ -19,8 +19,9 @@ use super::{
 const BATCH: usize = 64;
 /// Maximum size of these copies together, in bytes.
 const BATCH_BYTES: usize = 256 << 10;
-/// Number of bytes of a file that are sent in one turn. With 64 connections, smaller numbers need
-/// more calls; with larger ones, a response of 1 MiB costs two or three times as much.
+/// Maximum number of bytes of a file that one call sends. A turn of a connection ends when it has
+/// sent this many bytes. A smaller number would take more calls. With a larger one, a response of
+/// 1 MiB costs two or three times as much if there are 64 connections.
 const QUANTUM: usize = 128 << 10;
 const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
 
@@ -61,7 +62,7 @@ impl Response {
         ResponseConnection { response: self, end, unsent: 0, responses_left: self.max_responses }
     }
 
-    /// Makes one call to send a part of the `owed` bytes that one connection still has to receive.
+    /// Makes one call to send a part of the `owed` bytes, which are still to be sent to `socket`.
     /// Returns how many bytes the kernel accepted, and how many it was offered.
     fn send(&self, socket: &OwnedFd, owed: usize) -> io::Result<(usize, usize)> {
         // All responses are equal, so `owed` also gives the position in a response.

@@ -1,4 +1,4 @@
-//! Servers of the system's packages: nginx, lighttpd, h2o and nghttpd.
+//! Servers that the operating system has as packages: nginx, lighttpd, h2o and nghttpd.
 
 use std::{fs, process::Command};
 

@@ -58,8 +58,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`FailureKind::Unreachable`] or [`FailureKind::Untrusted`], or [`FailureKind::Malformed`] if
-    /// the URL is malformed, or if the response isn't HTTP or is too long.
+    /// [`FailureKind::Untrusted`] if the server's certificate is not trusted,
+    /// [`FailureKind::Malformed`] if the URL is malformed, or if the response isn't HTTP or is too
+    /// long, and [`FailureKind::Unreachable`] for other errors of the connection.
     pub fn send(&self, request: &Request) -> Result<Response, Failure> {
         checked_url(&request.url)?;
         let (authority, path) = split(&request.url);
@@ -140,7 +141,7 @@ fn left_until(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(timed_out()) } else { Ok(left) }
 }
 
-/// A stream whose reads and writes end at a deadline.
+/// A stream whose reads and writes fail when a deadline has passed.
 struct Timed {
     stream: TcpStream,
     deadline: Instant,
@@ -188,7 +189,7 @@ fn read(stream: &mut impl Read, method: Method, authority: &str) -> Result<Respo
     let malformed = |what: &dyn fmt::Display| Failure::malformed(format!("{authority}: {what}"));
     let mut reader = ResponseReader::default();
     let mut response = Response::default();
-    // Input that the reader has not used yet: of the head, up to 64 KiB, or of the content.
+    // Input that the reader has not used yet, such as an incomplete head (at most 64 KiB).
     let mut input = Vec::new();
     let mut buffer = [0; 8 * 1024];
     loop {

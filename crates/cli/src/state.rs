@@ -20,8 +20,8 @@ use crate::error::Error;
 /// users can write to it.
 pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = path(flag)?;
-    // The folder may be missing. If it can't be accessed for another reason, the code that uses it
-    // reports that.
+    // The folder may be missing. If it can't be accessed for another reason, or is not a folder,
+    // the code that uses it reports that.
     let Ok(found) = folder.metadata() else { return Ok(folder) };
     match problem(found.uid(), found.mode(), geteuid().as_raw()).filter(|_| found.is_dir()) {
         None => Ok(folder),

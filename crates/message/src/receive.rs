@@ -14,7 +14,7 @@ pub(super) enum Receiver {
     Collect {
         header: Header,
         buffer: ContentBuffer,
-        /// Counts values and keys, if there could be too many.
+        /// Counts the JSON values and keys in the content. `None` if there can't be too many.
         nodes: Option<JsonNodes>,
     },
     /// To the handler, piece by piece.
@@ -102,14 +102,14 @@ impl Receiver {
                 let peer = responder.peer;
                 handler.on_message(header.into_message(content), peer, responder)
             }
-            // Discarded content is not finished: the server reads the next frame instead.
+            // The server doesn't call this for discarded content: it reads the next frame instead.
             Self::Stream(_) | Self::Discard(_) => handler.on_end(responder),
             Self::Refuse(refusal, _) => Answer::refusal(refusal),
         }
     }
 }
 
-/// A request in a frame whose content is arriving.
+/// A request that comes in a frame, while its content is arriving.
 #[derive(Debug)]
 pub(super) struct IncomingRequest {
     pub(super) request: PendingRequest,
@@ -122,7 +122,8 @@ pub(super) struct IncomingRequest {
 
 impl IncomingRequest {
     /// When the request times out, or the deadline of its header (`deadline-ms`) passes, whichever
-    /// comes first.
+    /// comes first. A paused request has no timeout. A request whose content is discarded has no
+    /// deadline, because it was answered or cancelled.
     pub(super) fn until(&self) -> Time {
         let timeout = if self.paused { Time::NEVER } else { self.timeout };
         match self.receiver {

@@ -59,7 +59,7 @@ const NAMES: [(Encoding, &str); 7] = [
     ),
 ];
 
-/// Longer than every name in [`NAMES`], so a longer name is unknown.
+/// A name that is longer is not looked up, because all of [`NAMES`] are shorter.
 const MAX_NAME: usize = 64;
 
 impl Encoding {

@@ -1,4 +1,7 @@
 //! Delivers bytes, ends of input and resets from one endpoint of a connection to the other.
+//!
+//! Each kind of event has a number of its own in [`Net::record`]: a delivery 2, a failure 3, a
+//! black hole 4, a close 5, a send 6.
 
 use std::io;
 use std::mem;
@@ -40,7 +43,8 @@ impl Net {
         let from = &self.endpoints[endpoint.0];
         let Some(peer) = from.peer else { return };
         let to = &self.endpoints[peer.0];
-        // An endpoint that has failed gets nothing more, because earlier bytes are lost.
+        // An endpoint that has failed gets nothing more: its unread bytes were discarded, so later
+        // bytes would follow a gap.
         if from.black_holed || !from.has_undelivered() || to.failure().is_some() {
             return;
         }
@@ -71,8 +75,8 @@ impl Net {
         self.dispatch(endpoint);
     }
 
-    /// Delivers to an endpoint whose socket is closed. Bytes are answered with a reset; a FIN alone
-    /// isn't.
+    /// Delivers what `endpoint` has sent to a peer whose socket is closed. Bytes are answered with
+    /// a reset, and what the peer still had in flight is lost. A FIN alone is not answered.
     fn deliver_to_closed(&mut self, endpoint: EndpointId) {
         if mem::take(&mut self.endpoints[endpoint.0].in_flight).is_empty() {
             self.endpoints[endpoint.0].fin_delivered = true;
@@ -126,7 +130,8 @@ impl Net {
         }
     }
 
-    /// Fails the connection of `endpoint`.
+    /// Fails the connection at `endpoint` with an error of this kind. Nothing happens if the
+    /// endpoint is closed or has failed, or if nothing is delivered to it any more.
     pub(crate) fn fail(&mut self, endpoint: EndpointId, kind: io::ErrorKind) {
         let this = &mut self.endpoints[endpoint.0];
         if this.is_closed() || this.black_holed || this.failure().is_some() {
@@ -140,7 +145,7 @@ impl Net {
         self.report(endpoint, Edge::FAILED);
     }
 
-    /// From now on, nothing is delivered in either direction.
+    /// From now on, the connection of `endpoint` delivers nothing in either direction.
     pub(crate) fn black_hole(&mut self, endpoint: EndpointId) {
         self.record(4, endpoint.0, 0);
         self.endpoints[endpoint.0].black_holed = true;
@@ -178,8 +183,8 @@ impl Net {
         peer.into_iter().for_each(|peer| self.dispatch(peer));
     }
 
-    /// Cancels the pending send of a socket that is closed. As with asynchronous I/O, its
-    /// completion is reported later, with an error.
+    /// Cancels the pending send of a socket that is being closed. As with asynchronous I/O, the
+    /// completion of the send is reported later, with an error.
     fn cancel_send(&mut self, endpoint: EndpointId) {
         let Some(out) = self.endpoints[endpoint.0].pending.take() else { return };
         self.endpoints[endpoint.0].pending_waits_for_space = false;
@@ -192,7 +197,8 @@ impl Net {
         self.schedule(after, ScheduledEvent::SendCancelled { poller, key, sent });
     }
 
-    /// Moves as much of `out` as fits into the send buffer of `endpoint`.
+    /// Moves as much of `out` as fits into the send buffer of `endpoint`, and at most the
+    /// engine's quantum. An injected fault may make it less.
     pub(crate) fn transmit(&mut self, endpoint: EndpointId, mut out: Box<Output>) -> Sent {
         if let Some(kind) = self.endpoints[endpoint.0].failure() {
             return Sent { out, count: 0, status: SendStatus::Failed(kind.into()) };
@@ -224,8 +230,12 @@ impl Net {
         Sent { out, count, status }
     }
 
-    /// The result of a send that took less than all of its output. Schedules a writable event, if
-    /// the sender has to wait for one.
+    /// The status of a send that took less than all of its output.
+    ///
+    /// If the send buffer is full, the sender waits for [`Net::on_space`]. Otherwise an injected
+    /// fault has cut the send. If some bytes were taken, the sender may try again at once, with a
+    /// probability of 500 in 1000. Otherwise it waits until an event, which is
+    /// scheduled here, reports that the socket is writable.
     fn block(&mut self, endpoint: EndpointId, took_some: bool) -> SendStatus {
         if self.endpoints[endpoint.0].free_space(self.faults.send_buffer) == 0 {
             self.endpoints[endpoint.0].waits_for_space = true;

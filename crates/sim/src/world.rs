@@ -46,7 +46,7 @@ pub struct World {
     /// Jobs that started and never finish.
     hanging: Vec<Job>,
     shards: Vec<ShardState>,
-    /// TLS of the listeners of the next shard.
+    /// The TLS of each listener of the shard that is added next. Empty if no listener has TLS.
     tls: Vec<Option<TlsAcceptor>>,
 }
 
@@ -266,13 +266,14 @@ impl World {
         self.net.borrow().injected
     }
 
-    /// A hash of all calls to the drivers and events so far. Equal runs have equal hashes.
+    /// A hash of what has happened on the network so far, and when: connections that began or
+    /// ended, and bytes that were sent, delivered or received. Equal runs have equal hashes.
     #[must_use]
     pub fn trace(&self) -> u64 {
         self.net.borrow().trace()
     }
 
-    /// Runs for `time`.
+    /// Runs for `time` on the virtual clock.
     pub fn run(&mut self, time: Duration) {
         let end = self.now() + time;
         self.run_until(time, |_| false);
@@ -325,7 +326,9 @@ impl World {
     fn run_events(&self) -> bool {
         let mut any = false;
         loop {
-            // The network is not borrowed while a job runs, because the job may use it.
+            // `None`: no event is due. `Some(None)`: the network has handled an event.
+            // `Some(Some(job))`: the event is a job. The network is not borrowed while a job runs,
+            // because the job may use it.
             let event = self.net.borrow_mut().step();
             match event {
                 None => return any,
@@ -372,7 +375,8 @@ impl World {
         };
         let settled = self.run_until(SETTLE_TIMEOUT, quiet);
         assert!(settled, "a connection or an event doesn't end: {:?}", self.net.borrow());
-        // Lets the timers of closed connections fire: `finish` checks that no timer is left.
+        // Lets the timers of closed connections fire: `finish` checks that no timer is left. All
+        // default timeouts are shorter than this.
         self.run(Duration::from_secs(200));
     }
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A slow client delays nobody. A client that is more than [`MAX_LOG`] events behind misses the
-//! oldest ones.
+//! oldest ones. Comments are sent, too, which clients ignore: see [`serve`].
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -58,7 +58,8 @@ impl Log {
     }
 }
 
-/// Reads the events from `position`.
+/// Reads the log. `position` is the index of the next event to send among all events since the
+/// start, those that were removed included.
 struct Listener {
     log: Arc<Mutex<Log>>,
     position: usize,
@@ -97,8 +98,9 @@ fn answer(log: &Arc<Mutex<Log>>, request: Request<Body>) -> Reply {
     }
 }
 
-/// Starts the service. Sends a comment to all listeners once per `interval`: the connection of a
-/// client that has closed its sending side is cut when it gets no output for a while.
+/// Starts the service. Sends a comment to all listeners once per `interval`. Otherwise the server
+/// would end the response to a client that has closed its sending side, after 15 s without an event
+/// (`Limits::half_closed_timeout`).
 pub(crate) fn serve(address: ListenAddr, interval: Duration) -> Result<Serving, ServeError> {
     let log = Arc::<Mutex<Log>>::default();
     let weak = Arc::downgrade(&log);

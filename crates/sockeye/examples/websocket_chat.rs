@@ -26,7 +26,8 @@ socket.onmessage = event => document.querySelector('ul').prepend(
 socket.onclose = event => document.title = `closed: ${event.code} ${event.reason}`;
 </script>";
 
-/// One WebSocket. `news` are the messages of the room, from the time when it opens.
+/// One WebSocket. `news` is its subscription to the messages of the room, from the time when the
+/// WebSocket opens.
 struct Member {
     number: u64,
     room: Broadcast,
@@ -48,6 +49,7 @@ impl Handler for Member {
         }
     }
 
+    // Called when the room has new messages, or when the output has room for more of them.
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
         let Some(news) = &mut self.news else { return };
         if self.close_if_slow && news.missed() > 0 {
@@ -64,7 +66,8 @@ impl Handler for Member {
 }
 
 pub(crate) fn serve(address: ListenAddr, close_if_slow: bool) -> Result<Serving, ServeError> {
-    let (room, newest) = (Broadcast::new(1 << 20), AtomicU64::new(0)); // Keeps 1 MiB.
+    // The room keeps the newest messages, up to 1 MiB, for members that are slow.
+    let (room, newest) = (Broadcast::new(1 << 20), AtomicU64::new(0));
     let options = ws::Options::default().limits(ws::Limits { message: 4096, ..Default::default() });
     http::serve(&[address], Options::default(), move |request| match request.uri().path() {
         "/" => Response::builder().header("content-type", "text/html").body(PAGE).unwrap().into(),

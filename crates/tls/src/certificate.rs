@@ -84,14 +84,18 @@ impl CertificateInfo {
     }
 }
 
-/// What [`Certificate::load`] needs: the files of a certificate with its chain, and of its key,
-/// each with its path and its content; the time at which the certificate has to be valid; whether
-/// it may be expired all the same; and the certificates in use, which may be expired in any case.
+/// What [`Certificate::load`] needs.
 pub(crate) struct Source<'a> {
+    /// The file of the certificate and its chain: path and content.
     pub(crate) chain: (&'a Path, &'a Content),
+    /// The file of the key: path and content.
     pub(crate) key: (&'a Path, &'a Content),
+    /// The time at which the certificate has to be valid.
     pub(crate) now: SystemTime,
+    /// An expired certificate is accepted, with a warning.
     pub(crate) may_be_expired: bool,
+    /// The certificates in use. If the certificate is one of them, it is accepted even if it has
+    /// expired.
     pub(crate) in_use: &'a [CertificateInfo],
 }
 
@@ -227,8 +231,8 @@ impl Certificate {
     }
 }
 
-/// Fails if the certificate is not valid at the time of `source`. If it has expired and may be
-/// expired, adds a warning instead.
+/// Fails if the certificate is not valid at the time `source.now`. If it has expired, but `source`
+/// allows that (`may_be_expired` or `in_use`), adds a warning instead.
 fn check_times(
     info: &CertificateInfo,
     source: &Source<'_>,

@@ -107,8 +107,8 @@ where
             }
         }
 
-        // A client that expects `100 Continue` gets it when the service first polls the body: that
-        // fulfills this promise, and then the event loop reads the body.
+        // A client that expects `100 Continue` gets it when the service first polls the body. The
+        // poll fulfills the promise `room`, and then the event loop reads the body.
         let has_body = request.content() != Content::None;
         let expects_continue = has_body && request.field("expect").is_some();
         let room = expects_continue.then(|| {
@@ -156,8 +156,8 @@ where
 
     fn on_incomplete(&mut self, now: Time) {
         let Some(ActiveRequest { request_body, task, .. }) = self.active.take() else { return };
-        // If the task will see the error, it has some seconds to clean up. Otherwise it is aborted
-        // at once.
+        // `abort` returns whether the task will get an error from the body. If so, the task has 5 s
+        // to clean up. Otherwise it is aborted at once.
         if request_body.abort() {
             self.shard.ending.push(task, now);
         }
@@ -218,8 +218,8 @@ where
         convert::ALLOW
     }
 
-    /// The wire of HTTP/2 calls this for an upgrade. All are allowed: the service refuses those
-    /// that it doesn't want, as it does over HTTP/1.1.
+    /// Called only over HTTP/2, for a request for an upgrade. Every protocol is allowed here: the
+    /// service itself refuses those that it doesn't want, as it does over HTTP/1.1.
     #[cfg(feature = "upgrade")]
     fn can_upgrade(&self, _: &[u8]) -> bool {
         true
@@ -249,7 +249,7 @@ impl ActiveRequest {
 
     /// If `ticket` is that of the promise for room in the request's body, handles its result and
     /// returns true. If that promise was abandoned, the service has dropped the body, and the rest
-    /// is not read.
+    /// of the body is not read.
     fn on_room(&mut self, ticket: Ticket, body: &Result<Message, Abandoned>) -> bool {
         if self.room != Some(ticket) {
             return false;
@@ -365,7 +365,8 @@ impl<S> Exchange<S> {
         }
     }
 
-    /// Waits for room, the request's body and the task, after the response has started.
+    /// Waits after the response has started: for room, if the output is full, else for the task and
+    /// the request's body.
     fn wait_streaming(&mut self, stream: Stream<'_, '_>) -> Answer {
         match &self.active {
             Some(active) if active.output_full => stream.more(),

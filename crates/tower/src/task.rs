@@ -116,8 +116,8 @@ fn log_failure(
     }
 }
 
-/// Collects the part of a body that is ready. `empty_frames` is the number of empty frames in a row
-/// so far.
+/// Collects the part of a body that is ready. Pending if nothing is ready. `empty_frames` is the
+/// number of empty frames in a row so far.
 fn poll_batch<B: Body>(
     mut body: Pin<&mut B>,
     empty_frames: &mut u32,

@@ -1,4 +1,5 @@
-//! The pairs of conditions: a plain server, and a strained one.
+//! The cases that are measured. Each compares two conditions of a server: plain, and under a strain
+//! that should not make other requests more expensive.
 
 mod connections;
 mod files;
@@ -7,7 +8,7 @@ mod requests;
 
 use super::scene::Case;
 
-/// All cases, in the order of the table.
+/// All cases, in the order in which the results are printed.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
     connections::CASES.iter().chain(files::CASES).chain(requests::CASES)
 }

@@ -17,16 +17,16 @@ const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 /// The flags of certificates from an authority.
 #[derive(Args, Debug)]
 pub(crate) struct Acme {
-    /// Get and renew a certificate for this name, by Let's Encrypt unless --acme-directory.
+    /// Get and renew a certificate for this name, from Let's Encrypt or another --acme-directory.
     ///
-    /// Using this flag agrees to the CA's terms of service, whose URL is logged. Several names with
-    /// commas share one certificate; give the flag again for another certificate. The DNS records
-    /// of each name must point to this server, and the CA must reach it at port 443 (tls-alpn-01)
-    /// or 80 (http-01). So the server listens on :443, and on :80, which redirects, unless --listen or
-    /// --port is given. With --port and without --listen, it listens on that port at all addresses of
-    /// this machine. Certificates, keys and the account's key are kept in --state. Certificates are
-    /// renewed at two thirds of their lifetime, or when the CA says so. Wildcards and IP addresses are not supported. Can be used with --tls.
-    /// Default: none.
+    /// Using this flag agrees to the CA's terms of service, whose URL is logged. Names with commas
+    /// between them share one certificate; give the flag again for another certificate. The DNS
+    /// records of each name must point to this server, and the CA must reach it at port 443
+    /// (tls-alpn-01) or 80 (http-01). So the server listens on :443, and on :80, which redirects,
+    /// unless --listen or --port is given. With --port and without --listen, it listens on that
+    /// port at all addresses of this machine. Certificates, keys and the account's key are kept in
+    /// --state. Certificates are renewed at two thirds of their lifetime, or when the CA says so.
+    /// Wildcards and IP addresses are not supported. Can be used with --tls. Default: none.
     #[arg(long, value_name = "NAME", help_heading = "TLS")]
     pub(crate) acme: Vec<String>,
 
@@ -55,7 +55,8 @@ pub(crate) struct Acme {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     pub(crate) url: String,
-    /// Whether the CA is Let's Encrypt, which issues certificates for public names only.
+    /// Whether the CA is Let's Encrypt or its CA for tests. Both issue certificates for public
+    /// names only.
     pub(crate) is_public: bool,
 }
 

@@ -1,12 +1,13 @@
 //! Returns freed memory from the allocator to the kernel.
 
-/// Makes glibc return freed memory to the kernel: blocks of 128 KiB and more at once, and free
-/// memory above 128 KiB at the end of a heap. A program calls it once, before it starts threads.
+/// Makes glibc return freed memory to the kernel: a block of 128 KiB or more as soon as it is
+/// freed, and the free memory at the end of a heap when it exceeds 128 KiB. A program calls this
+/// function once, before it starts threads.
 ///
-/// By default, glibc raises both thresholds with the size of freed blocks, up to 32 and 64 MiB, and
-/// each heap (up to eight per core) may keep that much. Once a program has set the thresholds, even
-/// to their initial values, glibc no longer changes them. With another C library, this does
-/// nothing.
+/// Without this call, glibc raises both thresholds when large blocks are freed, the first up to
+/// 32 MiB and the second up to 64 MiB. Each heap may keep that much at its end, and there are up to
+/// eight heaps per core. Once a program has set the thresholds, even to their initial values, glibc
+/// no longer changes them. With another C library, this function does nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "mallopt has no safe wrapper"))]
 pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]

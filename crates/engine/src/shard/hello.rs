@@ -23,17 +23,19 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<S> Conn<S> {
-    /// Whether to receive from this connection in this turn. If it is shaking hands, and this turn
-    /// has done enough steps of handshakes, it is read in the next turn. That limit doesn't hold
-    /// for client hellos, because they can go to threads: a connection that awaits one is read in
-    /// this turn unless too many hellos wait for threads.
+    /// Whether to receive from this connection in this turn. After its handshake, it may always
+    /// receive. A server's connection that awaits a client hello may receive unless too many hellos
+    /// wait for threads. Any other handshake may continue until the handshakes of this turn have
+    /// made their maximum number of steps. If a limit is reached, this queues the connection for
+    /// the next turn.
     #[cold]
     pub(super) fn may_receive(&mut self, resources: &mut ShardResources) -> bool {
         let (Stage::Handshaking { .. }, Some(secure)) = (&self.stage, &self.secure) else {
             return true;
         };
         let may = match secure.tls.awaits_hello() {
-            // A HelloRetryRequest is sent before the next hello is read.
+            // A HelloRetryRequest is sent before the next hello is read. The flush that sends it
+            // queues the connection for reading.
             true if !secure.is_flushed() => return false,
             true => !resources.hellos.is_full(),
             false => resources.handshakes.may_step(),
@@ -64,6 +66,7 @@ impl<S> Conn<S> {
         resources: &mut ShardResources,
     ) -> Result<(), Reason> {
         let Stage::AnsweringHello(signing) = &self.stage else { return Ok(()) };
+        // `None`: the job that read the hello has panicked.
         let Some(HelloRead { mut secure, records, result }) = read else {
             return Err(Reason::Panicked);
         };

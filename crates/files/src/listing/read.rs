@@ -14,7 +14,8 @@ use crate::store::traits::Store;
 /// The most entries of a folder that are listed.
 pub(crate) const MAX_ENTRIES: usize = 200_000;
 
-/// The number of entries between two checks of the memory budget and for cancellation.
+/// Each time this many entries were read, the memory budget is checked, and whether the job was
+/// cancelled.
 const ENTRIES_PER_CHECK: usize = 1024;
 
 /// The entries of a folder.
@@ -27,6 +28,7 @@ pub(crate) struct Listing {
     pub(crate) truncated: bool,
     /// The entries that are left out, counted by reason.
     pub(crate) omitted: Omitted,
+    /// The memory of the rows, as counted in the budget.
     _held: Permit,
 }
 
@@ -63,7 +65,8 @@ impl Listing {
             return Err(Absent::Exhausted);
         }
         rows.sort(Sort::Name, false, 0..usize::MAX);
-        // Responses to several clients may use the listing, so none of them is charged for it.
+        // Responses to several clients may use the listing, so the client that asked for it first
+        // is no longer charged for it. Each response charges its own client.
         Ok(Self { rows, truncated, omitted, _held: lease.share() })
     }
 }
@@ -83,7 +86,8 @@ mod tests {
     fn folders_beyond_the_memory_budget_are_not_listed() {
         let store = Memory::new();
         (0..100).for_each(|at| store.write(&at.to_string(), ""));
-        // A row has 24 bytes, and the names have less than 200. One client gets half of a budget.
+        // A row takes 24 bytes, and all names together take less than 200. The share of
+        // `Client::Unix` is half of a budget.
         let listed = read(&store, "", crate::tests::lease(100 * 24));
         assert_eq!(listed.map(|listing| listing.rows.len()).err(), Some(Absent::Exhausted));
         let budget = Budget::new("listings", 2 * (100 * 24 + 200));

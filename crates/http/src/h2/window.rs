@@ -23,8 +23,8 @@ impl Window {
         u64::from(self.0.max(0).unsigned_abs())
     }
 
-    /// Takes `bytes` out of the window. Returns whether it was large enough. For 0 bytes, a window
-    /// of any size is large enough (6.9.1).
+    /// Takes `bytes` out of the window if it is large enough. Returns whether it was. For 0 bytes,
+    /// even a negative window is large enough (6.9.1).
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         let left = i64::from(self.0) - i64::try_from(bytes).unwrap_or(i64::MAX);
         let is_enough = left >= 0 || bytes == 0;
@@ -41,7 +41,8 @@ impl Window {
         Ok(())
     }
 
-    /// Adjusts the window to a change of the initial window from `before` to `after`.
+    /// Adjusts the window of an open stream when the peer's setting of the initial window changes
+    /// from `before` to `after`.
     pub(crate) fn adjust(&mut self, before: Self, after: Self) -> Result<(), TooLarge> {
         let sum = i64::from(self.0) + i64::from(after.0) - i64::from(before.0);
         self.0 = i32::try_from(sum).map_err(|_| TooLarge)?;

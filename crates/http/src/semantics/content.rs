@@ -33,8 +33,8 @@ pub(crate) fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal<'s
     Ok(expects)
 }
 
-/// Reads a Content-Length: digits only, without a sign, a list, or a leading zero, because other
-/// parsers may read a number with a leading zero as octal.
+/// Reads a Content-Length, which must consist of digits only. So a sign or a list of numbers is
+/// refused. A leading zero is refused, too, because other parsers may read such a number as octal.
 pub(crate) fn content_length(value: &[u8]) -> Result<Content, Refusal<'static>> {
     const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is not a number");
     match (value, chars::parse_number(value).ok_or(BAD)?) {

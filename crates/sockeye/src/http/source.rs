@@ -8,8 +8,8 @@ use http::HeaderMap;
 /// A source of a response's content. The event loop asks it for the next piece whenever there is
 /// room, and drops it when the client leaves.
 pub trait BodySource: Send + 'static {
-    /// Returns the next piece, together with the source. This method takes the source, so that it
-    /// can move the source into a job, which returns it with the piece.
+    /// Returns the next piece, together with the source. This method takes the source by value, so
+    /// that the source can be moved into a job. The job then returns the piece and the source.
     ///
     /// This runs on the event loop: don't block. Blocking work: [`SourceNext::run`].
     fn next(self: Box<Self>) -> SourceNext;
@@ -32,7 +32,8 @@ pub enum SourceNext {
     /// The content is complete, with these trailers: see
     /// [`Sender::finish_with`](super::Sender::finish_with).
     EndWith(HeaderMap),
-    /// The content can't be completed. The connection closes, so that the client notices.
+    /// The content can't be completed. The connection closes, or in HTTP/2 the stream is reset, so
+    /// that the client notices.
     Abort,
 }
 
