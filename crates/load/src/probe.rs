@@ -20,6 +20,8 @@ pub struct ProbeError {
     pub text: String,
     /// The kind of that failure.
     pub failure: Failure,
+    /// The index in [`Plan::requests`] of the request that failed.
+    pub request: usize,
     /// What the server sent has shown that the port doesn't expect TLS: it answered a request for a
     /// WebSocket other than by a redirect, or sent an HTTP request back. Else `false`, even if
     /// [`ProbeError::failure`] shows that the port doesn't expect TLS.
@@ -46,7 +48,8 @@ impl std::error::Error for ProbeError {}
 pub fn probe(plan: &Plan, targets: &[Target]) -> Result<Probe, ProbeError> {
     let started = Instant::now();
     let text = "there is no address to connect to".into();
-    let mut error = ProbeError { text, failure: Failure::Connect, is_known_without_tls: false };
+    let failure = Failure::Connect;
+    let mut error = ProbeError { text, failure, request: 0, is_known_without_tls: false };
     for target in targets {
         match probe_target(plan, target, started) {
             Ok(expected) => {
@@ -77,7 +80,7 @@ fn probe_target(
             expected[at][0] = Some(response);
         }
     }
-    for (request, [keep_alive, last]) in plan.requests.iter().zip(&mut expected) {
+    for (at, (request, [keep_alive, last])) in plan.requests.iter().zip(&mut expected).enumerate() {
         let send = |last| {
             let learned = send_once(plan, target, slice::from_ref(request), last, started)?;
             Ok(learned.into_iter().next().map(|(_, response)| response))
@@ -117,6 +120,7 @@ fn send_once(
     let socket_error = |error: std::io::Error| ProbeError {
         text: format!("the event loop failed: {error}"),
         failure: Failure::Socket,
+        request: 0,
         is_known_without_tls: false,
     };
     let mut worker = Worker::new(once.into(), &unknown, share).map_err(socket_error)?;
@@ -138,7 +142,7 @@ fn send_once(
     }
     if let Some((failure, _, text)) = worker.failures().iter().next() {
         let (text, is_known_without_tls) = (text.to_owned(), worker.is_known_without_tls());
-        return Err(ProbeError { text, failure, is_known_without_tls });
+        return Err(ProbeError { text, failure, request: 0, is_known_without_tls });
     }
     let text = match (time, worker.stop()) {
         (Some(time), Some(unfinished)) => {
@@ -147,5 +151,5 @@ fn send_once(
         _ => "the peer sent no response".into(),
     };
     let is_known_without_tls = worker.is_known_without_tls();
-    Err(ProbeError { text, failure: Failure::Timeout, is_known_without_tls })
+    Err(ProbeError { text, failure: Failure::Timeout, request: 0, is_known_without_tls })
 }

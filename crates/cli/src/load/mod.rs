@@ -29,9 +29,11 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
     stop_on_signals(&stop).context("cannot set up signals")?;
     let Load { plan, addresses, targets, json } = load;
-    let first = targets.first().context("a target is missing")?;
     let probe = sockeye_load::probe(&plan, &addresses);
-    let probe = probe.map_err(|error| probe_failed(error, first))?;
+    let probe = probe.map_err(|error| match targets.get(error.request) {
+        Some(target) => probe_failed(error, target),
+        None => error.into(),
+    })?;
     check_redirects(&probe, &targets)?;
     for (index, text) in probe.errors() {
         if let Some(target) = targets.get(index) {
@@ -72,7 +74,7 @@ pub(crate) fn check_redirects(probe: &Probe, targets: &[Target]) -> anyhow::Resu
 /// The error to report if the server sent no valid response to a request of the probe.
 pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error {
     let what = match error.failure {
-        Failure::ErrorResponse => "did not accept the first request",
+        Failure::ErrorResponse => "did not accept the request",
         Failure::BadResponse | Failure::TruncatedHead | Failure::TruncatedContent => {
             "sent an invalid response"
         }

@@ -282,6 +282,20 @@ fn a_server_of_another_protocol_is_an_error() {
 }
 
 #[test]
+fn the_target_whose_request_failed_is_named() {
+    let url = peer(|stream, number| {
+        let response = if number == 0 { OK } else { b"garbage\r\n\r\n" };
+        let _ = stream.write_all(response);
+        false
+    });
+    let [first, second] = ["a", "b"].map(|name| format!("{url}{name}"));
+    let output = run(&["load", &first, &second, "--requests", "2", "--connections", "1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!("{second} sent an invalid response");
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+}
+
+#[test]
 fn an_unresponsive_server_is_reported_before_the_load() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", listener.local_addr().unwrap());
