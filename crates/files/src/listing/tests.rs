@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sockeye_proto::{CancelToken, Waiter};
+use sockeye_proto::{Budget, CancelToken, Client, Waiter};
 
 use super::assets::{HOST_SCRIPT, POLICY, SCRIPT, STYLE};
 use super::document::Document;
@@ -260,6 +260,20 @@ fn a_page_within_no_budget_is_refused() {
     let (waiter, cancel) = Waiter::new();
     drop(waiter);
     assert_eq!(refused(lease(), &cancel), Absent::Exhausted);
+}
+
+#[test]
+fn the_copied_rows_of_a_page_count_against_the_total() {
+    let store = store_with_names(10_001, 8);
+    let listing = Listing::read(&store, b"", lease(), &CancelToken::default()).unwrap();
+    // A local client may have half.
+    let budget = Budget::new("listings", 2 * listing.rows.weight() as u64);
+    let left = Lease::new(&budget, Client::Unix).unwrap();
+    let _other = budget.take_shared(budget.total() - 1000).unwrap();
+    let query = ListingQuery::parse(None, true).unwrap();
+    let path = b"/"[..].into();
+    let view = View::new(Arc::new(listing), query, Format::Html, true, path, None, left);
+    assert_eq!(view.err(), Some(Absent::Exhausted));
 }
 
 #[test]

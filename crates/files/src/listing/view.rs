@@ -113,7 +113,9 @@ impl View {
                 rows.sort(query.sort, query.descending, part.clone());
                 rows.part(part)
             };
-            let _ = lease.resize(rows.weight());
+            if !lease.resize(rows.weight()) {
+                return Err(Absent::Exhausted);
+            }
             ViewRows::Copied(rows)
         };
         let paging = pages.map(|(paging, _)| paging);
