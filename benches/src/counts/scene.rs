@@ -215,12 +215,10 @@ impl<'a> Scene<'a> {
     /// tickets: until 10 turns have brought nothing.
     fn handshakes(&mut self) -> Result<()> {
         for at in 0..self.peers.len() {
-            let mut quiet_turns_left = 10;
-            while self.peers[at].is_handshaking()
-                || quiet_turns_left > 0 && self.peers[at].has_tls()
-            {
+            let mut quiet_turns = 0;
+            while self.peers[at].is_handshaking() || quiet_turns < 10 && self.peers[at].has_tls() {
                 self.turn_briefly()?;
-                quiet_turns_left -= usize::from(self.peers[at].receive()?.is_none());
+                quiet_turns += usize::from(self.peers[at].receive()?.is_none());
             }
         }
         Ok(())
