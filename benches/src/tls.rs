@@ -65,8 +65,8 @@ impl Certificate {
         Ok(CertificateStore::open(vec![pair], Settings::default())?.acceptor())
     }
 
-    /// A client that trusts this certificate and has no tickets yet, or `None` if the load doesn't
-    /// use TLS. The client offers HTTP/2 if `http2` is set, else HTTP/1.1.
+    /// A client that trusts this certificate and has no tickets yet. It offers HTTP/2 if `http2` is
+    /// set, else HTTP/1.1. Returns `None` if `tls` is `None`: the load doesn't use TLS then.
     pub(crate) fn client_for(
         &self,
         tls: Option<Handshakes>,
@@ -134,7 +134,8 @@ impl Client {
 /// Checks that a connection has begun as `wanted`, with the protocol and the key exchange that all
 /// servers have to use.
 pub(crate) fn check(connection: &ClientConnection, wanted: Handshakes, http2: bool) -> Result<()> {
-    // A server may ignore the only protocol that is offered, and speak HTTP/1.1.
+    // A server without ALPN selects no protocol, and speaks HTTP/1.1. This is an error only with
+    // `http2`.
     let protocol = connection.alpn_protocol();
     if (protocol == Some(b"h2")) != http2 {
         let name = String::from_utf8_lossy(protocol.unwrap_or(b"none"));
@@ -155,8 +156,8 @@ pub(crate) fn check(connection: &ClientConnection, wanted: Handshakes, http2: bo
     Ok(())
 }
 
-/// Tickets of one server, each for one connection. rustls' own store keeps eight, but 64 connections
-/// may begin at the same time.
+/// Tickets of one server, each for one connection. rustls' own store keeps eight, but 64
+/// connections may begin at the same time.
 #[derive(Debug, Default)]
 struct Tickets {
     kept: Mutex<VecDeque<Tls13ClientSessionValue>>,

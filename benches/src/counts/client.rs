@@ -1,5 +1,6 @@
-//! A client of a [`scene`](super::scene), with TLS or without. Only [`Client::receive_exact`]
-//! waits, and only for bytes that the server has already sent.
+//! A client of a [`scene`](super::scene), with TLS or without. Its reads and writes don't block,
+//! except in [`Client::receive_exact`], which waits only for bytes that the server has already
+//! sent.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -10,7 +11,7 @@ use rustls::ClientConnection;
 
 use crate::Result;
 
-/// A client.
+/// One client, which has one connection.
 #[derive(Debug)]
 pub(super) struct Client {
     socket: TcpStream,
@@ -44,8 +45,8 @@ impl Client {
         self.flush()
     }
 
-    /// Reads the bytes that have arrived. Returns their number, with TLS before decryption, or
-    /// `None` if there were none.
+    /// Reads the bytes that have arrived, at most 64 KiB. Returns their number, or `None` if
+    /// there were none. With TLS, encrypted bytes are counted.
     pub(super) fn receive(&mut self) -> Result<Option<usize>> {
         let mut bytes = vec![0; 64 << 10];
         match self.socket.read(&mut bytes) {
@@ -65,7 +66,8 @@ impl Client {
         self.take(&bytes)
     }
 
-    /// Decrypts bytes, checks them, and sends what the handshake needs.
+    /// With TLS, decrypts received bytes, discards the content, and sends what the handshake needs.
+    /// Without TLS, discards the bytes.
     fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
         while !bytes.is_empty() {

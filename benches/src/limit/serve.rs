@@ -24,7 +24,9 @@ pub(super) trait Connection {
 /// What a connection waits for. [`Next::Close`] closes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
+    /// Bytes from the peer.
     Input,
+    /// Space in the send buffer of the socket.
     Room,
     Close,
 }
@@ -38,6 +40,7 @@ struct Conn<P> {
 /// Connections, indexed by their descriptors, which are small numbers.
 type Conns<P> = Vec<Option<Conn<P>>>;
 
+/// The epoll data of the listener. That of a connection is its index in [`Conns`].
 const LISTENER: u64 = u64::MAX;
 /// Size of the receive buffer, the same as Sockeye's: a WebSocket frame of 64 KiB fits with its
 /// header.
@@ -93,6 +96,8 @@ fn accept<P: Connection>(
     }
 }
 
+/// Passes an event to the connection at `index`. Then closes the connection, or tells epoll what it
+/// waits for.
 fn turn<P: Connection>(
     index: u64,
     poll: &OwnedFd,

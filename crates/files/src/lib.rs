@@ -24,7 +24,7 @@
 //! assert!(response.ends_with("\r\n\r\n<!doctype html>Hello World"));
 //! ```
 //!
-//! What it does:
+//! What this crate does:
 //!
 //! - Conditional and range requests, content negotiation of encodings, clean URLs, single-page
 //!   apps, `404.html`, CORS, security headers, caching headers by file name.
@@ -37,18 +37,19 @@
 //! - [`Mounts::explain`] says why a URL is answered as it is. The reason why a path is not served
 //!   is logged at level debug.
 //!
-//! What it guarantees:
+//! What this crate guarantees:
 //!
 //! - Only what is in the folder, or in the folders of [`Disk::links_into`], is ever served,
 //!   whatever the path, and however symbolic links change ([`RequestPath`]). A symbolic link to a
 //!   hidden name is hidden, too.
 //! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up
-//!   at most once in that time.
-//! - No response mixes two contents of a file: small files are read whole and checked again; large
-//!   ones are checked before their last part is sent. A file that changed meanwhile is hashed again
-//!   if its size is at most [`Options::hashed_up_to`]; for larger files, size and modification time
-//!   decide. A request with `If-Range` gets a range only if its ETag or date is that of the current
-//!   content.
+//!   at most once in that time. With [`Options::fresh`], a change is visible at once.
+//! - No response mixes two contents of a file. A small file is read whole, and then checked for
+//!   changes. A larger file is checked before its last part is sent. If it has changed, its content
+//!   up to the original size is hashed again, and the response is completed only if the hash is
+//!   still the same. Files above [`Options::hashed_up_to`] have no hash: their size and their
+//!   modification time decide. A request with `If-Range` gets a range only if its ETag or date is
+//!   that of the current content.
 //! - A file whose size is not that of its content, as in `/proc`, is read to its end for each
 //!   request, up to 1 MiB, and is never cached.
 //! - For a cached small file, this crate makes no system call and no allocation.

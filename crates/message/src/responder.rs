@@ -44,20 +44,21 @@ impl<'r, 't> Responder<'r, 't> {
     }
 
     /// Refuses a request whose content can't be read. If the connection ends after this response,
-    /// the log records the peer's fault.
+    /// the log blames the peer.
     pub fn refuse(self, refusal: Refusal) -> Answer {
         Answer::refusal(refusal)
     }
 
     /// Sends an error response with the code `internal` and this text. If the connection ends after
-    /// this response, the log records our fault.
+    /// this response, the log blames this server.
     pub fn fail(self, text: &str) -> Answer {
         Answer::failure(text)
     }
 
     /// Sends no response yet. When a promise of this responder is settled,
     /// [`Handler::on_settled`](super::Handler::on_settled) is called to return the response. If all
-    /// content has arrived and there is no open promise, the response is the error `internal`.
+    /// content has arrived and the request has no promise that could still be settled, the response
+    /// is the error `internal`.
     pub fn later(self) -> Answer {
         Answer::LATER
     }

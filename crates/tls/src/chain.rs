@@ -6,7 +6,8 @@ use crate::warning::WarningKind;
 use crate::x509::CertificateFields;
 
 /// Maximum number of certificates in a chain. A full handshake sends all of them. Chains of public
-/// authorities have up to four, and bundles of authorities more than a hundred.
+/// authorities have up to four certificates. Bundles of root certificates have more than a hundred:
+/// a bundle that is given instead of a chain is refused.
 pub(crate) const MAX_CHAIN: usize = 16;
 
 /// A certificate, and the facts read from it.
@@ -40,8 +41,8 @@ pub(crate) fn sort(
         sorted.push(link);
     }
     let mut warnings = Vec::new();
-    // An alternative to an intermediate, with the same subject and another issuer, belongs to the
-    // chain, too.
+    // An alternative to an intermediate (cross-signed: the same subject and another issuer) belongs
+    // to the chain, too.
     let unrelated = rest
         .iter()
         .filter(|(_, (_, facts))| {
@@ -50,8 +51,8 @@ pub(crate) fn sort(
                 .any(|(_, link)| facts.subject == link.issuer || facts.subject == link.subject)
         })
         .count();
-    // In the file, an alternative before the end of the chain is in the wrong place, too. Unrelated
-    // certificates there have a warning of their own.
+    // The order is also wrong if an alternative comes before the last certificate of the chain. If
+    // there are unrelated certificates, their own warning is enough.
     if !order.is_sorted() || (rest.iter().any(|(at, _)| order.last() > Some(at)) && unrelated == 0)
     {
         warnings.push(WarningKind::Reordered);

@@ -162,10 +162,11 @@
 //!   case the `OnUpgrade` fails, as in hyper.
 //! - In HTTP/2, a request for an upgrade is an extended CONNECT (RFC 8441). Its extensions contain
 //!   hyper's `Protocol`, too. The service accepts by any 2xx; the client gets a 200. Until the
-//!   service answers, 16 KiB are charged to [`Options::collected`]. When that budget is spent, the
-//!   server answers 503. The protocol has one stream, and what this page says about its connection
-//!   applies to that stream. In axum, route both versions by `any(…)`, and enable axum's feature
-//!   `http2`, so that it checks the name of the protocol.
+//!   service answers, 16 KiB for hyper's buffers are charged to the budget [`Options::collected`].
+//!   When this budget is spent, the server answers 503. The upgraded protocol has the request's
+//!   stream as its connection: what this page says about the connection applies to that stream. In
+//!   axum, route both versions by `any(…)`, and enable axum's feature `http2`, so that it checks
+//!   the name of the protocol.
 //! - Bytes from the peer wait until the task reads them, and bytes from the task wait until the
 //!   peer reads them. For this, up to 64 KiB per direction are buffered, in addition to the output
 //!   that [`Config::max_buffered_output`](sockeye::Config::max_buffered_output) allows and to

@@ -38,13 +38,13 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// The variable of a flag, which is without its dashes.
+/// The name of the variable that sets `flag`. `flag` has no leading dashes: `idle-timeout`.
 fn variable(flag: &str) -> String {
     format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"))
 }
 
-/// Whether Kubernetes has set this variable. It sets such variables in containers, for a service
-/// with a name such as `sockeye` or `sockeye-web`.
+/// Whether Kubernetes has set this variable. For a service that is called `sockeye` or
+/// `sockeye-web`, Kubernetes sets variables such as `SOCKEYE_SERVICE_HOST` in all containers.
 fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
     let is_of_service = ["_SERVICE_HOST", "_SERVICE_PORT"].iter().any(|part| name.contains(part));
     let is_url = name.ends_with("_PORT") && value.to_string_lossy().contains("://");
@@ -59,11 +59,12 @@ fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
 }
 
 /// Returns a warning for each of `variables` that begins with [`PREFIX`] and sets no flag of any
-/// command. `program` is the definition of the command line.
+/// command. Variables that Kubernetes sets get no warning. `program` is the definition of the
+/// command line.
 ///
 /// # Errors
 ///
-/// A variable asks for what the server `command` doesn't do, or for what is set in another way.
+/// If a variable asks for what the server `command` can't do, or for what is set in another way.
 pub(super) fn warnings(
     variables: impl Iterator<Item = (OsString, OsString)>,
     command: &str,
@@ -169,7 +170,8 @@ impl Variables {
         let words = error.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
         let is_about = |variable: &&Variable| {
             let Variable { flag, value, .. } = variable;
-            // Errors about an address have the value of `--listen`, and not its name.
+            // Errors about an address contain the address, which is the value of `--listen`, and
+            // not the name of the flag.
             words.clone().any(|word| word == flag) || flag == "--listen" && error.contains(&**value)
         };
         let names: Vec<&str> =
@@ -200,7 +202,7 @@ mod tests {
             ("SOCKEYE_LOG_LEVEL", "x", Some("did you mean SOCKEYE_LOG?")),
             ("SOCKEYE_HTTP2", "yes", Some("HTTP2 sets no flag: HTTP/2 is on by default")),
             ("SOCKEYE_METRICS", "yes", Some("there are no metrics")),
-            // They ask for nothing.
+            // The first two ask for nothing, so they are not refused.
             ("SOCKEYE_PASSWORD", "", Some("SOCKEYE_PASSWORD sets no flag; --help-all lists")),
             ("SOCKEYE_UPLOAD", "off", Some("SOCKEYE_UPLOAD sets no flag")),
             ("SOCKEYE_VERSION", "1", Some("SOCKEYE_VERSION sets no flag; --help-all lists")),
@@ -212,7 +214,7 @@ mod tests {
             ("SOCKEYE_PORT", "80", None),
             ("HOME", "x", None),
             ("SOCKEYES", "x", None),
-            // Set by Kubernetes.
+            // Set by Kubernetes, except the last one, whose value is no URL.
             ("SOCKEYE_SERVICE_HOST", "10.0.0.7", None),
             ("SOCKEYE_SERVICE_PORT_HTTP", "80", None),
             ("SOCKEYE_PORT", "tcp://10.0.0.7:80", None),

@@ -110,10 +110,10 @@ pub(crate) struct Http {
     /// Log each finished request to this file, or to standard error with -.
     ///
     /// SIGHUP reopens the file, for log rotation. Lines for a FIFO that nobody reads, or that is
-    /// read too slowly, are dropped and counted. off turns it off. Default: off, but if standard
-    /// output is a terminal, it shows a line for each request: method, path, status, size and time,
-    /// and how the request ended unless it is complete. --log warn turns that off, and the
-    /// environment variable NO_COLOR its colours.
+    /// read too slowly, are dropped and counted. Default: no file, but if standard output is a
+    /// terminal, it shows a line for each request: method, path, status, size and time, and how the
+    /// request ended unless it is complete. The value off turns these lines off, and so does --log
+    /// warn. The environment variable NO_COLOR turns off their colours.
     #[arg(long, value_name = "FILE", help_heading = "Access log")]
     pub(crate) access_log: Option<PathBuf>,
 
@@ -166,9 +166,9 @@ pub(crate) struct Http {
 /// Explain how sockeye http answers a URL: with which file and headers, or why not.
 ///
 /// Starts no server. Takes the folders and flags of sockeye http; flags that don't change the
-/// response are ignored. With --tls, it also says which certificate is for the host of an https://
-/// URL, and where an http:// URL is redirected to; certificates with which sockeye http would not
-/// start are an error.
+/// response are ignored. With --tls, it also says which certificate is sent for the host of an
+/// https:// URL, and where an http:// URL is redirected to. If sockeye http would not start with
+/// these certificates, that is an error.
 #[derive(Args, Debug)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {
@@ -245,7 +245,7 @@ pub(crate) struct WebSocket {
     #[arg(default_value_t = Span(ws::Limits::default().ping_after.unwrap_or_default()))]
     pub(crate) ping_after: Span,
 
-    // For HTTP: an error without `--websocket`.
+    // `--host` is for HTTP requests. Without `--websocket`, it is an error.
     #[command(flatten)]
     pub(crate) hosts: Hosts,
 
@@ -279,8 +279,8 @@ pub(crate) struct Message {
 
     /// Dictionary for searches: a file with a JSON object of strings.
     ///
-    /// SIGHUP reads it again; if it is invalid then, the old answers are kept. Default: the three
-    /// answers of the reference service.
+    /// SIGHUP reads it again; if it is invalid then, the old answers are kept. Default: three
+    /// built-in answers.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) answers: Option<PathBuf>,
 
@@ -317,7 +317,7 @@ pub(crate) struct Message {
     #[arg(default_value_t = message::Limits::default().content.into())]
     pub(crate) max_content: Size,
 
-    /// Maximum fragments of a WebSocket's message. More close it with 1008.
+    /// Maximum fragments of a WebSocket message. More close the WebSocket with 1008.
     #[arg(long, value_name = "N", help_heading = "Limits", conflicts_with = "frames_only")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     #[arg(default_value_t = ws::Limits::default().fragments)]
@@ -353,8 +353,9 @@ pub(crate) struct Message {
 pub(crate) struct Http2 {
     /// Turn off HTTP/2: answer only HTTP/1.1.
     ///
-    /// Otherwise clients with TLS choose HTTP/2 if they have it (ALPN: h2), and clients without TLS
-    /// if they begin with its preface (prior knowledge). With this flag, a preface gets 505.
+    /// Without this flag, clients with TLS choose HTTP/2 by ALPN (h2), and clients without TLS by
+    /// beginning with the preface of HTTP/2 (prior knowledge). With the flag, such a preface gets
+    /// 505.
     #[arg(long)]
     no_http2: bool,
 }
@@ -395,16 +396,17 @@ pub(crate) struct Serve {
 
     /// Lowest level to log: off, error, warn, info, debug or trace.
     ///
-    /// Of info and more severe levels, ten lines of a kind are logged per client and minute, and
-    /// then a line with the number of those left out. Lines of debug and trace are never left out.
-    /// Requests over HTTP and connections that are shown on a terminal are logged at level info.
+    /// At info and more severe levels, at most ten lines of a kind are logged per client and
+    /// minute, and then a line that says how many were left out. Lines of debug and trace are never
+    /// left out. The lines that a terminal shows for HTTP requests and connections have level info.
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
     #[arg(value_parser = level())]
     pub(crate) log: LevelFilter,
 
     /// Maximum number of connections.
     ///
-    /// Above this, a new connection replaces the one that was idle longest, or waits.
+    /// Above this, a new connection replaces the one that was idle longest, or waits if none is
+    /// idle.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     #[arg(value_parser = above_zero::<NonZeroUsize>, default_value_t = nonzero(Config::default().max_connections))]
     pub(crate) max_connections: NonZeroUsize,

@@ -39,6 +39,7 @@ pub(super) fn health_tls(
     }
 }
 
+/// Like [`client_tls`], but `trust` says which certificates are accepted.
 fn with_trust(
     flags: &args::ClientTls,
     target: &Target,
@@ -81,7 +82,7 @@ fn failure(error: impl std::fmt::Display) -> Error {
     Error::Failure(anyhow::anyhow!("{error}"))
 }
 
-/// Converts the plan for the load client (`sockeye-load`).
+/// Converts the TLS settings to those of the load client (`sockeye-load`).
 pub(super) fn of_load(tls: ClientTls) -> sockeye_load::Tls {
     let connector = tls.connector().clone();
     let explain = move |reason: &_| tls.explain(reason).map(|fault| fault.to_string());

@@ -31,15 +31,17 @@ pub(crate) struct Serve {
     pub(crate) config: Config,
     /// With certificates, all addresses of `listen` use TLS, except Unix sockets.
     pub(crate) certificates: Option<Certificates>,
-    /// Addresses at which requests are only redirected to HTTPS, at an address of `listen`.
+    /// Addresses that serve no files: their requests are redirected to HTTPS, at an address of
+    /// `listen`.
     pub(crate) redirects: Vec<ListenAddr>,
     /// Whether to refuse to start if a listener is not on a loopback address.
     pub(crate) loopback_only: bool,
-    /// Whether it sends files, which take descriptors.
+    /// Whether the server sends files: each open file takes a descriptor, as a connection does.
     pub(crate) sends_files: bool,
     /// The certificates of `--acme`, which a CA issues.
     pub(crate) acme: Option<Acme>,
-    /// Whether the CA of `acme` is a public one, which connects from the internet.
+    /// Whether the CA of `acme` is a public one: it connects to this server from the internet, to
+    /// validate names.
     pub(crate) is_public_ca: bool,
 }
 
@@ -77,9 +79,10 @@ pub(crate) struct Message {
 pub(crate) struct Echo {
     pub(crate) serve: Serve,
     pub(crate) access: Option<(Sink, access::Format)>,
-    /// How long a client may send nothing.
+    /// How long a client may send nothing before its connection is closed.
     pub(crate) idle: Duration,
-    /// With `--websocket`, which echoes messages of WebSockets. `None` to echo bytes.
+    /// `Some` with `--websocket`: messages of WebSockets are echoed. `None`: bytes of connections
+    /// are echoed.
     pub(crate) websocket: Option<WebSocket>,
 }
 
@@ -126,7 +129,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     }
     let certificates = tls::certificates(&flags.tls, flags.http2.alpn(), &names, acme.as_ref())?;
     let mut keys = certificates.as_ref().map(Certificates::pairs).unwrap_or_default().to_vec();
-    // The account's key has no certificate.
+    // The key of the ACME account has no certificate, so the first path of its pair is empty.
     keys.extend(acme.iter().map(|acme| [PathBuf::new(), acme.account_key()]));
     tls::check_keys(&keys, &folders)?;
     let proxies = Proxies::new(flags.trusted_proxy);
@@ -134,8 +137,8 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     serve.redirects = redirects;
     serve.is_public_ca = serve.acme.is_some() && flags.acme.acme_directory.is_public;
     serve.config.unlimited_networks = proxies.networks.clone();
-    // `Automatic` listings are on only because all addresses seem to be loopback ones. But the system
-    // may resolve a name such as localhost to another address.
+    // `Automatic` listings are on only because all addresses seem to be loopback ones. But the
+    // system may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
     serve.sends_files = true;
     let access = match flags.access_log {
@@ -156,7 +159,7 @@ fn warn_without_effect(flag: &str, needed: &str) {
     tracing::warn!(target: "sockeye", "{flag} has no effect without {needed}");
 }
 
-/// Warns if the folder of `--state` isn't used. `needed` has the flags that use it.
+/// Warns if the folder of `--state` isn't used. `needed` names the flags that would use it.
 fn warn_of_state(flags: &args::Tls, needed: &str) {
     if flags.state.is_some() && !tls::uses_self_signed(flags) {
         warn_without_effect("--state", needed);

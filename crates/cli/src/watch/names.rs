@@ -9,7 +9,7 @@ fn is_hidden(name: &[u8], folder: &[u8]) -> bool {
 /// soon rename or delete.
 fn is_temporary(name: &[u8]) -> bool {
     // Emacs writes `#NAME#`. Vim writes `4913`, to test whether the folder is writable. The editors
-    // of JetBrains write `___jb_…`.
+    // of JetBrains write `NAME___jb_tmp___` and `NAME___jb_old___`.
     let is_between = |edge| name.len() > 1 && name.starts_with(edge) && name.ends_with(edge);
     [&b"~"[..], b".tmp", b".swp", b"___jb_tmp___", b"___jb_old___"]
         .iter()

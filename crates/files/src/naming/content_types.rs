@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::by_name::Rules;
 
-/// `Content-Type` for files whose names match a pattern, as in [`ByName`](crate::ByName). It is
-/// sent as given: no charset is added.
+/// The `Content-Type` of files whose names match a pattern. Patterns are those of
+/// [`ByName`](crate::ByName), and the first match wins. The type is sent as given: no charset is
+/// added.
 ///
 /// ```
 /// use sockeye_files::ContentTypes;
@@ -49,7 +50,7 @@ impl ContentTypes {
         Ok(())
     }
 
-    /// The type for a file by its name, relative to its folder.
+    /// The type for a file by its name, relative to the served folder.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&str> {
         self.rules.get(name).map(|kind| &**kind)
@@ -93,7 +94,7 @@ fn check(kind: &str) -> Result<(), BadContentType> {
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// Where the first parameter ends: at a semicolon outside quotes, or at the end.
+/// Where the first parameter ends: at a semicolon outside quotes, or at the end of the text.
 fn parameter_end(parameters: &str) -> usize {
     let (mut is_inside, mut is_escaped) = (false, false);
     let is_end = |byte: u8| {

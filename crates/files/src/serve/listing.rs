@@ -40,7 +40,8 @@ pub(crate) struct PendingListing {
     /// The index of the folder's mount in [`Mounts`].
     mount: usize,
     folder: Folder,
-    /// The group of its jobs. Jobs of one group may block on the same thing, such as a file system.
+    /// The group of the jobs that read files for this request. Jobs of one group may block on the
+    /// same thing, such as a file system.
     job_group: JobGroup,
     format: Format,
     /// Whether a page of a Markdown file is requested, not a listing of a folder.
@@ -53,11 +54,12 @@ pub(crate) struct PendingListing {
     _waiter: Waiter,
 }
 
-/// What follows from the result of the job.
+/// What the result of the job leads to.
 pub(crate) enum ListingAnswer<'r, 't> {
     /// The answer, and the content that is still to be sent.
     Answered(Answer, Option<ListingBody>),
-    /// The folder can't be listed. The number is the index of its mount.
+    /// The folder or the file can't be read, and the caller has to answer. The number is the index
+    /// of its mount.
     Absent(usize, Absent, OwnedRequest, Responder<'r, 't>),
 }
 
@@ -91,7 +93,8 @@ fn requested_format(
 }
 
 impl PendingListing {
-    /// Starts the job that reads the folder or the file. Returns `None` after it has sent an error.
+    /// Starts the job that reads the folder or the file. The second value is `None` if this
+    /// function has sent an error instead.
     pub(crate) fn start(
         mounts: &Mounts,
         request: OwnedRequest,
@@ -283,8 +286,9 @@ impl PendingListing {
         ListingBody::archive(writer, files, self.job_group, charged).write(stream)
     }
 
-    /// The headers and the ranges of the response. The error is the answer after a 304, 412 or 416
-    /// was sent. `noun` is what the text of such an error calls the content.
+    /// Returns the headers and the ranges of the response. If this function has sent a 304, 412 or
+    /// 416, the `Err` holds the answer. `noun` is the word for the content in the text of the 412
+    /// or 416.
     fn evaluate<'r, 't>(
         &self,
         noun: &'static str,
@@ -307,8 +311,8 @@ impl PendingListing {
     }
 }
 
-/// Answers HEAD without reading the folder: the response omits headers that depend on the folder's
-/// content, which RFC 9110, 9.3.2 permits.
+/// Answers HEAD without reading the folder or the file: the response omits headers that depend on
+/// the content, which RFC 9110, 9.3.2 permits.
 pub(crate) fn answer_head(
     mounts: &Mounts,
     view: RequestView<'_>,
@@ -335,7 +339,8 @@ struct ListingTarget<'s> {
     format: Format,
     /// The name of an archive of the folder, without `.tar`.
     title: Box<[u8]>,
-    /// The group of its jobs. Jobs of one group may block on the same thing, such as a file system.
+    /// The group of the jobs that read files for this request. Jobs of one group may block on the
+    /// same thing, such as a file system.
     job_group: JobGroup,
 }
 
@@ -383,8 +388,9 @@ impl<'s> ListingTarget<'s> {
     }
 }
 
-/// Answers with an error about the query or the format. If the error is sent as a page, it links to
-/// the requested folder without a query. `options` are those of the folder.
+/// Answers with an error about the path, the query or the format. If the error is sent as a page,
+/// the page links to the requested folder (or the folder of the requested file), without the query.
+/// `options` are those of the folder that the path is in.
 fn send_error(
     status: Status,
     text: &str,

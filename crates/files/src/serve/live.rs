@@ -1,5 +1,5 @@
-//! The script of pages that reload after changes, and its WebSocket. No file is served at their
-//! paths, because these contain a hidden name.
+//! For `--live`: the script of pages that reload after changes, and the WebSocket that the script
+//! opens. No file is served at the two paths, because both contain a hidden name.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::live::page::{CHANNEL_PATH, SCRIPT, SCRIPT_PATH};
 use crate::lookup::rule::Rule;
 use crate::options::fields::with;
 
-/// The most bytes of a message from a page. Our script sends none.
+/// Maximum size of a message from a page, in bytes. Our script sends no messages.
 const MAX_MESSAGE: usize = 1024;
 
 /// The changes that the pages of a shard follow.
@@ -70,7 +70,8 @@ fn script_fields() -> Fields {
     fields.into_iter().fold(Fields::new(), |all, (name, value)| with(all, name, value))
 }
 
-/// How a GET of the script or of the WebSocket, without an upgrade, is answered.
+/// How a GET without an upgrade is answered at the path of the script or of the WebSocket. `None`
+/// for any other path.
 pub(super) fn explained(path: &[u8]) -> Option<(Status, Rule, Fields)> {
     match path {
         SCRIPT_PATH => Some((Status::OK, Rule::LiveScript, script_fields())),

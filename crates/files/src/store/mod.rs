@@ -1,4 +1,4 @@
-//! Stores: sources of files. Jobs call them on threads, since they may block.
+//! Stores: sources of files. Calls of a store may block, so jobs make them on threads.
 //!
 //! - `traits`: the traits of stores and of their open files.
 //! - `absent`: why nothing is served for a name.

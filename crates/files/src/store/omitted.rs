@@ -91,7 +91,7 @@ pub struct Omitted {
 }
 
 impl Omitted {
-    /// Counts one entry, if it has a reason.
+    /// Counts one entry that is left out for `reason`. Counts nothing if `reason` is `None`.
     pub fn add(&mut self, reason: impl Into<Option<Omission>>) {
         if let Some(reason) = reason.into() {
             self.counts[reason as usize] += 1;
@@ -110,26 +110,27 @@ impl Omitted {
         self.counts[reason as usize] > 0
     }
 
-    /// The number of entries.
+    /// The number of entries that are left out.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Each reason that has entries, and how many.
+    /// Each reason for which entries are left out, and their number.
     pub fn by_reason(&self) -> impl Iterator<Item = (Omission, u64)> + '_ {
         let counts = Omission::ALL.into_iter().zip(self.counts);
         counts.filter(|(_, count)| *count > 0)
     }
 
-    /// For programs, as the value of a header: `unreadable=1, outside=2` (RFC 8941, 3.2).
+    /// The counts for programs, as the value of a header: `unreadable=1, outside=2` (RFC 8941,
+    /// 3.2).
     pub(crate) fn list(&self) -> String {
         let item = |(reason, count): (Omission, u64)| format!("{}={count}", reason.code());
         self.by_reason().map(item).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// For people: `1 unreadable, 2 links that lead out of the folder`.
+/// The counts for people: `1 unreadable, 2 links that lead out of the folder`.
 impl fmt::Display for Omitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";

@@ -9,8 +9,9 @@ use crate::semantics::span::Range;
 const BAD_FORM: Refusal<'static> =
     Refusal::bad("sent a request target in a form that its method does not allow");
 
-/// Finds the parts of the target at `start..end` of `head`, all of whose bytes are valid in a
-/// target. `path_end` is the position of its first `?`, or `end`.
+/// Finds the parts of the target, which is at `start..end` of `head`. The caller has checked that
+/// each byte of the target is valid in a target. `path_end` is the position in `head` of the
+/// target's first `?`, or `end` if it has none.
 #[inline(always)]
 pub(crate) fn split(
     head: &[u8],

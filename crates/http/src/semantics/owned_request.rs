@@ -13,8 +13,9 @@ pub struct OwnedRequest(Box<Parts>);
 struct Parts {
     head: Box<[u8]>,
     control: ControlData,
-    /// The position in `head` where the fields begin. `spans` are relative to this position.
+    /// The position in `head` where the fields begin.
     fields_start: usize,
+    /// The positions of the fields' names and values, relative to `fields_start`.
     spans: Box<[Span]>,
     index: Index,
     content: Content,
@@ -22,8 +23,9 @@ struct Parts {
 }
 
 impl OwnedRequest {
-    /// A request whose parts a wire has found. `head` begins with the method. The fields begin at
-    /// `fields_start` in `head`, and `spans` are relative to this position.
+    /// Makes a request from the parts that a wire has parsed. `head` begins with the method. The
+    /// fields begin at `fields_start` in `head`. `spans` are the positions of their names and
+    /// values, relative to `fields_start`.
     #[cfg(feature = "test-wire")]
     pub(crate) fn new(
         head: Vec<u8>,
@@ -38,7 +40,7 @@ impl OwnedRequest {
         Self(Box::new(Parts { head, control, fields_start, spans, index, content, upgrade: false }))
     }
 
-    /// The request.
+    /// The request, borrowed from this copy.
     #[must_use]
     pub fn view(&self) -> Request<'_> {
         let Parts { head, control, fields_start, spans, index, content, upgrade } = &*self.0;
@@ -47,7 +49,7 @@ impl OwnedRequest {
     }
 }
 
-/// Shows no values: they may be secrets.
+/// Shows no values of fields: they may be secrets.
 impl fmt::Debug for OwnedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.view().fmt(f)

@@ -11,10 +11,11 @@ use super::parts::{
 };
 use crate::expected::ExpectedResponse;
 
-/// Only the limit on headers applies. That on content is `Plan::max_content`.
+/// Only the limit on headers is used. The limit on content is `Plan::max_content`.
 static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
 
-/// Content of at most this many bytes is kept, since it may be an error response.
+/// If a header is not the expected one, content of at most this many bytes is kept, since it may be
+/// an error response.
 const MAX_ERROR: u64 = 64 * 1024;
 
 /// Reads the responses of one connection.
@@ -35,7 +36,7 @@ struct Unexpected {
     header: Header,
     /// The header as it was received.
     bytes: Bytes,
-    /// The content, if it may be an error response.
+    /// The content; empty if it is too large for an error response: see [`MAX_ERROR`].
     content: Vec<u8>,
 }
 
@@ -67,7 +68,7 @@ impl MessageReader {
         Ok(Some((remaining, len)))
     }
 
-    /// The response, once its content is complete.
+    /// Ends the response, whose content is complete, and prepares for the next one.
     fn complete(&mut self, context: &RequestContext<'_>) -> Response {
         (self.header_received, self.content_remaining) = (0, None);
         let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);
