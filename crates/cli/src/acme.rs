@@ -112,7 +112,7 @@ impl Acme {
 #[derive(Debug)]
 struct Thread {
     client: Client,
-    /// Receives a message for each SIGHUP.
+    /// Receives a message when SIGHUP has arrived. At most one message waits.
     signals: Receiver<()>,
     /// Whether SIGHUP has arrived during a wait. The renewer also waits within an order, for
     /// example for a validation.
@@ -229,11 +229,11 @@ mod tests {
         let client = Client::new(Arc::new(client.config().unwrap()));
         let mut thread = Thread { client, signals, retries: false, host: String::new() };
         retry.send(()).unwrap();
-        // Within an order that then fails, the renewer waits for a validation: this takes the
-        // signal.
+        // The renewer waits like this within an order, for a validation. The wait receives the
+        // signal; suppose that the order fails afterwards.
         thread.wait(Duration::from_secs(60));
         retry.send(()).unwrap();
-        // This call doesn't wait, so it doesn't take the second signal.
+        // This call doesn't wait, so it doesn't receive the second signal.
         assert!(thread.is_signalled_within(Duration::from_secs(60)));
         assert!(thread.signals.try_recv().is_ok());
         assert!(!thread.is_signalled_within(Duration::ZERO));

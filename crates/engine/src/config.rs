@@ -24,8 +24,9 @@ pub struct Config {
     /// single response may exceed it. Default: 256 KiB.
     pub max_buffered_output: usize,
     /// Bytes of output buffered by all connections that hold more than 40 KiB each. A client may
-    /// use a quarter of this, a local client half. A client that uses all of its share gets more
-    /// output on a connection only when it has read what is buffered there. Default: 64 MiB.
+    /// use a quarter of this, or half if it is at a loopback address or a Unix socket. A client
+    /// that uses all of its share gets more output on a connection only when it has read what is
+    /// buffered there. Default: 64 MiB.
     pub max_buffered_total: usize,
     /// Bytes of input per connection that the protocol has not consumed. A connection with more is
     /// closed. Protocols should have lower limits, above which they send an error response.
@@ -47,11 +48,13 @@ pub struct Config {
     pub tls: Option<TlsAcceptor>,
     /// How long a TLS handshake may take. Default: 10 s.
     pub handshake_timeout: Duration,
-    /// How many jobs run at a time, each on a thread of its own: those of
-    /// [`Turn::run`](sockeye_proto::Turn::run), of [`Turn::spawn`](sockeye_proto::Turn::spawn), and
-    /// of functions that call one of these. Further jobs wait, and clients take turns. Choose more
-    /// threads for jobs that wait for a database or another machine, not for this machine's cores
-    /// and disks. Default: `None`, which means two per worker and one more.
+    /// How many jobs of the kind [`JobKind::Other`](sockeye_proto::JobKind::Other) run at a time,
+    /// each on a thread of its own. [`Turn::run`](sockeye_proto::Turn::run) and functions that call
+    /// it start such jobs; [`Turn::spawn`](sockeye_proto::Turn::spawn) starts jobs of any kind.
+    /// Further jobs wait, and clients take turns. Choose more threads for jobs that wait for a
+    /// database or another machine, not for this machine's cores and disks. Jobs of other kinds,
+    /// such as lookups of files, have threads that this doesn't limit. Default: `None`, which means
+    /// two threads per worker and one more.
     pub job_threads: Option<NonZeroUsize>,
 }
 
@@ -62,7 +65,7 @@ impl Config {
         let ip = SocketAddr::ip(&address);
         match self.unlimited_networks.iter().any(|network| network.contains(ip)) {
             true => usize::MAX,
-            // So that one address can never use up all connections.
+            // At most a quarter of all connections, so that one address can't use them up.
             false => self.max_connections_per_address.min(self.max_connections / 4).max(1),
         }
     }

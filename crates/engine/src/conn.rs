@@ -143,13 +143,16 @@ pub(crate) struct Conn<S> {
     /// Included in [`ConnectionCounts`](crate::ConnectionCounts): the connection was accepted, not
     /// opened by us.
     pub(crate) counted: bool,
-    /// The service has made its protocol.
+    /// The service has made the protocol of this connection, and is told when the connection has
+    /// closed. Not set during a TLS handshake, when the protocol is a placeholder, nor on
+    /// connections that we opened.
     pub(crate) served: bool,
     /// There may be something to receive.
     pub(crate) readable: bool,
     /// The socket may have failed; input that arrived before may still be unread.
     pub(crate) failed: bool,
-    /// The client is charged for the output that this connection holds.
+    /// The client is charged for the memory that this connection holds: for output, and for what
+    /// the protocol has reported by [`Turn::set_held`](sockeye_proto::Turn::set_held).
     pub(crate) charged: bool,
     /// In `ShardResources::dirty`.
     dirty: bool,
@@ -235,7 +238,7 @@ impl<S> Conn<S> {
     #[cold] // Few connections linger or shake hands, and none for long.
     fn reads_for_itself(&self) -> bool {
         match self.stage {
-            // Nothing more is read before the session opens.
+            // After the handshake is complete, nothing is read until the session is open.
             Stage::Handshaking { .. } => {
                 self.secure.as_ref().is_some_and(|secure| secure.is_shaking_hands())
             }
@@ -249,8 +252,8 @@ impl<S> Conn<S> {
         self.readable || self.secure.as_ref().is_some_and(|secure| secure.tls.unused() > 0)
     }
 
-    /// Charges the client for the output that this connection holds, or ends the charge if this
-    /// connection holds at most [`UNCHARGED_BYTES`].
+    /// Charges the client for the memory that this connection holds (see [`Conn::charged`]), or
+    /// ends the charge if this is at most [`UNCHARGED_BYTES`].
     #[cold]
     pub(crate) fn charge(&mut self, resources: &mut ShardResources) {
         let (key, held) = (self.session.key(), self.session.charged());
@@ -262,7 +265,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// The client that is charged for the output that this connection holds.
+    /// The client that is charged for the memory that this connection holds.
     pub(crate) fn client(&self) -> Client {
         Client::of(self.session.peer().address)
     }

@@ -26,7 +26,8 @@ pub(super) struct Media {
     /// The message's type: [`JSON`] for both names of JSON, otherwise the type that was sent,
     /// without its charset.
     pub(super) content_type: Cow<'static, str>,
-    /// The message's encoding: the charset, or its default.
+    /// The message's encoding: the charset. Without a charset, `utf-8` for text and JSON, and
+    /// `binary` for other types.
     pub(super) content_encoding: Cow<'static, str>,
     /// The name of JSON, if the type is JSON.
     pub(super) json: Option<JsonName>,
@@ -84,7 +85,8 @@ impl Media {
 pub(super) fn content_type(message: &Message, json: JsonName) -> Cow<'_, str> {
     let utf8 = message.content_encoding == "utf-8";
     let name: &str = match (message.is_json(), json) {
-        // JSON between systems is UTF-8, and has no charset (RFC 8259, 8.1 and 11).
+        // JSON that systems exchange is UTF-8 (RFC 8259, 8.1), so `application/json` has no charset
+        // parameter (RFC 8259, 11). An encoding other than UTF-8 is named nevertheless.
         (true, JsonName::Application) if utf8 => return Cow::Borrowed(APPLICATION_JSON),
         (true, JsonName::Text) if utf8 => return Cow::Borrowed("text/json; charset=utf-8"),
         (true, JsonName::Application) => APPLICATION_JSON,
@@ -99,7 +101,8 @@ pub(super) fn content_type(message: &Message, json: JsonName) -> Cow<'_, str> {
     }
 }
 
-/// The IANA name of an encoding; `None` if the content is not text.
+/// The charset to send for an encoding: its IANA name, or `encoding` unchanged if [`Encoding`]
+/// doesn't know it. `None` if the content is not text, or if `encoding` is not a token.
 fn charset(encoding: &str) -> Option<&str> {
     match Encoding::of(encoding) {
         Some(Encoding::Utf8 | Encoding::Utf8Sig) => Some("utf-8"),

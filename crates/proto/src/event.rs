@@ -45,25 +45,26 @@ pub enum Event<'a> {
     /// The server will drain soon, and accepts connections until then. Ask the peer to connect
     /// again elsewhere, if the protocol can. May come several times, or never.
     LameDuck,
-    /// The server is stopping: finish what is in flight, and end the connection. Input that arrived
-    /// earlier was offered before, unless `unread` is set. An idle connection closes after
-    /// [`DRAIN_GRACE`], if its peer may just be sending a request.
+    /// The server is stopping: finish what is in flight, then end the connection. If the peer may
+    /// just be sending a request, keep an idle connection open for [`DRAIN_GRACE`]. Input that
+    /// arrived before this event was offered to the protocol, unless `unread` is set.
     Drain {
-        /// There is input that was not used: the connection is paused, or its output is full.
+        /// There is input that was not used: the connection is paused, its output is full, or the
+        /// protocol needs more input before it can use what has arrived.
         unread: bool,
     },
     /// The connection ended, for this reason. Output is discarded.
     Closed(&'a Reason),
 }
 
-/// How long an idle connection stays open after [`Event::Drain`]: a request that its client sent
-/// before it could know of the stop arrives within this time, and is answered. 1 s.
+/// How long an idle connection stays open after [`Event::Drain`]: 1 s. In this time, a request that
+/// the client sent before it could know of the stop arrives, and is answered.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// Which events of a stopping server a protocol got.
 ///
-/// A protocol that [switches](crate::Turn::switch_to) to another one passes this on: the other one
-/// doesn't get the same event again.
+/// A protocol that [switches](crate::Turn::switch_to) to another one passes this value to the other
+/// one, which doesn't get the same event again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// Nothing.

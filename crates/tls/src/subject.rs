@@ -7,8 +7,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::AttributeTypeAndValue;
 
-/// The object identifiers of the attribute types that have a short name in RFC 4514, section 3, and
-/// of `emailAddress`, with the name that OpenSSL writes.
+/// The attribute types that have a short name in RFC 4514, section 3, and `emailAddress`: the
+/// object identifier of each, and the name that OpenSSL writes for it.
 const NAMES: [(&str, &str); 10] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.6", "C"),

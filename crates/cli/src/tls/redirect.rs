@@ -241,7 +241,7 @@ mod tests {
 
     use super::*;
 
-    /// At a port that only redirects, to a server with TLS at port 8443.
+    /// The redirects at a port that only redirects, to a server with TLS at port 8443.
     fn redirecting() -> Redirects {
         Redirects {
             port: 8443,

@@ -20,7 +20,7 @@ use crate::timers::Timers;
 use crate::tls::{Handshakes, ShardAcceptor};
 use crate::{Config, ConnectionCounts, Service, TlsAcceptor};
 
-/// How long accepting pauses when there is a shortage.
+/// How long accepting pauses at most: see [`AcceptPause`].
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The parts of a new shard.
@@ -71,7 +71,7 @@ pub struct Footprint {
     pub ready: usize,
     /// Reads of files in progress.
     pub reads: usize,
-    /// Connections that are charged for the output that they hold.
+    /// Connections whose memory is charged to their clients.
     pub charged: usize,
     /// TLS handshakes with clients in progress.
     pub handshakes: usize,
@@ -148,11 +148,13 @@ pub(super) struct Eviction {
     pub(super) next_scan: Time,
     /// Another shard was asked to evict a connection, and has not answered.
     pub(super) is_asking: bool,
-    /// The limit was logged.
+    /// It was logged that the limit is reached. Cleared when the number of connections is below the
+    /// limit again.
     pub(super) is_logged: bool,
 }
 
-/// The deadline of the service, which is called once for each deadline.
+/// The deadline of the service. The service is called once for each deadline: if it returns the
+/// same time again, that is ignored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServiceDeadline {
     /// When the service is to be called. [`Time::NEVER`]: no deadline.

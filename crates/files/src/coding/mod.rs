@@ -1,8 +1,8 @@
 //! The representations of files in content codings (RFC 9110, 8.4), and which of them is sent.
 //!
 //! - `encoder`: what all shards share to encode the files of a folder.
-//! - `file_entry`: a file in all its representations, and the choice among them.
-//! - `encodings`: the encodings of one file; `select`: which of them is sent.
+//! - `file_entry`: a file in all its representations, and which of them is sent for a request.
+//! - `encodings`: the encodings of one file; `select`: which of them the client prefers.
 //! - `precompressed`: precompressed files; `checks`, `compare`: whether they match the original.
 //! - `compress`: compressing on demand; `compressed_cache`: its results, for all shards.
 //! - `codec`: the encoders and decoders; `no_codec.rs` without the feature `compression`.

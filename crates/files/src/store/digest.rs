@@ -1,7 +1,7 @@
 //! What is known of a content that was read: its hash, and whether it is UTF-8.
 //!
-//! Hashes are for ETags that depend on the content alone: they survive a deployment that copies the
-//! same files again, and are the same on every machine.
+//! Hashes are for ETags that depend on the content alone. Such ETags survive a deployment that
+//! copies the same files again, and are the same on every machine.
 //!
 //! XXH3 is fast, but an attacker can construct two contents with one hash. That takes write access
 //! to the files, with which an attacker can serve anything anyway.

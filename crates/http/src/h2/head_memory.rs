@@ -13,7 +13,8 @@ pub(crate) struct HeadMemory {
     known: Option<KnownRequest>,
 }
 
-/// A request whose block did not change the dynamic table.
+/// The last decoded request, if its block did not change the dynamic table: decoding an equal block
+/// in an equal [`BlockContext`] would give the same request.
 #[derive(Clone, Copy, Debug)]
 struct KnownRequest {
     source: BlockContext,

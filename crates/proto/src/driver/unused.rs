@@ -1,7 +1,7 @@
 //! Input that a protocol has not used: the only input that is copied.
 
-/// Unused input. Owns no memory while it is empty, and is then as small as a pointer: most
-/// connections have none most of the time.
+/// Unused input. While it is empty, it takes no memory beyond a pointer: most connections have none
+/// most of the time.
 #[derive(Debug, Default)]
 pub(super) struct Unused(Option<Box<Rest>>);
 
@@ -9,7 +9,7 @@ pub(super) struct Unused(Option<Box<Rest>>);
 #[derive(Debug, Default)]
 struct Rest {
     bytes: Vec<u8>,
-    // Invariant: start < bytes.len().
+    /// Bytes before this index were used. It is always less than `bytes.len()`.
     start: usize,
 }
 

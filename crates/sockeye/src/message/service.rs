@@ -18,12 +18,12 @@ use crate::serving::{ServeError, Serving};
 ///
 /// `answer` runs on the event loop: don't block, and use [`Reply::run`] or [`Reply::later`] for
 /// slow work. A request with more than 64 KiB of content is answered on a thread of the pool
-/// instead, so that parsing it doesn't delay other connections. A panic on the event loop ends its
+/// instead, so that parsing it doesn't delay other connections. A panic on the event loop ends the
 /// connection; a panic on the pool is answered with the error `internal`.
 ///
 /// # Errors
 ///
-/// [`ServeError`] if it could not start.
+/// [`ServeError`] if the service could not start.
 pub fn serve<R: Into<Reply>>(
     addresses: &[ListenAddr],
     options: Options,

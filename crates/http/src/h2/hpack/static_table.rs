@@ -144,7 +144,8 @@ fn is_name(name: &[u8], entry: &[u8]) -> bool {
     name.len() == entry.len() && differences == 0
 }
 
-/// The index of the entry with this value, from `first` on, which is the first one with its name.
+/// The index of the entry with the value `value`, among those with the same name as entry `first`.
+/// `first` must be the index of the first entry with that name.
 pub(super) fn find_value(first: usize, value: &[u8]) -> Option<usize> {
     let mut same_name =
         (first..=LAST).take_while(|index| usize::from(ENTRIES[*index].static_name) == first);

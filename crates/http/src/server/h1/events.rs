@@ -34,9 +34,9 @@ impl<S: Handlers + 'static> Server<S> {
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // While this protocol pauses its input, the end of input is not reported, so the
-            // request in flight is answered first. But if the handler is reading the request's
-            // content, the content will never be complete.
+            // While the handler reads no content, this protocol pauses its input, and the end of
+            // input is reported only after the pause: the request is answered first. If the handler
+            // reads content, the rest of the content will never come.
             State::ExpectAnswer(in_flight) => {
                 if let Incoming::Reading { .. } = in_flight.exchange.incoming {
                     return self.refuse_content(Refusal::EOF_IN_BODY, turn);
@@ -68,8 +68,8 @@ impl<S: Handlers + 'static> Server<S> {
             return Ok(());
         }
         match &mut self.state {
-            // The client may be sending its next request. It must still be able to read the last
-            // response.
+            // The client may be sending its next request, and closing with unread input could
+            // discard the last response.
             State::ExpectRequest { .. } if self.connection.stop == Stop::Drain => {
                 self.end_connection(true, turn);
             }

@@ -1,13 +1,19 @@
 //! What the server expects next on an HTTP/1.1 connection.
 //!
 //! ```text
-//!   ──▶ ExpectRequest ◀──▶ ExpectRoom     the output is full · it has room again
+//!   ──▶ ExpectRequest ◀──▶ ExpectRoom
 //!          │      ▲
-//!          │      └──────────────────┐    answered, and all of the content was read
-//!          ├──▶ ExpectHead ──▶ ExpectAnswer ──▶ ExpectUnreadContent    answered, some is unread
+//!          │      └──────────────────┬──────────────────┐
+//!          ├──▶ ExpectHead ──▶ ExpectAnswer ──▶ ExpectUnreadContent
 //!          └──────────────────────▲
 //!   any ──▶ ExpectNothing
 //! ```
+//!
+//! - `ExpectHead`: while only a part of a request head has arrived.
+//! - `ExpectRoom`: from when the output is full, or too many requests wait to be logged, until the
+//!   output has room again.
+//! - `ExpectUnreadContent`: from when a request is answered whose content was not all read, until
+//!   the rest of the content was discarded.
 
 use sockeye_proto::Time;
 
@@ -22,8 +28,8 @@ pub(super) enum State<H> {
     /// The first byte of a request, until a deadline. `blank`: the blank line that may precede a
     /// request line has arrived.
     ExpectRequest { deadline: Time, blank: bool },
-    /// The rest of a request head. `blank`: a blank line preceded it. `head_only`: its method is
-    /// HEAD.
+    /// The rest of a request head. `blank`: a blank line preceded the head. `head_only`: the
+    /// request's method is HEAD.
     ExpectHead { deadline: Time, progress: Progress, blank: bool, head_only: bool },
     /// What the handler of this request waits for: content, room in the output, or a message.
     ExpectAnswer(Box<InFlight<H, H1Exchange>>),

@@ -15,7 +15,7 @@ pub(super) const QUANTUM: u64 = 16 * 1024;
 /// Frames are moved to the connection's output while it holds fewer unsent bytes than this.
 pub(super) const MAX_UNSENT: u64 = 128 * 1024;
 
-/// A DATA frame with less content than this is small, in bytes.
+/// A DATA frame with fewer bytes of content than this is small.
 pub(super) const SMALL: u64 = 256;
 
 /// If a window allows fewer than `SMALL` bytes of the content, the stream waits this long for a
@@ -44,8 +44,9 @@ pub(super) const MAX_UNREAD_CONTENT: usize = 4 * 1024 * 1024;
 /// The memory that streams hold is reported to the engine when it has changed by this many bytes.
 pub(super) const REPORTED_CHANGE: usize = 16 * 1024;
 
-/// If the budget for output is spent, a connection whose streams hold more bytes than this refuses
-/// new streams, and its window is not enlarged.
+/// Limits a connection while the output budget, or the client's share of it, is spent. If its
+/// streams hold more bytes than this, it refuses new streams. If more bytes of content than this
+/// wait for handlers, its window is not enlarged.
 pub(super) const UNCHARGED: usize = 40 * 1024;
 
 /// If a connection has no streams for this long, the memory of its ended streams is freed.

@@ -71,9 +71,10 @@ impl DeflateOptions {
         self
     }
 
-    /// Sets the length of the shortest message that is compressed, in bytes. Short messages take as
-    /// long to compress, and shrink less: without context takeover, JSON messages of 512 bytes
-    /// shrink by half, and those of 128 bytes by an eighth. Default: 512.
+    /// Sets the length of the shortest message that is compressed, in bytes. Shorter messages
+    /// take about as long to compress as those of 512 bytes, and shrink less: without context
+    /// takeover, JSON messages of 512 bytes shrink by half, and those of 128 bytes by an eighth.
+    /// Default: 512.
     #[must_use]
     pub fn min_len(mut self, len: usize) -> Self {
         self.min_len = len;

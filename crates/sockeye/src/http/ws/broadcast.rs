@@ -56,7 +56,8 @@ struct Log {
     next_subscriber: u64,
 }
 
-/// How many bytes a message counts in addition to its payload.
+/// Added to the cost of each message, in bytes: about the memory that the log needs for it besides
+/// its payload.
 const MESSAGE_COST: usize = 64;
 
 fn cost(message: &SharedMessage) -> usize {
@@ -71,15 +72,15 @@ impl Log {
 }
 
 impl Default for Broadcast {
-    /// Keeps messages of up to 1 MiB in total: see [`Broadcast::new`].
+    /// A broadcast that keeps messages of up to 1 MiB in total: see [`Broadcast::new`].
     fn default() -> Self {
         Self::new(1024 * 1024)
     }
 }
 
 impl Broadcast {
-    /// Keeps messages of up to `max_bytes` in total. Each message counts as its length plus 64
-    /// bytes. The newest message is always kept, even if it is larger.
+    /// A broadcast that keeps messages of up to `max_bytes` in total. Each message counts as its
+    /// length plus 64 bytes. The newest message is always kept, even if it is larger.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self(Arc::new(Mutex::new(Log {
@@ -92,8 +93,8 @@ impl Broadcast {
         })))
     }
 
-    /// Keeps the newest message only: for a state that changes, such as a counter. Subscribers may
-    /// then ignore [`Missed`].
+    /// A broadcast that keeps only the newest message: for a state that changes, such as a counter.
+    /// Subscribers may then ignore [`Missed`].
     #[must_use]
     pub fn latest() -> Self {
         Self::new(0)
