@@ -1,4 +1,5 @@
-//! The handler of the row `mix`: it sends the sum of the numbers in a request's query and body.
+//! The server of the benchmark `mix`: it responds with the sum of the numbers in a request's query,
+//! and of the number in its body.
 //!
 //! ```text
 //! sockeye-benches sums

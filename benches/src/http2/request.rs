@@ -1,7 +1,9 @@
-//! Requests as frames, with header blocks as browsers and nghttp2 encode them (HPACK, RFC 7541).
+//! Requests as frames, with header blocks (HPACK, RFC 7541) much like those of browsers and
+//! nghttp2.
 //!
 //! The first request of a connection puts the fields that don't change into the dynamic table, and
-//! the later ones refer to them. The path is a Huffman-coded literal without indexing.
+//! the later ones refer to these entries. The path is a Huffman-coded literal without indexing. The
+//! values of the other fields are not Huffman-coded.
 
 use super::frames::{ACK, FrameHeader, kind};
 
@@ -19,7 +21,7 @@ const INITIAL_WINDOW: u32 = 65_535;
 const ENABLE_PUSH: u16 = 2;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// Indices in the static table: of three whole fields, then of names.
+/// Indices in HPACK's static table: three of whole fields, then four of names.
 const METHOD_GET: u8 = 2;
 const SCHEME_HTTP: u8 = 6;
 const SCHEME_HTTPS: u8 = 7;
@@ -30,11 +32,12 @@ const USER_AGENT: u8 = 58;
 /// The index of the newest entry of the dynamic table.
 const NEWEST: u8 = 62;
 
-/// The first bits of a field in a header block, which say how the field is encoded.
+/// The first bits of a field in a header block, which say how the field is encoded. In a literal
+/// without indexing, they are 0.
 const INDEXED: u8 = 0x80;
 const WITH_INDEXING: u8 = 0x40;
 
-/// GET requests that a connection sends in turn, encoded.
+/// Encoded GET requests. A connection sends them in order, and repeats them.
 #[derive(Clone, Debug)]
 pub(crate) struct Requests {
     /// The header block of each request as a connection's first one, and as a later one.
@@ -83,7 +86,8 @@ pub(crate) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    /// Creates the sender of a new connection, and writes the connection's preface.
+    /// Creates the sender of a new connection, and writes what a client sends before its requests:
+    /// the preface, its settings, and an update of the connection's window.
     pub(crate) fn open(requests: &'a Requests, out: &mut Vec<u8>) -> Self {
         out.extend_from_slice(PREFACE);
         let settings = [(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, ENOUGH_WINDOW)];
@@ -133,13 +137,15 @@ fn huffman(text: &str, out: &mut Vec<u8>) {
         out.push((bits << (8 - count)) as u8 | 0xff >> count);
     }
     let len = out.len() - start - 1;
+    // A length of 127 or more would take more than one octet.
     assert!(len < 127, "the path {text} is too long");
     out[start] = 0x80 | len as u8;
 }
 
 /// The code of a character, and its number of bits (RFC 7541, appendix B).
 fn code(byte: u8) -> (u8, u32) {
-    /// Characters in the order of their codes, the code of the first one, and their number of bits.
+    /// For codes of 5, 6 and 7 bits: the characters in the order of their codes, the code of the
+    /// first character, and the number of bits.
     const CODES: [(&[u8], u8, u32); 3] = [
         (b"012aceiost", 0, 5),
         (b" %-./3456789=A_bdfghlmnpru", 0x14, 6),

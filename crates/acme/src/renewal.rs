@@ -45,16 +45,16 @@ pub enum RenewalStep {
 #[derive(Debug)]
 pub struct RenewalInfo<'a> {
     directory_url: &'a str,
-    /// The identifier of the certificate.
+    /// The identifier of the certificate for renewal information (RFC 9773, 4.1).
     id: &'a str,
     stage: Stage,
 }
 
-/// The resource that the next response is expected to contain. Exception: `Done`.
+/// The resource to request next, or the result.
 #[derive(Debug)]
 enum Stage {
     Directory,
-    /// The information at this URL.
+    /// The renewal information of the certificate, at this URL.
     Info(String),
     Done(Option<Window>),
 }
@@ -118,7 +118,7 @@ fn time(value: &Value) -> Option<SystemTime> {
 
 /// When to renew a certificate with this lifetime: at a random time of the window, if there is one,
 /// else after two thirds of the lifetime. In no case later than when the lifetime's last tenth
-/// begins. `random` is in 0..1.
+/// begins. `random`, from 0 to 1, selects the time of the window: 0 its start, 1 its end.
 pub(crate) fn due(lifetime: [SystemTime; 2], window: Option<&Window>, random: f64) -> SystemTime {
     let [not_before, not_after] = lifetime;
     let length = not_after.duration_since(not_before).unwrap_or_default();

@@ -129,8 +129,8 @@ impl ClientTls {
     }
 }
 
-/// Wraps a protocol. If TLS fails, the reason in its [`Event::Closed`] is that of
-/// [`ClientTls::explain`].
+/// Wraps a protocol, and passes all calls on to it. If TLS has failed, the protocol gets an
+/// [`Event::Closed`] with the fault that [`ClientTls::explain`] returns.
 #[derive(Debug)]
 pub(crate) struct Explained<P> {
     pub(crate) protocol: P,

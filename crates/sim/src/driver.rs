@@ -1,9 +1,10 @@
-//! The simulated network as an engine's [`Driver`].
+//! An engine's [`Driver`] for the simulated network.
 //!
 //! It guarantees exactly what the contract of [`Driver`] does, and no more: readiness is reported
 //! once per change, a send may complete in the call or long after it, and a call may fail with
 //! `WouldBlock` although the connection was reported as ready. [`SimDriver::wait`] never waits. It
-//! returns the events and stores its timeout, and the [`World`](crate::World) advances the clock.
+//! returns the events that have occurred, and stores the time at which a real wait would end. The
+//! [`World`](crate::World) advances the clock.
 
 use std::io;
 use std::net::IpAddr;
@@ -25,8 +26,9 @@ const SHORTAGES: [i32; 4] = [24, 23, 105, 12];
 #[derive(Debug)]
 pub struct SimDriver {
     net: Shared,
+    /// The index of this driver's [`Poller`].
     poller: usize,
-    /// The local address of connections that it opens.
+    /// The local address of connections that this driver opens.
     ip: Option<IpAddr>,
     receive_buffer: Vec<u8>,
 }
@@ -73,7 +75,8 @@ impl SimDriver {
         SimListener { net: Rc::clone(&self.net), listener, closed: false }
     }
 
-    /// Called before every system call: counts it, and may handle a network event.
+    /// Called at the start of most methods that stand for a system call. Counts the call, and may
+    /// let a network event occur: in a real network, events occur during turns.
     fn call(&self, net: &mut Net) {
         net.pollers[self.poller].summary.calls += 1;
         net.mid_turn_event();
@@ -84,7 +87,8 @@ impl SimDriver {
         SimSocket { net: Rc::clone(&self.net), poller: self.poller, endpoint, closed: false }
     }
 
-    /// The error if descriptors are exhausted, really or by an injected fault.
+    /// The error of a call that needs a descriptor, if this driver has reached its limit on
+    /// descriptors, or if a fault is injected.
     fn shortage(&self, net: &mut Net) -> Option<io::Error> {
         if net.audit.open[self.poller] >= net.audit.limits[self.poller] {
             return Some(io::Error::from_raw_os_error(SHORTAGES[0]));
@@ -178,8 +182,8 @@ impl Driver for SimDriver {
     }
 
     fn block_new_clients(&mut self, listener: &mut SimListener) {
-        // The kernel drops SYN packets here, and the client's retry is refused. The simulation
-        // refuses the first attempt.
+        // A real kernel drops the client's SYN packet. The client sends it again, and is refused
+        // when the listener is closed. The simulation refuses the first attempt.
         self.net.borrow_mut().listeners[listener.listener].open = false;
     }
 
@@ -327,8 +331,8 @@ impl Driver for SimDriver {
         if let Owner::Driver { key: Some(key), .. } = net.endpoints[socket.endpoint.0].owner
             && net.rng.chance(500)
         {
-            // In the other half of the cases, readiness is reported after the close, as a kernel
-            // may do within one batch of events.
+            // In half of the cases, unreported readiness is dropped. In the other half, it is
+            // reported after the close, as a kernel may do within one batch of events.
             net.pollers[self.poller].forget(key);
         }
         net.close(socket.endpoint);

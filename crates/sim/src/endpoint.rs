@@ -18,9 +18,10 @@ pub(crate) struct EndpointId(pub usize);
 pub(crate) enum Owner {
     /// The queue of a listener: the endpoint waits to be accepted.
     Queue,
-    /// A driver's socket. It has a key once it is attached.
+    /// A socket of the driver with this poller. `key` is `None` for an accepted socket until the
+    /// driver's `set_key` is called.
     Driver { poller: usize, key: Option<Key> },
-    /// A scripted peer.
+    /// The scripted peer with this index.
     Script(usize),
     /// Nothing: it is closed.
     Closed,
@@ -68,7 +69,7 @@ pub(crate) struct Endpoint {
     pub(crate) failure_reported: bool,
     /// Maximum number of bytes in `in_flight`, if it is lower than the send buffer.
     pub(crate) unsent_limit: Option<usize>,
-    /// A send that is not complete, with its output.
+    /// The output of a send that is not complete.
     pub(crate) pending: Option<Box<Output>>,
     /// The pending send was due when there was no space. It waits for space.
     pub(crate) pending_waits_for_space: bool,

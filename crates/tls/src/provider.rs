@@ -1,4 +1,4 @@
-//! The cryptography of TLS: ring or aws-lc-rs, whose features of the same names select it.
+//! The cryptography of TLS: ring or aws-lc-rs. The features `ring` and `aws-lc-rs` select it.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(chosen::default_provider())
 }
 
-/// Makes keys of session tickets, which rotate.
+/// Creates a ticketer, which encrypts and decrypts session tickets. It replaces its keys regularly.
 pub(crate) fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     chosen::Ticketer::new()
 }

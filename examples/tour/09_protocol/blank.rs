@@ -1,4 +1,4 @@
-//! Step 9: a protocol to begin with. Answers each line with its length.
+//! Step 9: a template for your own protocol. Answers each line with its length.
 
 use std::{env, error::Error, time::Duration};
 

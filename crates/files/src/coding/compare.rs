@@ -1,5 +1,5 @@
-//! Compares compressed content with the original: decodes a buffer at a time, and reads as much of
-//! the original.
+//! Compares compressed content with the original: decodes up to a buffer of bytes, reads the same
+//! number of bytes of the original, compares them, and repeats this.
 //!
 //! Whatever the sizes, this takes the memory of three buffers and of the decoder's window, which
 //! each coding limits, and it stops at the first difference. Compressed content that browsers don't
@@ -56,7 +56,7 @@ impl fmt::Display for Mismatch {
 ///
 /// # Errors
 ///
-/// When one of the two can't be read, or there is no memory for a decoder.
+/// When `compressed` or `original` can't be read, or there is no memory for a decoder.
 pub(crate) fn compare(
     coding: Coding,
     mut compressed: impl Read,
@@ -103,7 +103,8 @@ pub(crate) fn compare(
             break Mismatch::Truncated;
         }
         if (step.consumed, step.produced) == (0, 0) && start < end {
-            // No decoder should stop while it has input and room: this loop would not end.
+            // The decoder did nothing, although it has input and room: the loop would not end. No
+            // decoder should behave like this.
             break Mismatch::Corrupt;
         }
     };

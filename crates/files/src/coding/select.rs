@@ -20,6 +20,7 @@ pub(crate) enum Offer {
 /// compressed best. The shortest precompressed file comes before the others. Then come the codings
 /// on demand, in the order of [`Coding::ALL`].
 pub(crate) fn select(accepted: Accepted, offers: [Offer; Coding::ALL.len()]) -> Option<Coding> {
+    // A weight of 0 is a refusal.
     let min_weight = accepted.identity().max(1);
     let mut best = None;
     for coding in Coding::ALL {

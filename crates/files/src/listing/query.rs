@@ -13,8 +13,8 @@
 //! parameters have no effect.
 //!
 //! Parameters that are not in the table are ignored. Unless `page` or `per` is given, JSON and text
-//! have all entries, and HTML has as many as a page may have: [`MAX_PER_PAGE`] and
-//! [`super::page::MAX_LEN`].
+//! have all entries, and HTML has as many as fit into one page: at most [`MAX_PER_PAGE`] entries
+//! and [`super::page::MAX_LEN`] bytes.
 
 use std::fmt;
 
@@ -54,7 +54,7 @@ pub(crate) enum Layout {
     /// A table.
     #[default]
     List,
-    /// Images as they are, other files with an icon.
+    /// A grid, which shows the images themselves, and an icon for each other entry.
     Grid,
 }
 

@@ -1,4 +1,5 @@
-//! The script's tag, and where it is put into a page.
+//! The `<script>` tag that makes a page reload when its files change, and where the tag is put into
+//! a page.
 //!
 //! The tag is ASCII, so it can be put into every encoding of HTML that is a superset of ASCII: all
 //! but UTF-16.
@@ -10,7 +11,8 @@ use super::changes::{Live, canonical};
 use super::policy;
 use super::problems::Problem;
 
-/// The path of the script. No file can have it, because its name is hidden.
+/// The path of the script. No file is served at this path, because names that begin with a dot are
+/// hidden.
 pub(crate) const SCRIPT_PATH: &[u8] = b"/.sockeye/live.js";
 
 /// The path of the WebSocket, beside the script.
@@ -22,8 +24,8 @@ pub(crate) const SCRIPT: &str = include_str!("script.js");
 /// How much of a page is searched for the NUL bytes of UTF-16, in bytes.
 const ENCODING_RANGE: usize = 1024;
 
-/// Extends the policy of a page that this crate generates, such as a listing, so that it allows the
-/// script.
+/// Extends the Content-Security-Policy of a page that this crate generates, such as a listing. The
+/// result allows the script.
 pub(crate) fn allowing_script(policy: &str) -> String {
     match policy.split_once("script-src ") {
         Some((before, after)) => {
@@ -81,7 +83,8 @@ fn is_utf16(content: &[u8]) -> bool {
     start.starts_with(b"\xFE\xFF") || start.starts_with(b"\xFF\xFE") || start.contains(&0)
 }
 
-/// Whether a URL has a host.
+/// Whether a URL has a host. The script's URL is only a path, so a `<base>` with a host would make
+/// it lead to that host.
 fn names_host(url: &[u8]) -> bool {
     let url = url.trim_ascii_start();
     url.starts_with(b"//") || url.windows(3).any(|three| three == b"://")
@@ -89,10 +92,11 @@ fn names_host(url: &[u8]) -> bool {
 
 /// What a scan of a page's HTML finds.
 struct Scanned {
-    /// Where the tag is put: before the first element other than `<html>` and `<head>`, or else
-    /// after the doctype, which must come first. So the tag is not part of a comment or title that
-    /// isn't closed yet, as happens while a page is edited.
+    /// Where the tag is put: before the first element other than `<html>` and `<head>`. If there is
+    /// none, after the doctype, which must come first. So the tag is not part of a comment or title
+    /// that isn't closed yet, as happens while a page is edited.
     at: usize,
+    /// Whether the page has an element other than `<html>` and `<head>`.
     has_element: bool,
     /// The policies of the page's `<meta>` elements.
     policies: Vec<Vec<u8>>,

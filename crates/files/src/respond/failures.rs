@@ -1,6 +1,8 @@
-//! Log lines about failed requests. If the server is at fault, the first is logged as a warning at
-//! once. Later ones are counted, and logged once a minute. Other failures, such as missing files,
-//! are logged at level debug.
+//! Log lines about failed requests.
+//!
+//! Failures that the server is at fault for are warnings: the first of each kind is logged at once.
+//! Later ones are counted, and their number is logged at most once a minute. Other failures, such
+//! as missing files, are logged one by one at level debug.
 
 use std::sync::Mutex;
 
@@ -66,7 +68,8 @@ impl Failures {
         self.0.iter().filter_map(|failure| failure.reports.due()).min()
     }
 
-    /// Logs the failures that were not logged yet. `take` returns their number.
+    /// Logs the failures that were counted and not logged yet. `take` returns how many of one kind
+    /// to log now.
     pub(super) fn report_rest(&self, take: impl Fn(&ReportLimiter) -> Option<u64>) {
         for failure in &self.0 {
             let (Some(requests), Some(absent)) = (take(&failure.reports), *lock(&failure.last))
@@ -79,7 +82,7 @@ impl Failures {
     }
 }
 
-/// The limit that was reached, if one was.
+/// The process's limit on open files, if it was reached.
 fn limit(absent: Absent) -> Option<u64> {
     match absent {
         Absent::TooManyOpenFiles(OpenFilesOf::Process) => open_files_limit(),

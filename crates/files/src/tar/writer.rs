@@ -31,7 +31,7 @@ pub(crate) struct ArchiveWriter {
     position: u64,
     /// The position in the archive where the part ends.
     end: u64,
-    /// The memory for the batches and the manifest.
+    /// The lease on the memory of the batches, and the permit for that of the manifest.
     _memory: (Lease, Permit),
 }
 
@@ -99,6 +99,7 @@ impl ArchiveWriter {
         while batch.bytes.len() < BATCH && batch.file.is_none() && self.position < self.end {
             let index = self.manifest.find(self.position);
             if index == self.manifest.count() {
+                // All entries are written: the end of the archive follows.
                 let zeros = self.end.min(self.manifest.len) - self.position;
                 debug_assert!(zeros <= END_LEN);
                 self.put(&mut batch.bytes, &[0; END_LEN as usize][..zeros as usize]);

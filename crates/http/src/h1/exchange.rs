@@ -61,8 +61,8 @@ impl H1Exchange {
             Incoming::NotRequested { content: Content::None, expects_continue: false } => return,
             // The client may or may not send the content (RFC 9110, 10.1.1).
             Incoming::NotRequested { expects_continue: true, .. } => false,
-            // A streamed response, whose head is about to be written: the handler may still read
-            // the content.
+            // Before the head of a streamed response is written, `has_started` is already true. The
+            // handler may still read the content.
             _ if exchange.has_started() => return,
             incoming => match self.remaining_content(&incoming) {
                 Some(rest) => rest.remaining().is_none_or(|length| length <= discard),

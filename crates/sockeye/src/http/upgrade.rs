@@ -56,9 +56,12 @@ impl Upgrade {
     }
 }
 
-/// The protocols that the client asks for, even while the server is stopping and can't switch.
-/// `None` where the server ignores the field `Upgrade`: in HTTP/1.0, without `Connection: upgrade`,
-/// and in a request with a body.
+/// The protocols that the client asks for, separated by commas. `None` if the request doesn't ask,
+/// or if the server ignores its field `Upgrade`: in HTTP/1.0, without `Connection: upgrade`, and in
+/// a request with a body.
+///
+/// [`http_core::Request::upgrade`] is `None` also while a server of HTTP/1.1 is stopping, since it
+/// can't switch then. This function returns the protocols nevertheless.
 fn names<'a>(request: &http_core::Request<'a>) -> Option<&'a [u8]> {
     request.upgrade().or_else(|| {
         let names = request.common_field(FieldName::Upgrade)?;

@@ -1,4 +1,5 @@
-//! The protocol of an upgraded connection: it copies bytes between the connection and the task.
+//! The protocol of an upgraded connection: it copies bytes between the connection and the task of
+//! the tower service.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use sockeye::{Consumed, End, Event, Fault, Protocol, Reason, Time, Turn};
 use super::pipe::{LOW_INPUT, OutputEnd, Pipe, Taken};
 use super::task_end::TaskEnd;
 
-/// Output of at most this length is copied, because sending it separately costs more.
+/// Output of at most this many bytes is copied into the connection's output. Sending it as a part
+/// of its own, without a copy, would cost more.
 const MAX_COPIED: usize = 1024;
 
 /// The event loop's end of a pipe.
@@ -99,8 +101,8 @@ impl Protocol for ConnectionEnd {
 }
 
 impl Drop for ConnectionEnd {
-    /// Ends the pipe, if [`Event::Closed`] hasn't: the connection never switched protocols, or the
-    /// event loop has ended.
+    /// Ends the pipe, if no [`Event::Closed`] has ended it: for example because the connection
+    /// never switched protocols, or because the event loop has ended.
     fn drop(&mut self) {
         self.pipe.end_connection(io::ErrorKind::ConnectionAborted.into());
     }

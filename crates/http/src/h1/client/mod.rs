@@ -22,9 +22,9 @@
 //! Responses to the same request often differ in their date only: a [`HeadTemplate`] made from the
 //! first head recognises the others without parsing them.
 //!
-//! Framing is checked as strictly as by the server. Heads may have lines that end with a bare LF
-//! (RFC 9112, 2.2). Heads and trailers may have folded values (5.2). Requests, redirects and
-//! content codings are up to the caller.
+//! The framing of responses is checked as strictly as the server checks that of requests. Heads may
+//! have lines that end with a bare LF (RFC 9112, 2.2). Heads and trailers may have folded values
+//! (RFC 9112, 5.2). Requests, redirects and content codings are up to the caller.
 
 pub(crate) mod head;
 mod head_template;
@@ -40,7 +40,7 @@ use crate::h1::body::{Decoded, Decoder};
 /// while it works (RFC 2518, 10.1) reaches it after half an hour.
 const MAX_INTERIM: u32 = 100;
 
-/// The two kinds of methods, whose responses end in different places.
+/// The kind of a request's method. Where the response ends depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
     /// HEAD: the response has no content, whatever its fields say.
@@ -54,7 +54,8 @@ pub enum RequestKind {
 pub enum Piece<'a> {
     /// More input is needed.
     NeedMore,
-    /// The head. Interim heads (RFC 9110, 15.2) are only counted.
+    /// The head of the final response. Those of interim responses (RFC 9110, 15.2) are not
+    /// returned, only counted: [`Head::interim`].
     Head(Head<'a>),
     /// Bytes of the content, at least one.
     Content(&'a [u8]),

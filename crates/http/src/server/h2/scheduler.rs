@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::h2::priority::Priority;
 
-/// One of this many quanta goes to the stream that has waited longest, so that no stream starves.
+/// Once in this many quanta, the stream that comes first has to wait: the one of the others that
+/// has waited longest sends. So no stream starves.
 const OTHER_EVERY: u32 = 16;
 
 /// The streams that have something to send.
@@ -54,16 +55,17 @@ impl Scheduler {
         }
     }
 
-    /// Removes the stream that sends next.
+    /// Removes the stream that sends next, and returns it.
     pub(super) fn pop(&mut self) -> Option<u32> {
         self.quanta = self.quanta.wrapping_add(1);
         if self.queue.len() < 2 {
             return self.queue.pop_front().map(|queued| queued.stream);
         }
-        // At most as many entries as a connection has streams.
+        // A linear search: the queue has at most one entry for each stream of a connection.
         let (mut next, _) = self.queue.iter().enumerate().min_by_key(|(_, queued)| queued.rank)?;
         if self.quanta.is_multiple_of(OTHER_EVERY) {
-            // The other one that has waited longest.
+            // Of all streams but `next`, the one that has waited longest: the first in the queue,
+            // or the second if `next` is the first.
             next = usize::from(next == 0);
         }
         self.queue.remove(next).map(|queued| queued.stream)
@@ -94,7 +96,8 @@ mod tests {
     fn urgent_streams_come_first_then_sequential_ones_and_incremental_ones_take_turns() {
         let mut scheduler = Scheduler::default();
         let priorities = [(1, 3, true), (3, 3, false), (5, 3, false), (7, 0, true), (9, 3, true)];
-        // Those that are sent one after the other are added in another order than their numbers'.
+        // The streams that aren't incremental are added in another order than that of their
+        // numbers.
         for at in [0, 2, 1, 3, 4] {
             let (id, urgency, incremental) = priorities[at];
             scheduler.push(id, priority(urgency, incremental));

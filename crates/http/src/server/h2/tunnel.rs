@@ -12,10 +12,10 @@ use crate::h2::frame::ErrorCode;
 pub(super) struct Tunnel {
     pub(super) session: NestedSession,
     pub(super) wire: H2Exchange,
-    /// Bytes received by which the client's window is not enlarged again yet, because the protocol
-    /// has not used them.
+    /// How many bytes were received and not yet passed to [`RequestContent::consume`], which lets
+    /// the client's window be enlarged by them.
     uncredited: usize,
-    /// The end of this side of the stream is moved to the connection.
+    /// Whether the end of this side of the stream was moved to the connection's output.
     has_sent_end: bool,
 }
 
@@ -24,7 +24,8 @@ impl Tunnel {
         Self { session, wire, uncredited: 0, has_sent_end: false }
     }
 
-    /// Whether the stream's output is complete, and the end of the stream has to be sent.
+    /// Whether the session writes nothing more, and the end of this side of the stream was not
+    /// moved to the connection's output yet.
     pub(super) fn is_ending(&self) -> bool {
         self.session.end().is_some() && !self.has_sent_end
     }
@@ -34,8 +35,10 @@ impl Tunnel {
         self.has_sent_end && self.session.has_input_ended()
     }
 
-    /// Calls the session, which gets `received` bytes of input, and acts on what has changed.
-    /// Returns the error code if the stream has to be reset, because the session has failed.
+    /// Runs `call`, which calls the session and passes `received` bytes of input to it. Then moves
+    /// the session's output to the stream. If the session has failed, and the stream has to be
+    /// reset, closes the session and returns the error code. Closes the session also if both sides
+    /// of the stream have ended.
     pub(super) fn change(
         &mut self,
         (stream, receive): (&mut Stream, &mut RequestContent),
@@ -45,8 +48,9 @@ impl Tunnel {
     ) -> Option<ErrorCode> {
         let Self { session, wire, uncredited, has_sent_end } = self;
         call(session);
-        // A protocol may need more input at once than the window allows. While it waits for more
-        // input, the window is enlarged by up to `STREAM_WINDOW` bytes that it has not used yet.
+        // A protocol may need more input at once than the window allows. While the protocol waits
+        // for more input, the window is enlarged even by bytes that the protocol has not used, up
+        // to `STREAM_WINDOW` of them.
         let may_keep = if session.wants_input() { STREAM_WINDOW as usize } else { 0 };
         let (has, keeps) = (*uncredited + received, session.unused().saturating_sub(may_keep));
         let consumed = has.saturating_sub(keeps);
@@ -56,7 +60,8 @@ impl Tunnel {
             true => session.drop_output(),
             false => session.move_to_stream(stream),
         }
-        // What was written before a fault is sent, and then the end of the stream.
+        // If content was written before a fault and is unsent, it is sent, and then the end of the
+        // stream: there is no reset. Nor is there one if the end was sent before the fault.
         let ends_later = *has_sent_end || stream.unsent() > wire.head_len as u64;
         let code = match session.reason() {
             Some(Reason::Fault(fault)) if !ends_later => match fault.blame {
@@ -72,7 +77,7 @@ impl Tunnel {
         code
     }
 
-    /// The end of this side of the stream is moved to the connection.
+    /// To be called when the end of this side of the stream was moved to the connection's output.
     pub(super) fn note_end(&mut self) {
         self.has_sent_end = true;
     }
@@ -82,8 +87,9 @@ impl Tunnel {
         self.session.end() == Some(End::Finish)
     }
 
-    /// Ends the session. The reason is the session's own if it has failed; otherwise `reason`, or
-    /// the session's own if that is `None`.
+    /// Ends the session, for its own reason if it has failed or if `reason` is `None`, otherwise
+    /// for
+    /// `reason`. A failure is logged ([`Turn::report`]).
     pub(super) fn close(&mut self, reason: Option<&Reason>, outer: &Turn<'_>) {
         let own = self.session.take_reason();
         match &own {
@@ -93,13 +99,14 @@ impl Tunnel {
         }
         let has_failed = matches!(own, Reason::Fault(_) | Reason::Panicked);
         self.session.close(reason.filter(|_| !has_failed).unwrap_or(&own), outer);
-        // In `Event::Closed`, or in its destructor.
+        // The protocol has panicked in `Event::Closed` or in its destructor.
         if let Some(Reason::Panicked) = self.session.reason() {
             outer.report(panicked());
         }
     }
 
-    /// Enlarges the window by the unused bytes, since nothing more is read.
+    /// Lets the window be enlarged by the unused bytes. To be called when the session reads nothing
+    /// more.
     pub(super) fn discard_unused(&mut self, receive: &mut RequestContent) {
         receive.consume(std::mem::take(&mut self.uncredited));
     }
