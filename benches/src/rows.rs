@@ -1,4 +1,4 @@
-//! The measured loads: one per row of the table.
+//! The measured loads: one per row of the report's table.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
@@ -14,7 +14,7 @@ use crate::{
     websocket,
 };
 
-/// A row.
+/// A row of the table, and the load that is measured for it.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
@@ -78,7 +78,7 @@ pub(crate) struct File {
 /// The file of a small response.
 pub(crate) const SMALL: File = File { name: "small.txt", size: 13 };
 
-/// The files of all rows except `pages`.
+/// The files of all rows except those that request a page.
 pub(crate) const FILES: [File; 6] = [
     SMALL,
     File { name: "1k.bin", size: 1 << 10 },
@@ -88,7 +88,8 @@ pub(crate) const FILES: [File; 6] = [
     File { name: "10m.bin", size: 10 << 20 },
 ];
 
-/// The server `limit` uses sendfile from this size, where sendfile becomes cheaper.
+/// The bare server sends files of this size or more with sendfile, and smaller files from memory.
+/// At this size, sendfile becomes the cheaper of the two.
 pub(crate) const SENDFILE_FROM: usize = 64 << 10;
 
 const fn get(name: &'static str, title: &'static str, file: usize, connections: usize) -> Row {
@@ -265,7 +266,7 @@ impl Row {
         plan.pipeline = NonZeroUsize::new(self.load.depth()).ok_or("no request in flight")?;
         plan.per_connection = self.load.max_requests().and_then(NonZeroU64::new);
         plan.tls = tls.map(Client::load);
-        // The end of a run depends on its time, not on the number of requests.
+        // No limit: a run ends after a time, which the caller passes to the load client.
         plan.until = Until::Requests(u64::MAX);
         Ok(plan)
     }
@@ -338,7 +339,7 @@ impl Shape {
         matches!(self, Self::Idle { .. } | Self::IdleWebSocket)
     }
 
-    /// The requests of a load that uses HTTP/2. For any other load, one request that isn't made.
+    /// The requests of a load that uses HTTP/2. For any other load, one request, which is not sent.
     pub(crate) fn http2_requests(self) -> Requests {
         let with_tls = self.tls().is_some();
         if self.is_page() {

@@ -1,5 +1,5 @@
-//! Configurations for the installed servers: tuned for speed, with one worker and, if needed, an
-//! access log in their default format.
+//! Configurations for nginx, lighttpd and h2o: tuned for speed, with one worker and, if the load
+//! needs one, an access log in the server's default format.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +19,7 @@ pub(super) struct Options<'a> {
     pub(super) load: Shape,
     /// The maximum number of connections.
     pub(super) connections: usize,
-    /// The output of `nginx -V`.
+    /// The output of `nginx -V`, which says with which modules this nginx was built.
     pub(super) version_output: &'a str,
     /// The certificate, if the load uses TLS.
     pub(super) certificate: Option<&'a Certificate>,
@@ -28,7 +28,8 @@ pub(super) struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// The small response comes from the configuration, not from a file, because that is fastest.
+    /// The configuration of nginx. It contains the small response, because nginx sends that faster
+    /// than a file.
     pub(super) fn nginx(&self) -> String {
         let Self { dir, address, load, connections, version_output, certificate, log } = self;
         let dir = dir.display();
@@ -48,8 +49,8 @@ impl Options<'_> {
             true => "gzip_static on;",
             false => "",
         };
-        // `tcp_nopush` makes nginx send full packets. By measurement, these are cheaper up to some
-        // hundred KiB, and more expensive above.
+        // `tcp_nopush` makes nginx send full packets. As measured, that saves CPU time for files of
+        // up to some hundred KiB, and costs CPU time for larger files.
         let push = match load.file() {
             Some(file) if file.size >= 1 << 20 => "tcp_nopush off; sendfile_max_chunk 128k;",
             _ => "tcp_nopush on;",

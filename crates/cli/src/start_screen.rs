@@ -52,9 +52,9 @@ impl Screen {
         self.notes.splice(0..0, lines);
     }
 
-    /// Adds the line about `--acme`, and its names as hosts. They are shown even before the first
-    /// certificate is issued, since browsers accept the certificate for no other host, such as an
-    /// IP address.
+    /// Adds the line about `--acme`, and its names as hosts. The names are shown even before the
+    /// first certificate is issued, since browsers will accept the certificate for no other host,
+    /// such as an IP address.
     pub(crate) fn add_acme(&mut self, acme: &Acme) {
         for name in acme.names() {
             if self.hosts.len() < MAX_HOSTS && !self.hosts.contains(name) {

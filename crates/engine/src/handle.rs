@@ -18,8 +18,8 @@ impl Handle {
     }
 
     /// Stops listening, finishes what is in flight, and cuts connections that are not finished
-    /// after [`Config::drain_timeout`](crate::Config::drain_timeout). Starts after
-    /// [`Config::lame_duck`](crate::Config::lame_duck): by default, at once.
+    /// after [`Config::drain_timeout`](crate::Config::drain_timeout). The drain begins after
+    /// [`Config::lame_duck`](crate::Config::lame_duck), by default at once.
     pub fn drain(&self) {
         self.send_command(Command::Drain);
     }

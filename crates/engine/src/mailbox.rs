@@ -1,11 +1,12 @@
-//! A shard's mailbox: envelopes (messages for its connections), commands, and results of reads and
-//! handshakes. And its inbox: connections that another shard accepted for it.
+//! The mailbox and the inbox of a shard. The mailbox has envelopes (messages for the shard's
+//! connections), commands, and results of reads and handshakes. The inbox has connections that
+//! another shard accepted for this one.
 //!
 //! Both are bounded. An envelope belongs to a promise, or is one of the few messages that a
 //! session's remotes may send before the session takes them. A connection has one wake-up, and
-//! one read or handshake in progress at most. Commands to drain or stop come from the owner of the
-//! server, one per call. A shard sends no further command to evict before the last one is answered.
-//! Connections in the inbox count as open.
+//! one read or handshake in progress at most. Commands to drain or stop come from the program that
+//! runs the server, one per call. A shard sends no further command to evict before the last one is
+//! answered. Connections in the inbox count as open, so the limit on connections applies to them.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -58,8 +59,7 @@ pub(crate) enum ReadError {
     Failed(io::Error),
 }
 
-/// Posts the result of a job to a mailbox when it is dropped: `None` if the job panicked or never
-/// ran.
+/// When dropped, posts the result of a job to a mailbox: `None` if the job panicked or never ran.
 pub(crate) struct ResultSender<T> {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) key: Key,
@@ -123,7 +123,7 @@ impl Mailbox {
         put(&mut contents);
         let first = !self.non_empty.swap(true, Ordering::Release);
         drop(contents);
-        // Only the first sender wakes the shard.
+        // Later senders need not wake the shard again before it takes the contents.
         if first {
             self.waker.wake();
         }

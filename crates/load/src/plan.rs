@@ -13,16 +13,16 @@ use sockeye_proto::Reason;
 
 use crate::websocket_request::{WebSocketOpening, WebSocketRequest};
 
-/// A load. It always ends: with [`Until::Requests`], it is abandoned if the server stops
-/// responding.
+/// A load. It always ends, also if the server stops responding: a load with [`Until::Requests`]
+/// then gives up after too many connections in a row without a response.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The protocol.
     pub kind: LoadKind,
     /// One or more requests. Each connection sends them in order, again and again.
     pub requests: Vec<PreparedRequest>,
-    /// Start connections at different requests of [`Plan::requests`], whose places in the list are
-    /// evenly spaced. Default: `false`, all connections start at the first request.
+    /// Let connections begin with different requests, evenly spaced in [`Plan::requests`]. Default:
+    /// `false`, all connections begin with the first request.
     pub staggered: bool,
     /// Number of connections. Default: 64.
     pub connections: NonZeroUsize,
@@ -33,12 +33,13 @@ pub struct Plan {
     /// Requests per second, of all connections together. Default: no rate; the next request is sent
     /// when a response has arrived.
     pub rate: Option<f64>,
-    /// Maximum number of requests in flight on one connection: a pipeline of HTTP/1.1, or streams
-    /// of HTTP/2, whose server may allow fewer. Default: 1.
+    /// Maximum number of requests in flight on one connection. In HTTP/1.1, they are pipelined. In
+    /// HTTP/2, each is a stream, and the server may allow fewer. Default: 1.
     pub pipeline: NonZeroUsize,
     /// Number of requests after which a connection is replaced by another. Default: no limit.
     pub per_connection: Option<NonZeroU64>,
-    /// Compare all content with that of the first response. Default: `false`.
+    /// Compare the content of each response with that of the first response to the same request.
+    /// Default: `false`.
     pub verify: bool,
     /// Maximum size of a response's content, in bytes. A larger response is a
     /// [`Failure::BadResponse`](crate::Failure::BadResponse). Default: 1 GiB.
@@ -206,7 +207,7 @@ impl PreparedRequest {
         })
     }
 
-    /// A message for an echo server. `opening` says how its WebSockets are opened.
+    /// A message for an echo server over WebSocket. `opening` says how the WebSockets are opened.
     #[must_use]
     pub fn websocket(opening: WebSocketOpening, message: ws::Message<'_>) -> Self {
         let request = WebSocketRequest::new(opening, message);

@@ -37,7 +37,7 @@ fn answer(tasks: &Handle, request: Request<Body>) -> Reply {
     }
 }
 
-/// The runtime of `tasks` has to outlive the service.
+/// Serves at `address`. The runtime of `tasks` has to outlive the service.
 pub(crate) fn serve(address: ListenAddr, tasks: Handle) -> Result<Serving, ServeError> {
     http::serve(&[address], Options::default(), move |request| answer(&tasks, request))
 }

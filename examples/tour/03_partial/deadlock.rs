@@ -1,4 +1,5 @@
-//! Step 3: sends everything, then reads everything. With enough bytes, it waits forever.
+//! Step 3: sends everything, then reads everything. With more bytes than the buffers hold, it waits
+//! forever: the echo server stops reading while nobody reads the echo.
 
 use std::env;
 use std::io::{self, Read, Write};

@@ -24,13 +24,14 @@ Examples:
 /// Check that a server responds: for containers and supervisors.
 ///
 /// Sends one GET request to http:// or https://HOST[:PORT]/PATH, or to the path / at unix:PATH. A
-/// status below 400 is healthy, also a redirect, which isn't followed. message:// and
-/// message+tls://HOST:PORT are sent a message, and echo servers, at tcp:// and tls://HOST:PORT and
-/// at ws:// and wss://HOST[:PORT]/PATH, 64 bytes. Prints one line: to standard output if the server
-/// is healthy, otherwise to standard error.
+/// status below 400 is healthy, also a redirect, which isn't followed. A server at message:// or
+/// message+tls://HOST:PORT gets a message. An echo server, at tcp:// or tls://HOST:PORT, or at
+/// ws:// or wss://HOST[:PORT]/PATH, gets 64 bytes. Prints one line: to standard output if the
+/// server is healthy, otherwise to standard error.
 ///
 /// With TLS, the certificate is verified, unless the URL's host is localhost or a loopback address:
-/// certificates are for other names, and nobody is on the way. With --ca it is always verified.
+/// certificates are for other names, and the connection doesn't leave this machine. With --ca, the
+/// certificate is always verified.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Health {

@@ -33,9 +33,10 @@ pub(crate) struct Tls {
     #[arg(long, value_name = "CERT,KEY", help_heading = "TLS")]
     pub(crate) tls: Vec<OsString>,
 
-    /// If no certificate has the name: first sends the first one, refuse ends the handshake.
+    /// Unknown names: send the first certificate (first), or end the handshake (refuse).
     ///
-    /// Clients that ask for no name get the first certificate.
+    /// A name is unknown if no certificate has it. Clients that ask for no name get the first
+    /// certificate.
     #[arg(long, value_name = "WHAT", help_heading = "TLS", default_value = "first")]
     #[arg(hide_possible_values = true)]
     pub(crate) tls_unknown_name: UnknownName,
@@ -70,12 +71,13 @@ pub(crate) enum UnknownName {
 /// The flags of `sockeye http` with TLS.
 #[derive(Args, Debug)]
 pub(crate) struct Https {
-    /// Redirect http:// URLs to https://, at this address. Default: port 80, if TLS has port 443.
+    /// Redirect http:// URLs to https://, at this address. Without a value: port 80.
     ///
     /// The status is 308. The host of a URL stays the same, its port becomes that of TLS. With
-    /// --host, other hosts get 421. Without a value, it listens at the hosts of --listen. A value
-    /// follows after an equals sign. (Where TLS is expected, plain GET and HEAD requests are always
-    /// redirected.)
+    /// --host, other hosts get 421. Without a value, the redirects listen at port 80 of each host
+    /// where --listen has port 443. If there is none, write the address. A value follows after an
+    /// equals sign. (Where TLS is expected, plain GET and HEAD requests are always redirected.)
+    /// Default: off; with --acme, port 80 unless --listen or --port is given.
     #[arg(long, value_name = "ADDR", help_heading = "TLS", num_args = 0..=1)]
     #[arg(require_equals = true, default_missing_value = "", value_parser = redirect)]
     pub(crate) https_redirect: Option<Redirect>,
@@ -83,7 +85,7 @@ pub(crate) struct Https {
     /// Tell browsers to use only HTTPS for this host, for this long. Without a value: a year.
     ///
     /// Adds Strict-Transport-Security to every response over TLS. Browsers can't be told otherwise
-    /// by plain HTTP until the time is over, so begin with a short one, as --hsts=1h. --hsts=0
+    /// by plain HTTP until the time is over, so begin with a short time, as --hsts=1h. --hsts=0
     /// revokes it. A value follows after an equals sign. Default: off.
     #[arg(long, value_name = "TIME", help_heading = "TLS", num_args = 0..=1)]
     #[arg(require_equals = true, default_missing_value = "365d", value_parser = hsts)]
@@ -99,8 +101,8 @@ pub(crate) enum Redirect {
 }
 
 fn redirect(text: &str) -> Result<Redirect, String> {
-    // Such words set switches in environment variables, so they may be tried for this flag's
-    // variable.
+    // In environment variables, these words set flags that have no value. So somebody may also set
+    // the variable of this flag to one of them.
     let is_switch = ["true", "false", "yes", "no", "on", "off"]
         .iter()
         .any(|value| value.eq_ignore_ascii_case(text));

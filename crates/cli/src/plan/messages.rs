@@ -18,8 +18,8 @@ use crate::answers::read_at_most;
 use crate::error::{Error, OrUsage};
 use crate::text;
 
-/// The type of content that isn't JSON. The Python client of the tutorial in README.md uses this
-/// name.
+/// The type of content that isn't JSON. The Python client of the tutorial that docs/tour/README.md
+/// follows uses this name.
 const BINARY: &str = "binary/custom-client-binary-type";
 
 /// Maximum size of one message's content: 1 GiB. All connections share one copy in memory.
@@ -32,8 +32,8 @@ pub(super) struct TypeFlags<'a> {
     pub(super) encoding: Option<&'a str>,
 }
 
-/// Makes a message. If its type is that of JSON, and `content` is JSON in UTF-8, encodes it as
-/// `--encoding` says. Sends any other content unchanged.
+/// Makes a message. If the message's type is that of JSON, and `content` is JSON in UTF-8, encodes
+/// `content` as `--encoding` says. Leaves any other content unchanged.
 pub(super) fn message(flags: TypeFlags<'_>, content: Bytes) -> Result<Message, Error> {
     let of = |content_type: &str, encoding: &str, content| Message {
         content_type: content_type.to_owned().into(),
@@ -51,7 +51,7 @@ pub(super) fn message(flags: TypeFlags<'_>, content: Bytes) -> Result<Message, E
         });
         let encoded = encoding.or_usage()?.encode(text);
         let encoded = encoded.with_context(|| format!("{} cannot be sent", excerpt(&content)))?;
-        // The header contains the name as it was typed.
+        // The header contains the encoding's name as it was typed.
         return Ok(of(JSON, name, encoded.into()));
     }
     let content_type = flags.content_type.unwrap_or(if is_json { JSON } else { BINARY });

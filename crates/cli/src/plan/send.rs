@@ -55,7 +55,7 @@ pub(crate) struct Send {
 #[derive(Debug)]
 pub(crate) struct SendMessages {
     pub(crate) client: Client,
-    /// Each connection sends all of them, `count` times.
+    /// Each connection sends all these messages, `count` times.
     pub(crate) messages: Vec<Message>,
     pub(crate) count: usize,
     pub(crate) keep_alive: bool,
@@ -71,7 +71,8 @@ pub(crate) struct SendWebSocket {
     pub(crate) client: Client,
     pub(crate) target: Target,
     pub(crate) request: UpgradeRequest,
-    /// Each connection sends all of them, `count` times. `None` for the lines of standard input.
+    /// Each connection sends all these messages, `count` times. `None` for the lines of standard
+    /// input.
     pub(crate) messages: Option<Rc<[OwnedMessage]>>,
     pub(crate) count: usize,
     /// Maximum size of a received message.
@@ -169,8 +170,8 @@ fn client(flags: &args::Send) -> Result<Client, Error> {
         config: Config {
             connect_timeout: flags.connect_timeout.0,
             handshake_timeout: flags.connect_timeout.0,
-            // A year, which is in effect no limit: `timeout` applies instead, and its time doesn't
-            // count while a connection waits for standard output.
+            // A year, which is in effect no limit. `timeout` applies instead: unlike this limit, it
+            // doesn't run while a connection waits for standard output.
             write_timeout: Duration::from_secs(366 * 24 * 3600),
             // Close at once after the last response, without reading more.
             linger: Linger { bytes: 0, quiet: Duration::ZERO, total: Duration::ZERO },

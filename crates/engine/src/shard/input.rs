@@ -1,5 +1,5 @@
-//! Reading from connections: at most one buffer per ready connection and turn, except before a
-//! drain.
+//! Reading from connections: at most one buffer per ready connection and turn. When a drain begins,
+//! several buffers may be read from a connection.
 
 use std::io::{self, ErrorKind};
 
@@ -32,8 +32,8 @@ impl<D: Driver> Shard<D> {
         self.keys = keys;
     }
 
-    /// Flushes a large output that is in one piece of memory before another connection is read,
-    /// because the output is still in the cache of the core, and the next output can then reuse its
+    /// Flushes a large output before another connection is read, if all of the output is plain
+    /// bytes. These are still in the cache of the core, and the next output can then reuse their
     /// memory.
     #[cold]
     fn flush_large(&mut self, key: Key) {
@@ -52,8 +52,8 @@ impl<D: Driver> Shard<D> {
         self.resources.ready.extend(again);
     }
 
-    /// Handles a failure or a half-close of a connection that is not being read from, so that no
-    /// receive reports it.
+    /// Handles a failure or a half-close of a connection that is not being read from. No call to
+    /// receive would report it.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "its path names one lifetime")]
     pub(super) fn check_disconnect(&mut self, key: Key) {
         self.serve(key, |active| active.check_disconnect());
@@ -91,7 +91,8 @@ impl<D: Driver> Active<'_, D> {
             }
             Err(error) => return Err(reason_of(error)),
         };
-        // Without `more`, the receive took everything, unless the end of input follows.
+        // Without `more`, nothing is left to receive, except the end of input if the peer has
+        // closed its sending side.
         conn.readable = received.more || conn.session.is_half_closed();
         let len = received.bytes.len() as u64;
         conn.received += len;

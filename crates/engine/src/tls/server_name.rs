@@ -20,26 +20,26 @@ const UNRECOGNIZED_NAME: [u8; 2] = [2, 112];
 const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
 thread_local! {
-    /// What the last client hello that was read on this thread asked for, until it is taken.
+    /// What the last client hello that this thread read asked for, until [`take`] returns it.
     static LAST_HELLO: RefCell<Option<HelloRequest>> = const { RefCell::new(None) };
 }
 
 /// What a client hello asked for.
 pub(super) struct HelloRequest {
     pub(super) name: Option<Box<str>>,
-    /// Whether the certificate that was found has an RSA key: signing takes several times as long
-    /// as with other keys. `None`: no certificate was found.
+    /// Whether the certificate that was found has an RSA key, with which signing takes several
+    /// times as long as with other keys. `None`: no certificate was found.
     pub(super) signs_slowly: Option<bool>,
     /// Whether the client can verify signatures by the key of that certificate.
     can_verify: bool,
 }
 
 impl HelloRequest {
-    /// The right error for a handshake that failed with `error` at this hello. Corrects the alert
-    /// in `out`, which has the answer to the hello from `start` on.
+    /// Returns the error to report if reading this hello failed with `error`. Corrects or adds the
+    /// alert at the end of `out`, in which the answer to the hello begins at `start`.
     pub(super) fn correct(&self, error: TlsError, out: &mut Vec<u8>, start: usize) -> TlsError {
         match error {
-            // Without a certificate for the name, there is no key that could be slow.
+            // No certificate was found for the name.
             _ if self.signs_slowly.is_none() => {
                 if out[start..].ends_with(&ACCESS_DENIED) {
                     out.truncate(out.len() - ACCESS_DENIED.len());
@@ -47,7 +47,8 @@ impl HelloRequest {
                 }
                 TlsError::UnknownName
             }
-            // In TLS 1.2, rustls sends no alert and returns an error that doesn't blame the client.
+            // The client can't verify the certificate's signatures. In TLS 1.2, rustls then sends
+            // no alert, and returns an error that doesn't blame the client.
             TlsError::Ours(Error::General(_)) if !self.can_verify && out.len() == start => {
                 out.extend(HANDSHAKE_FAILURE);
                 TlsError::Failed(PeerIncompatible::NoSignatureSchemesInCommon.into())

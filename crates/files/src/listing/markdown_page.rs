@@ -1,4 +1,5 @@
-//! A Markdown file as an HTML page of its own. What can't be rendered is shown as plain text.
+//! A Markdown file as an HTML page of its own. A file that can't be rendered is shown as plain
+//! text.
 
 use super::content::{self, Content};
 use super::frame;
@@ -12,8 +13,8 @@ use crate::store::traits::{Opened, Store};
 /// The level that a heading of level 1 in the file gets. The name of the file has level 1.
 const LEVEL: u8 = 2;
 
-/// Makes the page of the file `name`. `path` is its requested path, percent-encoded, and `script`
-/// is put at the end. Blocks.
+/// Makes the page of the file `name`. `path` is the requested path, percent-encoded. `script` is
+/// put at the end: the `<script>` tag of `--live`, or nothing. Blocks.
 ///
 /// # Errors
 ///

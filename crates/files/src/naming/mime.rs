@@ -1,8 +1,9 @@
 //! Content types by file name.
 //!
-//! [`TYPES`] has them by extension. `media_types.txt` beside it lists those that were reviewed by
-//! hand, which take precedence over those of other tables. The type of a text has a charset if its
-//! content is UTF-8, so that browsers don't guess.
+//! [`TYPES`] is a table of types by extension, written by `scripts/media-types`. The script merges
+//! tables of other projects with `media_types.txt`, whose types were reviewed by hand and take
+//! precedence. The type of a text has a charset if its content is UTF-8, so that browsers don't
+//! guess.
 
 use std::borrow::Cow;
 use std::str;
@@ -17,8 +18,8 @@ const UNKNOWN: &str = "application/octet-stream";
 /// An MPEG transport stream: its packets start with this byte (ISO/IEC 13818-1).
 const TRANSPORT_STREAM: (u8, &str) = (0x47, "video/mp2t");
 
-/// The type of a file as far as its name determines it. A few bytes of the content may decide the
-/// rest.
+/// The type of a file as far as its name determines it. For `.ts`, the first byte of the content
+/// decides between text and video.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NamedType<'a> {
     kind: &'a str,
@@ -49,8 +50,8 @@ pub(crate) fn named<'a>(
     }
 }
 
-/// The `Content-Type` of a file by its name; only the last segment matters. It is a valid header
-/// value.
+/// The `Content-Type` of a file by its name; only the last segment matters. The result is a valid
+/// header value.
 ///
 /// Responses may have another type, which depends on the content: `.ts` is text or a video, and
 /// text that isn't UTF-8 has no charset.
@@ -76,8 +77,8 @@ impl<'a> NamedType<'a> {
 }
 
 impl FileType<'_> {
-    /// The value of `Content-Type`. `is_utf8`: whether the content is UTF-8 as a text of its
-    /// syntax.
+    /// The value of `Content-Type`. `is_utf8`: whether the content is UTF-8, and declares no other
+    /// encoding in its [`Syntax`].
     pub(crate) fn value(&self, is_utf8: bool) -> String {
         if self.syntax.is_some() && is_utf8 {
             format!("{}; charset=utf-8", self.kind)
@@ -114,7 +115,7 @@ fn by_whole_name(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The type of an extension in the table, in upper or lower case.
+/// The type of `extension`, which may be in upper or lower case, in the table.
 fn by_extension(extension: &str) -> Option<&'static str> {
     let lower = || extension.bytes().map(|byte| byte.to_ascii_lowercase());
     let found = TYPES.binary_search_by(|(known, _)| known.bytes().cmp(lower()));

@@ -37,7 +37,7 @@ pub struct ServerConfig {
     /// HTTP/2 streams that no request uses.
     #[expect(clippy::vec_box, reason = "a stream in use stays where it is")]
     streams: RefCell<Vec<Box<Stream>>>,
-    /// The number of HTTP/2 connections so far.
+    /// The number of HTTP/2 connections so far. The next connection gets this number.
     pub(crate) h2_connections: Cell<u64>,
     /// Whether HTTP/2 is off.
     pub(crate) is_http1_only: bool,
@@ -76,21 +76,23 @@ impl ServerConfig {
         self
     }
 
-    /// Sets whether connections may speak HTTP/2: those whose TLS handshake chose `h2` (ALPN), and
-    /// those that begin with its preface (RFC 9113, 3). Default: on.
+    /// Sets whether connections may use HTTP/2. A connection uses it if its TLS handshake chose
+    /// `h2` (ALPN), or if its input begins with HTTP/2's preface (RFC 9113, 3). Default: on.
     #[must_use]
     pub fn http2(mut self, http2: bool) -> Self {
         self.is_http1_only = !http2;
         self
     }
 
-    /// The start of every HTTP/2 response: its status, and the fields that the server adds.
+    /// The cached start of HTTP/2 responses, and the configured fields with which it is encoded
+    /// again each second.
     pub(crate) fn cached_block(&self) -> (&CachedBlock, ConfiguredFields) {
         let CachedPreamble { server_header, strict_transport_security, .. } = self.preamble;
         (&self.block, ConfiguredFields { server_header, strict_transport_security })
     }
 
-    /// Lends a stream whose output is full at `room` bytes. Every caller passes the same `room`.
+    /// Lends a stream whose output counts as full at `room` bytes. Every caller passes the same
+    /// `room`, since a stream that is used again keeps its own.
     #[inline]
     pub(crate) fn lend_stream(&self, id: NonZeroU32, room: usize) -> Box<Stream> {
         match self.streams.borrow_mut().pop() {

@@ -54,15 +54,15 @@ impl Event {
         self
     }
 
-    /// Sets the time after which a client reconnects, in whole milliseconds.
+    /// Sets how long a client waits before it reconnects. Fractions of a millisecond are dropped.
     #[must_use]
     pub fn retry(mut self, wait: Duration) -> Self {
         self.push("retry: ", &wait.as_millis().to_string());
         self
     }
 
-    /// Appends a line, without the line breaks in `value`, and without its NULs: clients ignore an
-    /// id that contains a NUL.
+    /// Appends a line: `field`, then `value` without its line breaks and NULs. (Clients ignore an
+    /// id that contains a NUL.)
     fn push(&mut self, field: &str, value: &str) {
         self.lines.push_str(field);
         self.lines.extend(value.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')));

@@ -5,7 +5,8 @@
 //!
 //! `sendfile` waits for the disk if the content is not in the page cache. No flag prevents that.
 //! So a file on a disk is probed first, once per quantum, by reading the last byte of the
-//! quantum with `RWF_NOWAIT`: the kernel reads ahead in order, so the last page comes last.
+//! quantum with `RWF_NOWAIT`. The kernel reads ahead in order, so if the last page is in the page
+//! cache, those before it most likely are, too.
 //! (`cachestat` is no alternative: it also counts pages that are still being read, and is newer
 //! than the oldest Linux that we support.)
 
@@ -21,8 +22,9 @@ use sockeye_proto::{Access, FileRange, Output, Part};
 use super::Epoll;
 use crate::driver::{Driver, QUANTUM, SendStatus};
 
-/// If the rest of a file exceeds the quantum by at most this much, all of it is sent: the
-/// response's head may have used part of the quantum, and another turn would cost more.
+/// If the rest of a file exceeds what is left of the quantum by at most this much, all of it is
+/// sent. The response's head may have used a part of the quantum, and it would cost more to send
+/// the last few bytes in another turn.
 const MAX_TAIL: u64 = 4 * 1024;
 
 /// At most this many bytes of files are read into the receive buffer and sent together.
@@ -32,8 +34,8 @@ const GATHERED: usize = 64 * 1024;
 const MAX_SLICES: usize = 64;
 
 /// Whether to read a range of a file into memory and send it together with the parts around it.
-/// That saves two calls for each range, and a third one if the range would be probed. For longer
-/// ranges, the copy costs more than these calls.
+/// Then one read replaces two calls for each range, or three if the range would be probed. For
+/// longer ranges, the copy costs more than the saved calls.
 fn is_short(range: &FileRange) -> bool {
     let max = if range.source.access() == Access::Probe { 16 * 1024 } else { 8 * 1024 };
     range.len <= max
@@ -90,7 +92,8 @@ impl Epoll {
                         None => return (count, SendStatus::NeedsRead),
                         // The file ends before its range does.
                         Some(Ok(0)) => return (count, SendStatus::FileChanged),
-                        // After a short `sendfile`, the socket may have room: call it again.
+                        // A `sendfile` that sends less than asked doesn't show that the socket is
+                        // full: call `sendfile` again.
                         Some(Ok(sent)) => (Ok(sent), sent),
                         Some(Err(Failure::File(error))) => {
                             return (count, SendStatus::FileFailed(error));
@@ -116,7 +119,8 @@ impl Epoll {
     /// Sends slices of memory. Returns how many bytes were sent, and how many were offered.
     fn send_memory(&mut self, fd: &OwnedFd, out: &Output) -> (Result<usize, Errno>, usize) {
         self.calls.send += 1;
-        // Most outputs are a head and a body. Clearing more slices would cost time.
+        // Most outputs are a head and a body. Such an output has at most one piece, with plain
+        // bytes before and after it: three slices. Clearing more slices would cost time.
         if out.pieces() <= 1 {
             send_front(fd, out, &mut [IoSlice::new(&[]); 3])
         } else {
@@ -125,12 +129,13 @@ impl Epoll {
     }
 
     /// Reads short ranges of files that are in the page cache, and sends them with the bytes in
-    /// memory before and between them: about `max` bytes at most, and at most [`GATHERED`] of the
-    /// files. Returns how many bytes were sent, and how many were offered. `None` if no range was
-    /// read.
+    /// memory before and between them. Offers at most [`GATHERED`] bytes of files, and about `max`
+    /// bytes in total: bytes in memory may exceed `max`. Returns how many bytes were sent, and how
+    /// many were offered. `None` if no range was read.
     ///
-    /// No range is sent beyond `max`: [`Output::parts`] doesn't check a file whose range is longer.
-    /// Bytes of files that the socket doesn't take are read again for the next send.
+    /// No part of a range is sent beyond `max`, because [`Output::parts`] checks only whether the
+    /// files of ranges that end within `max` have changed. Bytes of files that the socket doesn't
+    /// take are read again for the next send.
     fn send_gathered(
         &mut self,
         fd: &OwnedFd,
@@ -160,6 +165,7 @@ impl Epoll {
             let bytes = match part {
                 _ if filled == MAX_SLICES => break,
                 _ if is_cut => {
+                    // If the buffer is full, the rest of the range is sent next.
                     more_follows = room.is_empty();
                     break;
                 }
@@ -220,7 +226,7 @@ impl Epoll {
         }
     }
 
-    /// As `sendfile`, and tells the file's source how long that took.
+    /// Calls `sendfile`, and tells the file's source how long the call took.
     fn sendfile_timed(
         &mut self,
         fd: &OwnedFd,
@@ -261,7 +267,8 @@ impl Epoll {
         }
     }
 
-    /// Reads the beginning of `range`, if it is in the page cache or reading it never blocks.
+    /// Reads the beginning of `range`, if it is in the page cache, or if reading the file is not
+    /// expected to block. Otherwise returns `None`.
     pub(super) fn read_cached(
         &mut self,
         range: &FileRange,

@@ -56,7 +56,8 @@ impl Sender {
 
     /// How many of `content` bytes may be sent on a stream with this window. If the windows allow
     /// fewer than [`SMALL`] bytes, a part of the content is sent only if `sends_small` is set, or
-    /// if the part is at least half of the initial window, because the peer has chosen a small one.
+    /// if the part is at least half of the initial window: then the peer has chosen a small initial
+    /// window.
     #[inline]
     pub(super) fn allowed(&self, window: Window, content: u64, sends_small: bool) -> u64 {
         let allowed = window.available().min(self.window.available()).min(content);
@@ -126,7 +127,7 @@ impl Sender {
             wire.trailers_len = 0;
             ends_stream = true;
         } else if ends_stream && !moved.has_written {
-            // The end of content that was moved earlier.
+            // All content was moved earlier. An empty DATA frame ends the stream.
             write_header(0, kind::DATA, flags::END_STREAM, id, turn);
         }
         moved.has_written |= ends_stream;
@@ -172,7 +173,7 @@ impl Sender {
     }
 
     /// Writes a header block of `len` bytes, which `move_block` appends, as a HEADERS frame and as
-    /// many CONTINUATION frames as it needs. `end` is END_STREAM or nothing.
+    /// many CONTINUATION frames as it needs. `end` is END_STREAM or no flag.
     fn write_headers(
         &mut self,
         id: u32,
