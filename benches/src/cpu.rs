@@ -1,7 +1,8 @@
 //! Pins processes to cores, and measures the CPU time of processes and cores.
 //!
-//! A process's time is that of the scheduler, in nanoseconds, summed over its threads
-//! (`/proc/PID/task/*/schedstat`). A core's time is in `/proc/stat`, in ticks of 10 ms.
+//! The scheduler counts the time of each thread of a process in nanoseconds
+//! (`/proc/PID/task/*/schedstat`). The kernel counts the time of a core in ticks of 10 ms
+//! (`/proc/stat`).
 
 use std::{fs, time::Duration};
 
@@ -9,7 +10,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Result;
 
-/// The two cores of a measurement, which are the same if the machine has only one.
+/// The two cores of a measurement, which are the same if this process may use only one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cores {
     pub(crate) server: usize,
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn a_busy_process_uses_cpu_time() {
         let start = Spent::of(std::process::id()).unwrap();
-        // The kernel updates the account within some milliseconds.
+        // The kernel updates `schedstat` within some milliseconds.
         while Spent::of(std::process::id()).unwrap().since(start).cpu_time.is_zero() {
             std::hint::spin_loop();
         }

@@ -44,11 +44,13 @@ pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate
     Some(Estimate { median, low, high, confident })
 }
 
-/// The number of values to leave out at each end of `count` sorted ones, so that the range of the
-/// others contains the true median with a confidence of 95 %. `None` if `count` is too small.
+/// How many of `count` sorted values to leave out at each end, so that the range of the remaining
+/// values contains the true median with a confidence of at least 95 %. `None` if `count` is too
+/// small.
 fn ranks_outside(count: usize) -> Option<usize> {
+    // Half of the remaining 5 %, for each end.
     const TAIL: f64 = 0.025;
-    // The probability that `heads` of the values are below the true median (binomial).
+    // The probability that exactly `heads` values are below the true median (binomial).
     let mut chance = 0.5_f64.powi(i32::try_from(count).ok()?);
     let (mut below, mut out) = (0.0, None);
     for heads in 0..count {

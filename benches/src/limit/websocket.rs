@@ -1,4 +1,4 @@
-//! The bare server for WebSockets: it makes the handshake, and then passes the connection to
+//! The bare server for WebSockets: it answers the handshake, and then passes the connection to
 //! [`Frames`]. All frames of a client must have the same length.
 
 use std::{io, os::fd::OwnedFd};
@@ -19,7 +19,8 @@ pub(super) trait Frames: Connection {
     fn open(&mut self, socket: &OwnedFd) -> io::Result<()>;
 }
 
-/// Sends a constant frame for every N bytes.
+/// Sends a constant frame for each frame that has arrived. Only counts bytes, since all frames of a
+/// client have the same length.
 impl Frames for ResponseConnection<'_> {
     fn open(&mut self, _: &OwnedFd) -> io::Result<()> {
         Ok(())
@@ -31,7 +32,7 @@ const KEY: &[u8] = b"Sec-WebSocket-Key: ";
 /// One connection. A client must not send a frame before it has the response to its handshake.
 #[derive(Debug)]
 pub(super) struct WebSocketConnection<F> {
-    /// The request, until the WebSocket is open.
+    /// What has arrived of the request, until the WebSocket is open.
     opening: Option<Vec<u8>>,
     frames: F,
 }
@@ -52,7 +53,7 @@ impl<F: Frames> Connection for WebSocketConnection<F> {
         opening.extend_from_slice(&scratch[..received]);
         if opening.ends_with(b"\r\n\r\n") {
             let Some(response) = response(opening) else { return Ok(Next::Close) };
-            // The response fits into the empty buffer of a new connection.
+            // The response fits into the socket's send buffer, which is still empty.
             send_some(socket, response.as_bytes())?;
             self.opening = None;
             self.frames.open(socket)?;

@@ -32,8 +32,8 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// Adds what to do to the reason why a connection was not established. A failed TLS handshake,
-/// which may be the reason, too, stays as it is.
+/// Returns `reason`, which says why a connection was not established. If connecting failed or timed
+/// out, adds advice. Other reasons, such as a failed TLS handshake, get none.
 pub(crate) fn why_unconnected(reason: &str) -> String {
     let advice = match reason.starts_with("could not connect") {
         true => "; check that a server listens there",
@@ -42,8 +42,9 @@ pub(crate) fn why_unconnected(reason: &str) -> String {
     format!("{reason}{advice}")
 }
 
-/// Makes bytes from a peer, in pieces of any size, safe for a terminal. Line breaks and tabs stay,
-/// other control characters are escaped, and bytes that are not UTF-8 become `\xff`.
+/// Makes bytes from a peer, in pieces of any size, safe for a terminal. Line feeds and tabs stay,
+/// other control characters are escaped, and bytes that are not UTF-8 are written in hexadecimal
+/// (`\xff`).
 #[derive(Debug, Default)]
 pub(crate) struct TerminalText {
     /// An incomplete character at the end: at most three bytes.
@@ -87,7 +88,7 @@ fn show_bytes(bytes: &[u8], shown: &mut Vec<u8>) {
 }
 
 /// Puts `bytes` in quotes. Control characters, quotes and backslashes are escaped, and bytes that
-/// are not UTF-8 become `\xff`.
+/// are not UTF-8 are written in hexadecimal (`\xff`).
 pub(crate) fn quote(bytes: &[u8]) -> String {
     let mut quoted = String::with_capacity(bytes.len() + 2);
     quoted.push('"');
@@ -155,8 +156,8 @@ pub(crate) fn count(count: u64, what: &str) -> String {
 }
 
 /// Refuses a list of addresses as the value of `flag`. The error says to repeat the flag for each
-/// address. For a systemd unit, it names the variable `OPTIONS`, which holds any number of flags:
-/// the environment variable of a flag holds one value only.
+/// address. The environment variable of a flag can't be repeated, so the error also names
+/// `OPTIONS`: the packaged systemd unit has this variable for any number of flags.
 pub(crate) fn refuse_list(flag: &str, text: &str) -> Result<(), String> {
     let values: Vec<&str> = text.split([',', ' ']).filter(|value| !value.is_empty()).collect();
     let is_address = |value: &&str| *value == "unix" || value.contains([':', '.']);

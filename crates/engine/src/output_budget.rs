@@ -21,15 +21,15 @@ use tracing::warn;
 /// In bytes. A connection that holds at most this much (a response or two) is not charged.
 pub(crate) const UNCHARGED_BYTES: usize = 40 * 1024;
 
-/// The minimum time between two trims because of released output: a trim takes a thread many
-/// milliseconds, and clients decide how often memory is freed.
+/// The minimum time between two trims because of released output. A trim returns freed memory to
+/// the kernel. It takes a thread many milliseconds, and clients decide how often memory is freed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Decides when to return freed memory to the kernel (a trim). The shards share it: one shard may
-/// have to trim because another has freed memory.
+/// Decides when to trim the heaps. The shards share this value: one shard may have to trim because
+/// another has freed memory.
 #[derive(Debug, Default)]
 pub(crate) struct HeapTrimmer {
-    /// Since the last trim, more than an eighth of the budget was held.
+    /// At some time since the last trim, more than an eighth of the budget was held.
     is_needed: AtomicBool,
     /// No trim before this time, in nanoseconds of the event loops' clock.
     not_before: AtomicU64,
@@ -60,8 +60,8 @@ pub(crate) struct OutputBudget {
     /// `may_trim` is set. Releases by other shards take effect here at the next update.
     must_check_clients: bool,
     /// Whether a trim may become due. Set when this shard charges a client. Cleared at the end of a
-    /// turn when at most a 32nd of the budget is held, unless a trim is needed but the last one was
-    /// too recent.
+    /// turn if at most a 32nd of the budget is held. But if a trim is needed, and the last one was
+    /// less than [`TRIM_INTERVAL`] ago, this stays set.
     may_trim: bool,
     /// By connection: what its client is charged.
     permits: HashMap<Key, Permit>,
@@ -120,8 +120,8 @@ impl OutputBudget {
 
     #[cold]
     fn check_trim(&mut self, now: Time) -> bool {
-        // Far below the threshold of `update`, so that an amount that rises above it and falls
-        // below it again and again causes no trims.
+        // A 32nd is far below the eighth of `update`: an amount that rises above the eighth and
+        // falls just below it, again and again, causes no trims.
         if self.update() || self.budget.used() > self.total / 32 {
             return false;
         }

@@ -44,7 +44,8 @@ impl Protocol for Echo {
             Event::Open(_) => self.expires = turn.now() + self.idle,
             Event::Eof { .. } => turn.end(End::Finish),
             Event::Drain { .. } => turn.end(End::Linger),
-            // A peer with unsent output is not idle: the write timeout limits how long that lasts.
+            // While output is unsent, the connection is not idle. The write timeout limits how long
+            // the peer may take no output.
             Event::Deadline if turn.unsent() == 0 => return Err(Fault::idle(self.idle)),
             Event::Deadline => self.expires = turn.now() + self.idle,
             Event::Room

@@ -2,8 +2,8 @@
 //!
 //! A protocol appends. An owner takes from the front with [`Output::part`], [`Output::slices`] and
 //! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice.
-//! [`Turn::is_full`](crate::Turn::is_full) says whether an output is full. Bytes in flight count,
-//! too.
+//! [`Turn::is_full`](crate::Turn::is_full) says whether an output is full. Bytes that the driver
+//! has taken and not yet sent count, too.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -41,7 +41,7 @@ pub struct Output {
     file_bytes: u64,
     /// How many of the pieces are ranges of files.
     file_ranges: usize,
-    /// The permit for the next piece: see [`Output::hold`].
+    /// The permit for the next piece: see [`Output::attach_permit`].
     permit: Option<Permit>,
 }
 
@@ -169,9 +169,10 @@ impl Output {
         }
     }
 
-    /// All parts from the front, for drivers that send several parts at once: at most `max` bytes
-    /// in total. Each one is what [`Output::part`] would return after the parts before it were
-    /// sent. So a driver that doesn't send all of a part must not take the next one.
+    /// The parts from the front, for drivers that send several parts at once. The driver may send
+    /// at most `max` bytes of them: the last part may be longer than what is left of `max`. Each
+    /// part is what [`Output::part`] would return after the parts before it were sent. So a driver
+    /// that doesn't send all of a part must not take the next one.
     #[must_use]
     pub fn parts(&self, max: u64) -> Parts<'_> {
         Parts::new(&self.plain, self.sent, self.pieces.iter(), max)
@@ -255,7 +256,8 @@ impl Output {
         self.drop_sent();
     }
 
-    /// The range of a file at the front, if one is.
+    /// The range of a file that is at the front. `None` if something else is at the front, or
+    /// nothing.
     #[must_use]
     pub fn front_file(&self) -> Option<&FileRange> {
         match self.pieces.front() {

@@ -21,8 +21,9 @@ use sockeye::http::{self, Options, PendingReply, Reply, ServeError, Serving, Sta
 /// Maximum number of requests that wait for the counting thread.
 const MAX_WAITING: usize = 1000;
 
-/// Runs on a thread of its own, which owns the count. A client of a database may need such a
-/// thread, too. Returns when the queue is closed, because the service has stopped.
+/// Answers the requests in the queue. Runs on a thread of its own, which owns the count; a database
+/// client may need such a thread, too. Returns when the queue is closed, because the service has
+/// stopped.
 fn count(requests: mpsc::Receiver<PendingReply>) {
     for (count, pending) in (1..).zip(requests) {
         pending.send(format!("You are number {count}.\n"));

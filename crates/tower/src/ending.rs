@@ -1,4 +1,5 @@
-//! Aborts the task of a request that has ended, at once or after a grace period.
+//! Aborts the task of a request that ends early: at once, or, if the task learns that the request's
+//! body is incomplete, after a grace period.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,12 +10,12 @@ use sockeye::Time;
 use sockeye::proto::Timed;
 use tokio::task::AbortHandle;
 
-/// Time for a task to end after its request's body turned out to be incomplete: enough to delete a
-/// file or to roll back a transaction.
+/// How long a task may continue after its request's body broke off: enough to delete a file or to
+/// roll back a transaction.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Maximum number of tasks in their grace period per worker. Beyond it, the oldest is aborted, so
-/// that clients that leave can't accumulate tasks.
+/// that clients that break off requests can't accumulate tasks.
 const MAX_TASKS: usize = 1024;
 
 /// Aborts a task when it is dropped.

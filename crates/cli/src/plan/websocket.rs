@@ -51,9 +51,9 @@ impl OwnedMessage {
     }
 }
 
-/// Makes a message of each content, then of each file. Without any: if `is_binary`, makes one
-/// message of standard input; otherwise returns `None`, and each line of standard input is to be a
-/// message.
+/// Makes a message of each of `contents`, then of each of `files`. If both are empty, the messages
+/// come from standard input: if `is_binary`, all of it is one message, which is read here.
+/// Otherwise each of its lines is a message, which is read later: returns `None`.
 pub(super) fn read(
     contents: Vec<OsString>,
     files: &[PathBuf],

@@ -1,9 +1,10 @@
 //! Writes received bytes to standard output (or a file), which may be slower than the network.
 //!
-//! A thread writes the bytes. They wait for it in a queue with a limit. If the queue is full, the
-//! connection pauses, so that its peer has to wait, and leaves a promise, which the thread fulfills
-//! when there is room. If the event loop wrote them, a slow reader of standard output (such as
-//! `less`) would block it, and when it continued, all peers would seem to have been silent.
+//! Connections append the bytes to a queue with a limit, and a thread writes them. If the queue is
+//! full, a connection pauses, so that its peer has to wait, and leaves a promise, which the thread
+//! fulfills when there is room. If the event loop wrote the bytes itself, a slow reader of standard
+//! output (such as `less`) would block the event loop, and all peers would seem to have been silent
+//! during that time.
 
 use std::io::{self, Write};
 use std::mem;
@@ -14,7 +15,8 @@ use sockeye::proto::{Promise, Ticket};
 
 use crate::writer::{self, Queue, lock};
 
-/// Maximum number of queued bytes. The thread may hold as many in addition.
+/// The queue is full at this number of bytes, which the last append may exceed. In addition, the
+/// thread may hold as many bytes, which it is writing.
 const MAX_QUEUED: usize = 1024 * 1024;
 
 /// The result of [`Printer::print`].

@@ -5,7 +5,8 @@ use crate::naming::mime::content_type;
 /// The most bytes of an image that a grid shows. A larger image has an icon.
 const MAX_IMAGE: u64 = 16 * 1024 * 1024;
 
-/// Whether a grid shows a file of this name and size: images of the kinds that all browsers show.
+/// Whether a grid shows a file of this name and size as an image. It does so for the media types
+/// that all browsers can show, unless the file is empty or too large.
 pub(super) fn is_image(name: &[u8], size: u64) -> bool {
     const KINDS: [&str; 9] = [
         "image/apng",
@@ -19,13 +20,13 @@ pub(super) fn is_image(name: &[u8], size: u64) -> bool {
         "image/webp",
     ];
     let kind = content_type(name);
-    // Without the charset, which an SVG has.
+    // Without the parameter `charset`, which the type of an SVG has.
     let kind = kind.split(';').next().unwrap_or_default();
     (1..=MAX_IMAGE).contains(&size) && KINDS.contains(&kind)
 }
 
-/// The icon for a file of this name: the `id` of a symbol in the page's SVG, which is the first
-/// letter of image, movie, sound, text, zip (any archive) or binary.
+/// The icon for a file of this name: the `id` of a symbol in the page's SVG. Each `id` is the first
+/// letter of a word: image, movie, sound, text, zip (any archive) or binary.
 pub(super) fn icon(name: &[u8]) -> &'static str {
     let kind = content_type(name);
     let kind = kind.split(';').next().unwrap_or_default();

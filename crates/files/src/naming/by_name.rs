@@ -15,7 +15,7 @@ impl<V> Rules<V> {
         self.0.push((pattern.into(), value));
     }
 
-    /// The value for a file by its name, relative to its folder.
+    /// The value for a file by its name, which is relative to the served folder.
     pub(crate) fn get(&self, name: &[u8]) -> Option<&V> {
         let rule = self.0.iter().find(|(pattern, _)| matches(pattern.as_bytes(), name));
         rule.map(|(_, value)| value)
@@ -67,7 +67,7 @@ impl ByName {
         Ok(())
     }
 
-    /// The value for a file by its name, relative to its folder.
+    /// The value for a file by its name, which is relative to the served folder.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&str> {
         self.rules.get(name).map(|value| &**value)

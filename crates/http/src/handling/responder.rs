@@ -170,8 +170,8 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Bytes(limit)), room: false }))
     }
 
-    /// Gives the same answer as the last call: waits for more content after [`Responder::read`],
-    /// and for a message after [`Responder::later`].
+    /// Repeats the handler's last answer: waits for more content if that was [`Responder::read`],
+    /// and for a message if it was [`Responder::later`].
     pub fn keep_waiting(self) -> Answer {
         Answer(AnswerKind::Wait(self.exchange.wait_for))
     }
@@ -182,7 +182,8 @@ impl<'r, 't> Responder<'r, 't> {
     /// bytes after the request.
     ///
     /// `name` must be one of the protocols in [`Request::upgrade`](crate::Request::upgrade), in
-    /// upper or lower case. It may have a version (`name/1`): if the client has sent one, the same.
+    /// upper or lower case. It may have a version (`name/1`). If the client has sent a version,
+    /// `name` must have the same one.
     ///
     /// In HTTP/2, the stream's flow control applies to the protocol, and [`Turn::end`] ends only
     /// the stream. If the protocol panics, the stream is reset. If the protocol fails, its output

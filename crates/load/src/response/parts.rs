@@ -38,8 +38,8 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) request: &'a PreparedRequest,
     /// The request is the last one on its connection.
     pub(crate) last: bool,
-    /// The expected response: the one that the probe got to this request. `None` in the probe
-    /// itself.
+    /// The expected response: the one that the server sent to this request in the probe, before the
+    /// load. `None` during the probe.
     pub(crate) expected: Option<&'a ExpectedResponse>,
 }
 

@@ -1,4 +1,5 @@
-//! The pieces of an output, and its parts as drivers see them.
+//! How an output stores shared bytes and ranges of files (pieces), and what drivers get from it
+//! (parts).
 
 use std::collections::vec_deque;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ pub(super) enum PieceData {
     Shared(Bytes),
     File {
         range: FileRange,
-        /// This is not the end of the range that was written: the rest is in a later piece, of this
-        /// or another output. The file is checked at that piece: see
-        /// [`Output::move_front`](crate::Output::move_front).
+        /// This piece lacks the end of the range that was written: later pieces, of this or another
+        /// output, hold the rest. Whether the file has changed is checked at the last of these
+        /// pieces: see [`Output::move_front`](crate::Output::move_front).
         continues_later: bool,
     },
 }
@@ -37,8 +38,8 @@ impl PieceData {
         }
     }
 
-    /// The range of this piece and its `continues_later`, if the range begins in the file where
-    /// `before` ends.
+    /// The range of this piece and its `continues_later`, if the range is of the same file as
+    /// `before` and begins where `before` ends.
     pub(super) fn continuing(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
         match self {
             Self::File { range, continues_later }

@@ -201,7 +201,8 @@ pub fn response(
 ///
 /// # Errors
 ///
-/// Why the response can't be sent, and the responder: a field is not a list of protocols.
+/// If a field is not a list of protocols. Returns why the response can't be sent, and the
+/// responder.
 pub fn offering<'r, 't>(
     status: StatusCode,
     headers: &HeaderMap,

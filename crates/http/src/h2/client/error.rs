@@ -39,7 +39,7 @@ impl Error {
         what: "sent a header block that cannot be decoded",
     };
 
-    /// The error code (RFC 9113, 7), as the server is told.
+    /// The error code (RFC 9113, 7) that is sent to the server in GOAWAY.
     #[must_use]
     pub fn code(self) -> u32 {
         self.code as u32

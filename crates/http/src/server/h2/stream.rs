@@ -1,4 +1,5 @@
-//! One stream: a request in flight, or the rest of its response.
+//! One stream: a request in flight, the rest of its response, or the protocol to which the stream
+//! has switched.
 
 use std::mem;
 
@@ -57,7 +58,9 @@ pub(super) enum State<H> {
     Tunnel(Box<Tunnel>),
     /// The response is sent. The rest of the request is discarded, up to this many bytes.
     Discarding { left: usize },
-    /// The response can't be completed: the stream has to be reset.
+    /// The stream has to be reset with this code. Usually the response can't be completed. With
+    /// [`ErrorCode::NoError`], the response is complete, and the client is to stop sending the
+    /// request.
     Failed(ErrorCode),
 }
 
@@ -101,7 +104,8 @@ impl<H: Handler> ActiveStream<H> {
         if matches!(exchange.incoming, Incoming::Reading { .. })
             && !exchange.wait_for.reads_content()
         {
-            // The handler may ask for content again in its next answer.
+            // Until now, the handler was not waiting for content. If its next answer asks for
+            // content, the client's time to send more begins now.
             in_flight.exchange.content_deadline = connection.content_deadline(turn.now());
         }
         in_flight.wire.upgrade &= !connection.is_stopping();
@@ -314,6 +318,7 @@ impl<H: Handler> ActiveStream<H> {
     }
 
     /// Sets the deadlines that apply while the peer's windows block the rest of the response.
+    /// `has_moved`: frames of this stream were just moved to the connection's output.
     pub(super) fn note_progress(&mut self, has_moved: bool, now: Time) {
         if matches!(self.state, State::Discarding { .. }) {
             return;
@@ -366,6 +371,7 @@ impl<H: Handler> ActiveStream<H> {
             return;
         }
         if exchange.send_deadline > now {
+            // So the content's deadline has passed.
             self.refuse_content(Refusal::BODY_TIMEOUT, outer);
         } else if !exchange.has_started() {
             exchange.send_deadline = Time::NEVER;
@@ -373,8 +379,10 @@ impl<H: Handler> ActiveStream<H> {
                 in_flight.call(connection, turn, Handler::on_response_timeout)
             });
         } else if unsent > 0 {
+            // The response is not silent: what the handler has written still has to be moved.
             exchange.send_deadline = self.connection.silence_deadline(now);
         } else {
+            // The client has closed its sending side, and the response has been silent too long.
             self.abort(ErrorCode::Cancel, &Reason::Reset, outer);
         }
     }
