@@ -16,7 +16,7 @@ use crate::{
     Result,
     args::Args,
     broadcast,
-    cpu::{self, Busy, Spent},
+    cpu::{self, Busy, Threads},
     http2,
     kind::Kind,
     memory::{self, Memory},
@@ -233,7 +233,7 @@ impl ServerRow<'_> {
 
         // The time used so far by the server, the client, and everything on their cores.
         let account = || -> Result<_> {
-            let (server, client) = (Spent::of(server.pid())?, Spent::of(std::process::id())?);
+            let (server, client) = (Threads::of(server.pid())?, Threads::of(std::process::id())?);
             Ok((server, client, Busy::of(self.setup.cores)?))
         };
         let begin = Instant::now();
@@ -255,8 +255,8 @@ impl ServerRow<'_> {
             return Err("there was no response".into());
         }
 
-        let server = after.0.since(before.0);
-        let client = after.1.since(before.1);
+        let server = after.0.since(&before.0);
+        let client = after.1.since(&before.1);
         let machine = after.2.since(before.2);
         let known = server.cpu_time + client.cpu_time;
         // Three measures of disturbance: CPU time of other processes, time for which the server

@@ -4,7 +4,7 @@
 //! (`/proc/PID/task/*/schedstat`). The kernel counts the time of a core in ticks of 10 ms
 //! (`/proc/stat`).
 
-use std::{fs, time::Duration};
+use std::{collections::HashMap, ffi::OsString, fs, time::Duration};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -53,38 +53,18 @@ pub(crate) fn pin(cpu: usize) -> Result<()> {
     sched_setaffinity(None, &set).map_err(|error| format!("core {cpu}: {error}").into())
 }
 
-/// The time of a process's threads.
+/// The time that a thread, or a process, has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
     /// Time on a core.
     pub(crate) cpu_time: Duration,
-    /// Time for which threads were ready to run while something else used the core. Known only if
-    /// one thread used more than 95 % of the CPU time, otherwise zero: several busy threads also
-    /// wait for each other.
+    /// Time for which threads were ready to run while something else used the core. For a process
+    /// it is known only if one thread used more than 95 % of the CPU time, otherwise zero: several
+    /// busy threads also wait for each other.
     pub(crate) waited: Duration,
 }
 
 impl Spent {
-    /// Reads the time of a running process.
-    pub(crate) fn of(pid: u32) -> Result<Self> {
-        let mut threads = Vec::new();
-        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            // A thread may end meanwhile.
-            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            threads.push(Self::parse(&text).ok_or("this kernel keeps no schedstat")?);
-        }
-        Ok(Self::sum(&threads))
-    }
-
-    fn sum(threads: &[Self]) -> Self {
-        let most = threads.iter().map(|thread| thread.cpu_time).max().unwrap_or_default();
-        let cpu_time: Duration = threads.iter().map(|thread| thread.cpu_time).sum();
-        let alone = most * 20 > cpu_time * 19;
-        let waited =
-            if alone { threads.iter().map(|thread| thread.waited).sum() } else { Duration::ZERO };
-        Self { cpu_time, waited }
-    }
-
     fn parse(text: &str) -> Option<Self> {
         let mut nanos = text.split_whitespace().map(|word| word.parse().ok());
         let mut next = || nanos.next().flatten().map(Duration::from_nanos);
@@ -92,11 +72,45 @@ impl Spent {
     }
 
     /// The difference to an earlier reading.
-    pub(crate) fn since(self, earlier: Self) -> Self {
+    fn since(self, earlier: Self) -> Self {
         Self {
             cpu_time: self.cpu_time.saturating_sub(earlier.cpu_time),
             waited: self.waited.saturating_sub(earlier.waited),
         }
+    }
+}
+
+/// What each thread of a process has used since it started, by the thread's ID.
+#[derive(Debug, Default)]
+pub(crate) struct Threads(HashMap<OsString, Spent>);
+
+impl Threads {
+    /// Reads the times of a running process.
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let mut threads = HashMap::new();
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let task = task?;
+            // A thread may end meanwhile.
+            let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else { continue };
+            let spent = Spent::parse(&text).ok_or("this kernel keeps no schedstat")?;
+            threads.insert(task.file_name(), spent);
+        }
+        Ok(Self(threads))
+    }
+
+    /// What the process has used since an earlier reading, without threads that have ended.
+    pub(crate) fn since(&self, earlier: &Self) -> Spent {
+        let used = |(id, spent): (_, &Spent)| {
+            spent.since(earlier.0.get::<OsString>(id).copied().unwrap_or_default())
+        };
+        let threads: Vec<_> = self.0.iter().map(used).collect();
+        let most = threads.iter().map(|thread| thread.cpu_time).max().unwrap_or_default();
+        let cpu_time: Duration = threads.iter().map(|thread| thread.cpu_time).sum();
+        let waited = match most * 20 > cpu_time * 19 {
+            true => threads.iter().map(|thread| thread.waited).sum(),
+            false => Duration::ZERO,
+        };
+        Spent { cpu_time, waited }
     }
 }
 
@@ -159,17 +173,6 @@ mod tests {
         assert_eq!(spent.cpu_time, Duration::from_nanos(2500));
         assert_eq!(spent.waited, Duration::from_nanos(40));
         assert_eq!(Spent::parse(""), None);
-        let idle = Spent { cpu_time: Duration::from_nanos(9), ..spent };
-        let alone = Spent::sum(&[spent, idle]);
-        assert_eq!(
-            (alone.cpu_time, alone.waited),
-            (spent.cpu_time + idle.cpu_time, spent.waited * 2)
-        );
-        let together = Spent::sum(&[spent, spent, idle]);
-        assert_eq!(
-            (together.cpu_time, together.waited),
-            (spent.cpu_time * 2 + idle.cpu_time, Duration::ZERO)
-        );
 
         let text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 400 5 6 7 8 0 0\ncpu10 1 1 1 1 1 1 1 1\n";
         let busy = Busy::parse(text, 0).unwrap();
@@ -179,10 +182,31 @@ mod tests {
     }
 
     #[test]
+    fn waiting_is_known_if_one_thread_was_busy_between_the_readings() {
+        let threads = |times: &[(u64, u64)]| {
+            let spent = |&(cpu_time, waited): &(u64, u64)| Spent {
+                cpu_time: Duration::from_nanos(cpu_time),
+                waited: Duration::from_nanos(waited),
+            };
+            let named = times.iter().enumerate();
+            Threads(named.map(|(id, times)| (id.to_string().into(), spent(times))).collect())
+        };
+        let since = |earlier: &[(u64, u64)], later: &[(u64, u64)]| {
+            let Spent { cpu_time, waited } = threads(later).since(&threads(earlier));
+            (cpu_time.as_nanos(), waited.as_nanos())
+        };
+        assert_eq!(since(&[], &[(2500, 40), (9, 40)]), (2509, 80));
+        assert_eq!(since(&[], &[(2500, 40), (2500, 40), (9, 40)]), (5009, 0));
+        // Which thread was busy before doesn't matter.
+        assert_eq!(since(&[(2500, 40), (0, 7)], &[(2500, 40), (2500, 9)]), (2500, 2));
+        assert_eq!(since(&[(2500, 40)], &[(3500, 45), (1000, 1)]), (2000, 0));
+    }
+
+    #[test]
     fn a_busy_process_uses_cpu_time() {
-        let start = Spent::of(std::process::id()).unwrap();
+        let start = Threads::of(std::process::id()).unwrap();
         // The kernel updates `schedstat` within some milliseconds.
-        while Spent::of(std::process::id()).unwrap().since(start).cpu_time.is_zero() {
+        while Threads::of(std::process::id()).unwrap().since(&start).cpu_time.is_zero() {
             std::hint::spin_loop();
         }
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Result,
-    cpu::{Busy, Cores, Spent},
+    cpu::{Busy, Cores, Threads},
     memory,
     servers::Server,
 };
@@ -117,7 +117,7 @@ pub(super) fn measure(
         run_client(&mut client, Some(length / 8))?;
     }
     let account = || -> Result<_> {
-        let (server, client) = (Spent::of(server.pid())?, Spent::of(std::process::id())?);
+        let (server, client) = (Threads::of(server.pid())?, Threads::of(std::process::id())?);
         Ok((server, client, Busy::of(cores)?))
     };
     let begin = Instant::now();
@@ -128,9 +128,9 @@ pub(super) fn measure(
     if responses == 0 {
         return Err("there was no response".into());
     }
-    let own = after.0.since(before.0);
+    let own = after.0.since(&before.0);
     let machine = after.2.since(before.2);
-    let known = own.cpu_time + after.1.since(before.1).cpu_time;
+    let known = own.cpu_time + after.1.since(&before.1).cpu_time;
     // Three measures of disturbance: CPU time of other processes, time for which the server waited
     // for a core, and time that the hypervisor used. None finds every disturbance, so the largest
     // counts.
@@ -175,11 +175,11 @@ pub(super) fn settle(server: &Server) -> Result<()> {
     const INTERVAL: Duration = Duration::from_millis(100);
     const IDLE: Duration = Duration::from_millis(1);
     const ATTEMPTS: u32 = 50;
-    let mut before = Spent::of(server.pid())?;
+    let mut before = Threads::of(server.pid())?;
     for _ in 0..ATTEMPTS {
         thread::sleep(INTERVAL);
-        let now = Spent::of(server.pid())?;
-        if now.since(before).cpu_time < IDLE {
+        let now = Threads::of(server.pid())?;
+        if now.since(&before).cpu_time < IDLE {
             return Ok(());
         }
         before = now;

@@ -10,7 +10,7 @@ use super::{
     fixture::Fixture,
     strain::{Reads, Strain, idle, readers},
 };
-use crate::{Result, cpu::Spent, memory, servers::Server};
+use crate::{Result, cpu::Threads, memory, servers::Server};
 
 /// A kind of connections that wait: idle ones, or slow readers.
 #[derive(Clone, Copy, Debug)]
@@ -69,9 +69,9 @@ fn measure_kind(fixture: &Fixture, kind: &WaitingKind) -> Result<WaitingRow> {
     let strain = (kind.open)(server.address, kind.count)?;
     // Gives the buffers of slow readers time to fill.
     thread::sleep(Duration::from_secs(1));
-    let begin = Spent::of(server.pid())?;
+    let begin = Threads::of(server.pid())?;
     thread::sleep(MEASURED_FOR);
-    let cpu_time = Spent::of(server.pid())?.since(begin).cpu_time;
+    let cpu_time = Threads::of(server.pid())?.since(&begin).cpu_time;
     let after = memory::field(server.pid(), "Anonymous:")?;
     let resident = memory::field(server.pid(), "Rss:")?;
     strain.end()?;
