@@ -82,7 +82,8 @@ fn probe_target(
     }
     for (at, (request, [keep_alive, last])) in plan.requests.iter().zip(&mut expected).enumerate() {
         let send = |last| {
-            let learned = send_once(plan, target, slice::from_ref(request), last, started)?;
+            let learned = send_once(plan, target, slice::from_ref(request), last, started)
+                .map_err(|error| ProbeError { request: at, ..error })?;
             Ok(learned.into_iter().next().map(|(_, response)| response))
         };
         // `keep_alive` is `None` if the server closed the connection before this request.
