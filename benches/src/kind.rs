@@ -1,4 +1,4 @@
-//! The servers, and the rows that each can serve.
+//! The servers that are measured, and which rows of the results table each can serve.
 
 use crate::{
     rows::{SMALL, Shape},
@@ -120,13 +120,14 @@ impl Kind {
         if load.is_websocket() {
             return match self {
                 Self::Limit | Self::Ours | Self::Tungstenite | Self::NodeWs => true,
-                // The handler of `ws-broadcast` is in this program, not in `sockeye`.
+                // The handler of the row `ws-broadcast` is in this program, and `--before` names a
+                // build of `sockeye`.
                 Self::Before => load != Shape::Broadcast,
                 _ => false,
             };
         }
         if let Some(handshakes) = load.tls() {
-            // lighttpd's module for TLS is a package of its own.
+            // Not lighttpd: its module for TLS is in a package that isn't installed here.
             return match self {
                 Self::Ours | Self::Before | Self::Nginx => true,
                 // h2o sends too few session tickets to resume every connection.
@@ -137,18 +138,20 @@ impl Kind {
         }
         match self {
             Self::Limit | Self::Ours => true,
-            // The handler of `mix` is in this program, not in `sockeye`.
+            // The handler of the row `mix` is in this program, and `--before` names a build of
+            // `sockeye`.
             Self::Before => load != Shape::Mix,
             Self::Nginx | Self::H2o => load.file().is_some() || load == Shape::Pages,
             // lighttpd can't serve precompressed files.
             Self::Lighttpd => load.file().is_some(),
-            // They have no access log: their logs are for developers, without a line for each
+            // These two have no access log: their logs are for developers, without a line for each
             // request.
             Self::StaticWebServer | Self::Axum => {
                 load.file().is_some() && !logs || load == Shape::Pages
             }
             Self::Hyper => small || load == Shape::Mix,
-            // may ignores `Connection: close`.
+            // may ignores `Connection: close`. In rows with few requests per connection, the client
+            // closes the connections.
             Self::May => small,
             Self::Tokio => load == Shape::Echo,
             // nghttpd serves only HTTP/2, and the other two only WebSockets.

@@ -6,13 +6,14 @@
 //! sockeye-benches cliffs --rounds 20 --seconds 2
 //! ```
 //!
-//! A cliff is one or more pairs of conditions of our server ([`cases`]): a plain one, and a
-//! strained one, whose strain should not affect other requests. Both run in each round, each on a
-//! server of its own, so that a slow minute of the machine affects both ([`mod@run`]). The main
-//! figure is the server's CPU time per request, strained divided by plain, in the same round. Other
-//! figures are memory, the 99th percentile of the latency, and for some cases the number of system
-//! calls ([`trace`]). [`waiting`] measures the cost of idle connections, and [`wire`] the system
-//! calls and segments of each kind of response.
+//! Most cliffs have one or more cases ([`cases`]). A case is a pair of conditions of our server: a
+//! plain one, and a strained one, whose strain should not affect other requests. Both run in each
+//! round, each on a server of its own, so that a slow minute of the machine affects both
+//! ([`mod@run`]). The main figure is the server's CPU time per request, strained divided by plain,
+//! in the same round. Other figures are memory, the 99th percentile of the latency, and for some
+//! cases the number of system calls ([`trace`]). [`waiting`] measures the cost of idle connections.
+//! The cliff `corking` has no cases: [`wire`] counts the system calls and segments of each kind of
+//! response.
 //!
 //! Other servers are not measured. Nor are files that the kernel has to read from a disk: in the
 //! case `cold`, files are missing from the server's cache only.
@@ -37,6 +38,7 @@ use crate::Result;
 
 /// Measures the cliffs, and prints the results.
 pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
+    // Not a cliff: the service from which some cliffs request.
     if words.iter().map(String::as_str).eq(["streams"]) {
         streams::run()?;
         return Ok(ExitCode::SUCCESS);

@@ -3,7 +3,7 @@
 //!
 //! A head should be sent with the first bytes of its content, and a response in as few segments as
 //! possible, without a delay. With Nagle's algorithm, a small segment waits until the client has
-//! acknowledged the previous one, which the client may delay by 40 ms.
+//! acknowledged the previous one. The client may delay this acknowledgement by 40 ms.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -34,11 +34,12 @@ enum Service {
     Streams,
 }
 
-/// A kind of response, with the steps of its request. Each step gets a response.
+/// A kind of response, and how the client requests it.
 #[derive(Clone, Copy, Debug)]
 struct ResponseKind {
     title: &'static str,
     service: Service,
+    /// What the client sends. It sends a step when the server has responded to the previous one.
     steps: &'static [&'static str],
     /// Whether the server closes the connection after the response.
     last: bool,
@@ -120,13 +121,14 @@ const KINDS: [ResponseKind; 22] = {
     ]
 };
 
-/// The figures of a kind.
+/// The figures of one kind of response.
 #[derive(Clone, Debug)]
 pub(super) struct WireRow {
     pub(super) title: &'static str,
+    /// The length of the response, or of the responses to all steps together.
     pub(super) bytes: usize,
     pub(super) calls: Calls,
-    /// Number of received segments with content, or `None` if `ss` doesn't say.
+    /// Number of received segments with content, per response. `None` if `ss` doesn't say.
     pub(super) segments: Option<f64>,
     /// Number of responses, of [`TIMED`], that took [`STALL`] or longer.
     pub(super) stalled: usize,
@@ -152,7 +154,8 @@ fn measure_kind(fixture: &mut Fixture, kind: &ResponseKind) -> Result<WireRow> {
         before = before.or_else(|| client.segments());
     }
     let responses = if kind.last { 1 } else { TIMED - 1 };
-    // With a connection per response, only the segments of the last connection are known.
+    // With a connection per response, only the segments of the last connection are known. With one
+    // connection for all, the first response is not counted: `before` was read after it.
     let base = if kind.last { Some(0) } else { before };
     let segments = client.segments().zip(base);
     let segments = segments.map(|(after, before)| (after - before) as f64 / responses as f64);
@@ -180,7 +183,7 @@ fn start(fixture: &Fixture, kind: &ResponseKind) -> Result<Server> {
     }
 }
 
-/// The lengths of the responses. A response ends when nothing has arrived for [`QUIET`].
+/// The length of the response to each step. A response ends when nothing has arrived for [`QUIET`].
 fn response_lengths(address: SocketAddr, kind: &ResponseKind) -> Result<Vec<usize>> {
     let mut socket = probe::connect(address)?;
     socket.set_read_timeout(Some(QUIET))?;

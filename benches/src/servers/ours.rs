@@ -1,5 +1,6 @@
-//! Starts the servers of this tree: `sockeye`, the handlers of the rows `mix` and `ws-broadcast`,
-//! and the bare server, `limit`, whose costs the others are divided by.
+//! Starts the servers of this tree: `sockeye`, the handlers of the rows `mix` and `ws-broadcast` of
+//! the results table, and the bare server, `limit`. The table divides the costs of the other
+//! servers by those of `limit`.
 
 use std::{env, ffi::OsStr, fs, path::Path, process::Command};
 
@@ -13,14 +14,16 @@ use crate::{
 };
 
 impl Setup {
-    /// Starts our server under strace, which writes the number of each system call to `out`.
+    /// Starts our server under strace, which counts each kind of system call, and writes the counts
+    /// to `out`.
     pub(crate) fn start_traced(&self, load: Shape, out: &Path) -> Result<Server> {
         let mut tracer = Command::new("strace");
         tracer.args(["-f", "-c", "-o"]).arg(out);
         self.start_under(tracer, load)
     }
 
-    /// Starts our server under callgrind, which writes its counts to `out`.
+    /// Starts our server under callgrind, which counts instructions, and writes the counts to
+    /// `out`.
     pub(crate) fn start_counted(&self, load: Shape, out: &Path) -> Result<Server> {
         let mut tracer = Command::new("valgrind");
         tracer.args(["--tool=callgrind", "--quiet"]);
@@ -116,7 +119,8 @@ impl Setup {
         Ok(command)
     }
 
-    /// A setup with only our server: `server`, or the one built from this tree.
+    /// A setup with only our server, and without rows. `server` is the path of the program; `None`
+    /// builds it from this tree.
     pub(crate) fn ours_at(server: Option<&str>) -> Result<Self> {
         let mut words = vec!["--servers".to_owned(), "ours".to_owned()];
         words.extend(server.into_iter().flat_map(|path| ["--server".to_owned(), path.to_owned()]));
@@ -125,8 +129,8 @@ impl Setup {
         Self::new(&args)
     }
 
-    /// Starts one of our programs with these arguments on the server's core. With `trace`, strace
-    /// writes the program's system calls to that file, with their times.
+    /// Starts one of our programs with the arguments `words` on the server's core. If `trace` is
+    /// given, strace writes the program's system calls to this file, with their times.
     pub(crate) fn start_with_args(
         &self,
         program: Program,

@@ -1,4 +1,4 @@
-//! The directory of an authority: the URLs of its resources.
+//! The directory of a certificate authority: the URLs of its resources.
 
 use serde_json::Value;
 
@@ -13,7 +13,8 @@ pub struct Directory {
     pub(crate) new_order: String,
     /// The URL at which the authority says when to renew a certificate (RFC 9773, 3).
     pub(crate) renewal_info: Option<String>,
-    /// The URL of the authority's terms of service.
+    /// The URL of the authority's terms of service, cut at 200 characters and without
+    /// control characters, since it is logged.
     pub(crate) terms: Option<String>,
     pub(crate) needs_external_account: bool,
 }

@@ -176,7 +176,7 @@ impl Target {
     }
 
     /// Whether both targets name the same server with the same protocol. The paths of HTTP URLs may
-    /// differ.
+    /// differ, those of WebSockets may not.
     pub(crate) fn has_server_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http { server, .. }, Self::Http { server: others, .. }) => server == others,
@@ -240,9 +240,10 @@ impl Target {
         Some(target)
     }
 
-    /// This URL with TLS, if `location` is an https:// URL at the same host and port. A server that
-    /// redirects to it expects TLS at the port to which this URL sends plain text. `None` for other
-    /// locations, and if this target has TLS already.
+    /// This URL with TLS, if `location`, to which the server redirects, is an https:// URL at the
+    /// same host and port. Such a redirect says that the port, to which this URL sends plain text,
+    /// expects TLS. `None` for other locations, and if this target has TLS already or is no HTTP or
+    /// WebSocket URL.
     pub(crate) fn with_tls_by(&self, location: &str) -> Option<Self> {
         let mut target = self.clone();
         let (Self::Http { server, .. } | Self::WebSocket { server, .. }) = &mut target else {

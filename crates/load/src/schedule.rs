@@ -9,7 +9,8 @@ use sockeye_proto::Time;
 pub(crate) struct Schedule {
     /// When the first request is due.
     start: Time,
-    /// In nanoseconds. Not rounded to whole ones, so that the rate doesn't drift.
+    /// The time between two requests in nanoseconds. It is not rounded to whole nanoseconds, so
+    /// that the rate doesn't drift.
     gap: f64,
     /// How many requests were sent.
     sent: u64,

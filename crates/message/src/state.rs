@@ -21,7 +21,8 @@ use super::receive::{IncomingRequest, Receiver};
 pub(super) enum State {
     /// The first byte of a frame.
     ExpectFrame {
-        /// When the connection times out, unless a response is pending.
+        /// When the connection times out. While a response is pending, this applies
+        /// only if the server drains.
         until: Time,
     },
     /// The rest of a header.
@@ -59,8 +60,8 @@ impl State {
         }
     }
 
-    /// When the state times out if nothing arrives, or the deadline of its request if that is
-    /// earlier.
+    /// When the state times out, or the deadline of the unanswered request whose content is
+    /// arriving, if that is earlier.
     pub(super) fn until(&self) -> Time {
         match self {
             Self::ExpectFrame { until } | Self::ExpectHeader { until } => *until,

@@ -42,7 +42,8 @@ struct TestOwner {
     handles: ShardHandles,
     now: Time,
     wall: WallTime,
-    /// Kept for its memory, so that tests can count allocations.
+    /// The last output. Its memory is reused, as in the engine, so that tests can count
+    /// allocations.
     spare_output: Option<Box<Output>>,
     unsent_limit: Option<u32>,
     is_over_budget: bool,
@@ -182,8 +183,9 @@ impl Harness {
         self.owner.unsent_limit
     }
 
-    /// The peer reads all output. The protocol gets its events about that, and the connection
-    /// closes if the protocol ended it.
+    /// The peer reads all output, which is returned. The protocol gets [`Event::Sent`] and
+    /// [`Event::Room`] if they are due. If the protocol has ended the connection, it closes: after
+    /// [`End::Finish`], only if the peer has closed its sending side.
     pub fn output(&mut self) -> Vec<u8> {
         let mut sent = Vec::new();
         loop {
@@ -211,7 +213,7 @@ impl Harness {
         self.close(reason);
     }
 
-    /// Time passes, and the protocol gets its deadlines.
+    /// Time passes, and the protocol gets [`Event::Deadline`] at each of its deadlines.
     pub fn pass(&mut self, time: Duration) {
         let until = self.owner.now + time;
         while self.session.is_open() && self.session.deadline() <= until {
@@ -281,7 +283,8 @@ impl Harness {
         }
     }
 
-    /// The faults that [`Turn::report`](crate::Turn::report) was given since the last call.
+    /// The faults that [`Turn::report`](crate::Turn::report) was given since the last call of this
+    /// method.
     pub fn take_reported(&mut self) -> Vec<Fault> {
         let reported = self.owner.handles.take_reported();
         reported.into_iter().map(|(_, fault)| fault).collect()
@@ -320,14 +323,15 @@ impl Harness {
         result
     }
 
-    /// Closes the session for its fault, or for `reason`.
+    /// Closes the session for its fault, or for `reason` if it has none.
     fn close(&mut self, reason: &Reason) {
         let fault = self.fault().cloned().map(Reason::Fault);
         self.session.close(fault.as_ref().unwrap_or(reason), &mut self.owner);
     }
 }
 
-/// Moves everything unsent to `sent`, reading the files.
+/// Moves everything unsent to `sent`, reading the files. If a file has changed, drops the rest of
+/// the output: the engine would close the connection.
 fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
     loop {
         let before = sent.len();

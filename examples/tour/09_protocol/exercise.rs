@@ -1,5 +1,6 @@
 //! Step 9: a solution of the exercise. The answer to `ADD NAME COUNT` is the sum of all counts of
-//! this name, the answer to `SUM` is that of all names. Each connection has counts of its own.
+//! this name. The answer to `SUM` is the sum of the counts of all names. Each connection has counts
+//! of its own.
 
 use std::collections::HashMap;
 use std::env;
@@ -39,7 +40,7 @@ impl Connection {
                     return Err("too many names");
                 }
                 let sum = self.sum().checked_add(count);
-                sum.ok_or("too much")?; // If the sum of all fits into a u64, so does each count.
+                sum.ok_or("too much")?; // If the sum of all fits into a u64, so does each part.
                 let total = self.counts.entry(name.into()).or_default();
                 *total += count;
                 Ok(*total)

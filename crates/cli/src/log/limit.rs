@@ -1,8 +1,9 @@
 //! Limits the number of log lines about one client.
 //!
-//! For each [`LineKind`] of lines and each client, the first [`MAX_LINES`] lines are written.
-//! Further lines within [`PERIOD`] are suppressed, and their number is logged in one line when the
-//! period is over or the program ends. Lines of the levels `debug` and `trace` are not limited.
+//! For each kind of lines ([`LineKind`]) and each client, the first [`MAX_LINES`] lines are
+//! written. Further lines within [`PERIOD`] are suppressed, and their number is logged in one line
+//! when the period is over or the program ends. Lines of the levels `debug` and `trace` are not
+//! limited.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Write};
@@ -16,11 +17,12 @@ use tracing::{Event, Level, error, info, warn};
 /// How many lines of one kind about one client are written in a period.
 const MAX_LINES: u64 = 10;
 
-/// A period begins with its first line.
+/// The length of a period, which begins with its first line.
 pub(super) const PERIOD: Duration = Duration::from_secs(60);
 
-/// Maximum number of counts with a client of their own. A count takes a few hundred bytes. Beyond
-/// this, all clients share one count per kind; beyond as many of these counts, all kinds share one.
+/// While there are fewer counts than this, each kind of lines about each client gets a count of its
+/// own. From then on, all further clients share one count per kind. When there are twice as many
+/// counts, all further lines share one. A count takes a few hundred bytes.
 const MAX_COUNTS: usize = 1024;
 
 /// The minimum time between two sweeps, which remove the counts whose period is over. A sweep
@@ -36,8 +38,8 @@ pub(super) const TARGET: &str = "sockeye::suppressed";
 /// A kind of lines. Lines of one kind about one client are counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct LineKind {
-    /// The place in the program that logs the lines. Empty for the kind that stands for all kinds
-    /// beyond [`MAX_COUNTS`].
+    /// The place in the program that logs the lines. Empty in the kind of the count that all other
+    /// lines share: see [`MAX_COUNTS`].
     call_site: &'static str,
     /// The value of the field `code`. Empty for most lines.
     code: String,
@@ -53,7 +55,7 @@ enum Cause {
     Client(String),
     /// No client caused the line.
     None,
-    /// All clients beyond [`MAX_COUNTS`].
+    /// One of the clients that share a count: see [`MAX_COUNTS`].
     Others,
 }
 
@@ -62,7 +64,7 @@ enum Cause {
 pub(super) struct Line {
     kind: LineKind,
     cause: Cause,
-    /// `None` for a line that is written at every log level, without one of its own.
+    /// `None` for a line without a level, which is written at every log level.
     level: Option<Level>,
     message: String,
 }
@@ -127,7 +129,8 @@ fn reason_kind(reason: &str) -> String {
     reason[..end.min(MAX_TEXT)].trim_end().to_owned()
 }
 
-/// The name of a client in an event's field. The field may contain a port, which the name doesn't.
+/// The client that an event's field names: its address without the port, or the /64 of its IPv6
+/// address. If the field has no address with a port, its text, truncated.
 fn client_of(mut name: String) -> String {
     match name.parse::<SocketAddr>() {
         Ok(address) => Client::of(Address::Ip(address)).to_string(),
@@ -164,15 +167,15 @@ impl Count {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Write,
-    /// Suppress the line, which is the first one in its period, so that [`Limits::due`] may have
-    /// changed.
+    /// Suppress the line, which is the first one to be suppressed in its period. So [`Limits::due`]
+    /// may have changed.
     SuppressFirst,
     Suppress,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    /// The number of counts is limited to twice [`MAX_COUNTS`] and one: see there.
+    /// At most `2 * MAX_COUNTS + 1` counts: see [`MAX_COUNTS`].
     counts: HashMap<(LineKind, Cause), Count>,
     /// When counts whose period is over were last removed.
     swept: Option<Instant>,
@@ -225,8 +228,8 @@ impl Limits {
         suppressed.map(|count| count.since + PERIOD).min()
     }
 
-    /// Removes and returns the counts with suppressed lines whose period is over, or `all` counts
-    /// with suppressed lines.
+    /// Removes and returns the counts that have suppressed lines and whose period is over. If
+    /// `all`, also those whose period is not over.
     pub(super) fn take(&mut self, now: Instant, all: bool) -> Vec<Suppressed> {
         let is_due = |count: &Count| count.suppressed() > 0 && (all || count.is_over(now));
         self.counts

@@ -18,7 +18,8 @@ use crate::store::digest::Digest;
 /// The most bytes of a page: enough for 10,000 rows with names of 55 bytes.
 pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
 
-/// The number of rows between two checks of the memory budget and for cancellation.
+/// After this many rows, rendering checks again whether memory is left, and whether the request was
+/// cancelled.
 const ROWS_PER_CHECK: usize = 1024;
 
 /// A page, shared by all requests for it.
@@ -31,6 +32,7 @@ pub(crate) struct Page {
     pub(crate) has_all_entries: bool,
     /// The charges of the clients to which the page is being sent.
     charges: Mutex<HashMap<ClientAndCoding, Weak<Permit>>>,
+    /// The page's memory, counted against the total of the budget.
     _held: Permit,
 }
 
@@ -60,13 +62,16 @@ impl Page {
         let (mut html, mut closing) = (Vec::new(), Vec::new());
         html::opening(&view, &mut html);
         html::closing(&view, &mut closing);
-        // The most that is added if not all rows fit: a note, and links, which contain the filter.
+        // The most that is added if not all rows fit: a note, and links. Each link contains the
+        // filter, with up to 3 bytes for one (percent-encoded).
         let note_len = 1024 + 16 * view.query.filter.len();
         let max_len = MAX_LEN.saturating_sub(html.len() + closing.len() + note_len);
-        // Enough for most names. Each row contains its name twice.
+        // Enough for most pages: 270 bytes of markup per row, and 3 bytes for each byte of the
+        // name, which a row contains twice, and escaped.
         let likely_len = 270 * view.rows().len() + 3 * view.rows().weight();
         let capacity = likely_len.min(max_len);
         let around = html.len() + closing.len();
+        // The rows need memory twice, since they are copied into the page at the end.
         if !lease.resize(around + 2 * capacity) {
             return Err(Absent::Exhausted);
         }
@@ -121,7 +126,7 @@ impl Page {
     ///
     /// A page with a filter or paging is not compressed, because few requests share it. Besides,
     /// the text of a filter comes from the request and appears on the page beside file names: the
-    /// compressed length would reveal whether it resembles a name (the BREACH attack).
+    /// compressed length would reveal whether this text resembles a name (the BREACH attack).
     pub(crate) fn content(
         self: &Arc<Self>,
         budget: &Arc<Budget>,

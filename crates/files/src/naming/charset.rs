@@ -1,9 +1,9 @@
 //! Whether a text is UTF-8, so that its `Content-Type` may say so.
 //!
-//! The charset in a `Content-Type` overrides what a text declares itself. So UTF-8 is claimed only
-//! for content whose bytes are UTF-8, and which declares no other encoding. For everything else,
-//! the browser uses the declaration or guesses. This module doesn't find out which other encoding a
-//! text is in.
+//! The charset in a `Content-Type` overrides the encoding that a text itself declares. So UTF-8 is
+//! claimed only for content whose bytes are UTF-8, and which declares no other encoding. For
+//! everything else, the browser uses the declaration or guesses. This module doesn't find out which
+//! other encoding a text is in.
 
 use super::declared::{self, Declared};
 
@@ -175,13 +175,15 @@ mod tests {
                 assert_eq!(checked.is(syntax), Some(syntax) != other, "{syntax:?} {content:?}");
             }
         }
-        // A page with an XML declaration is XHTML, which may be sent as HTML.
+        // A page with an XML declaration is XHTML, which may be sent as HTML. So this declaration
+        // counts in HTML, too.
         let checked = Utf8As::of(b"<?xml version='1.0' encoding='latin1'?>", true);
         assert_eq!([Html, Xml, Css, Plain].map(|it| checked.is(it)), [false, false, true, true]);
     }
 
     #[test]
     fn declaration_after_the_first_kibibyte_is_ignored() {
+        // The declaration has 19 bytes. Without its last byte, it is no declaration.
         for (spaces, expected) in [(1024 - 19, false), (1024 - 18, true)] {
             let page = [&b" ".repeat(spaces)[..], b"<meta charset=big5>", b"rest"].concat();
             assert_eq!(Utf8As::of(&page, true).is(Html), expected, "{spaces}");

@@ -16,7 +16,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Frees each buffer that has more than `max` bytes.
+    /// Frees each buffer whose capacity is more than `max` bytes.
     pub(super) fn shrink(&mut self, max: usize) {
         for memory in [&mut self.unmasked.0, &mut self.inflated] {
             if memory.capacity() > max {
@@ -30,8 +30,8 @@ impl Scratch {
 
     /// Memory for a message whose first frame has `len` bytes, `arrived` of which have arrived.
     /// Reuses the memory of the last message if at least half of the frame has arrived, and if the
-    /// memory has room for the frame but at most twice that. Otherwise the memory is empty, and
-    /// grows with what arrives.
+    /// capacity of the memory is one to two times the frame's length. So this capacity is at most
+    /// four times what has arrived. Otherwise the memory is empty, and grows with what arrives.
     pub(super) fn lend_message(&mut self, len: u64, arrived: usize) -> Vec<u8> {
         let capacity = self.message.capacity() as u64;
         if arrived as u64 * 2 < len || capacity < len || capacity > 2 * len {

@@ -30,7 +30,9 @@ impl Session {
     }
 
     /// Offers received input to the protocol, after the unused input, and keeps what isn't used.
-    #[inline(always)] // Runs for each request. Its generic caller in the engine has two instances.
+    // Runs for each request. The engine's caller is compiled twice, for two values of a const
+    // parameter. With two callers, the compiler might not inline this.
+    #[inline(always)]
     pub fn input<O: Owner>(&mut self, bytes: &[u8], owner: &mut O) {
         if self.unused.is_empty() {
             let used = self.offer(bytes, owner);
@@ -52,14 +54,16 @@ impl Session {
         self.fail(Fault::ours("unused_input_limit", what));
     }
 
-    /// The input has ended. Sends [`Event::Eof`], now or when the protocol ends its pause. In the
-    /// latter case, sends [`Event::HalfClosed`] now.
+    /// The input has ended. Sends [`Event::Eof`]: now or, if the protocol pauses, when the pause
+    /// ends. Before that, sends [`Event::HalfClosed`] if it is due: see
+    /// [`Session::notify_half_close`].
     pub fn end_of_input<O: Owner>(&mut self, owner: &mut O) {
         self.half_close();
         self.notify_half_close(owner);
         self.input_state = self.input_state.max(InputState::Ended);
         self.notify_end_of_input(owner);
-        // A session that is ending may have waited for the end of its input.
+        // A session that is ending may have waited for the end of its input. Its owner closes it in
+        // the next flush.
         self.needs_flush = true;
     }
 
@@ -90,7 +94,8 @@ impl Session {
 
     /// Delivers a message or a wake-up to the protocol, or to one of its streams.
     pub(super) fn deliver_event<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
-        // Only a remote's message takes credit (flow control). A stream returns its own.
+        // Only a remote's message takes credit (flow control). For the remotes of a stream, the
+        // protocol returns it: `Stream::delivered`.
         let takes_credit =
             matches!(event, Event::Message(Ticket::REMOTE, _)) && stream == owner.stream();
         self.send_stream_event(event, stream, owner);
@@ -145,7 +150,8 @@ impl Session {
         }
     }
 
-    /// Whether [`Event::Room`] is due, if the protocol wants it.
+    /// Whether [`Event::Room`] is due, if the protocol wants it. The output must be at most a
+    /// quarter full: see [`Owner::high_water`].
     #[inline]
     fn has_room(&self, sent_some: bool, high_water: usize) -> bool {
         // Room is due only if something was sent, or nothing is left to send. Otherwise, a protocol
@@ -187,7 +193,8 @@ impl Session {
         if let Some(output) = self.output.take() {
             owner.take_back_output(output);
         }
-        // Last: its destructor may wait for a thread that sends to one of its remotes.
+        // Last: the protocol's destructor may wait for a thread that sends to one of the session's
+        // remotes. Such a thread waits no longer, since the credit is closed.
         self.drop_protocol::<O>();
     }
 }
@@ -265,8 +272,8 @@ impl Session {
             used += consumed.used;
             match (reoffer, consumed) {
                 (Reoffer::AfterSwitch, _) => {}
-                // Only if the protocol has used input: otherwise the same input would be offered
-                // forever.
+                // The protocol has ended its pause, and has used input. If it has used none, the
+                // same input is not offered again, because that could go on forever.
                 (Reoffer::AfterResume, Consumed { used: 1.., .. }) => {}
                 (Reoffer::AfterResume, _) | (Reoffer::No, Consumed { next: Next::More, .. }) => {
                     break;
@@ -352,7 +359,7 @@ impl Session {
             return Reoffer::No;
         }
         self.resume();
-        // The new protocol has not got the event yet.
+        // The old protocol got `Event::HalfClosed`, but the new one did not.
         if self.input_state == InputState::HalfClosedNotified {
             self.input_state = InputState::HalfClosed;
         }
@@ -367,6 +374,7 @@ impl Session {
         owner: &mut O,
     ) -> Option<Box<dyn Protocol>> {
         let RareEffects { switch, unsent_limit, held } = mem::take(&mut *rare);
+        // The memory of `rare` is kept for a later call.
         owner.context(&self.peer).handles.keep_spare(rare);
         if let Some(held) = held {
             self.held_outside = u32::try_from(held).unwrap_or(u32::MAX);

@@ -1,6 +1,6 @@
-//! Budgets for actions that cost this side more than the peer, such as resets. Each budget recovers
-//! with time, or with requests and content. [`MAX_STREAMS`] is 100, and [`SMALL`] is the size below
-//! which a DATA frame counts as small.
+//! A connection's budgets for actions that cost this side more than the peer, such as resets. Each
+//! budget recovers with time, or with requests and content. [`MAX_STREAMS`] is 100. A DATA frame
+//! with fewer than [`SMALL`] bytes of content (256) counts as small.
 
 use std::time::Duration;
 
@@ -26,15 +26,17 @@ const MAX_PAUSES: u32 = 10;
 const CONTROL_FRAMES: i64 = 1000;
 const CONTROL_FRAMES_PER_SECOND: u64 = 33;
 
-/// Requests and content allow further control frames. A peer can save up at most this many, because
-/// a client may receive many small DATA frames, and only then send a WINDOW_UPDATE for each.
+/// Requests and content allow further control frames, which need not follow at once: a client may
+/// receive many small DATA frames, and only then send a WINDOW_UPDATE for each. At most this many
+/// can be saved up.
 const CONTROL_FRAMES_SAVED: i64 = 10_000;
 
-/// How many DATA frames of this side may be small because the peer's window allows no more.
+/// How many DATA frames of this side may be small because the peer's window allows no more. Each
+/// other DATA frame of this side gives one back.
 const SMALL_FRAMES: u32 = 1000;
 
-/// At least one of every `OVERHEAD_RATIO` received bytes must be payload. `OVERHEAD` bytes count as
-/// payload from the start.
+/// For every `OVERHEAD_RATIO` bytes received, there must be at least one byte of payload, received
+/// or sent. `OVERHEAD` bytes count as payload from the start.
 const OVERHEAD: u64 = 1024 * 1024;
 const OVERHEAD_RATIO: u64 = 8;
 
@@ -49,8 +51,9 @@ pub(super) struct Budgets {
     control: i64,
     control_since: Time,
     small_frames: u32,
-    /// Bytes received, and bytes of requests and of content in both directions.
+    /// Bytes received.
     received: u64,
+    /// Bytes of requests' header blocks, and of content in both directions.
     payload: u64,
 }
 
@@ -117,9 +120,9 @@ impl Budgets {
         self.control = (self.control - control).max(-CONTROL_FRAMES_SAVED);
     }
 
-    /// A DATA frame with this much content was sent. `is_cut`: a window allowed no more. The frame
-    /// allows two control frames, with which the peer enlarges its windows, unless a window made it
-    /// small.
+    /// A DATA frame with `len` bytes of content was sent. `is_cut`: a window allowed no more. A
+    /// frame that is small because it was cut is counted. Any other frame allows two control
+    /// frames, with which the peer enlarges its windows of the stream and of the connection.
     #[inline]
     pub(super) fn on_sent(&mut self, len: u64, is_cut: bool) -> Result<(), H2Error> {
         self.payload += len;
@@ -176,7 +179,7 @@ mod tests {
         let mut budgets = Budgets::default();
         let flood = (1..).find(|_| budgets.on_control(at(1)).is_err());
         assert_eq!(flood, Some(CONTROL_FRAMES));
-        // Content that was received or sent before counts, up to a limit.
+        // Content that was received before allows further frames, up to a limit.
         let mut budgets = Budgets::default();
         (0..20_000).for_each(|_| budgets.on_content(SMALL as usize));
         let flood = (1..).find(|_| budgets.on_control(at(1)).is_err());
@@ -184,12 +187,13 @@ mod tests {
         // One PING per second, for a day.
         let mut budgets = Budgets::default();
         assert!((1..86_400).all(|second| budgets.on_control(at(second)).is_ok()));
-        // Two frames for each frame of content that is sent, and one for each that is received.
+        // Two control frames for each DATA frame that is sent, and one for each that is received.
         for _ in 0..10_000 {
             budgets.on_sent(1, false).unwrap();
             budgets.on_content(SMALL as usize);
             assert!((0..3).all(|_| budgets.on_control(at(90_000)).is_ok()));
         }
+        // Small frames of content allow none. Time that has passed may clear the count once.
         let flood = (1..).find(|_| {
             budgets.on_content(1);
             budgets.on_control(at(90_000)).is_err()

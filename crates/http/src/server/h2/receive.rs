@@ -18,14 +18,14 @@ pub(super) struct RequestContent {
     is_enlarged: bool,
     /// Content that has arrived and waits for the handler.
     pub(super) unread: Vec<u8>,
-    /// The number of waiting bytes that the connection has counted.
+    /// How many waiting bytes of this stream are counted in the connection's total.
     pub(super) counted: usize,
     /// Number of bytes of content that have not arrived; `None` if no length was announced.
     pub(super) remaining: Option<u64>,
     /// The request is an extended CONNECT: the bytes that arrive are not content of a request.
     pub(super) is_connect: bool,
-    /// The trailers, which may be empty, from the end of the peer's side of the stream until the
-    /// handler gets them.
+    /// The end of the content, which waits for the handler: the trailers, which may be empty.
+    /// `None` before the content ends, and after the handler got the end.
     pub(super) end: Option<OwnedTrailers>,
     /// The peer has ended its side of the stream.
     pub(super) has_ended: bool,
@@ -48,7 +48,8 @@ impl RequestContent {
                 Content::Chunked => None,
             },
             is_connect,
-            // An extended CONNECT has no content, so a handler that reads it gets the end at once.
+            // An extended CONNECT has no content, so a handler that reads content gets the end at
+            // once.
             end: (has_ended || is_connect).then(OwnedTrailers::default),
             has_ended,
         }
@@ -69,7 +70,7 @@ impl RequestContent {
         self.window.available() as u32
     }
 
-    /// The number of waiting bytes that the connection has counted.
+    /// How many waiting bytes of this stream are counted in the connection's total.
     pub(super) fn counted(&self) -> usize {
         self.counted
     }
@@ -86,8 +87,8 @@ impl RequestContent {
         self.consumed += len as u32;
     }
 
-    /// By how many bytes to enlarge the window now. 0: not now. `is_read`: a handler reads the
-    /// content.
+    /// By how many bytes to enlarge the window now: 0 if it is not to be enlarged. `is_read`: a
+    /// handler reads the content.
     pub(super) fn take_increment(&mut self, is_read: bool) -> u32 {
         let window = if self.is_enlarged { READ_STREAM_WINDOW } else { STREAM_WINDOW };
         if self.has_ended || self.consumed < window / 4 {
