@@ -12,8 +12,8 @@ fn dir() -> Result<PathBuf> {
     Ok(target_dir()?.join("peers/node"))
 }
 
-/// Writes the script into the package's folder, and returns its path. Fails if Node.js or this
-/// version of the package is not installed.
+/// Writes the script into the folder that has the package `ws`, and returns the script's path.
+/// Fails if Node.js or this version of `ws` is not installed.
 pub(super) fn script(version: &str) -> Result<PathBuf> {
     if version_output("node", "--version").is_none() {
         return Err("Node.js is not installed".into());

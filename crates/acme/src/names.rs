@@ -1,20 +1,20 @@
-//! Which names can be ordered.
+//! For which names a certificate can be ordered.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// Why a name can't be ordered.
+/// Why no certificate can be ordered for a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadName {
-    /// It begins with `*.`: only the challenge dns-01 validates such names, and this crate doesn't
-    /// support it.
+    /// The name is `*`, or begins with `*.`: only the challenge dns-01 validates such names, and
+    /// this crate doesn't support it.
     Wildcard,
-    /// It is an IP address.
+    /// The name is an IP address.
     Address,
     /// The public DNS has no such name, so nobody can own it: `localhost`, for example.
     NotPublic,
-    /// It is no host name, or has characters that certificates can't have.
+    /// The name is no host name, or has characters that certificates can't have.
     Malformed,
 }
 
@@ -50,7 +50,7 @@ const PRIVATE: [&str; 8] =
 ///
 /// # Errors
 ///
-/// [`BadName`] says why this name can't be ordered.
+/// [`BadName`] says why no certificate can be ordered for this name.
 pub fn parse_name(text: &str, is_public: bool) -> Result<String, BadName> {
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     if name.starts_with("*.") || name == "*" {
@@ -69,7 +69,7 @@ pub fn parse_name(text: &str, is_public: bool) -> Result<String, BadName> {
     if name.len() > 253 || !name.split('.').all(is_label) {
         return Err(BadName::Malformed);
     }
-    // No URL can contain such a name: a host whose last label is a number is parsed as an IPv4
+    // No URL can contain a name whose last label is a number: such a host is parsed as an IPv4
     // address (WHATWG URL, host parser).
     let last = name.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -30,8 +30,8 @@ pub(crate) struct Screen {
     pub(crate) heading: Vec<String>,
     /// The scheme of the URLs, such as `http`.
     pub(crate) scheme: &'static str,
-    /// If the server listens on all addresses: the hosts of the URLs to show, besides `localhost`.
-    /// If empty, addresses of this machine are shown.
+    /// If the server listens on all addresses: the hosts of the URLs to show, besides `localhost`
+    /// or a loopback address. If empty, addresses of this machine are shown.
     pub(crate) hosts: Vec<String>,
     /// The lines after the URLs.
     pub(crate) notes: Vec<String>,
@@ -43,7 +43,8 @@ impl Screen {
         Self { heading: vec![heading.into()], ..Self::default() }
     }
 
-    /// Adds the lines about certificates, and about the listeners that redirect to HTTPS.
+    /// Adds the lines about certificates and about the listeners that redirect to HTTPS, and
+    /// [`Certificates::hosts`] as hosts.
     pub(crate) fn add_certificates(&mut self, certificates: &Certificates, redirecting: &[Bound]) {
         self.hosts = certificates.hosts();
         self.hosts.truncate(MAX_HOSTS);

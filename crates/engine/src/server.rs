@@ -114,7 +114,7 @@ impl Server {
         self
     }
 
-    /// How many descriptors are reserved for everything except connections: files, jobs, logs.
+    /// How many descriptors are reserved for everything except connections: files, pollers, logs.
     #[must_use]
     pub fn reserved_descriptors(&self) -> usize {
         self.reserved_descriptors
@@ -292,15 +292,17 @@ mod tests {
     #[test]
     fn connections_that_are_not_wanted_leave_descriptors_for_files() {
         for (limit, max_connections, expected) in [
-            // The limit was raised to what 500 connections and the reserve need.
+            // The limit was raised to what the connections and the reserve need.
             (2548, 500, 2048),
             (3548, 1500, 2048),
             (102_048, 100_000, 2048),
-            // It could not be raised as far.
+            // The limit could not be raised as far.
             (1024, 100_000, 256),
             (1024, 500, 524),
             (1024, 800, 256),
+            // The limit was higher already.
             (1_000_000, 500, 2048),
+            // No descriptors are allowed.
             (0, 1, 0),
         ] {
             let reserve = reserved(limit, max_connections);

@@ -33,8 +33,8 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
             "a frame begins with the length of its header, not with 0",
         ));
     }
-    // The header's first byte is checked before its length, so that a client of another protocol
-    // gets an error that says so, and not one about a limit.
+    // The header's first byte is checked before the limit on its length, so that a client of
+    // another protocol gets an error that says so, and not one about the limit.
     let Some(first) = rest.first() else { return Ok(None) };
     if !matches!(first, b'{' | b' ' | b'\t' | b'\r' | b'\n') {
         if PeerProtocol::detect(input) == Some(PeerProtocol::Tls) {

@@ -17,8 +17,6 @@
 //! sides share, and wake the readers. Each reader keeps its own position in the queue, and reads on
 //! while its output has room, so a slow peer costs one position and one full output. The example
 //! `chat` does this.
-//!
-//! On an event loop, [`Remote::send`] fails instead of waiting, so no event loop ever waits there.
 
 use std::any::Any;
 use std::fmt;
@@ -163,9 +161,9 @@ impl Credit {
         Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
-    /// Gives back the credit of `count` messages, but never makes more than [`Remote::MESSAGES`]
-    /// available. That could happen if a protocol runs another one in its turns: a message to one
-    /// of the two can give back credit of both, although it took credit of only one.
+    /// Gives back the credit of `count` messages, up to [`Remote::MESSAGES`] in total. More than
+    /// was taken can come back if a protocol runs another one in its turns: a message to one of the
+    /// two can give back credit of both, although it took credit of only one.
     pub(crate) fn give_back(&self, count: u32) {
         let available = &mut self.lock().available;
         *available = (*available + count).min(Remote::MESSAGES);

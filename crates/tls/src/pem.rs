@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::error::Problem;
 use crate::x509::CertificateFields;
 
-/// Maximum number of labels of other blocks that an error names.
+/// An error names at most this many labels of blocks that are neither certificates nor keys.
 const MAX_OTHERS: usize = 4;
 
 /// The blocks of a PEM file.

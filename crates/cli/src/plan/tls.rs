@@ -31,8 +31,8 @@ pub(crate) fn uses_self_signed(flags: &args::Tls) -> bool {
 }
 
 /// Reads the certificates of `--tls` and of `acme`. Returns `None` if there is neither. If `alpn`
-/// is not empty, a client that offers protocols (ALPN) must offer one of these. A self-signed
-/// certificate includes `names`.
+/// is not empty, a client that offers protocols (ALPN) must offer one of those in `alpn`. A
+/// self-signed certificate includes `names`.
 pub(crate) fn certificates(
     flags: &args::Tls,
     alpn: &[&[u8]],
@@ -316,6 +316,7 @@ impl Publisher<'_> {
     }
 }
 
+/// The middle of an error message: `FILE is {publisher} could download it`.
 impl fmt::Display for Publisher<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -336,8 +337,8 @@ fn publisher<'a>(path: &Path, folders: &'a Folders) -> Option<Publisher<'a>> {
     let path = std::path::absolute(path).ok()?;
     let existing = path.ancestors().find(|folder| folder.exists())?;
     let found = existing.canonicalize().ok()?.join(path.strip_prefix(existing).ok()?);
-    // `prefix`: the URL path at which `root` is served. Of the names that begin with a dot, only
-    // `/.well-known/` is served.
+    // `prefix`: the URL path at which `root` is served, or empty for a folder of `--links-into`. Of
+    // the names that begin with a dot, only `/.well-known/` is served.
     let is_public_in = |root: &Path, prefix: &str| {
         let Ok(root) = root.canonicalize() else { return false };
         let Ok(inside) = found.strip_prefix(root) else { return false };

@@ -21,9 +21,9 @@ pub(in crate::send) enum Ending {
 /// Collects how the connections to one address ended.
 pub(in crate::send) struct Report {
     summary: Summary,
-    /// Warnings about connections that were not established. They are not printed at once: if none
-    /// was established and the peer has another address, that address is tried instead, and these
-    /// warnings are dropped.
+    /// Warnings about connections that were not established. They are not printed at once: if no
+    /// connection was established and the peer has another address, that address is tried instead,
+    /// and these warnings are dropped.
     unconnected: Vec<String>,
     /// Prints a warning.
     warn: Box<dyn FnMut(String)>,

@@ -81,7 +81,7 @@
 //! [`HeaderMap`], 3 for the peer in its extensions. Each field with a name that the crate doesn't
 //! know adds one, and so does collecting a small body. A [`Response`] with fields adds 2 for its
 //! own map. With a handler of [`http_core`](crate::http_core), which borrows the request, there are
-//! none.
+//! no allocations.
 //!
 //! # Limitations
 //!
