@@ -25,7 +25,7 @@ const LONGEST: f64 = COLUMN - LEFT - 44.0;
 /// The distance from the top of one bar to the top of the next, and the height of a bar.
 const STEP: f64 = 16.0;
 const BAR: f64 = 11.0;
-/// The width of the figure after a bar.
+/// The width of the number after a bar.
 const FIGURE: f64 = 36.0;
 /// The heights of a panel's title and of the space below a panel.
 const TITLE: f64 = 20.0;
@@ -188,7 +188,7 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
     }
     let digits = if median < 9.995 { 2 } else { 1 };
     let class_of_value = format!("{}{weight}", if ours { "t" } else { "m" });
-    // A figure that would cover the dashed line at 1 is moved to the right of that line.
+    // A number that would cover the dashed line at 1 is moved to the right of that line.
     let limit = zero + place(1.0);
     if (limit - FIGURE..limit).contains(&end) {
         end = limit;

@@ -19,6 +19,7 @@ struct WaitingKind {
     cliff: &'static str,
     title: &'static str,
     count: usize,
+    /// Opens a number of such connections to a server. The [`Strain`] keeps them open.
     open: fn(SocketAddr, usize) -> Result<Strain>,
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct HelloDone {
 /// Why a part of a file was not read.
 #[derive(Debug)]
 pub(crate) enum ReadError {
-    /// The file is no longer the one that was opened, or has become shorter.
+    /// The file has changed since it was opened, or ends before the part does.
     Changed,
     Failed(io::Error),
 }

@@ -22,9 +22,10 @@ pub struct ProbeError {
     pub failure: Failure,
     /// The index in [`Plan::requests`] of the request that failed.
     pub request: usize,
-    /// What the server sent has shown that the port doesn't expect TLS: it answered a request for a
-    /// WebSocket other than by a redirect, or sent an HTTP request back. Else `false`, even if
-    /// [`ProbeError::failure`] shows that the port doesn't expect TLS.
+    /// An answer has shown that the port doesn't expect TLS: the server answered a request for a
+    /// WebSocket other than by a redirect, or sent an HTTP request back. `false` only means that no
+    /// such answer has arrived. If [`ProbeError::failure`] is [`Failure::ErrorResponse`], the port
+    /// doesn't expect TLS either.
     pub is_known_without_tls: bool,
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct View {
     pub(crate) readme: Option<Readme>,
     /// Whether the links to Markdown files lead to their pages.
     pub(crate) links_pages: bool,
-    /// The HTML at the end of a page.
+    /// The `<script>` tag for `--live`, at the end of a page. Empty without `--live`.
     pub(crate) script: Box<[u8]>,
     rows: ViewRows,
     /// The client is charged for the rows, even if they are shared.

@@ -30,7 +30,7 @@ impl Purpose {
         Some(Self::ErrorPage { mount, why })
     }
 
-    /// The key to look up; empty if it comes from the path of the request.
+    /// The key to look up. Empty for the purposes that look up the path of the request.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
             Self::Requested | Self::MergedSlashes { .. } => b"",

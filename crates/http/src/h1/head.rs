@@ -107,7 +107,7 @@ fn resume_fields(
     Ok(field_lines(input, 0, progress, limits, spans)?.is_some())
 }
 
-/// Whether the first incomplete line is complete now. No byte is searched twice.
+/// Whether the line that was incomplete is complete now. No byte is searched twice.
 fn has_line_end(
     input: &[u8],
     progress: &mut Progress,
@@ -161,7 +161,7 @@ fn request_line(
 }
 
 /// Refuses a request line that doesn't begin with a method and a space. An incomplete line is
-/// refused as soon as its bytes show that it doesn't, and why.
+/// refused as soon as its bytes show the reason.
 #[cold]
 fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal<'static>> {
     let longest = Method::MAX_LEN.min(limits.request_line.saturating_sub(1));

@@ -66,7 +66,9 @@ pub(super) struct ConnectionBase {
     no_response: bool,
     /// The index of the next request in the plan.
     next: usize,
-    /// When the server last made progress, or when a request became the only pending one.
+    /// The time from which [`Plan::timeout`] counts: when the connection opened, a part of a
+    /// response arrived, content was sent, or a request became the only pending one, whichever was
+    /// last. In [`ConnectionState::ServerClosing`]: when the end was announced.
     pub(super) progress: Time,
     /// The next request is due within [`POLL_BEFORE_DUE`]: the time is checked in every turn.
     polling: bool,
@@ -108,7 +110,7 @@ impl ConnectionBase {
             && !self.is_exhausted()
     }
 
-    /// Prepares to send requests.
+    /// Call this before sending: [`Self::next_request`] sets `polling` again if necessary.
     pub(super) fn start_sending(&mut self) {
         self.polling = false;
     }
@@ -164,7 +166,7 @@ impl ConnectionBase {
             let text = "the content of a response is not that of the first";
             stats.failures.add(Failure::Mismatch, 1, text);
         }
-        // The first response to a request: those to the same request are compared with it later.
+        // The first response to this request. Later responses to it are compared with the first.
         if let Some(expected) = response.learned {
             self.worker.learned.borrow_mut().push((request.index, expected));
         }

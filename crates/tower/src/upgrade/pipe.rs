@@ -80,8 +80,8 @@ impl Pipe {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the event loop. Before the connection has switched protocols, this does nothing: the
-    /// event loop checks the pipe when it switches.
+    /// Wakes the event loop. Does nothing before the connection has switched protocols: the event
+    /// loop checks the pipe when the connection switches.
     fn wake_event_loop(&self) {
         if let Some(remote) = self.remote.get() {
             remote.wake();
