@@ -259,12 +259,13 @@ impl CertificateStore {
     /// If something is wrong with a file, everything stays as it was, including the settings.
     pub fn reconfigure(&mut self, settings: Settings) -> Result<(), Error> {
         let before = std::mem::replace(&mut self.settings, settings);
+        let valid_from = self.valid_from;
         let contents = Contents::read(&self.pairs, &self.settings, &mut self.reader);
         let digest = contents.digest();
         let result = self.replace(contents, SystemTime::now());
         match result {
             Ok(()) => self.seen = digest,
-            Err(_) => self.settings = before,
+            Err(_) => (self.settings, self.valid_from) = (before, valid_from),
         }
         result
     }

@@ -11,7 +11,9 @@ use rustls::sign::CertifiedKey;
 
 use super::handshake::Client;
 use super::{DAY, Folder, Pair, pair, valid};
-use crate::{CertificateStore, Challenges, Error, Problem, Settings, Warning, WarningKind};
+use crate::{
+    CertificateStore, Challenges, ClientCa, Error, Problem, Settings, Warning, WarningKind,
+};
 
 fn open(pairs: Vec<[PathBuf; 2]>) -> CertificateStore {
     CertificateStore::open(pairs, Settings::default()).unwrap()
@@ -122,6 +124,10 @@ fn a_certificate_of_tomorrow_is_loaded_tomorrow() {
     assert!(matches!(error, Error::File(_, Problem::NotYetValid(_))), "{error}");
     assert!(store.reload_at(now).is_none());
     assert_eq!(served(&store), "one.example");
+    // Settings that fail change nothing, also not when the files are checked again.
+    let client_ca = ClientCa { path: folder.path("missing.pem"), required: true };
+    let settings = Settings { client_ca: Some(client_ca), ..Settings::default() };
+    store.reconfigure(settings).unwrap_err();
     store.reload_at(now + 2 * DAY).unwrap().unwrap();
     assert!(store.reload_at(now + 2 * DAY).is_none());
     assert_eq!(served(&store), "two.example");
