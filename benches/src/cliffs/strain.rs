@@ -112,9 +112,10 @@ pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result
 /// Reads at most `bytes` from each socket once per second, until `stop` is set. The reads are
 /// spread evenly over the second.
 fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> std::io::Result<()> {
-    const PARTS: u32 = 20;
+    const MAX_PARTS: usize = 20;
     let mut buffer = vec![0; bytes];
-    let share = sockets.len().div_ceil(PARTS as usize).max(1);
+    let share = sockets.len().div_ceil(MAX_PARTS).max(1);
+    let pause = Duration::from_secs(1) / sockets.len().div_ceil(share).max(1) as u32;
     loop {
         for part in sockets.chunks_mut(share) {
             for socket in part {
@@ -133,7 +134,7 @@ fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> st
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            thread::sleep(Duration::from_secs(1) / PARTS);
+            thread::sleep(pause);
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn run(fixture: &Fixture, cliffs: &[&str]) -> Result<Vec<WaitingRow>>
 fn measure_kind(fixture: &Fixture, kind: &WaitingKind) -> Result<WaitingRow> {
     let server = fixture.serve("site", &[])?;
     // The first connection makes the server allocate memory that later ones share: don't count it.
-    drop((kind.open)(server.address, 1)?);
+    (kind.open)(server.address, 1)?.end()?;
     let before = memory::field(server.pid(), "Anonymous:")?;
     let strain = (kind.open)(server.address, kind.count)?;
     // Gives the buffers of slow readers time to fill.
