@@ -379,7 +379,7 @@ impl ServerRow<'_> {
             let response = match load {
                 Shape::Echo => continue,
                 Shape::Message { .. } => {
-                    let frame = probe::frame(address, request)?;
+                    let frame = probe::exchange_frame(address, request)?;
                     Response { head: Vec::new(), body: frame }
                 }
                 _ => probe::exchange(&mut socket, request)?,

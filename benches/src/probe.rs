@@ -81,7 +81,7 @@ fn chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
 /// Sends `request`, a frame of the message protocol, and returns the frame of the response. A frame
 /// is the length of its header (2 bytes), the header, and the content, whose length is in the
 /// header.
-pub(crate) fn frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn exchange_frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
     let mut socket = connect(target)?;
     socket.write_all(request)?;
     let mut frame = vec![0; 2];

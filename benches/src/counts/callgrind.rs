@@ -12,8 +12,8 @@ use crate::Result;
 
 /// Number of counted exchanges, each of at least one turn of the event loop. Some work is done once
 /// per second. With fewer exchanges, it would add much to each request. With more, the counted
-/// turns would take longer than a second under callgrind, and the work would be done twice.
-fn turns(name: &str) -> usize {
+/// exchanges would take longer than a second under callgrind, and the work would be done twice.
+fn exchanges(name: &str) -> usize {
     match name {
         "h2-small" => 25,
         "pipelined" => 50,
@@ -33,15 +33,15 @@ pub(super) struct Costs {
 
 /// Counts the costs of a request in a [`scene`].
 ///
-/// Callgrind counts instructions only within the counted turns, but it counts function calls from
-/// the start of the program. So the allocations of a run with one turn are subtracted.
+/// Callgrind counts instructions only within the counted exchanges, but it counts function calls from
+/// the start of the program. So the allocations of a run with one exchange are subtracted.
 pub(super) fn count(name: &str) -> Result<Costs> {
-    let run = |turns| -> Result<_> {
-        let (text, requests) = collect(name, turns, |out| Ok(fs::read_to_string(out)?))?;
+    let run = |exchanges| -> Result<_> {
+        let (text, requests) = collect(name, exchanges, |out| Ok(fs::read_to_string(out)?))?;
         let (instructions, calls) = read(&text).ok_or("callgrind counted nothing")?;
         Ok((instructions as f64, calls as f64, requests))
     };
-    let ((_, few, first), (instructions, many, requests)) = (run(1)?, run(turns(name))?);
+    let ((_, few, first), (instructions, many, requests)) = (run(1)?, run(exchanges(name))?);
     Ok(Costs {
         instructions: instructions / requests,
         allocations: (many - few) / (requests - first),
@@ -58,7 +58,7 @@ pub(super) fn profile(name: &str) -> Result<Vec<(String, f64)>> {
             .output()?;
         Ok(String::from_utf8(output.stdout)?)
     };
-    let (text, requests) = collect(name, turns(name), annotate)?;
+    let (text, requests) = collect(name, exchanges(name), annotate)?;
     let mut functions: HashMap<&str, u64> = HashMap::new();
     for (function, count) in text.lines().filter_map(annotated) {
         *functions.entry(function).or_default() += count;
@@ -83,11 +83,11 @@ fn annotated(line: &str) -> Option<(&str, u64)> {
 /// number of requests. Tries again if the scene was too slow, as on a busy machine.
 fn collect(
     name: &str,
-    turns: usize,
+    exchanges: usize,
     take: impl Fn(&Path) -> Result<String>,
 ) -> Result<(String, f64)> {
     for _ in 0..ATTEMPTS {
-        let (text, printed) = attempt(name, turns, &take)?;
+        let (text, printed) = attempt(name, exchanges, &take)?;
         if printed.trim() != scene::TOO_SLOW {
             return Ok((text, printed.trim().parse()?));
         }
@@ -99,7 +99,7 @@ fn collect(
 /// prints.
 fn attempt(
     name: &str,
-    turns: usize,
+    exchanges: usize,
     take: impl Fn(&Path) -> Result<String>,
 ) -> Result<(String, String)> {
     let out = env::temp_dir().join(format!("sockeye-counts-{}-{name}", std::process::id()));
@@ -107,7 +107,7 @@ fn attempt(
         .args(["--tool=callgrind", "--toggle-collect=*counted_turn*", "--quiet"])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(env::current_exe()?)
-        .args(["counts", "scene", name, &turns.to_string()])
+        .args(["counts", "scene", name, &exchanges.to_string()])
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("valgrind: {error}"))?;

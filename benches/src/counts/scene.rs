@@ -57,7 +57,7 @@ const NEW: &str = "browser-new";
 
 /// Number of clients. The counts depend on it: the costs of a turn are divided among the requests
 /// of all clients.
-const PEERS: usize = 16;
+const CLIENTS: usize = 16;
 /// Number of requests of each client before the counted ones. After them, the file is in the cache,
 /// and the pools have memory.
 const WARM_UP: usize = 50;
@@ -71,9 +71,9 @@ pub(super) const TOO_SLOW: &str = "late";
 /// length of a date depends on its digits.
 const MAX_EXCHANGE: Duration = Duration::from_secs(5);
 
-/// Makes `turns` counted exchanges (see [`Scene::exchange`]), each of one turn or more. Prints the
+/// Makes `exchanges` counted exchanges (see [`Scene::exchange`]), each of one turn or more. Prints the
 /// number of their requests, or [`TOO_SLOW`].
-pub(super) fn run(name: &str, turns: usize) -> Result<()> {
+pub(super) fn run(name: &str, exchanges: usize) -> Result<()> {
     let load = load(name).ok_or_else(|| format!("the instructions of {name} are not counted"))?;
     let requests = load.http2_requests();
     let mut scene = Scene::new(load, &requests)?;
@@ -86,7 +86,7 @@ pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     let begin = Instant::now();
     is_complete = is_complete && scene.warm_up()?;
     let mut requests = 0;
-    for _ in 0..turns {
+    for _ in 0..exchanges {
         is_complete = is_complete && scene.exchange(counted_turn)?;
         requests += scene.requests();
     }
@@ -117,7 +117,7 @@ fn counted_turn(shard: &mut Shard<Epoll>, until: Time) -> std::io::Result<()> {
 
 struct Scene<'a> {
     shard: Shard<Epoll>,
-    peers: Vec<Client>,
+    clients: Vec<Client>,
     batches: Batches<'a>,
     /// Number of requests in a batch.
     depth: usize,
@@ -183,10 +183,10 @@ impl<'a> Scene<'a> {
             handover: None, // There is no other shard.
             tls: [acceptor].into(),
         })?;
-        let mut peers = Vec::new();
-        while peers.len() < PEERS {
+        let mut clients = Vec::new();
+        while clients.len() < CLIENTS {
             let client = tls.as_ref().map(|(_, client)| client.connection()).transpose()?;
-            peers.push(Client::connect(address, client)?);
+            clients.push(Client::connect(address, client)?);
             shard.turn()?;
         }
         let depth = load.depth();
@@ -199,7 +199,7 @@ impl<'a> Scene<'a> {
         };
         let response_lens = vec![0; batches.count()];
         let staggered = load == Shape::Browser { alike: false };
-        let mut scene = Self { shard, peers, batches, depth, next: 0, staggered, response_lens };
+        let mut scene = Self { shard, clients, batches, depth, next: 0, staggered, response_lens };
         scene.handshakes()?;
         if load.is_http2() {
             scene.prefaces(requests)?;
@@ -214,11 +214,13 @@ impl<'a> Scene<'a> {
     /// Completes the handshakes, and reads what the server sends after them, such as session
     /// tickets: until 10 turns have brought nothing.
     fn handshakes(&mut self) -> Result<()> {
-        for at in 0..self.peers.len() {
+        for at in 0..self.clients.len() {
             let mut quiet_turns = 0;
-            while self.peers[at].is_handshaking() || quiet_turns < 10 && self.peers[at].has_tls() {
+            while self.clients[at].is_handshaking()
+                || quiet_turns < 10 && self.clients[at].has_tls()
+            {
                 self.turn_briefly()?;
-                quiet_turns += usize::from(self.peers[at].receive()?.is_none());
+                quiet_turns += usize::from(self.clients[at].receive()?.is_none());
             }
         }
         Ok(())
@@ -229,18 +231,18 @@ impl<'a> Scene<'a> {
     fn prefaces(&mut self, requests: &'a Requests) -> Result<()> {
         let Batches::Http2(senders, _) = &mut self.batches else { return Ok(()) };
         let mut openings = Vec::new();
-        for _ in &self.peers {
+        for _ in &self.clients {
             let mut opening = Vec::new();
             senders.push(Sender::open(requests, &mut opening));
             openings.push(opening);
         }
-        for (peer, opening) in openings.iter().enumerate() {
+        for (client, opening) in openings.iter().enumerate() {
             for bytes in [&opening[..], &ACKNOWLEDGED_SETTINGS] {
-                self.peers[peer].send(bytes)?;
+                self.clients[client].send(bytes)?;
                 let mut quiet_turns_left = 10;
                 while quiet_turns_left > 0 {
                     self.turn_briefly()?;
-                    quiet_turns_left -= usize::from(self.peers[peer].receive()?.is_none());
+                    quiet_turns_left -= usize::from(self.clients[client].receive()?.is_none());
                 }
             }
         }
@@ -249,9 +251,9 @@ impl<'a> Scene<'a> {
 
     /// Opens WebSockets, and waits for the responses, without checking them.
     fn openings(&mut self) -> Result<()> {
-        for peer in 0..self.peers.len() {
-            self.peers[peer].send(&websocket::opening().1)?;
-            while self.peers[peer].receive()?.is_none() {
+        for client in 0..self.clients.len() {
+            self.clients[client].send(&websocket::opening().1)?;
+            while self.clients[client].receive()?.is_none() {
                 self.turn_briefly()?;
             }
         }
@@ -272,11 +274,11 @@ impl<'a> Scene<'a> {
     /// thread.
     fn learn_lengths(&mut self) -> Result<()> {
         for at in 0..self.batches.count() {
-            self.peers[0].send(self.batches.write(0, at, self.depth))?;
+            self.clients[0].send(self.batches.write(0, at, self.depth))?;
             let mut quiet_turns_left = 50;
             while quiet_turns_left > 0 {
                 self.turn_briefly()?;
-                match self.peers[0].receive()? {
+                match self.clients[0].receive()? {
                     Some(count) => self.response_lens[at] += count,
                     None => quiet_turns_left -= 1,
                 }
@@ -300,7 +302,7 @@ impl<'a> Scene<'a> {
 
     /// The number of requests in an exchange.
     fn requests(&self) -> usize {
-        self.peers.len() * self.depth
+        self.clients.len() * self.depth
     }
 
     /// All clients write, the shard makes turns until it has sent all responses, and all clients
@@ -311,10 +313,10 @@ impl<'a> Scene<'a> {
     ) -> Result<bool> {
         let (next, staggered, count) =
             (self.next, usize::from(self.staggered), self.batches.count());
-        let at = |peer: usize| (next + peer * staggered) % count;
+        let at = |client: usize| (next + client * staggered) % count;
         let mut until = self.shard.stats().sent;
-        for (number, peer) in self.peers.iter_mut().enumerate() {
-            peer.send(self.batches.write(number, at(number), self.depth))?;
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            client.send(self.batches.write(number, at(number), self.depth))?;
             until += self.response_lens[at(number)] as u64;
         }
         let end = self.shard.driver().now() + MAX_EXCHANGE;
@@ -324,8 +326,8 @@ impl<'a> Scene<'a> {
             }
             turn(&mut self.shard, end)?;
         }
-        for (number, peer) in self.peers.iter_mut().enumerate() {
-            peer.receive_exact(self.response_lens[at(number)])?;
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            client.receive_exact(self.response_lens[at(number)])?;
         }
         // With `next` always 0, each client of a staggered scene repeats its own batch.
         self.next = if self.staggered { 0 } else { (self.next + 1) % count };

@@ -21,7 +21,7 @@ use crate::text;
 /// The renewal of the certificates of `--acme`, before [`Acme::start`] moves it to a thread.
 #[derive(Debug)]
 pub(crate) struct Acme {
-    renewer: Renewer<Thread>,
+    renewer: Renewer<ThreadRuntime>,
     challenges: Arc<Challenges>,
     /// Makes the thread retry failed orders.
     retry: SyncSender<()>,
@@ -42,7 +42,7 @@ impl Acme {
         let host = settings.directory.split('/').nth(2).unwrap_or_default().to_owned();
         let names = settings.certificates.concat();
         let email = settings.emails.first().cloned();
-        let thread = Thread {
+        let thread = ThreadRuntime {
             client: Client::new(Arc::new(client)),
             signals,
             retries: false,
@@ -110,7 +110,7 @@ impl Acme {
 
 /// The renewer's interface to the clock, the network and the log.
 #[derive(Debug)]
-struct Thread {
+struct ThreadRuntime {
     client: Client,
     /// Receives a message when SIGHUP has arrived. At most one message waits.
     signals: Receiver<()>,
@@ -120,7 +120,7 @@ struct Thread {
     host: String,
 }
 
-impl Thread {
+impl ThreadRuntime {
     /// Waits up to `time` for SIGHUP, and returns whether it has arrived. A SIGHUP during the last
     /// order counts, too, since that order may have failed.
     fn is_signalled_within(&mut self, time: Duration) -> bool {
@@ -131,7 +131,7 @@ impl Thread {
     }
 }
 
-impl Runtime for Thread {
+impl Runtime for ThreadRuntime {
     fn now(&mut self) -> SystemTime {
         SystemTime::now()
     }
@@ -227,7 +227,7 @@ mod tests {
             ..Default::default()
         };
         let client = Client::new(Arc::new(client.config().unwrap()));
-        let mut thread = Thread { client, signals, retries: false, host: String::new() };
+        let mut thread = ThreadRuntime { client, signals, retries: false, host: String::new() };
         retry.send(()).unwrap();
         // The renewer waits like this within an order, for a validation. The wait receives the
         // signal; suppose that the order fails afterwards.

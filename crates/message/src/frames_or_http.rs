@@ -167,7 +167,7 @@ impl<H: Handler + 'static> FramesOrHttp<H> {
             Expects::FirstByte => Err(idle(*idle_timeout)),
             Expects::LaterByte => {
                 let refusal = Refusal::header_timeout(*header_timeout);
-                Err(PendingRequest::new(0, 0).refuse(refusal, turn))
+                Err(PendingRequest::unread().refuse(refusal, turn))
             }
         }
     }
@@ -203,7 +203,7 @@ impl<H: Handler + 'static> Protocol for FramesOrHttp<H> {
             Event::Open(_) => self.timeout_at = turn.now() + self.config.rules.limits.idle_timeout,
             Event::Eof { .. } if self.expects == Expects::FirstByte => turn.end(End::Close),
             Event::Eof { .. } => {
-                return Err(PendingRequest::new(0, 0).refuse(Refusal::incomplete_header(), turn));
+                return Err(PendingRequest::unread().refuse(Refusal::incomplete_header(), turn));
             }
             Event::Deadline => return self.on_deadline(turn),
             Event::LameDuck => self.stop = Stop::LameDuck,

@@ -29,6 +29,11 @@ pub(super) struct PendingRequest {
 }
 
 impl PendingRequest {
+    /// Stands for a request whose header could not be read, to refuse it.
+    pub(super) fn unread() -> Self {
+        Self::new(0, 0)
+    }
+
     /// A request without an id or a deadline.
     pub(super) fn new(number: u64, content_len: u64) -> Self {
         Self {

@@ -265,7 +265,7 @@ impl<H: Handler> Server<H> {
         request: Option<&PendingRequest>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let unread = PendingRequest::new(0, 0);
+        let unread = PendingRequest::unread();
         let fault = request.unwrap_or(&unread).refuse(refusal, turn);
         self.finish(Err(fault), turn)
     }

@@ -55,7 +55,7 @@ impl SimDriver {
     pub(crate) fn new(net: &Shared, ip: Option<IpAddr>, descriptors: usize) -> Self {
         let mut inner = net.borrow_mut();
         inner.pollers.push(Poller::default());
-        inner.audit.open.push(0);
+        inner.audit.open_sockets.push(0);
         inner.audit.limits.push(descriptors);
         let (poller, receive_buffer) = (inner.pollers.len() - 1, inner.faults.read_size);
         drop(inner);
@@ -71,7 +71,7 @@ impl SimDriver {
         let acceptor = Acceptor::Driver { poller: self.poller, id: None };
         let mut net = self.net.borrow_mut();
         let listener = net.listen(target, acceptor);
-        net.audit.open[self.poller] += 1;
+        net.audit.open_sockets[self.poller] += 1;
         SimListener { net: Rc::clone(&self.net), listener, closed: false }
     }
 
@@ -83,14 +83,14 @@ impl SimDriver {
     }
 
     fn socket(&self, net: &mut Net, endpoint: EndpointId) -> SimSocket {
-        net.audit.open[self.poller] += 1;
+        net.audit.open_sockets[self.poller] += 1;
         SimSocket { net: Rc::clone(&self.net), poller: self.poller, endpoint, closed: false }
     }
 
     /// The error of a call that needs a descriptor, if this driver has reached its limit on
     /// descriptors, or if a fault is injected.
     fn shortage(&self, net: &mut Net) -> Option<io::Error> {
-        if net.audit.open[self.poller] >= net.audit.limits[self.poller] {
+        if net.audit.open_sockets[self.poller] >= net.audit.limits[self.poller] {
             return Some(io::Error::from_raw_os_error(SHORTAGES[0]));
         }
         let no_descriptor = net.faults.no_descriptor;
@@ -191,7 +191,7 @@ impl Driver for SimDriver {
         let mut net = self.net.borrow_mut();
         listener.closed = true;
         net.progress += 1;
-        net.audit.open[self.poller] -= 1;
+        net.audit.open_sockets[self.poller] -= 1;
         let state = &mut net.listeners[listener.listener];
         state.open = false;
         let waiting: Vec<EndpointId> = state.queue.drain(..).collect();
@@ -327,7 +327,7 @@ impl Driver for SimDriver {
         let mut net = self.net.borrow_mut();
         socket.closed = true;
         net.progress += 1;
-        net.audit.open[self.poller] -= 1;
+        net.audit.open_sockets[self.poller] -= 1;
         if let Owner::Driver { key: Some(key), .. } = net.endpoints[socket.endpoint.0].owner
             && net.rng.chance(500)
         {

@@ -75,7 +75,7 @@ pub(crate) struct ListenerState {
 #[derive(Debug)]
 pub(crate) struct Audit {
     /// Open sockets by driver.
-    pub(crate) open: Vec<usize>,
+    pub(crate) open_sockets: Vec<usize>,
     /// Maximum number of open sockets, by driver.
     pub(crate) limits: Vec<usize>,
     /// Violations of the driver's contract, which fail the test.
@@ -122,7 +122,7 @@ impl Net {
             listeners: Vec::new(),
             pollers: Vec::new(),
             scripts: Vec::new(),
-            audit: Audit { open: Vec::new(), limits: Vec::new(), violations: Vec::new() },
+            audit: Audit { open_sockets: Vec::new(), limits: Vec::new(), violations: Vec::new() },
             progress: 0,
             injected: 0,
             // The initial value of FNV-1a.
@@ -357,7 +357,7 @@ impl std::fmt::Debug for Net {
         f.debug_struct("Net")
             .field("now", &self.now)
             .field("to_come", &self.queue.len())
-            .field("open", &self.audit.open)
+            .field("open_sockets", &self.audit.open_sockets)
             .finish_non_exhaustive()
     }
 }

@@ -303,8 +303,8 @@ impl World {
         let wanted = self
             .shards
             .iter()
-            .filter(|add_shard| !add_shard.is_over())
-            .filter_map(|add_shard| net.pollers[add_shard.poller].summary.until);
+            .filter(|shard| !shard.is_over())
+            .filter_map(|shard| net.pollers[shard.poller].summary.until);
         wanted.chain(net.next_event_time()).min()
     }
 
@@ -312,8 +312,8 @@ impl World {
     fn run_due(&mut self) {
         loop {
             let mut woken = self.run_events();
-            for add_shard in &mut self.shards {
-                woken |= add_shard.turn(&self.net);
+            for shard in &mut self.shards {
+                woken |= shard.turn(&self.net);
             }
             self.schedule_jobs();
             if !woken {
@@ -388,15 +388,15 @@ impl World {
     /// If an invariant is violated.
     pub fn finish(mut self) {
         self.settle();
-        for add_shard in &mut self.shards {
-            let mut footprint = add_shard.shard.footprint();
-            if add_shard.is_over() {
+        for shard in &mut self.shards {
+            let mut footprint = shard.shard.footprint();
+            if shard.is_over() {
                 // A drained shard doesn't remove expired timers.
-                footprint.timers = add_shard.initial_footprint.timers;
+                footprint.timers = shard.initial_footprint.timers;
             }
-            assert_eq!(footprint, add_shard.initial_footprint, "the shard has leaked memory");
-            if !add_shard.is_over() {
-                add_shard.drain();
+            assert_eq!(footprint, shard.initial_footprint, "the shard has leaked memory");
+            if !shard.is_over() {
+                shard.drain();
             }
         }
         let done = |world: &Self| world.shards.iter().all(ShardState::is_over);
@@ -404,7 +404,11 @@ impl World {
         drop(std::mem::take(&mut self.shards));
         let net = self.net.borrow();
         assert!(net.audit.violations.is_empty(), "{:#?}", net.audit.violations);
-        assert!(net.audit.open.iter().all(|open| *open == 0), "open: {:?}", net.audit.open);
+        assert!(
+            net.audit.open_sockets.iter().all(|open| *open == 0),
+            "open: {:?}",
+            net.audit.open_sockets
+        );
     }
 }
 

@@ -154,7 +154,7 @@ fn plain(
 /// The names of each certificate of `--acme`.
 fn acme_names(flags: &args::Http) -> Result<Vec<Vec<String>>, Error> {
     let is_public = flags.acme.acme_directory.is_public;
-    flags.acme.acme.iter().map(|list| acme::names(list, is_public)).collect()
+    flags.acme.acme.iter().map(|list| acme::parse_names(list, is_public)).collect()
 }
 
 /// The host names that a server with these flags allows because its certificates have them.

@@ -25,7 +25,7 @@ pub(super) fn acme(
     if acme.is_empty() {
         return Ok(None);
     }
-    let certificates = acme.iter().map(|list| names(list, acme_directory.is_public));
+    let certificates = acme.iter().map(|list| parse_names(list, acme_directory.is_public));
     let requires_certificate = tls.client_ca.is_some() && !tls.client_ca_optional;
     let settings = Settings {
         directory: acme_directory.url.clone(),
@@ -86,7 +86,7 @@ fn repeated(certificates: &[Vec<String>]) -> Option<&[String]> {
 
 /// Parses the names of one certificate, which are separated by commas. `is_public`: whether the CA
 /// is a public one, which certifies public names only.
-pub(crate) fn names(list: &str, is_public: bool) -> Result<Vec<String>, Error> {
+pub(crate) fn parse_names(list: &str, is_public: bool) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for text in list.split(',').map(str::trim) {
         let name = parse_name(text, is_public).map_err(|error| {
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn the_same_names_in_another_order_are_the_same_certificate() {
         let lists = |lists: &[&str]| -> Vec<Vec<String>> {
-            lists.iter().map(|list| names(list, false).unwrap()).collect()
+            lists.iter().map(|list| parse_names(list, false).unwrap()).collect()
         };
         let same = lists(&["a.example,b.example", "b.example,a.example"]);
         assert_eq!(repeated(&same), Some(&same[1][..]));
@@ -141,10 +141,10 @@ mod tests {
     #[test]
     fn each_name_that_cannot_be_ordered_is_refused_with_the_reason() {
         assert_eq!(
-            names("a.example, B.example,a.example", true).unwrap(),
+            parse_names("a.example, B.example,a.example", true).unwrap(),
             ["a.example", "b.example"]
         );
-        assert_eq!(names("localhost", false).unwrap(), ["localhost"]);
+        assert_eq!(parse_names("localhost", false).unwrap(), ["localhost"]);
         for (text, is_public, expected) in [
             ("*.example.org", true, "dns-01"),
             ("*.example.org", false, "dns-01"),
@@ -155,12 +155,12 @@ mod tests {
             ("https://example.org", true, "this is no host name"),
             ("example.org,", true, "--acme ''"),
         ] {
-            let error = names(text, is_public).unwrap_err();
+            let error = parse_names(text, is_public).unwrap_err();
             assert!(error.to_string().contains(expected), "{text}: {error}");
             assert!(matches!(error, Error::Usage(_)));
         }
         let many: Vec<_> = (0..101).map(|number| format!("a{number}.example")).collect();
-        assert!(names(&many.join(","), true).is_err());
-        assert!(names(&many[..100].join(","), true).is_ok());
+        assert!(parse_names(&many.join(","), true).is_err());
+        assert!(parse_names(&many[..100].join(","), true).is_ok());
     }
 }

@@ -61,7 +61,7 @@ enum PortKind {
 }
 
 impl Redirects {
-    fn place(&self, via: u32) -> PortKind {
+    fn port_kind(&self, via: u32) -> PortKind {
         if via < self.first { PortKind::Tls } else { PortKind::Redirecting }
     }
 
@@ -79,15 +79,15 @@ impl Redirects {
         &self,
         request: RedirectRequest<'_>,
     ) -> Result<String, (Status, String)> {
-        let place = self.place(request.via);
-        let bad = |what: &str| Err((Status::BAD_REQUEST, format!("{} {what}", place.text())));
+        let kind = self.port_kind(request.via);
+        let bad = |what: &str| Err((Status::BAD_REQUEST, format!("{} {what}", kind.text())));
         let Some(host) = request.host else {
             return bad("The request has no Host header, so it can't be redirected to HTTPS.");
         };
         let Some((name, port)) = split(host) else {
             return bad("The host of the request is no name or IP address.");
         };
-        if place == PortKind::Tls && !request.is_read {
+        if kind == PortKind::Tls && !request.is_read {
             return bad(&format!("Send the request to https://{name}{} instead.", suffix(port)));
         }
         if self.checked.get(request.via as usize) != Some(&false) && !self.is_ours(host, name) {
@@ -95,7 +95,7 @@ impl Redirects {
                         --host NAME.";
             return Err((Status::MISDIRECTED_REQUEST, text.into()));
         }
-        let port = match place {
+        let port = match kind {
             PortKind::Redirecting => Some(self.port).filter(|port| *port != HTTPS_PORT),
             PortKind::Tls => port,
         };
@@ -178,10 +178,10 @@ impl Handler for Redirect {
     }
 
     fn page(&self, status: Status, _: &'static str, what: &str) -> Option<(Fields, Bytes)> {
-        let place = self.redirects.place(self.peer.via).text();
+        let port = self.redirects.port_kind(self.peer.via).text();
         // `what` is empty if the handler panicked.
         let what = if what.is_empty() { String::new() } else { format!(" The client {what}.") };
-        let text = format!("{status}\n{place}{what}\n");
+        let text = format!("{status}\n{port}{what}\n");
         let fields = Fields::new().with("Content-Type", b"text/plain; charset=utf-8").ok()?;
         Some((fields, text.into()))
     }

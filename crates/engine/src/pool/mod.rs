@@ -134,7 +134,7 @@ impl Pool {
             waiting: MAX_WAITING_HANDSHAKES,
         };
         let job_threads = job_threads.map_or(base, NonZeroUsize::get);
-        let others = Limits {
+        let user_jobs = Limits {
             threads: job_threads,
             per_root: job_threads,
             per_group: job_threads,
@@ -145,7 +145,7 @@ impl Pool {
             lookups: SubPool::new("lookups", lookups, false),
             long_jobs: SubPool::new("long jobs", long, true),
             handshakes: SubPool::new("handshakes", handshakes, false),
-            user_jobs: SubPool::new("jobs", others, false),
+            user_jobs: SubPool::new("jobs", user_jobs, false),
         }
     }
 

@@ -65,12 +65,12 @@ impl<S> Conn<S> {
         read: Option<HelloRead>,
         resources: &mut ShardResources,
     ) -> Result<(), Reason> {
-        let Stage::AnsweringHello(signing) = &self.stage else { return Ok(()) };
+        let Stage::AnsweringHello(answering) = &self.stage else { return Ok(()) };
         // `None`: the job that read the hello has panicked.
         let Some(HelloRead { mut secure, records, result }) = read else {
             return Err(Reason::Panicked);
         };
-        self.stage = Stage::Handshaking { until: signing.until };
+        self.stage = Stage::Handshaking { until: answering.until };
         let is_more = !records.is_empty();
         if is_more {
             let mut out = resources.outputs.lend();

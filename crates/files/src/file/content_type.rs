@@ -34,12 +34,12 @@ impl ContentType {
         options: &Options,
         reader: &Reader<'_>,
     ) -> Result<Self, LoadError> {
-        // `typed_name` is the name without the coding's extension, such as `app.js` for `app.js.gz`.
-        let (coding, typed_name) = match options.content_encodings.of(name) {
-            Some((coding, typed_name)) => (Some(coding), typed_name),
+        // `name_without_coding` is the name without the coding's extension, such as `app.js` for `app.js.gz`.
+        let (coding, name_without_coding) = match options.content_encodings.of(name) {
+            Some((coding, name_without_coding)) => (Some(coding), name_without_coding),
             None => (None, name),
         };
-        let named = mime::named(name, typed_name, &options.content_types);
+        let named = mime::named(name, name_without_coding, &options.content_types);
         if let Some(coding) = coding
             && reader.start(content, coding.magic().len())? == coding.magic()
         {

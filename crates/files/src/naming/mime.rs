@@ -37,16 +37,16 @@ pub(crate) struct FileType<'a> {
     pub(crate) syntax: Option<Syntax>,
 }
 
-/// The type of a file: the configured one, else that of `typed_name`, which is the file's name
+/// The type of a file: the configured one, else that of `name_without_coding`, which is the file's name
 /// without the extension of its coding (`app.js` for `app.js.gz`).
 pub(crate) fn named<'a>(
     name: &[u8],
-    typed_name: &[u8],
+    name_without_coding: &[u8],
     choices: &'a ContentTypes,
 ) -> NamedType<'a> {
     match choices.get(name) {
         Some(kind) => NamedType { kind, by_first_byte: None, is_chosen: true },
-        None => by_name(typed_name),
+        None => by_name(name_without_coding),
     }
 }
 

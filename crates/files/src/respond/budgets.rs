@@ -133,7 +133,7 @@ impl Budgets {
         self.reports_due.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
         self.report(|reports| reports.take_due(now));
         self.lower_reports_due(self.failures.due());
-        self.charged().iter().for_each(|budget| self.lower_reports_due(budget.reports().due()));
+        self.logged().iter().for_each(|budget| self.lower_reports_due(budget.reports().due()));
     }
 
     /// Reports the requests that were not reported yet. Each shard calls this when it stops.
@@ -143,7 +143,7 @@ impl Budgets {
 
     fn report(&self, take: impl Fn(&ReportLimiter) -> Option<u64>) {
         self.failures.report_rest(&take);
-        for budget in self.charged() {
+        for budget in self.logged() {
             if let Some(requests) = take(budget.reports()) {
                 self.warn(budget, None, requests);
             }
@@ -152,7 +152,7 @@ impl Budgets {
 
     /// The budgets that are logged when they are spent. The one for the memory of compressors
     /// isn't.
-    fn charged(&self) -> [&Budget; 3] {
+    fn logged(&self) -> [&Budget; 3] {
         [&self.open_files, &self.compressed, &self.listings]
     }
 

@@ -90,8 +90,8 @@ impl Budgets {
             return Ok(());
         }
         let millis = u64::try_from(now.since(self.control_since).as_millis()).unwrap_or(u64::MAX);
-        let healed = millis.saturating_mul(CONTROL_FRAMES_PER_SECOND) / 1000;
-        self.control = (self.control - i64::try_from(healed).unwrap_or(i64::MAX)).max(0);
+        let recovered = millis.saturating_mul(CONTROL_FRAMES_PER_SECOND) / 1000;
+        self.control = (self.control - i64::try_from(recovered).unwrap_or(i64::MAX)).max(0);
         self.control_since = now;
         if self.control < CONTROL_FRAMES {
             return Ok(());
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn control_frames_heal_with_time_and_content() {
+    fn control_frames_recover_with_time_and_content() {
         let at = |seconds: u64| Time::from_nanos(seconds * 1_000_000_000);
         let mut budgets = Budgets::default();
         let flood = (1..).find(|_| budgets.on_control(at(1)).is_err());
