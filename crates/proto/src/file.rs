@@ -55,8 +55,8 @@ pub trait FileSource: Send + Sync + fmt::Debug {
         false
     }
 
-    /// Records how long it took to send a part of the file. Called for a file of [`Access::Probe`],
-    /// and for one of [`Access::Direct`] if [`FileSource::is_timed`] says so.
+    /// Records how long it took to send a part of the file. Called for a file of [`Access::Probe`]
+    /// after a `sendfile`, and for one of [`Access::Direct`] if [`FileSource::is_timed`] says so.
     fn record_send(&self, took: Duration) {
         let _ = took;
     }
@@ -78,7 +78,7 @@ pub enum Validity {
 pub enum Access {
     /// Without a probe: reading the file is not expected to block.
     Direct,
-    /// With `sendfile`, if a probe finds the content in memory; else as [`Access::Thread`].
+    /// Without a thread, if a probe finds the content in memory; else as [`Access::Thread`].
     Probe,
     /// A thread must read it. An event loop calls neither [`FileSource::read_at`] nor
     /// [`FileSource::check`], because these may block.

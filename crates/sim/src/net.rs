@@ -71,7 +71,7 @@ pub(crate) struct ListenerState {
     pub(crate) open: bool,
 }
 
-/// Open descriptors, and violations of the driver's contract.
+/// Counts of open sockets, and violations of the driver's contract.
 #[derive(Debug)]
 pub(crate) struct Audit {
     /// Open sockets by driver.
@@ -98,8 +98,8 @@ pub(crate) struct Net {
     pub(crate) pollers: Vec<Poller>,
     pub(crate) scripts: Vec<ScriptRun>,
     pub(crate) audit: Audit,
-    /// Counts the calls that had an effect. A shard that wakes up without changing it may be
-    /// spinning.
+    /// Counts the driver's calls that had an effect, pending sends that were executed, and jobs
+    /// that ran. A shard may be spinning if this count stays the same during its turns.
     pub(crate) progress: u64,
     /// Number of injected faults.
     pub(crate) injected: u64,

@@ -56,10 +56,11 @@ pub struct CertificateStore {
     warnings: Vec<Warning>,
     tickets: Tickets,
     reader: Reader,
-    /// The digest of the [`Contents`] that were read last.
+    /// The digest of the files' [`Contents`]. A reload checks the files only if their digest has
+    /// changed, or if `valid_from` has passed.
     seen: [u8; 32],
     /// The first time at which a certificate that is not valid yet becomes valid. The next reload
-    /// after this time checks the files again, although they haven't changed.
+    /// after this time checks the files again, even if they haven't changed.
     valid_from: Option<SystemTime>,
     /// When [`CertificateStore::expiring`] returned each certificate last.
     reported: HashMap<Fingerprint, SystemTime>,

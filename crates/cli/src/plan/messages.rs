@@ -1,5 +1,5 @@
-//! Makes messages (in frames, for message://) of content from the command line, files and standard
-//! input.
+//! Makes the messages of `sockeye send message://…` and `sockeye load message://…` from the command
+//! line, files and standard input.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -72,8 +72,8 @@ pub(super) fn excerpt(content: &[u8]) -> String {
     }
 }
 
-/// Makes a message of each content, then of each file. Without any, makes one message of standard
-/// input.
+/// Makes a message of each content, then of each file. If both lists are empty, makes one message
+/// of standard input.
 pub(super) fn read(
     contents: &[OsString],
     files: &[PathBuf],

@@ -56,8 +56,9 @@ impl fmt::Display for NotRendered {
 }
 
 impl Content {
-    /// The content of a file with this name, or why it is not rendered. In rendered Markdown, a
-    /// heading of level 1 gets the level `level`, and deeper ones follow. Blocks.
+    /// Reads the content of the file `name`, or returns why it is not rendered. May block. In
+    /// rendered Markdown, a heading of level 1 gets the level `level`, one of level 2 the next
+    /// level, and so on, up to level 6.
     ///
     /// # Errors
     ///
@@ -100,7 +101,7 @@ impl Content {
         Ok(Ok(Self { form: Form::Rendered(html), is_truncated, title }))
     }
 
-    /// The file as plain text. Blocks. Errors: as [`Self::read`].
+    /// Reads the file as plain text. May block. Errors: as [`Self::read`].
     pub(super) fn plain(file: &dyn OpenFile, lease: &mut Lease) -> Result<Self, Absent> {
         let (text, is_truncated) = beginning(file, MAX_PLAIN, lease)?;
         Ok(Self { form: Form::Plain(text), is_truncated, title: None })

@@ -79,7 +79,8 @@ impl<S: Handlers> H2Connection<S> {
             self.check_silence(turn)?;
         }
         if self.timers.streams <= now {
-            // Without streams, this is the time to free the memory of ended ones.
+            // A stream's deadline may have passed. If no stream is open, it is time to free the
+            // memory of ended streams.
             self.timers.streams = Time::NEVER;
             self.streams.forget();
             self.scheduler.shrink();

@@ -38,7 +38,7 @@ struct QueueState {
     messages: VecDeque<SharedMessage>,
     /// The number of bytes in `messages`.
     bytes: usize,
-    /// How many of `bytes` the client is charged for: a multiple of [`CHARGE_STEP`].
+    /// The number of bytes that the client is charged for: a multiple of [`CHARGE_STEP`].
     charged: usize,
     /// The queue was full, so nothing is read from the peer until the receiver has made room.
     is_paused: bool,
@@ -77,7 +77,7 @@ impl Queue {
 }
 
 impl Receiver {
-    /// Waits for the next message. `None`: the WebSocket is closed.
+    /// Waits for the next message. `None`: the WebSocket is closed, and no message is left.
     ///
     /// This blocks: never call it on an event loop.
     #[must_use]
