@@ -4,6 +4,9 @@
 //! $ cargo run --example websocket_counter 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/
 //! $ sockeye send ws://127.0.0.1:8080/count reset reset
 //! ```
+//!
+//! `send` receives as many messages as it sends: here the number when it connects, and the next one,
+//! usually 0.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex};
@@ -46,6 +49,7 @@ impl Handler for Follower {
         socket.send(&self.0.value.lock().unwrap().to_string());
     }
 
+    // Any message resets the counter.
     fn on_message(&mut self, _: Message<'_>, _: &mut Socket<'_, '_>) {
         self.0.change(|_| 0);
     }

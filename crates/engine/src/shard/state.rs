@@ -40,7 +40,8 @@ pub struct ShardParts<D: Driver> {
     pub mailbox: Arc<Mailbox>,
     /// Runs jobs.
     pub spawn: Arc<dyn Spawn>,
-    /// Set on all shards if a listener has only one socket: then its shard accepts for all shards.
+    /// Set on all shards if a listener has only one socket, and not one per shard: then the shard
+    /// with that socket accepts for all shards.
     pub handover: Option<Handover<D::Socket>>,
     /// TLS of the listeners, by [`Peer::via`](sockeye_proto::Peer::via).
     pub tls: Arc<[Option<TlsAcceptor>]>,
@@ -142,7 +143,7 @@ pub(super) enum Shortage {
 #[derive(Debug, Default)]
 pub(super) struct Eviction {
     /// The connections that were idle at the last scan and have not been checked since, each with
-    /// the time since when it is idle. The longest idle is last.
+    /// the time when it became idle. The longest idle is last.
     pub(super) idle: Vec<(Time, Key)>,
     /// No scan before this time.
     pub(super) next_scan: Time,
@@ -281,8 +282,8 @@ impl<D: Driver> Shard<D> {
         })
     }
 
-    /// From now on, logs no slow turns: for clients, where a protocol that prepares much output
-    /// delays nobody else.
+    /// From now on, logs no slow turns. For programs that are clients: there, a protocol that
+    /// prepares much output delays nobody else.
     pub(crate) fn ignore_slow_turns(&mut self) {
         self.slow_turns.ignore();
     }
@@ -302,7 +303,7 @@ impl<D: Driver> Shard<D> {
         self.listeners.is_empty() && self.conns.is_empty() && !may_be_handed && !may_send
     }
 
-    /// Whether it has started to drain.
+    /// Whether the shard has started to drain.
     pub(super) fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Draining { .. })
     }

@@ -37,12 +37,12 @@ impl<D: Driver> Shard<D> {
             self.handle_event(event);
         }
         self.events = events;
-        // After the events, which say which connections have input: a command to drain reads that
-        // input first.
+        // After the events, because a command to drain first reads the input that they announce.
         self.read_mailbox();
         self.accept();
         self.queue_accepted();
         self.read_ready();
+        // Work that connections have requested in the steps above, and that only the shard can do.
         self.do_chores();
         self.run_timers();
         self.flush_dirty();

@@ -41,8 +41,8 @@ impl TlsAcceptor {
     }
 
     /// A copy of the configuration for one shard. Each connection changes the reference count of
-    /// its shard's copy, so shards don't share one. The copies still share the keys of session
-    /// tickets, and stored sessions.
+    /// its shard's copy, so shards don't contend for one count. The copies still share the keys
+    /// of session tickets, and stored sessions.
     fn copy(&self) -> Arc<ServerConfig> {
         let config = Arc::clone(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner));
         Arc::new(ServerConfig::clone(&config))

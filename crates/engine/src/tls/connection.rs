@@ -39,7 +39,7 @@ pub(crate) struct Tls {
     /// Ciphertext of an incomplete record or handshake message. All of it is given to rustls again
     /// with further input. rustls remembers how much of it was read.
     unused: Vec<u8>,
-    /// Plaintext bytes encrypted since the beginning or a pause. While there are fewer than
+    /// Plaintext bytes encrypted since the beginning or the last pause. While there are fewer than
     /// [`SENT_IN_FIRST_RECORDS`], records are small.
     sealed: u32,
     /// The peer has sent close_notify: no more plaintext comes.
@@ -251,8 +251,8 @@ impl Tls {
             out.extend(RECORD_OVERFLOW);
             return Err(TlsError::TooLarge);
         }
-        // Another connection may have panicked on this thread while it read a hello, and left what
-        // the hello asked for. It is discarded.
+        // If another connection panicked on this thread while it read a hello, a thread-local
+        // variable still has what that hello asked for. This discards it.
         server_name::take();
         loop {
             // At most `max` bytes at a time, those kept included, so that a message that is too
@@ -263,7 +263,7 @@ impl Tls {
             let mut result = self.read_records(now, max, out, on_plain);
             if result.is_ok() && self.unused.len() == max {
                 result = Err(TlsError::TooLarge);
-                // After the hellos, an alert would have to be encrypted, which only rustls can do.
+                // After the hellos, an alert may have to be encrypted, which only rustls can do.
                 if is_plaintext {
                     out.extend(RECORD_OVERFLOW);
                 }
@@ -297,8 +297,8 @@ impl Tls {
             let used = self.process(input, out, on_plain)?;
             return self.keep(&input[used..], max);
         }
-        // Rare: a record that arrived in parts. If the buffer's capacity is above `max`, which is
-        // lower after the handshake, it is replaced by a smaller one.
+        // Rare: a record that arrived in parts. After the handshake, `max` is lower. If the
+        // buffer's capacity is above it, the buffer is replaced by a smaller one.
         let mut unused = mem::take(&mut self.unused);
         let len = unused.len() + input.len();
         if len > unused.capacity() {

@@ -119,8 +119,8 @@ impl PendingUpgrade {
         };
         let mut fields = Fields::new();
         // Leaves out the fields that only the server writes, such as `Upgrade`:
-        // `Responder::upgrade` adds them. The status is a placeholder that isn't sent, because
-        // `convert::response` refuses a 101.
+        // `Responder::upgrade` adds them. `convert::response` refuses a 101, so it gets another
+        // status, which isn't sent.
         if let Err(invalid) = convert::response(StatusCode::OK, &head.headers, &mut fields) {
             return Err((invalid.to_string(), responder));
         }

@@ -104,8 +104,9 @@ impl<T> Connection<T> {
             return Err(Error::frame_size("sent a GOAWAY frame that is too short"));
         };
         let last_stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
-        // A second GOAWAY may not name a higher stream than the first. If it does, nothing changes:
-        // the streams above that of the first have been returned as unprocessed.
+        // A second GOAWAY must not name a higher stream than the first. This isn't checked, because
+        // a violation has no effect: the streams above that of the first GOAWAY have already been
+        // returned as unprocessed, and no new ones are opened.
         self.going_away = Some(GoAway { last_stream, code: u32::from_be_bytes([c0, c1, c2, c3]) });
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use super::error::CompressionError;
 use super::{Decoder, encode, huffman, static_table};
 
-/// A field: name, value, the index of the first static entry with this name, and whether it is
-/// entirely from a table.
+/// A field: name, value, the index of the first static entry with this name (0: none), and whether
+/// both name and value are from a table.
 type Entry = (Vec<u8>, Vec<u8>, u8, bool);
 
 /// The simple decoder. Its table is a list of fields, and it reads Huffman codes bit by bit.
@@ -150,9 +150,9 @@ impl Reference {
 ///
 /// # Panics
 ///
-/// If the decoders differ in their fields, their tables, or in whether a block is valid; if the
-/// decoder of this crate exceeds its limits on memory; or if the fields change when they are
-/// encoded and decoded again.
+/// If the decoders differ in their fields, their tables, or in whether a block is valid; if
+/// `Decoder` exceeds its limits on memory; or if the fields change when they are encoded and
+/// decoded again.
 pub fn check_header_blocks<'a>(blocks: impl IntoIterator<Item = &'a [u8]>) {
     let (mut decoder, mut reference) = (Decoder::new(), Reference::new());
     let mut scratch = Vec::new();
@@ -205,7 +205,7 @@ fn table(decoder: &mut Decoder) -> VecDeque<Entry> {
 }
 
 /// Encodes the fields in each way that [`encode`] offers, decodes them, and checks that they are
-/// the same.
+/// the same, except that their names are now in lowercase.
 fn check_again(fields: &[Entry]) {
     type Encode = fn(&[u8], &[u8], &mut Vec<u8>);
     let ways: [Encode; 3] = [

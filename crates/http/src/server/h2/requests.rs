@@ -128,6 +128,7 @@ impl<S: Handlers> H2Connection<S> {
         let checks_all = self.checks_all_fields;
         self.decoder
             .decode(block, huffman, |field| {
+                // A field of a table was checked before it was added, unless `checks_all` is set.
                 head.take(field, field.is_from_table && !checks_all, limits)
             })
             .map_err(H2Error::of_block)?;
@@ -227,6 +228,7 @@ impl<S: Handlers> H2Connection<S> {
                 in_flight.refuse(Refusal::host_not_allowed(&what), connection, turn);
                 return Ok(AnswerKind::Done);
             }
+            // An extended CONNECT.
             if is_special {
                 (request.upgrade, in_flight.wire.upgrade) = (true, true);
                 let requested = request.upgrade().unwrap_or_default();
@@ -244,9 +246,9 @@ impl<S: Handlers> H2Connection<S> {
         })
     }
 
-    /// Answers a request by calling `call`. If the request has no content, its response is complete
-    /// at once, and the peer's windows and the output have room for the response, nothing is
-    /// allocated for the stream.
+    /// Answers a request by calling `call`. Nothing is allocated for the stream if the request has
+    /// no content, its response is complete at once and has at most [`QUANTUM`] bytes of content,
+    /// no other stream waits to send, and the peer's windows and the output have room.
     fn answer(
         &mut self,
         id: u32,
@@ -287,6 +289,7 @@ impl<S: Handlers> H2Connection<S> {
         let (mut send_window, mut is_moved) = (self.sender.initial_window, false);
         if is_answered && self.scheduler.is_empty() && !self.is_full(turn) {
             let wire = &mut in_flight.wire;
+            // The window, whether the response is whole, and whether small parts of it may be sent.
             let window = (&mut send_window, true, false);
             let context = (&mut self.budgets, &mut *turn);
             let moved = self.sender.move_frames(&mut stream, wire, window, QUANTUM, context)?;
