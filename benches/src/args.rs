@@ -97,7 +97,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
             _ => return Err(format!("unknown option {flag}; --help lists the options").into()),
         }
     }
-    // A comparison that silently left out one of two builds would be misread.
+    // `--servers` names `before`: a comparison that silently left it out would be misread.
     if args.before.is_none()
         && args.servers.len() < Kind::ALL.len()
         && args.servers.contains(&Kind::Before)

@@ -1,7 +1,7 @@
 //! The client's side of a connection of frames, as a [`Protocol`].
 //!
-//! The client reads while it writes, because a server may answer or refuse a request before it has
-//! read all of it.
+//! The client reads while it writes, because a server may answer or refuse a request before reading
+//! all of it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::client_handler::{ClientAction, ClientConfig, ClientEnd, ClientHandler
 use super::frame::{self, ContentBuffer};
 use super::{ErrorResponse, Header, Id, Message, Settled};
 
-/// Unsent bytes above which no more requests are written.
+/// While at least this many bytes are unsent, no more requests are written.
 const MAX_UNSENT: u64 = 64 * 1024;
 
 /// The client's side of one connection.
@@ -35,7 +35,8 @@ pub struct Client<H> {
     response: Option<Box<(Header, ContentBuffer)>>,
     /// Bytes of requests that the kernel has not taken, when last checked.
     unsent: u64,
-    /// When the server last read or sent something, or when a request became the only pending one.
+    /// When the server's silence began: when the server last read or sent something, when a request
+    /// was written while no other was pending, or when a pause ended.
     progress: Time,
 }
 
@@ -292,8 +293,8 @@ impl<H: ClientHandler> Client<H> {
 /// bytes, except of TLS. `None` if `input` begins like a frame, begins with two zeros (a header of
 /// length 0, for which [`frame::read`] has an error), or has fewer than three bytes.
 ///
-/// The errors of [`frame::read`] are for the opposite case: a client that has connected to the
-/// wrong port.
+/// The errors of [`frame::read`] are for the opposite case: a server of frames whose client sends
+/// another protocol.
 #[must_use]
 #[cold]
 pub fn other_protocol(input: &[u8]) -> Option<String> {

@@ -49,7 +49,7 @@
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
 //! - With [`Options::with_tls`], [`Peer::tls`] contains the result of the TLS handshake: version,
 //!   cipher suite, ALPN, SNI, and the client's certificates. Over HTTP/1.1, the URI has no scheme,
-//!   as in hyper. The scheme is `https` if `peer.tls` is `Some`.
+//!   as in hyper. If the client uses HTTPS, `peer.tls` is `Some`.
 //! - Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. `http::Uri`
 //!   accepts some of them. The others (`<`, `>`, backquotes in a path, `"` in a query) are
 //!   percent-encoded, and the extensions contain the [`RawTarget`]. axum's `Path` and `Query` give
@@ -237,7 +237,7 @@ use self::watch::Watchdog;
 ///
 /// # Errors
 ///
-/// [`ServeError`] if it could not start.
+/// [`ServeError`] if the service could not start.
 pub fn serve<S, B>(
     addresses: &[ListenAddr],
     options: Options,

@@ -171,7 +171,7 @@ fn charge(
             };
             (open_files, permit)
         }
-        // Compressed content is in `selected.compressed`, and never in a file.
+        // Doesn't occur: for `Content::Compressed`, `selected.compressed` is `Some`.
         (None, Content::Compressed(_)) => return Ok(None),
     };
     if permit.is_none() {

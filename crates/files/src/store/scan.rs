@@ -73,8 +73,8 @@ impl Unlisted {
         }
     }
 
-    /// Like [`Unlisted::of`], if the entry is a link, and the lookup of its target has failed. A
-    /// link without a target is broken.
+    /// Like [`Unlisted::of`], for a link: the lookup of its target has failed with `error`. A link
+    /// without a target is broken.
     fn of_target(error: impl Into<open::Error>) -> Self {
         match to_absent(error) {
             Absent::Missing => Self::Omitted(Some(Omission::Broken)),

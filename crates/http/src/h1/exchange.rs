@@ -45,8 +45,11 @@ impl H1Exchange {
     /// Decides, before a response is written, whether the connection persists. It closes if more
     /// than `discard` bytes of the request's content would have to be discarded. How much of the
     /// content has arrived doesn't matter, so a response doesn't depend on how the request was cut
-    /// into packets. The handler of a streamed response may still read the content; if it doesn't,
-    /// the connection closes without a `Connection: close`.
+    /// into packets.
+    ///
+    /// In two cases, how much has to be discarded is known only after the response: the content is
+    /// chunked, or the handler of a streamed response may still read it. If it is too much, the
+    /// connection then closes without a `Connection: close`.
     #[inline(always)]
     pub(crate) fn decide_persistence(
         &mut self,
@@ -61,8 +64,8 @@ impl H1Exchange {
             Incoming::NotRequested { content: Content::None, expects_continue: false } => return,
             // The client may or may not send the content (RFC 9110, 10.1.1).
             Incoming::NotRequested { expects_continue: true, .. } => false,
-            // Before the head of a streamed response is written, `has_started` is already true. The
-            // handler may still read the content.
+            // The response is streamed: only then is `has_started` true before the head is written.
+            // The handler may still read the content.
             _ if exchange.has_started() => return,
             incoming => match self.remaining_content(&incoming) {
                 Some(rest) => rest.remaining().is_none_or(|length| length <= discard),

@@ -157,7 +157,7 @@ impl Stream {
             && (self.moved_some || self.out.is_empty())
     }
 
-    /// As [`Stream::is_room_due`], but after it returned true, it returns false until
+    /// As [`Stream::is_room_due`], but once `take_room` has returned true, it returns false until
     /// [`Turn::want_room`] is called again. The session's protocol calls this, since
     /// [`Turn::want_room`] in a stream's turn causes no [`Event::Room`](crate::Event::Room).
     pub fn take_room(&mut self) -> bool {
