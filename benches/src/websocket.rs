@@ -21,8 +21,8 @@ const HEAD_MAX: usize = 8 << 10;
 /// A text message, and the frame in which the server sends it back.
 #[derive(Debug)]
 pub(crate) struct Echo {
-    /// The message in the client's frame. The frame is the same whether more messages follow
-    /// (`keep_alive`) or not (`last`).
+    /// The message in the client's frame: the same bytes whether more messages follow
+    /// ([`PreparedRequest::keep_alive`]) or not ([`PreparedRequest::last`]).
     pub(crate) request: PreparedRequest,
     /// The server's frame, which has no mask.
     pub(crate) response: Vec<u8>,

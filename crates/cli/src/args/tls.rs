@@ -11,8 +11,8 @@ use super::listen;
 use crate::quantity::Span;
 use crate::target::HTTP_PORT;
 
-/// Maximum value of `--hsts`: ten years. Browsers have lower limits of their own; Chromium's is a
-/// thousand days.
+/// Maximum value of `--hsts`: ten years. Browsers may have lower limits of their own; Chromium's is
+/// one year.
 const MAX_HSTS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The flags of every server.
@@ -48,7 +48,7 @@ pub(crate) struct Tls {
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub(crate) client_ca: Option<PathBuf>,
 
-    /// With --client-ca, accept clients without a certificate, too. Others must be valid.
+    /// With --client-ca, also accept clients without a certificate. A sent one must be valid.
     #[arg(long, help_heading = "TLS")]
     pub(crate) client_ca_optional: bool,
 

@@ -14,8 +14,8 @@ pub(crate) enum TlsError {
     Failed(Error),
     /// The peer's alert.
     Alert(AlertDescription),
-    /// The peer sent a handshake message that is too large. An alert is sent only before a version
-    /// is agreed on: later alerts must be encrypted, which only rustls can do.
+    /// The peer sent a handshake message that is too large. An alert is sent only while hellos are
+    /// exchanged: later alerts must be encrypted, which only rustls can do.
     TooLarge,
     /// We have no certificate for the name that the client asked for.
     UnknownName,

@@ -15,7 +15,8 @@ use super::absent::Absent;
 use super::identity::{Identity, Stamp};
 use super::omitted::Omitted;
 
-/// How long the result of a lookup is used. A change is visible to requests after this time.
+/// How long the result of a lookup is used. A change is visible to requests at the latest after
+/// this time.
 pub const FRESH: Duration = Duration::from_secs(1);
 
 /// A source of files, which are found by name.
@@ -61,9 +62,9 @@ pub trait Store: Send + Sync + fmt::Debug {
         None
     }
 
-    /// This store for a folder at another prefix than `/`, where `.well-known` at the top is hidden
-    /// like any name that begins with a dot. (At `/`, it is served.) Default: `None`; then the
-    /// store itself is used.
+    /// This store for a folder that is served at another prefix than `/`. There, `.well-known` at
+    /// the top of the folder is hidden like any name that begins with a dot; at `/`, it is served.
+    /// Default: `None`; then the store itself is used.
     fn beneath_prefix(&self) -> Option<Arc<dyn Store>> {
         None
     }
@@ -100,18 +101,20 @@ pub enum Opened {
 /// The result of following the symbolic links in a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
-    /// The symbolic links in the folder that were followed, in order.
+    /// The symbolic links that were followed, in order: those in the served folder and in the other
+    /// folders that links may lead into.
     pub links: Vec<Link>,
-    /// Where the name leads, without links: relative to the folder, or absolute if that is in
-    /// another folder. If following the name failed on the way, the folder in which it failed.
-    /// `None` if the name leads out of all folders that links may lead into.
+    /// Where the name leads, without links: relative to the served folder, or absolute in another
+    /// folder. If following the name failed on the way, the folder in which it failed. `None` if
+    /// the name leads out of all these folders.
     pub target: Option<PathBuf>,
 }
 
 /// A symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// The name of the link: relative to the folder, or absolute if it is in another folder.
+    /// The name of the link: relative to the served folder, or absolute if the link is in another
+    /// folder.
     pub name: PathBuf,
     /// Its target, as it is written in the link.
     pub target: PathBuf,

@@ -15,8 +15,8 @@ use crate::send::report::Ending;
 use crate::text;
 
 /// Maximum size of a control frame, in bytes: header, mask and payload. Pings and pongs are not
-/// progress. So bytes that arrive or are sent at once count as progress only if there are more than
-/// this. A received message is always progress.
+/// progress. So bytes that arrive or are sent together count as progress only if there are more
+/// than this. A received message is always progress.
 const CONTROL_FRAME: usize = 2 + 4 + 125;
 
 #[derive(Debug)]
@@ -297,7 +297,7 @@ fn is_normal(code: CloseCode) -> bool {
     matches!(code, CloseCode::NORMAL | CloseCode::NO_STATUS)
 }
 
-/// The meaning of a close code (RFC 6455, 7.4.1), as a short name.
+/// The meaning of a close code, as a short name (RFC 6455, 7.4.1; 1013 is in IANA's registry only).
 fn code_name(code: CloseCode) -> Option<&'static str> {
     Some(match code {
         CloseCode::NORMAL => "normal",

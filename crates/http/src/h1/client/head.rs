@@ -39,7 +39,7 @@ impl From<Refusal<'static>> for BadResponse {
 }
 
 /// The limits on a head, and on trailers: 64 KiB and 256 fields. Servers send longer heads than
-/// clients, for example with cookies and policies.
+/// clients, for example with `Content-Security-Policy`.
 pub(super) static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     request_line: 64 * 1024,
     head: 64 * 1024,

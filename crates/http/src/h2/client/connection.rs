@@ -182,7 +182,7 @@ impl<T> Connection<T> {
         self.streams.iter().map(|stream| &stream.data)
     }
 
-    /// Takes the newest request in flight, if `is_taken` returns true for it. Use it after a
+    /// Takes the newest request in flight, if `is_taken` returns true for it. Call this after a
     /// connection has ended, to find the requests that were not sent.
     pub fn take_newest_if(&mut self, is_taken: impl FnOnce(&T) -> bool) -> Option<T> {
         Some(self.streams.pop_if(|stream| is_taken(&stream.data))?.data)
@@ -296,7 +296,7 @@ impl<T> Connection<T> {
         })
     }
 
-    /// Whether this side has opened the stream with this number, now or earlier.
+    /// Whether this side has opened a stream with this number. The stream may have ended since.
     pub(super) fn has_begun(&self, id: u32) -> bool {
         !id.is_multiple_of(2) && id < self.next_id
     }
