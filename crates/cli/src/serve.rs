@@ -289,7 +289,7 @@ impl ServerInfo {
     }
 }
 
-/// How many files may be in flight: half of `descriptors`, which are reserved for files, jobs and
+/// How many files may be in flight: half of the `descriptors` that are reserved for files, jobs and
 /// logs. The other half is left for cached files, jobs and logs.
 fn files_in_flight(descriptors: usize) -> usize {
     descriptors / 2
@@ -299,12 +299,12 @@ fn files_in_flight(descriptors: usize) -> usize {
 struct Logs<'a> {
     log: &'a Log,
     access: Option<AccessLog>,
-    /// Logs connections on a terminal. `None` if only requests are logged.
+    /// Logs connections, on a terminal only. `None` if they are not logged.
     connections: Option<Connections>,
 }
 
-/// Binds, starts the workers with the services that `service` creates, shows the start screen, and
-/// waits until a signal stops the server. `on_hangup` runs on SIGHUP.
+/// Binds the listeners, starts the workers with the services that `service` creates, shows the
+/// start screen, and waits until a signal stops the server. `on_hangup` runs on SIGHUP.
 fn run<S: Service + 'static>(
     plan: plan::Serve,
     mut screen: Screen,
@@ -415,7 +415,7 @@ const MOST_FILES: usize = 1024;
 ///   [`FEW_DESCRIPTORS`].
 /// - It allows the connections, but not to send a file on each of them at the same time, and the
 ///   server `sends_files`. This is a reason only if fewer than [`MOST_FILES`] files can be in
-///   flight: a higher limit on open files allows no more.
+///   flight: even the highest limit on open files allows no more than that.
 fn few_descriptors(server: &Server, wanted: usize, sends_files: bool) -> Option<String> {
     let (allowed, reserved) = (server.config().max_connections, server.reserved_descriptors());
     let (descriptors, files) = (allowed + reserved, files_in_flight(reserved));
@@ -468,7 +468,7 @@ mod tests {
         }
     }
 
-    /// This happens if a name such as localhost is resolved to another address.
+    /// A name such as localhost may resolve to an address that is not a loopback address.
     #[test]
     fn a_listener_that_is_not_on_the_loopback_is_refused() {
         let bound = |address: &str| Bound::Ip(address.parse().unwrap());

@@ -151,8 +151,8 @@ impl Worker {
     /// of the load.
     ///
     /// If every request of [`Until::Requests`] is already done, the duration ends with the last
-    /// response or failure. Otherwise it ends now, or with the last response if that is later (with
-    /// [`Until::Requests`], also with a later failure).
+    /// response or failure. Otherwise it ends now or, if that is later, with the last response.
+    /// With [`Until::Requests`], failures count like responses here.
     ///
     /// # Errors
     ///
@@ -279,8 +279,8 @@ fn config(plan: &Plan) -> Config {
             Until::Time(_) => plan.timeout.min(MAX_FINISH_TIME),
             Until::Requests(_) => plan.timeout,
         },
-        // No limit: above a limit, the engine would stop reading responses until enough of the
-        // large requests is sent.
+        // No limit: while a connection had more unsent bytes of requests than a limit, the engine
+        // would read no responses from it.
         max_buffered_output: usize::MAX,
         // A `Connection` has its own timeout, so this one, a year, is never to expire.
         write_timeout: Duration::from_secs(366 * 24 * 3600),

@@ -67,9 +67,9 @@ pub trait Handler {
     }
 
     /// Called when a request is cancelled. `request` is its number ([`Responder::request`]). A
-    /// request is cancelled if its deadline passes before it is answered. Over HTTP, it is also
-    /// cancelled if its chunked content is too large, or if its client leaves. When a connection
-    /// with frames closes, the handler is dropped instead.
+    /// request is cancelled if its deadline passes before it is answered. Over HTTP and WebSocket,
+    /// it is also cancelled if its client leaves, and over HTTP if its chunked content is too
+    /// large. When a connection with frames closes, the handler is dropped instead.
     fn on_cancelled(&mut self, request: u64) {
         let _ = request;
     }

@@ -101,8 +101,8 @@ impl ResolvesServerCert for ByName {
             && offered.any(|name| name == ACME_TLS_ALPN)
         {
             // A CA that validates a name offers only this protocol. A client that offers others,
-            // too, is refused: otherwise ALPN might choose this one, and the program would serve
-            // the client.
+            // too, is refused: otherwise ALPN might choose this protocol for that client, and a
+            // program that ignores the choice would answer its requests.
             let is_only = hello.alpn().is_some_and(|offered| offered.count() == 1);
             return if is_only { challenges.certificate(&hello) } else { None };
         }

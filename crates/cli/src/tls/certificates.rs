@@ -35,7 +35,7 @@ pub(crate) struct Certificates {
     /// The files of all certificates: chain and key.
     pairs: Vec<[PathBuf; 2]>,
     store: CertificateStore,
-    /// The certificate that `--tls self-signed` has made, if it is used.
+    /// The certificate of `--tls self-signed`. `None` without this option.
     self_signed: Option<SelfSigned>,
     /// The files of the certificates that `--acme` orders and renews.
     ordered: Vec<[PathBuf; 2]>,

@@ -73,7 +73,7 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
     put!(out, "\">JSON</a> and as <a href=\"");
     view.query.link_format(Format::Text, out);
     put!(out, "\">plain text</a>.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
-    // That of `--live`, if that is on.
+    // The script of `--live`, if that option is on.
     out.extend_from_slice(&view.script);
 }
 

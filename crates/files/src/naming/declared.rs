@@ -2,7 +2,7 @@
 //!
 //! The algorithms for HTML are in <https://html.spec.whatwg.org/multipage/parsing.html>, and the
 //! one for CSS in the specification CSS Syntax. The labels, which are the names of encodings, are
-//! in the Encoding Standard. Each `start` is the first kilobyte of a content.
+//! in the Encoding Standard. The parameter `start` is always the first kilobyte of the text.
 
 /// What a text says about its encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

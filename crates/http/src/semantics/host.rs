@@ -130,8 +130,8 @@ impl HostCheck {
         self
     }
 
-    /// Whether the host of `request` is allowed. A client of HTTP/1.0, which can't be a browser,
-    /// may send no host.
+    /// Whether the host of `request` is allowed. A request without a host is allowed, too: it comes
+    /// from a client of HTTP/1.0, which can't be a browser.
     pub(crate) fn allows(&self, request: &Request<'_>) -> bool {
         request.host().is_none_or(|host| self.hosts.allows(host))
     }

@@ -8,7 +8,8 @@
 //!   └───┴────┴────────┘ └──────┴────────┘ └──────────────┴─────────────┴─────────┘
 //! ```
 //!
-//! In bytes 0 and 1, the lower line has the number of bits; RSV1, RSV2 and RSV3 are one bit each.
+//! In bytes 0 and 1, the lower line has the number of bits, except in the second box, which stands
+//! for three bits: RSV1, RSV2 and RSV3.
 //! After byte 1, numbers are bytes. If the length in byte 1 is 126, the length is in the next 2
 //! bytes; if it is 127, in the next 8.
 
@@ -55,9 +56,9 @@ impl Opcode {
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// The last frame of its message.
+    /// Whether this is the last frame of its message.
     pub is_final: bool,
-    /// The first frame of a compressed message: the bit RSV1 (RFC 7692, 6).
+    /// Whether this is the first frame of a compressed message: the bit RSV1 (RFC 7692, 6).
     pub is_compressed: bool,
     /// What the frame carries.
     pub opcode: Opcode,

@@ -18,7 +18,7 @@ const SIZE_UPDATES_MAX: u32 = 2;
 /// The time to decode a block is linear in its length, with one exception: an insertion may take
 /// its name from an entry of the dynamic table. Such an insertion needs as few as two bytes of the
 /// block, and copies a name of up to 4 KiB. The fields of a block, together, may be 4,000 times as
-/// long as the block, because a single byte can be the index of an entry of that size. So the
+/// long as the block, because a single byte can be the index of an entry of nearly 4 KiB. So the
 /// caller counts the bytes of the fields, ignores fields above its limit, and ends connections that
 /// exceed the limit by far or often.
 #[derive(Debug)]
@@ -48,9 +48,9 @@ impl Decoder {
         Self { table: DynamicTable::new() }
     }
 
-    /// A number that changes whenever the dynamic table or its maximum size changes. If decoding a
-    /// block doesn't change the number, then, while the number stays the same, every equal block is
-    /// decoded to the same fields.
+    /// A number that changes whenever the dynamic table or its maximum size changes. A block whose
+    /// decoding doesn't change the number is decoded to the same fields again, as long as the
+    /// number stays the same.
     pub(crate) fn generation(&self) -> u32 {
         self.table.generation()
     }

@@ -135,8 +135,8 @@ pub(super) fn find_name(name: &[u8]) -> Option<usize> {
 }
 
 /// Whether `name` equals the name of an entry, ignoring case, without a branch per byte. `entry`
-/// consists of lower-case letters, hyphens and colons. Of these, only letters have the bit 0x40,
-/// and only for letters the bit 0x20, which tells upper from lower case, is ignored.
+/// consists of lower-case letters, hyphens and colons. Of these, only letters have the bit 0x40.
+/// For letters only, the comparison ignores the bit 0x20, which tells upper from lower case.
 fn is_name(name: &[u8], entry: &[u8]) -> bool {
     let pairs = name.iter().zip(entry);
     let differences =

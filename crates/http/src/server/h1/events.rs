@@ -1,4 +1,5 @@
-//! Events other than input: the end of input, deadlines, room in the output, and the server's stop.
+//! Events other than input: the end of input, deadlines, room in the output, wake-ups, and the
+//! server's stop.
 
 use sockeye_proto::{Fault, Stop, Time, Turn};
 
@@ -68,8 +69,8 @@ impl<S: Handlers + 'static> Server<S> {
             return Ok(());
         }
         match &mut self.state {
-            // The client may be sending its next request, and closing with unread input could
-            // discard the last response.
+            // Linger, because the client may be sending its next request: closing with unread input
+            // could discard the last response.
             State::ExpectRequest { .. } if self.connection.stop == Stop::Drain => {
                 self.end_connection(true, turn);
             }
