@@ -68,7 +68,7 @@ fn times_and_ratios(text: &mut String, title: &str, rows: &[&RowResult], kinds: 
     }
 }
 
-/// The servers that can serve any of the rows.
+/// The servers that can serve at least one of the rows.
 fn serving(rows: &[&RowResult], kinds: &[Kind]) -> Vec<Kind> {
     let kinds = kinds.iter().copied();
     kinds.filter(|kind| rows.iter().any(|row| kind.supports(row.row.load))).collect()

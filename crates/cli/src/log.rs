@@ -150,13 +150,15 @@ impl Write for Log {
     }
 }
 
-/// A layer that drops events above the limit for their kind and client.
+/// A layer that drops events above the limit for their kind and client. Debug and trace events
+/// have no limit.
 struct Limiter(Log);
 
 impl<S: Subscriber> Layer<S> for Limiter {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // In `tracing`, more severe levels are smaller.
+        // In `tracing`, more severe levels are smaller. `limit::TARGET` is the target of the events
+        // that report suppressed lines.
         let is_limited =
             *metadata.level() <= tracing::Level::INFO && metadata.target() != limit::TARGET;
         !is_limited || self.0.allows(Line::of(event))

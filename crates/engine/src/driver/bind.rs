@@ -1,9 +1,10 @@
 //! Creates sockets: listeners for all shards, and sockets that start to connect.
 //!
 //! Every shard has its own listening socket for each TCP address (`SO_REUSEPORT`): the kernel
-//! distributes connections among them. If all sockets had this option, a second server could bind
-//! the same address unnoticed. So each address is first bound without it, for a moment. Unix
-//! sockets don't have the option: the first shard accepts for all.
+//! distributes connections among them. With this option, a second server could bind the same
+//! address unnoticed, too. So each address is first bound without it, for a moment, which fails if
+//! another server listens there. Unix sockets don't have the option: the first shard accepts for
+//! all shards.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -69,7 +70,7 @@ pub struct BindError {
     pub address: ListenAddr,
     /// The resolved address that failed, if it is known.
     pub resolved: Option<SocketAddr>,
-    /// Why. `AddrInUse`: another process listens on it.
+    /// Why. `AddrInUse`: another socket listens on it.
     pub source: io::Error,
 }
 

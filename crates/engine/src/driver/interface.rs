@@ -92,7 +92,7 @@ pub trait Driver {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if none have; any other error ends the connection.
+    /// `WouldBlock` if none have arrived; any other error ends the connection.
     fn receive(&mut self, socket: &mut Self::Socket) -> io::Result<Received<'_>>;
 
     /// Sends from the front of `out` without waiting, at most about [`QUANTUM`] bytes, and advances
@@ -141,7 +141,7 @@ pub enum IoEvent {
     /// A listener may have connections to accept.
     ListenerReady(u32),
     /// The state of a connection has changed. Flags other than `ended` may be set although their
-    /// condition doesn't hold. A flag is never missing.
+    /// condition doesn't hold. Each condition that begins to hold is reported.
     Ready {
         /// The connection.
         key: Key,

@@ -52,8 +52,8 @@ impl<D: Driver> Shard<D> {
         self.resources.ready.extend(again);
     }
 
-    /// Handles a failure or a half-close of a connection that is not being read from. No call to
-    /// receive would report it.
+    /// Handles a failure or a half-close of a connection that is not being read from, so that no
+    /// receive reports it.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "its path names one lifetime")]
     pub(super) fn check_disconnect(&mut self, key: Key) {
         self.serve(key, |active| active.check_disconnect());

@@ -13,8 +13,8 @@ use crate::request::view::NAVIGATION_FIELDS;
 use crate::store::absent::Absent;
 
 /// The purpose of a lookup, and of sending the file that it finds. `why` is the reason why the
-/// requested name isn't served. `mount` is the index of the mount (a folder at a prefix) that the
-/// name is in.
+/// requested name isn't served. `mount` is the index of the mount (a folder that is served at a
+/// prefix of the path) that the name is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The name was requested.

@@ -17,7 +17,7 @@ use crate::options::fields::with;
 /// Maximum size of a message from a page, in bytes. Our script sends no messages.
 const MAX_MESSAGE: usize = 1024;
 
-/// The changes that the pages of a shard follow.
+/// Answers the requests of one shard for the script and the WebSocket.
 pub(super) struct LivePages {
     pub(super) live: Arc<Live>,
     /// The configuration of the WebSockets.

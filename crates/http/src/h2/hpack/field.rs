@@ -1,6 +1,7 @@
 //! A decoded field.
 
-/// A decoded field. The bytes are those of the header block, of a table or of the scratch buffer.
+/// A decoded field. Its bytes are in the header block, in a table, or in the decoder's scratch
+/// buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Field<'a> {
     pub(crate) name: &'a [u8],
@@ -11,9 +12,8 @@ pub(crate) struct Field<'a> {
     pub(crate) static_name: u8,
     /// Whether name and value are an entry of the static or the dynamic table. Then the caller
     /// usually needs no check of their characters: the static table is valid, and an entry of the
-    /// dynamic table was passed to the caller as a field when it was inserted. Exception: the
-    /// caller has refused a field because of its characters before, or has skipped one unchecked
-    /// (after an error in the same block, for example). Then the dynamic table may contain invalid
-    /// fields.
+    /// dynamic table was passed to the caller as a field when it was inserted. Exception: if the
+    /// caller once refused a field because of its characters, or skipped one unchecked (after an
+    /// error in the same block, for example), the dynamic table may contain invalid fields.
     pub(crate) is_from_table: bool,
 }
