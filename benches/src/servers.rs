@@ -1,7 +1,7 @@
 //! Finds or builds the servers, and starts them on free ports.
 //!
-//! [`Kind`] lists the servers; [`process`] has a running server. A server that is not available is
-//! left out, with a message.
+//! [`Kind`] lists the servers; [`process`] has the type of a running server. A server that is not
+//! available is left out, with a message.
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, process::Command};
 
@@ -25,7 +25,8 @@ mod system;
 
 pub(crate) use process::Server;
 
-/// The length of a request, and the response to it, which the bare server sends.
+/// The length of a request in bytes (over HTTP/2 always 0), and the response that a server is
+/// expected to send.
 pub(crate) type ExpectedExchange = (usize, Response);
 
 /// Maximum number of attempts of a run, which is repeated if other work of the machine disturbs it:

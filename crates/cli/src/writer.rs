@@ -33,8 +33,8 @@ pub(crate) struct Queue {
     asleep: AtomicBool,
     /// Tells the thread to stop waiting.
     wake_requested: AtomicBool,
-    /// The thread, and a channel to it for the requests to flush. The thread answers each request
-    /// through the sender in it.
+    /// The thread, and a channel to it for the requests to flush. Each request is a sender, through
+    /// which the thread answers.
     writer: OnceLock<(Thread, Sender<Sender<()>>)>,
 }
 
@@ -143,7 +143,7 @@ impl Queue {
             }
         }
         loop {
-            // Set before the buffers are checked, so that a later write wakes this thread.
+            // Set before the buffers are checked, so that a later append wakes this thread.
             self.asleep.store(true, Ordering::Relaxed);
             let is_empty = self.lanes.iter().flatten().all(|buffer| lock(buffer).is_empty());
             if self.wake_requested.swap(false, Ordering::AcqRel) || !is_empty || !sleep(due) {

@@ -1,5 +1,5 @@
-//! Cases about long request heads, and about responses that a handler writes in pieces. The plain
-//! side of each case has a short head, or a response in one piece.
+//! Cases of [`cliffs`](crate::cliffs) about long request heads, and about responses that a handler
+//! writes in pieces. The plain side of each case has a short head, or a response in one piece.
 
 use sockeye_load::{HttpRequest, PreparedRequest};
 
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// A request like a browser's, [`LONG`] bytes long. Each number gives different fields.
+/// A request like a browser's, [`LONG`] bytes long. Each `number` gives different fields.
 fn browser(number: usize) -> Result<PreparedRequest> {
     let fields = [
         ("sec-ch-ua", format!(r#""Chromium";v="{number}", "Not_A Brand";v="99""#)),

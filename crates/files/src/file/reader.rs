@@ -107,8 +107,8 @@ pub(crate) struct Loaded {
     /// The hash of the content, if the ETag is made of it.
     pub(crate) digest: Option<Digest>,
     /// Whether the content is UTF-8: one answer for each kind of text, such as HTML or CSS, because
-    /// a text may declare another encoding in the way of its kind. Only set if all of the content
-    /// was read and it is not kept in memory. Otherwise, the start of `content` is checked later.
+    /// each kind has its own way to declare another encoding. `None` if the content is kept in
+    /// memory, or not all of it was read: then the start of `content` is checked later.
     pub(crate) utf8: Option<Utf8As>,
 }
 
@@ -189,8 +189,8 @@ impl Reader<'_> {
         Ok(Content::Memory(Bytes::from_owner(UnsizedContent(bytes, permit))))
     }
 
-    /// Whether a file that had the first identity before it was read, and the second one after, is
-    /// the same file.
+    /// Whether a file did not change while it was read, going by its identity `before` and `after`.
+    /// With `may_grow`, the file may have grown.
     fn is_same(&self, before: &Identity, after: &Identity) -> bool {
         before == after || self.may_grow && before.may_have_grown_to(after)
     }

@@ -26,8 +26,8 @@ use crate::tar::writer::ArchiveWriter;
 /// enough for two batches of [`ArchiveWriter`], the one that is being sent and the next.
 const BATCH_MEMORY: usize = 1024 * 1024;
 
-/// The most attempts to read a folder while the symbolic link to the root is switched, as a
-/// deployment does.
+/// Maximum number of attempts to read a folder or file that changes during each attempt: for
+/// example, because a deployment switches the symbolic link to the root.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The cached listings, pages and archive manifests of a published folder and the folders in it,
@@ -96,8 +96,7 @@ impl From<Absent> for Unshared {
     }
 }
 
-/// Calls `read`, and calls it again if the symbolic link to the root was switched meanwhile: at
-/// most [`MAX_ATTEMPTS`] times.
+/// Calls `read` until its result isn't [`Absent::Changing`], at most [`MAX_ATTEMPTS`] times.
 fn while_changing<T, E: Into<ArchiveError> + Copy>(
     mut read: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {

@@ -25,8 +25,8 @@ use crate::store::absent::Absent;
 use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
-/// Maximum number of lookups of a name whose root changes during each lookup, and of reads of a
-/// file that changes during each read. After these reads, the file is read once more, and may grow
+/// Maximum number of lookups of a name that fail with [`Absent::Changing`], and of reads of a file
+/// that changes during each read. After these reads, the file is read once more, and may grow
 /// meanwhile.
 const MAX_ATTEMPTS: usize = 8;
 
@@ -41,9 +41,9 @@ const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 /// Why a lookup has no result.
 #[derive(Debug)]
 pub(crate) enum Unfinished {
-    /// The lookup has to read a whole file. `Some`: the requested file, which it has opened.
-    /// `None`: a precompressed form of that file, or an HTML file that gets the script of `--live`.
-    /// The next lookup opens it.
+    /// The lookup has to read a whole file. `Some`: the requested file, which the lookup has
+    /// opened. `None`: a file that the next lookup opens, which is a precompressed form of the
+    /// requested one, or an HTML file that gets the script of `--live`.
     NeedsFullRead(Option<Box<OpenedEarlier>>),
     /// The lookup would block the event loop.
     WouldBlock,
@@ -225,7 +225,8 @@ impl Lookup<'_> {
         }
     }
 
-    /// The file `name.html`. `None` if there is no such file, or clean URLs are off.
+    /// The file `name.html`. `None` if there is no such file, `name` already ends in `.html`, or
+    /// clean URLs are off.
     fn clean_url(&self, name: &[u8]) -> Result<Option<Target>, LoadError> {
         if !self.folder.options.clean_urls || name.ends_with(HTML_EXTENSION) {
             return Ok(None);

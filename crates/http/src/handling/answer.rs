@@ -71,8 +71,9 @@ macro_rules! context_methods {
         }
 
         /// Keeps `permit` until the shared bytes or the file range written next have been sent or
-        /// dropped. Don't call it before content of up to 1,024 bytes, which is copied, or for a
-        /// response without content: a later piece would keep the permit.
+        /// dropped. Don't call it for a response without content, or before content that is copied
+        /// ([`Stream::write`](crate::Stream::write), [`Body::Copied`](crate::Body::Copied), a body
+        /// in memory of up to 1,024 bytes): a later piece would keep the permit instead.
         pub fn attach_permit(&mut self, permit: Permit) {
             self.turn.out.attach_permit(permit);
         }

@@ -20,7 +20,7 @@ use crate::{HostCheck, Limits, Log, Request};
 /// Maximum number of unused streams that are kept.
 const MAX_SPARE_STREAMS: usize = 64;
 
-/// Memory that the output of an unused stream keeps, in bytes.
+/// Maximum memory that the output of an unused stream keeps, in bytes.
 const KEPT_OUTPUT: usize = 16 * 1024;
 
 /// What the connections of one shard share: settings, and buffers that one connection at a time

@@ -44,8 +44,8 @@ pub struct PreparedResponse {
     // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then the content
     // if it is in memory and short. For other wires, `fields` parses the fields again.
     pub(crate) bytes: Box<[u8]>,
-    /// The fields as HTTP/2 sends them, once it has sent this response. They use HPACK's static
-    /// table only, so every connection can send them.
+    /// The fields as HTTP/2 sends them, encoded when it first sends this response. They use HPACK's
+    /// static table only, so every connection can send them.
     h2_block: OnceLock<Box<[u8]>>,
     /// Where the content begins in `bytes`.
     pub(crate) content_start: usize,

@@ -37,8 +37,8 @@ pub struct JsonLines<S: Handlers> {
     config: Rc<ServerConfig>,
     handlers: S,
     streams: VecDeque<ActiveStream<S::Handler>>,
-    /// The stream whose content comes next in the input, and how many bytes of content come. `None`
-    /// if a line comes next.
+    /// The stream whose content comes next in the input, and how many bytes of that content are
+    /// still to come. `None` if a line comes next.
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
     half_closed: bool,
@@ -50,6 +50,7 @@ pub struct JsonLines<S: Handlers> {
 struct ActiveStream<H> {
     id: NonZeroU32,
     stream: Stream,
+    /// The stream's own copy of the connection's state.
     connection: Connection,
     state: State<H>,
     /// Content of the request that has arrived and waits for the handler.
@@ -190,7 +191,7 @@ impl<H: Handler> ActiveStream<H> {
     }
 
     /// Moves the next piece of the response to the connection's output. Returns whether it moved
-    /// anything or the handler was called.
+    /// anything, or the request got room that it waited for.
     fn move_quantum(&mut self, turn: &mut Turn<'_>) -> bool {
         let wire = match &mut self.state {
             State::InFlight(in_flight) => &mut in_flight.wire,

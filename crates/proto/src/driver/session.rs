@@ -362,7 +362,7 @@ impl Session {
     ) -> bool {
         self.sent += count;
         self.sent_some |= count > 0;
-        // Output that was written after this one was taken follows it.
+        // What was written after `output` was taken is sent after it.
         if let Some(mut newer) = self.output.take() {
             output.append(&mut newer);
             owner.take_back_output(newer);

@@ -10,8 +10,8 @@ pub(crate) enum CompressionError {
     LongInteger,
     /// No entry has this index (RFC 7541, 2.3.3), or the index is zero (6.1).
     BadIndex,
-    /// A Huffman-coded string contains EOS, or its padding isn't the start of EOS, or is longer
-    /// than seven bits (RFC 7541, 5.2).
+    /// A Huffman-coded string contains the symbol EOS (end of string), or its padding isn't the
+    /// start of the code of EOS, or is longer than seven bits (RFC 7541, 5.2).
     BadHuffman,
     /// The peer sets the size of the dynamic table above our limit (RFC 7541, 6.3).
     TableSizeAboveLimit,
