@@ -121,8 +121,9 @@ fn scan(html: &[u8]) -> Scanned {
                 element = is_known.then(|| Element { is_base, ..Element::default() });
             }
             CallbackEvent::AttributeName { name } => {
-                element.iter_mut().for_each(|element| element.attribute = name.to_vec());
+                element.iter_mut().for_each(|element| element.begin_attribute(name));
             }
+            // There is no event for an empty value.
             CallbackEvent::AttributeValue { value } => {
                 element.iter_mut().for_each(|element| element.set(value));
             }
@@ -146,7 +147,8 @@ fn scan(html: &[u8]) -> Scanned {
 #[derive(Default)]
 struct Element {
     is_base: bool,
-    /// The name of the attribute whose value comes next.
+    /// The name of the attribute whose value may come next. Empty if an earlier attribute had the
+    /// same name: of several, the first counts.
     attribute: Vec<u8>,
     http_equiv: Option<Vec<u8>>,
     content: Option<Vec<u8>>,
@@ -154,15 +156,31 @@ struct Element {
 }
 
 impl Element {
-    /// Sets the value of the attribute. Of several attributes with the same name, the first counts.
+    /// Handles the name of an attribute, whose value is empty until [`Element::set`] is called.
+    fn begin_attribute(&mut self, name: &[u8]) {
+        self.attribute = name.to_vec();
+        match self.value() {
+            Some(Some(_)) => self.attribute.clear(),
+            Some(value) => *value = Some(Vec::new()),
+            None => {}
+        }
+    }
+
+    /// Sets the value of the attribute whose name came last.
     fn set(&mut self, value: &[u8]) {
-        let attribute = match &self.attribute[..] {
-            b"http-equiv" => &mut self.http_equiv,
-            b"content" => &mut self.content,
-            b"href" => &mut self.href,
-            _ => return,
-        };
-        attribute.get_or_insert_with(|| value.to_vec());
+        if let Some(place) = self.value() {
+            *place = Some(value.to_vec());
+        }
+    }
+
+    /// Where the value of the current attribute is kept. `None` if it doesn't matter.
+    fn value(&mut self) -> Option<&mut Option<Vec<u8>>> {
+        match &self.attribute[..] {
+            b"http-equiv" => Some(&mut self.http_equiv),
+            b"content" => Some(&mut self.content),
+            b"href" => Some(&mut self.href),
+            _ => None,
+        }
     }
 
     fn policy(self) -> Option<Vec<u8>> {
@@ -269,6 +287,9 @@ mod tests {
             ("<base href='https://cdn.example/'>", true),
             ("<base target=x><base href=' //cdn.example'>", true),
             ("<base href='/docs/'><base href='https://cdn.example/'>", false),
+            ("<base href='' href='https://cdn.example/'>", false),
+            ("<base href=''><base href='https://cdn.example/'>", false),
+            ("<base href='https://cdn.example/' href=''>", true),
             ("<a href='https://cdn.example/'>", false),
             ("<meta href='https://cdn.example/'>", false),
         ] {
