@@ -1,5 +1,5 @@
 //! The results as Markdown. A row of the first table shows a case: the server's figures without a
-//! strain (plain), and with it (strained).
+//! strain, such as idle connections (plain), and with it (strained). See [`cliffs`](super).
 
 use std::{
     fmt::Write as _,

@@ -80,9 +80,9 @@ pub struct Issuance<'a> {
     /// The nonce for the next signed request, from the last response that had one.
     nonce: Option<String>,
     bad_nonces: u32,
-    /// Time waited since the last progress.
+    /// Sum of the waits between polls for the current validation, or for the certificate.
     waited: Duration,
-    /// Number of polls since the last progress.
+    /// Number of polls for the current validation, or for the certificate.
     polls: u32,
     /// The wait before the next request.
     pause: Option<Duration>,
@@ -311,10 +311,10 @@ impl<'a> Issuance<'a> {
             }
             _ => {}
         }
-        // The authority may refuse only that this order replaces the old certificate: another order
-        // has replaced it already, another account has ordered it, or the authority doesn't know it
-        // (RFC 9773, 5). So the order is repeated once without `replaces`, unless the reason is
-        // temporary, or a person has to act.
+        // Perhaps the authority refuses the order because of `replaces`: another order has replaced
+        // the old certificate already, another account has ordered it, or the authority doesn't
+        // know it (RFC 9773, 5). So the order is repeated once without `replaces`, unless the
+        // reason is temporary, or a person has to act.
         let is_repeated = match failure.kind {
             FailureKind::RateLimited | FailureKind::Server | FailureKind::Terms => false,
             _ => self.is_replacing() && matches!(self.stage, Stage::NewOrder),
@@ -323,8 +323,8 @@ impl<'a> Issuance<'a> {
             self.wanted.replaces = None;
             return Ok(());
         }
-        // If the authority can't change the contact now, the order continues. If it refuses the
-        // address, the order ends.
+        // If the authority refuses the address or the account, the order ends. If the contact can't
+        // be replaced for another reason, the order continues.
         if matches!(self.stage, Stage::Contact) && failure.kind != FailureKind::Account {
             self.stage = Stage::NewOrder;
             return Ok(());

@@ -34,7 +34,8 @@ impl Precompressed {
         self.files.iter().flatten().map(|file| &**file)
     }
 
-    /// Whether `self` and `others` have the same representations, by pointer.
+    /// Whether `self` and `others` have the same representations, by pointer, and the same
+    /// `any_exists`.
     pub(crate) fn is_same(&self, others: &Self) -> bool {
         let pointer = |file: &Option<Arc<Representation>>| file.as_ref().map(Arc::as_ptr);
         self.any_exists == others.any_exists

@@ -50,7 +50,7 @@ impl ContentTypes {
         Ok(())
     }
 
-    /// The type for a file by its name, relative to the served folder.
+    /// The type for a file by its name, which is relative to the served folder.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&str> {
         self.rules.get(name).map(|kind| &**kind)

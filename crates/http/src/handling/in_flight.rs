@@ -60,8 +60,9 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         if let Some(log) = &mut connection.log {
             log.set_status(exchange.status, exchange.content_start);
         }
-        // The handler has written something in time. If the client has closed its sending side, the
-        // response must send more by a new deadline. Otherwise it has no deadline any more.
+        // The handler has written something before `send_deadline`. If the client has closed its
+        // sending side, the response must send more before a new deadline. Otherwise the response
+        // has no deadline any more.
         if exchange.send_deadline != Time::NEVER && turn.out.unsent() != before {
             let now = turn.now();
             exchange.send_deadline =
@@ -139,6 +140,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             {
                 exchange.drain_notified = true;
                 if !exchange.wait_for.reads_content() {
+                    // The handler's next answer may ask for content again. The client's time to
+                    // send more begins now.
                     exchange.content_deadline = connection.content_deadline(turn.now());
                 }
                 answer = self.deliver(StreamEvent::Drain, connection, turn)?;

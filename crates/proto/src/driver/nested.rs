@@ -10,9 +10,10 @@ use crate::protocol::Context;
 use crate::remote::Key;
 use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
 
-/// A session that runs inside another one: in one of its [`Stream`]s, or in messages that it
-/// frames. The outer session's protocol owns it, and makes all calls during its own turns, which
-/// provide the clocks and the context.
+/// A session that runs inside another one, the outer session: in one of the outer session's
+/// [`Stream`]s, or in messages that the outer protocol frames. The outer protocol owns the nested
+/// session, and makes all calls during the outer session's turns, which provide the clocks and the
+/// context.
 ///
 /// ```text
 ///   outer protocol                              nested session
@@ -27,11 +28,11 @@ use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
 /// The outer protocol limits the input: it stops reading while [`NestedSession::wants_input`] is
 /// false. A panic ends the nested session only.
 ///
-/// Promises and remotes that were made in its turns send to the outer session, with the number of
-/// the stream that it runs in ([`Turn::stream`]). The outer protocol passes these messages on:
-/// [`NestedSession::deliver`]. The turns of the nested session carry this number, too. So a
-/// protocol that has streams itself, such as HTTP/2, can't run in a stream, since the numbers would
-/// be ambiguous.
+/// Promises and remotes that were made in the nested session's turns send to the outer session,
+/// with the number of the stream that the nested session runs in ([`Turn::stream`]). The outer
+/// protocol passes these messages on: [`NestedSession::deliver`]. The turns of the nested session
+/// carry this number, too. So a protocol that has streams itself, such as HTTP/2, can't run in a
+/// stream, since the numbers would be ambiguous.
 pub struct NestedSession {
     session: Session,
     /// The limit on its output: the output is full at this many bytes.
