@@ -11,7 +11,7 @@ pub struct Limits {
     pub request_line: usize,
     /// Maximum bytes of a request head. A longer one gets 431. In HTTP/2, the size of a head is
     /// that of its decompressed names and values, plus 32 bytes per field (RFC 9113, 6.5.2). If a
-    /// head of HTTP/2 is several times as long as the limit, the server ends the connection.
+    /// head of HTTP/2 is more than 8 times as long as the limit, the server ends the connection.
     /// Default: 32 KiB.
     pub head: usize,
     /// Maximum number of field lines of a request. A request with more gets 431. Default: 128.

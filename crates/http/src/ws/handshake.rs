@@ -176,7 +176,8 @@ impl Handshake {
         ];
         for (name, value) in values {
             if let Some(value) = value {
-                // Can't fail: the value is made of tokens, or base64.
+                // Can't fail: a subprotocol is part of a valid field of the request, and the server
+                // has made the other values.
                 let _ = fields.push(name, value.as_bytes());
             }
         }

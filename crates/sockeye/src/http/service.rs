@@ -1,4 +1,4 @@
-//! Makes a service of the engine from a closure that answers requests.
+//! Turns a closure that answers requests into a service that the engine runs.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

@@ -186,7 +186,7 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
             known = flag.find(command);
         }
         // clap takes an optional value only from the same argument, as in `--hsts=1d`. So
-        // `--hsts 1d` is joined to that.
+        // `--hsts 1d` is joined into one argument.
         if known.is_some_and(Arg::is_require_equals_set)
             && flag.value.is_none()
             && let Some(next) = args.clone().next()
@@ -210,7 +210,7 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
         if let Some(text) = known.and_then(|arg| wrong_value(arg, value.as_deref())) {
             return Err(refusal(text));
         }
-        // Only the dashes may differ: `-listen` becomes `--listen`, too.
+        // The second condition is for `-listen`, which was parsed as `--listen`.
         let is_renamed = flag.name != typed || !arg.as_bytes().starts_with(flag.name.as_bytes());
         words.push(Word::Flag(if known.is_some() && is_renamed { flag.text() } else { arg }));
         if takes_value && flag.value.is_none() {

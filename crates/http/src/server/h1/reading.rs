@@ -165,8 +165,8 @@ impl<S: Handlers + 'static> Server<S> {
     ) -> Result<(), Fault> {
         let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(()) };
         let InFlight { exchange, wire, .. } = &mut *in_flight;
-        // As in `read_content`. If more input has arrived, it contains another request, whose
-        // response can announce the close.
+        // As in `read_content`, except that the connection stays open if more input has arrived:
+        // the input may contain another request, whose response can announce the close.
         wire.persistent &=
             !self.connection.is_stopping() || exchange.has_started() || wire.more_input;
         wire.upgrade &= !self.connection.is_stopping();
