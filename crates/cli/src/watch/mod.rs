@@ -73,7 +73,9 @@ fn spawn<T: Send + 'static>(
     max: Duration,
     rest: impl FnOnce(T, bool) + Send + 'static,
 ) -> anyhow::Result<bool> {
-    let (done, is_done) = mpsc::channel();
+    // A channel without a buffer: a result that was sent has been received, so both sides agree on
+    // whether it was late.
+    let (done, is_done) = mpsc::sync_channel(0);
     let run = move || {
         let result = first();
         rest(result, done.send(()).is_err());
