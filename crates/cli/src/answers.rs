@@ -61,12 +61,12 @@ impl Answers {
 }
 
 fn read(path: &Path) -> Result<HashMap<String, String>, Error> {
-    let doing = || format!("cannot read answers from {}", path.display());
+    let failure = || format!("cannot read answers from {}", path.display());
     let content = File::open(path).and_then(|file| read_at_most(file, MAX_FILE));
-    let content = content.map_err(|error| Error::of_path(error, doing()))?;
+    let content = content.map_err(|error| Error::of_path(error, failure()))?;
     let answers = serde_json::from_slice(&content);
     let answers = answers.context("it must be a JSON object whose values are strings");
-    answers.with_context(doing).or_usage()
+    answers.with_context(failure).or_usage()
 }
 
 /// Reads to the end. Fails after more than `max` bytes.

@@ -22,10 +22,10 @@ pub(crate) enum Error {
 
 impl Error {
     /// An I/O error at a path from the command line: [`Error::Usage`] if the path is wrong, else
-    /// [`Error::Failure`]. `doing` says what failed, such as "cannot write to FILE".
-    pub(crate) fn of_path(error: io::Error, doing: String) -> Self {
+    /// [`Error::Failure`]. `failure` says what failed, such as "cannot write to FILE".
+    pub(crate) fn of_path(error: io::Error, failure: String) -> Self {
         let is_wrong = is_wrong_path(&error);
-        let error = anyhow::Error::new(error).context(doing);
+        let error = anyhow::Error::new(error).context(failure);
         if is_wrong { Self::Usage(error) } else { Self::Failure(error) }
     }
 

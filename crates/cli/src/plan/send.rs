@@ -130,9 +130,9 @@ pub(crate) fn send_websocket(mut flags: args::Send) -> Result<SendWebSocket, Err
 
 /// Creates the file of `--output`.
 fn create(path: &PathBuf) -> Result<(PathBuf, File), Error> {
-    let doing = || format!("cannot write to {}", path.display());
+    let failure = || format!("cannot write to {}", path.display());
     let created = File::create(path).map(|file| (path.clone(), file));
-    created.map_err(|error| Error::of_path(error, doing()))
+    created.map_err(|error| Error::of_path(error, failure()))
 }
 
 /// Looks up the addresses of a server. Returns at least one.

@@ -181,10 +181,10 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
     if path == Path::new("-") {
         return Ok(Sink::Stderr);
     }
-    let doing = format!("--access-log: cannot write to {}", path.display());
+    let failure = format!("--access-log: cannot write to {}", path.display());
     if path.to_string_lossy().starts_with("syslog:") {
         return Err(Error::usage(format!(
-            "{doing}: it is no file; --access-log - writes to standard error, which a systemd unit \
+            "{failure}: it is no file; --access-log - writes to standard error, which a systemd unit \
              sends to the journal, and from there to syslog"
         )));
     }
@@ -194,12 +194,12 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
         Some(folder) if error.kind() == ErrorKind::NotFound && !folder.exists() => {
             let folder = folder.display();
             Error::usage(format!(
-                "{doing}: there is no folder {folder}; mkdir -p {folder} creates it"
+                "{failure}: there is no folder {folder}; mkdir -p {folder} creates it"
             ))
         }
         _ => match access_log_advice(error.kind(), &named) {
-            Some(advice) => Error::of_path(error, doing).with_advice(&advice),
-            None => Error::of_path(error, doing),
+            Some(advice) => Error::of_path(error, failure).with_advice(&advice),
+            None => Error::of_path(error, failure),
         },
     })
 }

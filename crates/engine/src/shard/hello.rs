@@ -71,14 +71,14 @@ impl<S> Conn<S> {
             return Err(Reason::Panicked);
         };
         self.stage = Stage::Handshaking { until: answering.until };
-        let is_more = !records.is_empty();
-        if is_more {
+        let has_records = !records.is_empty();
+        if has_records {
             let mut out = resources.outputs.lend();
             out.write_with(|all| all.extend_from_slice(&records));
             secure.out = Some(out);
         }
         self.secure = Some(secure);
-        self.handle_decrypted(result, is_more, resources);
+        self.handle_decrypted(result, has_records, resources);
         self.queue_if_readable(resources);
         Ok(())
     }

@@ -249,19 +249,19 @@ impl<S> Conn<S> {
         if secure.is_closed && before == 0 {
             out.clear();
         }
-        let is_more = out.unsent() > before;
-        if is_handshaking && is_more {
+        let has_records = out.unsent() > before;
+        if is_handshaking && has_records {
             resources.handshakes.count_step();
         }
         secure.put_out(out, &mut resources.outputs);
-        self.handle_decrypted(result, is_more, resources);
+        self.handle_decrypted(result, has_records, resources);
     }
 
-    /// Handles the result of reading ciphertext. `is_more`: reading has made records to send.
+    /// Handles the result of reading ciphertext. `has_records`: reading has made records to send.
     pub(super) fn handle_decrypted(
         &mut self,
         result: Result<(), TlsError>,
-        is_more: bool,
+        has_records: bool,
         resources: &mut ShardResources,
     ) {
         let Self { session, secure, stage, .. } = self;
@@ -298,7 +298,7 @@ impl<S> Conn<S> {
             }
             Ok(()) => {}
         }
-        if is_more {
+        if has_records {
             self.mark_dirty(resources);
         }
     }

@@ -168,8 +168,8 @@ pub(crate) enum WellKnown {
 pub(crate) fn is_requestable(folder: &[u8], child: &[u8], well_known: WellKnown) -> bool {
     // Of the names with a leading dot, only `.well-known` can be served, and only in the root.
     // `check` refuses the others.
-    let may_be_hidden_name = folder.is_empty() && well_known == WellKnown::Served;
-    let is_shown = may_be_hidden_name || !child.starts_with(b".");
+    let may_start_with_dot = folder.is_empty() && well_known == WellKnown::Served;
+    let is_shown = may_start_with_dot || !child.starts_with(b".");
     // Two slashes: one before the child, and one after it if it is a folder.
     let fits = folder.len() + child.len() + 2 <= MAX_NAME;
     is_shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()
