@@ -43,7 +43,7 @@ impl Handler for WebSocketEcho {
         }
         let has_tls = responder.peer().tls.is_some();
         match Handshake::read(request, has_tls, &self.0) {
-            // Without a subprotocol.
+            // `None`: without a subprotocol.
             Ok(handshake) => handshake.accept(None, &self.0, Echo, responder),
             Err(refused) => refused.answer(responder),
         }

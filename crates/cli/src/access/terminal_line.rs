@@ -1,6 +1,6 @@
 //! Formats the log line of a request for a terminal: method, path, status, size and time. If the
-//! response was not completed, the line also says why it ended, and if the server itself refused
-//! the request, it has the code of the reason. The columns are aligned, and paths are cut so that a
+//! response was not completed, the line also says why. If the server itself refused the request,
+//! the line ends with the code of the refusal. The columns are aligned, and paths are cut so that a
 //! line fits the terminal.
 //!
 //! ```text
@@ -23,7 +23,8 @@ const FIGURES: usize = 5 + 12 + 10;
 /// The maximum number of columns before the spaces and the status, so that the status stays near
 /// the path on a wide terminal. A longer path moves the status to the right.
 const MAX_STATUS_COLUMN: usize = 55;
-/// At least this much of a path is shown, even if the line doesn't fit the terminal then.
+/// The minimum number of characters that are shown of a longer path, even if the line doesn't fit
+/// the terminal then.
 const MIN_PATH: usize = 16;
 /// The maximum number of characters that are shown of the code that says why a request was refused.
 const MAX_CODE: usize = 32;

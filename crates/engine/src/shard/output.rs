@@ -130,7 +130,7 @@ impl<D: Driver> Active<'_, D> {
         }
         // The kernel took all that one turn sends, and gets more in the next turn. Asking the
         // driver how much is unacknowledged would cost a system call, so the maximum is assumed.
-        // The first deadline that passes after that finds less, and takes the difference for
+        // If the deadline passes, `check_stalled` finds less, and takes the difference for
         // progress.
         conn.write_deadline = resources.now + resources.config.write_timeout;
         conn.unacknowledged = u64::MAX;
@@ -155,8 +155,8 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    /// Ends a connection that has sent everything, in the way that its protocol asked for. `Err` if
-    /// the connection is to be closed now: with the reason, which here is not an error.
+    /// Ends a connection that has sent everything, in the way that its protocol asked for. Returns
+    /// `Err` with the reason if the connection is to be closed now, also if nothing has failed.
     fn end(&mut self, end: End) -> Result<(), Reason> {
         match end {
             End::Finish => self.finish(),

@@ -1,7 +1,7 @@
 //! TLS connections: decrypting, and sending ciphertext.
 //!
-//! A chore is work for the shard that a call about one connection leaves behind, because it needs
-//! more than that connection, such as opening its session.
+//! A chore is work, such as opening a session, that a call about one connection leaves to the
+//! shard, because the work needs more than that connection.
 
 use sockeye_proto::driver::InFlight;
 use sockeye_proto::{Blame, Client, Output, Part, Reason, Time};
@@ -228,7 +228,8 @@ impl<S> Conn<S> {
             }
             resources.handshakes.count_signature();
         }
-        // Until the session is opened, after the handshake, what was decrypted is kept in `early`.
+        // The session is opened after the handshake. Until then, decrypted input is kept in
+        // `early`.
         let now = resources.wall;
         let mut out = secure.out.take().unwrap_or_else(|| resources.outputs.lend());
         let before = out.unsent();

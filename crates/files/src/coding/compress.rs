@@ -102,7 +102,7 @@ mod tests {
             let error = compress(coding, text.as_bytes(), text.len() + 1).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{coding:?}");
             // If the content grew, only the stated length is compressed. Callers notice the growth:
-            // the file's size and times are not those of before.
+            // the file's size and times have changed.
             assert!(compress(coding, text.as_bytes(), text.len() - 1).unwrap().is_some());
         }
     }

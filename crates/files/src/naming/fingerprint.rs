@@ -34,8 +34,8 @@ const EXTENSIONS: &[(Kind, &[&str])] = &[
 const FINGERPRINTED_FOLDERS: &[&[u8]] =
     &[b"_app/immutable/", b"_next/static/", b"_astro/", b"_nuxt/"];
 
-/// The only folder beneath [`FINGERPRINTED_FOLDERS`] in which a file changes and keeps its name:
-/// `latest.json`.
+/// The only folder beneath [`FINGERPRINTED_FOLDERS`] in which a file, `latest.json`, changes and
+/// keeps its name.
 const NUXT_BUILDS: &[u8] = b"_nuxt/builds/";
 
 /// Folders that bundlers write to. People use them, too, so the name must still have a hash.
@@ -52,11 +52,12 @@ const AFTER_HASH: &[&[u8]] = &[
     b"legacy", b"LICENSE", b"ttf", b"otf",
 ];
 
-/// The lengths of hexadecimal hashes that can't be taken for anything else: of MD5, SHA-1 and
-/// SHA-2, and the 20 digits of webpack.
+/// The lengths of hexadecimal hashes that are recognised in files of every kind: those of MD5,
+/// SHA-1 and SHA-2, and the 20 digits of webpack.
 const LONG_HEX_LENGTHS: &[usize] = &[20, 32, 40, 64, 96, 128];
 
-/// Whether a name contains a hash of the file's content.
+/// Whether a file with this name never changes: the name contains a hash of the content, or is in a
+/// folder whose files never change.
 pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let folder = &name[..name.len() - file.len()];

@@ -289,7 +289,7 @@ mod tests {
             // One pass only: a name that is encoded twice keeps one level of escapes.
             ("/%252e%252e/x", "%2e%2e/x"),
             ("/%252fetc", "%2fetc"),
-            // Part of a name, not a separator.
+            // An encoded backslash is part of a name, not a separator.
             ("/a%5Cb", "a\\b"),
             ("/%5c%5chost/share", "\\\\host/share"),
             ("/a/b%5c..%5c", "a/b\\..\\"),

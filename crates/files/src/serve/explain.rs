@@ -44,7 +44,8 @@ pub struct Explanation {
     pub root: Option<PathBuf>,
     /// The file that is sent, relative to the folder.
     pub file: Option<PathBuf>,
-    /// Why the requested file is not sent, if the response is an error or a fallback page.
+    /// The reason why the requested file is not sent, if the response is an error or a fallback
+    /// page (`index.html` of a single-page app).
     pub absent: Option<Absent>,
     /// The name that the reason is about, if it is not the requested one: `about.html` for
     /// `/about`, for example. Relative to the folder.
@@ -184,7 +185,8 @@ impl Mounts {
         ListingQuery::parse(query, archives).is_err()
     }
 
-    /// The headers of a page that is made of the file `entry`, without its ETag.
+    /// The headers of the page that is made of the Markdown file in `entry`, without the page's
+    /// ETag.
     fn page_fields(&self, entry: &Entry) -> Fields {
         let Some(folder) = entry.mount.map(|at| &self.get(at).folder) else { return Fields::new() };
         let is_live = folder.live.is_some();

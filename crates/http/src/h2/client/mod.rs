@@ -27,8 +27,8 @@
 //! ```
 //!
 //! Pushes are turned off. Fields of responses are decoded, checked and dropped, except for the
-//! status, the length and the URL of a redirect. Redirects and content codings are up to the
-//! caller.
+//! status, the content's length and the URL of a redirect. Redirects and content codings are up to
+//! the caller.
 
 mod connection;
 mod control;
