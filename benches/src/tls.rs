@@ -1,5 +1,6 @@
-//! TLS 1.3 for the rows that use it. All servers have the same certificate (P-256), and the client
-//! offers one cipher suite and one key exchange, so that all servers make the same computations.
+//! TLS 1.3 for the rows of the benchmark that use it. All servers have the same certificate
+//! (P-256), and the client offers one cipher suite and one key exchange, so that all servers make
+//! the same computations.
 
 use std::{
     collections::VecDeque,
@@ -131,8 +132,8 @@ impl Client {
     }
 }
 
-/// Checks that a connection has begun as `wanted`, with the protocol and the key exchange that all
-/// servers have to use.
+/// Checks that a connection has begun as `wanted`, with HTTP/2 if and only if `http2` is set, and
+/// with the key exchange that all servers have to use.
 pub(crate) fn check(connection: &ClientConnection, wanted: Handshakes, http2: bool) -> Result<()> {
     // A server without ALPN selects no protocol, and speaks HTTP/1.1. This is an error only with
     // `http2`.

@@ -1,4 +1,5 @@
-//! The file `counts.txt`. Each line has a figure of a row of the benchmark: `row.what = figure`.
+//! The file `counts.txt`. Each line has one figure of one row of the benchmark, such as
+//! `16k.calls = 3.01`.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 

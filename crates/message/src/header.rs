@@ -25,7 +25,7 @@ pub struct Header {
     /// is not a valid [`Id`].
     pub id: Option<Id>,
     /// Whether more messages may follow on this connection: the header has `"connection":
-    /// "keep-alive"` and an `id`.
+    /// "keep-alive"` and an `id`. Over WebSocket, an `id` is enough.
     pub keep_alive: bool,
     /// After this many milliseconds the sender has no use for a response.
     pub deadline_ms: Option<u64>,

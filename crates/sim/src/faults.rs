@@ -20,7 +20,7 @@ pub struct Faults {
     pub late_send: u16,
     /// A wait reports a connection as ready although it isn't.
     pub spurious: u16,
-    /// A wait reports only some of the events, in another order.
+    /// A wait reports only some of the events, with the connections in a random order.
     pub partial_wait: u16,
     /// An event of the network happens between two system calls of one turn.
     pub mid_turn_event: u16,

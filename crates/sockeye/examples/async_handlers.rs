@@ -21,8 +21,8 @@ const MAX_BODY: u64 = 64 * 1024;
 
 fn answer(tasks: &Handle, request: Request<Body>) -> Reply {
     match request.uri().path() {
-        // Stands for a database query. All of the block runs on threads of the runtime, even the
-        // part before the first `await`.
+        // The `sleep` stands for a database query. All of the block runs on threads of the runtime,
+        // even the part before the first `await`.
         "/wait" => sockeye_tower::spawn(tasks, async {
             sleep(Duration::from_millis(10)).await;
             "That took 10 ms.\n"

@@ -60,8 +60,7 @@ struct ActiveRequest {
     reads_body: bool,
     /// Whether the output is full.
     output_full: bool,
-    /// Whether the response consists of server-sent events, so that the server ends it when it
-    /// drains.
+    /// Whether the response consists of server-sent events. If so, a drain ends it.
     is_event_stream: bool,
     /// The upgrade that the client asks for. Taken when the response starts.
     #[cfg(feature = "upgrade")]

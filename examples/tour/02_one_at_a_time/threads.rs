@@ -1,4 +1,4 @@
-//! Step 2: sends everything back to all clients at once, each in a thread of its own.
+//! Step 2: sends each client's bytes back to it. Each client has a thread of its own.
 
 use std::env;
 use std::io::{self, Read, Write};

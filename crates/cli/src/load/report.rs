@@ -153,7 +153,7 @@ impl Report<'_> {
         load
     }
 
-    /// The report for programs. Latencies are in microseconds.
+    /// The report for programs. Latencies and times to connect are in microseconds.
     pub(super) fn json(&self) -> String {
         let Outcome { stats, time, stopped } = self.outcome;
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;

@@ -26,7 +26,8 @@ use tracing::warn;
 
 use super::names::is_ignored;
 
-/// The most folders and links that are watched. Each takes about 1 KiB of the kernel's memory.
+/// The most folders that are watched, and the most links that are followed. A watch takes about
+/// 1 KiB of the kernel's memory.
 const MAX_WATCHED: usize = 32 * 1024;
 
 /// The most changed paths that are collected. If more change, [`EVERYTHING`] stands for them.
@@ -242,7 +243,7 @@ impl Tree {
                     _ => {}
                 }
             }
-            // Once, even if the ways to several links' targets have this name.
+            // Called once, even if this name is on the way to the targets of several links.
             if is_way {
                 self.watch_again();
             }

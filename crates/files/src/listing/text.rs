@@ -69,7 +69,8 @@ pub(crate) fn html(name: &[u8], out: &mut Vec<u8>) {
     escape_from(start, out);
 }
 
-/// Writes text of several lines as HTML, with its line breaks and tabs.
+/// Writes text of several lines as HTML. Invisible characters are escaped, except line breaks and
+/// tabs. Backslashes are written as they are.
 pub(super) fn html_lines(text: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     for run in text.split_inclusive(|byte| matches!(byte, b'\n' | b'\t')) {

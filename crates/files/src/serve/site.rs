@@ -32,8 +32,9 @@ static NO_CORS: Cors = Cors::none();
 ///
 /// The code that owns a site has to call its methods of [`Timed`]. At its deadlines, the site
 /// closes cached files that were not requested for 5 to 6 s (without these calls they stay open
-/// until they are evicted), and logs how many requests failed, at most once a minute. Dropping the
-/// last clone logs the failures that were not logged yet.
+/// until they are evicted), drops stale listings, and logs, at most once a minute, how many
+/// requests failed or found a budget spent. Dropping the last clone logs how many of them were not
+/// logged yet.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,
@@ -57,11 +58,11 @@ pub(super) struct Inner {
     pub(super) lookups_of_turn: Cell<(Time, u32)>,
     /// When to drop stale listings.
     pub(super) listings_deadline: Cell<Option<Time>>,
-    /// The permit for an open file, while a request is answered that has waited for one.
+    /// The permit for an open file, if the request that is being answered already has one.
     pub(super) granted: RefCell<Option<Permit>>,
     /// The budgets for paths outside all folders.
     pub(super) budgets: Arc<Budgets>,
-    /// The changes that pages follow, with `--live`.
+    /// With `--live`: answers requests for the script in pages, and for its WebSocket.
     pub(super) live: Option<LivePages>,
     /// The budgets of the folders, without duplicates.
     folder_budgets: Vec<Arc<Budgets>>,
@@ -139,7 +140,7 @@ impl Site {
         entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets)
     }
 
-    /// If the requested file is not sent, logs why.
+    /// If the requested name is neither served nor redirected, logs why.
     pub(super) fn log_absent(
         &self,
         entry: &Entry,

@@ -1,6 +1,6 @@
-//! `sockeye send tcp://…`, `tls://…` and `unix:…`: sends bytes, and waits until the server has sent
-//! as many back. With `--half-close`, any server will do: the command half-closes after sending,
-//! and reads until the server closes its sending side.
+//! `sockeye send tcp://…`, `tls://…` and `unix:…`: sends bytes to an echo server, and waits until
+//! the server has sent as many back. For other servers, there is `--half-close`: the command
+//! half-closes after sending, and reads until the server closes its sending side.
 
 mod connection;
 #[cfg(test)]

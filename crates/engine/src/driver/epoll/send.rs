@@ -119,8 +119,9 @@ impl Epoll {
     /// Sends slices of memory. Returns how many bytes were sent, and how many were offered.
     fn send_memory(&mut self, fd: &OwnedFd, out: &Output) -> (Result<usize, Errno>, usize) {
         self.calls.send += 1;
-        // Most outputs are a head and a body. Such an output has at most one piece, with plain
-        // bytes before and after it: three slices. Clearing more slices would cost time.
+        // Most outputs are a head and a body. Such an output has at most one piece (shared bytes or
+        // a file range), with plain bytes before and after it: three slices. Clearing more slices
+        // would cost time.
         if out.pieces() <= 1 {
             send_front(fd, out, &mut [IoSlice::new(&[]); 3])
         } else {
@@ -133,9 +134,9 @@ impl Epoll {
     /// bytes in total: bytes in memory may exceed `max`. Returns how many bytes were sent, and how
     /// many were offered. `None` if no range was read.
     ///
-    /// No part of a range is sent beyond `max`, because [`Output::parts`] checks only whether the
-    /// files of ranges that end within `max` have changed. Bytes of files that the socket doesn't
-    /// take are read again for the next send.
+    /// No part of a range is sent beyond `max`, because [`Output::parts`] checks whether a file has
+    /// changed only if its range ends within `max`. Bytes of files that the socket doesn't take are
+    /// read again for the next send.
     fn send_gathered(
         &mut self,
         fd: &OwnedFd,

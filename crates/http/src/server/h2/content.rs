@@ -118,7 +118,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Called when a DATA frame is complete. `ends`: it ends the request.
+    /// Called when a DATA frame is complete. `ends`: whether the frame ends the request.
     fn end_data(&mut self, id: u32, ends: bool, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         self.expects = Expects::Frame;
         if ends {
