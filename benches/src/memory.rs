@@ -122,7 +122,7 @@ fn connected(target: SocketAddr, index: usize) -> Result<TcpStream> {
 fn from_source(target: SocketAddr, source: usize) -> io::Result<TcpStream> {
     let last = u8::try_from(source + 2).map_err(io::Error::other)?;
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    // Close with a reset, so that no ports stay in TIME-WAIT for the next server.
+    // Close with a reset, so that no ports are in TIME-WAIT when the next server is measured.
     set_socket_linger(&socket, Some(Duration::ZERO))?;
     bind(&socket, &SocketAddr::from(([127, 0, 0, last], 0)))?;
     connect(&socket, &target)?;

@@ -37,8 +37,8 @@ struct Thread {
 }
 
 impl Strain {
-    /// Runs `work` on a thread on the client's core. `work` has to return soon after its argument
-    /// has become `true`.
+    /// Runs `work` on a thread, which inherits the client's core from the calling thread. `work`
+    /// has to return soon after its argument has become `true`.
     pub(super) fn thread(
         work: impl FnOnce(&AtomicBool) -> Result<Counts> + Send + 'static,
     ) -> Self {
@@ -64,7 +64,7 @@ pub(super) fn idle(address: SocketAddr, count: usize) -> Result<Strain> {
     Ok(Strain { _held: (0..count).map(open).collect::<Result<_>>()?, thread: None })
 }
 
-/// How much slow readers read.
+/// How much each slow reader reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reads {
     /// Nothing: the client's receive buffer stays full.
@@ -109,8 +109,8 @@ pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result
     Ok(Strain { _held: held, ..strain })
 }
 
-/// Reads at most `bytes` from each socket once per second, until `stop` is set. The reads are
-/// spread evenly over the second.
+/// Reads at most `bytes` from each socket once per second, until `stop` is set. Reads the sockets
+/// in parts with pauses between them, so that the reads are spread over the second.
 fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> std::io::Result<()> {
     const MAX_PARTS: usize = 20;
     let mut buffer = vec![0; bytes];

@@ -46,8 +46,8 @@ impl Calls {
 }
 
 /// The name of the call whose start this line reports, if it started within `window`. A line has a
-/// thread, a time and a call: `7 1790000000.123456 recvfrom(5, ...`. If another thread's call comes
-/// between, the end of a call has a line of its own, which doesn't count.
+/// thread, a time and a call: `7 1790000000.123456 recvfrom(5, ...`. If another thread makes a call
+/// before this one ends, the end has a line of its own, which isn't counted.
 fn started_call<'a>(line: &'a str, window: &Window) -> Option<&'a str> {
     let mut words = line.split_ascii_whitespace();
     let time = words.nth(1)?.parse().ok()?;

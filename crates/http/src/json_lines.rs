@@ -43,7 +43,7 @@ pub(crate) enum Input {
     Reads(bool),
 }
 
-/// A field section: its bytes, and the positions of the names and values in these.
+/// A field section: its bytes, and the positions of its names and values in these bytes.
 #[derive(Default)]
 pub(crate) struct Section {
     bytes: Vec<u8>,
@@ -179,7 +179,7 @@ impl JsonExchange {
         json!({"stream": self.stream.get(), "content": len})
     }
 
-    /// The line after a response.
+    /// The last line of a response.
     pub(crate) fn end(&self, is_aborted: bool) -> Value {
         match is_aborted {
             true => json!({"stream": self.stream.get(), "aborted": true}),

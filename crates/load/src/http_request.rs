@@ -8,7 +8,8 @@ use sockeye_http::{BadField, Fields};
 
 use crate::plan::{Http2Request, PreparedRequest};
 
-/// An HTTP request. Its framing and its `Connection` field are added when it is written.
+/// An HTTP request. Its framing and its `Connection` field are added by
+/// [`HttpRequest::prepare`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRequest {
     /// The method, case-sensitive.
@@ -111,6 +112,7 @@ impl HttpRequest {
     /// about the connection (RFC 9113, 8.2.2), or the method CONNECT, which has another form in
     /// HTTP/2 (8.5).
     fn for_http2(&self, fields: &Fields) -> Option<Http2Request> {
+        // `Fields` refuses the other fields about the connection, such as Upgrade.
         let is_about_connection = |(name, value): (&[u8], &[u8])| {
             name.eq_ignore_ascii_case(b"proxy-connection")
                 || name.eq_ignore_ascii_case(b"http2-settings")

@@ -103,8 +103,9 @@ impl HttpError {
 }
 
 impl<H: Handler + 'static> Http<H> {
-    /// A connection whose requests `handler` answers. Only the limits on content apply here; the
-    /// HTTP server enforces the others ([`Limits::http`]). Pages of other origins are refused.
+    /// A connection whose requests `handler` answers. HTTP requests are checked here only against
+    /// the limits on content; the HTTP server enforces the timeouts ([`Limits::http`]). Pages of
+    /// other origins are refused.
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
         let websocket = limits.websocket();
         let rules = HttpRules::new(limits, AllowedOrigins::default(), websocket);
@@ -173,7 +174,8 @@ impl<H: Handler + 'static> HttpRequest<H> {
         let len = header.content_length;
         let mode = self.shared.handler.borrow_mut().content_mode(&header);
         let client = responder.client(request);
-        // One connection of HTTP/2 can have many messages at a time, so all content is charged.
+        // One connection of HTTP/2 can have many messages at a time, so all content is charged, not
+        // only what exceeds 64 KiB.
         let charges_all = request.version() == Version::Http2;
         let receiver = Receiver::new(mode, header, &self.shared.rules.limits, client, charges_all);
         let has_length = request.content() != Content::Chunked;

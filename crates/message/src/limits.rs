@@ -18,7 +18,8 @@ pub struct Limits {
     /// Default: 65,535, the maximum of the format.
     pub header: u16,
     /// Maximum size of a message's content, in bytes. A larger message gets the response
-    /// `too_large` before any content is read. Default: 16 MiB.
+    /// `too_large`: at once if a frame's header or Content-Length announces its length,
+    /// otherwise when more than this has arrived. Default: 16 MiB.
     pub content: u64,
     /// Maximum number of values and keys in JSON content that is collected
     /// ([`ContentMode::Whole`](super::ContentMode::Whole)). Limits the memory and time that parsing
@@ -31,9 +32,9 @@ pub struct Limits {
     /// budget or the client's share is spent, the content is discarded and the response is `busy`.
     /// Default: 256 MiB.
     pub collected: Arc<Budget>,
-    /// Maximum number of requests of one connection in flight. At this number, or when their
-    /// contents together reach [`Limits::content`], no more requests are read until one is
-    /// answered. Default: 16; 0 counts as 1.
+    /// Maximum number of requests of one connection in flight, in frames or over WebSocket. At this
+    /// number, or when their contents together reach [`Limits::content`], no more requests are read
+    /// until one is answered. Default: 16; 0 counts as 1.
     pub in_flight: usize,
     /// Maximum time to receive a header, from its first byte. When it passes, the response is
     /// `timeout`. Default: 10 s.
@@ -67,8 +68,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// These limits as limits of the HTTP server. Its limits on the size of a request's head are
-    /// the defaults.
+    /// These limits as limits of the HTTP server, whose other limits are the defaults.
     #[must_use]
     pub fn http(&self) -> http_core::Limits {
         http_core::Limits {

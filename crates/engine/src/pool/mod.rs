@@ -27,8 +27,8 @@ use crate::driver::trim_heaps;
 use crate::stats::JobStats;
 use queue::{Limits, Queue, WaitingJob};
 
-/// How many lookups and reads may wait, and how many jobs of users: in each case, as many as the
-/// default limit on connections.
+/// Maximum number of waiting lookups and reads, and also of waiting jobs of users: the default
+/// limit on connections.
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;
@@ -116,7 +116,8 @@ impl Pool {
             limits_clients: true,
             waiting: MAX_WAITING,
         };
-        // A root leaves one thread for other roots, and a group leaves some for others of its root.
+        // The jobs of one root (a served folder or a device) leave one thread for other roots.
+        // Those of one group (a part of a root) leave some threads for other groups of the root.
         let long = Limits {
             threads: base + 1,
             per_root: base,
@@ -289,7 +290,8 @@ impl SubPool {
     /// Runs jobs on this thread until the thread isn't needed.
     fn work(self: &Arc<Self>) {
         if self.low_priority {
-            // On Linux, this changes only the calling thread. An error changes nothing.
+            // On Linux, this changes only the calling thread. If the call fails, the thread has
+            // normal priority.
             let _ = rustix::process::setpriority_process(None, NICE);
         }
         let mut state = self.lock();

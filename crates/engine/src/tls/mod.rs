@@ -17,9 +17,9 @@
 //! | `no_tls` | replaces the files that use rustls, if the feature `tls` is off |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted in the receive buffer, and
-//! records are appended to an output of the shard's pool. How the shard makes handshakes is in
-//! `shard/handshake.rs`; how it decrypts and seals, in `shard/secure.rs`; how it passes client
-//! hellos to threads, in `shard/hello.rs`.
+//! records are appended to an output from the shard's pool of outputs. How the shard makes
+//! handshakes is in `shard/handshake.rs`; how it decrypts and seals, in `shard/secure.rs`; how it
+//! passes client hellos to threads, in `shard/hello.rs`.
 
 #[cfg(feature = "tls")]
 mod acceptor;

@@ -96,7 +96,7 @@ pub(crate) struct ListingQuery {
     pub(crate) descending: bool,
     /// The text that names must contain; empty for all names.
     pub(crate) filter: Vec<u8>,
-    /// Counted from 1.
+    /// The number of the page, counted from 1.
     pub(crate) page: Option<u32>,
     pub(crate) per_page: Option<u32>,
 }
@@ -146,7 +146,8 @@ impl ListingQuery {
         Ok(query)
     }
 
-    /// The page, counted from 0, and the entries per page; `None` for all entries on one page.
+    /// The page, counted from 0, and the entries per page; `None` if the query has neither `page`
+    /// nor `per`.
     pub(crate) fn paging(&self) -> Option<(u32, u32)> {
         let paged = self.page.is_some() || self.per_page.is_some();
         paged.then(|| (self.page.unwrap_or(1) - 1, self.per_page.unwrap_or(DEFAULT_PER_PAGE)))

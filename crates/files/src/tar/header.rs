@@ -155,6 +155,7 @@ fn header_block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BL
     // The checksum counts its own field as spaces.
     block[148..156].fill(b' ');
     block[156] = type_flag;
+    // The format: "ustar" with a NUL, then the version, "00".
     block[257..265].copy_from_slice(b"ustar\x0000");
     // The numbers of a device, which only files of other types have.
     write_octal(&mut block[329..337], 0);

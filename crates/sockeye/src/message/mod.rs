@@ -44,14 +44,16 @@
 //! ```
 //!
 //! Over HTTP, Content-Type has the message's type and encoding, and the body is the content. Over
-//! WebSocket, a text message is JSON, and a binary message is a frame. Requests with an `id` are
-//! answered as soon as their responses are ready, in any order. A browser that opens the address
-//! gets a page from which one can send messages. `docs/message.md` in the repository has the
-//! details, and the example `messages` is a whole service.
+//! WebSocket, a text message is JSON, and a binary message is a frame. In frames and over
+//! WebSocket, requests with an `id` are answered as soon as their responses are ready, in any
+//! order. A browser that opens the address gets a page from which one can send messages.
+//! `docs/message.md` in the repository has the details, and the example `messages` is a whole
+//! service.
 //!
 //! Every limit has a default that is safe with unknown clients: see [`Options`]. The closure gets
 //! the content of a request as a whole. To take content as it arrives, implement
-//! [`protocol::Handler`], which runs on [`Server`](crate::Server) like any protocol.
+//! [`protocol::Handler`], and run it with [`protocol::FramesOrHttp`], a protocol for
+//! [`Server`](crate::Server).
 
 mod options;
 mod reply;

@@ -97,7 +97,7 @@ impl<H: Handler> Streams<H> {
 
     /// Frees the memory that no stream uses. If all memory for streams is freed already, forgets
     /// the resets. Called when the time of [`Self::keep_for`] is over, and at deadlines of streams
-    /// in flight. At these, the resets are kept, since the streams have memory.
+    /// in flight. While streams are in flight, they have memory, so the resets are kept.
     pub(super) fn forget(&mut self) {
         if self.all.capacity() == 0 {
             (self.resets, self.oldest) = (Vec::new(), 0);
