@@ -82,7 +82,7 @@ fn page(command: &Command, program: &Command, names: &[String]) -> Vec<u8> {
         sections.retain(|section| section.title != ENVIRONMENT);
         sections.push(Section { title: ENVIRONMENT.into(), lines: vec![VARIABLES.into()] });
     }
-    // man-pages(7) puts these two sections first.
+    // man-pages(7) puts EXIT STATUS and ENVIRONMENT before the other sections that follow OPTIONS.
     sections.sort_by_key(|section| {
         let order = [EXIT_STATUS, ENVIRONMENT];
         order.iter().position(|title| section.title == *title).unwrap_or(order.len())
@@ -173,8 +173,8 @@ fn sections(command: &Command) -> Vec<Section> {
 }
 
 impl Section {
-    /// Writes the section. A comment (`# …`) becomes a paragraph. In examples, every other indented
-    /// line is a command. Elsewhere, an indented line `TERM  TEXT` is an entry of a list.
+    /// Writes the section. A comment (`# …`) becomes a paragraph. In examples, all other indented
+    /// lines are commands. Elsewhere, an indented line `TERM  TEXT` is an entry of a list.
     fn render(&self, roff: &mut Roff) {
         roff.control("SH", [self.title.as_str()]);
         for line in &self.lines {

@@ -16,7 +16,7 @@
 //! - `Forwarded` has quoted strings. Each field is parsed from its end, so that a quote which the
 //!   client left open has no effect on the entries of proxies. In a well-formed field, parsing from
 //!   the end finds the same elements as parsing from the start: a quoted string ends with a quote,
-//!   and starts at the nearest quote to the left without a backslash.
+//!   and starts at the nearest unescaped quote to the left of it.
 //!
 //! If a request has both fields, `X-Forwarded-For` is used: almost every proxy appends to it, and
 //! forwards the client's `Forwarded` unchanged. A proxy that appends only to `Forwarded` must
@@ -152,7 +152,7 @@ impl Proxies {
     }
 }
 
-/// Charges budgets to the client that the access log shows.
+/// The client that is charged for a request is the one that the access log shows.
 impl Clients for Proxies {
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client {
         Client::of(self.client_of(peer.address, request))

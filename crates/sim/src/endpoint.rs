@@ -71,7 +71,7 @@ pub(crate) struct Endpoint {
     pub(crate) unsent_limit: Option<usize>,
     /// The output of a send that is not complete.
     pub(crate) pending: Option<Box<Output>>,
-    /// The pending send was due when there was no space. It waits for space.
+    /// The pending send was to be executed, but there was no space. The send waits for space.
     pub(crate) pending_waits_for_space: bool,
 }
 

@@ -26,8 +26,8 @@ pub(crate) fn read(input: &mut impl Read) -> io::Result<Option<Message>> {
     Ok(Some(Message { kind, encoding, content }))
 }
 
-/// If `error` is the end of the input, returns an error that says that it came within a frame.
-/// Other errors stay as they are.
+/// If `error` is the end of the input, returns an error that says that the input ended within a
+/// frame. Other errors stay as they are.
 fn cut(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "ended within a frame"),

@@ -155,7 +155,7 @@ impl FolderArgs {
     ///
     /// # Errors
     ///
-    /// Both flags are typed, or the variables of both are set.
+    /// Both flags are typed, or the variables turn both on.
     pub(super) fn resolve_listing(&mut self, matches: &ArgMatches) -> Result<(), &'static str> {
         let source = |flag| matches.value_source(flag);
         let is_typed = |flag| source(flag) == Some(ValueSource::CommandLine);

@@ -140,8 +140,8 @@ impl Mounts {
         self.mounts.iter().map(|mount| Arc::clone(&mount.folder.budgets)).collect()
     }
 
-    /// The changes that pages are told of: see [`Folder::with_live`]. All folders that tell them
-    /// share one [`Live`], so that of the first such folder is returned.
+    /// The changes that pages are told of: see [`Folder::with_live`]. All folders that have a
+    /// [`Live`] share the same one, so the first that is found is returned.
     pub(crate) fn live(&self) -> Option<&Arc<Live>> {
         self.mounts.iter().find_map(|mount| mount.folder.live.as_ref())
     }
@@ -174,18 +174,18 @@ impl Mounts {
         })
     }
 
-    /// The group of a job for `key`: jobs in the same folder whose names begin with the same
-    /// segment may get stuck together, for example if another file system is mounted there.
+    /// The group of a job for `key`: the jobs beneath one subfolder of a served folder may get
+    /// stuck together, for example if another file system is mounted there.
     pub(crate) fn job_group(&self, key: &[u8]) -> JobGroup {
         let Some((mount, path)) = self.find(key) else { return JobGroup::default() };
         let key = if let MountedPath::Inside(path) = path { path.key() } else { b"" };
-        // Root 0 is for jobs that can't get stuck. The hashes of two segments may be equal by
-        // chance. The two then share a group.
+        // Two subfolders whose hashes are equal by chance share a group.
         let part = key.iter().position(|byte| *byte == b'/').map_or(0, |slash| {
             let mut hasher = DefaultHasher::new();
             key[..slash].hash(&mut hasher);
             hasher.finish() as u32
         });
+        // Jobs that can't get stuck have `root: 0`.
         JobGroup { root: mount as u32 + 1, part }
     }
 }

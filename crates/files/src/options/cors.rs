@@ -114,7 +114,8 @@ impl Cors {
     }
 
     /// The fields that answer a preflight request. `names` are the headers that the script wants to
-    /// send, if the request lists any. `None` if the origin is not allowed.
+    /// send, if the request lists any. `None` if the origin is not allowed, or `names` can't be
+    /// sent in a field.
     pub(crate) fn preflight(&self, origin: &[u8], names: Option<&[u8]>) -> Option<Fields> {
         let (origin, varies) = match &self.0 {
             AllowedOrigins::None => return None,

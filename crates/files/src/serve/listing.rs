@@ -1,5 +1,6 @@
 //! One request for a folder as a listing or an archive, or for a Markdown file as a page, up to the
-//! head of its response. [`ListingBody`] sends the content.
+//! head of its response. Content of at most [`PIECE_SIZE`] is sent here, too; [`ListingBody`] sends
+//! longer content, and archives.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -399,6 +400,7 @@ fn send_error(
     view: RequestView<'_>,
     responder: Responder<'_, '_>,
 ) -> Answer {
+    // A folder is given as the number of the slash that ends its path: here the last slash.
     let this_folder = view.path().iter().filter(|byte| **byte == b'/').count();
     let fields = with(Fields::new(), "Vary", "Accept");
     let fields = match options {

@@ -39,8 +39,8 @@ use super::websockets::WebSocketConfigs;
 /// # Header fields
 ///
 /// `Date`, `Server` and `Keep-Alive` of a handler are ignored, and `Upgrade` unless the status is
-/// 426, which requires it. The server writes `Date`, and `Server` and `Upgrade` where they apply. Of
-/// `Connection`, only `close` has an effect.
+/// 426, which requires it. The server writes `Date`, and `Server` and `Upgrade` where they apply.
+/// Of `Connection`, only `close` has an effect.
 ///
 /// The server sends the fields that a status requires as the handler sets them: `Allow` in a 405,
 /// `WWW-Authenticate` in a 401, and `Upgrade` in a 426. A handler that sends trailers announces them
@@ -48,7 +48,7 @@ use super::websockets::WebSocketConfigs;
 ///
 /// The server writes the `Content-Length` of a body in memory. For content that is sent piece by
 /// piece, a handler may set `Content-Length`. If the content then has another length, the
-/// connection closes.
+/// connection closes, or in HTTP/2 the stream is reset.
 ///
 /// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6):
 ///
@@ -161,9 +161,9 @@ impl Reply {
     }
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
-    /// response is a 500 if `work` panics, and a 503 if too many jobs wait already: 100,000, or
-    /// a quarter of that for this client. [`Config::job_threads`](crate::Config::job_threads) sets
-    /// how many jobs run at a time.
+    /// response is a 500 if `work` panics, and a 503 if too many jobs wait already: 100,000, or a
+    /// quarter of that for this client (half for a local one).
+    /// [`Config::job_threads`](crate::Config::job_threads) sets how many jobs run at a time.
     ///
     /// After [`Limits::response_timeout`](super::Limits::response_timeout), the client gets a 503.
     /// `work` isn't stopped then, but its result is dropped.
@@ -360,7 +360,7 @@ impl fmt::Debug for Reply {
 pub struct PendingReply {
     pub(super) promise: Promise,
     pub(super) link: ResponseLink,
-    /// Charges a collected body until the response starts.
+    /// Charges a collected body to the budget until the response starts.
     pub(super) permit: Option<Arc<Permit>>,
 }
 
