@@ -44,7 +44,7 @@ fn answer(request: Request<Body>) -> Reply {
     }
 }
 
-/// The number of pieces that are left.
+/// The content of `/turns`: how many pieces are left to send.
 struct Turns(usize);
 
 impl BodySource for Turns {

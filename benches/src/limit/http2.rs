@@ -129,7 +129,7 @@ impl<'a> Http2Connection<'a> {
         }
     }
 
-    /// Makes one call to send the prepared output. Returns whether all of it was sent.
+    /// Makes one system call to send the prepared output. Returns whether all of it was sent.
     fn send(&mut self, socket: &OwnedFd) -> io::Result<bool> {
         if self.parts.is_empty() {
             self.sent += send_some(socket, &self.plain[self.sent..])?;
@@ -154,8 +154,8 @@ impl<'a> Http2Connection<'a> {
         Ok(self.sent == all)
     }
 
-    /// Makes one call to send prepared output, so that other connections have their turns between
-    /// two calls. Before the call, prepares more output, unless parts wait to be sent.
+    /// Prepares more output, unless parts wait to be sent, then calls [`Self::send`] at most once,
+    /// so that other connections have their turns before the next call.
     fn send_rest(&mut self, socket: &OwnedFd) -> io::Result<Next> {
         if self.parts.is_empty() {
             self.prepare();

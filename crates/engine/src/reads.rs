@@ -86,10 +86,10 @@ impl fmt::Debug for Reads {
     }
 }
 
-/// The kind of the job that reads `range`: a long one if it may read the whole file to verify it,
-/// which would occupy a lookup thread for too long. `check` tells whether it may. Files of
-/// [`Access::Thread`] are not checked, because that may block the event loop: their reads are
-/// always [`JobKind::ReadPart`].
+/// The kind of the job that reads `range`. If the job must verify the file, and `check` can't tell
+/// whether the file has changed, the job may have to read all of it. That would occupy a lookup
+/// thread for too long, so the kind is [`JobKind::ReadWhole`]. Files of [`Access::Thread`] are not
+/// checked, because that may block the event loop: their reads are always [`JobKind::ReadPart`].
 fn kind(range: &FileRange, must_verify: bool) -> JobKind {
     let FileRange { source, .. } = range;
     let reads_whole =

@@ -56,8 +56,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Sets what the connection has been told of a stopping server: `FramesOrHttp` got those
-    /// events before it switched to this protocol.
+    /// Sets which events of a stopping server `FramesOrHttp` got before it switched to this
+    /// protocol. This protocol doesn't get them again.
     pub(super) fn stopping(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
@@ -119,8 +119,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Starts a request. If `rest` holds all of its content, passes it to the handler. Returns the
-    /// bytes of `rest` that were consumed.
+    /// Starts a request, and reads as much of its content as `rest` holds. Returns the bytes of
+    /// `rest` that were consumed.
     fn begin(
         &mut self,
         header: Header,
@@ -354,7 +354,7 @@ impl<H: Handler> Protocol for Server<H> {
         Ok(match &self.state {
             State::ExpectContent(incoming) if incoming.paused => Consumed::pause(used),
             // Nothing is read for now. The end of input is not reported during a pause either. So
-            // after `ExpectCapacity`, the frames that arrived before it are read first.
+            // after `ExpectCapacity`, the frames that arrived before the end are read first.
             State::ExpectCapacity | State::ExpectResponses(_) => Consumed::pause(used),
             _ => Consumed::more(used),
         })

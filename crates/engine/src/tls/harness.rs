@@ -79,7 +79,7 @@ impl TlsHarness {
         self.0.is_handshaking()
     }
 
-    /// The number of bytes of incomplete records that the connection keeps.
+    /// How many bytes of an incomplete record or handshake message the connection keeps.
     #[must_use]
     pub fn unused(&self) -> usize {
         self.0.unused()

@@ -116,9 +116,9 @@ impl FileEntry {
         self.encodings.as_ref().map(|encodings| &encodings.precompressed)
     }
 
-    /// Whether the file is unchanged since `before`, an earlier entry for it, and so are its
-    /// precompressed files. A hashed file whose ETag is the same is unchanged, even if its identity
-    /// on disk has changed.
+    /// Whether the file and its precompressed files are unchanged since `before`, an earlier entry
+    /// for the file. A hashed file whose ETag is the same is unchanged, even if its identity on
+    /// disk has changed.
     pub(crate) fn is_same_file_as(&self, before: &Self) -> bool {
         let none = &Precompressed::default();
         let [this, that] = [self, before].map(|file| file.precompressed().unwrap_or(none));

@@ -112,8 +112,8 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// Returns [`Absent::Exhausted`] also if `lease` can't be made large enough, or if the job is
-    /// cancelled.
+    /// Why the folder can't be sent as an archive. [`Absent::Exhausted`] if `lease` can't be made
+    /// large enough, and also if the job is cancelled.
     pub(crate) fn make(
         store: &dyn Store,
         folder: &[u8],
@@ -174,7 +174,8 @@ impl Manifest {
     }
 
     /// Makes the same ETag for the same archive, going by names, sizes and modification times. If a
-    /// modification is not settled at `now`, each call makes a new ETag.
+    /// later write may leave a modification time as it is
+    /// ([`Identity::is_modification_settled`]), each call makes a new ETag.
     fn make_etag(&self, now: Stamp) -> String {
         static SALT: AtomicU64 = AtomicU64::new(1);
         let mut hasher = DefaultHasher::new();
@@ -188,7 +189,7 @@ impl Manifest {
         format!("\"{:016x}-tar\"", hasher.finish())
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory that the manifest holds, in bytes.
     pub(crate) fn memory(&self) -> usize {
         weight(&self.names, &self.items)
     }
@@ -345,8 +346,8 @@ impl TreeReader<'_> {
         }
         let slash = if kind == Kind::Folder { &b"/"[..] } else { b"" };
         let len = above.len() + name.len() + slash.len();
-        // Fails only if all names together have more than 4 GiB. The length always fits, because no
-        // store lists a name that is longer than a path may be.
+        // `start` fits, unless all names together have more than 4 GiB. `len` always fits, because
+        // no store lists a name that is longer than a path may be.
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u16::try_from(len)) else {
             return Err(ArchiveError::TooMany);
         };

@@ -159,7 +159,7 @@ fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, CompressionError> 
             }
         }
         // Bits that are not valid don't matter: if they change which code is found, that code is
-        // longer than `count`, because no code is the start of another.
+        // longer than `count` bits, because no code is the start of another.
         loop {
             let step = &CODE.steps[(bits >> (64 - STEP)) as usize];
             if step.count > 0 && usize::from(step.len) <= count {
