@@ -58,15 +58,19 @@ impl Cors {
     ///
     /// When one of them is not an origin.
     pub fn origins<T: AsRef<str>>(origins: impl IntoIterator<Item = T>) -> Result<Self, BadOrigin> {
-        let mut some = Vec::new();
+        let (mut some, mut any) = (Vec::new(), false);
         for origin in origins {
             match origin.as_ref() {
-                "*" => return Ok(Self::any()),
+                "*" => any = true,
                 origin if is_origin(origin) => some.push(origin.into()),
                 other => return Err(BadOrigin(other.to_owned())),
             }
         }
-        Ok(Self(if some.is_empty() { AllowedOrigins::None } else { AllowedOrigins::Listed(some) }))
+        Ok(Self(match some.is_empty() {
+            _ if any => AllowedOrigins::Any,
+            true => AllowedOrigins::None,
+            false => AllowedOrigins::Listed(some),
+        }))
     }
 
     /// The fields that don't depend on the request.
@@ -162,6 +166,7 @@ mod tests {
             "a b://c",
         ] {
             assert_eq!(Cors::origins([bad]), Err(BadOrigin(bad.to_owned())));
+            assert_eq!(Cors::origins(["*", bad]), Err(BadOrigin(bad.to_owned())));
         }
         assert_eq!(Cors::origins(["https://a", "*"]), Ok(Cors::any()));
         assert_eq!(Cors::origins([""; 0]), Ok(Cors::default()));
