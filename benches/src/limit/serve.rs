@@ -33,7 +33,7 @@ pub(super) enum Next {
 
 struct Conn<P> {
     socket: OwnedFd,
-    peer: P,
+    handler: P,
     next: Next,
 }
 
@@ -92,7 +92,7 @@ fn accept<P: Connection>(
         if conns.len() <= index {
             conns.resize_with(index + 1, || None);
         }
-        conns[index] = Some(Conn { socket, peer: make(), next: Next::Input });
+        conns[index] = Some(Conn { socket, handler: make(), next: Next::Input });
     }
 }
 
@@ -107,7 +107,7 @@ fn turn<P: Connection>(
     let slot = &mut conns[index as usize];
     let Some(conn) = slot else { return Ok(()) };
     // An error, such as a reset, ends only this connection.
-    let next = conn.peer.ready(&conn.socket, scratch).unwrap_or(Next::Close);
+    let next = conn.handler.ready(&conn.socket, scratch).unwrap_or(Next::Close);
     if next == Next::Close {
         *slot = None;
     } else if next != conn.next {

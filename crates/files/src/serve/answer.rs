@@ -7,7 +7,7 @@ use sockeye_proto::Time;
 
 use super::error_page::{ErrorFields, ErrorResponse};
 use super::jobs::{LookupRequest, Progress};
-use super::listing::{answer_head, is_markdown_page, is_requested};
+use super::listing::{answer_head, is_listing_requested, is_markdown_page};
 use super::site::Site;
 use crate::coding::file_entry::{FileEntry, Selected, Selection};
 use crate::lookup::entry::{Entry, Target};
@@ -56,7 +56,7 @@ impl Site {
         let mut scratch = self.inner.scratch.borrow_mut();
         let mounts = &self.inner.mounts;
         match RequestPath::parse(view.path(), &mut scratch) {
-            Ok(path) if !view.is_head() && is_requested(mounts, path, view.query()) => {
+            Ok(path) if !view.is_head() && is_listing_requested(mounts, path, view.query()) => {
                 Progress::NeedsListing(responder)
             }
             Ok(path) => {
@@ -200,7 +200,7 @@ impl Site {
         match &entry.target {
             Target::Listing => true,
             Target::File(..) | Target::Redirect(Slash::Drop) if view.query().is_some() => {
-                is_requested(&self.inner.mounts, RequestPath::from_key(key), view.query())
+                is_listing_requested(&self.inner.mounts, RequestPath::from_key(key), view.query())
             }
             _ => false,
         }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use sockeye_http::{Fields, Status};
 
-use super::listing::{is_markdown_page, is_requested};
+use super::listing::{is_listing_requested, is_markdown_page};
 use super::listing_headers;
 use super::live;
 use crate::limits::lock::lock;
@@ -109,7 +109,7 @@ impl Mounts {
             }
         };
         let is_navigation = is_page(path);
-        let names_format = parsed.is_ok_and(|path| is_requested(self, path, query));
+        let names_format = parsed.is_ok_and(|path| is_listing_requested(self, path, query));
         let mut failed = failures.name_of(purpose.absent(&entry));
         while let Some(next) = purpose.next(self, &entry, is_navigation) {
             entry = look_up_fully(&watched, next.key(self));
@@ -160,7 +160,7 @@ impl Mounts {
     /// checks that the folder can be read.
     fn requested(&self, path: RequestPath<'_>, query: Option<&[u8]>) -> Arc<Entry> {
         let entry = match self.find(path.key()) {
-            Some((mount, _)) if is_requested(self, path, query) => {
+            Some((mount, _)) if is_listing_requested(self, path, query) => {
                 Arc::new(Entry { mount: Some(mount), target: Target::Listing })
             }
             _ => look_up_fully(self, path.key()),

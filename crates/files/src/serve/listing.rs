@@ -66,7 +66,11 @@ pub(crate) enum ListingAnswer<'r, 't> {
 
 /// Whether the query names a format, and the path names a folder that may be listed. Then the
 /// response is a listing or an archive, even if the folder has an `index.html`.
-pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option<&[u8]>) -> bool {
+pub(crate) fn is_listing_requested(
+    mounts: &Mounts,
+    path: RequestPath<'_>,
+    query: Option<&[u8]>,
+) -> bool {
     path.is_folder() && requested_format(mounts, path, query).is_some()
 }
 

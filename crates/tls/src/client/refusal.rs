@@ -53,7 +53,7 @@ impl Refusal {
             return Self { kind: RefusalKind::Other, text };
         };
         let names = names(&facts.names);
-        let whose = match &names {
+        let sent = match &names {
             Some(names) => format!("sent a certificate for {names}"),
             None => "sent a certificate without names".into(),
         };
@@ -65,25 +65,25 @@ impl Refusal {
         let (kind, text) = match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 let time = utc(facts.not_after);
-                (RefusalKind::Expired, format!("{whose}{that} expired at {time}"))
+                (RefusalKind::Expired, format!("{sent}{that} expired at {time}"))
             }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 let time = utc(facts.not_before);
-                (RefusalKind::NotYetValid, format!("{whose}{that} is not valid before {time}"))
+                (RefusalKind::NotYetValid, format!("{sent}{that} is not valid before {time}"))
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 let name = name.to_str();
                 let text = match names {
-                    Some(_) => format!("{whose}, not for {name}"),
+                    Some(_) => format!("{sent}, not for {name}"),
                     // Clients ignore the common name (RFC 9525, 2).
-                    None => format!("{whose} (subjectAltName), so it is not for {name}"),
+                    None => format!("{sent} (subjectAltName), so it is not for {name}"),
                 };
                 (RefusalKind::WrongName, text)
             }
             _ if facts.is_self_issued()
                 && (is_unknown_root || matches!(error, CertificateError::UnknownIssuer)) =>
             {
-                (RefusalKind::UnknownIssuer, format!("{whose}{that} is signed by no authority"))
+                (RefusalKind::UnknownIssuer, format!("{sent}{that} is signed by no authority"))
             }
             CertificateError::UnknownIssuer => {
                 let issuer = shown(&facts.issuer_name);
@@ -93,10 +93,10 @@ impl Refusal {
                     [] if facts.names_issuer_url => ", without intermediate certificates",
                     _ => "",
                 };
-                let text = format!("{whose}{missing}, issued by {issuer}, which is not trusted");
+                let text = format!("{sent}{missing}, issued by {issuer}, which is not trusted");
                 (RefusalKind::UnknownIssuer, text)
             }
-            error => (RefusalKind::Other, format!("{whose}{that} {}", rare_reason(error))),
+            error => (RefusalKind::Other, format!("{sent}{that} {}", rare_reason(error))),
         };
         Self { kind, text }
     }
