@@ -30,8 +30,8 @@ pub(super) enum Side {
     Strained,
 }
 
-/// A server under a load. The fields are dropped in this order: last the server, which kills its
-/// process.
+/// A server under a load. The fields are dropped in this order. Dropping the server, which is last,
+/// kills its process.
 pub(super) struct Scene {
     pub(super) strain: Strain,
     pub(super) client: Worker,
@@ -86,7 +86,7 @@ pub(super) struct Sample {
     pub(super) cpu_time: Duration,
     /// The share of one core that other processes, or the hypervisor, used.
     pub(super) others: f64,
-    /// The server's resident memory at the end.
+    /// The server's resident memory at the end, in bytes.
     pub(super) resident: u64,
     /// The 99th percentile of the latency.
     pub(super) latency: Duration,

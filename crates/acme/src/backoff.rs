@@ -16,12 +16,13 @@ const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
 /// clients refuse an expired certificate.
 const LONGEST_EXPIRED: Duration = Duration::from_secs(60 * 60);
 
-/// The bounds of the floor of [`Validity::longest_wait`]: 1 s for a certificate that is valid for
-/// at most 2.4 hours, 15 minutes for one that is valid for 90 days or more.
+/// [`Validity::longest_wait`] is never below a floor, which grows with the lifetime of the
+/// certificate. These are the least and the greatest floor: 1 s for lifetimes of at most 2.4 hours,
+/// 15 minutes for 90 days or more.
 const SHORTEST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15 * 60)];
 
-/// Between the bounds [`SHORTEST`], the floor of [`Validity::longest_wait`] is the lifetime of the
-/// certificate divided by this number: 15 minutes for 90 days.
+/// Between the bounds [`SHORTEST`], the floor is the lifetime of the certificate divided by this
+/// number: 15 minutes for 90 days.
 const SHORTEST_PART: u32 = 90 * 24 * 4;
 
 /// The longest wait that an authority can demand by `Retry-After`.
@@ -52,7 +53,7 @@ impl Validity {
 }
 
 /// How long to wait after this many failures in a row; `failure` is the last of them. `validity` is
-/// that of the current certificate. `random` is in 0..1.
+/// that of the current certificate, if there is one. `random` is in 0..1.
 pub(crate) fn delay(
     failures: u32,
     failure: &Failure,

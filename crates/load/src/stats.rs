@@ -31,8 +31,8 @@ pub struct Stats {
     pub statuses: [u64; 6],
     /// Connections that were established.
     pub connected: u64,
-    /// With a rate: requests that were due and not sent, because their connections were waiting for
-    /// responses or not established.
+    /// With [`Plan::rate`](crate::Plan::rate): requests that were due and not sent, because their
+    /// connections were waiting for responses or not established.
     pub unsent: u64,
     /// The part of [`Stats::unsent`] that was due on connections which were not established at the
     /// end.

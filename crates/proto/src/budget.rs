@@ -8,8 +8,8 @@
 //! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]). A
 //! resource that several requests of a client use is counted once: [`Budget::take_once`].
 //!
-//! All event loops and job threads share a budget, so it has a mutex. It is locked only when
-//! something large is held or released, and never while waiting.
+//! All event loops and job threads share a budget, so it has a mutex. The mutex is locked only to
+//! take, check or return something large or scarce, and no thread blocks while it holds the lock.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;

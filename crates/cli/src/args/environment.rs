@@ -59,12 +59,12 @@ fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
 }
 
 /// Returns a warning for each of `variables` that begins with [`PREFIX`] and sets no flag of any
-/// command. Variables that Kubernetes sets get no warning. `program` is the definition of the
-/// command line.
+/// command. Variables that Kubernetes sets get no warning. `command` is the subcommand, such as
+/// `http`; `program` is the definition of the command line.
 ///
 /// # Errors
 ///
-/// If a variable asks for what the server `command` can't do, or for what is set in another way.
+/// If a variable asks for something that `command` can't do, or that is set in another way.
 pub(super) fn warnings(
     variables: impl Iterator<Item = (OsString, OsString)>,
     command: &str,

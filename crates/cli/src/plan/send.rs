@@ -55,9 +55,12 @@ pub(crate) struct Send {
 #[derive(Debug)]
 pub(crate) struct SendMessages {
     pub(crate) client: Client,
-    /// Each connection sends all these messages, `count` times.
+    /// All these messages are sent `count` times, by each of `client.connections` senders. A sender
+    /// uses one connection at a time.
     pub(crate) messages: Vec<Message>,
     pub(crate) count: usize,
+    /// Whether a sender sends many messages on one connection, if the server supports it.
+    /// Otherwise, the sender opens a new connection for each message.
     pub(crate) keep_alive: bool,
     /// Maximum size of a response's content.
     pub(crate) max_content: u64,

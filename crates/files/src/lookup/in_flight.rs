@@ -1,9 +1,10 @@
-//! Jobs in flight: one for each name in a folder, however many requests wait for it.
+//! Jobs in flight, each of which looks a path up or compresses a file. A job has a name, and all
+//! requests for that name wait for one job.
 //!
 //! [`InFlight`] is the table of one shard. A job holds a [`Completer`], which sends its result.
 //! Each request has a promise and holds a [`Waiter`]: when the last waiter is dropped, because its
-//! connection is closed, the job is cancelled. If a job is refused or dropped, its requests receive
-//! [`JobResult::Refused`]; if it panics, their promises are abandoned.
+//! request was cancelled, the job is cancelled, too. If a job is refused or dropped, its requests
+//! receive [`JobResult::Refused`]; if it panics, their promises are abandoned.
 
 use std::collections::HashMap;
 use std::mem;
@@ -47,8 +48,8 @@ impl JobInFlight {
         lock(&self.waiting).is_none()
     }
 
-    /// Sends the result to all requests that wait. The lock is released before, because each
-    /// message wakes a shard.
+    /// Sends the result to all requests that wait. The lock is released before the first promise is
+    /// fulfilled, because each fulfilled promise wakes a shard.
     fn send(&self, mut result: impl FnMut() -> JobResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {

@@ -4,9 +4,9 @@
 //! [`Roots::follow`] walks along the name as the kernel would, through absolute links and links
 //! that lead out of the folder and back in. Where the walk arrives in the folder again, the folder
 //! is recognised by its device and inode, whichever path leads to it. The result is a name beneath
-//! the folder, or beneath another folder that links may lead into. This name contains no links and
-//! is checked; then it is opened without following links. So even if links change meanwhile, the
-//! opened file is beneath a root and not hidden.
+//! one of the roots: the folder, and the other folders that links may lead into. This name contains
+//! no links and is checked; then it is opened without following links. So even if links change
+//! meanwhile, the opened file is beneath a root and not hidden.
 //!
 //! Nothing discloses what exists outside the roots: if a lookup fails there, the error says only
 //! that the link leads out. The same error is returned for a link in a root that goes into a folder
@@ -136,7 +136,7 @@ impl Roots<'_> {
         Followed { links: walk.links, target }
     }
 
-    /// A name in a root, for people: relative to the served folder, or absolute.
+    /// A name in a root, for people: relative in the served folder, absolute in a linked folder.
     fn shown(self, root: usize, name: &[u8]) -> PathBuf {
         let name = Path::new(OsStr::from_bytes(name));
         let linked = root.checked_sub(1).and_then(|at| self.linked.opened().ok()?.get(at));
@@ -155,8 +155,9 @@ impl Roots<'_> {
         }
     }
 
-    /// Whether a name in the root with this index is hidden: one of its segments begins with a
-    /// dot. Exception: `.well-known` at the top of the served folder, if that is at `/`.
+    /// Whether a name in the root with this index is hidden: one of its segments begins with a dot.
+    /// Exception: `.well-known` at the top of the served folder, if that folder is served at the
+    /// URL path `/`.
     fn is_hidden(self, root: usize, name: &[u8]) -> bool {
         path::is_hidden(name, if root == 0 { self.well_known } else { WellKnown::Hidden })
     }
@@ -184,9 +185,9 @@ struct Walk<'a> {
     /// The roots that contain the position: for each, its index, and the length of the prefix of
     /// `name` that leads to it. The innermost root is last. Empty outside the roots.
     roots_above: Vec<(usize, usize)>,
-    /// After the walk has left a root by `..`: the length of the prefix of `name` that leads to a
-    /// folder above that root. As this folder is known to exist, a further `..` from it discloses
-    /// nothing. Otherwise 0.
+    /// The length of the prefix of `name` that leads to a folder above a root which the walk has
+    /// left by `..`; 0 if there is no such folder. As the folder is known to exist, a further `..`
+    /// from it discloses nothing.
     known_above: usize,
     /// How many links were followed.
     followed: usize,
@@ -289,8 +290,8 @@ impl<'a> Walk<'a> {
         Some((root, name.strip_prefix(b"/").unwrap_or(name)))
     }
 
-    /// Whether the walk is outside the roots, and not in the base or in a folder above a root that
-    /// the walk has left by `..`.
+    /// Whether the walk is in a folder outside the roots whose existence must not be disclosed: any
+    /// but the base and the folders above a root that the walk has left by `..`.
     fn is_elsewhere(&self) -> bool {
         self.position().is_none() && self.name.len() > self.known_above
     }

@@ -160,7 +160,7 @@ pub(crate) fn write_goaway(last: u32, code: ErrorCode, out: &mut Vec<u8>) {
 /// Why the payload of a HEADERS frame is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeadersError {
-    /// A field that its flags announce is missing or incomplete: FRAME_SIZE_ERROR (RFC 9113, 4.2).
+    /// A field that the flags announce is missing or incomplete: FRAME_SIZE_ERROR (RFC 9113, 4.2).
     TooShort,
     /// The padding exceeds the rest of the payload: PROTOCOL_ERROR (6.2).
     TooMuchPadding,

@@ -154,8 +154,8 @@ fn is_own(origin: &[u8], host: Option<&[u8]>, tls: bool) -> bool {
     })
 }
 
-/// Whether two hosts and their ports are the same. `port` is the default port, with its colon: the
-/// port of a host without one.
+/// Whether two hosts and their ports are the same. `port`, with its colon, is the default for a
+/// host that is written without a port.
 fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
     let bare = |host| <[u8]>::strip_suffix(host, port).unwrap_or(host);
     !one.is_empty() && bare(one).eq_ignore_ascii_case(bare(other))

@@ -9,8 +9,8 @@ use sockeye_http::{self as http_core, Content, FieldName, OwnedRequest, Version}
 /// the field `Upgrade`, in HTTP/2 with CONNECT and `:protocol` (RFC 8441). To switch, use
 /// [`ws`](super::ws) or [`Reply::upgrade`](super::Reply::upgrade), which support both versions.
 ///
-/// The server ignores `Upgrade` in HTTP/1.0, without `Connection: upgrade`, and if the request has
-/// a body (RFC 9110, 7.8). Then there is no such item.
+/// The server ignores `Upgrade` in HTTP/1.0, without `Connection: upgrade` (RFC 9110, 7.8), and if
+/// the request has a body. Then there is no such item.
 ///
 /// ```
 /// use sockeye::http::{Body, Request, Upgrade};

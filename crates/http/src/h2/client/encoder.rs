@@ -163,8 +163,8 @@ impl Encoder {
         }
     }
 
-    /// Appends the field of entry `at`, which is not in the dynamic table yet. Inserts it if
-    /// `fits`: whether all entries fit into the table.
+    /// Appends the field of entry `at`, which is not in the dynamic table yet. `fits`: whether all
+    /// entries fit into the table. Only then is the field inserted.
     #[cold]
     fn insert(&mut self, heads: &RequestHeads, at: usize, fits: bool, out: &mut Vec<u8>) {
         let entry = &heads.entries[at];
