@@ -1,5 +1,5 @@
-//! Measures each row of the table of results, which is one kind of load: every server in turn, in
-//! several rounds.
+//! Measures the rows of the table of results. A row is one kind of load. It is measured for every
+//! server in turn, in several rounds.
 
 use std::{
     io::Write,
@@ -327,9 +327,10 @@ impl ServerRow<'_> {
         Ok(())
     }
 
-    /// The responses that the bare server sends: copies of those of Sockeye or, if Sockeye is not
-    /// measured, of the first other server. If no other server is measured, the row's file with a
-    /// minimal head. An echo of bytes needs none, and an echo over WebSocket is known beforehand.
+    /// The responses that the bare server sends. They are copied from the first other server that
+    /// is measured and can serve the row; Sockeye is the first in the list. If there is no such
+    /// server, each response is the row's file with a minimal head. An echo of bytes needs no
+    /// responses, and those of an echo over WebSocket are known beforehand.
     fn limit_responses(&self) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
         if load == Shape::Echo {

@@ -120,31 +120,31 @@ impl Job {
         Self { cancel_token: token, ..self }
     }
 
-    /// Its kind.
+    /// The kind of the job.
     #[must_use]
     pub fn kind(&self) -> JobKind {
         self.kind
     }
 
-    /// The client that it is charged to.
+    /// The client that the job is charged to.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client
     }
 
-    /// Its group.
+    /// The group of the job.
     #[must_use]
     pub fn group(&self) -> JobGroup {
         self.group
     }
 
-    /// Whether it is cancelled.
+    /// Whether the job is cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel_token.is_cancelled()
     }
 
-    /// Runs it.
+    /// Runs the job.
     pub fn run(self) {
         (self.run)();
     }

@@ -109,8 +109,7 @@ impl Lines {
             }
             // `finish` reports unwritten lines as lost. A write that may block can last until the
             // program exits, so its lines are counted before the write. Any other write returns in
-            // time, so only the lines that it has left in `batch`, usually none, are counted, after
-            // the write.
+            // time, so the lines that it has left in `batch` are counted afterwards.
             if sink.may_block() {
                 own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             }

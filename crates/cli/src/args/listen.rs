@@ -65,8 +65,8 @@ fn host(text: &str, port: u16) -> Option<ListenAddr> {
     format!("{host}:{port}").parse().ok()
 }
 
-/// Sets `port`, the value of `--port`, in the addresses of `--listen` that have no port of their
-/// own.
+/// Sets `port`, the value of `--port`, in the default address, or in the addresses of `--listen`
+/// that have no port of their own.
 ///
 /// The command line takes precedence over the environment: `--port` replaces the ports of
 /// `SOCKEYE_LISTEN`, and `SOCKEYE_PORT` doesn't apply to a `--listen` with a port.

@@ -11,7 +11,7 @@ use super::{Tls, TlsError};
 use crate::driver::Driver;
 use crate::outputs::Outputs;
 
-/// The most bytes of plaintext that are gathered and sealed (encrypted into records) at a time.
+/// The most bytes of plaintext that are gathered before they are sealed (encrypted into records).
 const GATHERED: usize = 4 * RECORD;
 /// After this long without output, the congestion window may be small again, so the next records
 /// are small again, too.

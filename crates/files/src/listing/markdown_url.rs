@@ -2,7 +2,7 @@
 
 use super::markdown_name::{PAGE_QUERY, is_markdown};
 
-/// The most bytes of a link.
+/// The maximum length of a URL, in bytes. Longer ones are not allowed.
 pub(super) const MAX_URL: usize = 2048;
 
 /// The prefix of the IDs of headings.

@@ -111,7 +111,8 @@ impl Live {
 
     /// Returns the number of the last batch, and the message for a page that has seen the batches
     /// up to number `seen`. The message has a line with a new token, and a line for each path that
-    /// has changed. `None` if nothing has changed.
+    /// has changed: only `/` if `seen` is `None`, or if the batches after `seen` are not all kept.
+    /// Returns `None` if nothing has changed.
     pub(crate) fn message(&self, seen: Option<u64>) -> Option<(u64, String)> {
         let state = lock(&self.state);
         let (number, known) = (state.number, state.batches.len());

@@ -3,16 +3,18 @@
 //! This is decided once for each mounted file system, by its type:
 //!
 //! - File systems in memory (tmpfs) never block.
-//! - On known disk file systems each read is probed first. Where the kernel doesn't support
-//!   `RWF_NOWAIT`, every probe fails, and threads read.
+//! - On known disk file systems, each read is probed first: the flag `RWF_NOWAIT` makes the probe
+//!   fail if it would wait for the disk. Where the kernel doesn't support this flag, every probe
+//!   fails, and threads read.
 //! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
 //!   their files are sent directly while reads are quick. But opening a file there opens one on a
 //!   file system of unknown type, so threads open files there.
 //! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are
 //!   read by threads only; so is a slow disk, until it has recovered.
 //!
-//! The number of a device may be reused for another file system once all its files are closed. So a
-//! device without open files is used again only for the same type of file system.
+//! Once all files of a device are closed, the kernel may reuse its number for another file system.
+//! So while no file is open, [`Device::of`] checks the type of the file system, and replaces the
+//! device if the type has changed.
 
 use std::cell::Cell;
 use std::collections::HashMap;

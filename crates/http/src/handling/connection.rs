@@ -9,7 +9,8 @@ use super::pending_log::PendingLog;
 use crate::semantics::exchange::Exchange;
 use crate::semantics::limits::Limits;
 
-/// State that the requests of one connection, or of one stream of it, share.
+/// State that the requests of one connection share. [`Connection::split`] makes a copy for one
+/// stream of HTTP/2.
 pub(crate) struct Connection {
     pub(crate) config: Rc<ServerConfig>,
     /// Whether the server is stopping, or will be soon. Then a response is the last one of its

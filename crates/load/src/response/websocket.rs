@@ -65,7 +65,8 @@ impl WebSocketReader {
         self.read_other(input, request, max_content)
     }
 
-    /// Slow path: the input is not the expected frame, or goes on differently than that.
+    /// Slow path: the input differs from the expected frame, or no frame is expected. Further input
+    /// is read here, too, until all frames and messages are complete.
     #[cold]
     fn read_other(
         &mut self,
