@@ -19,8 +19,8 @@ use crate::stats::Stats;
 use crate::timers::Timers;
 use crate::tls::{Handshakes, Secure};
 
-/// The result of [`ShardResources::max_read`] while the client's share of the output budget is
-/// exhausted: no more than a connection may hold without being charged.
+/// The result of [`ShardResources::max_read`] while the output budget, or the client's share of it,
+/// is exhausted: no more than a connection may hold without being charged.
 const SMALL_READ: u64 = 32 * 1024;
 
 /// An output of more than this many bytes is large: the shard tries to send it before it reads from
@@ -398,8 +398,8 @@ impl Owner for ShardResources {
     }
 }
 
-/// Whether the connections of the client hold as much output as they may together. If so, each of
-/// them that holds any output counts as full.
+/// Whether the output budget, or the client's share of it, is exhausted. If so, each connection of
+/// the client that holds any output counts as full.
 #[cold]
 fn is_exhausted(budget: &OutputBudget, peer: &Peer) -> bool {
     budget.is_exhausted(Client::of(peer.address))

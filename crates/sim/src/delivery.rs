@@ -1,7 +1,7 @@
 //! Delivers bytes, ends of input and resets from one endpoint of a connection to the other.
 //!
-//! Each kind of event has a number of its own in [`Net::record`]: a delivery 2, a failure 3, a
-//! black hole 4, a close 5, a send 6.
+//! [`Net::record`] adds each event to a hash of the run, with a number for the kind of event: here
+//! 2 for a delivery, 3 for a failure, 4 for a black hole, 5 for a close, and 6 for a send.
 
 use std::io;
 use std::mem;
@@ -233,9 +233,9 @@ impl Net {
     /// The status of a send that took less than all of its output.
     ///
     /// If the send buffer is full, the sender waits for [`Net::on_space`]. Otherwise an injected
-    /// fault has cut the send. If some bytes were taken, the sender may try again at once, with a
-    /// probability of 500 in 1000. Otherwise it waits until an event, which is
-    /// scheduled here, reports that the socket is writable.
+    /// fault has cut the send. If some bytes were taken, the sender may try again at once in half
+    /// of the cases. In all other cases, it waits until the event that is scheduled here reports
+    /// that the socket is writable.
     fn block(&mut self, endpoint: EndpointId, took_some: bool) -> SendStatus {
         if self.endpoints[endpoint.0].free_space(self.faults.send_buffer) == 0 {
             self.endpoints[endpoint.0].waits_for_space = true;

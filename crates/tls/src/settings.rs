@@ -27,7 +27,7 @@ pub enum UnknownName {
 /// The authorities that sign the certificates of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCa {
-    /// A PEM file with their certificates. It is read again by
+    /// A PEM file with the authorities' certificates. It is read again by
     /// [`CertificateStore::reload`](crate::CertificateStore::reload).
     pub path: PathBuf,
     /// Whether a client without a certificate is refused. A client whose certificate doesn't lead

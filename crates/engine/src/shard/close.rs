@@ -99,7 +99,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Logs and counts the faults that have ended streams in this turn of the event loop.
+    /// Logs the faults that have ended streams in this turn of the event loop, and counts those for
+    /// which this program is to blame.
     #[cold]
     pub(super) fn log_failed_streams(&mut self) {
         for (peer, fault) in self.resources.handles.take_reported() {

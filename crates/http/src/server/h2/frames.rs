@@ -225,8 +225,8 @@ impl<S: Handlers> H2Connection<S> {
         };
         active.abort(ErrorCode::Cancel, &Reason::Reset, turn);
         self.drop_stream(id);
-        // Content that the stream's handler has not read no longer keeps the connection's window
-        // small.
+        // The stream's unread content was discarded. It may have been the reason why the
+        // connection's window was not enlarged.
         self.enlarge_window(turn);
         self.count_reset(turn)
     }
@@ -259,8 +259,8 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Removes and returns the priority of a new stream that arrived before its HEADERS, if there
-    /// is one.
+    /// Removes and returns the priority that the client sent for the new stream `id` before its
+    /// HEADERS, if there is one.
     pub(super) fn take_early_priority(&mut self, id: u32) -> Option<Priority> {
         if self.early_priorities.is_empty() {
             return None;

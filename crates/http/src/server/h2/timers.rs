@@ -10,9 +10,9 @@ pub(super) struct Timers {
     pub(super) partial: Time,
     /// When the next request must have arrived, if there are no streams.
     pub(super) idle: Time,
-    /// With streams: the earliest of their deadlines, or an earlier time, because this stays as it
-    /// is when the stream ends or its deadline moves. Without streams: when the memory of ended
-    /// streams is freed, and later, when the streams that this side has reset are forgotten.
+    /// With streams: the earliest of their deadlines, or an earlier time, because this timer is not
+    /// changed when a stream ends or its deadline moves later. Without streams: when the memory of
+    /// ended streams is freed; after that, when the streams that this side has reset are forgotten.
     pub(super) streams: Time,
     /// The end of a pause in which nothing is read, because too many streams were reset.
     pub(super) pause: Time,
