@@ -1,5 +1,6 @@
 //! A scene: a shard and its clients in one thread. The clients write, the shard makes its turns,
-//! and the clients read, so every run makes the same steps.
+//! and the clients read, so every run makes the same steps. Callgrind counts the instructions and
+//! the allocations of the turns that follow a warm-up.
 
 use std::{
     env, fs,
@@ -62,8 +63,8 @@ const CLIENTS: usize = 16;
 /// and the pools have memory.
 const WARM_UP: usize = 50;
 
-/// Printed instead of a number if a file's name may have been looked up again during the counted
-/// turns, or if an exchange was not complete in time.
+/// Printed instead of the number of requests if a file's name may have been looked up again during
+/// the counted turns, or if an exchange was not complete in time.
 pub(super) const TOO_SLOW: &str = "late";
 
 /// Maximum time of an exchange, which waits for a number of bytes that was learned before. If
@@ -71,8 +72,8 @@ pub(super) const TOO_SLOW: &str = "late";
 /// length of a date depends on its digits.
 const MAX_EXCHANGE: Duration = Duration::from_secs(5);
 
-/// Makes `exchanges` counted exchanges (see [`Scene::exchange`]), each of one turn or more. Prints the
-/// number of their requests, or [`TOO_SLOW`].
+/// Makes `exchanges` counted exchanges (see [`Scene::exchange`]), each of one turn or more. Prints
+/// the number of their requests, or [`TOO_SLOW`].
 pub(super) fn run(name: &str, exchanges: usize) -> Result<()> {
     let load = load(name).ok_or_else(|| format!("the instructions of {name} are not counted"))?;
     let requests = load.http2_requests();

@@ -53,6 +53,7 @@ pub struct RenewalInfo<'a> {
 /// The resource to request next, or the result.
 #[derive(Debug)]
 enum Stage {
+    /// The authority's directory, which has the URLs of its services (RFC 8555, 7.1.1).
     Directory,
     /// The renewal information of the certificate, at this URL.
     Info(String),

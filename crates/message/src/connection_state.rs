@@ -12,6 +12,7 @@ use super::Limits;
 #[derive(Debug)]
 pub(super) struct HttpRules {
     pub(super) limits: Rc<Limits>,
+    /// The added origins: those that are allowed besides the server's own.
     pub(super) origins: AllowedOrigins,
     pub(super) websocket: Rc<ws::Config>,
 }

@@ -66,7 +66,8 @@ impl std::error::Error for Fault {}
 pub enum Reason {
     /// The protocol ended it.
     Finished,
-    /// The peer closed its sending side, and the protocol closed ours.
+    /// The peer closed its sending side, and the protocol closed ours. Or the peer closed the
+    /// connection before it had begun the TLS handshake.
     PeerClosed,
     /// The peer reset the connection.
     Reset,

@@ -56,6 +56,7 @@ struct ShardState {
     poller: usize,
     /// What the shard held before its first connection.
     initial_footprint: Footprint,
+    /// Panics when the shard spins: when it makes turn after turn without progress.
     spin_check: SpinCheck,
     draining: bool,
 }

@@ -20,8 +20,8 @@ pub fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 
 /// Replaces a file by one with this content and the permissions `mode`, and waits until it is on
 /// the disk. Writes a temporary file, whose extension is `new` instead of that of `path`, and
-/// renames it to `path`. So only one process at a time may call this for paths that differ at most
-/// in their extensions.
+/// renames it to `path`. So two calls must not run at once for the same path, or for paths that
+/// differ only in their extensions.
 ///
 /// # Errors
 ///

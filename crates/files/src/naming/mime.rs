@@ -37,8 +37,8 @@ pub(crate) struct FileType<'a> {
     pub(crate) syntax: Option<Syntax>,
 }
 
-/// The type of a file: the configured one, else that of `name_without_coding`, which is the file's name
-/// without the extension of its coding (`app.js` for `app.js.gz`).
+/// The type of a file: the configured one, else that of `name_without_coding`, which is the file's
+/// name without the extension of its coding (`app.js` for `app.js.gz`).
 pub(crate) fn named<'a>(
     name: &[u8],
     name_without_coding: &[u8],

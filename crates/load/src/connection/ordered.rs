@@ -16,8 +16,8 @@ use crate::response::{ReceivedSoFar, Response, ResponseReader, reader};
 use crate::state::WorkerState;
 use crate::stats::Stats;
 
-/// Requests of at least this many bytes are sent without a copy. When all of such a request is
-/// sent, that counts as progress, as input does, so that the timeout starts again.
+/// Requests of at least this many bytes are sent without a copy. When such a request has been sent
+/// whole, the timeout starts again, as it does after input.
 const LARGE_REQUEST: usize = 16 * 1024;
 
 #[derive(Debug)]

@@ -44,16 +44,18 @@ pub(super) const MAX_UNREAD_CONTENT: usize = 4 * 1024 * 1024;
 /// The memory that streams hold is reported to the engine when it has changed by this many bytes.
 pub(super) const REPORTED_CHANGE: usize = 16 * 1024;
 
-/// Limits a connection while the output budget, or the client's share of it, is spent. If its
-/// streams hold more bytes than this, it refuses new streams. If more bytes of content than this
-/// wait for handlers, its window is not enlarged.
+/// A connection that holds at most this many bytes is not charged to the output budget. While the
+/// budget, or the client's share of it, is spent, a connection whose streams hold more bytes than
+/// this refuses new streams. If more bytes of content than this wait for handlers then, the
+/// connection's window is not enlarged.
 pub(super) const UNCHARGED: usize = 40 * 1024;
 
-/// If a connection has no streams for this long, the memory of its ended streams is freed.
+/// If a connection has neither streams nor input for this long, the memory of its ended streams is
+/// freed.
 pub(super) const KEEP_SPARE: Duration = Duration::from_secs(1);
 
-/// If a connection has no streams for this long, it forgets which streams this side has reset: the
-/// frames that the client sent on them have arrived by then.
+/// If a connection has neither streams nor input for this long after [`KEEP_SPARE`], it forgets
+/// which streams this side has reset: the frames that the client sent on them have arrived by then.
 pub(super) const KEEP_RESETS: Duration = Duration::from_secs(30);
 
 /// Maximum number of settings in one frame.
@@ -80,6 +82,6 @@ pub(super) const DISCARD_FACTOR: u64 = 16;
 /// clients would lose the response.
 pub(super) const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// With streams open, a peer that has been silent for this long gets a PING. After the same time
-/// without an answer, the connection ends.
+/// With streams open, a peer that has been silent for this long gets a PING. If it stays silent for
+/// the same time again, the connection ends.
 pub(super) const PING_AFTER: Duration = Duration::from_secs(30);

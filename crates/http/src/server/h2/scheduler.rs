@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::h2::priority::Priority;
 
-/// Once in this many quanta, the stream that comes first has to wait: the one of the others that
-/// has waited longest sends. So no stream starves.
+/// Once in this many quanta, the stream that comes first has to wait. Instead, of the others, the
+/// stream that has waited longest sends. So no stream starves.
 const OTHER_EVERY: u32 = 16;
 
 /// The streams that have something to send.
@@ -14,7 +14,7 @@ const OTHER_EVERY: u32 = 16;
 /// one after the other, in the order of their numbers; the incremental ones take turns.
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
-    /// The streams, those first that have waited longest since they were added or sent a quantum.
+    /// The streams in the order in which they were added: the first has waited longest.
     queue: VecDeque<Queued>,
     /// The number of calls of [`Scheduler::pop`].
     quanta: u32,
