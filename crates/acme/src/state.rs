@@ -102,8 +102,8 @@ impl StateFolder {
         self.certificates().join(certificate_name(names))
     }
 
-    /// The folder of the certificates. It holds nothing else, because the name of a host may be
-    /// that of another file of the state, such as `lock`.
+    /// The folder of the certificates. It holds nothing else: a host may have the same name as
+    /// another file of the state, such as `lock`.
     fn certificates(&self) -> PathBuf {
         self.folder.join(CERTIFICATES)
     }
@@ -220,18 +220,18 @@ impl StateFolder {
             .map_err(|error| failure("replace", &link, &error))
     }
 
-    /// Removes the versions that are not in `kept`: the current one, and the one before, which a
-    /// reader may still use that resolved the link before it was replaced. Also removes temporary
-    /// links that a crash has left.
+    /// Removes the versions that are not in `kept`, which has the current and the previous version:
+    /// a reader that resolved the link before it was replaced may still use the previous one. Also
+    /// removes temporary links that a crash has left.
     fn remove_versions(&self, name: &str, kept: [&OsStr; 2]) {
         let prefix = format!(".{name}.");
         for entry in fs::read_dir(self.certificates()).into_iter().flatten().flatten() {
             let (found, path) = (entry.file_name(), entry.path());
             let text = found.to_string_lossy();
             // A version is named `.NAME.SUFFIX`, and the temporary link of `install` is named
-            // `.NAME.SUFFIX.link`. A suffix has no dot. If the rest has another dot, the version is
-            // one of a longer name, and is not removed. Files without the prefix are not removed,
-            // either: `unwrap_or` makes their rest a dot.
+            // `.NAME.SUFFIX.link`. A suffix has no dot. So if there is a dot behind the prefix,
+            // apart from that of `.link`, the file belongs to a longer name, and is not removed.
+            // Files without the prefix are not removed, either: for them, `rest` is a dot.
             let rest = text.strip_prefix(&prefix).unwrap_or(".");
             if kept.contains(&&*found) || rest.trim_end_matches(".link").contains('.') {
                 continue;
@@ -264,7 +264,8 @@ impl Version<'_> {
     /// # Errors
     ///
     /// If the certificate isn't for these names or this key, or can't be written. The previous
-    /// certificate stays then.
+    /// certificate stays then, unless only the last step failed: to synchronise the folder of the
+    /// new link.
     pub fn install(mut self, chain: &str) -> Result<Stored, Failure> {
         let stored = check(&self.names, chain, &self.key.0).map_err(|text| {
             let text = format!("the CA sent a certificate that can't be used: {text}");
@@ -349,8 +350,9 @@ fn certificate_name(names: &[String]) -> String {
     }
 }
 
-/// Converts text to a file name. Characters other than letters, digits and `.-_+` become `-`. If
-/// the result is too long or empty, a hash of the text is appended to its first [`MAX_NAME`] bytes.
+/// Converts text to a file name. Characters other than letters, digits and `.-_+` become `-`. Dots
+/// and hyphens at both ends are removed. If the result is too long or empty, a hash of the text is
+/// appended to the first [`MAX_NAME`] bytes of the result.
 fn file_name(text: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
     let name: String = text.chars().map(|c| if allowed(c) { c } else { '-' }).collect();

@@ -46,9 +46,9 @@ impl Hellos {
     }
 
     /// Makes a thread read and answer `hello`, from a connection of `client`. If too many hellos
-    /// wait for threads, the event loop does it, in this turn or in a later one. The result comes
-    /// through the mailbox either way. Dropping the returned waiter cancels the job if it has not
-    /// started.
+    /// wait for threads, the event loop does it in this turn, or the next turn tries again. The
+    /// result comes through the mailbox in each case. Dropping the returned waiter cancels the job
+    /// if it has not started.
     pub(crate) fn start(
         &mut self,
         key: Key,

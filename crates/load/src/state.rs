@@ -37,7 +37,7 @@ pub(crate) struct WorkerState {
     /// The server has announced the end of a connection, but did not close it soon: from then on,
     /// the client closes such connections.
     pub(crate) client_closes: Cell<bool>,
-    /// The answer to the request for a WebSocket has shown that the port doesn't expect TLS.
+    /// The answer to a request has shown that the port doesn't expect TLS.
     pub(crate) is_known_without_tls: Cell<bool>,
     /// What a connection was waiting for when the load ended.
     pub(crate) unfinished: RefCell<Option<String>>,

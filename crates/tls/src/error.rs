@@ -30,7 +30,7 @@ pub enum Problem {
     Unreadable(io::Error),
     /// It can't be written.
     Unwritable(io::Error),
-    /// It is a folder, a device or the like.
+    /// It is a folder, or has become a pipe, a device or the like since it was first read.
     NotAFile,
     /// It is larger than 1 MiB.
     TooLarge,

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 const MEGABYTE: usize = 1_000_000;
-/// Maximum number of megabytes to send. More could fill the machine's memory.
+/// Maximum number of megabytes to send. A server without a limit keeps them all: more could fill
+/// the machine's memory.
 const MAX_MEGABYTES: usize = 200;
 /// If the socket takes nothing for this long, the server has stopped reading.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,5 +1,5 @@
-//! Compares compressed content with the original: decodes up to a buffer of bytes, reads the same
-//! number of bytes of the original, compares them, and repeats this.
+//! Compares compressed content with the original: decodes up to 64 KiB, reads as many bytes of the
+//! original, compares the two, and repeats this.
 //!
 //! Whatever the sizes, this takes the memory of three buffers and of the decoder's window, which
 //! each coding limits, and it stops at the first difference. Compressed content that browsers don't

@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::limits::lock::lock;
 
-/// Maximum size of a page that gets the script, in bytes. A page with the script is read into
-/// memory for each request.
+/// Maximum size in bytes of a page into which the script that reloads it is inserted. Such a page
+/// is read into memory for each request.
 pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
 
 /// Maximum number of pages whose problems are remembered. Problems of further pages are not logged.
@@ -26,7 +26,8 @@ pub(crate) enum Problem {
     /// With the page's `<base>` element, the script's path leads to another server.
     Base,
     /// The Content-Security-Policy in the response's header (`is_header`) or in a `<meta>` element
-    /// of the page lacks what `missing` names.
+    /// of the page forbids the script. `missing` says what to add to the policy, such as `'self' to
+    /// script-src`.
     Policy {
         missing: String,
         is_header: bool,

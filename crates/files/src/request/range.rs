@@ -26,7 +26,7 @@ pub(crate) struct Part {
 pub(crate) enum Ranges {
     /// The whole file: the field is invalid or has too many ranges, or the file is empty.
     Whole,
-    /// No range is within the file: 416.
+    /// No range contains a byte of the file: 416.
     Unsatisfiable,
     One(Part),
     /// Several parts that are not near each other, in the order of the request.
@@ -63,8 +63,8 @@ impl Part {
 impl Ranges {
     /// Parses the value of a `Range` field, for a file of `size` bytes.
     pub(crate) fn of(value: &[u8], size: u64) -> Self {
-        // No range is within an empty file. But the response is 200 and not 416, because some
-        // clients send `Range` only to limit the size of the response.
+        // No range contains a byte of an empty file. But the response is 200 and not 416, because
+        // some clients send `Range` only to limit the size of the response.
         if size == 0 {
             return Self::Whole;
         }
@@ -188,7 +188,8 @@ mod tests {
             ("bytes=0-9,500-509", "0+10 500+10"),
             ("bytes=500-509,0-9", "500+10 0+10"),
             ("bytes=0-9,-10", "0+10 990+10"),
-            // Overlapping, the same, adjoining and near: one.
+            // Overlapping, equal, adjoining and near ranges are merged. A gap of 256 bytes is near,
+            // a gap of 257 bytes is not.
             ("bytes=0-9,5-19", "0+20"),
             ("bytes=0-9,0-9,0-9", "0+10"),
             ("bytes=0-9,10-19", "0+20"),

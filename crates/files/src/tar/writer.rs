@@ -2,8 +2,9 @@
 //!
 //! A batch is bytes, perhaps followed by a range of a large file. Small files are read here and
 //! then checked. If a file no longer has the content that the manifest promised, the archive is
-//! aborted: the client gets the right bytes, or fewer than announced. Size and modification time
-//! decide, or the content if it was hashed for another request: see [`FileVersion`].
+//! aborted: the client gets the right bytes, or fewer than announced. Whether a file has changed is
+//! decided by its size and modification time, or by its content if that was hashed for another
+//! request: see [`FileVersion`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -73,7 +74,7 @@ impl From<Absent> for ArchiveAborted {
 }
 
 impl ArchiveWriter {
-    /// Writes the whole archive. `memory` is charged for the batches and the manifest.
+    /// A writer of the whole archive. `memory` is charged for the batches and the manifest.
     pub(crate) fn new(manifest: Arc<Manifest>, memory: (Lease, Permit)) -> Self {
         let end = manifest.len;
         Self { manifest, position: 0, end, _memory: memory }
@@ -153,6 +154,7 @@ impl ArchiveWriter {
         batch: &mut Batch,
     ) -> Result<(), ArchiveAborted> {
         let manifest = Arc::clone(&self.manifest);
+        // The note is a text made for the archive, which says what is left out of it.
         if let Some(note) = manifest.note(index) {
             self.put(&mut batch.bytes, &note[(self.position - content) as usize..]);
             return Ok(());
