@@ -8,7 +8,7 @@ use sockeye::engine::ListenAddr;
 use sockeye::engine::driver::BindError;
 
 use crate::error::Error;
-use crate::listening_process;
+use crate::listening_process::{self, Owner};
 use crate::target::HTTPS_PORT;
 
 /// Converts a [`BindError`] to an error that says the reason and what to do. `listen` and
@@ -30,27 +30,11 @@ pub(crate) fn cannot_listen(
         }
         (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
-            let by = match listening_process::at(at) {
-                // No process is found that listens on the port, but another address of this
-                // command has the same port. The listener at that address caused this error, and
-                // has already been closed because of it.
-                None if listen
-                    .iter()
-                    .chain(redirects)
-                    .any(|other| *other != address && has_port(other, *port)) =>
-                {
-                    return Error::usage(format!(
-                        "{address} is in use by another --listen of this command: remove one of them"
-                    ));
-                }
-                None => format!("another process (`ss -ltnp sport = :{port}` as root shows which)"),
-                Some(by) => by,
-            };
-            let free = with_port(&address, 0);
-            anyhow!(
-                "{address} is in use by {by}: stop it, or choose another port; {flag}{free} picks a \
-                 free one"
-            )
+            let typed = [("--listen ", listen), ("--https-redirect=", redirects)];
+            let all = typed.iter().flat_map(|(flag, all)| all.iter().map(move |one| (*flag, one)));
+            let other =
+                all.filter(|one| *one != (flag, &address)).find(|(_, one)| has_port(one, *port));
+            return in_use((flag, &address), *port, listening_process::at(at), other);
         }
         (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
             if is_acme && *port < 1024 =>
@@ -102,6 +86,34 @@ pub(crate) fn cannot_listen(
     })
 }
 
+/// The error for an address in use, given with its flag. `owner` has the listener that uses it.
+/// `other` is another address of this command with the same port, and its flag.
+fn in_use(
+    (flag, address): (&str, &ListenAddr),
+    port: u16,
+    owner: Option<Owner>,
+    other: Option<(&str, &ListenAddr)>,
+) -> Error {
+    let by = match (owner, other) {
+        (Some(Owner::Process(name)), _) => name,
+        // The listener at the other address usually caused this error, and has already been closed
+        // because of it.
+        (None, Some((flag, other))) => {
+            return Error::usage(format!(
+                "{address} is in use by {flag}{other} of this command, or by a process that can't \
+                 be seen: remove one of the two addresses, or choose another port"
+            ));
+        }
+        (Some(Owner::Unseen) | None, _) => {
+            format!("another process (`ss -ltnp sport = :{port}` as root shows which)")
+        }
+    };
+    let free = with_port(address, 0);
+    Error::Failure(anyhow!(
+        "{address} is in use by {by}: stop it, or choose another port; {flag}{free} picks a free one"
+    ))
+}
+
 fn has_port(address: &ListenAddr, wanted: u16) -> bool {
     matches!(address, ListenAddr::Any(port) | ListenAddr::Host(_, port) if *port == wanted)
 }
@@ -117,6 +129,57 @@ fn with_port(address: &ListenAddr, port: u16) -> ListenAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_in_use_is_refused_with_who_uses_it() {
+        let process = || Some(Owner::Process("nginx (pid 812)".into()));
+        for (owner, other, expected) in [
+            (process(), None, "127.0.0.1:80 is in use by nginx (pid 812): stop it"),
+            (process(), Some(("--listen ", ":80")), "is in use by nginx (pid 812): stop it"),
+            // The process of another user.
+            (Some(Owner::Unseen), None, "is in use by another process (`ss -ltnp sport = :80`"),
+            (Some(Owner::Unseen), Some(("--listen ", ":80")), "is in use by another process (`ss"),
+            (None, None, "is in use by another process (`ss -ltnp sport = :80` as root"),
+            (
+                None,
+                Some(("--listen ", ":80")),
+                "127.0.0.1:80 is in use by --listen :80 of this command, or by a process that can't",
+            ),
+            (
+                None,
+                Some(("--https-redirect=", ":80")),
+                "is in use by --https-redirect=:80 of this command, or by a process that can't",
+            ),
+        ] {
+            let other = other.map(|(flag, other)| (flag, other.parse().unwrap()));
+            let other = other.as_ref().map(|(flag, other)| (*flag, other));
+            let address = "127.0.0.1:80".parse().unwrap();
+            let text = in_use(("--listen ", &address), 80, owner, other).to_string();
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_other_address_is_that_of_any_flag() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        for (listen, redirects, expected) in [
+            (vec![":", "127.0.0.1:"], vec![], "by --listen :PORT of this command"),
+            (vec!["127.0.0.1:"], vec![":"], "by --https-redirect=:PORT of this command"),
+            (vec!["127.0.0.1:"], vec!["127.0.0.1:"], "by --listen 127.0.0.1:PORT of this command"),
+            (vec!["127.0.0.1:"], vec![], "by another process"),
+        ] {
+            let parse = |typed: &&str| format!("{typed}{port}").parse().unwrap();
+            let listen: Vec<ListenAddr> = listen.iter().map(parse).collect();
+            let redirects: Vec<ListenAddr> = redirects.iter().map(parse).collect();
+            let error = BindError {
+                address: parse(&"127.0.0.1:"),
+                resolved: None,
+                source: ErrorKind::AddrInUse.into(),
+            };
+            let text = cannot_listen(error, [&listen, &redirects], false).to_string();
+            assert!(text.contains(&expected.replace("PORT", &port.to_string())), "{text}");
+        }
+    }
 
     #[test]
     fn a_low_port_is_refused_with_the_ways_to_listen() {

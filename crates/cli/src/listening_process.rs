@@ -6,13 +6,23 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::text;
 
-/// The name and id of the process whose listener prevents another listener at `address`.
-pub(crate) fn at(address: SocketAddr) -> Option<String> {
+/// The owner of a listener.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The name and id of a process.
+    Process(String),
+    /// A process whose files this user may not see.
+    Unseen,
+}
+
+/// Who has the listener that prevents another listener at `address`. `None` if no listener is
+/// found.
+pub(crate) fn at(address: SocketAddr) -> Option<Owner> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
         .filter_map(|table| fs::read_to_string(table).ok())
         .find_map(|table| tcp_listener(&table, address))?;
-    process_with_socket(inode)
+    Some(process_with_socket(inode).map_or(Owner::Unseen, Owner::Process))
 }
 
 /// The name and id of the process that listens on a Unix socket. `name` is a path, or `@` and an
@@ -112,9 +122,9 @@ mod tests {
     fn the_process_that_listens_on_a_tcp_address_is_found() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        assert_eq!(at(address), this_process());
+        assert_eq!(at(address), this_process().map(Owner::Process));
         let everywhere = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
-        assert_eq!(at(everywhere), this_process());
+        assert_eq!(at(everywhere), this_process().map(Owner::Process));
         drop(listener);
         assert_eq!(at(address), None);
     }

@@ -39,7 +39,7 @@ impl Default for ConnectionCounts {
         Self {
             total: AtomicUsize::new(0),
             by_client: Mutex::default(),
-            output_budget: Budget::new("buffered output", 0),
+            output_budget: Budget::new("unread output and incomplete input", 0),
             trimmer: Arc::default(),
             shards: Mutex::default(),
         }

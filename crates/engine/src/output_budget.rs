@@ -1,4 +1,4 @@
-//! The budget for output in memory, shared by all connections.
+//! The budget for output and incomplete input in memory, shared by all connections.
 //!
 //! Each connection has a limit of its own, but a client may have a thousand connections. So the
 //! output of a connection that holds more than [`UNCHARGED_BYTES`] is charged to its client, from a
@@ -100,7 +100,9 @@ impl OutputBudget {
             let (total, used) = (self.budget.total(), self.budget.used());
             warn!(
                 target: "sockeye", budget = self.budget.name(), total, used, %client, times,
-                "a budget is spent: connections that don't read wait for their next response"
+                "a budget is spent: the client gets no more responses until it reads, and its large \
+                 incomplete messages are refused. Let it read its responses, or send fewer or \
+                 smaller messages at a time"
             );
         }
     }

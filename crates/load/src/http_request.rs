@@ -60,7 +60,8 @@ impl HttpRequest {
     /// - The method or the name of a field is not a token (RFC 9110, 5.6.2).
     /// - The target has a character that is not visible ASCII.
     /// - The value of a field has a control character.
-    /// - A field is reserved, such as Content-Length: see [`BadField::Reserved`].
+    /// - A field is set here, such as Content-Length, or would have to be named in Connection, as
+    ///   Upgrade.
     pub fn prepare(&self) -> Result<PreparedRequest, BadRequest> {
         let bad = |what: String| Err(BadRequest(what));
         let Self { method, host, target, .. } = self;
@@ -75,8 +76,13 @@ impl HttpRequest {
         }
         let mut fields = Fields::new();
         for (name, value) in &self.fields {
-            fields.push(name, value.as_bytes()).map_err(|error| {
+            fields.push_to_request(name, value.as_bytes()).map_err(|error| {
+                let is_named = |other: &str| name.eq_ignore_ascii_case(other);
                 let why = match error {
+                    // RFC 9110, 7.6.1.
+                    BadField::Reserved if is_named("upgrade") || is_named("keep-alive") => {
+                        "would have to be named in Connection, which is set automatically".into()
+                    }
                     BadField::Reserved => "is set automatically".into(),
                     error => error.to_string(),
                 };
@@ -206,6 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_are_not_set_here_are_sent() {
+        let pairs = [("Date", "today"), ("Server", "x")];
+        let fields = pairs.map(|(name, value)| (name.into(), value.into())).to_vec();
+        let request = HttpRequest { fields, ..HttpRequest::get("h", "/") };
+        assert!(text(&request, false).ends_with("\r\nDate: today\r\nServer: x\r\n\r\n"));
+        let prepared = request.prepare().unwrap();
+        let lower = [("date".into(), b"today".to_vec()), ("server".into(), b"x".to_vec())];
+        assert_eq!(prepared.http2.as_deref().unwrap().fields, lower);
+    }
+
+    #[test]
     fn ambiguous_requests_are_not_sent() {
         let with = |name: &str, value: &str| HttpRequest {
             fields: vec![(name.into(), value.into())],
@@ -215,7 +232,9 @@ mod tests {
             (HttpRequest { method: "GE T".into(), ..HttpRequest::get("h", "/") }, "'GE T'"),
             (HttpRequest::get("h", "/a b"), "a URL can't contain ' '"),
             (HttpRequest::get("h", "/a\r\nb"), "contain '\\r'"),
-            (with("Content-Length", "1"), "is set automatically"),
+            (with("Content-Length", "1"), "'Content-Length': is set automatically"),
+            (with("Upgrade", "h2c"), "'Upgrade': would have to be named in Connection"),
+            (with("keep-alive", "max=5"), "'keep-alive': would have to be named in Connection"),
             (with("A", "b\r\nC: d"), "control character"),
             (with("A b", "c"), "not a token"),
         ] {

@@ -84,6 +84,13 @@ impl HttpError {
         self
     }
 
+    /// Uses the name of JSON that the type of `request` has.
+    fn in_type_of(mut self, request: &Request<'_>) -> Self {
+        let media = request.field("content-type").and_then(Media::read);
+        self.json = media.and_then(|media| media.json).unwrap_or_default();
+        self
+    }
+
     /// 415, with the types that are accepted.
     fn unsupported_type(what: &str) -> Self {
         Self::new("unsupported_type", format!("{what}; {ACCEPTED}"))
@@ -344,7 +351,8 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
     ) -> HttpAnswer {
         let is_tls = responder.peer().tls.is_some();
         if let Some(what) = self.shared.rules.origins.refusal(request, is_tls) {
-            return HttpError::new("forbidden_origin", what).send(responder);
+            let error = HttpError::new("forbidden_origin", what);
+            return error.in_type_of(request).send(responder);
         }
         self.cors = self.shared.rules.cors(request);
         if ws::is_websocket_request(request) && request.path() == b"/" {
@@ -353,7 +361,8 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
         match (request.method(), request.path()) {
             (Method::Extension(name), _) => {
                 let what = format!("the client sent the unknown method {name}");
-                self.refuse(HttpError::new("unknown_method", what), responder)
+                let error = HttpError::new("unknown_method", what);
+                self.refuse(error.in_type_of(request), responder)
             }
             (Method::Post, b"/") => self.begin(request, responder),
             (Method::Get | Method::Head, b"/") => {
@@ -369,9 +378,12 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
             (_, b"/") => {
                 let what = format!("messages are sent by POST, not by {}", request.method());
                 let error = HttpError::new("method_not_allowed", what).with("Allow", METHODS);
-                self.refuse(error, responder)
+                self.refuse(error.in_type_of(request), responder)
             }
-            _ => self.refuse(HttpError::new("not_found", "messages are sent to /"), responder),
+            _ => {
+                let error = HttpError::new("not_found", "messages are sent to /");
+                self.refuse(error.in_type_of(request), responder)
+            }
         }
     }
 

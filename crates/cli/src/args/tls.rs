@@ -36,7 +36,7 @@ pub(crate) struct Tls {
     /// Unknown names: send the first certificate (first), or end the handshake (refuse).
     ///
     /// A name is unknown if no certificate has it. Clients that ask for no name get the first
-    /// certificate.
+    /// certificate for an IP address, or else the first one.
     #[arg(long, value_name = "WHAT", help_heading = "TLS", default_value = "first")]
     #[arg(hide_possible_values = true)]
     pub(crate) tls_unknown_name: UnknownName,

@@ -9,6 +9,7 @@ use anyhow::Context;
 use sockeye::engine::{Config, ListenAddr, usable_cores};
 use sockeye::http_core::{self, AllowedHosts, ws};
 use sockeye::message::protocol::{self, AllowedOrigins};
+use sockeye::proto::Client;
 use sockeye::tls::HTTP_ALPN;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -19,6 +20,7 @@ use crate::acme::Acme;
 use crate::answers::Answers;
 use crate::error::{Error, OrUsage};
 use crate::proxies::Proxies;
+use crate::quantity::Size;
 use crate::stdout::Stdout;
 use crate::tls::Certificates;
 use crate::{args, hosts};
@@ -159,6 +161,21 @@ fn warn_without_effect(flag: &str, needed: &str) {
     tracing::warn!(target: "sockeye", "{flag} has no effect without {needed}");
 }
 
+/// Warns if `size`, the value of `flag`, is more than a client may send over WebSocket: incomplete
+/// messages are charged to the budget of buffered output.
+fn warn_of_websocket_share(flag: &str, size: Size, config: &Config) {
+    let total = config.max_buffered_total as u64;
+    let remote = Client::V4([192, 0, 2, 1]).share(total);
+    if size.0 as u64 > remote {
+        let [remote, local] = [remote, Client::Unix.share(total)].map(|share| Size(share as usize));
+        tracing::warn!(
+            target: "sockeye",
+            "{flag} {size} is more than a client may send over WebSocket: {remote} in all of its \
+             incomplete messages, {local} from this machine; more closes its WebSockets with 1013"
+        );
+    }
+}
+
 /// Warns if the folder of `--state` isn't used. `needed` names the flags that would use it.
 fn warn_of_state(flags: &args::Tls, needed: &str) {
     if flags.state.is_some() && !tls::uses_self_signed(flags) {
@@ -249,6 +266,9 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
+    if !frames_only {
+        warn_of_websocket_share("--max-content", flags.max_content, &serve.config);
+    }
     let access = lines(stdout, flags.serve.log);
     let http2 = flags.http2.is_on();
     Ok(Message { serve, answers, access, limits, websocket, frames_only, http2, hosts, origins })
@@ -266,6 +286,9 @@ pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
     warn_of_state(&flags.tls, "--tls self-signed");
     let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
+    if websocket.is_on {
+        warn_of_websocket_share("--max-message", websocket.max_message, &serve.config);
+    }
     let access = lines(stdout, flags.serve.log);
     let limits = ws::Limits {
         message: websocket.max_message.0,

@@ -106,7 +106,8 @@ impl UpgradeRequest {
         Ok(request)
     }
 
-    /// Adds the header of one `--header`. Fails for a header that is set automatically.
+    /// Adds the header of one `--header`. Fails for a header that is set automatically, or that the
+    /// request can't have.
     fn add(&mut self, header: &str) -> Result<(), Error> {
         let Some((name, value)) = header.split_once(':') else {
             let error = format!("--header '{header}' has no colon: write 'Name: value'");
@@ -128,9 +129,12 @@ impl UpgradeRequest {
             }
             "host" => refuse("it is that of the target; --connect-to HOST:PORT connects elsewhere"),
             _ if lower.starts_with("sec-websocket-") => refuse("it is set automatically"),
-            _ => match self.fields.push(name, value.as_bytes()) {
+            _ => match self.fields.push_to_request(name, value.as_bytes()) {
                 Ok(()) => Ok(()),
-                Err(BadField::Reserved) => refuse("it is set automatically"),
+                Err(BadField::Reserved) if matches!(&*lower, "connection" | "upgrade") => {
+                    refuse("it is set automatically")
+                }
+                Err(BadField::Reserved) => refuse("a request for a WebSocket can't have it"),
                 Err(error) => refuse(&error.to_string()),
             },
         }

@@ -115,8 +115,14 @@ fn a_wrong_command_line_ends_with_2() {
             ("load http://localhost/ --unix-socket {long}", "at most 107 bytes"),
             ("echo --listen 8000 --listen :8000", "is given twice"),
             ("echo --listen unix:{dir}/s --listen unix:{dir}/s", "is given twice"),
-            ("echo --listen 127.0.0.1:{closed} --listen :{closed}", "another --listen"),
-            ("echo --listen localhost:{closed} --listen 127.0.0.1:{closed}", "another --listen"),
+            (
+                "echo --listen 127.0.0.1:{closed} --listen :{closed}",
+                "of this command, or by a process",
+            ),
+            (
+                "echo --listen localhost:{closed} --listen 127.0.0.1:{closed}",
+                "of this command, or by a process",
+            ),
             ("echo --listen unix:{dir}/missing/socket", "/missing; mkdir -p "),
             ("echo --listen {dir}/socket", "begins with 'unix:', as in unix:/"),
             ("http {dir} --trusted-proxy loopback", "write 127.0.0.1 or ::1"),
@@ -240,6 +246,25 @@ fn flags_without_effect_are_warned_about() {
     let tls = ["--tls", "self-signed", "--state", &state];
     let log = run(&[&flags[..], &tls].concat());
     assert!(!log.contains("no effect"), "{log}");
+}
+
+#[test]
+fn messages_that_are_too_large_for_websocket_are_warned_about() {
+    let what = "is more than a client may send over WebSocket: 16MiB in all of its incomplete \
+                messages, 32MiB from this machine; more closes its WebSockets with 1013\n";
+    for (args, expected) in [
+        (&["message", "--max-content", "64M"][..], Some(" WARN --max-content 64MiB")),
+        (&["message", "--max-content", "16M"], None),
+        (&["message", "--max-content", "64M", "--frames-only"], None),
+        (&["echo", "--websocket", "--max-message", "17M"], Some(" WARN --max-message 17MiB")),
+    ] {
+        let mut server = Running::start(&[args, &["--listen", "127.0.0.1:0"]].concat());
+        server.signal(Signal::TERM);
+        let log = server.end().1;
+        let expected = expected.map(|start| format!("{start} {what}"));
+        assert_eq!(log.contains(" WARN "), expected.is_some(), "{log}");
+        assert!(log.contains(&expected.unwrap_or_default()), "{log}");
+    }
 }
 
 #[test]

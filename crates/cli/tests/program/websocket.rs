@@ -301,6 +301,10 @@ fn wrong_command_lines_say_what_to_type() {
             &["send", "ws://127.0.0.1:1", "x", "-H", "Upgrade: b"],
             "'Upgrade': it is set automatically",
         ),
+        (
+            &["send", "ws://127.0.0.1:1", "x", "-H", "Keep-Alive: b"],
+            "'Keep-Alive': a request for a WebSocket can't have it",
+        ),
         (&["send", "ws://127.0.0.1:1", "x", "-H", "Host: b"], "--connect-to HOST:PORT connects"),
         (&["send", "ws://127.0.0.1:1/ä", "x"], "write it as %C3%A4"),
         (&["send", "ws://127.0.0.1:1/a b", "x"], "can't contain ' ': write it as %20"),

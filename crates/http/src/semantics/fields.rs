@@ -1,14 +1,14 @@
-//! The fields of a response, checked and formatted when they are pushed.
+//! The fields of a response or request, checked and formatted when they are pushed.
 //!
 //! A name is a token, and a value has no control characters, so no field can end its line and split
-//! the response. Fields about framing and the connection, such as Content-Length, are refused: the
+//! the message. Fields about framing and the connection, such as Content-Length, are refused: the
 //! server writes them.
 
 use std::fmt;
 
 use crate::semantics::chars;
 
-/// The fields of a response.
+/// The fields of a response or, with [`Fields::push_to_request`], of a request.
 ///
 /// ```
 /// use sockeye_http::{BadField, Fields};
@@ -81,11 +81,34 @@ impl Fields {
         if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
             return Err(BadField::Reserved);
         }
+        self.append(name, value);
+        Ok(())
+    }
+
+    /// Appends a field of a request. Unlike [`Fields::push`], permits `Date` and `Server`: no
+    /// client of Sockeye writes them itself, and they are not about the connection.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Fields::push`].
+    pub fn push_to_request(&mut self, name: &str, value: &[u8]) -> Result<(), BadField> {
+        match self.push(name, value) {
+            Err(BadField::Reserved)
+                if ["date", "server"].iter().any(|one| one.eq_ignore_ascii_case(name)) =>
+            {
+                self.append(name, value);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Appends a checked field.
+    fn append(&mut self, name: &str, value: &[u8]) {
         self.lines.extend_from_slice(name.as_bytes());
         self.lines.extend_from_slice(b": ");
         self.lines.extend_from_slice(chars::trim(value));
         self.lines.extend_from_slice(b"\r\n");
-        Ok(())
     }
 
     /// These fields and one more.
@@ -164,6 +187,23 @@ mod tests {
             let mut fields = Fields::new();
             assert_eq!(fields.push(name, value), Err(why), "{name:?}: {value:?}");
             assert!(fields.is_empty());
+        }
+    }
+
+    #[test]
+    fn requests_may_have_the_fields_that_only_servers_add() {
+        for (name, value, expected) in [
+            ("Date", &b" now"[..], Ok(())),
+            ("SERVER", b"x", Ok(())),
+            ("Date", b"x\ny", Err(BadField::Value)),
+            ("Upgrade", b"h2c", Err(BadField::Reserved)),
+            ("keep-alive", b"x", Err(BadField::Reserved)),
+            ("Content-Length", b"1", Err(BadField::Reserved)),
+            ("A", b"b", Ok(())),
+        ] {
+            let mut fields = Fields::new();
+            assert_eq!(fields.push_to_request(name, value), expected, "{name}");
+            assert_eq!(fields.iter().next().is_some(), expected.is_ok(), "{name}");
         }
     }
 

@@ -47,7 +47,7 @@ refusals! {
         "began to speak HTTP/2, and this port speaks HTTP/1.1";
     TLS BAD_REQUEST "tls_on_plain_port"
         "sent a TLS client hello, and this port speaks plain HTTP: use http:// instead of https://, or \
-         turn TLS on (sockeye http --tls)";
+         turn TLS on with --tls";
     EXPECTATION EXPECTATION_FAILED "unknown_expectation"
         "sent an Expect field other than 100-continue";
     BODY_TOO_LARGE CONTENT_TOO_LARGE "body_too_large" "sent, or announced, a body beyond the limit";

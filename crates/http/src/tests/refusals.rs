@@ -252,9 +252,11 @@ fn other_protocols_get_a_helpful_error() {
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     refused(hello, 400, "tls_on_plain_port");
     let (output, client) = output_for(hello);
-    for part in ["a TLS client hello", "use http:// instead", "turn TLS on"] {
+    for part in ["a TLS client hello", "use http:// instead", "turn TLS on with --tls"] {
         assert!(output.contains(part) && client.fault().unwrap().what.contains(part), "{output}");
     }
+    // Every command has the flag, so the text names none of them.
+    assert!(!output.contains("sockeye"), "{output}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ impl FrameHeader {
             return Err("sent the length of a frame in more bytes than it needs");
         }
         if len > i64::MAX as u64 {
-            return Err("sent a frame of more than 2^63 bytes");
+            return Err("sent a frame of 2^63 bytes or more");
         }
         let (is_final, is_compressed) = (first & FINAL != 0, first & RSV1 != 0);
         if opcode.is_control() && (!is_final || len > Self::MAX_CONTROL) {
@@ -219,7 +219,7 @@ mod tests {
             (&[0x8B, 0], "reserved opcode"),
             (&[0x82, 126, 0, 125], "more bytes than it needs"),
             (&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], "more bytes than it needs"),
-            (&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], "2^63"),
+            (&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], "2^63 bytes or more"),
             (&[0x09, 0], "control frame"),
             (&[0x88, 126, 0, 126], "control frame"),
         ] {

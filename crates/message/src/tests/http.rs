@@ -105,6 +105,27 @@ fn respond(input: &[u8]) -> HttpResponse {
 }
 
 #[test]
+fn an_error_has_the_type_of_the_request() {
+    for (request, status) in [
+        ("POST / HTTP/1.1\r\nOrigin: http://other", 403),
+        ("POST /search HTTP/1.1", 404),
+        ("PUT / HTTP/1.1", 405),
+        ("NEWS / HTTP/1.1", 501),
+    ] {
+        for (sent, expected) in [
+            ("text/json", "text/json; charset=utf-8"),
+            ("application/json", "application/json"),
+            ("text/plain", "application/json"),
+        ] {
+            let response =
+                respond(format!("{request}\r\nHost: a\r\nContent-Type: {sent}\r\n\r\n").as_bytes());
+            let content_type = format!("Content-Type: {expected}");
+            assert_eq!((response.status, response.has(&content_type)), (status, true), "{sent}");
+        }
+    }
+}
+
+#[test]
 fn a_search_byte_for_byte() {
     let mut client = connect();
     client.input(&post("Content-Type: text/json\r\n", br#"{"action":"search","value":"ring"}"#));

@@ -87,6 +87,8 @@ pub(super) struct Connection {
     is_truncated: bool,
     /// The number of bytes written to the output.
     written: u64,
+    /// How many of these were dropped before they were sent.
+    dropped: u64,
     /// How many of these the kernel has taken.
     sent: u64,
     received: u64,
@@ -115,6 +117,7 @@ impl Connection {
             all_written: false,
             is_truncated: false,
             written: 0,
+            dropped: 0,
             sent: 0,
             received: 0,
             first_written: Vec::new(),
@@ -183,7 +186,7 @@ impl Connection {
                 self.end_if_done(turn);
             }
             Piece::Failed(reason) => {
-                drop_unsent(turn);
+                self.drop_unsent(turn);
                 let what = format!("could not read standard input: {reason}");
                 return Err(Fault::ours("input_failed", what));
             }
@@ -223,11 +226,20 @@ impl Connection {
 
     /// Counts what was sent since the last call. That is progress of the peer.
     fn record_sent(&mut self, turn: &Turn<'_>) {
-        let sent = self.written - turn.unsent().min(self.written);
+        let sent = self.written.saturating_sub(self.dropped + turn.unsent());
         if sent > self.sent {
             self.sent = sent;
             self.progress = turn.now();
         }
+    }
+
+    /// Drops the output that has not been sent.
+    fn drop_unsent(&mut self, turn: &mut Turn<'_>) {
+        self.dropped += turn.out.unsent();
+        turn.out.clear();
+        // The last mark may have been in the dropped output, so that it is never reached: replace
+        // it.
+        turn.mark();
     }
 
     /// If everything is written: with `half_close`, half-closes; otherwise closes the connection,
@@ -255,7 +267,7 @@ impl Connection {
             self.state = State::InputEnd(turn.now() + INPUT_END);
             return Ok(());
         }
-        drop_unsent(turn);
+        self.drop_unsent(turn);
         if self.settings.half_close && all_sent && self.is_truncated {
             let what = format!(
                 "closed the connection after {received} bytes without TLS's close_notify: what it \
@@ -372,13 +384,6 @@ fn append_first(first: &mut Vec<u8>, bytes: &[u8]) {
     first.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }
 
-/// Drops the output that has not been sent.
-fn drop_unsent(turn: &mut Turn<'_>) {
-    turn.out.clear();
-    // The last mark may have been in the dropped output, so that it is never reached: replace it.
-    turn.mark();
-}
-
 impl Protocol for Connection {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (number, text) = (self.number, &mut self.text);
@@ -408,7 +413,7 @@ impl Protocol for Connection {
             }
             PrintResult::Closed => {
                 self.state = State::OutputClosed;
-                drop_unsent(turn);
+                self.drop_unsent(turn);
                 turn.end(End::Close);
             }
         }
@@ -436,7 +441,7 @@ impl Protocol for Connection {
                 return Err(Self::closed_early());
             }
             Event::Deadline if self.progress + self.settings.timeout <= turn.now() => {
-                drop_unsent(turn);
+                self.drop_unsent(turn);
                 return Err(self.timed_out());
             }
             Event::Drain { .. } => turn.end(End::Close),

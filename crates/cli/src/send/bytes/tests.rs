@@ -366,6 +366,16 @@ fn a_standard_output_without_a_reader_ends_the_connection_without_an_error() {
 }
 
 #[test]
+fn bytes_that_are_dropped_for_lack_of_a_reader_do_not_count_as_sent() {
+    let (mut peer, output) = connect_with_contents(&[b"Hello World"], Style::Unchanged);
+    output.printer.close();
+    peer.input(b"early");
+    assert_eq!(peer.output(), b"");
+    let summary = output.summary();
+    assert!(summary.contains("sent 0 B"), "{summary}");
+}
+
+#[test]
 fn contents_are_cut_into_pieces() {
     let messages = [Bytes::from(vec![1; 2 * PIECE + 1]), Bytes::new(), Bytes::from_static(b"abc")];
     let pieces = pieces(&messages);
