@@ -1,5 +1,5 @@
-//! Configurations for nginx, lighttpd and h2o: tuned for speed, with one worker and, if the load
-//! needs one, an access log in the server's default format.
+//! Configurations for nginx, lighttpd and h2o: tuned for speed, with one worker. For a load with an
+//! access log, the log has the server's default format.
 
 use std::{
     net::SocketAddr,

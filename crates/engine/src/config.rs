@@ -44,7 +44,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How to close a connection whose peer may still be sending.
     pub linger: Linger,
-    /// TLS for accepted connections, at all addresses. Default: none.
+    /// TLS for accepted connections, at all addresses except those of
+    /// [`Server::without_tls`](crate::Server::without_tls). Default: none.
     pub tls: Option<TlsAcceptor>,
     /// How long a TLS handshake may take. Default: 10 s.
     pub handshake_timeout: Duration,
@@ -60,6 +61,7 @@ pub struct Config {
 
 impl Config {
     /// How many connections `address` may have. `usize::MAX`: it has no limit of its own.
+    /// Loopback addresses are exempted later, by [`ConnectionCounts`](crate::ConnectionCounts).
     pub(crate) fn max_connections_of(&self, address: Address) -> usize {
         let Address::Ip(address) = address else { return usize::MAX };
         let ip = SocketAddr::ip(&address);

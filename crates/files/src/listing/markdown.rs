@@ -69,12 +69,12 @@ pub(super) fn memory(source: &str) -> Option<usize> {
     }
     nodes += (lines * columns).min(MAX_ADDED_CELLS);
     // A byte of the source takes up to six bytes of HTML (`&quot;`), and in a heading up to two
-    // more for its ID. Each link may repeat the longest URL, because many links may refer to one
-    // definition. Each byte of a URL takes up to five bytes (`&amp;`).
+    // more for its ID. Each link may repeat the longest URL (at most a line), because many links
+    // may refer to one definition. Each byte of a URL takes up to five bytes (`&amp;`).
     let tags = MAX_TAGS * nodes + links * 5 * longest.min(MAX_URL);
     let html = MAX_HTML.min(8 * source.len() + tags);
     // The capacity of a buffer that grows is up to twice its length. While it grows, its old memory
-    // is still allocated.
+    // is still allocated. As the tests show, 256 bytes per node are enough for the parser.
     let memory = PARSER_MEMORY + source.len() + 256 * nodes + 4 * html;
     (memory <= MAX_MEMORY).then_some(memory)
 }
@@ -153,7 +153,7 @@ pub(super) fn render(source: &str, level: u8) -> Rendered {
 #[derive(Debug, Default)]
 struct Renderer {
     out: Vec<u8>,
-    /// The level in the output of a heading of level 1.
+    /// The level that a heading of level 1 gets in the output.
     level: u8,
     title: Option<String>,
     /// The end tag of each open element; empty for an element that isn't written.
@@ -166,10 +166,11 @@ struct Renderer {
     /// Whether a link is open. A link inside another one is not written.
     in_link: bool,
     heading: Option<Heading>,
-    /// The HTML between two paragraphs so far, which the parser passes line by line.
+    /// The lines so far of an HTML block (HTML between paragraphs). The parser passes them one by
+    /// one.
     html_block: String,
-    /// For each ID that was made of a heading's text: how many earlier headings had it. If there
-    /// are any, this number is appended to the next one, so that IDs are unique.
+    /// For each ID that was made of a heading's text: how many headings had it so far. The ID of
+    /// the next such heading gets this number as a suffix (`-1`), unless the number is 0.
     ids: HashMap<String, u32>,
     alignments: Vec<Alignment>,
     column: usize,
@@ -280,7 +281,7 @@ impl Renderer {
                 }
             }
             Tag::CodeBlock(_) => self.open("<pre tabindex=\"0\"><code>", "</code></pre>\n"),
-            // Whether it is a comment, its end tells.
+            // Nothing is written before the end of the block, which shows whether it is a comment.
             Tag::HtmlBlock => self.open("", ""),
             Tag::MetadataBlock(_) => self.open(RAW, RAW_END),
             Tag::List(None) => self.open("<ul>\n", "</ul>\n"),
@@ -413,8 +414,8 @@ impl Renderer {
     }
 }
 
-/// Whether `html` is one comment and nothing else. The parser passes HTML within a paragraph one tag
-/// or comment at a time.
+/// Whether `html` is one comment and nothing else. The parser passes HTML within a paragraph one
+/// tag or comment at a time.
 fn is_comment(html: &str) -> bool {
     let inner = html.trim().strip_prefix("<!--").and_then(|html| html.strip_suffix("-->"));
     inner.is_some_and(|inner| !inner.contains("-->"))

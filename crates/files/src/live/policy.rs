@@ -2,8 +2,8 @@
 //!
 //! The script is `<script src="/…">`, and connects to a WebSocket of its own origin, so `'self'` is
 //! enough. The check is simpler than a browser's: a source that names a host counts only if the
-//! host is this machine (`localhost`, for example). `https:` and `wss:` never count, so the log
-//! also names pages that allow only these, though these are enough for a page over HTTPS.
+//! host is this machine (`localhost`, for example). `https:` and `wss:` never count. Over
+//! HTTPS, they would be enough: the log names a page needlessly if its policy allows only these.
 
 /// What the user has to add to a policy, such as `'self' to script-src`. `None` if the script may
 /// run. `is_header` says whether the policies are in a header or in a `<meta>` element, where

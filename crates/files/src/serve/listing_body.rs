@@ -134,7 +134,7 @@ impl ArchiveBody {
                 if stream.is_full() || self.open.len() >= MAX_OPEN_FILES =>
             {
                 self.next_batch = BatchState::WaitingForRoom(writer);
-                // Calls `start_next` again when there is room.
+                // `StreamEvent::Room` leads to `start_next` again.
                 (stream.more(), self)
             }
             BatchState::WaitingForRoom(mut writer) => {

@@ -122,8 +122,8 @@ impl Wire<'_> {
         match self {
             Self::H1(h1) => {
                 let discard = config.limits.discard;
-                // The length of a prepared response is known. The decision would differ only for
-                // `ContentLength::Unknown`.
+                // The length of a prepared response is known. For each known length, the decision
+                // is the same as for `Absent`.
                 h1.decide_persistence(exchange, ContentLength::Absent, discard);
                 let end =
                     if writes_own_content { response.bytes.len() } else { response.content_start };

@@ -14,8 +14,8 @@ use super::message::{Message, SharedMessage};
 use super::role::Role;
 use super::sender::Closer;
 
-/// The length in bytes of the longest frame that is copied into the output. The output shares the
-/// memory of longer frames.
+/// The length in bytes of the longest frame of a [`SharedMessage`] that a server copies into the
+/// output. The output shares the memory of longer frames.
 const MAX_COPIED: usize = 1024;
 
 /// What a WebSocket may send, and what it waits for.

@@ -85,8 +85,8 @@ impl WebSocketConnection {
                 let reason = Status::from_code(status).map_or("", Status::reason);
                 let mut what =
                     format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
-                // A redirect may lead to TLS, so it doesn't show that the server speaks WebSocket
-                // without TLS.
+                // Any answer except a redirect shows that the port doesn't expect TLS. A redirect
+                // may lead to TLS.
                 self.base.worker.is_known_without_tls.set(!(300..400).contains(&status));
                 let (failure, hint) = match status {
                     ..300 => (
