@@ -68,7 +68,7 @@ impl Failures {
         }
     }
 
-    /// The count of all kinds.
+    /// The sum of the counts of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.values().map(|(count, _)| count).sum()

@@ -10,7 +10,7 @@
 //!
 //! - `changes`: which paths have changed lately, and which WebSockets to tell of the next change.
 //!   The token in a page stands for all changes before the page was made. The script sends the
-//!   token when it opens the WebSocket, and is told of the changes since then.
+//!   token when it opens the WebSocket, and is told of the changes since the page was made.
 //! - `channel`: the WebSocket of an open page.
 //! - `page`: the script's tag, and where it is put into a page.
 //! - `policy`: what a Content-Security-Policy lacks for the script.

@@ -17,8 +17,10 @@ use super::socket::Socket;
 /// Runs a protocol inside a WebSocket: the bytes of received messages are its input, and its output
 /// is sent in binary messages. So browsers can speak any protocol. Only for the server's side.
 ///
-/// When the protocol ends its connection, the WebSocket is closed with the code 1000. After a fault
-/// for which the peer is to blame, the code is 1008; after any other fault, or a panic, it is 1011.
+/// When the protocol ends its connection, the WebSocket is closed with the code 1000. Exception:
+/// after [`End::Finish`], the protocol still reads, so the WebSocket stays open until the peer
+/// closes it. After a fault for which the peer is to blame, the code is 1008; after any other
+/// fault, or a panic, it is 1011.
 pub struct Tunnel {
     inner: Inner,
 }
@@ -79,8 +81,8 @@ impl Tunnel {
         }
     }
 
-    /// Called when the inner protocol has ended its connection, and everything is sent. Closes the
-    /// WebSocket, unless the protocol still reads.
+    /// Called when the inner protocol has failed or chosen how to end its connection (`end`), and
+    /// everything is sent. Closes the WebSocket, unless the protocol still reads.
     fn end(session: &NestedSession, end: End, socket: &mut Socket<'_, '_>) {
         match session.reason() {
             Some(Reason::Fault(fault)) if fault.blame == sockeye_proto::Blame::Peer => {

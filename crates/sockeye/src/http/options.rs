@@ -18,12 +18,13 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Limits and timeouts of requests, such as [`Limits::response_timeout`].
     pub limits: Limits,
-    /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. Each body
-    /// is charged for its bytes above 64 KiB (over HTTP/2, for all its bytes), until its response
-    /// begins and the work that makes the response has ended. One client may use a quarter of the
-    /// budget, a client on this machine half of it: choose the budget so that a client's share
-    /// exceeds the limit of a single body. When the budget is spent, requests get 503. Default:
-    /// 256 MiB for all connections together.
+    /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. A
+    /// body's memory beyond 64 KiB (over HTTP/2, all of it) is charged to the client, until the
+    /// response begins and the work that makes the response has ended. One client may use a quarter
+    /// of the budget, a client on this machine half of it. Choose the budget so that a client's
+    /// share is at least twice the limit of a single body, because a body's memory doubles when it
+    /// is full. When the budget is spent, requests get 503. Default: 256 MiB for all connections
+    /// together.
     pub collected: Arc<Budget>,
     /// Limits and deadlines of connections.
     pub config: Config,

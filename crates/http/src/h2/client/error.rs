@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::h2::frame::ErrorCode;
 
-/// The error of input that is not valid HTTP/2. The connection must end.
+/// The error of input that is not valid HTTP/2, or exceeds a limit. The connection must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     pub(super) code: ErrorCode,

@@ -94,7 +94,8 @@ impl Broadcast {
     }
 
     /// A broadcast that keeps only the newest message: for a state that changes, such as a counter.
-    /// Subscribers may then ignore [`Missed`].
+    /// Subscribers may then ignore [`Missed`], and only call [`Subscription::forward`] until it
+    /// returns `Ok`.
     #[must_use]
     pub fn latest() -> Self {
         Self::new(0)
