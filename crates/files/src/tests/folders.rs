@@ -134,9 +134,9 @@ fn several_slashes_redirect_to_the_same_listing() {
         ("/own//?format=tar", "/own/?format=tar"),
         ("//own?format=text", "/own/?format=text"),
         ("/docs//?format=json&q=a|b", "/docs/?format=json&q=a%7Cb"),
-        // Without a format, it is the page.
-        ("/docs//?x", "/docs?x"),
-        ("/docs//", "/docs"),
+        // The page beside the folder doesn't hide its listing.
+        ("/docs//?x", "/docs/?x"),
+        ("/docs//", "/docs/"),
     ] {
         for method in ["GET", "HEAD"] {
             let got = ask(&mut client, method, target, "");
