@@ -92,10 +92,11 @@ pub(crate) struct FolderArgs {
 
     /// Set Cache-Control, as 'max-age=60', or '/fonts/*: max-age=86400' for matching files.
     ///
-    /// A pattern is matched against a file's name or path. '*:' sends no Cache-Control. Can be
-    /// given several times; the first match is used. Default: one year and immutable for
-    /// fingerprinted names; no-cache for pages, styles, scripts, WebAssembly and other text; ten
-    /// minutes for everything else.
+    /// A pattern with a slash is matched against a file's path in its own folder, not against the
+    /// URL; any other against its name. '*:' sends no Cache-Control. Can be given several times;
+    /// the first match is used. Default: one year and immutable for fingerprinted names; no-cache
+    /// for pages, styles, scripts, WebAssembly, playlists (.m3u8) and other text; ten minutes for
+    /// everything else.
     #[arg(long, value_name = "[PATTERN:] VALUE", help_heading = "Headers")]
     #[arg(value_parser = cache_rule)]
     pub(crate) cache_control: Vec<ByPattern>,
