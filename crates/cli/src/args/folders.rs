@@ -75,9 +75,10 @@ pub(crate) struct FolderArgs {
 
     /// Set Content-Type for files whose name or path matches, as '*.foo: text/x-foo'.
     ///
-    /// It is sent as given. Can be given several times; the first match is used. Default: from the
-    /// file's extension, with charset=utf-8 for text that is UTF-8 and declares no other encoding.
-    /// Above --hash-up-to, the first 64 KiB of a file decide.
+    /// A pattern with a slash is matched against a file's path in its own folder, not against the
+    /// URL. The type is sent as given. Can be given several times; the first match is used.
+    /// Default: from the file's extension, with charset=utf-8 for text that is UTF-8 and declares
+    /// no other encoding. Above --hash-up-to, the first 64 KiB of a file decide.
     #[arg(long, value_name = "PATTERN: TYPE", help_heading = "Content", value_parser = type_rule)]
     pub(crate) content_type: Vec<ByPattern>,
 
