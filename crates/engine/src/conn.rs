@@ -122,6 +122,9 @@ pub(crate) enum SendState {
     Reading,
 }
 
+/// The driver was not asked how many bytes are unacknowledged. Each answer is less.
+pub(crate) const NOT_ASKED: u64 = u64::MAX;
+
 /// A connection of a shard.
 #[derive(Debug)]
 pub(crate) struct Conn<S> {
@@ -133,8 +136,7 @@ pub(crate) struct Conn<S> {
     /// When the connection closes if the peer has made no progress by then, or if a read of a file
     /// is still in progress. [`Time::NEVER`]: there is no such deadline.
     pub(crate) write_deadline: Time,
-    /// Bytes that the peer had not acknowledged when the write deadline was set. `u64::MAX` if the
-    /// kernel was not asked, so that any answer counts as progress.
+    /// Bytes that the peer had not acknowledged when the write deadline was set, or [`NOT_ASKED`].
     pub(crate) unacknowledged: u64,
     pub(crate) opened: Time,
     /// How many bytes were received.

@@ -153,6 +153,43 @@ fn a_missing_permission_is_named_and_logged_as_a_warning() {
     let logged = "WARN a request failed path=\"/secret\" status=403 client=127.0.0.1 requests=1 \
                   reason=this process has no permission to read it\n";
     assert!(stderr.contains(logged), "{stderr}");
+
+    // A single file that can't be read is not gone.
+    let set_mode = |mode| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode(0o444);
+    let file = path.to_str().unwrap();
+    let flags = ["http", file, "--listen", "127.0.0.1:0", "--fresh"];
+    let mut server = Running::start_by(&mut as_nobody(&flags));
+    for (mode, status) in [(0o000, "403"), (0o444, "200")] {
+        set_mode(mode);
+        let mut peer = server.connect();
+        peer.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut response = String::new();
+        peer.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
+    }
+    server.signal(Signal::TERM);
+    let (_, stderr) = server.end();
+    assert!(stderr.contains(" WARN a request failed path=\"/\" status=403 "), "{stderr}");
+    assert!(!stderr.contains("what is served there"), "{stderr}");
+}
+
+#[test]
+fn a_single_file_is_explained_without_a_warning() {
+    let folder = Folder::new();
+    folder.write("a.html", b"page");
+    for (url, code, expected_text) in [
+        ("/", 0, "200 OK: "),
+        ("/a.html", 0, "200 OK: "),
+        ("/none", 1, "reason: there is no such file"),
+    ] {
+        let (ended, printed) = explain(url, &[&folder.join("a.html")]);
+        assert_eq!(ended, code, "{url}: {printed}");
+        assert!(printed.contains(expected_text), "{url}: {printed}");
+        assert!(!printed.contains("what is served there"), "{url}: {printed}");
+    }
 }
 
 #[test]

@@ -8,8 +8,14 @@ use sockeye_proto::{End, Reason, Time};
 
 use super::input::reason_of;
 use super::state::{Active, Shard, find};
-use crate::conn::{Lingering, SendState, ShardResources, Stage};
+use crate::conn::{Lingering, NOT_ASKED, SendState, ShardResources, Stage};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
+
+/// The first check of a connection with unsent output comes after this part of the write timeout:
+/// an eighth. By then, the peer has acknowledged what was on its way to it. A later check would find
+/// these bytes, and give a peer that reads nothing twice the timeout. Further checks come after the
+/// whole timeout each, so a peer has at least that.
+const FIRST_CHECK: u32 = 8;
 
 impl<D: Driver> Shard<D> {
     /// Flushes each dirty connection once. Connections that become dirty again are flushed in the
@@ -117,41 +123,33 @@ impl<D: Driver> Active<'_, D> {
             SendStatus::Failed(error) => return Err(reason_of(error)),
         }
         if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {
-            self.extend_write_deadline();
+            self.set_write_deadline();
         }
         Ok(())
     }
 
-    /// Sets the write deadline after a send that left output unsent.
-    pub(super) fn extend_write_deadline(&mut self) {
-        let Self { conn, resources, .. } = self;
-        if conn.send == SendState::Blocked {
-            return self.set_write_deadline();
-        }
-        // The kernel took all that one turn sends, and gets more in the next turn. Asking the
-        // driver how much is unacknowledged would cost a system call, so the maximum is assumed.
-        // If the deadline passes, `check_stalled` finds less, and takes the difference for
-        // progress.
-        conn.write_deadline = resources.now + resources.config.write_timeout;
-        conn.unacknowledged = u64::MAX;
-    }
-
-    /// Sets the write deadline anew, because the peer has made progress or the socket has just
-    /// blocked.
+    /// Sets the write deadline anew, because the kernel has taken output or the socket has just
+    /// blocked. The peer acknowledges what is on its way to it even if it reads nothing, so only
+    /// [`Active::check_stalled`] asks how much is unacknowledged, [`FIRST_CHECK`] later.
     pub(super) fn set_write_deadline(&mut self) {
-        self.conn.write_deadline = self.resources.now + self.resources.config.write_timeout;
-        self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);
+        let Self { conn, resources, .. } = self;
+        conn.write_deadline = resources.now + resources.config.write_timeout / FIRST_CHECK;
+        conn.unacknowledged = NOT_ASKED;
     }
 
     /// Handles a passed write deadline. The kernel has taken no output since it was set, but the
     /// peer may have acknowledged data that the kernel held: that is progress, too.
     pub(super) fn check_stalled(&mut self) -> Result<(), Reason> {
-        let before = self.conn.unacknowledged;
-        let now = self.driver.unacknowledged(&self.conn.socket).unwrap_or(before);
+        let Self { conn, driver, resources } = self;
+        let before = conn.unacknowledged;
+        // Without an answer, the peer has made no progress.
+        let if_unknown = if before == NOT_ASKED { 0 } else { before };
+        let now = driver.unacknowledged(&conn.socket).unwrap_or(if_unknown);
         if now >= before {
             return Err(Reason::WriteStalled);
         }
-        self.set_write_deadline();
+        conn.write_deadline = resources.now + resources.config.write_timeout;
+        conn.unacknowledged = now;
         Ok(())
     }
 

@@ -184,7 +184,7 @@ impl<D: Driver> Active<'_, D> {
         if !is_left {
             conn.write_deadline = Time::NEVER;
         } else if count > 0 || conn.write_deadline == Time::NEVER {
-            self.extend_write_deadline();
+            self.set_write_deadline();
         }
         Ok(())
     }

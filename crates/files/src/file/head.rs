@@ -23,8 +23,9 @@ pub(crate) struct Head {
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The `Cache-Control` of pages, and of files that are deployed with them: caches revalidate them
-/// for each use, because a page could otherwise be combined with an old script. Revalidating a file
-/// that has not changed costs a short 304.
+/// for each use, because a page could otherwise be combined with an old script. Playlists have it,
+/// too: that of a live stream changes every few seconds. Revalidating a file that has not changed
+/// costs a short 304.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
 /// The `Cache-Control` of images, fonts, videos and archives: they are large, and rarely replaced
@@ -90,7 +91,7 @@ fn default_caching(options: &Options, name: &[u8], kind: &str) -> &'static str {
         REVALIDATE
     } else if is_fingerprinted(name) {
         IMMUTABLE
-    } else if mime::is_text(kind) || kind == "application/wasm" {
+    } else if mime::is_text(kind) || mime::is_playlist(kind) || kind == "application/wasm" {
         REVALIDATE
     } else {
         TEN_MINUTES

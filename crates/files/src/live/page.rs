@@ -64,8 +64,8 @@ impl Live {
         let header = policy.map(|policy| (policy.as_bytes(), true));
         let metas = policies.iter().map(|policy| (&policy[..], false));
         let by_policy = header.into_iter().chain(metas).find_map(|(policy, is_header)| {
-            let missing = policy::missing(policy, is_header)?;
-            Some(Problem::Policy { missing, is_header })
+            let change = policy::needed_change(policy, is_header)?;
+            Some(Problem::Policy { change, is_header })
         });
         let by_base = base.filter(|base| names_host(base)).map(|_| Problem::Base);
         self.report(path, by_policy.or(by_base));
@@ -309,7 +309,7 @@ mod tests {
             ),
         ] {
             assert_eq!(allowing_script(policy), expected);
-            assert_eq!(policy::missing(expected.as_bytes(), true), None);
+            assert_eq!(policy::needed_change(expected.as_bytes(), true), None);
         }
     }
 

@@ -5,27 +5,26 @@
 //! host is this machine (`localhost`, for example). `https:` and `wss:` never count. Over
 //! HTTPS, they would be enough: the log names a page needlessly if its policy allows only these.
 
-/// What the user has to add to a policy, such as `'self' to script-src`. `None` if the script may
-/// run. `is_header` says whether the policies are in a header or in a `<meta>` element, where
-/// browsers ignore `sandbox`.
-pub(super) fn missing(policies: &[u8], is_header: bool) -> Option<String> {
-    let mut missing = Vec::new();
+/// What the user has to change in a policy, such as `add 'self' to script-src`. `None` if the
+/// script may run. `is_header` says whether the policies are in a header or in a `<meta>` element,
+/// where browsers ignore `sandbox`.
+pub(super) fn needed_change(policies: &[u8], is_header: bool) -> Option<String> {
+    let (mut missing, mut is_too_strict) = (Vec::new(), false);
     // A header may have several policies; each must allow everything.
     for policy in String::from_utf8_lossy(policies).split(',') {
         let policy = Policy(policy);
         for (names, allows, what) in [
-            (
-                &["script-src-elem", "script-src", "default-src"][..],
-                allows_script as fn(&[&str]) -> bool,
-                "'self' to script-src",
-            ),
+            (SCRIPT_SOURCES, allows_script as fn(&[&str]) -> bool, "'self' to script-src"),
             (&["connect-src", "default-src"], allows_connection, "'self' to connect-src"),
         ] {
-            let sources = names.iter().find_map(|name| policy.directive(name));
+            let sources = policy.first(names);
             if sources.is_some_and(|sources| !allows(&sources)) {
                 missing.push(what);
             }
         }
+        // With it, browsers ignore all sources that aren't nonces or hashes.
+        is_too_strict |=
+            policy.first(SCRIPT_SOURCES).is_some_and(|sources| has(&sources, STRICT_DYNAMIC));
         if let Some(allowed) = policy.directive("sandbox").filter(|_| is_header) {
             for (token, what) in [
                 ("allow-scripts", "allow-scripts to sandbox"),
@@ -39,8 +38,16 @@ pub(super) fn missing(policies: &[u8], is_header: bool) -> Option<String> {
     }
     missing.sort_unstable();
     missing.dedup();
-    (!missing.is_empty()).then(|| missing.join(" and "))
+    let added = (!missing.is_empty()).then(|| format!("add {}", missing.join(" and ")));
+    let removed = is_too_strict.then(|| format!("remove {STRICT_DYNAMIC}"));
+    let changes: Vec<String> = added.into_iter().chain(removed).collect();
+    (!changes.is_empty()).then(|| changes.join(" and "))
 }
+
+/// The directives that may restrict scripts. The first one counts.
+const SCRIPT_SOURCES: &[&str] = &["script-src-elem", "script-src", "default-src"];
+
+const STRICT_DYNAMIC: &str = "'strict-dynamic'";
 
 struct Policy<'a>(&'a str);
 
@@ -53,18 +60,25 @@ impl<'a> Policy<'a> {
             is_this.then(|| words.collect())
         })
     }
+
+    /// The values of the first of these directives that the policy has.
+    fn first(&self, names: &[&str]) -> Option<Vec<&'a str>> {
+        names.iter().find_map(|name| self.directive(name))
+    }
+}
+
+fn has(sources: &[&str], source: &str) -> bool {
+    sources.iter().any(|other| other.eq_ignore_ascii_case(source))
 }
 
 fn allows_script(sources: &[&str]) -> bool {
-    let has = |source: &str| sources.iter().any(|other| other.eq_ignore_ascii_case(source));
-    // With 'strict-dynamic', browsers ignore all sources that aren't nonces or hashes.
-    !has("'strict-dynamic'")
-        && (has("'self'") || has("*") || has("http:") || sources.iter().any(|it| is_local(it)))
+    ["'self'", "*", "http:"].iter().any(|source| has(sources, source))
+        || sources.iter().any(|it| is_local(it))
 }
 
 fn allows_connection(sources: &[&str]) -> bool {
-    let has = |source: &str| sources.iter().any(|other| other.eq_ignore_ascii_case(source));
-    has("'self'") || has("*") || has("ws:") || sources.iter().any(|it| is_local(it))
+    ["'self'", "*", "ws:"].iter().any(|source| has(sources, source))
+        || sources.iter().any(|it| is_local(it))
 }
 
 /// Whether a source names a host of this machine.
@@ -82,8 +96,9 @@ mod tests {
 
     #[test]
     fn a_policy_lacks_what_the_script_needs() {
-        let (script, connect) = ("'self' to script-src", "'self' to connect-src");
-        let both = &format!("{connect} and {script}")[..];
+        let (script, connect) = ("add 'self' to script-src", "add 'self' to connect-src");
+        let both = "add 'self' to connect-src and 'self' to script-src";
+        let script_and_less = "add 'self' to script-src and remove 'strict-dynamic'";
         for (policy, expected) in [
             ("", None),
             (" ; ;", None),
@@ -102,18 +117,21 @@ mod tests {
             ("default-src 'none'; script-src 'self'; connect-src 'self'", None),
             ("default-src 'none'; connect-src 'self'", Some(script)),
             ("script-src 'nonce-abc'", Some(script)),
-            ("script-src 'self' 'nonce-abc' 'strict-dynamic'", Some(script)),
+            ("script-src 'self' 'nonce-abc' 'strict-dynamic'", Some("remove 'strict-dynamic'")),
+            ("script-src 'nonce-abc' 'Strict-Dynamic'", Some(script_and_less)),
+            ("default-src 'self' 'strict-dynamic'; script-src 'self'", None),
             ("script-src 'none'; script-src 'self'", Some(script)),
             ("script-src 'none'; script-src-elem 'self'", None),
             ("script-src 'self'; script-src-elem 'none'", Some(script)),
             ("default-src 'self', script-src https:", Some(script)),
             ("default-src 'none', default-src 'none'", Some(both)),
             ("sandbox allow-scripts allow-same-origin", None),
-            ("sandbox Allow-Scripts", Some("allow-same-origin to sandbox")),
+            ("sandbox Allow-Scripts", Some("add allow-same-origin to sandbox")),
         ] {
-            assert_eq!(missing(policy.as_bytes(), true).as_deref(), expected, "{policy}");
+            assert_eq!(needed_change(policy.as_bytes(), true).as_deref(), expected, "{policy}");
         }
-        assert_eq!(missing(b"sandbox", false), None);
-        assert_eq!(missing(b"\xff 'none'; connect-src \xff", false).as_deref(), Some(connect));
+        assert_eq!(needed_change(b"sandbox", false), None);
+        let changed = needed_change(b"\xff 'none'; connect-src \xff", false);
+        assert_eq!(changed.as_deref(), Some(connect));
     }
 }

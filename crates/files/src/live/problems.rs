@@ -26,10 +26,10 @@ pub(crate) enum Problem {
     /// With the page's `<base>` element, the script's path leads to another server.
     Base,
     /// The Content-Security-Policy in the response's header (`is_header`) or in a `<meta>` element
-    /// of the page forbids the script. `missing` says what to add to the policy, such as `'self' to
-    /// script-src`.
+    /// of the page forbids the script. `change` says what to change in the policy, such as `add
+    /// 'self' to script-src`.
     Policy {
-        missing: String,
+        change: String,
         is_header: bool,
     },
 }
@@ -43,9 +43,9 @@ impl fmt::Display for Problem {
             Self::Base => {
                 f.write_str("its <base> element names a server; while you edit, remove it")
             }
-            Self::Policy { missing, is_header } => {
+            Self::Policy { change, is_header } => {
                 let of = if *is_header { "the header" } else { "the <meta> element" };
-                write!(f, "{of} Content-Security-Policy forbids it; while you edit, add {missing}")
+                write!(f, "{of} Content-Security-Policy forbids it; while you edit, {change}")
             }
         }
     }

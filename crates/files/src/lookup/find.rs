@@ -210,7 +210,10 @@ impl Lookup<'_> {
             },
             Err(error) => return Err(error),
         };
+        let is_listed = absent == Absent::NoIndex && self.folder.options.listing;
+        // The page beside a folder doesn't hide the folder's listing, to which other listings link.
         let page = (absent == Absent::NoIndex || absent.is_missing())
+            && !is_listed
             && self.folder.options.clean_urls
             && !path.name().is_empty()
             // `clean_url` doesn't append `.html` to such a name, so a redirect to the path without
@@ -218,8 +221,8 @@ impl Lookup<'_> {
             && !path.name().ends_with(HTML_EXTENSION)
             && self.is_file(&[path.name(), HTML_EXTENSION].concat());
         match absent {
+            _ if is_listed => Ok(Target::Listing),
             _ if page => Ok(Target::Redirect(Slash::Drop)),
-            Absent::NoIndex if self.folder.options.listing => Ok(Target::Listing),
             Absent::NoIndex if is_broken_link => Err(Absent::BrokenLink.into()),
             absent => Err(absent.into()),
         }

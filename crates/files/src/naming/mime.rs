@@ -145,6 +145,13 @@ pub(crate) fn is_text(kind: &str) -> bool {
         || has_charset(kind)
 }
 
+/// Whether this type is a playlist in the format M3U, as of HTTP Live Streaming (RFC 8216).
+pub(crate) fn is_playlist(kind: &str) -> bool {
+    let subtype = essence(kind);
+    let subtype = subtype.rsplit('/').next().unwrap_or_default();
+    matches!(subtype, "vnd.apple.mpegurl" | "mpegurl" | "x-mpegurl")
+}
+
 pub(crate) fn is_html(kind: &str) -> bool {
     essence(kind) == "text/html"
 }

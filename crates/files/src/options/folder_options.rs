@@ -42,8 +42,8 @@ pub struct Options {
     /// lookup is used for a second.
     pub fresh: bool,
     /// `Cache-Control` by file name. Default: a year and `immutable` for names with a hash of the
-    /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts
-    /// and other text, ten minutes for everything else.
+    /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts,
+    /// WebAssembly, playlists (`.m3u8`) and other text, ten minutes for everything else.
     pub caching: ByName,
     /// `Content-Type` by file name, sent as given. Default: [`content_type`](crate::content_type),
     /// with `charset=utf-8` only if a text is UTF-8 and declares no other encoding. Of files larger

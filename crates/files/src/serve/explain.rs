@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 
 use sockeye_http::{Fields, Status};
 
-use super::listing::{is_listing_requested, is_markdown_page};
+use super::listing::{archive_title, is_listing_requested, is_markdown_page};
 use super::listing_headers;
 use super::live;
 use crate::limits::lock::lock;
-use crate::listing::query::{Format, ListingQuery};
+use crate::listing::query::{Format, ListingQuery, preferred_format};
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up_fully;
 use crate::lookup::folder::Folder;
@@ -61,8 +61,9 @@ pub struct Explanation {
     /// If a name in a subfolder does not exist, the last existing folder on the way to it: relative
     /// to the served folder, or absolute if it is in another folder.
     pub nearest: Option<PathBuf>,
-    /// The headers of the response, without those that the server adds (Date, Content-Length). A
-    /// 304 or a 206 leaves out some of them or adds others.
+    /// The headers of the response, without those that the server adds (Date, Content-Length), and
+    /// without those of a listing that depend on the folder's content, such as its ETag. A 304 or a
+    /// 206 leaves out some of them or adds others.
     pub fields: Fields,
 }
 
@@ -119,6 +120,11 @@ impl Mounts {
             }
         }
         let mut explanation = self.explanation_of(&entry, purpose, path, query);
+        let requested = parsed.ok().and_then(|path| self.find(path.key()));
+        let requested = match requested {
+            Some((_, MountedPath::Inside(path))) => path.name(),
+            _ => b"",
+        };
         match (&entry.target, purpose) {
             (
                 Target::File(..) | Target::Redirect(_) | Target::Listing,
@@ -130,27 +136,25 @@ impl Mounts {
                 explanation.fields = location(path, query, slash).unwrap_or_default();
                 explanation.file = None;
             }
-            // The response is a listing or an archive, not the folder's `index.html`.
-            (Target::Listing, Purpose::Requested) if names_format => {
-                explanation.rule = Rule::Format;
+            (Target::Listing, Purpose::Requested) if self.has_bad_query(&entry, query) => {
+                (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
+            }
+            (Target::Listing, Purpose::Requested) => {
+                // The response is a listing or an archive, not the folder's `index.html`.
+                if names_format {
+                    explanation.rule = Rule::Format;
+                }
+                explanation.fields = self.listing_fields(&entry, requested, query);
             }
             // The response is an HTML page that is made of the Markdown file, not the file itself.
             (Target::File(Rule::File, _), Purpose::Requested)
                 if parsed.is_ok_and(|path| is_markdown_page(self, path, query)) =>
             {
                 explanation.rule = Rule::MarkdownPage;
-                explanation.fields = self.page_fields(&entry);
-            }
-            (Target::Listing, Purpose::Requested) if self.has_bad_query(&entry, query) => {
-                (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
+                explanation.fields = self.listing_fields(&entry, requested, query);
             }
             _ => {}
         }
-        let requested = parsed.ok().and_then(|path| self.find(path.key()));
-        let requested = match requested {
-            Some((_, MountedPath::Inside(path))) => path.name(),
-            _ => b"",
-        };
         explanation.add_links(&entry, failed, requested, self);
         explanation
     }
@@ -185,12 +189,16 @@ impl Mounts {
         ListingQuery::parse(query, archives).is_err()
     }
 
-    /// The headers of the page that is made of the Markdown file in `entry`, without the page's
-    /// ETag.
-    fn page_fields(&self, entry: &Entry) -> Fields {
-        let Some(folder) = entry.mount.map(|at| &self.get(at).folder) else { return Fields::new() };
-        let is_live = folder.live.is_some();
-        listing_headers::head(&folder.options, None, Format::Html, b"", None, is_live).fields
+    /// The headers of a listing or archive of the folder `name`, or of a page that is made of the
+    /// file `name`, without its ETag. `entry` has its mount.
+    fn listing_fields(&self, entry: &Entry, name: &[u8], query: Option<&[u8]>) -> Fields {
+        let Some(mount) = entry.mount.map(|at| self.get(at)) else { return Fields::new() };
+        let options = &mount.folder.options;
+        let query = ListingQuery::parse(query, options.archives).ok();
+        let format = query.and_then(|query| query.format).unwrap_or(preferred_format(None));
+        let title = archive_title(&mount.prefix, name);
+        let is_live = mount.folder.live.is_some() && format == Format::Html;
+        listing_headers::head(options, None, format, title, None, is_live).fields
     }
 
     /// The same folders, with stores that record which names can't be opened or listed.

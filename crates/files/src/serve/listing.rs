@@ -386,11 +386,16 @@ impl<'s> ListingTarget<'s> {
             mount: Some(mount),
         })?;
         let format = query.format.unwrap_or_else(|| preferred_format(view.accept().as_deref()));
-        let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
-        let names = [last(path.name()), last(&mounts.get(mount).prefix), ROOT_ARCHIVE.to_vec()];
-        let title = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        let title = archive_title(&mounts.get(mount).prefix, path.name());
         Ok(Self { mount, path, query, format, title: title.into(), job_group })
     }
+}
+
+/// The name of an archive, without `.tar`: that of the folder `name`, or of the mount at `prefix`.
+pub(super) fn archive_title<'a>(prefix: &'a [u8], name: &'a [u8]) -> &'a [u8] {
+    let last = |name: &'a [u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+    let names = [last(name), last(prefix), ROOT_ARCHIVE];
+    names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 /// Answers with an error about the path, the query or the format. If the error is sent as a page,

@@ -203,18 +203,23 @@ impl Root<'_> {
     fn open_fd(&self, name: &[u8]) -> Result<OwnedFd, open::Error> {
         match &self.disk.file_name {
             Some(file_name) if name != file_name => Err(Errno::NOENT.into()),
-            None if !name.is_empty() => self.open_beneath(name, open::READ_FLAGS),
+            None if !name.is_empty() => self.open_with(name, open::READ_FLAGS),
             _ => self.open_itself(),
         }
     }
 
-    fn open_beneath(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, open::Error> {
-        self.roots()?.open(name, flags)
+    /// Opens `name` with `flags`: what the folder has by this name, or the single file.
+    fn open_with(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, open::Error> {
+        match &self.disk.file_name {
+            // `roots` would open the file as a folder, and take it for gone.
+            Some(_) => Ok(rustix::fs::open(&self.disk.root, flags, open::NO_MODE)?),
+            None => self.roots()?.open(name, flags),
+        }
     }
 
     /// The permission that is missing to open `name`.
     fn missing_permission(&self, name: &[u8]) -> Permission {
-        match self.open_beneath(name, open::PATH_FLAGS) {
+        match self.open_with(name, open::PATH_FLAGS) {
             Err(Os(Errno::ACCESS | Errno::PERM)) => Permission::Traverse,
             _ => Permission::Read,
         }
@@ -223,7 +228,7 @@ impl Root<'_> {
     /// The kind of the special file `name`, which can't be opened.
     fn special_kind(&self, name: &[u8]) -> Special {
         let found = self
-            .open_beneath(name, open::PATH_FLAGS)
+            .open_with(name, open::PATH_FLAGS)
             .map_err(to_absent)
             .and_then(|file| stat(file.as_fd()));
         found.map_or(Special::Device, |(kind, _)| special(kind))
@@ -232,7 +237,7 @@ impl Root<'_> {
     /// Whether `name`, which can't be read, is a folder that can be traversed.
     fn is_unreadable_folder(&self, name: &[u8]) -> bool {
         let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.disk.file_name.is_none() && self.open_beneath(name, folder).is_ok()
+        self.disk.file_name.is_none() && self.open_with(name, folder).is_ok()
     }
 }
 
@@ -287,8 +292,10 @@ impl Store for Root<'_> {
     }
 
     fn follow(&self, name: &[u8]) -> Followed {
-        match self.roots() {
-            Ok(roots) if self.disk.file_name.is_none() => roots.explain(name),
+        // A single file has no names to follow.
+        let roots = self.disk.file_name.is_none().then(|| self.roots());
+        match roots {
+            Some(Ok(roots)) => roots.explain(name),
             _ => Followed { target: Some(PathBuf::new()), ..Followed::default() },
         }
     }

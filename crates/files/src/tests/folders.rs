@@ -119,6 +119,23 @@ fn listings_are_explained() {
     let mounts = Mounts::from(Folder::new(memory(&[("docs/a", "")]).0).with_options(options));
     let why = mounts.explain("/docs/").to_string();
     assert!(why.starts_with("200 OK: the folder has no index.html and is listed\n"), "{why}");
+    let mut client = Client::new(&mounts.site(CacheLimits::default()));
+    for target in
+        ["/docs/", "/docs/?sort=size", "/?format=tar", "/docs/?format=tar", "/docs/?format=json"]
+    {
+        let explained = mounts.explain(target);
+        let mut explained: Vec<_> =
+            str::from_utf8(explained.fields.as_bytes()).unwrap().lines().collect();
+        explained.sort_unstable();
+        // HEAD doesn't read the folder, either, so it has no ETag.
+        let sent = client.request("HEAD", target, "");
+        let mut lines = lines(&sent);
+        lines.retain(|line| {
+            !line.is_empty() && !line.starts_with("HTTP/") && !line.starts_with("Date: ")
+        });
+        assert_eq!(explained, lines, "{target}");
+    }
+    assert_eq!(mounts.explain("/docs/?format=zip").fields.as_bytes(), b"");
 }
 
 #[test]
@@ -134,9 +151,9 @@ fn several_slashes_redirect_to_the_same_listing() {
         ("/own//?format=tar", "/own/?format=tar"),
         ("//own?format=text", "/own/?format=text"),
         ("/docs//?format=json&q=a|b", "/docs/?format=json&q=a%7Cb"),
-        // Without a format, it is the page.
-        ("/docs//?x", "/docs?x"),
-        ("/docs//", "/docs"),
+        // The page beside the folder doesn't hide its listing.
+        ("/docs//?x", "/docs/?x"),
+        ("/docs//", "/docs/"),
     ] {
         for method in ["GET", "HEAD"] {
             let got = ask(&mut client, method, target, "");

@@ -23,6 +23,8 @@ fn cache_control_depends_on_name_and_type() {
         ("data.json", "no-cache"),
         ("app.3f9a2b1c.js", "public, max-age=31536000, immutable"),
         ("assets/index-BxYz12ab.css", "public, max-age=31536000, immutable"),
+        ("live.m3u8", "no-cache"),
+        ("radio.M3U", "no-cache"),
         ("logo.png", "max-age=600"),
         ("font.woff2", "max-age=600"),
         ("film.mp4", "max-age=600"),

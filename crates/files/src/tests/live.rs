@@ -217,7 +217,7 @@ fn a_page_whose_policy_forbids_the_script_is_named_until_it_allows_it() {
     expect_live(&with_meta.get("/a"), 200, &with_tag(&live, "/a.html", str(&forbidding)));
     expect_live(&with_meta.get("/b"), 200, &with_tag(&live, "/b.html", PAGE));
     let problem = |is_header| Problem::Policy {
-        missing: "'self' to connect-src and 'self' to script-src".into(),
+        change: "add 'self' to connect-src and 'self' to script-src".into(),
         is_header,
     };
     assert_eq!(live.problems.of("/a.html"), Some(problem(false)));

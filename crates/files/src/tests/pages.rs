@@ -287,6 +287,42 @@ fn a_folder_with_the_extension_of_a_page_is_no_circle_of_redirects() {
     }
 }
 
+/// Where folders are listed, a folder's URL shows its names, and so do the links of listings.
+#[test]
+fn a_page_beside_a_listed_folder_does_not_hide_its_listing() {
+    let files = [
+        ("blog.html", "blog"),
+        ("blog/a.txt", ""),
+        ("docs.html", "beside"),
+        ("docs/index.html", "docs"),
+        ("about.html", "about"),
+    ];
+    for (listing, of_folder) in [(false, (301, Some("/blog"))), (true, (200, None))] {
+        let options = Options { listing, ..Options::default() };
+        let mounts = Mounts::from(Folder::new(memory(&files).0).with_options(options));
+        let mut client = Client::new(&mounts.site(CacheLimits::default()));
+        let sorted = (of_folder.0, of_folder.1.map(|_| "/blog?sort=size"));
+        for (path, (status, location)) in [
+            ("/blog", (200, None)),
+            ("/blog/", of_folder),
+            ("/blog/?sort=size", sorted),
+            ("/docs", (301, Some("/docs/"))),
+            ("/docs/", (200, None)),
+            // There is no such folder.
+            ("/about/", (301, Some("/about"))),
+        ] {
+            for _ in 0..2 {
+                let got = client.get(path);
+                assert_eq!((got.status, got.field("Location")), (status, location), "{path}");
+                assert_eq!(mounts.explain(path).status.code(), status, "{path}");
+            }
+        }
+        let texts = ["/blog", "/docs/"].map(|path| client.get(path).text().to_owned());
+        assert_eq!(texts, ["blog", "docs"]);
+        assert_eq!(client.get("/blog/").text().contains("<bdi>a.txt</bdi>"), listing);
+    }
+}
+
 #[test]
 fn a_bad_page_beside_a_folder_does_not_hide_the_folder() {
     use Absent::{Denied, NotRegular, Outside};

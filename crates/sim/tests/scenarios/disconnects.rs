@@ -300,6 +300,25 @@ fn the_write_timeout_also_ends_half_closed_clients_that_do_not_read() {
     });
 }
 
+/// The client's receive buffer takes some output after the socket has blocked. This is not taken
+/// for progress that the client makes later.
+#[test]
+fn a_client_that_reads_nothing_is_closed_soon_after_the_write_timeout() {
+    seeds(0..100, |seed| {
+        // Without the faults by which the server accepts the connection or sends more much later.
+        let faults =
+            Faults { no_descriptor: 0, partial_wait: 0, spurious: 0, ..short_delays(seed) };
+        let mut scene = Scene::new(seed, faults);
+        scene.peer(Script::new().stop_reading().send(get("/fill")));
+        scene.world.run(secs(59));
+        assert_eq!(scene.test_state.alive.get(), 1);
+        // Filling the receive buffer takes up to some seconds.
+        scene.world.run(secs(20));
+        assert_eq!(scene.closed_for("write_stalled"), 1);
+        scene.finish();
+    });
+}
+
 #[test]
 fn a_reset_that_was_not_reported_is_found_at_the_timeout() {
     seeds(0..100, |seed| {
