@@ -16,9 +16,9 @@
 //! header block, and its content. For `websocket` and `broadcast`, FILE is a whole WebSocket frame.
 //! `broadcast` sends it to all open WebSockets for every frame of N bytes from any of them.
 //!
-//! The server has one thread and one epoll instance, and makes one receive per wake-up and one send
-//! per batch of requests. It prints its address as `sockeye` does. It trusts its clients: use it
-//! for measurements only.
+//! The server has one thread and one epoll instance. Per wake-up of a connection, it makes one
+//! receive, and usually one send for all requests that it received. It prints its address as
+//! `sockeye` does. It trusts its clients: use it for measurements only.
 
 mod broadcast;
 mod cycle;

@@ -28,7 +28,7 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// GET with `depth` requests in flight per connection. A connection closes after
-    /// `max_requests` requests. With `tls`, it uses TLS 1.3.
+    /// `max_requests` requests. With `tls`, connections use TLS 1.3.
     Get { file: File, depth: usize, max_requests: Option<u64>, tls: Option<Handshakes> },
     /// In turn: a GET with numbers in its query, a POST with a length, and a chunked POST. The
     /// response is the sum of all numbers, so that a server has to read everything.
@@ -37,8 +37,8 @@ pub(crate) enum Shape {
     Pages,
     /// A small response, with an access log.
     Logged,
-    /// A small response to a browser's head. If `alike`, all heads are equal; otherwise, they
-    /// come from several browsers in turn.
+    /// A small response to a request with a browser's headers. If `alike`, all requests are equal;
+    /// otherwise, they have the headers of several browsers in turn.
     Browser { alike: bool },
     /// The client sends 64 bytes, and receives them again.
     Echo,
@@ -339,7 +339,7 @@ impl Shape {
         matches!(self, Self::Idle { .. } | Self::IdleWebSocket)
     }
 
-    /// The requests of a load that uses HTTP/2. For any other load, one request, which is not sent.
+    /// The requests of a load that uses HTTP/2. For any other load, the result is not used.
     pub(crate) fn http2_requests(self) -> Requests {
         let with_tls = self.tls().is_some();
         if self.is_page() {

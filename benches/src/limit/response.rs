@@ -17,7 +17,7 @@ use super::{
 
 /// Maximum number of copies of a small response that are sent with one call.
 const BATCH: usize = 64;
-/// Maximum size of these copies together, in bytes.
+/// Maximum size of these copies together, in bytes. A larger response is sent as one copy.
 const BATCH_BYTES: usize = 256 << 10;
 /// Maximum number of bytes of a file that one call sends. A turn of a connection ends when it has
 /// sent this many bytes. A smaller number would take more calls. With a larger one, a response of

@@ -1,9 +1,10 @@
 //! Checks the host names of requests at loopback addresses, against DNS rebinding
 //! ([`sockeye::http_core::AllowedHosts`]).
 //!
-//! Requests at other addresses are checked only with `--live`, since the server can't know by which
-//! names clients reach these addresses. Requests from Unix sockets and trusted proxies are not
-//! checked, since they don't come from a browser directly.
+//! Requests at other addresses are checked only with `--live`: clients may reach these addresses by
+//! names that the server can't know, and with `--live`, such names must be allowed by `--host`.
+//! Requests from Unix sockets and trusted proxies are not checked, since they don't come from a
+//! browser directly.
 
 use std::net::IpAddr;
 

@@ -143,9 +143,9 @@ impl CompressedCache {
         state.contents.peek(key).is_some() || state.history(key, now).times < MAX_REPEATS
     }
 
-    /// The cached content, or else the result of `compress`: at most `max_len` bytes, or `None` if
-    /// compressing saves too little. `client` is charged while `compress` runs, and `now` is when
-    /// its request arrived. Blocks.
+    /// Returns the cached content, or else calls `compress`, which returns at most `max_len` bytes,
+    /// or `None` if compressing saves too little. `client` is charged while `compress` runs, and
+    /// `now` is when its request arrived. Blocks.
     ///
     /// # Errors
     ///

@@ -25,8 +25,8 @@ pub struct Options {
     pub clean_urls: bool,
     /// For single-page apps: sends the folder's `index.html` instead of a page that is not found. A
     /// request is for a page if the last segment of its path has no extension, or `.html`, and if
-    /// its `Sec-Fetch-Mode` is `navigate`. Without this field, `Accept` decides: it must include
-    /// HTML or be absent. Default: off.
+    /// its `Sec-Fetch-Mode` is `navigate`. If the request has no `Sec-Fetch-Mode`, `Accept`
+    /// decides: it must include HTML or be absent. Default: off.
     pub spa: bool,
     /// A folder without an `index.html` is listed: as a page, JSON or plain text, by the client's
     /// `Accept`. `?format=` selects one of these formats, also if there is an `index.html`. Hidden

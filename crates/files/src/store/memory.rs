@@ -58,8 +58,8 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         let memory = Self::default();
-        // Not a whole second: a file with such a time may be on a file system that stores times in
-        // steps of two seconds (FAT), and would count as just changed for that long.
+        // Not a whole second: a whole one may come from a file system that stores times in steps of
+        // two seconds (FAT), so a file with such a time counts as just changed for two seconds.
         memory.lock().now = Stamp { secs: 1_000_000_000, nanos: 1 };
         memory
     }
@@ -83,7 +83,7 @@ impl Memory {
         lock(&file).write(content.into(), now);
     }
 
-    /// Replaces a file with a new one, as renaming does.
+    /// Replaces a file with a new one, as renaming another file to its name does.
     pub fn replace(&self, name: &str, content: impl Into<Vec<u8>>) {
         let mut state = self.lock();
         let now = state.now;

@@ -89,7 +89,7 @@ impl DynamicTable {
             return;
         }
         self.make_room(len);
-        // These numbers fit into 16 bits: `len` is below the limit of the table's size.
+        // These numbers fit into 16 bits: none exceeds `CAPACITY_MAX`.
         let (at, name_len) = (self.bytes.len() as u16, name.len() as u16);
         self.entries.push_front(Entry { at, name_len, value_len: value.len() as u16, static_name });
         self.bytes.extend_from_slice(name);

@@ -88,8 +88,7 @@ impl Tunnel {
     }
 
     /// Ends the session, for its own reason if it has failed or if `reason` is `None`, otherwise
-    /// for
-    /// `reason`. A failure is logged ([`Turn::report`]).
+    /// for `reason`. A failure is logged ([`Turn::report`]).
     pub(super) fn close(&mut self, reason: Option<&Reason>, outer: &Turn<'_>) {
         let own = self.session.take_reason();
         match &own {
