@@ -120,8 +120,8 @@ impl Kind {
         if load.is_websocket() {
             return match self {
                 Self::Limit | Self::Ours | Self::Tungstenite | Self::NodeWs => true,
-                // The handler of the row `ws-broadcast` is in this program, and `--before` names a
-                // build of `sockeye`.
+                // The handler of the row `ws-broadcast` is in this program, not in the build of
+                // `sockeye` that `--before` names.
                 Self::Before => load != Shape::Broadcast,
                 _ => false,
             };
@@ -138,8 +138,8 @@ impl Kind {
         }
         match self {
             Self::Limit | Self::Ours => true,
-            // The handler of the row `mix` is in this program, and `--before` names a build of
-            // `sockeye`.
+            // The handler of the row `mix` is in this program, not in the build of `sockeye`
+            // that `--before` names.
             Self::Before => load != Shape::Mix,
             Self::Nginx | Self::H2o => load.file().is_some() || load == Shape::Pages,
             // lighttpd can't serve precompressed files.

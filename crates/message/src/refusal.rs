@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use sockeye_proto::Fault;
 
-/// Why a message is refused: its frame or its content can't be read, or exceeds a limit.
+/// Why a message is refused, for example because its content can't be read, exceeds a limit, or
+/// doesn't arrive in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// A stable name in `snake_case`: `bad_header`, `too_large`, `too_complex`,

@@ -36,8 +36,8 @@ impl Rng {
 
     /// True with a probability of `per_mille` in 1000.
     pub fn chance(&mut self, per_mille: u16) -> bool {
-        // If `per_mille` is 0, no number is drawn, so that turning a fault off doesn't change the
-        // random choices for other faults.
+        // If `per_mille` is 0, no number is drawn: code that asks about a fault that is off doesn't
+        // change the random choices after it.
         per_mille > 0 && self.below(1000) < usize::from(per_mille)
     }
 

@@ -77,7 +77,8 @@ fn with_trust(
     Ok(Some(ClientTls { client, target: target.clone(), versions, has_certificate }))
 }
 
-/// Converts `error` to a failure. The text of `error` already includes the text of its source.
+/// Converts `error` to a failure without a source, since the text of `error` includes the text of
+/// its source.
 fn failure(error: impl std::fmt::Display) -> Error {
     Error::Failure(anyhow::anyhow!("{error}"))
 }

@@ -47,7 +47,6 @@ impl Tls {
         false
     }
 
-    /// Whether the key that was found for a client hello signs slowly.
     pub(crate) fn take_signs_slowly(&mut self) -> Option<bool> {
         None
     }

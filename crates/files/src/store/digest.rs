@@ -52,8 +52,8 @@ impl Summary {
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] if `cancel` is cancelled: no request waits for this result then, and
-    /// it is not cached. Otherwise the errors of reading.
+    /// [`Absent::Exhausted`], which is never cached, if `cancel` is cancelled: then no request
+    /// waits for the result. Otherwise the errors of reading.
     pub(crate) fn read(
         file: &dyn OpenFile,
         size: u64,

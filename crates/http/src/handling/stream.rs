@@ -64,7 +64,7 @@ impl Stream<'_, '_> {
     }
 
     /// Whether the output is full. If so, return [`Stream::more`]. Always true if the response has
-    /// no content, so that a loop that writes until the output is full ends.
+    /// no content: otherwise, a loop that writes until the output is full would never end.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !self.has_content() || self.turn.is_full()

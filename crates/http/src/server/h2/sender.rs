@@ -30,7 +30,7 @@ pub(super) struct Sender {
 /// HPACK's change of the dynamic table's size to 0 (RFC 7541, 6.3).
 const TABLE_SIZE_0: &[u8] = b"\x20";
 
-/// What a call has moved.
+/// What a call of [`Sender::move_frames`] has moved.
 pub(super) struct Moved {
     /// Frames were written.
     pub(super) has_written: bool,
