@@ -37,8 +37,9 @@ impl Status {
 /// The parts of an order that the client needs.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    /// The URL of the order, and the URL that finalizes it.
+    /// The URL of the order.
     pub(crate) url: String,
+    /// The URL for the request that finalizes the order.
     pub(crate) finalize: String,
     /// URLs of the authorizations that have not been requested yet, the next one last.
     pub(crate) authorizations: Vec<String>,

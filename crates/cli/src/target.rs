@@ -240,10 +240,9 @@ impl Target {
         Some(target)
     }
 
-    /// This URL with TLS, if `location`, to which the server redirects, is an https:// URL at the
-    /// same host and port. Such a redirect says that the port, to which this URL sends plain text,
-    /// expects TLS. `None` for other locations, and if this target has TLS already or is no HTTP or
-    /// WebSocket URL.
+    /// This URL with TLS, if `location` is an https:// URL at the same host and port: a server that
+    /// redirects there says that the port expects TLS, not plain text. `None` for other locations,
+    /// and if this target has TLS already or is no HTTP or WebSocket URL.
     pub(crate) fn with_tls_by(&self, location: &str) -> Option<Self> {
         let mut target = self.clone();
         let (Self::Http { server, .. } | Self::WebSocket { server, .. }) = &mut target else {

@@ -21,8 +21,8 @@ use super::receive::{IncomingRequest, Receiver};
 pub(super) enum State {
     /// The first byte of a frame.
     ExpectFrame {
-        /// When the connection times out. While a response is pending, this applies
-        /// only if the server drains.
+        /// When the connection times out. While a response is pending, this applies only if the
+        /// server drains.
         until: Time,
     },
     /// The rest of a header.

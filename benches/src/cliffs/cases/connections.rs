@@ -1,5 +1,6 @@
-//! Cases in which the strained server has many other connections, or had many connections or
-//! requests before. The plain server has only the connections of the load.
+//! Cases about many connections and requests. Each compares two servers under the same load. The
+//! plain server has only the connections of the load. The strained server has many other
+//! connections, or had many connections or requests before.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
@@ -72,6 +73,7 @@ fn with_readers(fixture: &Fixture, side: Side, reads: Reads) -> Result<Scene> {
     let client = fixture.client(&server, load(BUSY, get("/small.txt")?)?)?;
     let count = if side == Side::Strained { READERS } else { 0 };
     let strain = readers(server.address, count, reads)?;
+    // Clients that read keep the server sending, so there is no idle state to wait for.
     if reads == Reads::Nothing {
         settle(&server)?;
     }

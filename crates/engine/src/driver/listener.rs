@@ -42,8 +42,8 @@ impl Listener {
     }
 
     /// Lets no new client connect. The SYN of a TCP client is dropped; the client sends it again
-    /// after a second, and is then refused or reaches another server. A Unix client finds no
-    /// socket.
+    /// after a second, and is then refused or reaches another server. The file of a Unix socket
+    /// is removed, so that no client finds it.
     pub(super) fn block_new_clients(&mut self) {
         match self.file.take() {
             Some(file) => drop(file),

@@ -11,7 +11,8 @@
 //! - [`IoEvent::Ready`] is a hint that a call is worthwhile: an edge of epoll, or a completion. The
 //!   call fails with `WouldBlock` if there is nothing.
 //!
-//! The event loop makes no other system call, and reads no other clock.
+//! All system calls for connections go through the driver, and the event loop's time is that of the
+//! driver's clock.
 
 mod bind;
 mod epoll;

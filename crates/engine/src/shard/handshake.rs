@@ -40,8 +40,8 @@ impl<D: Driver> Shard<D> {
         let is_possible = conn.set_tls(tls, true);
         self.insert(key, conn);
         self.unwatched.push(key);
-        // After the closure, `serve` arms the connection's timer: here for the timeout of the
-        // handshake.
+        // The closure does nothing. After it, `serve` arms the connection's timer, here for the
+        // timeout of the handshake.
         self.serve(key, |_| Ok(()));
         if !is_possible {
             return;

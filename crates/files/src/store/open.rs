@@ -1,8 +1,8 @@
 //! Opens names inside a folder, and nowhere else, by Linux's `openat2`.
 //!
 //! `openat2` (Linux 5.6) opens a name beneath the folder, which is called the root here. The call
-//! follows no symbolic link: if the name contains one, it fails with `ELOOP`, and `links` finds out
-//! where the link leads.
+//! follows no symbolic link: if the name contains one, it fails with `ELOOP`, and the module
+//! `links` finds out where the link leads.
 //!
 //! If the call doesn't exist (`ENOSYS`: an older kernel, or some sandboxes), the path is walked
 //! segment by segment. `EPERM` comes from a sandbox that forbids the call, or from a file system

@@ -159,8 +159,8 @@ impl std::error::Error for TrySendError {}
 pub struct SourceWaker(pub(super) ResponseLink);
 
 impl SourceWaker {
-    /// Makes the event loop call the source again, if it waits. This never blocks and never fails,
-    /// even on an event loop. Several wake-ups may be combined, but none is lost: after each
+    /// Makes the event loop call the source again, if the source waits. This never blocks and never
+    /// fails, even on an event loop. Several wake-ups may be combined, but none is lost: after each
     /// wake-up, the source is called at least once, and sees what was written before the wake-up.
     pub fn wake(&self) {
         self.0.remote.wake();
