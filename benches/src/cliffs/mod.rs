@@ -16,7 +16,7 @@
 //! response.
 //!
 //! Other servers are not measured. Nor are files that the kernel has to read from a disk: in the
-//! case `cold`, files are missing from the server's cache only.
+//! cliff `cold`, files are missing from the server's cache, but not from the kernel's page cache.
 
 mod args;
 mod cases;
@@ -38,7 +38,7 @@ use crate::Result;
 
 /// Measures the cliffs, and prints the results.
 pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
-    // Not a cliff: the service from which some cliffs request.
+    // Not a cliff: runs the service for the cliffs `writes` and `corking`.
     if words.iter().map(String::as_str).eq(["streams"]) {
         streams::run()?;
         return Ok(ExitCode::SUCCESS);

@@ -184,8 +184,8 @@ impl Harness {
     }
 
     /// The peer reads all output, which is returned. The protocol gets [`Event::Sent`] and
-    /// [`Event::Room`] if they are due. If the protocol has ended the connection, it closes: after
-    /// [`End::Finish`], only if the peer has closed its sending side.
+    /// [`Event::Room`] if they are due. If the protocol has ended the connection, the connection is
+    /// closed: after [`End::Finish`], only if the peer has closed its sending side.
     pub fn output(&mut self) -> Vec<u8> {
         let mut sent = Vec::new();
         loop {
@@ -235,7 +235,7 @@ impl Harness {
         self.call(|session, owner| session.drain(false, owner));
     }
 
-    /// As [`Harness::drain`], with input that has arrived and was not offered.
+    /// As [`Harness::drain`], but input has arrived that was not passed to the protocol yet.
     pub fn drain_before_input(&mut self) {
         self.call(|session, owner| session.drain(true, owner));
     }

@@ -63,7 +63,7 @@ impl Page {
         html::opening(&view, &mut html);
         html::closing(&view, &mut closing);
         // The most that is added if not all rows fit: a note, and links. Each link contains the
-        // filter, with up to 3 bytes for one (percent-encoded).
+        // filter, percent-encoded: up to 3 bytes for each byte.
         let note_len = 1024 + 16 * view.query.filter.len();
         let max_len = MAX_LEN.saturating_sub(html.len() + closing.len() + note_len);
         // Enough for most pages: 270 bytes of markup per row, and 3 bytes for each byte of the

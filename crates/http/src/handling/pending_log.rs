@@ -134,8 +134,8 @@ impl PendingLog {
         self.finish(end);
     }
 
-    /// Records that the server has refused the last request with this code, and written the
-    /// response. The duration that is logged ends `now`.
+    /// Records that the server refuses the last request with this code: it has written the
+    /// response, or resets the stream. The logged duration ends at `now`.
     pub(crate) fn set_refusal(&mut self, code: &'static str, now: Time) {
         self.change_last(|entry| entry.refusal = Some((code, now)));
     }

@@ -170,7 +170,9 @@ impl<H: Handler> ActiveStream<H> {
         });
     }
 
-    /// Waits again for what the handler last waited for. For room, only if `room` is set.
+    /// Acts again on the handler's last answer, which says what the handler waits for: the stream
+    /// or the connection has changed since. If `room` is false, the handler no longer waits for
+    /// room.
     pub(super) fn keep_waiting(&mut self, room: bool, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, _, _| {
             let wait_for = in_flight.exchange.wait_for;
