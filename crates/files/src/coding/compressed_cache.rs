@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use sockeye_proto::{Budget, Client, Permit, Time};
 
+use super::compress::max_compressed_len;
 use crate::file::content::Compressed;
 use crate::limits::clock_map::ClockMap;
 use crate::limits::lock::lock;
@@ -143,9 +144,10 @@ impl CompressedCache {
         state.contents.peek(key).is_some() || state.history(key, now).times < MAX_REPEATS
     }
 
-    /// Returns the cached content, or else calls `compress`, which returns at most `max_len` bytes,
-    /// or `None` if compressing saves too little. `client` is charged while `compress` runs, and
-    /// `now` is when its request arrived. Blocks.
+    /// Returns the cached content, or else calls `compress`, which compresses `len` bytes, and
+    /// returns `None` if that saves too little: if the result is longer than
+    /// [`max_compressed_len`]. `client` is charged while `compress` runs, and `now` is when its
+    /// request arrived. Blocks.
     ///
     /// # Errors
     ///
@@ -153,7 +155,7 @@ impl CompressedCache {
     pub(crate) fn get(
         &self,
         key: &Key,
-        max_len: u64,
+        len: usize,
         (client, now): (Client, Time),
         compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<CompressionResult> {
@@ -166,7 +168,7 @@ impl CompressedCache {
                 return Ok(CompressionResult::NotSmaller);
             }
             drop(state);
-            self.compress(key, max_len, (client, now), compress)
+            self.compress(key, len, (client, now), compress)
         });
         match result {
             Ok(result) => Ok(result),
@@ -178,16 +180,17 @@ impl CompressedCache {
     fn compress(
         &self,
         key: &Key,
-        max_len: u64,
+        len: usize,
         (client, now): (Client, Time),
         compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> Result<CompressionResult, Failure> {
-        let memory = max_compressor_memory(key.coding, max_len);
+        let memory = max_compressor_memory(key.coding, len as u64);
         let spare = MAX_COMPRESSOR_MEMORY;
         let Some(_memory) = self.compressor_memory.take_sparing(client, memory, spare) else {
             return Err(Failure::Refused);
         };
-        let Some(mut permit) = self.reserve(max_len + CONTENT_OVERHEAD) else {
+        let Some(mut permit) = self.reserve(max_compressed_len(len) as u64 + CONTENT_OVERHEAD)
+        else {
             return Err(Failure::Refused);
         };
         // If an allocation of the compressor failed, the process would abort.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sockeye_proto::{Budget, CancelToken, Client, Time};
 
 use super::checks::{File, PrecompressedChecks};
-use super::compress::{compress, max_compressed_len};
+use super::compress::compress;
 use super::compressed_cache::{CompressedCache, CompressionResult, Key};
 use super::encodings::Encodings;
 use super::file_entry::FileEntry;
@@ -143,9 +143,8 @@ impl Encoder {
         if !self.cache.accepts(text.len() as u64) || !self.cache.may_compress(&key, now) {
             return None;
         }
-        let max_len = max_compressed_len(text.len()) as u64;
         let compress = || compress_or_skip(coding, text, text.len());
-        match self.cache.get(&key, max_len, (client, now), compress) {
+        match self.cache.get(&key, text.len(), (client, now), compress) {
             Ok(CompressionResult::Done(compressed)) => Some(compressed),
             Ok(CompressionResult::NotSmaller | CompressionResult::Refused) | Err(_) => None,
         }
@@ -169,8 +168,8 @@ impl Encoder {
         let original = &file.original;
         let unchanged = || Arc::clone(file);
         let Ok(len) = usize::try_from(original.size()) else { return unchanged() };
-        let (key, max_len) = (self.key(file, coding), max_compressed_len(len) as u64);
-        let result = self.cache.get(&key, max_len, (client, now), || {
+        let key = self.key(file, coding);
+        let result = self.cache.get(&key, len, (client, now), || {
             let content = ContentReader::new(&original.content, cancel);
             let compressed = compress_or_skip(coding, content, len)?;
             // Any error will do: nothing is cached, and `file` is returned unchanged.

@@ -11,6 +11,8 @@ use super::*;
 
 const TAG: &str = "\"tag\"";
 const LEN: u64 = 10_000;
+/// The length of contents whose compressed form may have [`LEN`] bytes.
+const CONTENT_LEN: usize = 10_666;
 const NOW: Time = Time::ZERO;
 const ALICE: Client = Client::V4([192, 0, 2, 1]);
 const BOB: Client = Client::V4([192, 0, 2, 2]);
@@ -37,7 +39,7 @@ fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {
 }
 
 fn get(cache: &CompressedCache, etag: &str, byte: u8) -> CompressionResult {
-    cache.get(&key(etag, Coding::Zstd), LEN, (ALICE, NOW), || content(byte)).unwrap()
+    cache.get(&key(etag, Coding::Zstd), CONTENT_LEN, (ALICE, NOW), || content(byte)).unwrap()
 }
 
 fn expect_done(result: CompressionResult) -> Arc<Compressed> {
@@ -58,8 +60,10 @@ fn files_are_compressed_once_per_content_and_coding() {
     for _ in 0..3 {
         for (etag, coding) in [(TAG, Coding::Zstd), (TAG, Coding::Gzip), ("\"b\"", Coding::Gzip)] {
             assert_eq!(
-                expect_done(cache.get(&key(etag, coding), LEN, (ALICE, NOW), make).unwrap())
-                    .bytes()[0],
+                expect_done(
+                    cache.get(&key(etag, coding), CONTENT_LEN, (ALICE, NOW), make).unwrap()
+                )
+                .bytes()[0],
                 b'a'
             );
         }
@@ -67,12 +71,15 @@ fn files_are_compressed_once_per_content_and_coding() {
     assert_eq!(count.get(), 3);
     // That it is not worth compressing is cached, too.
     for _ in 0..2 {
-        let result =
-            cache.get(&key("\"noise\"", Coding::Zstd), LEN, (ALICE, NOW), || Ok(None)).unwrap();
+        let result = cache
+            .get(&key("\"noise\"", Coding::Zstd), CONTENT_LEN, (ALICE, NOW), || Ok(None))
+            .unwrap();
         assert!(matches!(result, CompressionResult::NotSmaller));
     }
     let result = cache
-        .get(&key("\"noise\"", Coding::Zstd), LEN, (ALICE, NOW), || panic!("the result is cached"))
+        .get(&key("\"noise\"", Coding::Zstd), CONTENT_LEN, (ALICE, NOW), || {
+            panic!("the result is cached")
+        })
         .unwrap();
     assert!(matches!(result, CompressionResult::NotSmaller));
 }
@@ -80,12 +87,12 @@ fn files_are_compressed_once_per_content_and_coding() {
 #[test]
 fn failures_are_retried_and_hold_no_budget() {
     let cache = cache(8);
-    let failed = cache.get(&key(TAG, Coding::Zstd), LEN, (ALICE, NOW), || {
+    let failed = cache.get(&key(TAG, Coding::Zstd), CONTENT_LEN, (ALICE, NOW), || {
         Err(io::ErrorKind::UnexpectedEof.into())
     });
     assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        cache.get(&key(TAG, Coding::Zstd), LEN, (ALICE, NOW), || panic!("on purpose"))
+        cache.get(&key(TAG, Coding::Zstd), CONTENT_LEN, (ALICE, NOW), || panic!("on purpose"))
     }));
     assert!(panicked.is_err());
     assert!(!cache.in_progress.contains(&key(TAG, Coding::Zstd)));
@@ -109,8 +116,10 @@ fn a_second_shard_waits_for_the_first() {
                     may_go_on.recv().unwrap();
                     content(b'1')
                 };
-                expect_done(cache.get(&key(TAG, Coding::Zstd), LEN, (ALICE, NOW), make).unwrap())
-                    .bytes()[0]
+                expect_done(
+                    cache.get(&key(TAG, Coding::Zstd), CONTENT_LEN, (ALICE, NOW), make).unwrap(),
+                )
+                .bytes()[0]
             }
         });
         is_started.recv().unwrap();
@@ -159,11 +168,18 @@ fn contents_that_only_entries_refer_to_are_evicted() {
 fn memory_for_a_compressor_is_reserved_before_it_starts() {
     let cache = cache_with(32 << 20, 1 << 20);
     let result = cache
-        .get(&key(TAG, Coding::Zstd), LEN, (ALICE, NOW), || panic!("there is no memory"))
+        .get(&key(TAG, Coding::Zstd), CONTENT_LEN, (ALICE, NOW), || panic!("there is no memory"))
         .unwrap();
     assert!(matches!(result, CompressionResult::Refused));
+    // Zstd takes more for contents that are longer than 128 KiB, whatever their compressed form.
+    let cache = cache_with(32 << 20, 4 << 20);
+    for (len, is_refused) in [(128 << 10, false), ((128 << 10) + 1, true)] {
+        let key = key(&len.to_string(), Coding::Zstd);
+        let result = cache.get(&key, len, (ALICE, NOW), || content(b'a')).unwrap();
+        assert_eq!(matches!(result, CompressionResult::Refused), is_refused, "{len}");
+    }
     assert!(matches!(
-        cache.get(&key(TAG, Coding::Gzip), LEN, (ALICE, NOW), || content(b'a')),
+        cache.get(&key(TAG, Coding::Gzip), CONTENT_LEN, (ALICE, NOW), || content(b'a')),
         Ok(CompressionResult::Done(_))
     ));
 }
@@ -216,7 +232,9 @@ fn contents_evicted_repeatedly_are_not_compressed_for_a_while() {
     for second in 0..2 {
         assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)));
         let make = || content(b'a');
-        expect_done(cache.get(&key(TAG, Coding::Zstd), LEN, (ALICE, at(second)), make).unwrap());
+        expect_done(
+            cache.get(&key(TAG, Coding::Zstd), CONTENT_LEN, (ALICE, at(second)), make).unwrap(),
+        );
         assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)), "it is cached");
         get(&cache, "\"another\"", b'b');
     }
