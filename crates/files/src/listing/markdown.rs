@@ -139,7 +139,6 @@ pub(super) fn render(source: &str, level: u8) -> Rendered {
         renderer.event(event);
         if renderer.is_full || renderer.out.len() > MAX_HTML {
             renderer.is_full = true;
-            break;
         }
     }
     renderer.end_heading();
@@ -169,8 +168,8 @@ struct Renderer {
     /// The lines so far of an HTML block (HTML between paragraphs). The parser passes them one by
     /// one.
     html_block: String,
-    /// For each ID that was made of a heading's text: how many headings had it so far. The ID of
-    /// the next such heading gets this number as a suffix (`-1`), unless the number is 0.
+    /// The IDs of headings, and for each the last number that was appended to it, because later
+    /// headings have the same text.
     ids: HashMap<String, u32>,
     alignments: Vec<Alignment>,
     column: usize,
@@ -226,9 +225,7 @@ impl Renderer {
         if let Some(heading) = &mut self.heading {
             if let Some(title) = &mut heading.title {
                 for char in text.chars() {
-                    if title.len() >= MAX_TITLE {
-                        break;
-                    }
+                    if title.len() >= MAX_TITLE {}
                     title.push(if char == '\n' { ' ' } else { char });
                 }
             }
@@ -344,9 +341,7 @@ impl Renderer {
         self.open(RAW, RAW_END);
         for line in html.split_inclusive('\n') {
             self.text(line);
-            if self.is_full {
-                break;
-            }
+            if self.is_full {}
         }
         self.close();
     }
@@ -366,16 +361,23 @@ impl Renderer {
         self.title = self.title.take().or(title.filter(|title| !title.trim().is_empty()));
         let mut tag = format!("<h{level}");
         if !id.is_empty() {
-            let count = self.ids.entry(id.clone()).or_default();
-            match *count {
-                0 => tag += &format!(" id=\"{ID_PREFIX}{id}\""),
-                more => tag += &format!(" id=\"{ID_PREFIX}{id}-{more}\""),
-            }
-            *count += 1;
+            tag += &format!(" id=\"{ID_PREFIX}{}\"", self.unique(id));
         }
         tag.push('>');
         self.out.splice(start..start, tag.bytes());
         put!(&mut self.out, "</h{level}>\n");
+    }
+
+    /// Makes an ID that no earlier heading has, as GitHub does.
+    fn unique(&mut self, id: String) -> String {
+        let mut unique = id.clone();
+        while self.ids.contains_key(&unique) {
+            let count = self.ids.entry(id.clone()).or_default();
+            *count += 1;
+            unique = format!("{id}-{count}");
+        }
+        self.ids.insert(unique.clone(), 0);
+        unique
     }
 
     fn cell(&mut self) {

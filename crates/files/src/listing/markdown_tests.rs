@@ -15,6 +15,11 @@ fn markdown_is_rendered() {
     for (source, html) in [
         ("# A *b*\n\nc\\\nd", "<h3 id=\"readme-a-b\">A <em>b</em></h3>\n<p>c<br>\nd</p>\n"),
         ("###### x\n# x", "<h6 id=\"readme-x\">x</h6>\n<h3 id=\"readme-x-1\">x</h3>\n"),
+        (
+            "# a\n# a\n# a-1\n# a",
+            "<h3 id=\"readme-a\">a</h3>\n<h3 id=\"readme-a-1\">a</h3>\n\
+             <h3 id=\"readme-a-1-1\">a-1</h3>\n<h3 id=\"readme-a-2\">a</h3>\n",
+        ),
         ("# !", "<h3>!</h3>\n"),
         ("- [x] a\n- [ ] b", "<ul>\n<li>☑ a</li>\n<li>☐ b</li>\n</ul>\n"),
         ("3. a", "<ol start=\"3\">\n<li>a</li>\n</ol>\n"),
