@@ -139,6 +139,7 @@ pub(super) fn render(source: &str, level: u8) -> Rendered {
         renderer.event(event);
         if renderer.is_full || renderer.out.len() > MAX_HTML {
             renderer.is_full = true;
+            break;
         }
     }
     renderer.end_heading();
@@ -225,7 +226,9 @@ impl Renderer {
         if let Some(heading) = &mut self.heading {
             if let Some(title) = &mut heading.title {
                 for char in text.chars() {
-                    if title.len() >= MAX_TITLE {}
+                    if title.len() >= MAX_TITLE {
+                        break;
+                    }
                     title.push(if char == '\n' { ' ' } else { char });
                 }
             }
@@ -341,7 +344,9 @@ impl Renderer {
         self.open(RAW, RAW_END);
         for line in html.split_inclusive('\n') {
             self.text(line);
-            if self.is_full {}
+            if self.is_full {
+                break;
+            }
         }
         self.close();
     }
