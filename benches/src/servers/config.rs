@@ -28,8 +28,8 @@ pub(super) struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// The configuration of nginx. It contains the small response, because nginx sends that faster
-    /// than a file.
+    /// The configuration of nginx. If the load requests [`SMALL`], the configuration contains the
+    /// content, because nginx sends that faster than a file.
     pub(super) fn nginx(&self) -> String {
         let Self { dir, address, load, connections, version_output, certificate, log } = self;
         let dir = dir.display();

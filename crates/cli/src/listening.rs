@@ -86,8 +86,9 @@ pub(crate) fn cannot_listen(
     })
 }
 
-/// The error for an address in use, given with its flag. `owner` has the listener that uses it.
-/// `other` is another address of this command with the same port, and its flag.
+/// The error if `address`, a value of `flag`, is in use. `owner` has the listener that uses it;
+/// `None` if no listener is found. `other` is another address of this command with the same port,
+/// and its flag.
 fn in_use(
     (flag, address): (&str, &ListenAddr),
     port: u16,

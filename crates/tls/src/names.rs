@@ -102,7 +102,7 @@ impl ResolvesServerCert for ByName {
         {
             // A CA that validates a name offers only this protocol. A client that offers others,
             // too, is refused: otherwise ALPN might choose this protocol for that client, and a
-            // program that ignores the choice would answer its requests.
+            // program that ignores the choice would answer the client's requests.
             let is_only = hello.alpn().is_some_and(|offered| offered.count() == 1);
             return if is_only { challenges.certificate(&hello) } else { None };
         }

@@ -124,8 +124,8 @@ impl Connection {
         Fault::peer("refused", refusal.text(&self.settings.target))
     }
 
-    /// Runs at the end of each callback. Ends the connection if the handler has failed, or if it
-    /// can't write to standard output any more. Restarts the timeout if output was sent, or if an
+    /// Runs at the end of each callback. Ends the connection if the handler has failed, or if
+    /// writing to standard output has failed. Restarts the timeout if output was sent, or if an
     /// answer has just become due.
     fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Some(what) = self.progress.failure.take() {
@@ -355,7 +355,8 @@ impl Protocol for Connection {
             (Event::Closed(reason), state) => {
                 if let State::Open(websocket) = state {
                     // The handler records the close code for the report. If a message waits for
-                    // room in the printer's queue, the handler prints it now.
+                    // room in the queue of the printer (the thread that writes standard output),
+                    // the handler prints it now.
                     websocket.on_event(Event::Closed(reason), turn)?;
                 }
                 self.report(reason);
