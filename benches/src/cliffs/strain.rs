@@ -37,8 +37,9 @@ struct Thread {
 }
 
 impl Strain {
-    /// Runs `work` on a thread, which inherits the client's core from the calling thread. `work`
-    /// has to return soon after its argument has become `true`.
+    /// Runs `work` on a new thread. The thread inherits the CPU affinity of the calling thread, so
+    /// it runs on the load client's core. `work` has to return soon after its argument has become
+    /// `true`.
     pub(super) fn thread(
         work: impl FnOnce(&AtomicBool) -> Result<Counts> + Send + 'static,
     ) -> Self {

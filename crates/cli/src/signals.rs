@@ -2,7 +2,7 @@
 //!
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first of these signals drains the server, the second
 //!   stops the server at once, the third ends the process.
-//! - SIGHUP: if the terminal of standard error was closed, it counts as one of the signals above.
+//! - SIGHUP: counts as one of the signals above if the terminal of standard error was closed.
 //!   Otherwise the server reads the files of `--answers` and `--tls` again, retries failed orders
 //!   of `--acme`, and reopens the file of `--access-log`. If none of these flags is given, a server
 //!   on a terminal counts SIGHUP as one of the signals above, and any other server (a service,
@@ -49,7 +49,7 @@ pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
 pub(crate) struct StoppedBy(AtomicI32);
 
 impl StoppedBy {
-    /// The exit code of [`exit_code`]. 0 if no signal stopped the server at once.
+    /// The exit code of the process: see [`exit_code`]. 0 if no signal stopped the server at once.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.0.load(Ordering::Acquire) {
             0 => 0,

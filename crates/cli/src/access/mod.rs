@@ -74,7 +74,7 @@ impl AccessLog {
         Rc::new(Worker { log: self.clone(), number, dates: RefCell::default() })
     }
 
-    /// Writes the lines about connections. `None` unless this log is on a terminal.
+    /// The writer of the lines about connections. `None` unless this log is on a terminal.
     pub(crate) fn connections(&self) -> Option<Connections> {
         match self.format {
             Format::Terminal { color } => Some(Connections { lines: self.lines.clone(), color }),

@@ -34,7 +34,8 @@ impl ContentType {
         options: &Options,
         reader: &Reader<'_>,
     ) -> Result<Self, LoadError> {
-        // `name_without_coding` is the name without the coding's extension, such as `app.js` for `app.js.gz`.
+        // `name_without_coding` is the name without the coding's extension, such as `app.js` for
+        // `app.js.gz`.
         let (coding, name_without_coding) = match options.content_encodings.of(name) {
             Some((coding, name_without_coding)) => (Some(coding), name_without_coding),
             None => (None, name),

@@ -3,7 +3,7 @@
 //! - `path`: the path of a request, as a checked name.
 //! - `mime`: the `Content-Type` of a name.
 //! - `charset`: whether a text is UTF-8.
-//! - `declared`: the encoding that a text declares itself.
+//! - `declared`: the encoding that a text declares in its content.
 //! - `media_types`: the table of media types by extension, generated.
 //! - `fingerprint`: whether a name contains a hash of the content.
 //! - `by_name`: header values that are configured by file name.

@@ -62,8 +62,8 @@ pub(super) struct Exchange {
     request_body: RequestBody,
     /// Number of empty pieces in a row that the source has returned.
     empty_pieces: u32,
-    /// Charges a collected body to the budget until the response starts and the work that makes the
-    /// response has ended.
+    /// Charges a collected body to the budget until both the response has started and the work that
+    /// makes the response has ended.
     permit: Option<Arc<Permit>>,
     /// For [`Reply::follow`] and its variants: the state of the source.
     follow: Option<FollowState>,
@@ -209,7 +209,7 @@ impl Handler for Exchange {
     }
 
     fn on_incomplete(&mut self, _: Time) {
-        // Dropping the `BodyWaiter` notifies the handler.
+        // Dropping the `BodyWaiter` tells the user's code that the body is incomplete.
         self.expects = Expects::Nothing;
     }
 
@@ -414,7 +414,8 @@ impl Exchange {
             let text = "No other protocol is spoken here.";
             return responder.error(Status::NOT_IMPLEMENTED, &Fields::new(), text);
         }
-        // The fields are moved out of the cell, because `then` may call this function again.
+        // The fields are moved out of the cell: a borrow would last during `then`, which needs
+        // `&mut self`.
         let mut fields = self.shard.fields.take();
         fields.clear();
         let answer = match convert::response(status, headers, &mut fields) {

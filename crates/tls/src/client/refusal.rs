@@ -108,7 +108,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Why a certificate was refused, as the end of a sentence about it: the less common reasons.
+/// For the less common errors: the end of a sentence that says why a certificate was refused.
 fn rare_reason(error: &CertificateError) -> String {
     use CertificateError as Refused;
     let reason = match error {
