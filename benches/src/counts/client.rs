@@ -1,6 +1,6 @@
-//! A client of a [`scene`](super::scene), with TLS or without. Its reads and writes don't block,
-//! except in [`Client::receive_exact`], which waits only for bytes that the server has already
-//! sent.
+//! A client of a [`scene`](super::scene) (a shard and its clients in one thread), with TLS or
+//! without. The client's reads and writes don't block, except in [`Client::receive_exact`], which
+//! waits only for bytes that the server has already sent.
 
 use std::{
     io::{self, ErrorKind, Read, Write},

@@ -297,8 +297,8 @@ impl Tls {
             let used = self.process(input, out, on_plain)?;
             return self.keep(&input[used..], max);
         }
-        // Rare: a record that arrived in parts. After the handshake, `max` is lower. If the
-        // buffer's capacity is above it, the buffer is replaced by a smaller one.
+        // Rare: a record that arrived in parts. On the client's side, `max` is lower after the
+        // handshake than before, so a buffer whose capacity is above `max` is replaced.
         let mut unused = mem::take(&mut self.unused);
         let len = unused.len() + input.len();
         if len > unused.capacity() {

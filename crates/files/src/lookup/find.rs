@@ -211,7 +211,7 @@ impl Lookup<'_> {
             Err(error) => return Err(error),
         };
         let is_listed = absent == Absent::NoIndex && self.folder.options.listing;
-        // The page beside a folder doesn't hide the folder's listing, to which other listings link.
+        // `name.html` doesn't hide the listing of the folder `name`, to which other listings link.
         let page = (absent == Absent::NoIndex || absent.is_missing())
             && !is_listed
             && self.folder.options.clean_urls

@@ -21,9 +21,9 @@ pub enum StreamEvent<'a> {
     Room,
     /// A promise was fulfilled or abandoned, or a [`Remote`] sent a message.
     Message(Ticket, Result<Message, Abandoned>),
-    /// [`Remote::wake`] was called. A call before the response starts is not delivered, so check
-    /// for news when the response starts. In HTTP/1.1 the call may have been meant for an earlier
-    /// request of the connection.
+    /// [`Remote::wake`] was called, in HTTP/1.1 perhaps for an earlier request of the connection. A
+    /// call before the response starts is not delivered, so check for news when the response
+    /// starts.
     Woken,
     /// A piece of the request's content, at least one byte. Sent after the handler answered with
     /// [`Stream::read`].
@@ -53,7 +53,7 @@ impl Stream<'_, '_> {
         self.write_piece(content.len() as u64, |out| out.write(content));
     }
 
-    /// Writes shared content. Copies it only if that is cheaper than sharing it.
+    /// Writes shared content without copying it.
     pub fn write_shared(&mut self, content: Bytes) {
         self.write_piece(content.len() as u64, |out| out.write_shared(content));
     }

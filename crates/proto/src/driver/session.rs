@@ -81,7 +81,7 @@ pub(super) enum InputState {
     EofNotified,
 }
 
-/// The part of a taken output that the owner still has to send.
+/// The part of an output that the owner has taken ([`Session::take_output`]) and still has to send.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InFlight {
     pub(super) bytes: u64,
