@@ -12,9 +12,9 @@
 //!   shares a thread with its clients ([`scene`]), so that the counts don't depend on timing.
 //! - **calls**: strace counts the system calls of the whole program with one connection
 //!   ([`whole`]).
-//! - **bytes**: memory of the program for each of 10,000 idle connections: in `idle` over HTTP/1.1,
-//!   in `tls-idle` with TLS, in `h2-idle` over HTTP/2, in `h2-tls-idle` with both, and in `ws-idle`
-//!   with WebSockets.
+//! - **bytes**: memory of the program for each of 10,000 idle connections: in the row `idle` over
+//!   HTTP/1.1, in `tls-idle` with TLS, in `h2-idle` over HTTP/2, in `h2-tls-idle` with both, and in
+//!   `ws-idle` with WebSockets.
 //!
 //! Two rows need an explanation:
 //!

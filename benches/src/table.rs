@@ -19,7 +19,7 @@ use crate::{
 /// is a second table, of ratios.
 const OTHERS: usize = 2;
 /// A ratio is marked with `≈` if an end of its interval differs from the ratio by more than this
-/// share of the ratio.
+/// share of the ratio, or if there are too few rounds for an interval.
 const ROUGH: f64 = 0.10;
 
 /// Writes the tables and their explanations.

@@ -32,9 +32,9 @@ pub struct Config {
     /// closed. Protocols should have lower limits, above which they send an error response.
     /// Default: 1 MiB.
     pub max_unused_input: usize,
-    /// A connection whose peer takes no output for this long is closed. This is first checked after
-    /// an eighth of the time, then each time it is over, so a peer that stops taking output has
-    /// twice this time at most. Default: 60 s.
+    /// A connection whose peer takes no output for this long is closed. The first check comes after
+    /// an eighth of this time, and each further check after the whole time, so a peer that stops
+    /// taking output has twice this time at most. Default: 60 s.
     pub write_timeout: Duration,
     /// How long a server waits before it drains. It accepts connections meanwhile, and protocols
     /// ask clients to connect elsewhere ([`Event::LameDuck`](sockeye_proto::Event::LameDuck)), so

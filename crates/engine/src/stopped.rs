@@ -23,8 +23,8 @@ struct State {
     wakers: Slab<Waker>,
 }
 
-/// Counts a worker as running until it is dropped, which is the last thing that the worker's thread
-/// does.
+/// Counts a worker as running until this guard is dropped, which is the last thing that the
+/// worker's thread does.
 #[derive(Debug)]
 pub(crate) struct WorkerGuard {
     running_workers: Arc<RunningWorkers>,

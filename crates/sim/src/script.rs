@@ -68,7 +68,8 @@ impl Script {
         self.then(Step::Wait(time))
     }
 
-    /// Waits until `count` bytes have been received since the start of the connection.
+    /// Waits until `count` bytes have been received since the start of the connection, or until the
+    /// other side's output ends or the connection fails.
     #[must_use]
     pub fn await_bytes(self, count: usize) -> Self {
         self.then(Step::AwaitBytes(count))

@@ -202,7 +202,7 @@ mod tests {
             ("SOCKEYE_LOG_LEVEL", "x", Some("did you mean SOCKEYE_LOG?")),
             ("SOCKEYE_HTTP2", "yes", Some("HTTP2 sets no flag: HTTP/2 is on by default")),
             ("SOCKEYE_METRICS", "yes", Some("there are no metrics")),
-            // The first two ask for nothing, so they are not refused.
+            // The next two ask for nothing, so they are not refused.
             ("SOCKEYE_PASSWORD", "", Some("SOCKEYE_PASSWORD sets no flag; --help-all lists")),
             ("SOCKEYE_UPLOAD", "off", Some("SOCKEYE_UPLOAD sets no flag")),
             ("SOCKEYE_VERSION", "1", Some("SOCKEYE_VERSION sets no flag; --help-all lists")),

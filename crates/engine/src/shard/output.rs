@@ -12,9 +12,10 @@ use crate::conn::{Lingering, NOT_ASKED, SendState, ShardResources, Stage};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 
 /// The first check of a connection with unsent output comes after this part of the write timeout:
-/// an eighth. By then, the peer has acknowledged what was on its way to it. A later check would find
-/// these bytes, and give a peer that reads nothing twice the timeout. Further checks come after the
-/// whole timeout each, so a peer has at least that.
+/// an eighth. It only records how much is unacknowledged. By then, the peer has acknowledged what
+/// was on its way to it. If the first check came earlier, the second would take these
+/// acknowledgements for progress, and a peer that reads nothing would have twice the timeout. Each
+/// further check comes after the whole timeout, so a peer has at least that.
 const FIRST_CHECK: u32 = 8;
 
 impl<D: Driver> Shard<D> {

@@ -40,9 +40,9 @@ impl Lease {
         is_held
     }
 
-    /// Changes what the client is charged to `bytes`, and leaves the total as it is: for memory
-    /// that another permit already counts against the total. Returns false and changes nothing if
-    /// the client's share has too little left.
+    /// Sets the client's charge to `bytes`, and leaves the total as it is: for memory that another
+    /// permit already counts against the total. Returns false and changes nothing if the client's
+    /// share has too little left.
     #[must_use]
     pub(crate) fn charge(&mut self, bytes: usize) -> bool {
         self.charged.resize(bytes as u64)
