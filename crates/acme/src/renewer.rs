@@ -36,8 +36,8 @@ pub trait Runtime {
     /// [`Report::Found`] also mean that the files of the certificate have changed.
     fn report(&mut self, report: &Report);
 
-    /// A random number in 0..1, so that many servers don't send requests at the same time. It need
-    /// not be unpredictable.
+    /// A random number from 0 to 1, so that many servers don't send requests at the same time. It
+    /// need not be unpredictable.
     fn random(&mut self) -> f64 {
         f64::from(RandomState::new().hash_one(0) as u32) / f64::from(u32::MAX)
     }
@@ -258,8 +258,8 @@ impl<R: Runtime> Renewer<R> {
         }
     }
 
-    /// Requests the renewal information and orders the certificates that are due. Returns how long
-    /// to wait until the next turn.
+    /// Asks for renewal information that is due, and orders certificates that are due. Returns how
+    /// long to wait until the next turn.
     pub fn turn(&mut self) -> Duration {
         for at in 0..self.certificates.len() {
             if self.runtime.now() >= self.certificates[at].check {

@@ -23,9 +23,9 @@ pub struct ProbeError {
     /// The index in [`Plan::requests`] of the request that failed.
     pub request: usize,
     /// An answer has shown that the port doesn't expect TLS: the server answered a request for a
-    /// WebSocket other than by a redirect, or sent an HTTP request back. `false` only means that no
-    /// such answer has arrived. If [`ProbeError::failure`] is [`Failure::ErrorResponse`], the port
-    /// doesn't expect TLS either.
+    /// WebSocket other than by a redirect, or sent an HTTP request back unchanged, as an echo
+    /// server does. `false` only means that no such answer has arrived. If [`ProbeError::failure`]
+    /// is [`Failure::ErrorResponse`], the port doesn't expect TLS either.
     pub is_known_without_tls: bool,
 }
 

@@ -139,7 +139,8 @@ impl Net {
         self.trace
     }
 
-    /// Adds an event to the hash (FNV-1a, by words). `what` is the number of a kind of event.
+    /// Adds an event to the hash (FNV-1a, by words). `what` identifies the kind of event, `which`
+    /// is the index of the endpoint, and `value` depends on the kind.
     pub(crate) fn record(&mut self, what: u64, which: usize, value: u64) {
         for word in [self.now.as_nanos(), what, which as u64, value] {
             self.trace = (self.trace ^ word).wrapping_mul(0x100_0000_01B3);

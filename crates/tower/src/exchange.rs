@@ -31,8 +31,9 @@ use crate::watch::Watchdog;
 pub(crate) struct ShardState<S> {
     pub(crate) service: S,
     pub(crate) runtime: Handle,
-    /// The budget for what bodies buffer over HTTP/2.
+    /// The budget for what request bodies and upgrades buffer over HTTP/2.
     pub(crate) buffered: Arc<Budget>,
+    /// Warns if the runtime does not poll a new task.
     pub(crate) watchdog: Watchdog,
     pub(crate) ending: EndingTasks,
 }

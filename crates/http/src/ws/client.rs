@@ -30,7 +30,8 @@ pub enum Opening {
         len: usize,
         /// The subprotocol that the server has chosen.
         protocol: Option<String>,
-        /// For [`Connection::with_extension`](super::Connection::with_extension).
+        /// The extension that both sides have agreed on, for
+        /// [`Connection::with_extension`](super::Connection::with_extension).
         extension: Extension,
     },
     /// The server has answered with another status than 101. To read that response, pass the same

@@ -30,8 +30,8 @@ use crate::plan::Send;
 ///
 /// # Errors
 ///
-/// The event loop could not start, or standard output failed. Failed connections are no error: a
-/// warning is printed for each, and the exit code is 1.
+/// The event loop or standard output failed, or a thread could not start. Failed connections are no
+/// error: a warning is printed for each, and the exit code is 1.
 pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     let terminal = io::stdout().is_terminal();
     let printer = Printer::start(io::stdout(), terminal).context("cannot start a thread")?;

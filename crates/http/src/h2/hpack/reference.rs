@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use super::error::CompressionError;
 use super::{Decoder, encode, huffman, static_table};
 
-/// A field: name, value, the index of the first static entry with this name (0: none), and whether
-/// both name and value are from a table.
+/// A field: name, value, the index of the first static entry with this name (0 if the name does not
+/// come from the static table), and whether both name and value are from a table.
 type Entry = (Vec<u8>, Vec<u8>, u8, bool);
 
 /// The simple decoder. Its table is a list of fields, and it reads Huffman codes bit by bit.

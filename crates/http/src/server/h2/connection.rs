@@ -34,8 +34,8 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) decoder: Decoder,
     /// Identifies the connection: no other HTTP/2 connection of the shard has this number.
     pub(super) number: u64,
-    /// Fields from HPACK's dynamic table are checked again, because the table may contain fields
-    /// whose characters were not checked when they were added.
+    /// Fields from HPACK's tables are checked as literal fields are. Set after an error in a header
+    /// block: from then on, the dynamic table may contain fields that were refused or not checked.
     pub(super) checks_all_fields: bool,
     pub(super) streams: Streams<S::Handler>,
     pub(super) scheduler: Scheduler,
