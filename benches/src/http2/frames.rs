@@ -36,7 +36,7 @@ impl FrameHeader {
         Self { len, kind, flags, stream: 0 }
     }
 
-    /// A HEADERS frame with a whole header block.
+    /// The header of a HEADERS frame with a whole header block.
     pub(crate) fn headers(stream: u32, len: usize, is_end: bool) -> Self {
         let end = if is_end { END_STREAM } else { 0 };
         Self { len, kind: kind::HEADERS, flags: END_HEADERS | end, stream }
@@ -149,8 +149,9 @@ impl Frames {
         Ok(())
     }
 
-    /// Adds bytes to the incomplete frame, and delivers it if that completes it. Returns the bytes
-    /// after this frame.
+    /// Adds the missing bytes of the header to `partial` or, if the header is complete, those of
+    /// the payload. Then delivers the frame if it is complete, or moves the header of a DATA frame
+    /// to `data`. Returns the bytes that were not added.
     fn read_partial<'a>(
         &mut self,
         bytes: &'a [u8],

@@ -390,7 +390,8 @@ fn no_public_address(addresses: &[ListenAddr]) -> Option<String> {
     })
 }
 
-/// Fails if other machines can connect to one of these listeners.
+/// Fails if one of these listeners is not at a loopback address: other machines may be able to
+/// connect to it.
 fn check_loopback(bound: &[Bound]) -> anyhow::Result<()> {
     match bound.iter().find(|address| !address.is_loopback()) {
         None => Ok(()),

@@ -32,7 +32,8 @@ pub(crate) struct Client {
     pub(crate) addresses: Vec<driver::Target>,
     /// The number of connections.
     pub(crate) connections: usize,
-    /// How long the server may neither send nor read while a response is due.
+    /// A connection fails if a response is due and the server neither sends nor reads for this
+    /// long.
     pub(crate) timeout: Duration,
     pub(crate) config: Config,
     pub(crate) tls: Option<ClientTls>,

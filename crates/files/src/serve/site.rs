@@ -33,8 +33,8 @@ static NO_CORS: Cors = Cors::none();
 /// The code that owns a site has to call its methods of [`Timed`]. At its deadlines, the site
 /// closes cached files that were not requested for 5 to 6 s (without these calls they stay open
 /// until they are evicted), drops stale listings, and logs, at most once a minute, how many
-/// requests failed or found a budget spent. Dropping the last clone logs how many of them were not
-/// logged yet.
+/// requests failed or found a budget spent. When the last clone is dropped, it logs how many such
+/// requests were not logged yet.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,
@@ -159,7 +159,8 @@ impl Site {
         mount.map_or(&NO_CORS, |mount| &self.inner.mounts.get(mount).folder.options.cors)
     }
 
-    /// The CORS options of the folder that contains `key`.
+    /// The CORS options of the folder that contains `key`, a decoded path: see
+    /// [`RequestPath::key`](crate::naming::path::RequestPath::key).
     pub(super) fn cors_of(&self, key: &[u8]) -> &Cors {
         self.cors(self.inner.mounts.find(key).map(|(mount, _)| mount))
     }

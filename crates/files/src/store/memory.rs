@@ -49,7 +49,7 @@ pub enum InjectedFault {
 struct File {
     content: Vec<u8>,
     identity: Identity,
-    /// The contents that replace the present one: each read is followed by the next replacement.
+    /// The next contents. After each read, the first of them replaces `content`.
     changes: VecDeque<Vec<u8>>,
 }
 

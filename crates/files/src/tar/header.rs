@@ -157,7 +157,7 @@ fn header_block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BL
     block[156] = type_flag;
     // The format: "ustar" with a NUL, then the version, "00".
     block[257..265].copy_from_slice(b"ustar\x0000");
-    // The numbers of a device, which only files of other types have.
+    // The major and minor numbers of a device file. The archive has no device files.
     write_octal(&mut block[329..337], 0);
     write_octal(&mut block[337..345], 0);
     let sum = block.iter().map(|byte| u64::from(*byte)).sum();
