@@ -38,8 +38,10 @@ fn run(seed: u64, test: &impl Fn(u64)) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| test(seed))) {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("THE_TEST");
+        // Cargo sets the variable for the tests that it runs.
+        let package = env::var("CARGO_PKG_NAME").unwrap_or_else(|_| "PACKAGE".to_owned());
         eprintln!(
-            "seed {seed} failed; to replay: {SEED_VARIABLE}={seed} cargo test -p sockeye-sim {name}"
+            "seed {seed} failed; to replay: {SEED_VARIABLE}={seed} cargo test -p {package} {name}"
         );
         panic::resume_unwind(payload);
     }
