@@ -58,7 +58,7 @@ impl HttpRequest {
     ///
     /// If servers could misread the request:
     /// - The method or the name of a field is not a token (RFC 9110, 5.6.2).
-    /// - The target has a character that is not visible ASCII.
+    /// - The host or the target has a character that is not visible ASCII.
     /// - The value of a field has a control character.
     /// - A field is set here, such as Content-Length, or would have to be named in Connection, as
     ///   Upgrade.
@@ -73,6 +73,9 @@ impl HttpRequest {
             let encoded = percent_encoded(c);
             let c = c.escape_default();
             return bad(format!("a URL can't contain '{c}': write it as {encoded}"));
+        }
+        if let Some(c) = host.chars().find(|c| !c.is_ascii_graphic()) {
+            return bad(format!("a host can't contain '{}'", c.escape_default()));
         }
         let mut fields = Fields::new();
         for (name, value) in &self.fields {
@@ -230,6 +233,7 @@ mod tests {
         };
         for (request, expected) in [
             (HttpRequest { method: "GE T".into(), ..HttpRequest::get("h", "/") }, "'GE T'"),
+            (HttpRequest::get("h\r\nA: b", "/"), "a host can't contain '\\r'"),
             (HttpRequest::get("h", "/a b"), "a URL can't contain ' '"),
             (HttpRequest::get("h", "/a\r\nb"), "contain '\\r'"),
             (with("Content-Length", "1"), "'Content-Length': is set automatically"),
