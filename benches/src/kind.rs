@@ -150,7 +150,7 @@ impl Kind {
                 load.file().is_some() && !logs || load == Shape::Pages
             }
             Self::Hyper => small || load == Shape::Mix,
-            // may ignores `Connection: close`. In rows with few requests per connection, the client
+            // `may` ignores `Connection: close`. In rows with few requests per connection, the client
             // closes the connections.
             Self::May => small,
             Self::Tokio => load == Shape::Echo,

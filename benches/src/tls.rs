@@ -125,7 +125,7 @@ impl Client {
         self.tickets.missed.load(Ordering::Relaxed)
     }
 
-    /// This configuration, for the client of `sockeye-load`.
+    /// The TLS configuration of this client, for `sockeye-load`.
     pub(crate) fn load(&self) -> Tls {
         let connector = TlsConnector::new(Arc::clone(&self.config), self.name.clone());
         Tls { connector, explain: Arc::new(|_| None) }

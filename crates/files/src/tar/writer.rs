@@ -74,7 +74,8 @@ impl From<Absent> for ArchiveAborted {
 }
 
 impl ArchiveWriter {
-    /// A writer of the whole archive. `memory` is charged for the batches and the manifest.
+    /// A writer of the whole archive. `memory`: the lease for the batches, and the permit for
+    /// the manifest.
     pub(crate) fn new(manifest: Arc<Manifest>, memory: (Lease, Permit)) -> Self {
         let end = manifest.len;
         Self { manifest, position: 0, end, _memory: memory }
@@ -170,7 +171,7 @@ impl ArchiveWriter {
         let file = FileVersion::new(file, expected, digest);
         let offset = self.position - content;
         let len = (expected.size - offset).min(self.end - self.position);
-        // The response checks a large file again when it sends the last part.
+        // A large file is checked again before the end of its range is sent.
         let is_large = expected.size > MAX_SMALL_FILE;
         // The length of a small file fits a `usize`.
         let mut bytes = vec![0; if is_large { 0 } else { len as usize }];

@@ -37,8 +37,8 @@ pub struct JsonLines<S: Handlers> {
     config: Rc<ServerConfig>,
     handlers: S,
     streams: VecDeque<ActiveStream<S::Handler>>,
-    /// The stream whose content comes next in the input, and how many bytes of that content are
-    /// still to come. `None` if a line comes next.
+    /// The stream to which the piece of content at the front of the input belongs, and how many
+    /// bytes of this piece are still to come. `None` if a line comes next.
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
     half_closed: bool,

@@ -246,7 +246,8 @@ mod tests {
     #[test]
     fn a_server_that_lowers_the_size_of_its_table_is_followed() {
         let (heads, fields) = pages();
-        // What fits, what does not, and a limit that was raised again before the next block.
+        // In the first two rows, all entries fit; in the third, they don't; in the fourth, the
+        // limit was raised again before the next block.
         for (sizes, update, len) in [
             (&[1000][..], 1000, 5),
             (&[4096, 65_536], 4096, 5),
