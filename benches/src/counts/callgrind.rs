@@ -10,9 +10,10 @@ use std::{
 use super::scene;
 use crate::Result;
 
-/// Number of counted exchanges, each of at least one turn of the event loop. Some work is done once
-/// per second. With fewer exchanges, it would add much to each request. With more, the counted
-/// exchanges would take longer than a second under callgrind, and the work would be done twice.
+/// Number of counted exchanges. In each, all clients send requests and get the responses, in one
+/// turn of the event loop or more. Some work is done once per second. With fewer exchanges, it
+/// would add much to each request. With more, the counted exchanges would take longer than a second
+/// under callgrind, and the work would be done twice.
 fn exchanges(name: &str) -> usize {
     match name {
         "h2-small" => 25,
@@ -33,8 +34,8 @@ pub(super) struct Costs {
 
 /// Counts the costs of a request in a [`scene`].
 ///
-/// Callgrind counts instructions only within the counted exchanges, but it counts function calls from
-/// the start of the program. So the allocations of a run with one exchange are subtracted.
+/// Callgrind counts instructions only within the counted exchanges, but it counts function calls
+/// from the start of the program. So the allocations of a run with one exchange are subtracted.
 pub(super) fn count(name: &str) -> Result<Costs> {
     let run = |exchanges| -> Result<_> {
         let (text, requests) = collect(name, exchanges, |out| Ok(fs::read_to_string(out)?))?;

@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Stop,
     /// Close an idle connection: the shard with this index needs room for a new one.
     Evict(usize),
-    /// Another shard has closed an idle connection for this one.
+    /// Another shard has closed an idle connection, as this shard asked.
     Evicted,
     /// No other shard has an idle connection.
     NothingToEvict,

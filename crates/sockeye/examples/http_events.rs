@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A slow client delays nobody. A client that is more than [`MAX_LOG`] events behind misses the
-//! oldest ones. Comments are sent, too, which clients ignore: see [`serve`].
+//! oldest ones. The server also sends comments, which clients ignore: see [`serve`]. A second
+//! argument sets the number of seconds between two comments.
 
 use std::collections::VecDeque;
 use std::error::Error;

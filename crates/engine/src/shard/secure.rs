@@ -13,7 +13,8 @@ use crate::driver::{Driver, SendStatus, Sending, Sent};
 use crate::output_budget::UNCHARGED_BYTES;
 use crate::tls::{Secure, TlsError, Unsealed};
 
-/// Maximum size of an output that is sealed and sent together with unsent records of the handshake.
+/// Maximum size of an output that is sealed (encrypted) and sent together with unsent records of
+/// the handshake.
 const SMALL: u64 = 4 * 1024;
 
 impl<D: Driver> Shard<D> {
@@ -82,7 +83,7 @@ impl<D: Driver> Active<'_, D> {
         }
     }
 
-    /// Seals (encrypts) at most about [`ShardResources::max_read`] bytes of the session's output.
+    /// Seals at most about [`ShardResources::max_read`] bytes of the session's output.
     fn seal(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         let Some(secure) = conn.secure.as_deref_mut() else { return Ok(()) };
@@ -244,9 +245,8 @@ impl<S> Conn<S> {
                 }
             });
         });
-        // After our close_notify, not even an alert is sent. But if unsent records are in front of
-        // the alert, it can't be removed from the output: it is sent with them, and the peer
-        // ignores it.
+        // After our close_notify, a new alert is discarded, unless unsent records are in front of
+        // it. Then it can't be removed from the output, so it is sent, and the peer ignores it.
         if secure.is_closed && before == 0 {
             out.clear();
         }

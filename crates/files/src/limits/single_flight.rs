@@ -48,8 +48,8 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
             drop(result);
             entry = current;
         };
-        // Removes the entry, also after an error or a panic, so that later threads don't wait for
-        // it.
+        // Removes the entry after the work, also after an error or a panic. Otherwise later calls
+        // would get the old result, and `contains` would stay true.
         let _remove = RemoveOnDrop { work: self, key };
         let value = work()?;
         *result = Some(value.clone());

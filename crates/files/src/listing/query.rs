@@ -171,7 +171,8 @@ impl ListingQuery {
         query.link(out);
     }
 
-    /// Writes the same query for all pages in another format.
+    /// Writes the same query for another format, without the page, the entries per page and the
+    /// layout.
     pub(crate) fn link_format(&self, format: Format, out: &mut Vec<u8>) {
         let query = Self {
             format: Some(format),

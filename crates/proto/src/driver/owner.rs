@@ -6,7 +6,7 @@ use crate::{Output, Peer};
 
 /// What a session needs from its owner during a call.
 pub trait Owner {
-    /// The context of a call, in a session with `peer`.
+    /// What a call into the protocol may use, such as the clocks, in a session with `peer`.
     fn context(&self, peer: &Peer) -> Context<'_>;
 
     /// The high-water mark in bytes: a session that holds this much output gets no input. At a

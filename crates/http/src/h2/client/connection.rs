@@ -109,8 +109,8 @@ struct PartialBlock {
     continuations: u8,
 }
 
-/// The result of reading a part of the input. A stream is given by its position in [`Streams`],
-/// content by its length.
+/// The result of reading a part of the input. An open stream is given by its position in
+/// [`Streams`], content by its length.
 pub(super) enum Step<T> {
     NeedMore,
     /// Nothing to report to the caller: continue to read.

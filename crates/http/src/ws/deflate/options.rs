@@ -73,8 +73,8 @@ impl DeflateOptions {
 
     /// Sets the length of the shortest message that is compressed, in bytes. Shorter messages
     /// take about as long to compress as those of 512 bytes, and shrink less: without context
-    /// takeover, JSON messages of 512 bytes shrink by half, and those of 128 bytes by an eighth.
-    /// Default: 512.
+    /// takeover, JSON messages of 512 bytes shrink by more than half, and those of 128 bytes by an
+    /// eighth. Default: 512.
     #[must_use]
     pub fn min_len(mut self, len: usize) -> Self {
         self.min_len = len;
