@@ -126,7 +126,7 @@ impl Setup {
         self.dir.join(name)
     }
 
-    /// The available servers, the bare one first.
+    /// The available servers among `wanted`, the bare one first.
     pub(crate) fn kinds(&self, wanted: &[Kind]) -> Vec<Kind> {
         let here = |kind: &Kind| match kind {
             Kind::Limit => true,

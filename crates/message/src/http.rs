@@ -110,9 +110,9 @@ impl HttpError {
 }
 
 impl<H: Handler + 'static> Http<H> {
-    /// A connection whose requests `handler` answers. HTTP requests are checked here only against
-    /// the limits on content; the HTTP server enforces the timeouts ([`Limits::http`]). Pages of
-    /// other origins are refused.
+    /// A connection whose requests `handler` answers. Of `limits`, only those on content are
+    /// applied to HTTP requests here; the HTTP server enforces the timeouts ([`Limits::http`]).
+    /// Pages of other origins are refused.
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
         let websocket = limits.websocket();
         let rules = HttpRules::new(limits, AllowedOrigins::default(), websocket);

@@ -36,9 +36,9 @@ impl<T> FolderCache<T> {
         Self { folders: Mutex::default(), reading: SingleFlight::default(), weigh }
     }
 
-    /// The value of `key` with the time when it was read: the cached one if that was less than
+    /// The value of `key`, and the time when it was read: the cached value if it was read less than
     /// [`FRESH`] before `now`, else the result of `read`. Errors are not cached. If `always_read`
-    /// is set, the result is always that of `read`.
+    /// is set, the result is always that of `read`, and is not cached.
     pub(crate) fn get<E>(
         &self,
         key: &[u8],

@@ -190,7 +190,7 @@ impl Mounts {
     }
 
     /// The headers of a listing or archive of the folder `name`, or of a page that is made of the
-    /// file `name`, without its ETag. `entry` has its mount.
+    /// file `name`, without the ETag. `entry` says which mount the folder or file is in.
     fn listing_fields(&self, entry: &Entry, name: &[u8], query: Option<&[u8]>) -> Fields {
         let Some(mount) = entry.mount.map(|at| self.get(at)) else { return Fields::new() };
         let options = &mount.folder.options;

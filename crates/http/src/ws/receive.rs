@@ -197,8 +197,8 @@ impl Receiver {
         } else {
             let before = message.content.len();
             if message.content.capacity() < before + len {
-                // Room for the rest of the frame, but in total at most for twice what has arrived
-                // of the message.
+                // Reserves room for the rest of the frame, up to a capacity of twice what has
+                // arrived of the message.
                 let wanted = frame.remaining.min((before + 2 * len) as u64);
                 message.content.reserve_exact(wanted as usize);
             }
