@@ -22,7 +22,7 @@ impl Protocol for Connection {
                 return Err(Fault::peer("line_too_long", "sent a line of more than 1024 bytes"));
             }
             let Some(end) = end else { return Ok(Consumed::more(used)) };
-            let line = String::from_utf8_lossy(&rest[..end]);
+            let line = &rest[..end]; // As text: `String::from_utf8_lossy(line)`.
             turn.out.write(format!("{} bytes\n", line.len()).as_bytes()); // Your answer.
             self.deadline = Some(turn.now() + TIMEOUT);
             used += end + 1;

@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         cliff: "folder",
-        title: "any file in a folder of 10,000, and of 100,000: more than are cached",
+        title: "any of 10,000 files (more than are cached), in a folder of 10,000 and of 100,000",
         make: any,
         figures: Figures::CostAndCalls,
     },

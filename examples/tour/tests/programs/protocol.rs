@@ -28,6 +28,8 @@ fn the_protocol_to_begin_with_answers_lines() {
     let sent = b"apples\n\nx";
     assert_eq!(exchange(&server, [&sent[..]]), b"6 bytes\n0 bytes\n");
     assert_eq!(exchange(&server, sent.chunks(1)), b"6 bytes\n0 bytes\n");
+    // A length is in bytes, also of a line that is not UTF-8.
+    assert_eq!(exchange(&server, [&b"\xff\xff\n\xc3\xa9\n"[..]]), b"2 bytes\n2 bytes\n");
     let too_long = [&b"x\n"[..], &[b'x'; 1025], b"\nx\n"].concat();
     assert_eq!(exchange(&server, [&too_long[..]]), b"1 bytes\n");
 }
