@@ -122,7 +122,8 @@ pub(crate) enum SendState {
     Reading,
 }
 
-/// The driver was not asked how many bytes are unacknowledged. Each answer is less.
+/// The value of [`Conn::unacknowledged`] if the driver was not asked. The driver's answers are
+/// always less than this.
 pub(crate) const NOT_ASKED: u64 = u64::MAX;
 
 /// A connection of a shard.

@@ -60,8 +60,8 @@ impl HttpRequest {
     /// - The method or the name of a field is not a token (RFC 9110, 5.6.2).
     /// - The host or the target has a character that is not visible ASCII.
     /// - The value of a field has a control character.
-    /// - A field is set here, such as Content-Length, or would have to be named in Connection, as
-    ///   Upgrade.
+    /// - `fields` has a field that this method adds, such as Content-Length, or a field that would
+    ///   have to be named in Connection, such as Upgrade.
     pub fn prepare(&self) -> Result<PreparedRequest, BadRequest> {
         let bad = |what: String| Err(BadRequest(what));
         let Self { method, host, target, .. } = self;

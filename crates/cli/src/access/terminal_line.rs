@@ -20,11 +20,12 @@ const METHOD: usize = 4;
 /// The width of the status, the size (`1023.9 KiB`) and the time (`999.9 ms`), each with the spaces
 /// before it.
 const FIGURES: usize = 5 + 12 + 10;
-/// The maximum number of columns before the spaces and the status, so that the status stays near
-/// the path on a wide terminal. A longer path moves the status to the right.
+/// The number of columns before the spaces and the status, if the terminal is wide enough. The
+/// number is small, so that the status stays near the path. A longer path moves the status to the
+/// right.
 const MAX_STATUS_COLUMN: usize = 55;
-/// The minimum number of characters that are shown of a longer path, even if the line doesn't fit
-/// the terminal then.
+/// The fewest characters to which a path is cut, including the `...`, even if the line then doesn't
+/// fit the terminal.
 const MIN_PATH: usize = 16;
 /// The maximum number of characters that are shown of the code that says why a request was refused.
 const MAX_CODE: usize = 32;

@@ -47,14 +47,14 @@ const NANOS_PER_SEC: u64 = 1_000_000_000;
 const WAKER: u64 = u64::MAX;
 const LISTENERS: u64 = 1 << 63;
 
-/// Edges for input, for urgent data, and for the end of the peer's side.
+/// Edges for input, for urgent data, and for the end of input.
 const READING: EventFlags =
     EventFlags::IN.union(EventFlags::PRI).union(EventFlags::RDHUP).union(EventFlags::ET);
 /// As `READING`, and for room to send.
 const READING_AND_WRITING: EventFlags = READING.union(EventFlags::OUT);
 
-/// The flags that mean each condition: there may be something to read, there may be room to write,
-/// the peer's side has ended. A failed connection may set all of them.
+/// The flags that report each condition: there may be something to read, there may be room to send,
+/// the peer has closed its sending side. For a failed connection, all of them may be set.
 const READABLE: EventFlags = ENDED.union(EventFlags::IN).union(EventFlags::ERR);
 const WRITABLE: EventFlags = EventFlags::OUT.union(EventFlags::HUP).union(EventFlags::ERR);
 const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP);

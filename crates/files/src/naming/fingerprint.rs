@@ -159,8 +159,7 @@ impl Name {
             Kind::Code | Kind::Font => {
                 has_digit && is_base32(text) && Words::of(text).is_random(1, true)
             }
-            // Names of photos contain more than words, so one unpronounceable letter doesn't make a
-            // hash: there must be two.
+            // Names of photos contain more than words, so one unpronounceable letter is not enough.
             Kind::Media if self.in_bundler_folder && is_base64(text) => {
                 Words::of(text).is_random(2, has_digit)
             }

@@ -43,9 +43,9 @@ impl H1Exchange {
     }
 
     /// Decides, before a response is written, whether the connection persists. It closes if more
-    /// than `discard` bytes of the request's content would have to be discarded. How much of the
-    /// content has arrived doesn't matter, so a response doesn't depend on how the request was cut
-    /// into packets.
+    /// than `discard` bytes of the request's content would have to be discarded: those that the
+    /// handler has not read, whether or not they have arrived. So if the handler reads no content,
+    /// the response doesn't depend on how the request was cut into packets.
     ///
     /// In two cases, how much has to be discarded is known only after the response: the content is
     /// chunked, or the handler of a streamed response may still read it. If it is too much, the
