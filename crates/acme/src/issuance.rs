@@ -323,8 +323,8 @@ impl<'a> Issuance<'a> {
             self.wanted.replaces = None;
             return Ok(());
         }
-        // If the authority refuses the address or the account, the order ends. If the contact can't
-        // be replaced for another reason, the order continues.
+        // If the authority refuses an e-mail address or the account, the order ends. If the contact
+        // can't be replaced for another reason, the order continues.
         if matches!(self.stage, Stage::Contact) && failure.kind != FailureKind::Account {
             self.stage = Stage::NewOrder;
             return Ok(());
@@ -458,7 +458,8 @@ impl<'a> Issuance<'a> {
         Ok(())
     }
 
-    /// Schedules a wait, after which the request of the current stage is sent again.
+    /// Schedules a wait before the next request of the current stage. Fails if the waits exceed
+    /// [`MAX_WAIT`], or the polls [`MAX_POLLS`].
     fn poll(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         let [shortest, longest] = POLL;
         // Each wait is half a second longer than the previous one.

@@ -9,7 +9,8 @@ use crate::{Abandoned, Mark, Message, Peer, Reason, Ticket};
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The connection is established. The first event of every protocol, also of one that another
-    /// protocol switched to.
+    /// protocol switched to. Exception: if an outgoing connection can't be established, its
+    /// protocol gets only [`Event::Closed`].
     Open(&'a Peer),
     /// The input may have been cut. Comes just before [`Event::Eof`]. Over TLS, it means that the
     /// input ended without close_notify, the only end that TLS authenticates. In a stream of
@@ -38,9 +39,9 @@ pub enum Event<'a> {
     Message(Ticket, Result<Message, Abandoned>),
     /// [`Remote::wake`](crate::Remote::wake) was called, once or more, since the last such event.
     Woken,
-    /// The kernel has taken everything that was written before this mark. After
-    /// [`Turn::mark`](crate::Turn::mark) this comes whenever output was sent, until that mark is
-    /// reached.
+    /// The kernel has taken everything that was written before this mark. After a call of
+    /// [`Turn::mark`](crate::Turn::mark), this event comes whenever output was sent, until the mark
+    /// that the call returned is reached.
     Sent(Mark),
     /// The server will drain soon, and accepts connections until then. Ask the peer to connect
     /// again elsewhere, if the protocol can. May come several times, or never.
@@ -64,7 +65,7 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Which events of a stopping server a protocol got.
 ///
 /// A protocol that [switches](crate::Turn::switch_to) to another one passes this value to the other
-/// one, which doesn't get the same event again.
+/// one, since an event that came before the switch is not repeated for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// Nothing.

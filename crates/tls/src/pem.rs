@@ -103,8 +103,8 @@ impl Pem {
         self.other().unwrap_or_else(Problem::NoKey)
     }
 
-    /// If a block of another kind explains why the certificate or the key is missing, returns this
-    /// problem. Otherwise, the `Err` holds the labels of the other blocks.
+    /// The problem, if a block of another kind explains why the certificate or the key is missing.
+    /// Otherwise, the `Err` holds the labels of the other blocks.
     fn other(self) -> Result<Problem, Vec<String>> {
         let has = |label: &str| self.others.iter().any(|other| other.ends_with(label));
         if has("CERTIFICATE REQUEST") {

@@ -21,7 +21,7 @@ const DESCRIPTORS_PER_THREAD: u64 = 8;
 /// Other file descriptors of the process, with a margin.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// The bytes to send to an echo server by default.
+/// The bytes to send by default to an echo server, or in a message to a WebSocket.
 const ECHO: [u8; 64] = [b'.'; 64];
 
 /// The message to send to a message server by default. `sockeye message` can answer it.

@@ -292,7 +292,7 @@ impl<D: Driver> Shard<D> {
         self.catch_up(key);
     }
 
-    /// Tells a session that has just opened if the server is stopping.
+    /// If the server is stopping, notifies a session that has just opened.
     #[inline]
     pub(super) fn catch_up(&mut self, key: Key) {
         if self.phase != Phase::Serving {

@@ -42,8 +42,7 @@ impl Encodings {
     }
 
     /// Selects a coding, or `None` to send the file as it is. The coding is returned with its
-    /// precompressed file as `Ok`, or if there is none, with its state of compressing on demand as
-    /// `Err`.
+    /// precompressed file (`Ok`) or, if there is none, with its [`OnDemand`] state (`Err`).
     ///
     /// Content that is compressed on demand is never sent in ranges: a client that resumes a
     /// download later should get the same content, and most clients that request ranges (of videos,

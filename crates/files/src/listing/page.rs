@@ -1,4 +1,5 @@
-//! A listing or a Markdown file as an HTML page, rendered once for all requests within a second.
+//! A listing or a Markdown file as an HTML page. A page without a filter or paging is cached for a
+//! second.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -22,7 +23,7 @@ pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
 /// cancelled.
 const ROWS_PER_CHECK: usize = 1024;
 
-/// A page, shared by all requests for it.
+/// A page, which several responses may share.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(super) html: Bytes,
@@ -67,7 +68,7 @@ impl Page {
         let note_len = 1024 + 16 * view.query.filter.len();
         let max_len = MAX_LEN.saturating_sub(html.len() + closing.len() + note_len);
         // Enough for most pages: 270 bytes of markup per row, and 3 bytes for each byte of the
-        // name, which a row contains twice, and escaped.
+        // name, since a row contains the name twice, each time escaped.
         let likely_len = 270 * view.rows().len() + 3 * view.rows().weight();
         let capacity = likely_len.min(max_len);
         let around = html.len() + closing.len();

@@ -94,7 +94,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 pub enum Opened {
     /// A folder.
     Folder,
-    /// A regular file, and its identity when it was opened.
+    /// A regular file, and its identity (its inode, size and times) when it was opened.
     File(Arc<dyn OpenFile>, Identity),
 }
 
