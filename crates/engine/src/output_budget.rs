@@ -1,8 +1,8 @@
 //! The budget for output and incomplete input in memory, shared by all connections.
 //!
-//! Each connection has a limit of its own, but a client may have a thousand connections. So the
-//! output of a connection that holds more than [`UNCHARGED_BYTES`] is charged to its client, from a
-//! budget that the shards share. While the budget, or the client's share of it, is exhausted, each
+//! Each connection has a limit of its own, but a client may have a thousand connections. So what a
+//! connection holds is charged to its client if it is more than [`UNCHARGED_BYTES`], from a budget
+//! that the shards share. While the budget, or the client's share of it, is exhausted, each
 //! connection of that client counts as full if it has any unsent output: its next request is
 //! answered only after the peer has taken that output.
 //!
@@ -85,7 +85,7 @@ impl OutputBudget {
         self.budget.is_exhausted(client)
     }
 
-    /// Charges `client` for the `held` bytes of output of one of its connections.
+    /// Charges `client` for the `held` bytes of memory that one of its connections holds.
     pub(crate) fn charge(&mut self, key: Key, client: Client, held: usize, now: Time) {
         let permit = self.permits.entry(key).or_insert_with(|| self.budget.empty_permit(client));
         permit.set(held as u64);

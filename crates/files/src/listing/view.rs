@@ -81,9 +81,10 @@ impl View {
         let is_default_order = query.sort == Sort::Name && !query.descending;
         let is_whole = is_default_order && query.has_all_entries();
         // The client is charged for the whole listing while rows are selected from it, so that one
-        // client can't keep many listings in memory. If the rows are in another order, or not all,
-        // they are copied, and the lease is resized to the copy below. A listing that is shared
-        // counts against the total already, so only the client is charged (`charge`).
+        // client can't keep many listings in memory. If the response has the rows in another order,
+        // or not all of them, they are copied, and the lease is resized to the copy below. A
+        // listing that is shared counts against the total already, so only the client is charged
+        // (`charge`).
         let weight = listing.rows.weight();
         let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
         if !has_room {

@@ -36,8 +36,9 @@ pub(crate) fn allowing_script(policy: &str) -> String {
 }
 
 impl Live {
-    /// The script's tag. `file` is the path of the file or folder that the page is made of, as in
-    /// [`Live::changed`]; empty if there is none.
+    /// The script's tag for a page that is made now: its token (`data-since`) says that the page
+    /// has seen all changes so far. `file` is the path of the file or folder that the page is made
+    /// of, as in [`Live::changed`]; empty if there is none.
     pub(crate) fn tag(&self, file: &[u8]) -> String {
         let (src, token, file) = (canonical(SCRIPT_PATH), self.token(), canonical(file));
         format!(

@@ -20,12 +20,13 @@ pub enum Absent {
     NotAFolder,
     /// This process lacks this permission.
     Denied(Permission),
-    /// A symbolic link leads out of the folder, and not into one that links may lead into.
+    /// A symbolic link leads out of the folder, and not into another folder that links may lead
+    /// into.
     Outside,
     /// A symbolic link leads to a hidden name.
     Hidden,
-    /// A symbolic link leads to a name that does not exist, in the folder or in one that links may
-    /// lead into.
+    /// A symbolic link leads to a name that does not exist, in the folder or in another folder that
+    /// links may lead into.
     BrokenLink,
     /// Symbolic links lead in circles, or there are more than 40.
     Link,

@@ -185,9 +185,9 @@ struct Walk<'a> {
     /// The roots that contain the position: for each, its index, and the length of the prefix of
     /// `name` that leads to it. The innermost root is last. Empty outside the roots.
     roots_above: Vec<(usize, usize)>,
-    /// The length of the prefix of `name` that leads to a folder above a root which the walk has
-    /// left by `..`; 0 if there is no such folder. As the folder is known to exist, a further `..`
-    /// from it discloses nothing.
+    /// Used outside the roots. If the walk has left a root by `..`: the length of the prefix of
+    /// `name` that leads to the folder above that root. As this folder is known to exist, a further
+    /// `..` from it discloses nothing. Otherwise 0.
     known_above: usize,
     /// How many links were followed.
     followed: usize,

@@ -120,9 +120,10 @@ impl Options {
 
 /// Switches to a WebSocket. `handler` answers its messages, on the event loop.
 ///
-/// A request is refused with 400 if it doesn't ask for a WebSocket or is malformed, with 405 if its
-/// method is not GET (CONNECT over HTTP/2, RFC 8441), with 403 if it comes from a page of another
-/// origin (see [`Options::allowed_origins`]), and with 503 while the server is stopping.
+/// A request is refused with 400 if it doesn't ask for a WebSocket (over HTTP/2: by an extended
+/// CONNECT, RFC 8441) or is malformed, with 405 if its method over HTTP/1.1 is not GET, with 403 if
+/// it comes from a page of another origin (see [`Options::allowed_origins`]), and with 503 while
+/// the server is stopping.
 ///
 /// ```
 /// # use sockeye::http::{Body, Reply, Request, StatusCode, ws};
