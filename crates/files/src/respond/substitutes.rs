@@ -65,7 +65,7 @@ pub(crate) fn status(absent: Absent) -> Status {
         | Absent::Outside
         | Absent::Hidden
         | Absent::BrokenLink
-        | Absent::Link
+        | Absent::LinkLoop
         | Absent::NotRegular(_)
         | Absent::Unmounted => Status::NOT_FOUND,
         Absent::Refused(refusal) if !refusal.is_malformed() => Status::NOT_FOUND,

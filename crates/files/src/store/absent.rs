@@ -29,7 +29,7 @@ pub enum Absent {
     /// links may lead into.
     BrokenLink,
     /// Symbolic links lead in circles, or there are more than 40.
-    Link,
+    LinkLoop,
     /// It is neither a file nor a folder.
     NotRegular(Special),
     /// It changed each time it was read.
@@ -110,7 +110,7 @@ impl fmt::Display for Absent {
                 "a symbolic link leads to a name that begins with a dot, which is hidden"
             }
             Self::BrokenLink => "a symbolic link leads to a name that does not exist",
-            Self::Link => "symbolic links lead in circles, or are more than 40",
+            Self::LinkLoop => "symbolic links lead in circles, or are more than 40",
             Self::NotRegular(special) => return write!(f, "it is {special}, not a file"),
             Self::Changing => "the file changed each time it was read",
             Self::TooLong => {

@@ -45,7 +45,7 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
         // `Traverse` is a guess: the store's `open` and `list` find out which permission is missing.
         Errno::ACCESS | Errno::PERM => Absent::Denied(Permission::Traverse),
         Errno::XDEV => Absent::Outside,
-        Errno::LOOP => Absent::Link,
+        Errno::LOOP => Absent::LinkLoop,
         Errno::MFILE => Absent::TooManyOpenFiles(OpenFilesOf::Process),
         Errno::NFILE => Absent::TooManyOpenFiles(OpenFilesOf::System),
         Errno::NOMEM => Absent::Exhausted,

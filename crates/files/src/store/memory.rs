@@ -276,7 +276,7 @@ impl Store for Memory {
                     absent @ (Absent::Outside
                     | Absent::Hidden
                     | Absent::BrokenLink
-                    | Absent::Link
+                    | Absent::LinkLoop
                     | Absent::NotRegular(_)),
                 ) => Some(Omission::of(absent)),
                 _ => None,

@@ -48,7 +48,7 @@ impl Omission {
         match absent {
             Absent::Missing | Absent::Hidden => None,
             Absent::Outside => Some(Self::Outside),
-            Absent::Link | Absent::BrokenLink => Some(Self::Broken),
+            Absent::LinkLoop | Absent::BrokenLink => Some(Self::Broken),
             Absent::NotRegular(_) => Some(Self::Special),
             _ => Some(Self::Unreadable),
         }

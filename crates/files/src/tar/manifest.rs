@@ -300,7 +300,7 @@ impl TreeReader<'_> {
                     | Absent::Outside
                     | Absent::Hidden
                     | Absent::BrokenLink
-                    | Absent::Link),
+                    | Absent::LinkLoop),
                 )) => self.omitted.add(Omission::of(absent)),
                 listed => listed?,
             }

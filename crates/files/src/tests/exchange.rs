@@ -327,7 +327,7 @@ fn store_errors_map_to_statuses_without_details() {
     for (fault, status, retry) in [
         (Absent::Missing, 404, None),
         (Absent::Outside, 404, None),
-        (Absent::Link, 404, None),
+        (Absent::LinkLoop, 404, None),
         (Absent::NotRegular(Special::Pipe), 404, None),
         (Absent::Denied(Permission::Read), 403, None),
         (Absent::Changing, 503, Some("1")),

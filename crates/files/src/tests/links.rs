@@ -109,7 +109,7 @@ fn links_to_hidden_names_are_hidden() {
         ("/sub/root/sub/root/top", Ok("shown")),
         ("/out", Err(Absent::Outside)),
         ("/absolute", Err(Absent::Outside)),
-        ("/circle", Err(Absent::Link)),
+        ("/circle", Err(Absent::LinkLoop)),
         ("/sub/file/x", Err(Absent::Missing)),
         ("/top/x", Err(Absent::Missing)),
     ] {

@@ -115,8 +115,8 @@ impl Handshake {
     /// # Errors
     ///
     /// Why the request is refused: it doesn't ask for a WebSocket, asks for another version of the
-    /// protocol or is malformed (400), has another method than GET (405), or comes from a page of
-    /// another origin (403).
+    /// protocol or is malformed (400), has another method than GET over HTTP/1.1 (405), or comes
+    /// from a page of another origin (403).
     pub fn read(request: &Request<'_>, tls: bool, config: &Config) -> Result<Self, Refused> {
         if !names_websocket(request) {
             return Err(Refused::not_a_websocket_request());
