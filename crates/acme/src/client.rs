@@ -100,8 +100,8 @@ fn head(request: &Request, authority: &str, path: &str) -> String {
     )
 }
 
-/// The authority (host and port) and the path of an https URL. The fragment is left out, because
-/// clients don't send it.
+/// The authority (host and port) of an https URL, and its path with the query. The fragment is left
+/// out, because clients don't send it.
 fn split(url: &str) -> (&str, &str) {
     let rest = &url["https://".len()..];
     let rest = rest.split('#').next().unwrap_or_default();
@@ -231,9 +231,9 @@ fn read(stream: &mut impl Read, method: Method, authority: &str) -> Result<Respo
     }
 }
 
-/// The value of a field of a head. In a value that is folded over several lines, a space replaces
-/// each line break (RFC 9112, 5.2). Such a value then fails the checks of URLs and nonces. `None`
-/// if the head doesn't have the field or is not UTF-8.
+/// The value of a field of a head. A space replaces each line break inside a folded value (RFC
+/// 9112, 5.2). A URL or nonce with a space then fails its check. `None` if the head doesn't have
+/// the field or is not UTF-8.
 fn field(head: &[u8], name: &str) -> Option<String> {
     let text = std::str::from_utf8(head).ok()?;
     let mut lines = text.lines().skip(1).peekable();

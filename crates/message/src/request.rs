@@ -29,7 +29,8 @@ pub(super) struct PendingRequest {
 }
 
 impl PendingRequest {
-    /// Stands for a request whose header could not be read, to refuse it.
+    /// A placeholder for a request whose header could not be read: [`PendingRequest::refuse`]
+    /// answers it.
     pub(super) fn unread() -> Self {
         Self::new(0, 0)
     }

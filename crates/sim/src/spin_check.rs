@@ -6,8 +6,8 @@ use sockeye_proto::Time;
 
 use crate::poll::{Poller, WaitSummary};
 
-/// Maximum number of turns without progress at one moment of the virtual clock. A shard may make a
-/// few needless turns, but must not spin.
+/// Maximum number of turns in a row without progress at one moment of the virtual clock. A shard
+/// may make a few needless turns, but must not spin.
 const MAX_IDLE_NOW: u32 = 16;
 
 /// Maximum number of turns without progress within one second of the virtual clock, for a shard
@@ -20,7 +20,7 @@ const MAX_IDLE_PER_SECOND: u32 = 100;
 pub(crate) struct SpinCheck {
     /// Whether the last turn found nothing to do, and the test has changed nothing since.
     settled: bool,
-    /// Turns without progress at `moment`.
+    /// Turns without progress at `moment`, since the last turn with progress.
     idle_now: u32,
     moment: Time,
     /// Turns without progress since `second`.

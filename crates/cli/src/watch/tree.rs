@@ -26,11 +26,12 @@ use tracing::warn;
 
 use super::names::is_ignored;
 
-/// The most folders that are watched, and the most links that are followed. A watch takes about
-/// 1 KiB of the kernel's memory.
+/// Maximum number of watched folders, and of followed links. A watch takes about 1 KiB of the
+/// kernel's memory.
 const MAX_WATCHED: usize = 32 * 1024;
 
-/// The most changed paths that are collected. If more change, [`EVERYTHING`] stands for them.
+/// Maximum number of changed paths that are collected. If more change, [`EVERYTHING`] replaces
+/// them.
 const MAX_PATHS: usize = 4096;
 
 /// [`Tree::read_events`] makes no further system call once it has this many events.
@@ -150,8 +151,8 @@ impl Tree {
     /// path to it.
     fn watch_above(&mut self, root: &Path, url: &[u8], is_file: bool) {
         let mut watched = None;
-        // Repeated until the nearest folder is watched: one nearer to the root may have appeared
-        // just before the watch was added.
+        // Repeated until the nearest folder is watched: one that is nearer to the served folder or
+        // file may have appeared just before the watch was added.
         while let Some((folder, name)) = nearest_above(root)
             && watched != Some(folder)
         {
@@ -376,8 +377,8 @@ impl Tree {
     }
 
     /// Watches `folder` for the reason `watched`. Returns false if that fails, if `folder` is
-    /// already watched for this reason, or if it is watched under a path that contains the path in
-    /// `watched`, as when a link leads to a folder that contains the link.
+    /// already watched for this reason, or if a path above `watched.path` already leads to
+    /// `folder`: then a link leads to a folder that contains the link.
     fn watch(&mut self, folder: &Path, watched: WatchReason) -> bool {
         const FLAGS: WatchFlags = WatchFlags::CREATE
             .union(WatchFlags::DELETE)

@@ -22,8 +22,8 @@ impl TimeProvider for LoopClock {
     }
 }
 
-/// Sets this thread's time. Must be called before a client's connection is made, and before any
-/// connection reads records.
+/// Sets this thread's time. Must be called before the client's side of a connection is created, and
+/// before either side reads records.
 pub(super) fn set(now: WallTime) {
     NOW.set(now);
 }

@@ -82,7 +82,8 @@ mod tests {
             (ALL, [Precompressed(60), Precompressed(50), Precompressed(40)], Some("gzip")),
             (ALL, [Precompressed(40), Precompressed(40), Precompressed(40)], Some("zstd")),
             (ALL, [Precompressed(50), OnDemand, Precompressed(50)], Some("zstd")),
-            // No available representation is accepted: the file is sent uncompressed.
+            // `identity` is refused. If no available coding is accepted, the file is sent
+            // uncompressed.
             ("identity;q=0", [OnDemand, OnDemand, OnDemand], Option::None),
             ("*;q=0", [OnDemand, OnDemand, OnDemand], Option::None),
             ("identity;q=0, br", [Precompressed(9), None, OnDemand], Option::None),

@@ -409,7 +409,8 @@ fn send_error(
     view: RequestView<'_>,
     responder: Responder<'_, '_>,
 ) -> Answer {
-    // A folder is given as the number of the slash that ends its path: here the last slash.
+    // `ErrorResponse::send` identifies the folder by the number of the slash that ends its path:
+    // here the last slash.
     let this_folder = view.path().iter().filter(|byte| **byte == b'/').count();
     let fields = with(Fields::new(), "Vary", "Accept");
     let fields = match options {

@@ -1,4 +1,5 @@
-//! Frames other than DATA (RFC 9113, 6).
+//! Received frames other than DATA (RFC 9113, 6). HEADERS and CONTINUATION are passed on to
+//! `requests`.
 
 use sockeye_proto::{Reason, Time, Turn};
 

@@ -172,8 +172,8 @@ impl Subscription {
     /// # Errors
     ///
     /// [`Missed`] if messages were dropped from the log before they could be sent. It is returned
-    /// once the output has room, so that the handler can tell the peer. The next call continues
-    /// with the oldest message in the log.
+    /// only while the output has room, so that the handler can tell the peer. The next call
+    /// continues with the oldest message in the log.
     pub fn forward(&mut self, socket: &mut Socket<'_, '_>) -> Result<(), Missed> {
         while !socket.is_closing() {
             let log = self.broadcast.log();
