@@ -1,5 +1,5 @@
-//! The server of the benchmark `mix`: it responds with the sum of the numbers in a request's query,
-//! and of the number in its body.
+//! The server of the benchmark `mix`: it adds the numbers in a request's query and the number in
+//! its body, and responds with the sum.
 //!
 //! ```text
 //! sockeye-benches sums

@@ -67,7 +67,7 @@ pub(crate) fn unix_socket(text: &str) -> Result<Target, String> {
     parse(&format!("unix:{text}"), false)
 }
 
-/// Parses a target in any form. `allows_http`: HTTP URLs are valid, too.
+/// Parses a target. HTTP URLs are valid only if `allows_http`.
 fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
     let forms = if allows_http { LOAD_FORMS } else { SEND_FORMS };
     let scheme = text.split(':').next().unwrap_or_default();

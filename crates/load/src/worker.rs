@@ -147,12 +147,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends no more requests, waits for pending responses, and returns the counts and the duration
-    /// of the load.
+    /// Sends no more requests, waits for pending responses while `keep_running` returns true, and
+    /// returns the counts and the duration of the load.
     ///
-    /// If every request of [`Until::Requests`] is already done, the duration ends with the last
-    /// response or failure. Otherwise it ends now or, if that is later, with the last response.
-    /// With [`Until::Requests`], failures count like responses here.
+    /// The duration ends with the last response, or with the last failure if that is later and the
+    /// load has [`Until::Requests`]. It includes the time until this call, unless every request of
+    /// [`Until::Requests`] is already done.
     ///
     /// # Errors
     ///
@@ -217,8 +217,8 @@ impl Worker {
         self.state.stats.borrow().failures.clone()
     }
 
-    /// Whether an answer has shown that the port doesn't expect TLS: the answer to the request for
-    /// a WebSocket, or the request itself, sent back by an echo server.
+    /// Whether an answer has shown that the port doesn't expect TLS: a response to the request for
+    /// a WebSocket, except a redirect, or the request itself, sent back by an echo server.
     pub(crate) fn is_known_without_tls(&self) -> bool {
         self.state.is_known_without_tls.get()
     }
@@ -251,8 +251,8 @@ impl Worker {
     /// Reopens connections that have ended, at once or after a delay.
     fn reopen(&mut self) {
         let now = self.shard.driver().now();
-        // The list is taken out of the state first, since `open` adds connections to it that can't
-        // be opened.
+        // The list is taken out of the state first, since `open` adds to the list a connection that
+        // can't be opened.
         let closed = self.state.closed.take();
         if self.state.is_finishing() {
             self.delayed.clear();

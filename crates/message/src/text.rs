@@ -1,4 +1,4 @@
-//! Text encodings, which read and write the same bytes as Python's codecs of these names.
+//! Text encodings, which read and write the same bytes as Python's codecs with the same names.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -59,7 +59,7 @@ const NAMES: [(Encoding, &str); 7] = [
     ),
 ];
 
-/// A name that is longer is not looked up, because all of [`NAMES`] are shorter.
+/// A name of more bytes is not looked up, because all of [`NAMES`] are shorter.
 const MAX_NAME: usize = 64;
 
 impl Encoding {
@@ -173,8 +173,8 @@ impl Encoding {
     }
 }
 
-/// A name as Python compares it: in lower case, with one `_` for each gap between letters, digits
-/// and dots.
+/// A name as Python compares it: in lower case, with one `_` for each run of other characters
+/// between letters, digits and dots.
 fn normalised(name: &str) -> String {
     let mut normal = String::with_capacity(name.len());
     let mut gap = false;

@@ -20,11 +20,11 @@ const UNRECOGNIZED_NAME: [u8; 2] = [2, 112];
 const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
 thread_local! {
-    /// What the last client hello that this thread read asked for, until [`take`] returns it.
+    /// The request of the last client hello that this thread read, until [`take`] returns it.
     static LAST_HELLO: RefCell<Option<HelloRequest>> = const { RefCell::new(None) };
 }
 
-/// What a client hello asked for.
+/// The name that a client hello asked for, and facts about the certificate found for it.
 pub(super) struct HelloRequest {
     pub(super) name: Option<Box<str>>,
     /// Whether the certificate that was found has an RSA key, with which signing takes several
@@ -58,8 +58,8 @@ impl HelloRequest {
     }
 }
 
-/// A resolver that asks another resolver for the certificate, and stores in [`LAST_HELLO`] what the
-/// client hello asked for.
+/// A resolver that asks another resolver for the certificate, and stores a [`HelloRequest`] in
+/// [`LAST_HELLO`].
 #[derive(Debug)]
 pub(super) struct RecordingResolver(pub(super) Arc<dyn ResolvesServerCert>);
 
@@ -79,8 +79,8 @@ impl ResolvesServerCert for RecordingResolver {
     }
 }
 
-/// What the last client hello that this thread read asked for. `None` if none was read since the
-/// last call.
+/// Takes the request of the last client hello that this thread read. `None` if the thread has read
+/// no hello since the last call.
 pub(super) fn take() -> Option<HelloRequest> {
     LAST_HELLO.take()
 }

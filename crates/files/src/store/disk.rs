@@ -165,8 +165,8 @@ impl Root<'_> {
         Ok(self.folder.get_or_init(|| opened))
     }
 
-    /// Records from the result of opening the root whether it is missing, and returns the result.
-    /// If the root is missing, event loops look nothing up until a thread has opened it again.
+    /// Returns `opened`, the result of opening the root, and records whether the root is missing.
+    /// If it is, event loops look nothing up until a thread has opened it again.
     fn noted<T>(&self, opened: Result<T, Errno>) -> Result<T, Errno> {
         if self.disk.presence.note(&opened, &self.disk.root) {
             self.disk.cached_lookups.forget();

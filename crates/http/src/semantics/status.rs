@@ -117,8 +117,8 @@ impl Status {
 
     /// Whether a response with this status has content. If it has none, the server sends no
     /// Content-Length either: a 204 must not have that field, and in a 304 the field would be the
-    /// length of the 200 that a request without conditions gets (RFC 9110, 8.6). For a 205 this is
-    /// true: its content is always empty, and it has `Content-Length: 0`.
+    /// length of the 200 that a request without conditions gets (RFC 9110, 8.6). For a 205 this
+    /// returns true, although its content is always empty: it has `Content-Length: 0`.
     #[must_use]
     pub const fn has_content(self) -> bool {
         !matches!(self.0, 100..200 | 204 | 304)
