@@ -1,4 +1,4 @@
-//! How many connections there are on all shards, in total and by client.
+//! How many accepted connections are open on all shards, in total and by client.
 //!
 //! A connection is counted from the time when it is accepted until it closes. Connections from
 //! loopback addresses and of Unix sockets have no limit by client. The shards' mailboxes are here,
@@ -53,7 +53,7 @@ impl ConnectionCounts {
         OutputBudget::new(Arc::clone(&self.output_budget), Arc::clone(&self.trimmer))
     }
 
-    /// How many connections there are.
+    /// How many accepted connections are open.
     #[must_use]
     pub fn total(&self) -> usize {
         self.total.load(Ordering::Relaxed)

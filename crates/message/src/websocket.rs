@@ -31,12 +31,13 @@ pub(super) struct WebSocket<H: Handler> {
     /// Whether the client is charged for all content, and not only for what exceeds 64 KiB in a
     /// message. Set over HTTP/2, because one connection may have many WebSockets.
     charges_all: bool,
-    /// Requests whose responses follow later, the oldest first.
+    /// Requests in flight, the oldest first: those whose responses follow later, and expired ones
+    /// whose work has not ended.
     pending: Vec<PendingWebSocketRequest>,
     is_draining: bool,
 }
 
-/// A request that has no response yet.
+/// A request in flight.
 struct PendingWebSocketRequest {
     request: PendingRequest,
     /// The request was a text message.

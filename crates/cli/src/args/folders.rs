@@ -75,8 +75,8 @@ pub(crate) struct FolderArgs {
 
     /// Set Content-Type for files whose name or path matches, as '*.foo: text/x-foo'.
     ///
-    /// A pattern with a slash is matched against a file's path in its own folder, not against the
-    /// URL. The type is sent as given. Can be given several times; the first match is used.
+    /// A pattern with a slash is matched against a file's path in the served folder, not against
+    /// the URL. The type is sent as given. Can be given several times; the first match is used.
     /// Default: from the file's extension, with charset=utf-8 for text that is UTF-8 and declares
     /// no other encoding. Above --hash-up-to, the first 64 KiB of a file decide.
     #[arg(long, value_name = "PATTERN: TYPE", help_heading = "Content", value_parser = type_rule)]
@@ -93,11 +93,11 @@ pub(crate) struct FolderArgs {
 
     /// Set Cache-Control, as 'max-age=60', or '/fonts/*: max-age=86400' for matching files.
     ///
-    /// A pattern with a slash is matched against a file's path in its own folder, not against the
-    /// URL; any other against its name. '*:' sends no Cache-Control. Can be given several times;
-    /// the first match is used. Default: one year and immutable for fingerprinted names; no-cache
-    /// for pages, styles, scripts, WebAssembly, playlists (.m3u8) and other text; ten minutes for
-    /// everything else.
+    /// A pattern with a slash is matched against a file's path in the served folder, not against
+    /// the URL; any other against its name. '*:' sends no Cache-Control. Can be given several
+    /// times; the first match is used. Default: one year and immutable for fingerprinted names;
+    /// no-cache for pages, styles, scripts, WebAssembly, playlists (.m3u8) and other text; ten
+    /// minutes for everything else.
     #[arg(long, value_name = "[PATTERN:] VALUE", help_heading = "Headers")]
     #[arg(value_parser = cache_rule)]
     pub(crate) cache_control: Vec<ByPattern>,

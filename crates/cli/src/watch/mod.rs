@@ -73,8 +73,8 @@ fn spawn<T: Send + 'static>(
     max: Duration,
     rest: impl FnOnce(T, bool) + Send + 'static,
 ) -> anyhow::Result<bool> {
-    // A channel without a buffer: a result that was sent has been received, so both sides agree on
-    // whether it was late.
+    // A channel without a buffer: `send` succeeds only if the signal is received, so both sides
+    // agree on whether `first` was late.
     let (done, is_done) = mpsc::sync_channel(0);
     let run = move || {
         let result = first();

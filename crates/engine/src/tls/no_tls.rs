@@ -98,7 +98,7 @@ impl TlsError {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A fault's text continues "we".
+        // The text of a fault is the rest of a sentence that begins with "we".
         f.write_str("were built without TLS")
     }
 }

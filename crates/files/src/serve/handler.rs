@@ -49,7 +49,7 @@ enum Pending {
     File(WaitingForFile),
     /// The job that reads a folder or a Markdown file.
     Listing(PendingListing),
-    /// Room for more content, or the job that makes it.
+    /// Room in the output, or the job that makes more content.
     ListingBody(ListingBody),
 }
 
@@ -60,7 +60,7 @@ struct WaitingRequest {
     /// When the request arrived.
     arrived: Time,
     request: OwnedRequest,
-    /// The permit for an open file, if this request has waited for one.
+    /// The permit for an open file, if this request already has one.
     granted: Option<Permit>,
 }
 
