@@ -93,7 +93,7 @@ impl Receiver {
         Flow::More
     }
 
-    /// All content has arrived: passes the request to the handler.
+    /// All content has arrived: passes the request to the handler, or returns the refusal.
     pub(super) fn finish(self, handler: &mut impl Handler, responder: Responder<'_, '_>) -> Answer {
         match self {
             Self::Collect { header, buffer, .. } => {

@@ -169,8 +169,8 @@ struct Renderer {
     /// The lines so far of an HTML block (HTML between paragraphs). The parser passes them one by
     /// one.
     html_block: String,
-    /// The IDs of headings, and for each the last number that was appended to it, because later
-    /// headings have the same text.
+    /// The IDs of headings. The value is the last number that was appended to the ID for a later
+    /// heading with the same text, or 0.
     ids: HashMap<String, u32>,
     alignments: Vec<Alignment>,
     column: usize,

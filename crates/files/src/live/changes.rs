@@ -22,7 +22,8 @@ const MAX_BATCHES: usize = 64;
 /// for about a thousand paths.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// The root folder: pages are told that it has changed if there are too many paths to list.
+/// The root folder: pages are told that it has changed if the changed paths are unknown, or too
+/// many to list.
 const EVERYTHING: &str = "/";
 
 /// Tells the pages that are open in browsers which published files have changed. See
@@ -112,7 +113,7 @@ impl Live {
     /// Returns the number of the last batch, and the message for a page that has seen the batches
     /// up to number `seen`. The message has a line with a new token, and a line for each path that
     /// has changed: only `/` if `seen` is `None`, or if the batches after `seen` are not all kept.
-    /// Returns `None` if nothing has changed.
+    /// Returns `None` if `seen` is the number of the last batch.
     pub(crate) fn message(&self, seen: Option<u64>) -> Option<(u64, String)> {
         let state = lock(&self.state);
         let (number, known) = (state.number, state.batches.len());

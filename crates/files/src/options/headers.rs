@@ -85,7 +85,7 @@ impl Headers {
     ///
     /// # Errors
     ///
-    /// When the name or value is invalid, or the header is computed for each file.
+    /// When the name or value is invalid, or the server computes the header itself.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), BadField> {
         Fields::new().push(name, value.as_bytes())?;
         if COMPUTED.iter().any(|own| own.eq_ignore_ascii_case(name)) {

@@ -2,8 +2,8 @@
 //!
 //! Each function appends to a block. Three of them concern the dynamic table: [`field_indexed`]
 //! adds to it, [`indexed`] refers to it by an index from 62 on, and [`table_size`] changes its
-//! size. A block that does nothing of this can be prepared once, and sent on any connection in any
-//! order.
+//! size. A block that does none of the three can be prepared once, and sent on any connection in
+//! any order.
 
 use super::{huffman, integer, static_table};
 
