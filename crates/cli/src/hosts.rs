@@ -1,8 +1,8 @@
 //! Checks the host names of requests at loopback addresses, against DNS rebinding
 //! ([`sockeye::http_core::AllowedHosts`]).
 //!
-//! Requests at other addresses are checked only with `--live`: clients may reach these addresses by
-//! names that the server can't know, and with `--live`, such names must be allowed by `--host`.
+//! Clients may reach other addresses by names that the server can't know. So requests there are
+//! checked only with `--live`, which requires that such names are allowed by `--host`.
 //! Requests from Unix sockets and trusted proxies are not checked, since they don't come from a
 //! browser directly.
 

@@ -117,7 +117,7 @@ impl Poller {
         self.events.retain(|event| !matches!(event, PollEvent::Ready(of, _) if *of == key));
     }
 
-    /// Whether a wait would return at once.
+    /// Whether a real driver's wait would return at once.
     pub(crate) fn is_woken(&self, now: Time) -> bool {
         !self.events.is_empty()
             || self.waker.0.load(Ordering::SeqCst)

@@ -62,8 +62,9 @@ impl Encoder {
         file: Representation,
     ) -> Result<FileEntry, LoadError> {
         let precompressed = self.find(reader, &file, None)?;
-        // A file that is not settled can change without a new identity. So it is compressed only if
-        // its content is in memory: otherwise it could change unnoticed before it is compressed.
+        // A file that is not settled ([`Identity::is_settled`]) can change without a new identity.
+        // So it is compressed only if its content is in memory: otherwise it could change unnoticed
+        // before it is compressed.
         let is_compressible = !file.is_unsized
             && !file.is_encoded()
             && (file.settled || matches!(file.content, Content::Memory(_)))

@@ -145,7 +145,7 @@ pub(crate) fn is_text(kind: &str) -> bool {
         || has_charset(kind)
 }
 
-/// Whether this type is a playlist in the format M3U, as of HTTP Live Streaming (RFC 8216).
+/// Whether this type is a playlist in the format M3U, which HTTP Live Streaming uses (RFC 8216).
 pub(crate) fn is_playlist(kind: &str) -> bool {
     let subtype = essence(kind);
     let subtype = subtype.rsplit('/').next().unwrap_or_default();

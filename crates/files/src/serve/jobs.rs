@@ -83,8 +83,8 @@ impl AwaitedJob {
 
 impl Site {
     /// Makes the request wait for a lookup, which may read whole files if `kind` is
-    /// [`JobKind::ReadWhole`]. If the queue of lookups is full, answers with the cached result,
-    /// however old it is, or with 503 if there is none.
+    /// [`JobKind::ReadWhole`]. If the queue for jobs of this kind is full, answers with the cached
+    /// result, however old it is, or with 503 if there is none.
     ///
     /// Most lookups take a few system calls, on threads that longer jobs don't use. Unless `kind`
     /// is [`JobKind::ReadWhole`], a lookup that would have to read a whole file ends without a
@@ -174,8 +174,8 @@ impl Site {
         }
     }
 
-    /// Whether the folder `key` has a page or is listed. If a lookup on the event loop is not
-    /// allowed now or would block, the cached result decides, however old it is; without one,
+    /// Whether the folder `key` has an index page or is listed. If a lookup on the event loop is
+    /// not allowed now or would block, the cached result decides, however old it is; without one,
     /// `false`.
     pub(super) fn shows_something(&self, key: &[u8], now: Time) -> bool {
         let shows = |entry: &Arc<Entry>| matches!(entry.target, Target::File(..) | Target::Listing);

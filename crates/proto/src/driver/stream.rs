@@ -147,8 +147,8 @@ impl Stream {
     }
 
     /// Whether [`Turn::want_room`] asked for room, and there is room now: the output is at most a
-    /// quarter full, and either some of it was moved since [`Stream::take_room`] last returned
-    /// true, or nothing is left to move.
+    /// quarter full and can hold another file range, and either some of it was moved since
+    /// [`Stream::take_room`] last returned true, or nothing is left to move.
     #[must_use]
     pub fn is_room_due(&self) -> bool {
         self.effects.want_room

@@ -298,7 +298,8 @@ mod tests {
             scene.take();
         }
         assert_eq!(scene.wake_ups.get(), 0);
-        // Nor while about `CHARGE_STEP` bytes wait, sometimes more and sometimes less.
+        // The event loop isn't woken either while the bytes that wait vary between slightly less
+        // and slightly more than `CHARGE_STEP`.
         for _ in 0..10 {
             scene.send(SMALL);
         }
