@@ -58,9 +58,9 @@ impl Identity {
     /// Whether any later write will change the modification time, unless a program sets that. `now`
     /// was read before the identity.
     ///
-    /// It is enough if the clock has passed one of two times: the modification time (the metadata
-    /// may then have been changed just now), or the time of the last change (the modification time
-    /// may then have been set to one in the future).
+    /// It is enough if the clock has passed the modification time, even if the permissions were
+    /// changed just now. It is also enough if the clock has passed the time of the last change,
+    /// even if a program has set the modification time to one in the future.
     pub(crate) fn is_modification_settled(&self, now: Stamp) -> bool {
         self.modified.is_past(now) || self.is_settled(now)
     }
@@ -71,8 +71,8 @@ impl Identity {
     }
 
     /// Whether a file with the identity `later` begins with the content that a file with this
-    /// identity had, going by size and modification time. It does if the same file has grown, or if
-    /// size and modification time are the same, even if it is another file.
+    /// identity had, going by size and modification time: either it is the same file and has grown,
+    /// or it has the same size and modification time, and may be another file.
     pub(crate) fn is_kept_by(&self, later: &Self) -> bool {
         let has_grown = self.size < later.size && self.may_have_grown_to(later);
         has_grown || (self.size, self.modified) == (later.size, later.modified)

@@ -29,6 +29,7 @@ pub(crate) fn folder(
         open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
         error => to_absent(error),
     })?;
+    // Whether the sizes of this folder's files are real. Those in `/proc` and `/sys` aren't.
     let is_sized_here = has_sizes(folder.as_fd());
     for entry in Dir::read_from(&folder).map_err(to_absent)? {
         let entry = entry.map_err(to_absent)?;

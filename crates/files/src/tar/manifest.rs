@@ -106,9 +106,9 @@ impl Manifest {
     /// Reads `folder` and everything beneath it, which blocks. `prefix` is the folder's name in the
     /// archive.
     ///
-    /// Skips entries that can't be requested by name or that this process may not read, files whose
-    /// size is unknown, and links to folders, which could lead in circles. These are counted in a
-    /// file at the end ([`NOTE_NAME`]). Hidden names are skipped, too, and not counted.
+    /// Skips entries for the reasons in [`Omission`], such as links to folders, which could lead in
+    /// circles. These are counted in a file at the end ([`NOTE_NAME`]). Hidden names, and links to
+    /// them, are skipped, too, and not counted.
     ///
     /// # Errors
     ///

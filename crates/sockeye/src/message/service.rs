@@ -1,4 +1,4 @@
-//! Makes a service of the engine from a closure that answers messages.
+//! Makes a service, which the engine runs, from a closure that answers messages.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -171,7 +171,8 @@ impl<S: Handlers + 'static> Server<S> {
             !self.connection.is_stopping() || exchange.has_started() || wire.more_input;
         wire.upgrade &= !self.connection.is_stopping();
         if !exchange.wait_for.reads_content() {
-            // The handler may ask for content again in its next answer.
+            // If the handler's next answer asks for content, the client's time to send it begins
+            // now.
             exchange.content_deadline = self.connection.content_deadline(turn.now());
         }
         let answer = call(&mut in_flight, &mut self.connection, turn)?;

@@ -80,6 +80,7 @@ impl<S: Handlers> H2Connection<S> {
         if let Some(log) = &mut active.connection.log
             && let Some(all) = &mut self.connection.log
         {
+            // Moves the stream's log entry back to the connection's log.
             all.adopt(log, turn.mark());
         }
         if active.receive.has_ended {

@@ -40,7 +40,8 @@ pub(super) struct ActiveStream<H> {
     pub(super) counted: usize,
     /// The stream is in the scheduler.
     pub(super) is_queued: bool,
-    /// A window has allowed fewer than `SMALL` bytes for [`SMALL_DELAY`]: these are sent now.
+    /// For [`SMALL_DELAY`], a window has allowed fewer than [`SMALL`](super::limits::SMALL) bytes.
+    /// They are sent now.
     pub(super) sends_small: bool,
     /// When to set `sends_small`.
     pub(super) small_deadline: Time,
@@ -194,7 +195,7 @@ impl<H: Handler> ActiveStream<H> {
             && in_flight.exchange.incoming != Incoming::Complete
             && (!self.receive.has_ended || !self.receive.unread.is_empty())
         {
-            // The stream is ending already, so a panic here changes nothing else.
+            // A panic of the handler is only reported: the stream is ending already.
             if let Err(fault) = in_flight.notify_incomplete(outer.now()) {
                 outer.report(fault);
             }
@@ -381,7 +382,8 @@ impl<H: Handler> ActiveStream<H> {
                 in_flight.call(connection, turn, Handler::on_response_timeout)
             });
         } else if unsent > 0 {
-            // The response is not silent: what the handler has written still has to be moved.
+            // The response isn't silent, because what the handler has written still has to be
+            // moved. It gets more time.
             exchange.send_deadline = self.connection.silence_deadline(now);
         } else {
             // The client has closed its sending side, and the response has been silent too long.
