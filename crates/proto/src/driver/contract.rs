@@ -124,8 +124,7 @@ impl Session {
     /// Sends [`Event::Sent`] and [`Event::Room`] if they are due, and returns credit to the
     /// session's remotes. Call this after [`Session::put_back`].
     pub fn progress<O: Owner>(&mut self, owner: &mut O) {
-        if self.unreturned_credit > 0
-            && self.held() < owner.high_water()
+        if self.may_return_credit(owner.high_water())
             && let Some(credit) = &self.credit
         {
             credit.give_back(mem::take(&mut self.unreturned_credit));
@@ -161,11 +160,17 @@ impl Session {
             && (sent_some || self.is_flushed())
     }
 
-    /// Whether [`Session::progress`] would send an event.
+    /// Whether [`Session::progress`] would send an event, or return credit.
     pub(super) fn is_progress_due(&self, high_water: usize) -> bool {
         let is_marked = self.reason.is_none()
             && self.mark.is_some_and(|mark| self.sent_some || Mark(self.sent) >= mark);
-        is_marked || (self.wants_room && self.has_room(self.sent_some, high_water))
+        is_marked
+            || (self.wants_room && self.has_room(self.sent_some, high_water))
+            || self.may_return_credit(high_water)
+    }
+
+    fn may_return_credit(&self, high_water: usize) -> bool {
+        self.unreturned_credit > 0 && self.credit.is_some() && self.held() < high_water
     }
 
     /// Sends [`Event::Drain`]: the server is stopping. `unread`: input has arrived that was not

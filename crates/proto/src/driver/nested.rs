@@ -249,7 +249,7 @@ impl NestedSession {
         }
     }
 
-    /// Whether [`NestedSession::progress`] would send an event or offer input.
+    /// Whether [`NestedSession::progress`] would send an event, return credit or offer input.
     #[must_use]
     pub fn is_progress_due(&self) -> bool {
         self.session.is_progress_due(self.room)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Reason, Time, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Reason, Remote, Time, Turn};
 
 use super::*;
 use crate::ws::Tunnel;
@@ -157,6 +157,40 @@ fn events_reach_the_protocol() {
     let (mut client, events) = scripted();
     client.end_for(&Reason::Reset);
     assert_eq!(events.take(), ["Open", "closed reset"]);
+}
+
+/// Gives out its remote when it gets input, and writes 100,000 bytes for each message of it.
+struct Pusher(Rc<RefCell<Option<Remote>>>);
+
+impl Protocol for Pusher {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        *self.0.borrow_mut() = Some(turn.remote());
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Message(..) = event {
+            turn.out.write(&[b'x'; 100_000]);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn a_remote_may_send_again_when_a_full_output_was_moved() {
+    let remote = Rc::default();
+    let mut client = server_of(Box::new(Pusher(Rc::clone(&remote))));
+    client.input(&binary(b"?"));
+    let remote = remote.take().unwrap();
+    for _ in 0..2 * Remote::MESSAGES {
+        remote.try_send(Box::new(())).unwrap();
+        client.deliver();
+        assert!(client.output().len() > 100_000);
+    }
 }
 
 #[test]
