@@ -264,8 +264,8 @@ impl Version<'_> {
     /// # Errors
     ///
     /// If the certificate isn't for these names or this key, or can't be written. The previous
-    /// certificate stays then, unless only the last step failed: to synchronise the folder of the
-    /// new link.
+    /// certificate stays then, unless only the last step failed: to synchronise the folder
+    /// `certificates`, which holds the new link.
     pub fn install(mut self, chain: &str) -> Result<Stored, Failure> {
         let stored = check(&self.names, chain, &self.key.0).map_err(|text| {
             let text = format!("the CA sent a certificate that can't be used: {text}");

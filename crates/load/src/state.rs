@@ -45,7 +45,8 @@ pub(crate) struct WorkerState {
     pub(crate) slots: RefCell<Vec<Slot>>,
     /// Connections that have ended, for the worker to reopen.
     pub(crate) closed: RefCell<Vec<ClosedConnection>>,
-    /// Responses to requests without an expected response, with the indexes of the requests.
+    /// Expected responses that were learned from first responses, each with the index of its
+    /// request.
     pub(crate) learned: RefCell<Vec<(usize, ExpectedResponse)>>,
 }
 

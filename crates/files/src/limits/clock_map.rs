@@ -114,7 +114,7 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         None
     }
 
-    /// Moves the hand over `count` entries, and removes those for which `stale` is true.
+    /// Moves the hand over at most `count` entries, and removes those for which `stale` is true.
     pub(crate) fn sweep(&mut self, count: usize, mut stale: impl FnMut(&V) -> bool) {
         for _ in 0..count {
             match self.slots.get(self.hand) {

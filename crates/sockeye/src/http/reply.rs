@@ -72,8 +72,8 @@ pub(super) type CollectFn = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply +
 /// Answers a request by calling its responder.
 pub(super) type RespondFn = Box<dyn FnOnce(&WebSocketConfigs, Responder<'_, '_>) -> Answer + Send>;
 
-/// The kinds of [`Reply`]. A kind without a comment is described at the function of [`Reply`] that
-/// makes it.
+/// The kinds of [`Reply`]. A kind without a comment is described at the function that makes it,
+/// such as [`Reply::later`].
 pub(super) enum ReplyKind {
     Response(Response<Bytes>),
     /// 200 with a Content-Type and no other field. A [`Response`] would allocate twice for its map.

@@ -11,11 +11,11 @@ use crate::text;
 pub(super) enum Style {
     /// One line for each message, quoted, with the connection's number.
     Labelled,
-    /// For people: text with control characters escaped, bytes quoted.
+    /// For people: text with control characters escaped, binary messages quoted.
     Terminal,
-    /// For programs: text with a line break at the end, bytes unchanged.
+    /// For programs: text with a line break at the end, binary messages unchanged.
     Text,
-    /// The bytes as received.
+    /// The bytes of each message, as received.
     Unchanged,
 }
 

@@ -55,9 +55,9 @@ impl Sender {
     }
 
     /// How many of `content` bytes may be sent on a stream with this window. If the windows allow
-    /// fewer than [`SMALL`] bytes, a part of the content is sent only if `sends_small` is set, or
-    /// if the part is at least half of the initial window: then the peer has chosen a small initial
-    /// window.
+    /// fewer than [`SMALL`] bytes, a part of the content is sent only if `sends_small` is set (the
+    /// stream has waited for a larger window), or if the part is at least half of the initial
+    /// window: then the peer has chosen a small initial window.
     #[inline]
     pub(super) fn allowed(&self, window: Window, content: u64, sends_small: bool) -> u64 {
         let allowed = window.available().min(self.window.available()).min(content);
