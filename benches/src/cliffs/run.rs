@@ -35,7 +35,7 @@ pub(super) struct Report {
     pub(super) rows: Vec<Row>,
     /// The costs of connections that wait, such as idle ones.
     pub(super) waiting: Vec<waiting::WaitingRow>,
-    /// Whether slow readers were closed. `None` unless the cliff `readers` was requested.
+    /// How many slow readers stayed connected. `None` unless the cliff `readers` was requested.
     pub(super) connected_readers: Option<waiting::ConnectedReaders>,
     /// The system calls and segments of each kind of response. Empty unless the cliff `corking` was
     /// requested.

@@ -270,9 +270,9 @@ impl Output {
 
     /// The range that a thread is to read for [`Output::replace_with_read`], at most `max` bytes
     /// long. It begins at [`Output::front_file`]. If that range was moved here in several pieces
-    /// ([`Output::move_front`]), the returned range spans them. The second value says whether it
-    /// includes the end of the range that was written. If so, the thread must verify the file:
-    /// [`FileSource::verify`](crate::FileSource::verify).
+    /// ([`Output::move_front`]), the returned range spans them. The second value says whether the
+    /// returned range includes the end of the range that [`Output::write_file`] appended. If so,
+    /// the thread must verify the file: [`FileSource::verify`](crate::FileSource::verify).
     #[must_use]
     pub fn range_to_read(&self, max: u64) -> Option<(FileRange, bool)> {
         let mut read = self.front_file()?.clone();

@@ -43,7 +43,7 @@ pub struct World {
     dropped_jobs: u16,
     /// Of 1000 jobs, how many never finish: see [`World::hang_jobs`].
     hanging_jobs: u16,
-    /// Jobs that started and never finish.
+    /// Jobs that never finish. They aren't run, only kept: a dropped job would count as panicked.
     hanging: Vec<Job>,
     shards: Vec<ShardState>,
     /// The TLS of each listener of the shard that is added next. Empty if no listener has TLS.

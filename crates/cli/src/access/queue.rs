@@ -1,8 +1,8 @@
 //! The queue between the workers, which produce log lines, and the thread that writes the lines to
 //! a [`Sink`]. Lost lines are counted, and reported as warnings.
 //!
-//! For a file, a pipe or standard error, each worker has its own lane of the [`Queue`] (a pair of
-//! buffers), so it never waits. For a terminal, all workers share one lane, which keeps the lines
+//! For a file, a pipe or standard error, each worker has its own lane (a pair of buffers) of the
+//! [`Queue`], so it never waits. For a terminal, all workers share one lane, which keeps the lines
 //! in order. The first line after a pause is written at once; the lines after it are gathered and
 //! written together.
 

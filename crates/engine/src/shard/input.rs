@@ -33,8 +33,8 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Flushes a large output before another connection is read, if all of the output is plain
-    /// bytes. These are still in the cache of the core, and the next output can then reuse their
-    /// memory.
+    /// bytes and the connection has no TLS. The bytes are still in the cache of the core, and the
+    /// next output can then reuse their memory.
     #[cold]
     fn flush_large(&mut self, key: Key) {
         if find(&mut self.conns, key).is_some_and(|conn| conn.has_plain_output()) {
