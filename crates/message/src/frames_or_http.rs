@@ -73,8 +73,9 @@ impl ServerConfig {
         self.with_rules(origins, websocket)
     }
 
-    /// Applies these limits to WebSockets. The size of a message is not one of them: it follows
-    /// from [`Limits::content`]. Default: [`Limits::websocket`].
+    /// Applies these limits to WebSockets, except [`ws::Limits::message`]: the maximum size of a
+    /// message follows from [`Limits::header`] and [`Limits::content`]. Default:
+    /// [`Limits::websocket`].
     #[must_use]
     pub fn websocket(self, limits: ws::Limits) -> Self {
         let origins = self.rules.origins.clone();

@@ -428,9 +428,9 @@ pub(crate) struct Serve {
 
     /// Close connections whose client reads nothing of a response for this long.
     ///
-    /// This is first checked after an eighth of the time, then each time it is over. So a client
-    /// that stops reading is usually cut after this time and an eighth, and after twice this time
-    /// at the latest.
+    /// The first check is after an eighth of this time. Further checks follow at intervals of this
+    /// time. So a client that stops reading is usually cut after this time and an eighth, and after
+    /// twice this time at the latest.
     #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(Config::default().write_timeout))]
     pub(crate) write_timeout: Span,

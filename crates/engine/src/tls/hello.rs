@@ -31,7 +31,7 @@ impl Hello {
         let mut records = Vec::new();
         let Secure { tls, early, received, .. } = &mut *secure;
         let result = tls.read(now, &mut input, &mut records, |plain| {
-            // The session gets this plaintext once it is opened.
+            // When the session is opened, it gets this plaintext.
             *received += plain.len() as u64;
             early.extend_from_slice(plain);
         });

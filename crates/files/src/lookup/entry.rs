@@ -13,7 +13,8 @@ use crate::store::absent::Absent;
 /// The result of a lookup.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The index of the mount that contains the path that was looked up, if any.
+    /// The index of the mount (a folder at a prefix of URL paths) that contains the path that was
+    /// looked up, if any.
     pub(crate) mount: Option<usize>,
     pub(crate) target: Target,
 }

@@ -31,7 +31,7 @@ const fn classes() -> [u8; 256] {
     }
     let table = add(table, b"!#$%&'*+-.^_`|~", TOKEN);
     // The characters of a registered name (RFC 3986, 3.2.2), except the comma. With a comma, the
-    // value could be a list of several hosts, of which two parsers choose different ones.
+    // value could be read as a list of hosts, and two parsers could choose different ones.
     add(table, b"-._~!$&'()*+;=%", HOST)
 }
 

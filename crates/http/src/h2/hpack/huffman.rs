@@ -7,7 +7,7 @@ use super::error::CompressionError;
 pub(super) const EOS: usize = 256;
 
 /// The lengths of the codes in bits. The code is canonical: codes increase with their length, and
-/// among codes of one length with the symbol. So the lengths define it.
+/// codes of the same length increase with their symbols. So the lengths define all codes.
 #[rustfmt::skip]
 const LENGTHS: [u8; EOS + 1] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,

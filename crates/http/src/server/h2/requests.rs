@@ -61,8 +61,8 @@ impl<S: Handlers> H2Connection<S> {
         };
         block.continuations += 1;
         block.bytes.extend_from_slice(payload);
-        // A block of up to `excess` times the limit is decoded, since it may change HPACK's dynamic
-        // table, and its request gets a 431. A longer block ends the connection.
+        // A block of up to `excess` times the limit is decoded, even if its request gets a 431 for
+        // its size: the block may change HPACK's dynamic table. A longer block ends the connection.
         let excess = if turn.is_over_budget() { 1 } else { 4 };
         let is_too_long = block.bytes.len() > self.config.limits.head.saturating_mul(excess);
         if block.continuations > MAX_CONTINUATIONS || is_too_long {
@@ -128,7 +128,8 @@ impl<S: Handlers> H2Connection<S> {
         let checks_all = self.checks_all_fields;
         self.decoder
             .decode(block, huffman, |field| {
-                // A field of a table was checked before it was added, unless `checks_all` is set.
+                // A field from a table needs no check, unless the dynamic table may contain
+                // invalid fields (`checks_all`).
                 head.take(field, field.is_from_table && !checks_all, limits)
             })
             .map_err(H2Error::of_block)?;
@@ -289,7 +290,8 @@ impl<S: Handlers> H2Connection<S> {
         let (mut send_window, mut is_moved) = (self.sender.initial_window, false);
         if is_answered && self.scheduler.is_empty() && !self.is_full(turn) {
             let wire = &mut in_flight.wire;
-            // The window, whether the response is whole, and whether small parts of it may be sent.
+            // The stream's window, whether the response is whole, and whether it may be sent in
+            // small parts.
             let window = (&mut send_window, true, false);
             let context = (&mut self.budgets, &mut *turn);
             let moved = self.sender.move_frames(&mut stream, wire, window, QUANTUM, context)?;
