@@ -33,8 +33,8 @@ pub(crate) struct Redirects {
     pub(crate) hosts: AllowedHosts,
     /// The IP addresses that may be redirected to, besides loopback ones.
     pub(crate) ips: Vec<IpAddr>,
-    /// The challenges that authorities request by HTTP while they validate a name. These requests
-    /// are answered before hosts are checked.
+    /// The challenges that ACME authorities request by HTTP while they validate a name. These
+    /// requests are answered before hosts are checked.
     pub(crate) challenges: Option<Arc<Challenges>>,
 }
 
@@ -65,7 +65,7 @@ impl Redirects {
         if via < self.first { PortKind::Tls } else { PortKind::Redirecting }
     }
 
-    /// What to answer an authority that validates a name by http-01.
+    /// What to answer an ACME authority that validates a name by http-01.
     fn challenge(&self, request: &Request<'_>) -> Option<String> {
         self.challenges.as_ref().filter(|_| is_read(request))?.http(request.path())
     }

@@ -10,7 +10,7 @@
 /// where browsers ignore `sandbox`.
 pub(super) fn needed_change(policies: &[u8], is_header: bool) -> Option<String> {
     let (mut missing, mut is_too_strict) = (Vec::new(), false);
-    // A header may have several policies; each must allow everything.
+    // A header may have several policies; each must allow all that the script needs.
     for policy in String::from_utf8_lossy(policies).split(',') {
         let policy = Policy(policy);
         for (names, allows, what) in [
@@ -22,7 +22,7 @@ pub(super) fn needed_change(policies: &[u8], is_header: bool) -> Option<String> 
                 missing.push(what);
             }
         }
-        // With it, browsers ignore all sources that aren't nonces or hashes.
+        // With 'strict-dynamic', browsers ignore all sources that aren't nonces or hashes.
         is_too_strict |=
             policy.first(SCRIPT_SOURCES).is_some_and(|sources| has(&sources, STRICT_DYNAMIC));
         if let Some(allowed) = policy.directive("sandbox").filter(|_| is_header) {
@@ -44,7 +44,7 @@ pub(super) fn needed_change(policies: &[u8], is_header: bool) -> Option<String> 
     (!changes.is_empty()).then(|| changes.join(" and "))
 }
 
-/// The directives that may restrict scripts. The first one counts.
+/// The directives that may restrict scripts. A browser uses the first of them that a policy has.
 const SCRIPT_SOURCES: &[&str] = &["script-src-elem", "script-src", "default-src"];
 
 const STRICT_DYNAMIC: &str = "'strict-dynamic'";
