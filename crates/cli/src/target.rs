@@ -35,7 +35,7 @@ pub(crate) struct Server {
 const SEND_FORMS: &str = "a target is tcp://HOST:PORT, unix:PATH, message://HOST:PORT or \
                           ws://HOST[:PORT]/PATH; with TLS, tls://HOST:PORT, message+tls://HOST:PORT \
                           or wss://HOST[:PORT]/PATH";
-const LOAD_FORMS: &str = "a target is http://HOST[:PORT]/PATH, ws://HOST[:PORT]/PATH, \
+const ALL_FORMS: &str = "a target is http://HOST[:PORT]/PATH, ws://HOST[:PORT]/PATH, \
                           tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS, https://, \
                           wss://, tls:// or message+tls://";
 
@@ -52,8 +52,8 @@ pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
     parse(text, false)
 }
 
-/// Parses a target of `sockeye load` or `sockeye health`.
-pub(crate) fn target_of_load(text: &str) -> Result<Target, String> {
+/// Parses a target of any form: `sockeye load` and `sockeye health` accept the same targets.
+pub(crate) fn any_target(text: &str) -> Result<Target, String> {
     parse(text, true)
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn unix_socket(text: &str) -> Result<Target, String> {
 
 /// Parses a target. HTTP URLs are valid only if `allows_http`.
 fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
-    let forms = if allows_http { LOAD_FORMS } else { SEND_FORMS };
+    let forms = if allows_http { ALL_FORMS } else { SEND_FORMS };
     let scheme = text.split(':').next().unwrap_or_default();
     if scheme.eq_ignore_ascii_case("unix") {
         return match text.parse() {
@@ -315,7 +315,7 @@ mod tests {
         ];
         for (text, target, back) in table {
             assert_eq!(target_of_send(text), Ok(target.clone()), "{text}");
-            assert_eq!(target_of_load(text), Ok(target.clone()), "{text}");
+            assert_eq!(any_target(text), Ok(target.clone()), "{text}");
             assert_eq!(target.to_string(), back);
         }
     }
@@ -340,13 +340,13 @@ mod tests {
             ("wss://h:443/chat", "wss://h/chat"),
             ("wss://h:80/", "wss://h:80/"),
         ] {
-            assert_eq!(target_of_load(text).map(|target| target.to_string()), Ok(back.into()));
+            assert_eq!(any_target(text).map(|target| target.to_string()), Ok(back.into()));
         }
     }
 
     #[test]
     fn a_wrong_target_is_refused_with_what_to_write_instead() {
-        let either = [target_of_send, target_of_load];
+        let either = [target_of_send, any_target];
         let (send, load) = (&either[..1], &either[1..]);
         let table = [
             (send, "", "tcp://HOST:PORT, unix:PATH, message://HOST:PORT or ws://HOST[:PORT]/PATH;"),
@@ -409,18 +409,15 @@ mod tests {
             ("http://example.org/", None),
             ("unix:/s", None),
         ] {
-            assert_eq!(target_of_load(text).unwrap().tls_host(), host, "{text}");
+            assert_eq!(any_target(text).unwrap().tls_host(), host, "{text}");
         }
-        let with_tls = |text| Some(target_of_load(text).unwrap().with_tls()?.to_string());
+        let with_tls = |text| Some(any_target(text).unwrap().with_tls()?.to_string());
         assert_eq!(with_tls("http://h/a").unwrap(), "https://h/a");
         assert_eq!(with_tls("http://h:81/a").unwrap(), "https://h:81/a");
         assert_eq!(with_tls("tcp://h:1").unwrap(), "tls://h:1");
         assert_eq!(with_tls("ws://h/a").unwrap(), "wss://h/a");
         assert_eq!(with_tls("unix:/s"), None);
-        assert_eq!(
-            target_of_load("https://h/").unwrap().without_tls().to_string(),
-            "http://h:443/"
-        );
+        assert_eq!(any_target("https://h/").unwrap().without_tls().to_string(), "http://h:443/");
     }
 
     #[test]

@@ -149,7 +149,7 @@ pub(crate) struct Conn<S> {
     /// The service has made the protocol of this connection, and is told when the connection has
     /// closed. Not set during a TLS handshake, when the protocol is a placeholder, nor on
     /// connections that we opened.
-    pub(crate) served: bool,
+    pub(crate) notifies_service: bool,
     /// There may be something to receive.
     pub(crate) readable: bool,
     /// The socket may have failed; input that arrived before may still be unread.
@@ -183,7 +183,7 @@ impl<S> Conn<S> {
             received: 0,
             send: SendState::Ready,
             counted: false,
-            served: false,
+            notifies_service: false,
             readable: false,
             failed: false,
             charged: false,

@@ -32,7 +32,8 @@ pub(crate) struct ExpectedResponse {
 /// if the plan never sends the request that way.
 pub(crate) type ExpectedResponses = Arc<[[Option<ExpectedResponse>; 2]]>;
 
-/// The result of [`probe`](crate::probe).
+/// The result of [`probe`](crate::probe), which sends the plan's requests before the load. Their
+/// responses are those that the load expects.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// The address that answers.

@@ -112,7 +112,8 @@ impl WorkerState {
         })
     }
 
-    pub(crate) fn is_finishing(&self) -> bool {
+    /// Whether no further request is sent: the load is ending, or no request remains to be sent.
+    pub(crate) fn sends_no_more(&self) -> bool {
         self.finishing.get() || self.remaining.get() == 0
     }
 

@@ -78,7 +78,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Creates a worker, and starts to establish its connections.
+    /// Creates a worker, and starts to establish its connections to the target of `probe`.
     ///
     /// # Errors
     ///
@@ -150,9 +150,9 @@ impl Worker {
     /// Sends no more requests, waits for pending responses while `keep_running` returns true, and
     /// returns the counts and the duration of the load.
     ///
-    /// The duration ends with the last response, or with the last failure if that is later and the
-    /// load has [`Until::Requests`]. It includes the time until this call, unless every request of
-    /// [`Until::Requests`] is already done.
+    /// The duration ends with the last response or with this call, whichever is later. With
+    /// [`Until::Requests`], it does not end before the last failure either. If every request of
+    /// [`Until::Requests`] is already done, the time of this call doesn't count.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl Worker {
         let state = Rc::clone(&self.state);
         let (waiting, unconnected) = self.unsent(now);
         let remaining = state.remaining.get();
-        let sent_all = state.is_finishing();
+        let sent_all = state.sends_no_more();
         let mut end = if sent_all && self.is_done() { Time::ZERO } else { now };
         state.finishing.set(true);
         self.delayed.clear();
@@ -217,8 +217,8 @@ impl Worker {
         self.state.stats.borrow().failures.clone()
     }
 
-    /// Whether an answer has shown that the port doesn't expect TLS: a response to the request for
-    /// a WebSocket, except a redirect, or the request itself, sent back by an echo server.
+    /// Whether an answer has shown that the port doesn't expect TLS: the request for a WebSocket,
+    /// sent back by an echo server, or a response to this request that is not a redirect.
     pub(crate) fn is_known_without_tls(&self) -> bool {
         self.state.is_known_without_tls.get()
     }
@@ -254,7 +254,7 @@ impl Worker {
         // The list is taken out of the state first, since `open` adds to the list a connection that
         // can't be opened.
         let closed = self.state.closed.take();
-        if self.state.is_finishing() {
+        if self.state.sends_no_more() {
             self.delayed.clear();
             return;
         }

@@ -342,14 +342,14 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
                 return;
             }
             Part::Memory(bytes) => sent.extend_from_slice(bytes),
-            part @ (Part::File(range) | Part::Unread(range)) => {
+            part @ (Part::File(range) | Part::NeedsRead(range)) => {
                 let mut buffer = vec![0; usize::try_from(range.len).expect("small in tests")];
                 let read = range.source.read_at(range.offset, &mut buffer).expect("readable");
                 if read == 0 {
                     // The file was truncated.
                     return out.clear();
                 }
-                let must_verify = matches!(part, Part::Unread(_))
+                let must_verify = matches!(part, Part::NeedsRead(_))
                     && out.range_to_read(read as u64).is_some_and(|(_, must_verify)| must_verify);
                 if must_verify && !range.source.verify(&CancelToken::default()) {
                     return out.clear();

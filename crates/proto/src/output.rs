@@ -97,13 +97,14 @@ impl Output {
         self.push_file(range, false);
     }
 
-    fn push_file(&mut self, range: FileRange, continues_later: bool) {
+    /// `lacks_end`: `range` lacks the end of the range that [`Output::write_file`] appended.
+    fn push_file(&mut self, range: FileRange, lacks_end: bool) {
         if range.len == 0 {
             return;
         }
         self.file_bytes += range.len;
         self.file_ranges += 1;
-        self.push(PieceData::File { range, continues_later });
+        self.push(PieceData::File { range, lacks_end });
     }
 
     /// Attaches `permit` to the piece that is appended next, which is shared bytes or a range of a
@@ -156,7 +157,7 @@ impl Output {
     /// What is at the front. The owner may send at most `max` bytes of a file.
     ///
     /// If these bytes include the end of a file's range, this checks whether the file has changed.
-    /// For [`Part::Unread`], the thread that reads the part checks that.
+    /// For [`Part::NeedsRead`], the thread that reads the part checks that.
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
@@ -169,10 +170,10 @@ impl Output {
         }
     }
 
-    /// The parts from the front, for drivers that send several parts at once. The driver may send
-    /// at most `max` bytes of them: the last part may be longer than what is left of `max`. Each
-    /// part is what [`Output::part`] would return after the parts before it were sent. So a driver
-    /// that doesn't send all of a part must not take the next one.
+    /// The parts from the front, for drivers that send several parts at once. The last part may be
+    /// longer than what is left of `max`; the driver may send at most `max` bytes in all. Each part
+    /// is what [`Output::part`] would return after the parts before it were sent. So a driver that
+    /// doesn't send all of a part must not take the next one.
     #[must_use]
     pub fn parts(&self, max: u64) -> Parts<'_> {
         Parts::new(&self.plain, self.sent, self.pieces.iter(), max)
@@ -278,9 +279,10 @@ impl Output {
         let mut read = self.front_file()?.clone();
         read.len = 0;
         for Piece { data, .. } in &self.pieces {
-            let Some((part, continues_later)) = data.continuing(&read) else { continue };
+            // Other pieces may be between: a connection's output holds those of all its streams.
+            let Some((part, lacks_end)) = data.range_following(&read) else { continue };
             read.len += part.len;
-            if read.len > max || !continues_later {
+            if read.len > max || !lacks_end {
                 let must_verify = read.len <= max;
                 read.len = read.len.min(max);
                 return Some((read, must_verify));
@@ -302,7 +304,7 @@ impl Output {
         while !bytes.is_empty() {
             let Piece { at, data, .. } = &mut self.pieces[index];
             let at = *at;
-            if data.continuing(&read).is_some()
+            if data.range_following(&read).is_some()
                 && let PieceData::File { range, .. } = data
             {
                 let part = bytes.split_to(bytes.len().min(range.len as usize));
@@ -334,8 +336,8 @@ impl Output {
             self.permit = permit;
             match data {
                 PieceData::Shared(bytes) => self.write_shared(bytes),
-                PieceData::File { range, continues_later } => {
-                    self.push_file(range, continues_later);
+                PieceData::File { range, lacks_end } => {
+                    self.push_file(range, lacks_end);
                 }
             }
         }
@@ -358,12 +360,9 @@ impl Output {
                     }
                     match data {
                         PieceData::Shared(bytes) => to.write_shared(bytes.slice(..count as usize)),
-                        PieceData::File { range, continues_later } => {
-                            let continues_later = *continues_later || count < len;
-                            to.push_file(
-                                FileRange { len: count, ..range.clone() },
-                                continues_later,
-                            );
+                        PieceData::File { range, lacks_end } => {
+                            let lacks_end = *lacks_end || count < len;
+                            to.push_file(FileRange { len: count, ..range.clone() }, lacks_end);
                         }
                     }
                     count
@@ -400,7 +399,7 @@ impl Output {
         self.plain.capacity() > bytes || self.pieces.capacity() > Self::KEPT_PIECES
     }
 
-    /// Frees the memory because of which [`Output::is_oversized`] is true.
+    /// Frees unused memory, so that [`Output::is_oversized`] becomes false unless more is in use.
     pub fn shrink(&mut self, bytes: usize) {
         self.plain.shrink_to(bytes);
         self.pieces.shrink_to(Self::KEPT_PIECES);

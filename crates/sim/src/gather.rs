@@ -32,7 +32,7 @@ fn copy_front(out: &Output, most: usize) -> Result<Vec<u8>, SendStatus> {
     match out.part(most as u64) {
         Part::Nothing => Ok(Vec::new()),
         Part::Changed => Err(SendStatus::FileChanged),
-        Part::Unread(_) => Err(SendStatus::NeedsRead),
+        Part::NeedsRead(_) => Err(SendStatus::NeedsRead),
         Part::Memory(bytes) => Ok(bytes[..bytes.len().min(most)].to_vec()),
         Part::File(range) => {
             let mut buffer = vec![0; most.min(usize::try_from(range.len).unwrap_or(usize::MAX))];

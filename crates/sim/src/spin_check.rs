@@ -65,8 +65,8 @@ impl SpinCheck {
             self.idle_now = 0;
             self.useful += 1;
         } else if !self.settled {
-            // A turn after which the shard is settled isn't counted: each shard has one before it
-            // waits.
+            // A turn after which the shard is settled isn't counted: it found nothing to do, so the
+            // shard waits next.
             self.idle_now += 1;
             self.idle_this_second += 1;
         }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::client_tls::ClientTls;
 use crate::quantity::Span;
-use crate::target::{Target, address, target_of_load, unix_socket};
+use crate::target::{Target, address, any_target, unix_socket};
 
 const EXAMPLES: &str = "\
 Exit codes: 0 healthy, 1 an error or no response in time, 2 wrong command line.
@@ -36,7 +36,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Health {
     /// http[s]://HOST[:PORT]/PATH, or unix:PATH.
-    #[arg(value_name = "URL", value_parser = target_of_load)]
+    #[arg(value_name = "URL", value_parser = any_target)]
     #[arg(default_value = "http://127.0.0.1:8000/")]
     pub(crate) target: Target,
 

@@ -11,7 +11,7 @@ use super::client_tls::{ClientTls, check_tls};
 use crate::client_tls::HttpVersions;
 use crate::log::level;
 use crate::quantity::{Size, Span, above_zero, rate};
-use crate::target::{Target, address, target_of_load, unix_socket};
+use crate::target::{Target, address, any_target, unix_socket};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,7 +53,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Load {
     /// http[s]|ws[s]://HOST[:PORT]/PATH, tcp|tls|message[+tls]://HOST:PORT or unix:PATH.
-    #[arg(required = true, value_name = "TARGET", value_parser = target_of_load)]
+    #[arg(required = true, value_name = "TARGET", value_parser = any_target)]
     pub(crate) targets: Vec<Target>,
 
     /// Number of connections.

@@ -65,8 +65,8 @@ impl<D: Driver> Shard<D> {
         let state = &mut self.listeners[index];
         match self.driver.accept(&mut state.listener) {
             Ok((socket, address)) => {
-                let via = state.via;
-                self.admit_or_wait(Accepted { socket, address, via });
+                let listener_index = state.via;
+                self.admit_or_wait(Accepted { socket, address, via: listener_index });
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -150,12 +150,12 @@ impl<D: Driver> Shard<D> {
 
     /// Opens a connection that `admit` has counted.
     pub(super) fn open(&mut self, accepted: Accepted<D::Socket>) {
-        let Accepted { mut socket, address, via } = accepted;
-        let peer = Peer::new(address, via);
+        let Accepted { mut socket, address, via: listener_index } = accepted;
+        let peer = Peer::new(address, listener_index);
         let key = self.next_key();
         self.driver.set_key(&mut socket, key);
         self.resources.stats.accepted += 1;
-        if let Some(Some(tls)) = self.tls.get_mut(via as usize) {
+        if let Some(Some(tls)) = self.tls.get_mut(listener_index as usize) {
             let tls = tls.accept();
             return self.accept_tls(socket, key, peer, tls);
         }
@@ -166,7 +166,7 @@ impl<D: Driver> Shard<D> {
                 let mut conn =
                     Conn::new(socket, key, peer, Stage::Established, protocol, self.resources.now);
                 conn.counted = true;
-                conn.served = true;
+                conn.notifies_service = true;
                 self.insert(key, conn);
                 self.unwatched.push(key);
                 self.start_session(key);

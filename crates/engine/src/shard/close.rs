@@ -42,7 +42,7 @@ impl<D: Driver> Shard<D> {
         }
         conn.session.close(&reason, &mut self.resources);
         log_late_panic(&conn.session);
-        if conn.served {
+        if conn.notifies_service {
             self.notify_service(&conn, &reason);
         }
         if let Some(secure) = conn.secure.take() {

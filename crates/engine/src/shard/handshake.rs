@@ -123,7 +123,7 @@ impl<D: Driver> Shard<D> {
             };
             let is_half_closed = conn.session.is_half_closed();
             conn.session = Session::new(protocol, key, peer);
-            conn.served = true;
+            conn.notifies_service = true;
             if is_half_closed {
                 conn.session.half_close();
             }

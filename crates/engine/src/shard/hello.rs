@@ -25,9 +25,9 @@ impl<D: Driver> Shard<D> {
 impl<S> Conn<S> {
     /// Whether to receive from this connection in this turn. After its handshake, it may always
     /// receive. A server's connection that awaits a client hello may receive unless too many hellos
-    /// wait for threads. Any other handshake may continue until the handshakes of this turn have
-    /// made their maximum number of steps. If a limit is reached, this queues the connection for
-    /// the next turn.
+    /// wait for threads. Any other handshake may receive unless the handshakes of this turn have
+    /// together done the maximum number of steps; a step is a read after which there is an answer
+    /// to send. If a limit is reached, this queues the connection for the next turn.
     #[cold]
     pub(super) fn may_receive(&mut self, resources: &mut ShardResources) -> bool {
         let (Stage::Handshaking { .. }, Some(secure)) = (&self.stage, &self.secure) else {
@@ -78,7 +78,7 @@ impl<S> Conn<S> {
             secure.out = Some(out);
         }
         self.secure = Some(secure);
-        self.handle_decrypted(result, has_records, resources);
+        self.handle_tls_result(result, has_records, resources);
         self.queue_if_readable(resources);
         Ok(())
     }

@@ -255,11 +255,12 @@ impl<S> Conn<S> {
             resources.handshakes.count_step();
         }
         secure.put_out(out, &mut resources.outputs);
-        self.handle_decrypted(result, has_records, resources);
+        self.handle_tls_result(result, has_records, resources);
     }
 
-    /// Handles the result of reading ciphertext. `has_records`: reading has made records to send.
-    pub(super) fn handle_decrypted(
+    /// Handles the result of reading ciphertext, here or on the thread that answered a client hello.
+    /// `has_records`: reading has made records to send.
+    pub(super) fn handle_tls_result(
         &mut self,
         result: Result<(), TlsError>,
         has_records: bool,

@@ -174,7 +174,7 @@ fn gather<D: Driver>(driver: &mut D, plain: &Output, buffer: &mut [u8]) -> Resul
                 };
                 (read, len)
             }
-            Part::Unread(_) => (Err(Unsealed::NeedsRead), 0),
+            Part::NeedsRead(_) => (Err(Unsealed::NeedsRead), 0),
             Part::Changed => (Err(Unsealed::FileChanged), 0),
         };
         match copied {

@@ -50,7 +50,7 @@ impl Encoder {
         }
     }
 
-    /// Creates the entry of `file`, with the encodings that the file can be sent in. Blocks as
+    /// Creates a [`FileEntry`]: `file`, and the encodings that it can be sent in. Blocks as
     /// [`Precompressed::find`] does.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Encoder {
         // A file that is not settled ([`Identity::is_settled`]) can change without a new identity.
         // So it is compressed only if its content is in memory: otherwise it could change unnoticed
         // before it is compressed.
-        let is_compressible = !file.is_unsized
+        let is_compressible = !file.has_unknown_size
             && !file.is_encoded()
             && (file.settled || matches!(file.content, Content::Memory(_)))
             && self.cache.accepts(file.size())

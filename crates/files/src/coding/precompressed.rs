@@ -61,7 +61,8 @@ impl Precompressed {
     ) -> Result<Self, LoadError> {
         let mut precompressed = Self::default();
         let is_compressed = |coding: &Coding| file.name.ends_with(coding.extension());
-        let may_have_any = !file.is_unsized && !file.is_encoded() && file.size() >= MIN_FILE_SIZE;
+        let may_have_any =
+            !file.has_unknown_size && !file.is_encoded() && file.size() >= MIN_FILE_SIZE;
         if !may_have_any || Coding::ALL.iter().any(is_compressed) {
             return Ok(precompressed);
         }

@@ -75,12 +75,12 @@ impl Head {
 
     /// The fields of a file whose size on disk is not that of its content, as in `/proc`: it is
     /// never cached, and not sent in ranges.
-    pub(crate) fn into_unsized(self) -> Self {
+    pub(crate) fn with_unknown_size(self) -> Self {
         let dropped = ["ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"];
-        let unsized_fields = |fields| with(without(fields, &dropped), "Cache-Control", NO_STORE);
+        let changed_fields = |fields| with(without(fields, &dropped), "Cache-Control", NO_STORE);
         Self {
-            fields: unsized_fields(&self.fields),
-            not_modified: unsized_fields(&self.not_modified),
+            fields: changed_fields(&self.fields),
+            not_modified: changed_fields(&self.not_modified),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reads files for a lookup. Blocks, unless the scope is [`ReadScope::Cached`].
 //!
-//! An *unsized* file has a content whose length is not the size in its metadata, as in `/proc` and
-//! `/sys`.
+//! A file of *unknown size* has a content whose length is not the size in its metadata, as in
+//! `/proc` and `/sys`.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::store::digest::{Digest, Digests, Summary};
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Store};
 
-/// The most that is read of an unsized file, in bytes.
-pub(crate) const MAX_UNSIZED: usize = 1024 * 1024;
+/// The most that is read of a file of unknown size, in bytes.
+pub(crate) const MAX_UNKNOWN_SIZE: usize = 1024 * 1024;
 
-/// How much is read at a time of an unsized file, in bytes. Some of these files return their
+/// How much is read at a time of a file of unknown size, in bytes. Some of these files return their
 /// content only to a single read that is large enough for all of it.
-const UNSIZED_CHUNK: usize = 128 * 1024;
+const UNKNOWN_SIZE_CHUNK: usize = 128 * 1024;
 
 /// How much is read of a file of size 0 to find out whether it is empty, in bytes.
 const EMPTY_PROBE: u64 = 4096;
@@ -50,14 +50,17 @@ pub(crate) struct Reader<'a> {
     /// Whether a file may grow while it is read. If it does, only the bytes that it had when it was
     /// opened are sent.
     pub(crate) may_grow: bool,
-    /// The budget for the contents of unsized files, and for contents that are generated.
-    pub(crate) unsized_memory: &'a Arc<Budget>,
+    /// The budget for the contents of files of unknown size, and for contents that are generated.
+    pub(crate) content_memory: &'a Arc<Budget>,
 }
 
-/// The bytes of an unsized file, or of generated content, and the permit for them.
-struct UnsizedContent(Vec<u8>, #[expect(dead_code, reason = "it is held with the bytes")] Permit);
+/// The bytes of a file of unknown size, or of generated content, and the permit for them.
+struct ContentWithPermit(
+    Vec<u8>,
+    #[expect(dead_code, reason = "it is held with the bytes")] Permit,
+);
 
-impl AsRef<[u8]> for UnsizedContent {
+impl AsRef<[u8]> for ContentWithPermit {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
@@ -117,7 +120,7 @@ impl Reader<'_> {
     /// file will change its identity ([`Identity::is_settled`]), so a known hash may be used.
     ///
     /// The content is never a mixture of two versions. It has another length than `identity.size`
-    /// only if the file is unsized.
+    /// only if the file is of unknown size.
     pub(crate) fn load(
         &self,
         file: Arc<dyn OpenFile>,
@@ -184,9 +187,9 @@ impl Reader<'_> {
     /// Content that was generated for a response, with a permit for its memory.
     pub(crate) fn generated(&self, bytes: Vec<u8>) -> Result<Content, Absent> {
         // The content may be sent to several clients, so none of them is charged.
-        let permit = self.unsized_memory.take_shared(bytes.len() as u64);
+        let permit = self.content_memory.take_shared(bytes.len() as u64);
         let permit = permit.ok_or(Absent::Exhausted)?;
-        Ok(Content::Memory(Bytes::from_owner(UnsizedContent(bytes, permit))))
+        Ok(Content::Memory(Bytes::from_owner(ContentWithPermit(bytes, permit))))
     }
 
     /// Whether a file did not change while it was read, going by its identity `before` and `after`.
@@ -195,26 +198,26 @@ impl Reader<'_> {
         before == after || self.may_grow && before.may_have_grown_to(after)
     }
 
-    /// Reads an unsized file.
+    /// Reads a file of unknown size.
     fn read_to_end(&self, file: &dyn OpenFile) -> Result<Bytes, Absent> {
-        let budget = self.unsized_memory;
-        let mut permit = budget.take_shared(MAX_UNSIZED as u64).ok_or(Absent::Exhausted)?;
+        let budget = self.content_memory;
+        let mut permit = budget.take_shared(MAX_UNKNOWN_SIZE as u64).ok_or(Absent::Exhausted)?;
         let mut bytes = Vec::new();
         loop {
             let before = bytes.len();
-            bytes.resize(before + UNSIZED_CHUNK, 0);
+            bytes.resize(before + UNKNOWN_SIZE_CHUNK, 0);
             let filled = file.fill(before as u64, &mut bytes[before..])?;
             bytes.truncate(before + filled);
-            if bytes.len() > MAX_UNSIZED {
+            if bytes.len() > MAX_UNKNOWN_SIZE {
                 return Err(Absent::TooLong);
             }
-            if filled < UNSIZED_CHUNK {
+            if filled < UNKNOWN_SIZE_CHUNK {
                 break;
             }
         }
         bytes.shrink_to_fit();
         permit.set(bytes.len() as u64);
-        Ok(Bytes::from_owner(UnsizedContent(bytes, permit)))
+        Ok(Bytes::from_owner(ContentWithPermit(bytes, permit)))
     }
 
     /// The hash of a file larger than [`MAX_SMALL_FILE`], and whether it is UTF-8. `None` if the

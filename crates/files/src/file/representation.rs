@@ -24,13 +24,13 @@ pub(crate) struct Representation {
     pub(crate) identity: Identity,
     /// Whether any later change will change `identity`.
     pub(crate) settled: bool,
-    /// Empty if the file has none: see `is_unsized`.
+    /// Empty if the file has none: see `has_unknown_size`.
     pub(crate) etag: String,
     /// Whether the ETag is made of the content.
     pub(crate) is_hashed: bool,
-    /// Whether the file is unsized (its size on disk is not that of its content), as in `/proc` and
-    /// `/sys`. Such a file is read for each request, and has no ETag, date or ranges.
-    pub(crate) is_unsized: bool,
+    /// Whether the size on disk is not that of the content, as in `/proc` and `/sys`. Such a file
+    /// is read for each request, and has no ETag, date or ranges.
+    pub(crate) has_unknown_size: bool,
     pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,
     /// The response with all of the content, made when it is first sent.
@@ -64,24 +64,24 @@ impl Representation {
             settled,
             etag,
             is_hashed: digest.is_some(),
-            is_unsized: false,
+            has_unknown_size: false,
             modified,
             head,
             prepared: OnceLock::new(),
             content,
             has_vary: false,
         };
-        if file.content.has_size(identity.size) { file } else { file.into_unsized() }
+        if file.content.has_size(identity.size) { file } else { file.with_unknown_size() }
     }
 
     /// The representation of a file whose size on disk is not that of its content. The content is
     /// in memory.
-    fn into_unsized(mut self) -> Self {
+    fn with_unknown_size(mut self) -> Self {
         if let Content::Memory(bytes) = &self.content {
             self.identity.size = bytes.len() as u64;
         }
-        let (etag, head) = (String::new(), self.head.into_unsized());
-        Self { etag, head, modified: None, settled: false, is_unsized: true, ..self }
+        let (etag, head) = (String::new(), self.head.with_unknown_size());
+        Self { etag, head, modified: None, settled: false, has_unknown_size: true, ..self }
     }
 
     /// Whether this is a representation of the file with this name and identity.

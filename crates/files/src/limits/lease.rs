@@ -8,7 +8,7 @@ use sockeye_proto::{Budget, Client, Permit};
 /// Memory for the result of one client's request. Dropping the lease returns the memory to the
 /// budget.
 ///
-/// A result that several clients share counts only against the total ([`Lease::share`]). Each
+/// A result that several clients share counts only against the total ([`Lease::stop_charging`]). Each
 /// client to which it is sent is charged by another permit.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -49,7 +49,7 @@ impl Lease {
     }
 
     /// Stops charging the client. The returned permit counts against the total.
-    pub(crate) fn share(self) -> Permit {
+    pub(crate) fn stop_charging(self) -> Permit {
         self.held
     }
 }
@@ -68,7 +68,7 @@ mod tests {
         let mut second = Lease::new(&budget, Client::Unix).unwrap();
         assert!(!second.resize(6), "there are 5 left in all");
         assert!(second.resize(5));
-        let shared = lease.share();
+        let shared = lease.stop_charging();
         assert!(budget.charge(client, 25).is_some());
         drop((other, second, shared));
         assert_eq!(budget.used(), 0);

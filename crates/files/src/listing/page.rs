@@ -114,7 +114,13 @@ impl Page {
         let _ = lease.resize(html.len());
         let etag = Digest::of(&html).etag();
         let html = Bytes::from(html.into_boxed_slice());
-        Self { html, etag, has_all_entries, charges: Mutex::default(), _held: lease.share() }
+        Self {
+            html,
+            etag,
+            has_all_entries,
+            charges: Mutex::default(),
+            _held: lease.stop_charging(),
+        }
     }
 
     /// The memory that the page holds, in bytes.

@@ -67,7 +67,7 @@ impl Listing {
         rows.sort(Sort::Name, false, 0..usize::MAX);
         // Responses to several clients may use the listing, so the client that asked for it first
         // is no longer charged for it. Each response charges its own client.
-        Ok(Self { rows, truncated, omitted, _held: lease.share() })
+        Ok(Self { rows, truncated, omitted, _held: lease.stop_charging() })
     }
 }
 

@@ -148,7 +148,7 @@ impl LookupCache {
         }
         // A file whose size on disk is not that of its content, as in `/proc`, is read for each
         // request.
-        if entry.is_unsized() {
+        if entry.has_unknown_size() {
             self.remove(key);
             return;
         }

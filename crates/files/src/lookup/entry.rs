@@ -50,8 +50,8 @@ impl Entry {
 
     /// Whether this is a file that must be read for each request, because its size on disk is not
     /// that of its content.
-    pub(crate) fn is_unsized(&self) -> bool {
-        self.file().is_some_and(|file| file.original.is_unsized)
+    pub(crate) fn has_unknown_size(&self) -> bool {
+        self.file().is_some_and(|file| file.original.has_unknown_size)
     }
 
     /// The memory that the entry's contents hold, in bytes, without the size of the entry itself.

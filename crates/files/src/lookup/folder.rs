@@ -99,7 +99,7 @@ impl Folder {
             hashed_up_to: options.hashed_up_to,
             scope,
             may_grow: false,
-            unsized_memory: &budgets.listings,
+            content_memory: &budgets.listings,
         }
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn send<'r, 't>(
         status = Status::NOT_FOUND;
     } else if !is_prepared {
         let Representation { etag, modified, .. } = file;
-        let len = (!file.is_unsized).then(|| file.size());
+        let len = (!file.has_unknown_size).then(|| file.size());
         let validators = Validators { noun: "file", etag, modified: *modified, len };
         let not_modified = || cors.with_allowed_origin(&head.not_modified, view.origin());
         // A cache must not keep an error as long as the file.
@@ -136,10 +136,10 @@ fn refuse<'r, 't>(
 struct BudgetSpent;
 
 /// Charges the client for what is held until the response is sent: an open file, or more than
-/// [`MAX_SMALL_FILE`] bytes of content in memory. Such content is compressed, or it is that of an
-/// unsized file (its size on disk is not that of its content). An unsized file is read for each
-/// request, and its bytes are charged to the budget of listings. Smaller content is not charged:
-/// each connection's limit on output bounds it.
+/// [`MAX_SMALL_FILE`] bytes of content in memory. Such content is compressed, or it is that of a
+/// file of unknown size (its size on disk is not that of its content). A file of unknown size is
+/// read for each request, and its bytes are charged to the budget of listings. Smaller content is
+/// not charged: each connection's limit on output bounds it.
 #[inline]
 fn charge(
     selected: &Selected<'_>,

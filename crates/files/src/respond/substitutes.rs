@@ -33,7 +33,7 @@ impl Purpose {
     /// is revalidated each time, since the file may be created later.
     pub(crate) fn head(self, file: &Representation) -> Cow<'_, Head> {
         let Head { fields, not_modified } = &file.head;
-        let caching = if file.is_unsized { NO_STORE } else { REVALIDATE };
+        let caching = if file.has_unknown_size { NO_STORE } else { REVALIDATE };
         let revalidated = |fields: &Fields, dropped: &[&str]| {
             with(without(fields, dropped), "Cache-Control", caching)
         };

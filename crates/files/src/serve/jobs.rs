@@ -307,9 +307,9 @@ impl Site {
 
     /// Caches the result of a job that started at `started`, and answers the request, which arrived
     /// at `arrived`, with it. If a lookup started [`FRESH`] or more before the request arrived, its
-    /// result may be too old, so the name is looked up again. With `--fresh`, and for an unsized
-    /// file (its size on disk is not that of its content), each request needs a lookup that started
-    /// after the request arrived.
+    /// result may be too old, so the name is looked up again. With `--fresh`, and for a file of
+    /// unknown size (its size on disk is not that of its content), each request needs a lookup that
+    /// started after the request arrived.
     pub(crate) fn on_found<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -328,7 +328,7 @@ impl Site {
             return self.finish(lookup, entry, responder);
         }
         self.put(lookup.key, entry, started, responder.now());
-        let looks_up_always = entry.is_unsized() || self.looks_up_always(lookup.key);
+        let looks_up_always = entry.has_unknown_size() || self.looks_up_always(lookup.key);
         let is_new = started >= arrived;
         if is_new || !looks_up_always && arrived.since(started) < FRESH {
             self.respond(lookup, entry, responder)

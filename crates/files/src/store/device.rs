@@ -241,7 +241,7 @@ fn type_of(file: BorrowedFd<'_>) -> u32 {
 }
 
 /// Whether the files of the file system that contains `file` are as long as their sizes say.
-pub(crate) fn has_sizes(file: BorrowedFd<'_>) -> bool {
+pub(crate) fn has_known_sizes(file: BorrowedFd<'_>) -> bool {
     !MADE_BY_KERNEL.contains(&type_of(file))
 }
 

@@ -290,7 +290,7 @@ impl Store for Memory {
                 kind: *kind,
                 is_symlink: false,
                 readable: !matches!(fault, Some(Absent::Denied(_))),
-                is_sized: true,
+                has_known_size: true,
                 identity: *identity,
             };
             if each(child).is_break() {

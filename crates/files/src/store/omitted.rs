@@ -22,7 +22,7 @@ pub enum Omission {
     /// The kernel makes the content when it is read, as in `/proc` and `/sys`, so the size is
     /// unknown before. Only archives leave such a file out, because they state a file's size before
     /// its content.
-    Unsized,
+    UnknownSize,
 }
 
 impl Omission {
@@ -34,7 +34,7 @@ impl Omission {
         Self::Broken,
         Self::TooLong,
         Self::FolderLink,
-        Self::Unsized,
+        Self::UnknownSize,
     ];
 
     /// The reason why a name that can't be requested is left out. `None` if it is hidden.
@@ -64,7 +64,7 @@ impl Omission {
             Self::Broken => "broken",
             Self::TooLong => "too_long",
             Self::FolderLink => "folder_link",
-            Self::Unsized => "unsized",
+            Self::UnknownSize => "unsized",
         }
     }
 
@@ -79,7 +79,7 @@ impl Omission {
             Self::Broken => ["broken link", "broken links"],
             Self::TooLong => ["name that is too long", "names that are too long"],
             Self::FolderLink => ["link to a folder", "links to folders"],
-            Self::Unsized => ["file whose size is unknown", "files whose size is unknown"],
+            Self::UnknownSize => ["file whose size is unknown", "files whose size is unknown"],
         }
     }
 }

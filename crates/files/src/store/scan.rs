@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::absent::Absent;
 use super::convert::{from_statx, to_absent};
-use super::device::has_sizes;
+use super::device::has_known_sizes;
 use super::links::Roots;
 use super::omitted::{Omission, Omitted};
 use super::open;
@@ -30,7 +30,7 @@ pub(crate) fn folder(
         error => to_absent(error),
     })?;
     // Whether the sizes of this folder's files are real. Those in `/proc` and `/sys` aren't.
-    let is_sized_here = has_sizes(folder.as_fd());
+    let has_known_sizes_here = has_known_sizes(folder.as_fd());
     for entry in Dir::read_from(&folder).map_err(to_absent)? {
         let entry = entry.map_err(to_absent)?;
         let child = entry.file_name().to_bytes();
@@ -47,8 +47,11 @@ pub(crate) fn folder(
         let readable = stat.stx_mode & ALL_READ == ALL_READ
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
         let is_symlink = target.is_some();
-        let is_sized = target.map_or(is_sized_here, |target| has_sizes(target.as_fd()));
-        if each(Child { name: child, kind, is_symlink, readable, is_sized, identity }).is_break() {
+        let has_known_size =
+            target.map_or(has_known_sizes_here, |target| has_known_sizes(target.as_fd()));
+        if each(Child { name: child, kind, is_symlink, readable, has_known_size, identity })
+            .is_break()
+        {
             break;
         }
     }

@@ -132,7 +132,7 @@ pub struct Child<'a> {
     /// Whether this process may read the entry, as far as that is known without opening it.
     pub readable: bool,
     /// Whether its file system states the real sizes of files. `/proc` and `/sys` don't.
-    pub is_sized: bool,
+    pub has_known_size: bool,
     /// The identity of what the name leads to.
     pub identity: Identity,
 }

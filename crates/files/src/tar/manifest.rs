@@ -153,7 +153,7 @@ impl Manifest {
             etag: String::new(),
             settled,
             note,
-            _held: lease.share(),
+            _held: lease.stop_charging(),
         };
         manifest.set_positions()?;
         manifest.etag = manifest.make_etag(now);
@@ -331,11 +331,11 @@ impl TreeReader<'_> {
 
     /// Adds one entry of a folder, or counts it as left out.
     fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), ArchiveError> {
-        let Child { name, kind, is_symlink, readable, is_sized, identity } = child;
+        let Child { name, kind, is_symlink, readable, has_known_size, identity } = child;
         let omission = match kind {
             _ if !readable => Some(Omission::Unreadable),
             Kind::Folder => is_symlink.then_some(Omission::FolderLink),
-            Kind::File => (!is_sized).then_some(Omission::Unsized),
+            Kind::File => (!has_known_size).then_some(Omission::UnknownSize),
         };
         if omission.is_some() {
             self.omitted.add(omission);

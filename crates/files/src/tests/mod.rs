@@ -30,7 +30,7 @@ mod precompressed_on_disk;
 mod ranges;
 pub(crate) mod scratch;
 mod shared_pages;
-mod unsized_files;
+mod unknown_sizes;
 mod validators;
 
 use std::cell::RefCell;

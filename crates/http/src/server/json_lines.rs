@@ -131,7 +131,7 @@ impl<H: Handler> ActiveStream<H> {
 
     /// Acts once more on the handler's last answer, which was to wait: some of what the handler
     /// waits for may have arrived. Unless `room` is set, the handler no longer waits for room.
-    fn keep_waiting(&mut self, room: bool, outer: &Turn<'_>) {
+    fn recheck_wait(&mut self, room: bool, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, _, _| {
             let wait_for = in_flight.exchange.wait_for;
             Ok(AnswerKind::Wait(WaitFor { room: room && wait_for.room, ..wait_for }))
@@ -183,7 +183,7 @@ impl<H: Handler> ActiveStream<H> {
         in_flight.exchange.content_deadline = self.connection.content_deadline(outer.now());
         self.buffered.extend_from_slice(piece);
         if in_flight.exchange.wait_for.reads_content() {
-            self.keep_waiting(false, outer);
+            self.recheck_wait(false, outer);
         }
         if self.buffered.len() > MAX_BUFFERED {
             self.abort(&Reason::Reset, outer);
@@ -224,7 +224,7 @@ impl<H: Handler> ActiveStream<H> {
     fn on_room(&mut self, outer: &Turn<'_>) {
         let State::InFlight(in_flight) = &self.state else { return };
         match in_flight.exchange.wait_for {
-            WaitFor { content: Some(_), .. } => self.keep_waiting(false, outer),
+            WaitFor { content: Some(_), .. } => self.recheck_wait(false, outer),
             WaitFor { room: true, .. } => self.deliver(StreamEvent::Room, outer),
             _ => {}
         }
@@ -288,7 +288,7 @@ impl<S: Handlers> JsonLines<S> {
                 if let State::InFlight(in_flight) = &active.state
                     && in_flight.exchange.wait_for.reads_content()
                 {
-                    active.keep_waiting(false, turn);
+                    active.recheck_wait(false, turn);
                 }
             }
             (Input::Cancel, Some(active)) => active.abort(&Reason::Reset, turn),
@@ -457,14 +457,14 @@ impl<S: Handlers> Protocol for JsonLines<S> {
                     if active.end.is_none() {
                         active.refuse_content(Refusal::EOF_IN_BODY, turn);
                     }
-                    active.keep_waiting(true, turn);
+                    active.recheck_wait(true, turn);
                 }
             }
             Event::Drain { .. } => {
                 self.stop = Stop::Drain;
                 for active in &mut self.streams {
                     active.connection.stop = Stop::Drain;
-                    active.keep_waiting(true, turn);
+                    active.recheck_wait(true, turn);
                 }
             }
             Event::Closed(reason) => {

@@ -94,7 +94,7 @@ impl ConnectionBase {
 
     /// Whether this connection sends no further request.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.worker.is_finishing() || self.has_sent_all()
+        self.worker.sends_no_more() || self.has_sent_all()
     }
 
     /// Whether this connection has sent as many requests as one connection sends.

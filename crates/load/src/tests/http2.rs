@@ -285,7 +285,7 @@ fn content_is_compared_with_verify_and_errors_are_counted_by_status() {
 #[test]
 fn requests_that_were_not_sent_are_left_for_other_connections() {
     let (mut server, state) = open(http2(), 3);
-    assert!(state.is_finishing(), "all requests are written");
+    assert!(state.sends_no_more(), "all requests are written");
     server.end_for(&Reason::Reset);
     assert_eq!((failures(&state), state.remaining.get()), (vec![(Failure::Reset, 1)], 3));
 

@@ -108,7 +108,7 @@ fn requests_that_a_closing_server_leaves_unanswered_are_sent_again() {
     server.eof();
     assert!(finished(&mut server));
     assert_eq!((responses(&state), failures(&state)), (1, vec![]));
-    assert!(!state.is_finishing(), "two are left");
+    assert!(!state.sends_no_more(), "two are left");
 }
 
 #[test]
@@ -219,15 +219,15 @@ fn unsent_requests_are_left_for_other_connections() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
     let (mut server, state) = open(plan.clone(), 3, OK);
-    assert!(state.is_finishing(), "all requests are written");
+    assert!(state.sends_no_more(), "all requests are written");
     server.end_for(&Reason::Reset);
-    assert!(!state.is_finishing(), "no request was sent");
+    assert!(!state.sends_no_more(), "no request was sent");
     assert_eq!(failures(&state), [(Failure::Reset, 1)], "the connection");
 
     let (mut server, state) = open(plan, 3, OK);
     server.output();
     server.end_for(&Reason::Reset);
-    assert!(state.is_finishing());
+    assert!(state.sends_no_more());
     assert_eq!(failures(&state), [(Failure::Reset, 3)]);
 }
 

@@ -26,7 +26,7 @@ pub(super) enum PieceData {
         /// This piece lacks the end of the range that was written: later pieces, of this or another
         /// output, hold the rest. Whether the file has changed is checked at the last of these
         /// pieces: see [`Output::move_front`](crate::Output::move_front).
-        continues_later: bool,
+        lacks_end: bool,
     },
 }
 
@@ -38,15 +38,15 @@ impl PieceData {
         }
     }
 
-    /// The range of this piece and its `continues_later`, if the range is of the same file as
+    /// The range of this piece and its `lacks_end`, if the range is of the same file as
     /// `before` and begins where `before` ends.
-    pub(super) fn continuing(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
+    pub(super) fn range_following(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
         match self {
-            Self::File { range, continues_later }
+            Self::File { range, lacks_end }
                 if range.offset == before.offset + before.len
                     && Arc::ptr_eq(&range.source, &before.source) =>
             {
-                Some((range, *continues_later))
+                Some((range, *lacks_end))
             }
             _ => None,
         }
@@ -57,15 +57,13 @@ impl PieceData {
         match self {
             Self::Shared(bytes) => Part::Memory(bytes),
             Self::File { range, .. } if range.source.access() == Access::Thread => {
-                Part::Unread(range)
+                Part::NeedsRead(range)
             }
-            Self::File { range, continues_later } if *continues_later || range.len > max => {
-                Part::File(range)
-            }
+            Self::File { range, lacks_end } if *lacks_end || range.len > max => Part::File(range),
             Self::File { range, .. } => match range.source.check() {
                 Validity::Valid => Part::File(range),
                 Validity::Changed => Part::Changed,
-                Validity::Unknown => Part::Unread(range),
+                Validity::Unknown => Part::NeedsRead(range),
             },
         }
     }
@@ -81,9 +79,9 @@ pub enum Part<'a> {
     Memory(&'a [u8]),
     /// Part of a file.
     File(&'a FileRange),
-    /// Part of a file that a thread must read first: see
+    /// Part of a file that only a thread may read: see
     /// [`Output::replace_with_read`](crate::Output::replace_with_read).
-    Unread(&'a FileRange),
+    NeedsRead(&'a FileRange),
     /// The rest of a file that has changed: it must not be sent.
     Changed,
 }

@@ -40,7 +40,7 @@ fn send_all(out: &mut Output, step: usize) -> Vec<u8> {
         match out.part(step as u64) {
             Part::Nothing => return sent,
             Part::Changed => panic!("no file changes in this test"),
-            Part::Unread(range) => {
+            Part::NeedsRead(range) => {
                 let mut bytes = vec![0; step.min(range.len as usize)];
                 let n = range.source.read_at(range.offset, &mut bytes).unwrap();
                 let (unsent, held) = (out.unsent(), out.held());
@@ -99,12 +99,12 @@ fn the_last_part_of_a_file_that_may_have_changed_is_read_by_a_thread() {
     let mut out = Output::new();
     out.write_file(range(b"0123456789", Validity::Unknown));
     assert!(matches!(out.part(9), Part::File(_)));
-    assert!(matches!(out.part(10), Part::Unread(_)));
+    assert!(matches!(out.part(10), Part::NeedsRead(_)));
     out.advance(8);
-    assert!(matches!(out.part(2), Part::Unread(_)));
+    assert!(matches!(out.part(2), Part::NeedsRead(_)));
     out.replace_with_read(Bytes::from_static(b"8"));
     out.advance(1);
-    assert!(matches!(out.part(1), Part::Unread(_)));
+    assert!(matches!(out.part(1), Part::NeedsRead(_)));
     out.replace_with_read(Bytes::from_static(b"9"));
     assert!(matches!(out.part(1), Part::Memory(_)));
 }
@@ -237,7 +237,7 @@ proptest! {
         prop_assert_eq!(first.unsent(), expected.len() as u64);
         let ahead = first.parts(expected.len() as u64).map(|part| match part {
             Part::Memory(bytes) => bytes.to_vec(),
-            Part::File(range) | Part::Unread(range) => {
+            Part::File(range) | Part::NeedsRead(range) => {
                 let mut bytes = vec![0; range.len as usize];
                 range.source.read_at(range.offset, &mut bytes).unwrap();
                 bytes

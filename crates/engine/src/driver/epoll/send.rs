@@ -86,7 +86,7 @@ impl Epoll {
                 match out.part(left + MAX_TAIL) {
                     Part::Nothing => return (count, SendStatus::Ready),
                     Part::Changed => return (count, SendStatus::FileChanged),
-                    Part::Unread(_) => return (count, SendStatus::NeedsRead),
+                    Part::NeedsRead(_) => return (count, SendStatus::NeedsRead),
                     Part::Memory(_) => self.send_memory(fd, out),
                     Part::File(range) => match self.send_file(fd, range, left, &mut resident) {
                         None => return (count, SendStatus::NeedsRead),

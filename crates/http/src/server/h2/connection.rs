@@ -301,7 +301,9 @@ impl<S: Handlers> Protocol for H2Connection<S> {
         let mut rest = input;
         let result = loop {
             match self.read(&mut rest, turn) {
-                Ok(true) if rest.is_empty() || self.timers.pause != Time::NEVER => break Ok(()),
+                Ok(true) if rest.is_empty() || self.timers.read_pause != Time::NEVER => {
+                    break Ok(());
+                }
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
@@ -314,7 +316,7 @@ impl<S: Handlers> Protocol for H2Connection<S> {
             self.finish(turn)
         });
         match result {
-            Ok(()) if self.timers.pause != Time::NEVER => Ok(Consumed::pause(used)),
+            Ok(()) if self.timers.read_pause != Time::NEVER => Ok(Consumed::pause(used)),
             Ok(()) => Ok(Consumed::more(used)),
             Err(error) => Err(self.fail(error, turn)),
         }

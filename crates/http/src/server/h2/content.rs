@@ -163,7 +163,7 @@ impl<S: Handlers> H2Connection<S> {
     /// resets, reading from the connection pauses. After many pauses, an error ends the connection.
     pub(super) fn count_reset(&mut self, turn: &Turn<'_>) -> Result<(), H2Error> {
         if let Some(pause) = self.budgets.on_reset()? {
-            self.timers.pause = turn.now() + pause;
+            self.timers.read_pause = turn.now() + pause;
         }
         Ok(())
     }

@@ -51,8 +51,9 @@ impl<S: Handlers> H2Connection<S> {
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let now = turn.now();
-        if self.timers.pause <= now {
-            self.timers.pause = Time::NEVER;
+        if self.timers.read_pause <= now {
+            // Too many streams were reset, so reading has paused. It goes on now.
+            self.timers.read_pause = Time::NEVER;
             turn.resume();
         }
         if self.timers.goaway <= now {
@@ -79,8 +80,8 @@ impl<S: Handlers> H2Connection<S> {
             self.check_silence(turn)?;
         }
         if self.timers.streams <= now {
-            // A stream's deadline may have passed. If no stream is open, it is time to free the
-            // memory of ended streams.
+            // A stream's deadline may have passed, or it is time to free the memory of ended
+            // streams. `forget` keeps the memory of open streams, so it needs no condition here.
             self.timers.streams = Time::NEVER;
             self.streams.forget();
             self.scheduler.shrink();
@@ -124,7 +125,7 @@ impl<S: Handlers> H2Connection<S> {
                 });
                 active.refuse_content(Refusal::EOF_IN_BODY, turn);
             }
-            active.keep_waiting(true, turn);
+            active.recheck_wait(true, turn);
         });
     }
 
@@ -134,7 +135,7 @@ impl<S: Handlers> H2Connection<S> {
         self.for_each_stream(turn, |active, turn| {
             active.connection.stop = Stop::Drain;
             active.change_tunnel(0, turn, |session| session.drain(turn));
-            active.keep_waiting(true, turn);
+            active.recheck_wait(true, turn);
         });
     }
 
@@ -157,6 +158,7 @@ impl<S: Handlers> H2Connection<S> {
             Event::Open(_) => self.open(turn),
             Event::Message(ticket, body) => {
                 let Some(active) = self.streams.get_mut(id) else { return Ok(()) };
+                // The body can't be copied, so either the tunnel or the handler gets it.
                 if active.is_tunnel() {
                     active.deliver_to_tunnel(Event::Message(ticket, body), turn);
                 } else {
@@ -169,7 +171,9 @@ impl<S: Handlers> H2Connection<S> {
             }
             Event::Woken => {
                 if let Some(active) = self.streams.get_mut(id) {
-                    if active.has_started() {
+                    // At most one of the two calls delivers the event: a tunnel is not responding,
+                    // and `deliver_to_tunnel` does nothing for other streams.
+                    if active.is_responding() {
                         active.deliver(StreamEvent::Woken, turn);
                     }
                     active.deliver_to_tunnel(Event::Woken, turn);

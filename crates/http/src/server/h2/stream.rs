@@ -84,8 +84,8 @@ impl<H: Handler> ActiveStream<H> {
         (mem::replace(&mut self.receive.counted, unread), unread)
     }
 
-    /// Whether the response has started, and is not complete.
-    pub(super) fn has_started(&self) -> bool {
+    /// Whether the handler's response has started, and is not complete.
+    pub(super) fn is_responding(&self) -> bool {
         matches!(&self.state, State::InFlight(in_flight) if in_flight.exchange.has_started())
     }
 
@@ -174,7 +174,7 @@ impl<H: Handler> ActiveStream<H> {
     /// Acts again on the handler's last answer, which says what the handler waits for: the stream
     /// or the connection has changed since. If `room` is false, the handler no longer waits for
     /// room.
-    pub(super) fn keep_waiting(&mut self, room: bool, outer: &Turn<'_>) {
+    pub(super) fn recheck_wait(&mut self, room: bool, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, _, _| {
             let wait_for = in_flight.exchange.wait_for;
             Ok(AnswerKind::Wait(WaitFor { room: room && wait_for.room, ..wait_for }))
@@ -268,7 +268,7 @@ impl<H: Handler> ActiveStream<H> {
         if let State::InFlight(in_flight) = &self.state
             && in_flight.exchange.wait_for.reads_content()
         {
-            self.keep_waiting(false, outer);
+            self.recheck_wait(false, outer);
         }
         Ok(())
     }
@@ -285,7 +285,7 @@ impl<H: Handler> ActiveStream<H> {
     pub(super) fn on_room(&mut self, outer: &Turn<'_>) {
         let State::InFlight(in_flight) = &self.state else { return };
         match in_flight.exchange.wait_for {
-            WaitFor { content: Some(_), .. } => self.keep_waiting(false, outer),
+            WaitFor { content: Some(_), .. } => self.recheck_wait(false, outer),
             WaitFor { room: true, .. } => self.deliver(StreamEvent::Room, outer),
             _ => {}
         }

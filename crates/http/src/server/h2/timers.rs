@@ -15,7 +15,7 @@ pub(super) struct Timers {
     /// ended streams is freed; after that, when the streams that this side has reset are forgotten.
     pub(super) streams: Time,
     /// The end of a pause in which nothing is read, because too many streams were reset.
-    pub(super) pause: Time,
+    pub(super) read_pause: Time,
     /// While the server stops: when to send the last GOAWAY, if the PING that followed the first
     /// one is still unanswered.
     pub(super) goaway: Time,
@@ -28,14 +28,14 @@ impl Timers {
         partial: Time::NEVER,
         idle: Time::NEVER,
         streams: Time::NEVER,
-        pause: Time::NEVER,
+        read_pause: Time::NEVER,
         goaway: Time::NEVER,
         silence: Time::NEVER,
     };
 
     pub(super) fn next(&self) -> Time {
-        let Self { partial, idle, streams, pause, goaway, silence } = *self;
-        partial.min(idle).min(streams).min(pause).min(goaway).min(silence)
+        let Self { partial, idle, streams, read_pause, goaway, silence } = *self;
+        partial.min(idle).min(streams).min(read_pause).min(goaway).min(silence)
     }
 }
 
