@@ -79,8 +79,11 @@ impl CertificateInfo {
     #[must_use]
     pub fn expires_soon(&self, now: SystemTime) -> bool {
         const DAYS: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-        let lifetime = self.not_after.duration_since(self.not_before).unwrap_or_default();
-        self.left(now).is_none_or(|left| left <= DAYS.min(lifetime / 3))
+        self.left(now).is_none_or(|left| left <= DAYS.min(self.lifetime() / 3))
+    }
+
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.not_after.duration_since(self.not_before).unwrap_or_default()
     }
 }
 
