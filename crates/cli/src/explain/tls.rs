@@ -211,13 +211,16 @@ fn certificate(
     // Clients send no server name (SNI) for an IP address, so that no name is unknown.
     let may_be_refused = flags.tls.tls_unknown_name == args::UnknownName::Refuse && !is_ip;
     if flags.tls.tls.is_empty() {
-        if flags.tls.tls_unknown_name == args::UnknownName::Refuse {
+        if may_be_refused {
             return None;
         }
         let (names, host) = (acme_names.concat().join(", "), text::escape_controls(host));
+        let fix = match is_ip {
+            true => "use one of these names, because --acme supports no IP addresses".into(),
+            false => format!("add --acme {host}"),
+        };
         return Some(format!(
-            "  certificate: of --acme, for {names}\n  fix: browsers refuse it for {host}: add --acme \
-             {host}\n"
+            "  certificate: of --acme, for {names}\n  fix: browsers refuse it for {host}: {fix}\n"
         ));
     }
     // The self-signed certificate may not exist yet, and `explain` must not create it.

@@ -131,6 +131,7 @@ fn a_handshake_for_an_unknown_name_is_explained_as_the_server_refuses_it() {
     let unnamed = [&refuse[..], &["--tls", "self-signed", "--state", state.text()]].concat();
     let self_signed = [&unnamed[..], &["--host=c.example"]].concat();
     let both = [&self_signed[..], &["--tls", &pem]].concat();
+    let acme = [&refuse[..], &["--acme", "a.example.org"]].concat();
     let (refused, own) = ("No response: no certificate is for", "certificate: self-signed");
     let check = |url: &str, flags: &[&str], code, expected_texts: &[&str]| {
         let (ended, printed) = explain(url, flags);
@@ -155,6 +156,13 @@ fn a_handshake_for_an_unknown_name_is_explained_as_the_server_refuses_it() {
     check("https://old.example:18444/", &unnamed, 0, &["200 OK", own]);
     check("https://c.example:18444/", &self_signed, 0, &["200 OK", own]);
     check("https://unknown.example:18444/", &self_signed, 1, &[refused]);
+    // A client sends no name for an IP address.
+    check("https://unknown.example:18444/", &acme, 1, &[refused]);
+    let addresses = ["https://192.0.2.7:18444/", "https://[2001:db8::7]:18444/"];
+    for url in addresses {
+        let answered = "certificate: of --acme, for a.example.org\n";
+        check(url, &acme, 0, &["200 OK", answered, "browsers refuse it"]);
+    }
 }
 
 #[test]
