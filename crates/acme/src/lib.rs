@@ -22,6 +22,7 @@ mod backoff;
 mod challenge;
 mod client;
 mod directory;
+mod entry;
 mod failure;
 mod issuance;
 mod issued;

@@ -11,6 +11,7 @@ use rustls::crypto::CryptoProvider;
 
 use crate::backoff::{self, Validity};
 use crate::challenge::{ChallengeKind, Challenges};
+use crate::entry::Entry;
 use crate::failure::{Failure, FailureKind};
 use crate::issuance::{Issuance, Step, Wanted};
 use crate::renewal::{self, DEFAULT_CHECK, RenewalInfo, RenewalStep, Window};
@@ -122,35 +123,8 @@ pub struct Renewer<R> {
     provider: Arc<CryptoProvider>,
     runtime: R,
     has_reported_terms: bool,
-}
-
-/// One certificate.
-struct Entry {
-    names: Vec<String>,
-    /// The certificate in the state folder, if there is one.
-    stored: Option<Stored>,
-    /// When the authority wants the certificate renewed, if it has said so.
-    window: Option<Window>,
-    /// When to look again whether the certificate has to be ordered.
-    due: SystemTime,
-    /// When to ask for renewal information.
-    check: SystemTime,
-    /// A certificate that was just issued isn't due before this time. Without this, a clock that is
-    /// ahead, or an authority whose windows are always in the past, would lead to one order after
-    /// the other.
-    earliest_due: SystemTime,
-    /// Number of failures in a row.
-    failures: u32,
-    /// The index in [`Settings::kinds`] of the kind that the first attempt to order prefers. After
-    /// each failure, the next attempt prefers the next kind of the list.
-    first_kind: usize,
-    /// Number of orders that may have failed because of their field `replaces`, since the last new
-    /// certificate, or since the last order without this field: see [`MAX_REPLACING`].
-    failed_replacing: u32,
-    /// The kind of the last failure that was reported since the last new certificate.
-    reported: Option<FailureKind>,
-    /// Whether [`Report::Waiting`] was reported since the last new certificate.
-    has_reported_waiting: bool,
+    /// The latest time that the last turn saw.
+    last_turn: SystemTime,
 }
 
 impl<R: fmt::Debug> fmt::Debug for Renewer<R> {
@@ -160,12 +134,9 @@ impl<R: fmt::Debug> fmt::Debug for Renewer<R> {
 }
 
 /// The longest time between two turns. Somebody may set the clock, or the machine may sleep; the
-/// next turn notices that.
+/// next turn notices that. A clock that is set back by less than this time delays an order by less
+/// than this time, and is ignored.
 const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
-
-/// The shortest time from the issuance of a certificate to the order of the next one, however short
-/// the lifetime is.
-const SHORTEST_USE: Duration = Duration::from_secs(10);
 
 /// After this many failed orders that name the old certificate (in the field `replaces`, RFC 9773,
 /// 5), the next order omits the field, because the field may be what the authority refuses. A
@@ -193,22 +164,7 @@ impl<R: Runtime> Renewer<R> {
         let now = runtime.now();
         let certificates = certificates.into_iter().map(|names| {
             let stored = state.stored(&names)?;
-            let (due, window) = (now, None);
-            let (failures, failed_replacing, first_kind) = (0, 0, 0);
-            let (check, earliest_due) = (now, now);
-            Ok(Entry {
-                names,
-                stored,
-                window,
-                due,
-                check,
-                earliest_due,
-                failures,
-                first_kind,
-                failed_replacing,
-                reported: None,
-                has_reported_waiting: false,
-            })
+            Ok(Entry::new(names, stored, now))
         });
         let certificates = certificates.collect::<Result<_, Failure>>()?;
         let has_reported_terms = false;
@@ -222,6 +178,7 @@ impl<R: Runtime> Renewer<R> {
             provider,
             runtime,
             has_reported_terms,
+            last_turn: now,
         })
     }
 
@@ -261,6 +218,11 @@ impl<R: Runtime> Renewer<R> {
     /// Asks for renewal information that is due, and orders certificates that are due. Returns how
     /// long to wait until the next turn.
     pub fn turn(&mut self) -> Duration {
+        let now = self.runtime.now();
+        // All times that were computed before may be too late if the clock has been set back.
+        if self.last_turn.duration_since(now).is_ok_and(|back| back > LONGEST_TURN) {
+            self.certificates.iter_mut().for_each(|entry| entry.on_clock_set_back(now));
+        }
         for at in 0..self.certificates.len() {
             if self.runtime.now() >= self.certificates[at].check {
                 self.check_renewal_info(at);
@@ -269,6 +231,9 @@ impl<R: Runtime> Renewer<R> {
                 self.attempt(at);
             }
         }
+        // The clock may have been set back during this turn, before the next times were computed,
+        // or after that.
+        self.last_turn = now.max(self.runtime.now());
         let now = self.runtime.now();
         let next = self.certificates.iter().map(|entry| entry.due.min(entry.check)).min();
         let next = next.map(|next| next.duration_since(now).unwrap_or_default());
@@ -371,7 +336,9 @@ impl<R: Runtime> Renewer<R> {
             None => renewal::due(stored.lifetime, None, 0.0).max(entry.earliest_due),
         };
         if due > now {
-            self.certificates[at].due = due;
+            let entry = &mut self.certificates[at];
+            entry.due = due;
+            entry.forget_failures();
         }
         Ok(due > now)
     }
@@ -379,15 +346,7 @@ impl<R: Runtime> Renewer<R> {
     /// Records a new certificate. Returns when it is due for renewal.
     fn record(&mut self, at: usize, stored: Stored) -> SystemTime {
         let now = self.runtime.now();
-        let entry = &mut self.certificates[at];
-        let [start, end] = stored.lifetime;
-        let lifetime = end.duration_since(start).unwrap_or_default();
-        entry.earliest_due = now + (lifetime / 3).clamp(SHORTEST_USE, DEFAULT_CHECK);
-        entry.due = renewal::due(stored.lifetime, None, 0.0).max(entry.earliest_due);
-        (entry.stored, entry.window, entry.check) = (Some(stored), None, now);
-        (entry.failures, entry.failed_replacing) = (0, 0);
-        (entry.reported, entry.has_reported_waiting) = (None, false);
-        entry.due
+        self.certificates[at].record(stored, now)
     }
 
     fn wait_for_other(&mut self, at: usize) {

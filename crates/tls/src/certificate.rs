@@ -58,14 +58,7 @@ impl CertificateInfo {
     /// names is the same, or has a wildcard in place of the host's first label.
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {
-        let host = host.trim_end_matches('.');
-        let wildcard = host.split_once('.').map(|(_, rest)| rest);
-        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
-        self.names.iter().any(|name| match (ip, name.strip_prefix("*.")) {
-            (Some(ip), _) => name.parse() == Ok(ip),
-            (None, Some(rest)) => wildcard.is_some_and(|host| host.eq_ignore_ascii_case(rest)),
-            (None, None) => name.eq_ignore_ascii_case(host),
-        })
+        are_for(&self.names, host)
     }
 
     /// How long the certificate is still valid. `None`: it has expired.
@@ -79,9 +72,24 @@ impl CertificateInfo {
     #[must_use]
     pub fn expires_soon(&self, now: SystemTime) -> bool {
         const DAYS: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-        let lifetime = self.not_after.duration_since(self.not_before).unwrap_or_default();
-        self.left(now).is_none_or(|left| left <= DAYS.min(lifetime / 3))
+        self.left(now).is_none_or(|left| left <= DAYS.min(self.lifetime() / 3))
     }
+
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.not_after.duration_since(self.not_before).unwrap_or_default()
+    }
+}
+
+/// Whether a certificate with these names is for `host`: see [`CertificateInfo::is_for`].
+pub(crate) fn are_for(names: &[String], host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    let wildcard = host.split_once('.').map(|(_, rest)| rest);
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    names.iter().any(|name| match (ip, name.strip_prefix("*.")) {
+        (Some(ip), _) => name.parse() == Ok(ip),
+        (None, Some(rest)) => wildcard.is_some_and(|host| host.eq_ignore_ascii_case(rest)),
+        (None, None) => name.eq_ignore_ascii_case(host),
+    })
 }
 
 /// What [`Certificate::load`] needs.

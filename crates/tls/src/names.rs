@@ -48,24 +48,27 @@ impl ByName {
         for candidates in names.values_mut() {
             candidates.sort_by_key(is_rsa);
         }
-        // All certificates that have the first name of `certificate`, or only `certificate` if it
-        // has no name.
-        let same_name = |certificate: Option<&Certificate>| {
-            let Some(certificate) = certificate else { return Vec::new() };
-            let name = certificate.info().names.first();
+        // All certificates that have `name`, a name of `certificate`, or only `certificate` if it
+        // has no such name.
+        let same_name = |certificate: &Certificate, name: Option<&String>| {
             let name = name.map(|name| name.strip_prefix('*').unwrap_or(name));
             let candidates = name.and_then(|name| names.get(name)).cloned();
             candidates.unwrap_or_else(|| vec![Arc::clone(&certificate.key)])
         };
-        let first = certificates.first();
-        let is_for_address = |certificate: &&Certificate| {
-            certificate.info().names.iter().any(|name| name.parse::<IpAddr>().is_ok())
-        };
+        let is_address = |name: &&String| name.parse::<IpAddr>().is_ok();
+        let first = certificates.first().map(|first| same_name(first, first.info().names.first()));
+        let first = first.unwrap_or_default();
+        // The other names of a certificate for an address don't matter: a certificate that shares
+        // one of them may not be for the address.
+        let nameless = certificates.iter().find_map(|certificate| {
+            let address = certificate.info().names.iter().find(is_address)?;
+            Some(same_name(certificate, Some(address)))
+        });
+        let nameless = nameless.unwrap_or_else(|| first.clone());
         let default = match unknown_name {
-            UnknownName::FirstCertificate => same_name(first),
+            UnknownName::FirstCertificate => first,
             UnknownName::Refuse => Vec::new(),
         };
-        let nameless = same_name(certificates.iter().find(is_for_address).or(first));
         Self { names, default, nameless, challenges }
     }
 

@@ -13,7 +13,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 
-use crate::certificate::Source;
+use crate::certificate::{Source, are_for};
 use crate::durable;
 use crate::error::{Error, Problem};
 use crate::fingerprint::Fingerprint;
@@ -90,13 +90,30 @@ impl SelfSigned {
     }
 
     pub(crate) fn open_at(folder: &Path, names: &[String], now: SystemTime) -> Result<Self, Error> {
-        let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let mut all = Vec::new();
-        for name in always.into_iter().chain(host_name()).chain(names.iter().cloned()) {
-            add(&mut all, &name);
+        let names = with_own_names(names);
+        let (info, is_new) = ensure(folder, &names, now)?;
+        Ok(Self { folder: folder.to_owned(), names, info, is_new })
+    }
+
+    /// Whether the certificate that [`SelfSigned::open`] would return is for `host`. Makes no
+    /// certificate.
+    ///
+    /// # Errors
+    ///
+    /// If there is a file for the certificate in `folder` that can't be read.
+    pub fn would_be_for(folder: &Path, names: &[String], host: &str) -> Result<bool, Error> {
+        let mut names = with_own_names(names);
+        match load(&folder.join(PAIR), SystemTime::now()) {
+            Ok(existing) => existing.info().names.iter().for_each(|name| add(&mut names, name)),
+            Err(error @ Error::File(_, Problem::Unreadable(_)))
+                if error.missing_file().is_none() =>
+            {
+                return Err(error);
+            }
+            // A damaged certificate would be replaced.
+            Err(_) => {}
         }
-        let (info, is_new) = ensure(folder, &all, now)?;
-        Ok(Self { folder: folder.to_owned(), names: all, info, is_new })
+        Ok(are_for(&names, host))
     }
 
     /// The files of the certificate and of its key, which are the same, for
@@ -142,6 +159,16 @@ impl SelfSigned {
         self.is_new |= is_new;
         Ok(is_replaced)
     }
+}
+
+/// The names that every certificate has, followed by `names`.
+fn with_own_names(names: &[String]) -> Vec<String> {
+    let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut all = Vec::new();
+    for name in always.into_iter().chain(host_name()).chain(names.iter().cloned()) {
+        add(&mut all, &name);
+    }
+    all
 }
 
 /// Takes the certificate from the folder if it has all `names` and more than 30 days left.

@@ -18,8 +18,10 @@ use crate::provider::provider;
 use crate::read::{Content, Reader};
 use crate::{Certificate, CertificateInfo, Settings, Warning, WarningKind};
 
-/// [`CertificateStore::expiring`] returns each certificate at most once in this time.
-const EXPIRING_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// [`CertificateStore::expiring`] returns each certificate once in a sixth of its lifetime, but in
+/// no less than the first and no more than the second of these times.
+const EXPIRING_EVERY: [Duration; 2] =
+    [Duration::from_secs(60 * 60), Duration::from_secs(24 * 60 * 60)];
 
 /// The certificates of a server, from pairs of files: a certificate with its chain, and its key.
 /// Other programs may replace the files at any time. The files are compared by content, so it
@@ -62,8 +64,9 @@ pub struct CertificateStore {
     /// The first time at which a certificate that is not valid yet becomes valid. The next reload
     /// after this time checks the files again, even if they haven't changed.
     valid_from: Option<SystemTime>,
-    /// When [`CertificateStore::expiring`] returned each certificate last.
-    reported: HashMap<Fingerprint, SystemTime>,
+    /// When [`CertificateStore::expiring`] may return a certificate again that it has returned: not
+    /// between these times. A clock that is set back makes them void.
+    reported: HashMap<Fingerprint, [SystemTime; 2]>,
 }
 
 /// The files of a certificate and of its key.
@@ -271,16 +274,30 @@ impl CertificateStore {
         result
     }
 
-    /// The certificates that have expired or [soon](CertificateInfo::expires_soon) will. Each
-    /// certificate is returned at most once a day.
+    /// The certificates that have expired or [soon](CertificateInfo::expires_soon) will. One that
+    /// this program orders is returned only in the last sixth of its lifetime, because it is
+    /// renewed when a third is left. Each certificate is returned at most once a day, or once in a
+    /// sixth of its lifetime if that is less, but not more often than once an hour.
     pub fn expiring(&mut self, now: SystemTime) -> Vec<CertificateInfo> {
-        let reported = &mut self.reported;
-        reported.retain(|_, at| now.duration_since(*at).is_ok_and(|ago| ago < EXPIRING_EVERY));
+        self.reported.retain(|_, [from, until]| (*from..*until).contains(&now));
+        let is_ordered = |certificate: &CertificateInfo| {
+            self.pairs.iter().any(|pair| pair.is_ordered && pair.files[0] == certificate.path)
+        };
         let mut expiring = self.certificates.clone();
         expiring.retain(|certificate| {
-            certificate.expires_soon(now) && !reported.contains_key(&certificate.fingerprint)
+            let is_early = || {
+                let sixth = certificate.lifetime() / 6;
+                certificate.left(now).is_some_and(|left| left > sixth) && is_ordered(certificate)
+            };
+            certificate.expires_soon(now)
+                && !self.reported.contains_key(&certificate.fingerprint)
+                && !is_early()
         });
-        reported.extend(expiring.iter().map(|certificate| (certificate.fingerprint, now)));
+        self.reported.extend(expiring.iter().map(|certificate| {
+            let [shortest, longest] = EXPIRING_EVERY;
+            let every = (certificate.lifetime() / 6).clamp(shortest, longest);
+            (certificate.fingerprint, [now, now + every])
+        }));
         expiring
     }
 }

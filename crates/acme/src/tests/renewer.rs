@@ -347,3 +347,73 @@ fn a_clock_that_is_set_is_noticed_within_minutes() {
     assert_eq!(renewer.runtime().reports.len(), 4);
     let _: SystemTime = renewer.runtime().now;
 }
+
+#[test]
+fn a_clock_that_is_set_back_delays_no_order() {
+    let folder = Folder::new();
+    let mut first = renewer(&folder, Authority::new());
+    // The clock is a year ahead, so that the CA's own certificate seems to have expired.
+    let boot = |renewer: &mut Renewer<Authority>| {
+        let ca = renewer.runtime();
+        ca.now += 365 * DAY;
+        ca.is_down = true;
+        renewer.turn();
+        let ca = renewer.runtime();
+        ca.now -= 365 * DAY;
+        ca.is_down = false;
+        assert_eq!(failures(&ca.reports), [(FailureKind::Unreachable, 60)]);
+    };
+    boot(&mut first);
+    assert_eq!(run(&mut first, 10 * DAY), [0]);
+    for window in [None, Some([2 * DAY.as_secs(), 3 * DAY.as_secs()])] {
+        let folder = Folder::new();
+        let mut ca = Authority::new();
+        ca.lifetime = 6 * DAY;
+        renewer(&folder, ca).turn();
+        let mut ca = Authority::new();
+        (ca.lifetime, ca.window) = (6 * DAY, window);
+        let mut second = renewer(&folder, ca);
+        boot(&mut second);
+        // The stored certificate isn't due, and its backoff is that of the next failure.
+        match window {
+            None => assert_eq!(run(&mut second, 9 * DAY), [3, 7]),
+            Some(_) => assert_eq!(run(&mut second, DAY), [0; 0]),
+        }
+        second.runtime().window = Some([0, 1]);
+        assert_eq!(run(&mut second, DAY / 4).len(), 1);
+    }
+}
+
+#[test]
+fn a_certificate_that_was_issued_before_the_clock_is_set_back_is_renewed_in_time() {
+    let folder = Folder::new();
+    let mut ca = Authority::new();
+    ca.now += 365 * DAY;
+    ca.behind = 365 * DAY;
+    let mut renewer = renewer(&folder, ca);
+    renewer.turn();
+    let ca = renewer.runtime();
+    ca.now -= 365 * DAY;
+    ca.behind = Duration::ZERO;
+    assert!(matches!(ca.reports.last(), Some(Report::Issued { .. })));
+    assert_eq!(run(&mut renewer, 70 * DAY), [59]);
+}
+
+#[test]
+fn a_certificate_that_could_not_be_read_is_renewed_when_the_ca_says_so() {
+    let folder = Folder::new();
+    renewer(&folder, Authority::new()).turn();
+    let mut renewer = renewer(&folder, Authority::new());
+    let [cert, _] = renewer.pairs().remove(0);
+    let folder = cert.parent().unwrap();
+    let aside = folder.with_extension("aside");
+    std::fs::rename(folder, &aside).unwrap();
+    std::fs::write(folder, "").unwrap();
+    renewer.turn();
+    assert_eq!(failures(&renewer.runtime().reports), [(FailureKind::State, 60)]);
+    std::fs::remove_file(folder).unwrap();
+    std::fs::rename(&aside, folder).unwrap();
+    assert_eq!(run(&mut renewer, DAY), [0; 0]);
+    renewer.runtime().window = Some([0, 1]);
+    assert_eq!(run(&mut renewer, DAY / 4).len(), 1);
+}

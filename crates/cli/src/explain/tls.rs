@@ -207,18 +207,42 @@ fn certificate(
     if acme_names.iter().flatten().any(|name| name.eq_ignore_ascii_case(host)) {
         return Some("  certificate: of --acme, once it is issued, which the log says\n".into());
     }
+    let is_ip = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    // Clients send no server name (SNI) for an IP address, so that no name is unknown.
+    let may_be_refused = flags.tls.tls_unknown_name == args::UnknownName::Refuse && !is_ip;
     if flags.tls.tls.is_empty() {
-        if flags.tls.tls_unknown_name == args::UnknownName::Refuse {
+        if may_be_refused {
             return None;
         }
         let (names, host) = (acme_names.concat().join(", "), text::escape_controls(host));
+        let fix = match is_ip {
+            true => "use one of these names, because --acme supports no IP addresses".into(),
+            false => format!("add --acme {host}"),
+        };
         return Some(format!(
-            "  certificate: of --acme, for {names}\n  fix: browsers refuse it for {host}: add --acme \
-             {host}\n"
+            "  certificate: of --acme, for {names}\n  fix: browsers refuse it for {host}: {fix}\n"
         ));
     }
     // The self-signed certificate may not exist yet, and `explain` must not create it.
     if tls::uses_self_signed(&flags.tls) {
+        if may_be_refused {
+            let is_other_for = match &file_certificates {
+                FileCertificates::Certificates(others) => {
+                    Ok(others.explain(host, SystemTime::now()).is_some())
+                }
+                FileCertificates::Unreadable(why) => Err(why.clone()),
+                FileCertificates::Nothing | FileCertificates::Refused(_) => Ok(false),
+            };
+            let is_own_for = tls::is_self_signed_for(flags, host)
+                .map_err(|error| text::escape_controls(&error.to_string()));
+            match (is_own_for, is_other_for) {
+                (Ok(true), _) | (_, Ok(true)) => {}
+                (Err(why), _) | (_, Err(why)) => {
+                    return Some(format!("  certificate: unknown: {why}\n"));
+                }
+                (Ok(false), Ok(false)) => return None,
+            }
+        }
         let others = if flags.tls.tls.len() > 1 { ", or by name one of the others" } else { "" };
         return Some(format!("  certificate: self-signed, so browsers warn{others}\n"));
     }

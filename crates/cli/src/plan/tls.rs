@@ -16,7 +16,8 @@ use sockeye::tls::{Challenges, ClientCa, Problem, SelfSigned, Settings, UnknownN
 use super::Folders;
 use crate::acme::Acme;
 use crate::args::{self, Redirect};
-use crate::error::Error;
+use crate::error::{Error, OrUsage};
+use crate::hosts;
 use crate::state;
 use crate::target::{HTTP_PORT, HTTPS_PORT};
 use crate::text;
@@ -96,6 +97,14 @@ fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Err
                       StateDirectory=sockeye)";
         Error::Failure(anyhow!("--tls self-signed: {error}; {advice}"))
     })
+}
+
+/// Whether the self-signed certificate of a server with these flags is for `host`. Creates nothing.
+pub(crate) fn is_self_signed_for(flags: &args::Http, host: &str) -> Result<bool, Error> {
+    let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
+    let folder = state::folder(flags.tls.state.as_deref())?;
+    let is_for = SelfSigned::would_be_for(&folder, &names(&flags.listen, &hosts), host);
+    is_for.map_err(|error| Error::Failure(error.into()))
 }
 
 /// Fails if a part of `CERT,KEY` is empty.

@@ -37,8 +37,6 @@ pub(crate) struct Certificates {
     store: CertificateStore,
     /// The certificate of `--tls self-signed`. `None` without this option.
     self_signed: Option<SelfSigned>,
-    /// The files of the certificates that `--acme` orders and renews.
-    ordered: Vec<[PathBuf; 2]>,
     /// Why the files couldn't be loaded when they changed last. `None` after a successful load.
     failure: Option<LoadFailure>,
 }
@@ -61,8 +59,8 @@ impl Certificates {
         self_signed: Option<SelfSigned>,
     ) -> Result<Self, Error> {
         let pairs = [&given[..], &ordered].concat();
-        let store = CertificateStore::with_ordered(given, ordered.clone(), settings)?;
-        Ok(Self { pairs, store, self_signed, ordered, failure: None })
+        let store = CertificateStore::with_ordered(given, ordered, settings)?;
+        Ok(Self { pairs, store, self_signed, failure: None })
     }
 
     /// The files of all certificates: those of `--tls`, then those of `--acme`.
@@ -234,13 +232,6 @@ impl Certificates {
     /// Logs a warning for each certificate that expires soon.
     fn warn_of_expiry(&mut self, now: SystemTime) {
         for info in self.store.expiring(now) {
-            // `--acme` renews a certificate when a third of its lifetime is left, and logs each
-            // failure. So this warning waits until a sixth is left.
-            let lifetime = info.not_after.duration_since(info.not_before).unwrap_or_default();
-            let is_ordered = self.ordered.iter().any(|[path, _]| *path == info.path);
-            if is_ordered && info.left(now).is_some_and(|left| left > lifetime / 6) {
-                continue;
-            }
             let path = info.path.display();
             warn!(
                 target: "sockeye", %path,

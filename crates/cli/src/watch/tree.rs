@@ -2,8 +2,9 @@
 //!
 //! A folder that appears later is watched, too. Symbolic links are followed where the server
 //! follows them. If a link leads to a folder, that folder is watched under the link's name. If a
-//! link leads to a file, the folder that contains the file is watched. The folders above a link's
-//! target are watched for the names that lead to the target, even if the target doesn't exist.
+//! link leads to a file, the folder that contains the file is watched. The folders on the way from a
+//! link to its target are watched for the names that lead to the target, which may be links, too,
+//! even if the target doesn't exist.
 //!
 //! A build may replace a served folder, or the link at its path. So the parent of a served folder
 //! is watched, too, but only for the served folder's name. If the parent is also gone, the nearest
@@ -24,6 +25,7 @@ use rustix::fs::inotify::{
 use rustix::io::Errno;
 use tracing::warn;
 
+use self::links::{Way, target_of};
 use super::names::is_ignored;
 
 /// Maximum number of watched folders, and of followed links. A watch takes about 1 KiB of the
@@ -103,7 +105,7 @@ pub(super) struct Tree {
     /// and several reasons.
     watched: HashMap<i32, Vec<WatchReason>>,
     /// The number of [`WatchReason`]s in `watched`, except those with [`Scope::Way`]. The latter
-    /// need no limit of their own: each root and each link has only a few.
+    /// need no limit of their own: each root and each link has only a few, see [`Way`].
     count: usize,
     /// The links that are followed. Roots that are links are not among them.
     links: HashSet<PathBuf>,
@@ -312,11 +314,11 @@ impl Tree {
                 self.links.insert(path.clone());
                 if path.is_file() {
                     let url = url.strip_suffix(b"/").unwrap_or(&url);
+                    self.watch_way(&path, url);
                     self.add_target(&path, url);
-                    self.watch_way(&path, target_of(&path).parent(), url);
                     continue;
                 }
-                self.watch_way(&path, Some(&target_of(&path)), &url);
+                self.watch_way(&path, &url);
             }
             let scope = Scope::Folder;
             if !self.watch(&path, WatchReason { path: path.clone(), url: url.clone(), scope }) {
@@ -346,16 +348,15 @@ impl Tree {
         }
     }
 
-    /// Watches the folders above `target`, for the names that lead to it. `target` is the folder to
-    /// which `link` leads, or the folder that contains the file to which `link` leads.
-    fn watch_way(&mut self, link: &Path, target: Option<&Path>, url: &[u8]) {
-        for below in target.into_iter().flat_map(Path::ancestors) {
-            let (Some(folder), Some(name)) = (below.parent(), below.file_name()) else { return };
-            if !self.is_in_scope(folder) {
-                return;
+    /// Watches the folders on the way from `link` to its target, for the names that lead to it. If
+    /// the target is a file, its own name is left to [`Tree::add_target`].
+    fn watch_way(&mut self, link: &Path, url: &[u8]) {
+        let file = fs::canonicalize(link).ok().filter(|target| target.is_file());
+        for (folder, name) in Way::of(link) {
+            if self.is_in_scope(&folder) && file.as_ref() != Some(&folder.join(&name)) {
+                let (path, url) = (link.to_owned(), url.to_owned());
+                self.watch(&folder, WatchReason { path, url, scope: Scope::Way(name) });
             }
-            let scope = Scope::Way(name.to_owned());
-            self.watch(folder, WatchReason { path: link.to_owned(), url: url.to_owned(), scope });
         }
     }
 
@@ -456,12 +457,6 @@ fn counted(reasons: &[WatchReason]) -> usize {
     reasons.iter().filter(|reason| !matches!(reason.scope, Scope::Way(_))).count()
 }
 
-/// The path that a link leads to. If nothing is there, the path that the link names.
-fn target_of(link: &Path) -> PathBuf {
-    let named = || link.parent().unwrap_or(link).join(fs::read_link(link).unwrap_or_default());
-    fs::canonicalize(link).unwrap_or_else(|_| named())
-}
-
 /// The nearest folder above `path` that exists, and the name in it that leads to `path`.
 fn nearest_above(path: &Path) -> Option<(&Path, &OsStr)> {
     path.ancestors().find_map(|below| {
@@ -470,5 +465,6 @@ fn nearest_above(path: &Path) -> Option<(&Path, &OsStr)> {
     })
 }
 
+mod links;
 #[cfg(test)]
 mod tests;

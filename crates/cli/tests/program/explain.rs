@@ -120,6 +120,52 @@ fn a_url_of_a_server_with_tls_is_explained_with_its_certificate_and_redirects() 
 }
 
 #[test]
+fn a_handshake_for_an_unknown_name_is_explained_as_the_server_refuses_it() {
+    let (site, files, state) = (Folder::new(), Folder::new(), Folder::new());
+    site.write("index.html", b"page");
+    let names = ["a.example".into(), "*.b.example".into()];
+    let (_, [certificate, key]) = sockeye::tls::self_signed(names.into()).unwrap();
+    files.write("both.pem", (certificate + &key).as_bytes());
+    let pem = files.join("both.pem");
+    let refuse = [site.text(), "--listen", ":18444", "--tls-unknown-name", "refuse"];
+    let unnamed = [&refuse[..], &["--tls", "self-signed", "--state", state.text()]].concat();
+    let self_signed = [&unnamed[..], &["--host=c.example"]].concat();
+    let both = [&self_signed[..], &["--tls", &pem]].concat();
+    let acme = [&refuse[..], &["--acme", "a.example.org"]].concat();
+    let (refused, own) = ("No response: no certificate is for", "certificate: self-signed");
+    let check = |url: &str, flags: &[&str], code, expected_texts: &[&str]| {
+        let (ended, printed) = explain(url, flags);
+        assert_eq!(ended, code, "{url} {flags:?}: {printed}");
+        for expected_text in expected_texts {
+            assert!(printed.contains(expected_text), "{url}: {expected_text} is not in {printed}");
+        }
+    };
+    check("https://unknown.example:18444/", &self_signed, 1, &[refused, "unrecognized_name"]);
+    check("https://c.example:18444/", &self_signed, 0, &["200 OK", own]);
+    check("https://LocalHost:18444/", &self_signed, 0, &["200 OK", own]);
+    check("https://192.0.2.7:18444/", &self_signed, 0, &["200 OK", own]);
+    check("https://[2001:db8::7]:18444/", &self_signed, 0, &["200 OK", own]);
+    check("https://a.example:18444/", &self_signed, 1, &[refused]);
+    // One of the certificates has the name.
+    check("https://a.example:18444/", &both, 0, &["200 OK", own, "by name one of the others"]);
+    check("https://x.b.example:18444/", &both, 0, &["200 OK"]);
+    check("https://unknown.example:18444/", &both, 1, &[refused]);
+    // The certificate in the state folder keeps the names that it has.
+    assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 0);
+    sockeye::tls::SelfSigned::open(state.path(), &["old.example".into()]).unwrap();
+    check("https://old.example:18444/", &unnamed, 0, &["200 OK", own]);
+    check("https://c.example:18444/", &self_signed, 0, &["200 OK", own]);
+    check("https://unknown.example:18444/", &self_signed, 1, &[refused]);
+    // A client sends no name for an IP address.
+    check("https://unknown.example:18444/", &acme, 1, &[refused]);
+    let addresses = ["https://192.0.2.7:18444/", "https://[2001:db8::7]:18444/"];
+    for url in addresses {
+        let answered = "certificate: of --acme, for a.example.org\n";
+        check(url, &acme, 0, &["200 OK", answered, "browsers refuse it"]);
+    }
+}
+
+#[test]
 fn a_missing_permission_is_named_and_logged_as_a_warning() {
     const NOBODY: u32 = 65534;
     let as_nobody = |args: &[&str]| {

@@ -61,6 +61,22 @@ fn an_exact_name_comes_before_a_wildcard_and_the_default() {
 }
 
 #[test]
+fn a_client_without_a_name_gets_a_certificate_for_an_address_whatever_its_other_names_are() {
+    let pairs = [
+        pair(&["www.example.org"]),
+        pair(&["www.example.org", "192.0.2.7"]),
+        pair(&["*.example.org", "2001:db8::7", "192.0.2.7"]),
+        pair(&["a.example.org", "192.0.2.9"]),
+    ];
+    for (pairs, expected) in [(&pairs[..2], 1), (&pairs[..], 1), (&pairs[2..], 0)] {
+        let server = config(pairs, &Settings::default());
+        for name in ["192.0.2.7", "192.0.2.8"] {
+            assert_eq!(gets(&Client::new(), &server, pairs, name), Some(expected), "{name}");
+        }
+    }
+}
+
+#[test]
 fn without_a_certificate_for_addresses_the_first_is_for_clients_without_a_name() {
     let pairs = [pair(&["a.example"]), pair(&["b.example"])];
     for unknown_name in [UnknownName::FirstCertificate, UnknownName::Refuse] {

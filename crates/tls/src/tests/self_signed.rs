@@ -58,6 +58,29 @@ fn it_is_a_server_certificate_that_clients_can_trust() {
 }
 
 #[test]
+fn what_it_would_be_for_is_known_before_it_is_made() {
+    let folder = Folder::new();
+    let would_be_for =
+        |names: &[String], host| SelfSigned::would_be_for(&folder.0, names, host).unwrap();
+    let names = ["a.example".into(), "*.b.example".into()];
+    for host in ["localhost", "::1", "A.example", "x.b.example"] {
+        assert!(would_be_for(&names, host), "{host}");
+    }
+    assert!(!would_be_for(&names, "b.example"));
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+    // The names of an existing one are kept.
+    SelfSigned::open(&folder.0, &["b.example".into()]).unwrap();
+    assert!(would_be_for(&names, "b.example") && would_be_for(&names, "a.example"));
+    // A damaged one is replaced.
+    fs::write(folder.path("self-signed.pem"), "damaged").unwrap();
+    assert!(!would_be_for(&names, "b.example") && would_be_for(&names, "a.example"));
+    fs::remove_file(folder.path("self-signed.pem")).unwrap();
+    // One that can't be read may have any name.
+    std::os::unix::fs::symlink("self-signed.pem", folder.path("self-signed.pem")).unwrap();
+    SelfSigned::would_be_for(&folder.0, &names, "a.example").unwrap_err();
+}
+
+#[test]
 fn it_is_made_again_when_a_name_is_missing() {
     let folder = Folder::new();
     let first = SelfSigned::open(&folder.0, &["a.example".into()]).unwrap();

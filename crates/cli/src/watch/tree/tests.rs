@@ -50,6 +50,14 @@ impl Site {
         let changed: Vec<_> = changed.map(|path| String::from_utf8(path).unwrap()).collect();
         assert_eq!(changed, expected);
     }
+
+    /// Like [`Site::expect`], in any order.
+    #[track_caller]
+    fn expect_all(&mut self, expected: &[&str]) {
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        self.expect(&expected);
+    }
 }
 
 impl Drop for Site {
@@ -240,6 +248,47 @@ fn the_target_of_a_link_may_go_and_come_back() {
     site.tree.read().unwrap();
     site.write("../c/later/z");
     site.expect(&["/later/z"]);
+}
+
+#[test]
+fn a_link_on_the_way_to_the_target_of_a_link_may_be_replaced() {
+    let mut site = Site::new("through-links", |path| {
+        for release in ["releases/1", "releases/2"] {
+            dir(path.join(release));
+            fs::write(path.join(release).join("index.html"), "").unwrap();
+        }
+        symlink("releases/1", path.join("current")).unwrap();
+        symlink("current/index.html", path.join("index.html")).unwrap();
+        symlink("current", path.join("stable")).unwrap();
+        symlink("./releases/../stable/index.html", path.join("start.html")).unwrap();
+    });
+    site.write("releases/1/index.html");
+    let both = ["/index.html", "/start.html"];
+    let folders = ["/current/index.html", "/releases/1/index.html", "/stable/index.html"];
+    site.expect_all(&[&both[..], &folders].concat());
+    for (release, file) in [("2", "/releases/2/index.html"), ("1", "/releases/1/index.html")] {
+        site.link(&format!("releases/{release}"), "new");
+        site.rename("new", "current");
+        let links = ["/current", "/current/", "/new", "/stable", "/stable/"];
+        site.expect_all(&[&both[..], &links].concat());
+        site.write(&file[1..]);
+        let folders = ["/current/index.html", file, "/stable/index.html"];
+        site.expect_all(&[&both[..], &folders].concat());
+    }
+    // The target is gone and comes back.
+    fs::remove_file(site.path("current")).unwrap();
+    let links = ["/current", "/current/", "/stable", "/stable/"];
+    let gone = ["/index.html", "/index.html/", "/start.html", "/start.html/"];
+    site.expect_all(&[&both[..], &links].concat());
+    site.link("releases/2", "current");
+    site.expect_all(&[&gone[..], &links].concat());
+    site.write("releases/2/index.html");
+    let folders = ["/current/index.html", "/releases/2/index.html", "/stable/index.html"];
+    site.expect_all(&[&both[..], &folders].concat());
+    // Links that lead to each other have no target.
+    site.link("b", "a");
+    site.link("a", "b");
+    site.expect_all(&["/a", "/a/", "/b", "/b/"]);
 }
 
 #[test]
