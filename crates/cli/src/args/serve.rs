@@ -259,7 +259,7 @@ pub(crate) struct WebSocket {
     pub(crate) origin: Vec<String>,
 }
 
-/// Answer messages: in frames (a length, a JSON header and content), over HTTP or over WebSocket.
+/// Answer messages in frames (a length, a JSON header, content), over HTTP or WebSocket.
 ///
 /// A JSON search is looked up in a dictionary; for any other message, the response is its first ten
 /// bytes. Over HTTP, POST / sends a message: the Content-Type header is the message's type and
