@@ -27,8 +27,8 @@ pub struct Limits {
     /// 100,000.
     pub json_nodes: usize,
     /// Budget for collected content, shared by all connections whose limits are clones of these. A
-    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all) until it is answered.
-    /// One client can use a quarter of the budget, a client on the same machine half. When the
+    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all) until it is answered and
+    /// the jobs of its [`Responder`](super::Responder) have ended. One client can use a quarter of the budget, a client on the same machine half. When the
     /// budget or the client's share is spent, the content is discarded and the response is `busy`.
     /// Default: 256 MiB.
     pub collected: Arc<Budget>,
