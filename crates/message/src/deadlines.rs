@@ -15,6 +15,9 @@ impl<H: Handler> Server<H> {
         if turn.now() < self.state.until() {
             return Ok(());
         }
+        if turn.is_full() && self.wait_for_frame_again(turn) {
+            return Ok(());
+        }
         match &self.state {
             // Lingers: if the client's next request were left unread, the kernel would send a
             // reset, which could destroy our last response.
@@ -43,6 +46,20 @@ impl<H: Handler> Server<H> {
             }
             State::ExpectCapacity | State::ExpectResponses(_) | State::ExpectNothing => Ok(()),
         }
+    }
+
+    /// Restarts the timeout of a frame whose rest is expected, because nothing is read while the
+    /// output is full. If the client takes no output, the engine's write timeout applies. Returns
+    /// whether the rest of a frame is expected.
+    fn wait_for_frame_again(&mut self, turn: &Turn<'_>) -> bool {
+        match &mut self.state {
+            State::ExpectHeader { until } => *until = turn.now() + self.limits.header_timeout,
+            State::ExpectContent(incoming) => {
+                incoming.timeout = turn.now() + self.limits.content_timeout;
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Cancels the requests whose deadlines have passed.

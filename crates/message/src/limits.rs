@@ -37,7 +37,8 @@ pub struct Limits {
     /// until one is answered. Default: 16; 0 counts as 1.
     pub in_flight: usize,
     /// Maximum time to receive a header, from its first byte. When it passes, the response is
-    /// `timeout`. Default: 10 s.
+    /// `timeout`. While the output is full, the server reads nothing, and no frame times out.
+    /// Default: 10 s.
     pub header_timeout: Duration,
     /// Maximum time without progress while content arrives. When it passes, the response is
     /// `timeout`. Default: 30 s.

@@ -1,5 +1,7 @@
 //! Timeouts, deadlines, the end of input, and draining.
 
+use std::cell::RefCell;
+
 use sockeye_proto::End;
 
 use super::*;
@@ -31,6 +33,55 @@ fn content_has_thirty_seconds_without_progress() {
     assert!(client.fault().is_none());
     client.pass(seconds(30));
     assert_eq!(error_code(&client.output()), "timeout");
+}
+
+/// Makes a promise for each message. A test fulfills it with the text of the response.
+#[derive(Default, Clone)]
+struct Promises(Rc<RefCell<Vec<Option<Promise>>>>);
+
+impl Promises {
+    fn fulfill(&self, request: usize, text: &str) {
+        let promise = self.0.borrow_mut()[request].take().unwrap();
+        promise.fulfill(Box::new(text.to_owned()));
+    }
+}
+
+impl Handler for Promises {
+    fn on_message(&mut self, _: Message, _: &Peer, mut responder: Responder<'_, '_>) -> Answer {
+        self.0.borrow_mut().push(Some(responder.promise()));
+        responder.later()
+    }
+
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        body: Result<sockeye_proto::Message, Abandoned>,
+        responder: Responder<'_, '_>,
+    ) -> Answer {
+        responder.send(result(&body.unwrap().downcast::<String>().unwrap()))
+    }
+}
+
+/// The engine reads nothing while the output is full, so more of a frame can't arrive.
+#[test]
+fn no_frame_times_out_while_the_output_is_full() {
+    let second = request_with_id(2, "\"bbbbbbbb\"");
+    for (len, timeout) in [(10, 10), (second.len() - 4, 30)] {
+        let promises = Promises::default();
+        let mut client = Harness::new(Server::new(Rc::new(Limits::default()), promises.clone()));
+        client.input(&request_with_id(1, "\"a\""));
+        client.input(&second[..len]);
+        promises.fulfill(0, &"x".repeat(300_000));
+        client.deliver();
+        assert!(client.held() >= Harness::ROOM);
+        for _ in 0..3 {
+            client.pass(seconds(timeout));
+            assert!(client.fault().is_none(), "{:?}", client.fault());
+        }
+        assert_eq!(results(&client.output()).len(), 1);
+        client.pass(seconds(timeout));
+        assert_eq!(client.fault().unwrap().code, "timeout");
+    }
 }
 
 #[test]
