@@ -87,6 +87,7 @@ impl<H: Handler> Server<H> {
         if !incoming.request.keeps_connection() {
             return self.finish(Err(deadline_passed()), turn);
         }
+        incoming.request.expired = true;
         incoming.resume(&self.limits, turn);
         incoming.discard();
         Ok(())

@@ -181,6 +181,51 @@ fn an_expired_request_stays_in_flight_until_its_work_ends() {
     assert_eq!(results(&client.output()), [(Some(2), "now".to_owned())]);
 }
 
+/// Starts a job for each piece of content.
+struct JobPerPiece;
+
+impl Handler for JobPerPiece {
+    fn content_mode(&mut self, _: &Header) -> ContentMode {
+        ContentMode::Stream
+    }
+
+    fn on_message(&mut self, _: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
+        responder.fail("the content is streamed")
+    }
+
+    fn on_content(&mut self, _: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
+        responder.run(|| ());
+        Flow::More
+    }
+
+    fn on_end(&mut self, responder: Responder<'_, '_>) -> Answer {
+        responder.later()
+    }
+}
+
+#[test]
+fn a_streamed_request_that_expires_early_stays_in_flight_until_its_work_ends() {
+    // The deadline passes before the content is complete, or has passed when it is.
+    for (deadline_ms, cut) in [(10, 1), (0, 0)] {
+        let mut client = Harness::new(Server::new(Rc::new(Limits::default()), JobPerPiece));
+        for id in 0..100 {
+            let keys = format!(
+                r#", "id": {id}, "connection": "keep-alive", "deadline-ms": {deadline_ms}"#
+            );
+            let request = request_with(&keys, "12");
+            let (first, rest) = request.split_at(request.len() - cut);
+            client.input(first);
+            client.pass(Duration::from_millis(deadline_ms));
+            client.input(rest);
+        }
+        assert_eq!(client.run_jobs(), 16);
+        assert!(client.unused() > 0, "the limit is reached again");
+        while client.run_jobs() > 0 {}
+        assert_eq!(client.unused(), 0);
+        assert!(client.fault().is_none(), "{:?}", client.fault());
+    }
+}
+
 #[test]
 fn draining_gives_an_idle_connection_a_second_and_answers_started_requests() {
     let mut client = slow_server();
