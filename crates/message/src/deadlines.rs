@@ -112,11 +112,11 @@ impl<H: Handler> Server<H> {
             if let Some(request) = self.settle(request, ticket, body, turn) {
                 self.pending.insert(at, request);
             }
+            let idle_until = self.idle_until(turn);
+            if let State::ExpectFrame { until } = &mut self.state {
+                *until = idle_until;
+            }
             if !self.is_at_limit() {
-                let idle_until = self.idle_until(turn);
-                if let State::ExpectFrame { until } = &mut self.state {
-                    *until = idle_until;
-                }
                 self.resume_reading(turn);
             }
         }

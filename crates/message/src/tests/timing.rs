@@ -100,6 +100,26 @@ fn an_idle_connection_is_closed_after_a_minute_without_a_response() {
     assert!(client.output().is_empty());
 }
 
+/// The expired request still counts as in flight, with content up to the limit.
+#[test]
+fn a_connection_is_idle_from_its_last_response_also_at_the_limit_of_requests_in_flight() {
+    let promises = Promises::default();
+    let limits = Limits { content: 100, ..Limits::default() };
+    let mut client = Harness::new(Server::new(Rc::new(limits), promises.clone()));
+    client.input(&request_with_id(1, "\"a\""));
+    let late = r#", "id": 2, "connection": "keep-alive", "deadline-ms": 1000"#;
+    client.input(&request_with(late, &format!("\"{}\"", "x".repeat(98))));
+    client.pass(seconds(100));
+    assert!(client.fault().is_none());
+    promises.fulfill(0, "a");
+    client.deliver();
+    assert_eq!(results(&client.output()).len(), 1);
+    client.pass(seconds(59));
+    assert!(client.fault().is_none(), "{:?}", client.fault());
+    client.pass(seconds(1));
+    assert_eq!(client.fault().unwrap().code, "idle_timeout");
+}
+
 #[test]
 fn the_end_of_input_cancels_no_response() {
     for request in [request("\"slow\""), request_with_id(1, "\"slow\"")] {
