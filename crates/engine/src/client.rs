@@ -15,6 +15,9 @@ use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats, T
 /// The protocol of a connection that can't be established gets
 /// [`Event::Closed`](sockeye_proto::Event::Closed) only.
 ///
+/// While [`Config::max_buffered_output`] bytes of output or more are unsent, nothing is read. A
+/// protocol that has to read while it sends something larger needs a higher limit.
+///
 /// # Errors
 ///
 /// If the poller fails.

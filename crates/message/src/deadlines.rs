@@ -15,6 +15,9 @@ impl<H: Handler> Server<H> {
         if turn.now() < self.state.until() {
             return Ok(());
         }
+        if turn.is_full() && self.wait_for_frame_again(turn) {
+            return Ok(());
+        }
         match &self.state {
             // Lingers: if the client's next request were left unread, the kernel would send a
             // reset, which could destroy our last response.
@@ -45,6 +48,20 @@ impl<H: Handler> Server<H> {
         }
     }
 
+    /// Restarts the timeout of a frame whose rest is expected, because nothing is read while the
+    /// output is full. If the client takes no output, the engine's write timeout applies. Returns
+    /// whether the rest of a frame is expected.
+    fn wait_for_frame_again(&mut self, turn: &Turn<'_>) -> bool {
+        match &mut self.state {
+            State::ExpectHeader { until } => *until = turn.now() + self.limits.header_timeout,
+            State::ExpectContent(incoming) => {
+                incoming.timeout = turn.now() + self.limits.content_timeout;
+            }
+            _ => return false,
+        }
+        true
+    }
+
     /// Cancels the requests whose deadlines have passed.
     fn expire(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let idle_until = self.idle_until(turn);
@@ -70,6 +87,7 @@ impl<H: Handler> Server<H> {
         if !incoming.request.keeps_connection() {
             return self.finish(Err(deadline_passed()), turn);
         }
+        incoming.request.expired = true;
         incoming.resume(&self.limits, turn);
         incoming.discard();
         Ok(())
@@ -94,11 +112,11 @@ impl<H: Handler> Server<H> {
             if let Some(request) = self.settle(request, ticket, body, turn) {
                 self.pending.insert(at, request);
             }
+            let idle_until = self.idle_until(turn);
+            if let State::ExpectFrame { until } = &mut self.state {
+                *until = idle_until;
+            }
             if !self.is_at_limit() {
-                let idle_until = self.idle_until(turn);
-                if let State::ExpectFrame { until } = &mut self.state {
-                    *until = idle_until;
-                }
                 self.resume_reading(turn);
             }
         }

@@ -27,8 +27,8 @@ pub struct Limits {
     /// 100,000.
     pub json_nodes: usize,
     /// Budget for collected content, shared by all connections whose limits are clones of these. A
-    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all) until it is answered.
-    /// One client can use a quarter of the budget, a client on the same machine half. When the
+    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all) until it is answered and
+    /// the jobs of its [`Responder`](super::Responder) have ended. One client can use a quarter of the budget, a client on the same machine half. When the
     /// budget or the client's share is spent, the content is discarded and the response is `busy`.
     /// Default: 256 MiB.
     pub collected: Arc<Budget>,
@@ -37,7 +37,8 @@ pub struct Limits {
     /// until one is answered. Default: 16; 0 counts as 1.
     pub in_flight: usize,
     /// Maximum time to receive a header, from its first byte. When it passes, the response is
-    /// `timeout`. Default: 10 s.
+    /// `timeout`. While the output is full, the server reads nothing, and no frame times out.
+    /// Default: 10 s.
     pub header_timeout: Duration,
     /// Maximum time without progress while content arrives. When it passes, the response is
     /// `timeout`. Default: 30 s.

@@ -41,18 +41,16 @@ impl Media {
         let (subtype, mut rest) = token(rest.strip_prefix('/')?)?;
         let essence = &value[..kind.len() + 1 + subtype.len()];
         let (mut others, mut charset) = (String::new(), None);
-        // *( OWS ";" OWS [ parameter ] ): RFC 9110, section 5.6.6.
         while !rest.is_empty() {
-            rest = trim_start(trim_start(rest).strip_prefix(';')?);
-            let Some((name, tail)) = token(rest) else { continue };
-            let (value, tail) = parameter_value(tail.strip_prefix('=')?)?;
-            if !name.eq_ignore_ascii_case("charset") {
+            let (parameter, tail) = parameter(rest)?;
+            rest = tail;
+            let Some(parameter) = parameter else { continue };
+            if !parameter.is_charset() {
                 others.push_str("; ");
-                others.push_str(&rest[..rest.len() - tail.len()]);
-            } else if charset.replace(value).is_some() {
+                others.push_str(parameter.text);
+            } else if charset.replace(parameter.value).is_some() {
                 return None;
             }
-            rest = tail;
         }
         let json = [(JSON, JsonName::Text), (APPLICATION_JSON, JsonName::Application)]
             .into_iter()
@@ -92,9 +90,8 @@ pub(super) fn content_type(message: &Message, json: JsonName) -> Cow<'_, str> {
         (true, JsonName::Application) => APPLICATION_JSON,
         _ => &message.content_type,
     };
-    let has_charset = name.to_ascii_lowercase().contains("charset=");
     match charset(&message.content_encoding) {
-        Some(charset) if !has_charset && !name.is_empty() => {
+        Some(charset) if !name.is_empty() && !has_charset(name) => {
             format!("{name}; charset={charset}").into()
         }
         _ => Cow::Owned(name.to_owned()),
@@ -114,6 +111,43 @@ fn charset(encoding: &str) -> Option<&str> {
         None if encoding == "binary" || encoding.is_empty() => None,
         None => encoding.bytes().all(is_token_byte).then_some(encoding),
     }
+}
+
+/// Whether a Content-Type has a charset. Where it is malformed, any `charset=` counts as one.
+fn has_charset(content_type: &str) -> bool {
+    let mut rest = content_type.find(';').map_or("", |at| &content_type[at..]);
+    while let Some((parameter, tail)) = parameter(rest) {
+        if parameter.is_some_and(|parameter| parameter.is_charset()) {
+            return true;
+        }
+        rest = tail;
+    }
+    rest.to_ascii_lowercase().contains("charset=")
+}
+
+/// A parameter of a Content-Type.
+struct Parameter<'t> {
+    /// All of it, as it was sent.
+    text: &'t str,
+    name: &'t str,
+    /// Its value, without the quotes of a quoted string.
+    value: String,
+}
+
+impl Parameter<'_> {
+    fn is_charset(&self) -> bool {
+        self.name.eq_ignore_ascii_case("charset")
+    }
+}
+
+/// The parameter at the front of `text`, which begins at the `;` before it, and the rest. The
+/// parameter may be absent (RFC 9110, 5.6.6: `*( OWS ";" OWS [ parameter ] )`).
+fn parameter(text: &str) -> Option<(Option<Parameter<'_>>, &str)> {
+    let text = trim_start(trim_start(text).strip_prefix(';')?);
+    let Some((name, tail)) = token(text) else { return Some((None, text)) };
+    let (value, tail) = parameter_value(tail.strip_prefix('=')?)?;
+    let text = &text[..text.len() - tail.len()];
+    Some((Some(Parameter { text, name, value }), tail))
 }
 
 /// The token at the front of `text`, and the rest.
@@ -223,6 +257,21 @@ mod tests {
                 "text/html; charset=utf-8",
                 "text/html; charset=utf-8",
             ),
+            (
+                "text/plain; accept-charset=x",
+                "latin-1",
+                "text/plain; accept-charset=x; charset=iso-8859-1",
+                "text/plain; accept-charset=x; charset=iso-8859-1",
+            ),
+            (
+                "text/plain;x=\"; charset=\"",
+                "latin-1",
+                "text/plain;x=\"; charset=\"; charset=iso-8859-1",
+                "text/plain;x=\"; charset=\"; charset=iso-8859-1",
+            ),
+            ("a/b;; A=b ;Charset=c", "utf-8", "a/b;; A=b ;Charset=c", "a/b;; A=b ;Charset=c"),
+            ("a/b; c; charset=d", "utf-8", "a/b; c; charset=d", "a/b; c; charset=d"),
+            ("a/b; charset=", "utf-8", "a/b; charset=", "a/b; charset="),
             ("a/b", "binary", "a/b", "a/b"),
             ("a/b", "no token", "a/b", "a/b"),
             ("", "utf-8", "", ""),

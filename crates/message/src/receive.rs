@@ -1,5 +1,7 @@
 //! Content while it arrives, in frames or over HTTP.
 
+use std::sync::Arc;
+
 use sockeye_proto::{Client, Time, Turn};
 
 use super::frame::{ContentBuffer, UNCHARGED};
@@ -98,7 +100,8 @@ impl Receiver {
         match self {
             Self::Collect { header, buffer, .. } => {
                 let (content, permit) = buffer.into_parts();
-                responder.request.permit = permit;
+                let permit = permit.filter(|permit| permit.amount() > 0);
+                responder.request.permit = permit.map(Arc::new);
                 let peer = responder.peer;
                 handler.on_message(header.into_message(content), peer, responder)
             }

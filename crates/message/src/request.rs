@@ -1,5 +1,6 @@
 //! A request from its header to its response.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,8 +22,9 @@ pub(super) struct PendingRequest {
     pub(super) content_len: u64,
     /// Its promises that aren't settled.
     pub(super) tickets: Vec<Ticket>,
-    /// Charges the client for the content until the request is answered.
-    pub(super) permit: Option<Permit>,
+    /// Charges the client for the content until the request is answered and the jobs that may hold
+    /// the content have ended. `None` if nothing is charged.
+    pub(super) permit: Option<Arc<Permit>>,
     /// The deadline has passed. The request still counts as in flight until its work has ended, so
     /// that a client can't start more work than [`Limits::in_flight`](super::Limits::in_flight).
     pub(super) expired: bool,

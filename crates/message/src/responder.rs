@@ -1,7 +1,9 @@
 //! Responders, with which handlers answer requests.
 
+use std::sync::Arc;
+
 use sockeye_http::{self as http_core, ws};
-use sockeye_proto::{Job, Peer, Promise, Ticket, Time, Turn};
+use sockeye_proto::{Job, Peer, Permit, Promise, Ticket, Time, Turn};
 
 use super::request::PendingRequest;
 use super::{Answer, Message, Refusal, error_response};
@@ -103,8 +105,25 @@ impl<'r, 't> Responder<'r, 't> {
         promise
     }
 
-    /// Runs `work` on another thread: see [`Turn::run`].
+    /// Charges the client for the content of the request
+    /// ([`Limits::collected`](super::Limits::collected)) while it exists. `None` if nothing is
+    /// charged. The request and the jobs of this responder keep a clone. Code that passes the
+    /// message to a thread of its own keeps another one for as long as it keeps the message, which
+    /// may be longer than the connection exists.
+    #[must_use]
+    pub fn permit(&self) -> Option<Arc<Permit>> {
+        self.request.permit.clone()
+    }
+
+    /// Runs `work` on another thread: see [`Turn::run`]. The client is charged for the content of
+    /// the request until `work` has ended, even if the connection ends before.
     pub fn run<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
+        let permit = self.permit();
+        let work = move || {
+            let result = work();
+            drop(permit);
+            result
+        };
         let ticket = match self.call {
             Call::Frames(turn) => turn.run(work),
             Call::Http(responder) => responder.run(work),
@@ -115,12 +134,17 @@ impl<'r, 't> Responder<'r, 't> {
     }
 
     /// Runs `job` on another thread: see [`Turn::spawn`]. The job returns its result by a
-    /// [`Responder::promise`].
+    /// [`Responder::promise`]. The client is charged for the content of the request until the job
+    /// has ended.
     ///
     /// # Errors
     ///
     /// As for [`Turn::spawn`].
     pub fn spawn(&self, job: Job) -> Result<(), Job> {
+        let job = match self.permit() {
+            Some(permit) => job.holding(permit),
+            None => job,
+        };
         match self.call {
             Call::Frames(turn) => turn.spawn(job),
             Call::Http(responder) => responder.spawn(job),

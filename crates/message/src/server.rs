@@ -171,7 +171,12 @@ impl<H: Handler> Server<H> {
             let has_more = input.len() > piece.len();
             match receiver {
                 // `true`, because content is discarded only on a connection that stays open.
-                Receiver::Discard(_) => self.next_frame(true, has_more, turn)?,
+                Receiver::Discard(_) => {
+                    if request.expired {
+                        self.keep_expired(request);
+                    }
+                    self.next_frame(true, has_more, turn)?;
+                }
                 _ => self.answer(request, has_more, turn, |handler, responder| {
                     receiver.finish(handler, responder)
                 })?,
@@ -192,7 +197,10 @@ impl<H: Handler> Server<H> {
         if request.is_late(turn.now()) {
             self.handler.on_cancelled(request.number);
             return match keeps_connection {
-                true => self.next_frame(true, has_more, turn),
+                true => {
+                    self.keep_expired(request);
+                    self.next_frame(true, has_more, turn)
+                }
                 false => self.finish(Err(deadline_passed()), turn),
             };
         }
@@ -205,6 +213,14 @@ impl<H: Handler> Server<H> {
         match self.write(response, &request, turn) {
             Some(fault) if !keeps_connection => self.finish(Err(fault), turn),
             _ => self.next_frame(keeps_connection, has_more, turn),
+        }
+    }
+
+    /// Keeps a request whose deadline has passed in flight until its work has ended.
+    fn keep_expired(&mut self, mut request: PendingRequest) {
+        if !request.tickets.is_empty() {
+            request.expired = true;
+            self.pending.push(request);
         }
     }
 

@@ -120,6 +120,18 @@ impl Job {
         Self { cancel_token: token, ..self }
     }
 
+    /// Keeps `value` until the job has run, or is dropped: for example a permit for what the job
+    /// uses.
+    #[must_use]
+    pub fn holding(self, value: impl Send + 'static) -> Self {
+        let run = self.run;
+        let run = Box::new(move || {
+            run();
+            drop(value);
+        });
+        Self { run, ..self }
+    }
+
     /// The kind of the job.
     #[must_use]
     pub fn kind(&self) -> JobKind {
@@ -184,5 +196,23 @@ mod tests {
         drop(second);
         assert!(job.is_cancelled() && token.add_waiter().is_none());
         assert!(!Job::new(JobKind::Other, Client::Unix, || {}).is_cancelled(), "it has no waiter");
+    }
+
+    #[test]
+    fn a_job_holds_a_value_until_it_has_run_or_is_dropped() {
+        for runs in [true, false] {
+            let value = Arc::new(());
+            let held = Arc::downgrade(&value);
+            let of_job = Weak::clone(&held);
+            let run = move || assert_eq!(of_job.strong_count(), 1);
+            let job = Job::new(JobKind::Compress, Client::Unix, run).holding(value);
+            assert_eq!((job.kind(), held.strong_count()), (JobKind::Compress, 1));
+            if runs {
+                job.run();
+            } else {
+                drop(job);
+            }
+            assert_eq!(held.strong_count(), 0);
+        }
     }
 }

@@ -139,8 +139,8 @@ impl ServerConfig {
 /// Decides which client is charged for a request: the peer, or the client that a trusted proxy
 /// names.
 ///
-/// Called only if a request makes the server hold a resource, such as an open file. So it may be
-/// slow, for example parse fields.
+/// Called only if a request makes the server hold a resource, such as an open file, or may do so
+/// because it has content. So it may be slow, for example parse fields.
 pub trait Clients: fmt::Debug {
     /// The client that sent `request`, which arrived from `peer`.
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client;

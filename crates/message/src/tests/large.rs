@@ -1,5 +1,7 @@
 //! Large content, JSON with many values, and the budget for collected content.
 
+use sockeye_proto::Reason;
+
 use super::super::text::Encoding;
 use super::super::{LARGE_CONTENT, error_response};
 use super::http::{HttpResponse, over_http, post};
@@ -237,6 +239,30 @@ fn collected_content_is_charged_until_its_request_is_answered() {
     assert!(budget.used() > 0);
     drop(second);
     assert_eq!(budget.used(), 0, "the client is gone");
+}
+
+#[test]
+fn content_is_charged_until_the_job_that_holds_it_has_ended() {
+    let json = "Content-Type: application/json\r\n";
+    let content = search(&"x".repeat(300 << 10));
+    for over_frames in [true, false] {
+        let limits = limits_with_budget(1 << 20);
+        let budget = std::sync::Arc::clone(&limits.collected);
+        let mut client = if over_frames {
+            let mut client = server(limits);
+            client.input(&request_with_id(1, &content));
+            client
+        } else {
+            let mut client = over_http(limits, Reference::default());
+            client.input(&post(json, content.as_bytes()));
+            client
+        };
+        let held = budget.used();
+        assert!(held >= 300 << 10, "{held}");
+        client.end_for(&Reason::Reset);
+        assert_eq!(budget.used(), held, "the job waits, and holds the content");
+        assert_eq!((client.run_jobs_only(), budget.used()), (1, 0));
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Timeouts, deadlines, the end of input, and draining.
 
+use std::cell::RefCell;
+
 use sockeye_proto::End;
 
 use super::*;
@@ -33,6 +35,55 @@ fn content_has_thirty_seconds_without_progress() {
     assert_eq!(error_code(&client.output()), "timeout");
 }
 
+/// Makes a promise for each message. A test fulfills it with the text of the response.
+#[derive(Default, Clone)]
+struct Promises(Rc<RefCell<Vec<Option<Promise>>>>);
+
+impl Promises {
+    fn fulfill(&self, request: usize, text: &str) {
+        let promise = self.0.borrow_mut()[request].take().unwrap();
+        promise.fulfill(Box::new(text.to_owned()));
+    }
+}
+
+impl Handler for Promises {
+    fn on_message(&mut self, _: Message, _: &Peer, mut responder: Responder<'_, '_>) -> Answer {
+        self.0.borrow_mut().push(Some(responder.promise()));
+        responder.later()
+    }
+
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        body: Result<sockeye_proto::Message, Abandoned>,
+        responder: Responder<'_, '_>,
+    ) -> Answer {
+        responder.send(result(&body.unwrap().downcast::<String>().unwrap()))
+    }
+}
+
+/// The engine reads nothing while the output is full, so more of a frame can't arrive.
+#[test]
+fn no_frame_times_out_while_the_output_is_full() {
+    let second = request_with_id(2, "\"bbbbbbbb\"");
+    for (len, timeout) in [(10, 10), (second.len() - 4, 30)] {
+        let promises = Promises::default();
+        let mut client = Harness::new(Server::new(Rc::new(Limits::default()), promises.clone()));
+        client.input(&request_with_id(1, "\"a\""));
+        client.input(&second[..len]);
+        promises.fulfill(0, &"x".repeat(300_000));
+        client.deliver();
+        assert!(client.held() >= Harness::ROOM);
+        for _ in 0..3 {
+            client.pass(seconds(timeout));
+            assert!(client.fault().is_none(), "{:?}", client.fault());
+        }
+        assert_eq!(results(&client.output()).len(), 1);
+        client.pass(seconds(timeout));
+        assert_eq!(client.fault().unwrap().code, "timeout");
+    }
+}
+
 #[test]
 fn an_idle_connection_is_closed_after_a_minute_without_a_response() {
     let mut client = slow_server();
@@ -47,6 +98,26 @@ fn an_idle_connection_is_closed_after_a_minute_without_a_response() {
     client.pass(seconds(1));
     assert_eq!(client.fault().unwrap().code, "idle_timeout");
     assert!(client.output().is_empty());
+}
+
+/// The expired request still counts as in flight, with content up to the limit.
+#[test]
+fn a_connection_is_idle_from_its_last_response_also_at_the_limit_of_requests_in_flight() {
+    let promises = Promises::default();
+    let limits = Limits { content: 100, ..Limits::default() };
+    let mut client = Harness::new(Server::new(Rc::new(limits), promises.clone()));
+    client.input(&request_with_id(1, "\"a\""));
+    let late = r#", "id": 2, "connection": "keep-alive", "deadline-ms": 1000"#;
+    client.input(&request_with(late, &format!("\"{}\"", "x".repeat(98))));
+    client.pass(seconds(100));
+    assert!(client.fault().is_none());
+    promises.fulfill(0, "a");
+    client.deliver();
+    assert_eq!(results(&client.output()).len(), 1);
+    client.pass(seconds(59));
+    assert!(client.fault().is_none(), "{:?}", client.fault());
+    client.pass(seconds(1));
+    assert_eq!(client.fault().unwrap().code, "idle_timeout");
 }
 
 #[test]
@@ -128,6 +199,51 @@ fn an_expired_request_stays_in_flight_until_its_work_ends() {
     assert!(client.unused() > 0, "sixteen jobs are running");
     assert_eq!(client.run_jobs(), 16);
     assert_eq!(results(&client.output()), [(Some(2), "now".to_owned())]);
+}
+
+/// Starts a job for each piece of content.
+struct JobPerPiece;
+
+impl Handler for JobPerPiece {
+    fn content_mode(&mut self, _: &Header) -> ContentMode {
+        ContentMode::Stream
+    }
+
+    fn on_message(&mut self, _: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
+        responder.fail("the content is streamed")
+    }
+
+    fn on_content(&mut self, _: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
+        responder.run(|| ());
+        Flow::More
+    }
+
+    fn on_end(&mut self, responder: Responder<'_, '_>) -> Answer {
+        responder.later()
+    }
+}
+
+#[test]
+fn a_streamed_request_that_expires_early_stays_in_flight_until_its_work_ends() {
+    // The deadline passes before the content is complete, or has passed when it is.
+    for (deadline_ms, cut) in [(10, 1), (0, 0)] {
+        let mut client = Harness::new(Server::new(Rc::new(Limits::default()), JobPerPiece));
+        for id in 0..100 {
+            let keys = format!(
+                r#", "id": {id}, "connection": "keep-alive", "deadline-ms": {deadline_ms}"#
+            );
+            let request = request_with(&keys, "12");
+            let (first, rest) = request.split_at(request.len() - cut);
+            client.input(first);
+            client.pass(Duration::from_millis(deadline_ms));
+            client.input(rest);
+        }
+        assert_eq!(client.run_jobs(), 16);
+        assert!(client.unused() > 0, "the limit is reached again");
+        while client.run_jobs() > 0 {}
+        assert_eq!(client.unused(), 0);
+        assert!(client.fault().is_none(), "{:?}", client.fault());
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Passes a request from the connection to the closure that answers it, and carries out the
-//! [`Reply`] that the closure returns. `streaming` writes content that is sent piece by piece.
+//! [`Reply`] that the closure returns. `collected` makes room for collected bodies, and `streaming`
+//! writes content that is sent piece by piece.
 
+mod collected;
 mod streaming;
 
 use std::cell::{Cell, RefCell};
@@ -18,6 +20,7 @@ use sockeye_proto::{
 };
 use tracing::warn;
 
+use self::collected::{UNCHARGED, reserve};
 use super::body::Body;
 use super::convert::{self, ResponseHead};
 use super::link::{OpenResponse, ResponseLink};
@@ -48,6 +51,9 @@ pub(super) struct ShardState {
 pub(super) struct Exchange {
     shard: Rc<ShardState>,
     peer: Peer,
+    /// The client that sent the request: see [`http_core::ServerConfig::clients`]. `None`, which is
+    /// the peer, if the request has no content.
+    client: Option<Client>,
     /// The number of the request in its shard. A [`Sender`] of an older request on the same
     /// connection has another number, so that its late content is recognised and dropped.
     number: u64,
@@ -120,11 +126,6 @@ enum Expects {
     SourceJob(Ticket),
 }
 
-/// Maximum initial capacity for a collected body of known length, in bytes. Only memory beyond it
-/// is charged to the budget. HTTP/2 uses 0 instead, because a connection can have many bodies at a
-/// time.
-const UNCHARGED: u64 = 64 * 1024;
-
 impl Handler for Exchange {
     fn on_request(
         &mut self,
@@ -135,6 +136,9 @@ impl Handler for Exchange {
         self.is_connect = request.method() == http_core::Method::Connect;
         let is_http2 = request.version() == http_core::Version::Http2;
         self.uncharged = if is_http2 { 0 } else { UNCHARGED };
+        if request.content() != http_core::Content::None {
+            self.client = Some(responder.client(request));
+        }
         let Ok(head) = convert::request(request, &self.peer) else {
             return convert::refuse_unsupported(responder);
         };
@@ -235,6 +239,7 @@ impl Exchange {
         Self {
             shard,
             peer,
+            client: None,
             number,
             head_only: false,
             is_connect: false,
@@ -293,7 +298,7 @@ impl Exchange {
                 // At most UNCHARGED, so it fits into a `usize`.
                 let capacity = length.unwrap_or(0).min(self.uncharged).min(limit) as usize;
                 let collected = Vec::with_capacity(capacity);
-                let permit = self.shard.collected.empty_permit(Client::of(self.peer.address));
+                let permit = self.shard.collected.empty_permit(self.client());
                 self.expects = Expects::WholeBody { collected, permit, then };
                 responder.read_up_to(limit)
             }
@@ -329,7 +334,7 @@ impl Exchange {
             reply
         });
         let mut job = ReplyJob(Some((promise, work)));
-        let client = Client::of(self.peer.address);
+        let client = self.client();
         // If the pool is full, the job is dropped here, and responds with 503.
         drop(responder.spawn(Job::new(JobKind::Other, client, move || job.run())));
         responder.later()
@@ -432,10 +437,15 @@ impl Exchange {
         answer
     }
 
+    /// The client that is charged for the body of the request and for jobs.
+    fn client(&self) -> Client {
+        self.client.unwrap_or_else(|| Client::of(self.peer.address))
+    }
+
     /// Answers 503 because the budget for collected bodies is spent. The rest of the body is not
     /// read.
     fn refuse_body(&mut self, responder: Responder<'_, '_>) -> Answer {
-        let (budget, client) = (&self.shard.collected, Client::of(self.peer.address));
+        let (budget, client) = (&self.shard.collected, self.client());
         if let Some(requests) = budget.report(responder.now()) {
             warn!(
                 target: "sockeye", budget = budget.name(), total = budget.total(),
@@ -473,21 +483,4 @@ impl Drop for ReplyJob {
             promise.fulfill(Box::new(Reply::from(StatusCode::SERVICE_UNAVAILABLE)));
         }
     }
-}
-
-/// Makes room in `collected` for `more` bytes, and charges its capacity above `uncharged` to
-/// `permit`. Returns false if the budget doesn't allow that. Capacity at least doubles when it
-/// grows, so that the budget is charged a few times per body and not for each piece.
-fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize, uncharged: u64) -> bool {
-    let needed = collected.len() + more;
-    if needed <= collected.capacity() {
-        return true;
-    }
-    let capacity = needed.max(2 * collected.capacity());
-    let charge = (capacity as u64).saturating_sub(uncharged);
-    if charge > 0 && !permit.resize(charge) {
-        return false;
-    }
-    collected.reserve_exact(capacity - collected.len());
-    true
 }

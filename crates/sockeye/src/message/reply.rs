@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_message::{Message, Refusal};
-use sockeye_proto::{Peer, Promise};
+use sockeye_proto::{Peer, Permit, Promise};
 
 /// A message that waits for a response.
 #[derive(Clone, Debug)]
@@ -71,12 +72,17 @@ impl fmt::Debug for Reply {
 /// Responds to one request, from any thread. If this is dropped, the response is the error
 /// `internal`.
 #[derive(Debug)]
-pub struct PendingReply(pub(super) Promise);
+pub struct PendingReply {
+    pub(super) promise: Promise,
+    /// Charges the client for the content of the request.
+    pub(super) permit: Option<Arc<Permit>>,
+}
 
 impl PendingReply {
     /// Sends the response. If [`Request::time_left`] has passed, the response is dropped.
     pub fn send(self, response: Result<Message, Error>) {
-        self.0.fulfill(Box::new(response));
+        drop(self.permit);
+        self.promise.fulfill(Box::new(response));
     }
 }
 

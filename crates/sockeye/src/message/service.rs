@@ -58,9 +58,10 @@ impl Handler for ClosureHandler {
         let request = Request { message, peer: peer.clone(), time_left };
         if request.message.content.len() > LARGE_CONTENT {
             let (answer, promise) = (Arc::clone(&self.answer), responder.promise());
+            let permit = responder.permit();
             let work = move || match answer(request).0 {
                 ReplyKind::Now(result) => promise.fulfill(Box::new(result)),
-                ReplyKind::Later(take) => take(PendingReply(promise)),
+                ReplyKind::Later(take) => take(PendingReply { promise, permit }),
                 ReplyKind::Run(work) => promise.fulfill(Box::new(work())),
             };
             // If the pool is full, the job is dropped. That abandons its promise, and `on_settled`
@@ -70,7 +71,10 @@ impl Handler for ClosureHandler {
         }
         match (self.answer)(request).0 {
             ReplyKind::Now(result) => return send(result, responder),
-            ReplyKind::Later(take) => take(PendingReply(responder.promise())),
+            ReplyKind::Later(take) => {
+                let (promise, permit) = (responder.promise(), responder.permit());
+                take(PendingReply { promise, permit });
+            }
             ReplyKind::Run(work) => {
                 responder.run(work);
             }
@@ -98,5 +102,40 @@ fn send(result: Result<Message, Error>, responder: Responder<'_, '_>) -> Answer 
         Err(Error(ErrorKind::Handler { code, text })) => responder.error(&code, &text),
         Err(Error(ErrorKind::Content(error))) => responder.refuse(error),
         Err(Error(ErrorKind::Internal(what))) => responder.fail(&what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use sockeye_message::{Header, Limits, Server, frame};
+    use sockeye_proto::harness::Harness;
+    use sockeye_proto::{Budget, Reason};
+
+    use super::*;
+
+    #[test]
+    fn a_reset_ends_no_charge_for_content_that_a_job_or_a_pending_reply_holds() {
+        let collected = Budget::new("bytes", 1 << 20);
+        let limits = Limits { collected: Arc::clone(&collected), ..Limits::default() };
+        let (out, replies) = mpsc::channel();
+        let answer: Arc<RequestFn> = Arc::new(move |request: Request| {
+            let out = out.clone();
+            Reply::later(move |reply| out.send((request, reply)).unwrap())
+        });
+        let mut client = Harness::new(Server::new(Rc::new(limits), ClosureHandler { answer }));
+        let message = Message::json_text(format!("\"{}\"", "x".repeat(200 << 10)));
+        let head = frame::head(&Header::of(&message)).unwrap();
+        client.input(&[&head[..], &message.content].concat());
+        let held = collected.used();
+        assert!(held >= 100 << 10, "{held}");
+        client.end_for(&Reason::Reset);
+        assert_eq!(collected.used(), held, "the job holds the content");
+        assert_eq!((client.run_jobs_only(), collected.used()), (1, held));
+        let (request, reply) = replies.try_recv().unwrap();
+        drop(request);
+        reply.send(Ok(message));
+        assert_eq!(collected.used(), 0);
     }
 }
