@@ -347,6 +347,11 @@ impl Store for WatchedStore {
         self.failures.add(name, self.store.open(name))
     }
 
+    // Not recorded: see the documentation of the trait.
+    fn is_file(&self, name: &[u8]) -> bool {
+        self.store.is_file(name)
+    }
+
     fn list(
         &self,
         name: &[u8],
