@@ -48,8 +48,8 @@
 //!   changes. A larger file is checked before its last part is sent. If it has changed, its content
 //!   up to the original size is hashed again, and the response is completed only if the hash is
 //!   still the same. Files above [`Options::hashed_up_to`] have no hash: their size and their
-//!   modification time decide. A request with `If-Range` gets a range only if its ETag or date is
-//!   that of the current content.
+//!   modification time decide. A request with `If-Range` gets a range only if it names the ETag of
+//!   the current content. With a date, it gets the whole file.
 //! - A file whose size is not that of its content, as in `/proc`, is read to its end for each
 //!   request, up to 1 MiB, and is never cached.
 //! - For a cached small file, this crate makes no system call and no allocation.

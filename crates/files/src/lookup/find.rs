@@ -219,7 +219,7 @@ impl Lookup<'_> {
             // `clean_url` doesn't append `.html` to such a name, so a redirect to the path without
             // a slash would lead back here.
             && !path.name().ends_with(HTML_EXTENSION)
-            && self.is_file(&[path.name(), HTML_EXTENSION].concat());
+            && self.reader.store.is_file(&[path.name(), HTML_EXTENSION].concat());
         match absent {
             _ if is_listed => Ok(Target::Listing),
             _ if page => Ok(Target::Redirect(Slash::Drop)),
@@ -242,11 +242,7 @@ impl Lookup<'_> {
 
     /// Whether the folder `name` has an `index.html`.
     fn has_index(&self, name: &[u8]) -> bool {
-        self.is_file(&[name, b"/", INDEX_PAGE].concat())
-    }
-
-    fn is_file(&self, name: &[u8]) -> bool {
-        matches!(self.reader.store.open(name), Ok(Opened::File(..)))
+        self.reader.store.is_file(&[name, b"/", INDEX_PAGE].concat())
     }
 
     /// Opens the file `name`, and reads it if its content is to be cached or hashed. Tries again if

@@ -27,7 +27,7 @@ impl Purpose {
         if self == Self::Requested && is_app && is_navigation {
             return Some(Self::Fallback { mount, why });
         }
-        Some(Self::ErrorPage { mount, why })
+        Some(Self::ErrorPage { mount, why, spa: folder.options.spa })
     }
 
     /// The key to look up. Empty for the purposes that look up the path of the request.

@@ -52,9 +52,7 @@ pub(crate) fn evaluate<'r, 't, 'f>(
         }
     }
     let ranges = match (view.range().get(), len) {
-        (Some(range), Some(len)) if view.range_applies_to(etag, modified, responder.wall()) => {
-            Ranges::of(range, len)
-        }
+        (Some(range), Some(len)) if view.range_applies_to(etag) => Ranges::of(range, len),
         _ => return Ok((Ranges::Whole, responder)),
     };
     if ranges != Ranges::Unsatisfiable {

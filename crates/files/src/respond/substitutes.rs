@@ -24,8 +24,9 @@ pub(crate) enum Purpose {
     MergedSlashes { why: Absent },
     /// The mount's `index.html` is sent, because a single-page app handles the path in the browser.
     Fallback { mount: usize, why: Absent },
-    /// The mount's `404.html` is sent.
-    ErrorPage { mount: usize, why: Absent },
+    /// The mount's `404.html` is sent. `spa`: whether a client that accepts pages might get the page
+    /// of a single-page app instead.
+    ErrorPage { mount: usize, why: Absent, spa: bool },
 }
 
 impl Purpose {
@@ -46,10 +47,12 @@ impl Purpose {
                 };
                 Head { fields: fallback(fields), not_modified: fallback(not_modified) }
             }
-            Self::ErrorPage { .. } => {
+            Self::ErrorPage { spa, .. } => {
                 // The validators are those of the page, not of the requested file.
                 let dropped = ["Cache-Control", "ETag", "Last-Modified", "Accept-Ranges"];
-                Head { fields: revalidated(fields, &dropped), not_modified: Fields::new() }
+                let fields = revalidated(fields, &dropped);
+                let fields = if spa { with(fields, "Vary", NAVIGATION_FIELDS) } else { fields };
+                Head { fields, not_modified: Fields::new() }
             }
         })
     }

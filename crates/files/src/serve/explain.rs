@@ -103,7 +103,8 @@ impl Mounts {
         });
         let (watched, failures) = self.watched();
         let mut entry = match parsed {
-            Ok(path) => watched.requested(path, query),
+            Ok(path) if purpose == Purpose::Requested => watched.requested(path, query),
+            Ok(path) => look_up_fully(&watched, path.key()),
             Err(refusal) => {
                 let target = Target::Absent(Absent::Refused(refusal));
                 Arc::new(Entry { mount: self.root(), target })
@@ -130,10 +131,9 @@ impl Mounts {
                 Target::File(..) | Target::Redirect(_) | Target::Listing,
                 Purpose::MergedSlashes { .. },
             ) => {
-                let slash = entry.slash().filter(|_| !names_format);
                 explanation.status = Status::MOVED_PERMANENTLY;
                 explanation.rule = Rule::MergeSlashes;
-                explanation.fields = location(path, query, slash).unwrap_or_default();
+                explanation.fields = location(path, query, entry.slash()).unwrap_or_default();
                 explanation.file = None;
             }
             (Target::Listing, Purpose::Requested) if self.has_bad_query(&entry, query) => {
@@ -345,6 +345,11 @@ impl Failures {
 impl Store for WatchedStore {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         self.failures.add(name, self.store.open(name))
+    }
+
+    // Not recorded: see the documentation of the trait.
+    fn is_file(&self, name: &[u8]) -> bool {
+        self.store.is_file(name)
     }
 
     fn list(

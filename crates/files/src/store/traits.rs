@@ -29,6 +29,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The reason why the name is not served.
     fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
 
+    /// Whether `name` is a file that can be opened. Default: opens it.
+    ///
+    /// A lookup calls this to choose between other names. So [`crate::Mounts::explain`] doesn't take
+    /// a failure of this call for the reason of a response.
+    fn is_file(&self, name: &[u8]) -> bool {
+        matches!(self.open(name), Ok(Opened::File(..)))
+    }
+
     /// Calls `each` for the files and folders in the folder `name`, in any order, until `each`
     /// breaks. Returns how many entries it left out until then: names that [`crate::RequestPath`]
     /// refuses, special files, links that lead out of the root or nowhere, and what can't be looked

@@ -249,8 +249,10 @@ fn add_note(
         return Ok(None);
     }
     let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
-    // In lower case, since some file systems ignore case.
-    let lowercase = items.iter().map(|item| name(item).to_ascii_lowercase());
+    // Without the final slash of a folder's name, and in lower case, since some file systems ignore
+    // case.
+    let without_slash = |item| name(item).strip_suffix(b"/").unwrap_or(name(item));
+    let lowercase = items.iter().map(|item| without_slash(item).to_ascii_lowercase());
     let taken: HashSet<_> = lowercase.filter(|name| name.starts_with(b"omitted")).collect();
     let numbered = (2..).map(|number| format!("OMITTED-{number}.txt"));
     let mut names_of_note = std::iter::once(NOTE_NAME.to_owned()).chain(numbered);

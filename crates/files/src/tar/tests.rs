@@ -145,13 +145,18 @@ fn archives_say_what_they_leave_out() {
 }
 
 #[test]
-fn the_note_takes_no_name_of_a_file() {
+fn the_note_takes_no_name_of_a_file_or_folder() {
     let store = settled_store(&[("omitted.TXT", 5), ("OMITTED-2.txt", 6), ("out", 1)]);
     store.fail("out", Some(InjectedFault::Absent(Absent::Outside)));
     let found = extract(&whole_archive(&store, ""));
     let names: Vec<_> = found.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
     assert_eq!(names, ["top/OMITTED-2.txt", "top/omitted.TXT", "top/OMITTED-3.txt"]);
     assert_eq!(found[0].1.len(), 6);
+    let folder = settled_store(&[("OMITTED.txt/file", 5), ("out", 1)]);
+    folder.fail("out", Some(InjectedFault::Absent(Absent::Outside)));
+    let found = extract(&whole_archive(&folder, ""));
+    let names: Vec<_> = found.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
+    assert_eq!(names, ["top/OMITTED.txt/", "top/OMITTED.txt/file", "top/OMITTED-2.txt"]);
     let only = settled_store(&[("out", 1)]);
     only.fail("out", Some(InjectedFault::Absent(Absent::Outside)));
     assert_eq!(extract(&whole_archive(&only, "")).len(), 1);

@@ -211,4 +211,15 @@ fn pages_of_an_app_vary_with_the_fields_that_select_its_page() {
     let site = with_options(&[("index.html", "app")], Options { spa: true, ..Options::default() });
     let shown = page(&site, "/app.js");
     assert_eq!((shown.status, shown.field("Vary")), (404, Some("Accept, Sec-Fetch-Mode")));
+    // The app's own error page, too. Without an app, no field selects it.
+    let files = [("index.html", "app"), ("404.html", "our own")];
+    for spa in [true, false] {
+        let site = with_options(&files, Options { spa, ..Options::default() });
+        for _ in ["looked up", "cached"] {
+            let got = Client::new(&site).request("GET", "/nope", "Accept: image/png\r\n");
+            assert_eq!((got.status, got.text()), (404, "our own"));
+            let varies = got.head.contains("\r\nVary: Accept, Sec-Fetch-Mode\r\n");
+            assert_eq!(varies, spa, "{}", got.head);
+        }
+    }
 }

@@ -214,6 +214,34 @@ fn the_unreadable_file_is_named_and_not_the_requested_path() {
     mode("listed-closed", 0o700);
 }
 
+/// Another file that can't be read either is not the reason.
+#[test]
+fn of_two_unreadable_files_the_one_that_decides_is_named() {
+    let scratch = Scratch::new();
+    let root = scratch.path();
+    for folder in ["a", "b"] {
+        fs::create_dir(root.join(folder)).unwrap();
+    }
+    for name in ["a.html", "a/index.html"] {
+        fs::write(root.join(name), "x").unwrap();
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o200)).unwrap();
+    }
+    symlink("nowhere", root.join("b.html")).unwrap();
+    symlink("nowhere", root.join("b/index.html")).unwrap();
+    let mounts = Mounts::from(Folder::open(root).unwrap());
+    for (target, status, name) in [
+        ("/a", 403, "a.html"),
+        ("/a/", 403, "a/index.html"),
+        // The page doesn't decide about the folder.
+        ("/b/", 404, "b/index.html"),
+    ] {
+        let explained = as_unprivileged(|| mounts.explain(target));
+        let text = explained.to_string();
+        assert_eq!(explained.status.code(), status, "{target}: {text}");
+        assert_eq!(line(&text, "name: ").as_deref(), Some(name), "{target}: {text}");
+    }
+}
+
 #[test]
 fn an_app_without_its_page_says_so() {
     const WITHOUT: &str =
