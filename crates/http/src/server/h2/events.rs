@@ -79,6 +79,10 @@ impl<S: Handlers> H2Connection<S> {
             self.streams.shrink();
             self.check_silence(turn)?;
         }
+        // Before the deadlines of streams, which this may extend.
+        if self.timers.window <= now {
+            self.recheck_window(turn);
+        }
         if self.timers.streams <= now {
             // A stream's deadline may have passed, or it is time to free the memory of ended
             // streams. `forget` keeps the memory of open streams, so it needs no condition here.
