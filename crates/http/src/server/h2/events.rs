@@ -166,9 +166,13 @@ impl<S: Handlers> H2Connection<S> {
                 if active.is_tunnel() {
                     active.deliver_to_tunnel(Event::Message(ticket, body), turn);
                 } else {
+                    let is_of_remote = ticket == Ticket::REMOTE;
+                    if is_of_remote {
+                        active.stream.start_delivery();
+                    }
                     active.deliver(StreamEvent::Message(ticket, body), turn);
-                    if ticket == Ticket::REMOTE {
-                        active.stream.delivered();
+                    if is_of_remote {
+                        active.stream.end_delivery();
                     }
                 }
                 self.update_stream(id, turn);
