@@ -241,7 +241,7 @@ impl<H: Handler> Connection<H> {
         delivery: Result<Delivery, sockeye_proto::Abandoned>,
         turn: &mut Turn<'_>,
     ) {
-        let delivery = match delivery.map(|delivery| delivery.downcast::<Sent>()) {
+        let delivery = match delivery.map(Delivery::downcast::<Sent>) {
             Ok(Ok(sent)) if self.state.is_own(&sent) => {
                 return match sent.action {
                     Action::Send(message) => {
