@@ -218,25 +218,50 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             .map_err(|panic| panic_fault(&*panic))
     }
 
+    /// Asks the handler whether it can switch to the protocol `name`, within a panic boundary.
+    ///
+    /// # Errors
+    ///
+    /// If the handler panics. Then the response is a 500.
+    pub(crate) fn can_upgrade(
+        &mut self,
+        name: &[u8],
+        connection: &mut Connection,
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, Fault> {
+        let handler = &self.handler;
+        catch_unwind(AssertUnwindSafe(|| handler.can_upgrade(name))).map_err(|panic| {
+            self.refuse(Refusal::PANICKED, connection, turn);
+            panic_fault(&*panic)
+        })
+    }
+
     /// Sends the response to a request that the server refuses. In HTTP/1.1, the connection closes
-    /// after this response.
+    /// after this response. If the handler panics when it is asked for the response's page or for
+    /// the supported methods, that is reported. Then the page is the plain one, and instead of a
+    /// 405 without the supported methods, the client gets a 500.
     pub(crate) fn refuse(
         &mut self,
-        Refusal { status, code, what }: Refusal<'_>,
+        refusal: Refusal<'_>,
         connection: &mut Connection,
         turn: &mut Turn<'_>,
     ) {
         let Self { handler, exchange, wire } = self;
-        let extra = match status {
+        let (Refusal { status, code, what }, extra) = match refusal.status {
             // A 405 must list the supported methods (RFC 9110, 15.5.6).
-            Status::METHOD_NOT_ALLOWED => {
-                Fields::new().with("Allow", handler.allow().as_bytes()).unwrap_or_default()
-            }
-            _ => Fields::new(),
+            Status::METHOD_NOT_ALLOWED => match ask(turn, || handler.allow()) {
+                Some(methods) => {
+                    let allow = Fields::new().with("Allow", methods.as_bytes());
+                    (refusal, allow.unwrap_or_default())
+                }
+                None => (Refusal::PANICKED, Fields::new()),
+            },
+            _ => (refusal, Fields::new()),
         };
+        let page = ask(turn, || handler.page(status, code, what)).flatten();
         let (config, wire) = (&*connection.config, wire.as_wire());
         let responder = Responder { turn: &mut *turn, config, exchange, wire }.closing();
-        match handler.page(status, code, what) {
+        match page {
             Some((fields, content)) => {
                 let _ = responder.send(status, &fields.and(&extra), Body::Shared(&content));
             }
@@ -252,6 +277,12 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             }
         }
     }
+}
+
+/// Asks a handler something, within a panic boundary. If it panics, reports that.
+fn ask<T>(turn: &Turn<'_>, question: impl FnOnce() -> T) -> Option<T> {
+    let answer = catch_unwind(AssertUnwindSafe(question));
+    answer.map_err(|panic| turn.report(panic_fault(&*panic))).ok()
 }
 
 /// The fault of a handler that panicked, with the panic's message.

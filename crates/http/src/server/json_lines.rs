@@ -435,9 +435,13 @@ impl<S: Handlers> Protocol for JsonLines<S> {
             Event::Open(_) => self.deadline = turn.now() + self.config.limits.idle_timeout,
             Event::Message(ticket, body) => {
                 if let Some(active) = self.find_stream(id) {
+                    let is_of_remote = ticket == Ticket::REMOTE;
+                    if is_of_remote {
+                        active.stream.start_delivery();
+                    }
                     active.deliver(StreamEvent::Message(ticket, body), turn);
-                    if ticket == Ticket::REMOTE {
-                        active.stream.delivered();
+                    if is_of_remote {
+                        active.stream.end_delivery();
                     }
                 }
             }

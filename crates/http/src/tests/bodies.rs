@@ -429,6 +429,19 @@ fn a_body_times_out_only_without_progress() {
     assert_eq!((client.fault(), client.end()), (None, Some(End::Linger)));
 }
 
+/// Also within one chunk, whose size the client has sent before the response.
+#[test]
+fn a_large_rest_of_a_chunk_ends_the_connection() {
+    let Limits { discard, .. } = Limits::default();
+    let mut client = reader();
+    client.input(post("/early", "Transfer-Encoding: chunked\r\n", "800000\r\nx").as_bytes());
+    assert_eq!(codes(&text(&mut client)), [200]);
+    client.input(&vec![b'x'; discard as usize]);
+    assert_eq!(client.end(), None);
+    client.input(b"x");
+    assert_eq!((client.fault(), client.end()), (None, Some(End::Linger)));
+}
+
 /// Otherwise a byte now and then would hold the connection for weeks.
 #[test]
 fn an_unread_body_times_out_with_progress_too() {

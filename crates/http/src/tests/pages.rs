@@ -49,3 +49,38 @@ fn a_handler_can_write_the_pages_of_refusals() {
         assert!(client.fault().is_some());
     }
 }
+
+/// Panics at each call.
+struct Panics;
+
+impl Handler for Panics {
+    fn on_request(&mut self, _: &Request<'_>, _: Responder<'_, '_>) -> Answer {
+        panic!("on_request");
+    }
+
+    fn page(&self, _: Status, _: &'static str, _: &str) -> Option<(Fields, Bytes)> {
+        panic!("page");
+    }
+
+    fn allow(&self) -> &'static str {
+        panic!("allow");
+    }
+}
+
+#[test]
+fn a_panic_in_a_page_leads_to_the_plain_page() {
+    for (input, status, reported) in [
+        ("GET / HTTP/1.1\r\n\r\n", 400, 1),
+        ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 500, 2),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 500, 1),
+    ] {
+        let mut client = client_of(|_: &Peer| Panics);
+        client.input(input.as_bytes());
+        let output = text(&mut client);
+        assert_eq!(codes(&output), [status], "{output}");
+        assert!(output.contains("Content-Type: text/plain"), "{output}");
+        assert!(!output.contains("panic"), "{output}");
+        assert!(client.fault().is_some());
+        assert_eq!(client.take_reported().len(), reported, "{input}");
+    }
+}

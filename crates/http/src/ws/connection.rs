@@ -17,7 +17,7 @@ use super::message::Message;
 use super::receive::{Context, Received, Receiver};
 use super::role::Role;
 use super::scratch::Scratch;
-use super::sender::Sent;
+use super::sender::{Action, Sent};
 use super::socket::Socket;
 use super::state::{Expects, State};
 use super::violation::Violation;
@@ -241,22 +241,20 @@ impl<H: Handler> Connection<H> {
         delivery: Result<Delivery, sockeye_proto::Abandoned>,
         turn: &mut Turn<'_>,
     ) {
-        let delivery = match delivery {
-            Ok(delivery) if self.state.is_of_sender(ticket) => match delivery.downcast::<Sent>() {
-                Ok(sent) => {
-                    match *sent {
-                        Sent::Message(message) => {
-                            self.state.send_shared(&message, &self.config, turn);
-                        }
-                        Sent::Close(code, reason) => {
-                            self.state.close(code, &reason, self.config.limits(), turn);
-                        }
+        let delivery = match delivery.map(Delivery::downcast::<Sent>) {
+            Ok(Ok(sent)) if self.state.is_own(&sent) => {
+                return match sent.action {
+                    Action::Send(message) => {
+                        self.state.send_shared(&message, &self.config, turn);
                     }
-                    return;
-                }
-                Err(other) => Ok(other),
-            },
-            delivery => delivery,
+                    Action::Close(code, reason) => {
+                        self.state.close(code, &reason, self.config.limits(), turn);
+                    }
+                };
+            }
+            Ok(Ok(sent)) => Ok(sent as Delivery),
+            Ok(Err(other)) => Ok(other),
+            Err(abandoned) => Err(abandoned),
         };
         if !self.is_closed {
             self.call(turn, |handler, socket| handler.on_delivery(ticket, delivery, socket));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockeye_proto::{Message, Promise, Remote, SendError};
+use sockeye_proto::{Message, Promise, Remote, SendError, Ticket};
 
 use super::close::CloseCode;
 use super::message::SharedMessage;
@@ -21,23 +21,39 @@ pub struct Sender {
 /// Closes a WebSocket for all its senders. It is a promise, because promises can be fulfilled even
 /// while 16 messages wait.
 #[derive(Debug)]
-pub(super) struct Closer(Mutex<Option<Promise>>);
+pub(super) struct Closer {
+    /// The promise's ticket, which identifies the WebSocket.
+    pub(super) ticket: Ticket,
+    promise: Mutex<Option<Promise>>,
+}
 
 impl Closer {
     pub(super) fn new(promise: Promise) -> Self {
-        Self(Mutex::new(Some(promise)))
+        Self { ticket: promise.ticket(), promise: Mutex::new(Some(promise)) }
     }
 }
 
 /// What a [`Sender`] has sent.
-pub(super) enum Sent {
-    Message(SharedMessage),
+pub(super) struct Sent {
+    /// The ticket of the sender's [`Closer`]. A WebSocket whose tunnel contains another one also
+    /// gets what the senders of that one have sent.
+    pub(super) closer: Ticket,
+    pub(super) action: Action,
+}
+
+/// What a WebSocket does for a [`Sender`].
+pub(super) enum Action {
+    Send(SharedMessage),
     Close(CloseCode, String),
 }
 
 impl Sender {
     pub(super) fn new(remote: Remote, closer: Arc<Closer>) -> Self {
         Self { remote, closer }
+    }
+
+    fn message(&self, message: SharedMessage) -> Message {
+        Box::new(Sent { closer: self.closer.ticket, action: Action::Send(message) })
     }
 
     /// Sends a message. Blocks while 16 messages wait. After a close frame was sent or received,
@@ -52,7 +68,7 @@ impl Sender {
     ///
     /// If the call would block the thread of an event loop. Use [`Sender::try_send`] there.
     pub fn send(&self, message: impl Into<SharedMessage>) -> Result<(), Gone> {
-        match self.remote.send(Box::new(Sent::Message(message.into()))) {
+        match self.remote.send(self.message(message.into())) {
             Ok(()) => Ok(()),
             Err(SendError::OnEventLoop(sent)) => match self.remote.try_send(sent) {
                 Ok(()) => Ok(()),
@@ -72,8 +88,7 @@ impl Sender {
     ///
     /// [`TrySendError`]: 16 messages wait, or the connection has ended.
     pub fn try_send(&self, message: impl Into<SharedMessage>) -> Result<(), TrySendError> {
-        let message: Message = Box::new(Sent::Message(message.into()));
-        self.remote.try_send(message).map_err(|error| match error {
+        self.remote.try_send(self.message(message.into())).map_err(|error| match error {
             SendError::Full(_) => TrySendError::Full,
             SendError::Gone(_) | SendError::OnEventLoop(_) => TrySendError::Gone,
         })
@@ -83,9 +98,11 @@ impl Sender {
     /// [`Socket::close`](super::Socket::close). Never blocks, however many messages wait. Of all
     /// calls on all senders of the WebSocket, only the first has an effect.
     pub fn close(&self, code: CloseCode, reason: &str) {
-        let promise = self.closer.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Closer { ticket, promise } = &*self.closer;
+        let promise = promise.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(promise) = promise {
-            promise.fulfill(Box::new(Sent::Close(code, reason.to_owned())));
+            let action = Action::Close(code, reason.to_owned());
+            promise.fulfill(Box::new(Sent { closer: *ticket, action }));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::{Ticket, Time, Turn};
+use sockeye_proto::{Time, Turn};
 
 use super::close::{self, CloseCode, Closed};
 use super::config::{Config, Limits};
@@ -12,7 +12,7 @@ use super::frame::{FrameHeader, Opcode};
 use super::mask::{self, MaskKeys};
 use super::message::{Message, SharedMessage};
 use super::role::Role;
-use super::sender::Closer;
+use super::sender::{Closer, Sent};
 
 /// The length in bytes of the longest frame of a [`SharedMessage`] that a server copies into the
 /// output. The output shares the memory of longer frames.
@@ -24,9 +24,9 @@ pub(super) struct State {
     /// A client's masking keys. `None` on the server's side.
     masks: Option<Box<MaskKeys>>,
     pub(super) extension: Extension,
-    /// What the [`Sender`](super::Sender)s of this WebSocket share, and the ticket of the promise
-    /// in the [`Closer`]. `None` until the first sender is made.
-    closer: Option<(Ticket, Arc<Closer>)>,
+    /// What the [`Sender`](super::Sender)s of this WebSocket share. `None` until the first sender
+    /// is made.
+    closer: Option<Arc<Closer>>,
     /// The value of [`Socket::set_held`](super::Socket::set_held).
     pub(super) held_by_handler: usize,
     pub(super) expects: Expects,
@@ -79,16 +79,13 @@ impl State {
 
     /// What the [`Sender`](super::Sender)s of this WebSocket share. The first call makes it.
     pub(super) fn closer(&mut self, turn: &Turn<'_>) -> Arc<Closer> {
-        let (_, closer) = self.closer.get_or_insert_with(|| {
-            let promise = turn.promise();
-            (promise.ticket(), Arc::new(Closer::new(promise)))
-        });
+        let closer = self.closer.get_or_insert_with(|| Arc::new(Closer::new(turn.promise())));
         Arc::clone(closer)
     }
 
-    /// Whether a message with this ticket may come from a [`Sender`](super::Sender).
-    pub(super) fn is_of_sender(&self, ticket: Ticket) -> bool {
-        ticket == Ticket::REMOTE || self.closer.as_ref().is_some_and(|(own, _)| *own == ticket)
+    /// Whether a [`Sender`](super::Sender) of this WebSocket has sent this.
+    pub(super) fn is_own(&self, sent: &Sent) -> bool {
+        self.closer.as_ref().is_some_and(|closer| closer.ticket == sent.closer)
     }
 
     /// Whether messages may be sent.

@@ -95,7 +95,7 @@ impl Session {
     /// Delivers a message or a wake-up to the protocol, or to one of its streams.
     pub(super) fn deliver_event<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
         // Only a remote's message takes credit (flow control). For the remotes of a stream, the
-        // protocol returns it: `Stream::delivered`.
+        // protocol returns it: `Stream::end_delivery`.
         let takes_credit =
             matches!(event, Event::Message(Ticket::REMOTE, _)) && stream == owner.stream();
         self.send_stream_event(event, stream, owner);

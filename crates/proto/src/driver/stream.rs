@@ -125,12 +125,7 @@ impl Stream {
         let moved = self.out.move_front(out, max);
         self.moved += moved;
         self.moved_some |= moved > 0;
-        if self.unreturned_credit > 0
-            && self.out.held() < self.room
-            && let Some(credit) = &self.credit
-        {
-            credit.give_back(std::mem::take(&mut self.unreturned_credit));
-        }
+        self.return_credit();
         moved
     }
 
@@ -203,12 +198,27 @@ impl Stream {
         &self.out
     }
 
-    /// Call this when a message of a [`Remote`](crate::Remote) of this stream has been handled. The
-    /// remote may send another one in its place, now or when the output has room.
-    pub fn delivered(&mut self) {
-        match &self.credit {
-            Some(credit) if self.out.held() < self.room => credit.give_back(1),
-            _ => self.unreturned_credit += 1,
+    /// Call this before a message of a [`Remote`](crate::Remote) of this stream is handled, and
+    /// [`Stream::end_delivery`] afterwards.
+    pub fn start_delivery(&mut self) {
+        // If the stream switches to another protocol meanwhile, that protocol's session returns
+        // the credit.
+        self.unreturned_credit += 1;
+    }
+
+    /// A message of a [`Remote`](crate::Remote) of this stream has been handled. The remote may
+    /// send another one in its place, now or when the output has room.
+    pub fn end_delivery(&mut self) {
+        self.return_credit();
+    }
+
+    /// Gives credit back to the stream's remotes if the output has room.
+    fn return_credit(&mut self) {
+        if self.unreturned_credit > 0
+            && self.out.held() < self.room
+            && let Some(credit) = &self.credit
+        {
+            credit.give_back(std::mem::take(&mut self.unreturned_credit));
         }
     }
 }

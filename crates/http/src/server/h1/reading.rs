@@ -239,9 +239,12 @@ impl<S: Handlers + 'static> Server<S> {
                 Ok((used, decoded)) => {
                     *input = &input[used..];
                     match decoded {
-                        Decoded::Piece(len) => {
-                            unread.limit = unread.limit.saturating_sub(len as u64);
-                        }
+                        // The decoder checks the size of a chunk when it reads that. The size of
+                        // this chunk may have been read earlier, under the handler's limit.
+                        Decoded::Piece(len) => match unread.limit.checked_sub(len as u64) {
+                            Some(left) => unread.limit = left,
+                            None => break Err(Refusal::BODY_TOO_LARGE),
+                        },
                         Decoded::End(_) => break Ok(true),
                         Decoded::NeedMore => break Ok(false),
                     }

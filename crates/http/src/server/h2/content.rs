@@ -1,10 +1,10 @@
 //! DATA frames: the content of requests (RFC 9113, 6.1), and the windows that limit it (6.9).
 
-use sockeye_proto::{Reason, Turn};
+use sockeye_proto::{Reason, Time, Turn};
 
 use super::connection::{DataFrame, Expects, H2Connection};
 use super::error::H2Error;
-use super::limits::{CONNECTION_WINDOW, MAX_UNREAD_CONTENT, UNCHARGED};
+use super::limits::{CONNECTION_WINDOW, MAX_UNREAD_CONTENT, UNCHARGED, WINDOW_RECHECK};
 use super::stream::State;
 use crate::Handlers;
 use crate::h2::frame::{self, FrameHeader, flags};
@@ -169,16 +169,39 @@ impl<S: Handlers> H2Connection<S> {
     }
 
     /// Enlarges the window of the connection by the bytes received since the last time, if they are
-    /// at least a quarter of the window, and unless too much content waits for handlers.
+    /// at least a quarter of the window. While too much content waits for handlers, the window is
+    /// not enlarged, and [`Self::recheck_window`] tries again.
     pub(super) fn enlarge_window(&mut self, turn: &mut Turn<'_>) {
-        let is_held =
-            self.unread >= MAX_UNREAD_CONTENT || (turn.is_over_budget() && self.unread > UNCHARGED);
-        if self.received < CONNECTION_WINDOW / 4 || is_held {
+        if self.received < CONNECTION_WINDOW / 4 {
             return;
         }
+        if self.unread >= MAX_UNREAD_CONTENT || (turn.is_over_budget() && self.unread > UNCHARGED) {
+            if self.timers.window == Time::NEVER {
+                self.timers.window = turn.now() + WINDOW_RECHECK;
+            }
+            return;
+        }
+        self.timers.window = Time::NEVER;
         let increment = std::mem::take(&mut self.received);
         // The window can't get too large: the same number of bytes was taken out of it before.
         let _ = self.receive_window.add(increment);
         turn.out.write_with(|bytes| frame::write_window_update(0, increment, bytes));
+    }
+
+    /// The window of the connection was not enlarged for [`WINDOW_RECHECK`]: enlarges it if it can
+    /// be enlarged now. If the client may have waited for that, it gets more time for the content
+    /// of its requests.
+    pub(super) fn recheck_window(&mut self, turn: &mut Turn<'_>) {
+        self.timers.window = Time::NEVER;
+        // Some clients send nothing if the window allows less than a whole frame.
+        if self.receive_window.available() < frame::DEFAULT_MAX_LEN as u64 {
+            let deadline = self.connection.content_deadline(turn.now());
+            for active in self.streams.iter_mut() {
+                if let State::InFlight(in_flight) = &mut active.state {
+                    in_flight.exchange.content_deadline = deadline;
+                }
+            }
+        }
+        self.enlarge_window(turn);
     }
 }

@@ -79,6 +79,10 @@ impl<S: Handlers> H2Connection<S> {
             self.streams.shrink();
             self.check_silence(turn)?;
         }
+        // Before the deadlines of streams, which this may extend.
+        if self.timers.window <= now {
+            self.recheck_window(turn);
+        }
         if self.timers.streams <= now {
             // A stream's deadline may have passed, or it is time to free the memory of ended
             // streams. `forget` keeps the memory of open streams, so it needs no condition here.
@@ -162,9 +166,13 @@ impl<S: Handlers> H2Connection<S> {
                 if active.is_tunnel() {
                     active.deliver_to_tunnel(Event::Message(ticket, body), turn);
                 } else {
+                    let is_of_remote = ticket == Ticket::REMOTE;
+                    if is_of_remote {
+                        active.stream.start_delivery();
+                    }
                     active.deliver(StreamEvent::Message(ticket, body), turn);
-                    if ticket == Ticket::REMOTE {
-                        active.stream.delivered();
+                    if is_of_remote {
+                        active.stream.end_delivery();
                     }
                 }
                 self.update_stream(id, turn);

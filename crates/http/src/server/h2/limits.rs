@@ -41,6 +41,10 @@ pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// no handler has read. A few streams can't hold that much, so they can't stall the others.
 pub(super) const MAX_UNREAD_CONTENT: usize = 4 * 1024 * 1024;
 
+/// If the connection's window is not enlarged because too much content waits for handlers, this
+/// side checks again after this time: no event says that the budget has recovered.
+pub(super) const WINDOW_RECHECK: Duration = Duration::from_secs(1);
+
 /// The memory that streams hold is reported to the engine when it has changed by this many bytes.
 pub(super) const REPORTED_CHANGE: usize = 16 * 1024;
 

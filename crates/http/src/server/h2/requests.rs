@@ -236,7 +236,9 @@ impl<S: Handlers> H2Connection<S> {
                 let protocols =
                     UpgradeProtocols { requested: requested.to_vec(), ..Default::default() };
                 in_flight.exchange.protocols = Some(Box::new(protocols));
-                if requested.len() > MAX_REQUESTED || !in_flight.handler.can_upgrade(requested) {
+                if requested.len() > MAX_REQUESTED
+                    || !in_flight.can_upgrade(requested, connection, turn)?
+                {
                     in_flight.refuse(Refusal::UNKNOWN_PROTOCOL, connection, turn);
                     return Ok(AnswerKind::Done);
                 }

@@ -150,11 +150,15 @@ impl<H: Handler> ActiveStream<H> {
         self.drop_unread();
     }
 
-    /// The response is sent, and the request is not complete: discards the rest of the request.
+    /// The response is sent, and the request is not complete: discards the rest of the request. If
+    /// the connection's input has ended, nothing more can arrive, so the stream is reset.
     pub(super) fn discard_request(&mut self, now: Time) {
         let discard = self.connection.config.limits.discard.saturating_mul(DISCARD_FACTOR);
         self.state = State::Discarding { left: usize::try_from(discard).unwrap_or(usize::MAX) };
         self.reset_deadline = now + DISCARD_TIMEOUT;
+        if self.connection.half_closed {
+            self.stop_discarding();
+        }
     }
 
     /// Stops waiting for the rest of a discarded request: the stream is reset.

@@ -49,7 +49,9 @@ impl<H: Handler> ActiveStream<H> {
     }
 
     /// If the stream is a tunnel, calls its session, which gets `received` bytes of input.
-    /// [`Tunnel::change`] says when the stream is reset afterwards.
+    /// [`Tunnel::change`] says when the stream is reset afterwards. If the end of this side was
+    /// sent, and the protocol reads nothing more, ends the session, and discards what the client
+    /// sends from now on.
     pub(super) fn change_tunnel(
         &mut self,
         received: usize,
@@ -60,6 +62,10 @@ impl<H: Handler> ActiveStream<H> {
         let parts = (&mut *self.stream, &mut self.receive);
         if let Some(code) = tunnel.change(parts, received, outer, call) {
             self.state = State::Failed(code);
+        } else if tunnel.has_only_input_left() && !tunnel.reads_on() {
+            tunnel.close(None, outer);
+            tunnel.discard_unused(&mut self.receive);
+            self.discard_request(outer.now());
         }
     }
 
@@ -77,17 +83,10 @@ impl<H: Handler> ActiveStream<H> {
     }
 
     /// To be called when this side of the tunnel has ended, and all its output is moved to the
-    /// connection. Unless the protocol still reads, ends the session, and discards what the client
-    /// sends from now on.
+    /// connection.
     pub(super) fn end_tunnel(&mut self, outer: &Turn<'_>) {
         let State::Tunnel(tunnel) = &mut self.state else { return };
         tunnel.note_end();
         self.continue_tunnel(outer);
-        let State::Tunnel(tunnel) = &mut self.state else { return };
-        if !tunnel.is_closed() && !tunnel.reads_on() {
-            tunnel.close(None, outer);
-            tunnel.discard_unused(&mut self.receive);
-            self.discard_request(outer.now());
-        }
     }
 }

@@ -14,6 +14,9 @@ pub(super) struct Timers {
     /// changed when a stream ends or its deadline moves later. Without streams: when the memory of
     /// ended streams is freed; after that, when the streams that this side has reset are forgotten.
     pub(super) streams: Time,
+    /// While the window of the connection is not enlarged because too much content waits for
+    /// handlers: when to check again whether it can be enlarged.
+    pub(super) window: Time,
     /// The end of a pause in which nothing is read, because too many streams were reset.
     pub(super) read_pause: Time,
     /// While the server stops: when to send the last GOAWAY, if the PING that followed the first
@@ -28,14 +31,15 @@ impl Timers {
         partial: Time::NEVER,
         idle: Time::NEVER,
         streams: Time::NEVER,
+        window: Time::NEVER,
         read_pause: Time::NEVER,
         goaway: Time::NEVER,
         silence: Time::NEVER,
     };
 
     pub(super) fn next(&self) -> Time {
-        let Self { partial, idle, streams, read_pause, goaway, silence } = *self;
-        partial.min(idle).min(streams).min(read_pause).min(goaway).min(silence)
+        let Self { partial, idle, streams, window, read_pause, goaway, silence } = *self;
+        partial.min(idle).min(streams).min(window).min(read_pause).min(goaway).min(silence)
     }
 }
 

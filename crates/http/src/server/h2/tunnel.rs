@@ -35,6 +35,11 @@ impl Tunnel {
         self.has_sent_end && self.session.has_input_ended()
     }
 
+    /// Whether only the client's side of the stream has not ended.
+    pub(super) fn has_only_input_left(&self) -> bool {
+        self.has_sent_end && !self.session.has_input_ended()
+    }
+
     /// Runs `call`, which calls the session and passes `received` bytes of input to it. Then moves
     /// the session's output to the stream. If the session has failed, and the stream has to be
     /// reset, closes the session and returns the error code. Closes the session also if both sides

@@ -1,5 +1,7 @@
 //! Extended CONNECT (RFC 8441): requests to switch a stream to another protocol.
 
+use sockeye_proto::Remote;
+
 use super::switch::Tunnels;
 use super::*;
 use crate::h2::frame::{flags, settings};
@@ -230,4 +232,23 @@ fn a_header_block_after_connect_is_an_error() {
         assert_eq!(tunnels.client.read(), ["1 RST_STREAM PROTOCOL_ERROR"]);
         assert_eq!(tunnels.client.harness.fault(), None);
     }
+}
+
+#[test]
+fn a_message_that_makes_a_handler_switch_costs_its_remote_nothing() {
+    let mut tunnels = Tunnels::new();
+    tunnels.connect(1, "/remote-later");
+    let remote = tunnels.seen.remotes.take().remove(0);
+    remote.try_send(Box::new("switch")).unwrap();
+    tunnels.client.harness.deliver();
+    assert_eq!(tunnels.client.read(), ["1 HEADERS 200"]);
+    for _ in 0..2 {
+        for _ in 0..Remote::MESSAGES {
+            remote.try_send(Box::new("m")).unwrap();
+        }
+        assert!(remote.try_send(Box::new("m")).is_err());
+        tunnels.client.harness.deliver();
+    }
+    tunnels.client.read();
+    assert_eq!(tunnels.text(1).len(), 2 * Remote::MESSAGES as usize);
 }

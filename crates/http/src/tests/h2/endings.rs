@@ -167,3 +167,16 @@ fn debug_data_of_a_goaway_is_not_logged() {
     let ended = format!("{:?} {:?}", scene.client.harness.fault(), scene.ends.0.borrow());
     assert!(ended.contains("/never") && !ended.contains("secret"), "{ended}");
 }
+
+/// The rest of the request can't arrive any more.
+#[test]
+fn a_client_that_closes_within_a_request_is_answered_and_closed_at_once() {
+    let mut scene = Scene::new();
+    scene.client.post(1, "/collect", &[]);
+    scene.client.read();
+    scene.client.harness.eof();
+    scene.client.read();
+    assert_eq!(scene.client.streams[&1].statuses, [400]);
+    assert!(scene.client.streams[&1].has_ended);
+    assert_eq!(scene.client.harness.end(), Some(End::Close));
+}

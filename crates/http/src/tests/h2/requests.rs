@@ -432,3 +432,66 @@ fn responses_of_handlers_are_never_compressed() {
     assert_eq!(response.field("content-encoding"), None);
     assert_eq!(response.content, LARGE);
 }
+
+/// Panics whenever the server asks it something. Its responses come when their promises are
+/// fulfilled.
+struct Panics(Rc<RefCell<Vec<Promise>>>);
+
+impl Handler for Panics {
+    fn on_request(&mut self, _: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        self.0.borrow_mut().push(responder.promise());
+        responder.later()
+    }
+
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        _: Result<Message, Abandoned>,
+        responder: Responder<'_, '_>,
+    ) -> Answer {
+        responder.send(Status::OK, &Fields::new(), Body::Static(b"answer"))
+    }
+
+    fn can_upgrade(&self, _: &[u8]) -> bool {
+        panic!("can_upgrade")
+    }
+
+    fn page(&self, _: Status, _: &'static str, _: &str) -> Option<(Fields, bytes::Bytes)> {
+        panic!("page")
+    }
+
+    fn allow(&self) -> &'static str {
+        panic!("allow")
+    }
+}
+
+#[test]
+fn a_handler_that_panics_when_it_is_asked_something_ends_its_request_alone() {
+    let promises = Rc::<RefCell<Vec<Promise>>>::default();
+    let ours = Rc::clone(&promises);
+    let server = Server::new(Rc::default(), move |_: &Peer| Panics(Rc::clone(&ours)));
+    let mut client = Client::with_settings(Harness::new(server), &[]);
+    client.get(1, "/");
+    let connect = [&head("CONNECT", "/", &[])[..], &[(":protocol", "websocket")]].concat();
+    let long = "/".repeat(9000);
+    for (stream, status, what, fields) in [
+        (3, 500, &["page", "can_upgrade"][..], &connect[..]),
+        (5, 500, &["allow", "page"], &head("TRACE", "/", &[])),
+        (7, 414, &["page"], &head("GET", &long, &[])),
+    ] {
+        client.headers(stream, END, fields);
+        client.read();
+        assert_eq!(client.streams[&stream].statuses, [status]);
+        assert!(client.streams[&stream].has_ended);
+        let reported = client.harness.take_reported();
+        assert_eq!(reported.len(), what.len());
+        for (fault, what) in reported.iter().zip(what) {
+            assert_eq!(fault.code, "handler_panicked");
+            assert!(fault.what.ends_with(what), "{fault:?}");
+        }
+    }
+    promises.borrow_mut().remove(0).fulfill(Box::new(()));
+    client.harness.deliver();
+    client.read();
+    assert_eq!((client.streams[&1].text(), client.harness.fault()), ("answer", None));
+}

@@ -123,7 +123,7 @@ impl Protocol for Commands {
 }
 
 /// Switches to [`Commands`]: at `/later` when its promise is fulfilled, at `/remote` after it has
-/// made a remote. `/other` tries another protocol and is answered with 400, `/no` is not found,
+/// made a remote, at `/remote-later` at the first message of its remote. `/other` tries another protocol and is answered with 400, `/no` is not found,
 /// `/read` answers when it has read the request.
 struct Switch(Rc<Seen>);
 
@@ -157,6 +157,10 @@ impl Handler for Switch {
             b"/remote" => {
                 self.0.remotes.borrow_mut().push(responder.remote());
                 self.upgrade(responder)
+            }
+            b"/remote-later" => {
+                self.0.remotes.borrow_mut().push(responder.remote());
+                responder.later()
             }
             b"/other" => {
                 let other = Box::new(Commands::new(&self.0));

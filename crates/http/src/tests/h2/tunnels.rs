@@ -288,6 +288,30 @@ fn each_side_may_end_first() {
     }
 }
 
+/// After [`End::Finish`](sockeye_proto::End), a protocol reads on until it ends in another way.
+#[test]
+fn a_protocol_that_has_finished_can_still_end_its_connection() {
+    for (end, reason, faults) in [
+        (b"L", "finished", 0),
+        (b"C", "finished", 0),
+        (b"X", "bad_command", 1),
+        (b"O", "out_of_order", 1),
+    ] {
+        let mut tunnels = Tunnels::open();
+        tunnels.client.data(1, b"abcF");
+        assert_eq!(tunnels.client.read(), ["1 DATA 3 END"]);
+        tunnels.client.data(1, end);
+        assert_eq!(tunnels.events(), [format!("closed: {reason}")]);
+        assert_eq!(tunnels.seen.alive.get(), 0);
+        assert_eq!(tunnels.client.harness.take_reported().len(), faults, "{reason}");
+        // What the client still sends is discarded, and then the client is asked to stop.
+        tunnels.client.data(1, &[b'y'; 16_000]);
+        assert_eq!(tunnels.client.read(), [""; 0]);
+        tunnels.client.harness.pass(Duration::from_secs(5));
+        assert_eq!(tunnels.client.read(), ["1 RST_STREAM NO_ERROR"]);
+    }
+}
+
 #[test]
 fn a_reset_ends_the_protocol() {
     let mut tunnels = Tunnels::open();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::h2::frame::settings;
+use crate::h2::frame::{flags, kind, settings};
 
 /// The time after which a small part of the content is sent.
 const SMALL_DELAY: Duration = Duration::from_millis(200);
@@ -176,6 +176,53 @@ fn content_that_no_handler_reads_is_held_up_to_the_window() {
     connection += numbers(&frames, "0 WINDOW_UPDATE").iter().sum::<usize>();
     scene.client.post(stream + 2, "/collect", &[]);
     assert_eq!(upload(&mut scene.client, stream + 2, 500_000, &mut connection).0, 500_000);
+}
+
+/// A scene over budget, in which the content of stream 1 waits for its handler, so that the window
+/// of the connection is not enlarged. The client uploads `total` bytes on stream 3. Also returns
+/// what is left of the connection's window.
+fn upload_over_budget(total: usize) -> (Scene, usize) {
+    let mut scene = Scene::new();
+    scene.client.post(1, "/later", &[]);
+    for _ in 0..3 {
+        scene.client.data(1, &[b'x'; 16_000]);
+    }
+    scene.client.post(3, "/collect", &[]);
+    scene.client.read();
+    scene.client.harness.set_over_budget(true);
+    let mut connection = CONNECTION - 48_000;
+    assert_eq!(upload(&mut scene.client, 3, total, &mut connection).0, total);
+    (scene, connection)
+}
+
+#[test]
+fn a_client_that_lacks_the_window_of_the_connection_is_not_late() {
+    let total = CONNECTION - 48_000;
+    let (mut scene, connection) = upload_over_budget(total);
+    assert_eq!(connection, 0);
+    scene.client.harness.pass(Duration::from_secs(29));
+    assert_eq!(scene.client.read(), [""; 0]);
+    scene.client.harness.pass(Duration::from_secs(2));
+    assert_eq!(scene.client.read(), ["PING present?"]);
+    scene.client.frame(kind::PING, flags::ACK, 0, b"present?");
+    // The budget recovers, and nothing else happens on the connection.
+    scene.client.harness.set_over_budget(false);
+    scene.client.harness.pass(Duration::from_secs(1));
+    assert_eq!(scene.client.read(), [format!("0 WINDOW_UPDATE {CONNECTION}")]);
+    scene.client.end(3, b"y");
+    scene.client.read();
+    assert_eq!(scene.client.streams[&3].text(), (total + 1).to_string());
+}
+
+#[test]
+fn a_client_that_has_window_left_is_late() {
+    let (mut scene, connection) = upload_over_budget(500_000);
+    assert!(connection > 400_000, "{connection}");
+    scene.client.harness.pass(Duration::from_secs(29));
+    assert_eq!(scene.client.read(), [""; 0]);
+    scene.client.harness.pass(Duration::from_secs(1));
+    scene.client.read();
+    assert_eq!(scene.client.streams[&3].statuses, [408]);
 }
 
 #[test]

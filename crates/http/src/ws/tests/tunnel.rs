@@ -7,7 +7,7 @@ use sockeye_proto::echo::Echo;
 use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Reason, Remote, Time, Turn};
 
 use super::*;
-use crate::ws::Tunnel;
+use crate::ws::{Handshake, Tunnel};
 use crate::{Answer, Body, Fields, Request, Responder, Server, Status};
 
 fn server_of(protocol: Box<dyn Protocol>) -> Harness {
@@ -231,4 +231,84 @@ fn the_client_is_charged_for_what_the_protocol_holds() {
     assert!(client.charged() >= 100_000, "{} for unused input", client.charged());
     client.drain();
     assert!(client.charged() >= 500_000, "{} for what it says it holds", client.charged());
+}
+
+/// Keeps a sender of its WebSocket.
+#[derive(Clone, Default)]
+struct Senders(Rc<RefCell<Option<Sender>>>);
+
+impl Handler for Senders {
+    fn on_open(&mut self, socket: &mut Socket<'_, '_>) {
+        *self.0.borrow_mut() = Some(socket.sender());
+    }
+
+    fn on_message(&mut self, _: Message<'_>, _: &mut Socket<'_, '_>) {}
+}
+
+/// Upgrades each request to a WebSocket.
+struct Upgrade(Senders);
+
+impl crate::Handler for Upgrade {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        let config = Rc::default();
+        let handshake = Handshake::read(request, false, &config).unwrap();
+        handshake.accept(None, &config, self.0.clone(), responder)
+    }
+}
+
+/// A tunnel that also keeps a sender of its own WebSocket.
+struct TunnelWithSender(Tunnel, Senders);
+
+impl Handler for TunnelWithSender {
+    fn on_open(&mut self, socket: &mut Socket<'_, '_>) {
+        self.1.on_open(socket);
+        self.0.on_open(socket);
+    }
+
+    fn on_message(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>) {
+        self.0.on_message(message, socket);
+    }
+
+    fn on_delivery(
+        &mut self,
+        ticket: Ticket,
+        delivery: Result<Delivery, Abandoned>,
+        socket: &mut Socket<'_, '_>,
+    ) {
+        self.0.on_delivery(ticket, delivery, socket);
+    }
+}
+
+#[test]
+fn a_sender_sends_over_its_own_websocket_in_a_tunnel() {
+    for has_outer in [false, true] {
+        let (outer, inner) = (Senders::default(), Senders::default());
+        let ours = inner.clone();
+        let upgrades = Server::new(Rc::default(), move |_: &Peer| Upgrade(ours.clone()));
+        let tunnel = Tunnel::new(Box::new(upgrades));
+        let mut client = match has_outer {
+            true => {
+                let tunnel = TunnelWithSender(tunnel, outer.clone());
+                Harness::new(Connection::server(Rc::default(), tunnel))
+            }
+            false => Harness::new(Connection::server(Rc::default(), tunnel)),
+        };
+        let handshake =
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+        client.input(&binary(handshake));
+        assert!(read_frames(&client.output())[0].starts_with("Binary HTTP/1.1 101 "));
+        inner.0.borrow().as_ref().unwrap().try_send("inner").unwrap();
+        client.deliver();
+        let framed = b"\x82\x07\x81\x05inner";
+        assert_eq!(client.output(), framed, "{has_outer}");
+        if let Some(outer) = &*outer.0.borrow() {
+            outer.try_send("outer").unwrap();
+            client.deliver();
+            assert_eq!(read_frames(&client.output()), ["Text outer"]);
+        }
+        inner.0.borrow().as_ref().unwrap().close(CloseCode::NORMAL, "");
+        client.deliver();
+        assert_eq!(client.output(), b"\x82\x04\x88\x02\x03\xE8");
+    }
 }
