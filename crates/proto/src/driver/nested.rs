@@ -325,6 +325,8 @@ impl Drop for NestedSession {
         if let Some(credit) = self.session.credit.take() {
             credit.close();
         }
+        // Drops pieces one by one, since destructors may panic.
+        self.drop_output();
     }
 }
 
