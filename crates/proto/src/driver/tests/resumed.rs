@@ -128,3 +128,75 @@ fn input_comes_before_its_end_even_if_a_protocol_resumes_in_open() {
     peer.run_jobs();
     assert_eq!(peer.output(), b"23Eof");
 }
+
+/// How many bytes were unsent in each [`Event::Sent`].
+type Unsent = Rc<RefCell<Vec<u64>>>;
+
+/// Opens a stream at any input. Its protocol writes 20 bytes, and is replaced by a [`Greeter`].
+struct Opener(Unsent);
+
+/// Writes five bytes, and notes what is unsent until they are sent.
+struct Greeter(Unsent);
+
+impl Protocol for Opener {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        let mut stream = Stream::new(NonZeroU32::MIN, 100);
+        let mut own = stream.turn(turn);
+        own.out.write(&[b'-'; 20]);
+        own.switch_to(Box::new(Greeter(Rc::clone(&self.0))));
+        let mut session = NestedSession::in_stream(&mut stream, turn).unwrap();
+        session.open(turn);
+        for _ in 0..2 {
+            session.move_to_stream(&mut stream);
+            session.progress(turn);
+            stream.move_to(turn.out, 20);
+            session.move_to_stream(&mut stream);
+            session.progress(turn);
+        }
+        session.close(&Reason::Finished, turn);
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+impl Protocol for Greeter {
+    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        unreachable!("it gets no input")
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(_) => {
+                assert_eq!((turn.unsent(), turn.written()), (20, Mark(20)));
+                turn.out.write(b"hello");
+                assert_eq!(turn.mark(), Mark(25));
+            }
+            Event::Sent(sent) => {
+                assert_eq!(sent, turn.sent());
+                self.0.borrow_mut().push(turn.unsent());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn what_a_stream_held_when_it_was_taken_over_counts_as_unsent() {
+    let unsent = Unsent::default();
+    let mut peer = Harness::new(Opener(Rc::clone(&unsent)));
+    peer.input(b"x");
+    assert_eq!(unsent.take(), [5, 0]);
+    assert_eq!(peer.output(), [&[b'-'; 20][..], b"hello"].concat());
+}
