@@ -284,6 +284,10 @@ impl<S> Conn<S> {
             // A handshake that has begun ends soon, or at its deadline.
             return (!self.has_begun_handshake()).then_some(self.opened);
         }
+        // Over TLS, it may be part of a record.
+        if self.has_unread() {
+            return None;
+        }
         catch_panic(|| self.session.idle_since()).flatten()
     }
 
