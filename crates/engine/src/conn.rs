@@ -95,8 +95,8 @@ pub(crate) struct Lingering {
     pub(crate) quiet_until: Time,
     /// How many bytes may still arrive.
     pub(crate) bytes_left: u64,
-    /// Input has arrived since lingering began.
-    pub(crate) got_input: bool,
+    /// Data for the protocol has arrived since lingering began.
+    pub(crate) got_data: bool,
 }
 
 /// Work that a shard is to do for a connection: see [`ShardResources::chores`].

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use sockeye_engine::driver::Bound;
-use sockeye_engine::{Config, Running, Server, TlsAcceptor};
+use sockeye_engine::{Config, Linger, Running, Server, TlsAcceptor};
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{
     Access, Consumed, End, Event, Fault, FileRange, FileSource, Peer, Protocol, Time, Turn,
@@ -330,6 +330,27 @@ fn records(client: &mut Client, plain: &[u8]) -> Vec<u8> {
         client.conn.write_tls(&mut records).unwrap();
     }
     records
+}
+
+#[test]
+fn only_data_that_arrives_after_a_drain_counts_as_unread() {
+    for (last, unread) in [(&b""[..], 0), (b"lost", 1)] {
+        let linger = Linger { quiet: TIMEOUT, total: TIMEOUT, ..Linger::default() };
+        let config = Config { linger, ..Config::default() };
+        let (client, address, running) = serve_with(config, |_| Echo::default());
+        let mut stream = connect(&client, address);
+        stream.write_all(b"Hello").unwrap();
+        stream.read_exact(&mut [0; 5]).unwrap();
+        running.handle().drain();
+        // The server's close_notify.
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        let mut bytes = records(&mut stream, last);
+        stream.conn.send_close_notify();
+        stream.conn.write_tls(&mut bytes).unwrap();
+        stream.sock.write_all(&bytes).unwrap();
+        drop(stream);
+        assert_eq!(running.join().unwrap().unread, unread);
+    }
 }
 
 /// Echoes, and is idle since its number.

@@ -199,7 +199,7 @@ impl<D: Driver> Active<'_, D> {
             until: now + linger.total,
             quiet_until: now + linger.quiet,
             bytes_left: linger.bytes,
-            got_input: false,
+            got_data: false,
         }));
         if conn.readable {
             conn.queue_read(resources);
