@@ -167,3 +167,30 @@ fn debug_data_of_a_goaway_is_not_logged() {
     let ended = format!("{:?} {:?}", scene.client.harness.fault(), scene.ends.0.borrow());
     assert!(ended.contains("/never") && !ended.contains("secret"), "{ended}");
 }
+
+#[test]
+fn handlers_may_panic_when_they_are_dropped_even_several_at_once() {
+    let mut scene = Scene::new();
+    scene.client.get(1, "/never");
+    scene.client.get(3, "/never");
+    scene.client.get(5, "/never");
+    scene.client.read();
+    scene.shared.panics_in_drop.set(true);
+    scene.client.frame(kind::RST_STREAM, flags::NONE, 1, &[0, 0, 0, 8]);
+    let reported = scene.client.harness.take_reported();
+    assert_eq!(reported.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["handler_panicked"]);
+    assert_eq!(scene.client.harness.end(), None, "the other streams go on");
+    scene.client.harness.end_for(&Reason::Reset);
+    assert_eq!(scene.client.harness.take_reported().len(), 2);
+    assert_eq!(scene.shared.alive.get(), 0);
+}
+
+#[test]
+fn handlers_may_panic_when_the_server_is_dropped() {
+    let mut scene = Scene::new();
+    scene.client.get(1, "/never");
+    scene.client.get(3, "/never");
+    scene.shared.panics_in_drop.set(true);
+    drop(scene.client);
+    assert_eq!(scene.shared.alive.get(), 0);
+}
