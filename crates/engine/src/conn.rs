@@ -95,8 +95,8 @@ pub(crate) struct Lingering {
     pub(crate) quiet_until: Time,
     /// How many bytes may still arrive.
     pub(crate) bytes_left: u64,
-    /// Input has arrived since lingering began.
-    pub(crate) got_input: bool,
+    /// Data for the protocol has arrived since lingering began.
+    pub(crate) got_data: bool,
 }
 
 /// Work that a shard is to do for a connection: see [`ShardResources::chores`].
@@ -283,6 +283,10 @@ impl<S> Conn<S> {
         if self.is_shaking_hands() {
             // A handshake that has begun ends soon, or at its deadline.
             return (!self.has_begun_handshake()).then_some(self.opened);
+        }
+        // Over TLS, it may be part of a record.
+        if self.has_unread() {
+            return None;
         }
         catch_panic(|| self.session.idle_since()).flatten()
     }

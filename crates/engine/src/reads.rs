@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
+use std::ptr;
+use std::sync::{Arc, Weak};
 
 use sockeye_proto::driver::Key;
 use sockeye_proto::{
-    Access, CancelToken, Client, FileRange, Job, JobKind, Reason, Spawn, Validity, Waiter,
+    Access, CancelToken, Client, FileRange, FileSource, Job, JobKind, Output, Reason, Spawn,
+    Validity, Waiter,
 };
 
 use crate::mailbox::{Mailbox, ReadDone, ReadError, ResultSender};
@@ -16,13 +18,34 @@ use crate::mailbox::{Mailbox, ReadDone, ReadError, ResultSender};
 pub(crate) struct Reads {
     spawn: Arc<dyn Spawn>,
     mailbox: Arc<Mailbox>,
-    /// Dropping a waiter cancels its read.
-    waiters: HashMap<Key, Waiter>,
+    in_progress: HashMap<Key, StartedRead>,
+}
+
+/// A read in progress.
+pub(crate) struct StartedRead {
+    /// The range's file. A weak reference, since the last strong one may block when it is dropped.
+    source: Weak<dyn FileSource>,
+    offset: u64,
+    len: u64,
+    must_verify: bool,
+    /// Dropping this cancels the read.
+    _waiter: Waiter,
+}
+
+impl StartedRead {
+    /// Whether the range is still at the front of `out`: its protocol may have dropped it.
+    pub(crate) fn is_at_front_of(&self, out: &Output) -> bool {
+        out.range_to_read(self.len).is_some_and(|(range, must_verify)| {
+            ptr::addr_eq(Arc::as_ptr(&range.source), self.source.as_ptr())
+                && (range.offset, range.len) == (self.offset, self.len)
+                && must_verify == self.must_verify
+        })
+    }
 }
 
 impl Reads {
     pub(crate) fn new(spawn: Arc<dyn Spawn>, mailbox: Arc<Mailbox>) -> Self {
-        Self { spawn, mailbox, waiters: HashMap::new() }
+        Self { spawn, mailbox, in_progress: HashMap::new() }
     }
 
     /// Runs `job`, which is not a read, on the pool.
@@ -32,12 +55,12 @@ impl Reads {
 
     /// How many reads are in progress.
     pub(crate) fn len(&self) -> usize {
-        self.waiters.len()
+        self.in_progress.len()
     }
 
-    /// Removes the read of a connection. If it is not done yet, this cancels it.
-    pub(crate) fn remove(&mut self, key: Key) {
-        self.waiters.remove(&key);
+    /// Removes the read of a connection. If it is not done yet, dropping the result cancels it.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<StartedRead> {
+        self.in_progress.remove(&key)
     }
 
     /// Starts a job that reads `range` for a connection of `client`. If `must_verify`, the job also
@@ -55,6 +78,13 @@ impl Reads {
     ) -> Result<(), Reason> {
         let (waiter, cancel) = Waiter::new();
         let group = range.source.job_group();
+        let started = StartedRead {
+            source: Arc::downgrade(&range.source),
+            offset: range.offset,
+            len: range.len,
+            must_verify,
+            _waiter: waiter,
+        };
         let sender = ResultSender {
             mailbox: Arc::clone(&self.mailbox),
             key,
@@ -75,7 +105,7 @@ impl Reads {
         self.spawn
             .spawn(job.in_group(group).cancel_with(cancel))
             .map_err(|_| Reason::ReadRefused)?;
-        self.waiters.insert(key, waiter);
+        self.in_progress.insert(key, started);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use sockeye_engine::driver::Bound;
-use sockeye_engine::{Config, Running, Server, TlsAcceptor};
+use sockeye_engine::{Config, Linger, Running, Server, TlsAcceptor};
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{
     Access, Consumed, End, Event, Fault, FileRange, FileSource, Peer, Protocol, Time, Turn,
@@ -46,8 +47,15 @@ type Client = StreamOwned<ClientConnection, TcpStream>;
 fn serve<P: Protocol + 'static>(
     open: impl Fn(&Peer) -> P + Clone + Send + Sync + 'static,
 ) -> (Arc<ClientConfig>, SocketAddr, Running) {
+    serve_with(Config::default(), open)
+}
+
+fn serve_with<P: Protocol + 'static>(
+    config: Config,
+    open: impl Fn(&Peer) -> P + Clone + Send + Sync + 'static,
+) -> (Arc<ClientConfig>, SocketAddr, Running) {
     let (client, tls) = configs();
-    let config = Config { tls: Some(TlsAcceptor::new(&tls)), ..Config::default() };
+    let config = Config { tls: Some(TlsAcceptor::new(&tls)), ..config };
     let any_port = ["127.0.0.1:0".parse().unwrap()];
     let server = Server::bind(&any_port, NonZeroUsize::MIN, config).unwrap();
     let Bound::Ip(address) = server.addresses()[0] else { panic!("not TCP") };
@@ -311,5 +319,86 @@ fn a_file_that_threads_read_arrives_in_pieces() {
         sizes.iter().all(|size| *size <= sockeye_engine::driver::QUANTUM as usize),
         "{sizes:?}"
     );
+    stop(running);
+}
+
+/// The records for `plain`.
+fn records(client: &mut Client, plain: &[u8]) -> Vec<u8> {
+    let mut records = Vec::new();
+    client.conn.writer().write_all(plain).unwrap();
+    while client.conn.wants_write() {
+        client.conn.write_tls(&mut records).unwrap();
+    }
+    records
+}
+
+#[test]
+fn only_data_that_arrives_after_a_drain_counts_as_unread() {
+    for (last, unread) in [(&b""[..], 0), (b"lost", 1)] {
+        let linger = Linger { quiet: TIMEOUT, total: TIMEOUT, ..Linger::default() };
+        let config = Config { linger, ..Config::default() };
+        let (client, address, running) = serve_with(config, |_| Echo::default());
+        let mut stream = connect(&client, address);
+        stream.write_all(b"Hello").unwrap();
+        stream.read_exact(&mut [0; 5]).unwrap();
+        running.handle().drain();
+        // The server's close_notify.
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        let mut bytes = records(&mut stream, last);
+        stream.conn.send_close_notify();
+        stream.conn.write_tls(&mut bytes).unwrap();
+        stream.sock.write_all(&bytes).unwrap();
+        drop(stream);
+        assert_eq!(running.join().unwrap().unread, unread);
+    }
+}
+
+/// Echoes, and is idle since its number.
+struct IdleEcho(u64);
+
+impl Protocol for IdleEcho {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        turn.out.write(input);
+        Ok(Consumed::more(input.len()))
+    }
+    fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+    fn idle_since(&self) -> Option<Time> {
+        Some(Time::from_nanos(self.0))
+    }
+}
+
+#[test]
+fn a_connection_that_has_received_half_a_record_is_not_idle() {
+    let config = Config { max_connections: 2, ..Config::default() };
+    let opened = Arc::new(AtomicU64::new(0));
+    let (client, address, running) =
+        serve_with(config, move |_| IdleEcho(opened.fetch_add(1, Ordering::Relaxed)));
+    let mut connections = [(); 2].map(|()| {
+        let mut stream = connect(&client, address);
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        stream
+    });
+    // When the first byte is back, the half of the second record has arrived, too.
+    let first = &mut connections[0];
+    let mut begin = records(first, b"a");
+    let mut end = records(first, b"b");
+    begin.extend(end.drain(..10));
+    first.sock.write_all(&begin).unwrap();
+    first.read_exact(&mut [0]).unwrap();
+    // The second connection is closed for a third one, although it has been idle for less time.
+    let mut third = connect(&client, address);
+    third.write_all(b"x").unwrap();
+    third.read_exact(&mut [0]).unwrap();
+    let first = &mut connections[0];
+    first.sock.write_all(&end).unwrap();
+    let mut got = [0];
+    first.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"b");
     stop(running);
 }

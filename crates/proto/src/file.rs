@@ -10,6 +10,11 @@ use std::time::Duration;
 use crate::{CancelToken, JobGroup};
 
 /// An open file, as the engine sees it.
+///
+/// The methods must not panic. The engine calls them while it sends, outside of the panic boundary
+/// around a protocol: a panic there ends the whole server. Return an error from
+/// [`FileSource::read_at`], or [`Validity::Changed`] from [`FileSource::check`], to end only the
+/// connection.
 pub trait FileSource: Send + Sync + fmt::Debug {
     /// Reads into `buffer` from `offset` on. Returns how many bytes were read: 0 at the end of the
     /// file.

@@ -328,7 +328,8 @@ impl<'a> Turn<'a> {
     }
 
     /// Replaces this protocol by another one when this call returns. The other one gets
-    /// [`Event::Open`] and then the unused input; this one gets no further call.
+    /// [`Event::Open`], the unused input and, if the input has ended, [`Event::Eof`]. This one gets
+    /// no further call.
     ///
     /// In a turn of a [`driver::Stream`](crate::driver::Stream), the other protocol takes over the
     /// stream, if the protocol that has the stream supports that.

@@ -7,7 +7,7 @@ use sockeye_proto::driver::Key;
 use sockeye_proto::{Event, Reason};
 
 use super::state::{Active, Shard, find};
-use crate::conn::{ShardResources, Stage};
+use crate::conn::{Conn, ShardResources, Stage};
 use crate::driver::Driver;
 
 impl<D: Driver> Shard<D> {
@@ -100,17 +100,8 @@ impl<D: Driver> Active<'_, D> {
         if IS_DRAINING && !received.more {
             conn.session.send_event(Event::LameDuck, resources);
         }
-        match &mut conn.stage {
-            Stage::Lingering(lingering) => {
-                if len == 0 || len > lingering.bytes_left {
-                    return Err(conn.session.orderly_reason());
-                }
-                lingering.bytes_left -= len;
-                if !std::mem::replace(&mut lingering.got_input, true) && conn.session.is_drained() {
-                    resources.stats.unread += 1;
-                }
-                lingering.quiet_until = resources.now + resources.config.linger.quiet;
-            }
+        match conn.stage {
+            Stage::Lingering(_) => conn.discard(received.bytes, resources)?,
             Stage::Handshaking { .. } if len == 0 => return Err(conn.handshake_cut()),
             _ if len == 0 => {
                 conn.readable = false;
@@ -144,6 +135,29 @@ impl<D: Driver> Active<'_, D> {
     /// Asks the kernel whether the connection has failed.
     pub(super) fn check_failed(&mut self) -> Result<(), Reason> {
         self.driver.failure(&self.conn.socket).map_or(Ok(()), |error| Err(reason_of(error)))
+    }
+}
+
+impl<S> Conn<S> {
+    /// Discards input that has arrived while the connection lingers. If the server drains, counts
+    /// the connection once data for its protocol arrives. Over TLS, a client that only answers the
+    /// close sends close_notify, which is no data.
+    #[cold]
+    fn discard(&mut self, input: &mut [u8], resources: &mut ShardResources) -> Result<(), Reason> {
+        let Self { session, secure, stage, .. } = self;
+        let Stage::Lingering(lingering) = stage else { return Ok(()) };
+        let len = input.len() as u64;
+        if len == 0 || len > lingering.bytes_left {
+            return Err(session.orderly_reason());
+        }
+        lingering.bytes_left -= len;
+        lingering.quiet_until = resources.now + resources.config.linger.quiet;
+        if !lingering.got_data {
+            lingering.got_data =
+                secure.as_deref_mut().is_none_or(|secure| secure.has_data(resources.wall, input));
+            resources.stats.unread += u64::from(lingering.got_data && session.is_drained());
+        }
+        Ok(())
     }
 }
 

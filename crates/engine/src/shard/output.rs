@@ -142,6 +142,11 @@ impl<D: Driver> Active<'_, D> {
     /// peer may have acknowledged data that the kernel held: that is progress, too.
     pub(super) fn check_stalled(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
+        if conn.is_flushed() {
+            // The protocol has dropped the output that the deadline was set for.
+            conn.write_deadline = Time::NEVER;
+            return Ok(());
+        }
         let before = conn.unacknowledged;
         // Without an answer, the peer has made no progress.
         let if_unknown = if before == NOT_ASKED { 0 } else { before };
@@ -194,7 +199,7 @@ impl<D: Driver> Active<'_, D> {
             until: now + linger.total,
             quiet_until: now + linger.quiet,
             bytes_left: linger.bytes,
-            got_input: false,
+            got_data: false,
         }));
         if conn.readable {
             conn.queue_read(resources);

@@ -3,8 +3,9 @@
 //! A connection has at most one read in progress, of at most [`QUANTUM`](crate::driver::QUANTUM)
 //! bytes. The read is a job of the pool, which is cancelled when the connection closes. The result
 //! comes through the mailbox, replaces the beginning of the file range at the front of the output,
-//! and is flushed in the same turn. During a read the connection sends nothing, and its write
-//! deadline is that of the read.
+//! and is flushed in the same turn. If the protocol has dropped that range meanwhile, the result is
+//! dropped, too. During a read the connection sends nothing, and its write deadline is that of the
+//! read.
 
 use std::time::Duration;
 
@@ -52,8 +53,16 @@ impl<D: Driver> Active<'_, D> {
             return Ok(());
         }
         conn.send = SendState::Ready;
-        resources.reads.remove(conn.session.key());
+        let started = resources.reads.remove(conn.session.key());
         conn.write_deadline = Time::NEVER;
+        let is_wanted = started
+            .zip(conn.session.output())
+            .is_some_and(|(started, out)| started.is_at_front_of(out));
+        if !is_wanted {
+            // The protocol has dropped the output, and may have written something else.
+            conn.mark_dirty(resources);
+            return Ok(());
+        }
         match result {
             Ok(bytes) => {
                 if let Some(out) = conn.session.output_mut() {

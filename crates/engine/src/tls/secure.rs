@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use sockeye_proto::{Output, Part, Time};
+use sockeye_proto::{Output, Part, Time, WallTime};
 
 use super::limits::RECORD;
 use super::{Tls, TlsError};
@@ -100,6 +100,15 @@ impl Secure {
     pub(crate) fn close(&mut self, out: &mut Output) {
         out.write_with(|records| self.tls.close(records));
         self.is_closed = true;
+    }
+
+    /// Whether `input`, which is discarded, has plaintext. For a connection whose sending side is
+    /// closed: records that answer the input are discarded, too.
+    pub(crate) fn has_data(&mut self, now: WallTime, input: &mut [u8]) -> bool {
+        let mut has_data = false;
+        // An error ends the input: the peer may have sent a fatal alert.
+        let _ = self.tls.read(now, input, &mut Vec::new(), |plain| has_data |= !plain.is_empty());
+        has_data
     }
 
     /// Whether the handshake needs more input.

@@ -140,7 +140,11 @@ impl Session {
             if sent_some || sent >= mark {
                 // Not through `send_event`, because this event is sent even after the protocol has
                 // asked to be closed.
-                self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
+                let called =
+                    self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
+                if called.is_some_and(|((), reoffer)| reoffer != Reoffer::No) && self.is_open() {
+                    self.reoffer(owner);
+                }
             }
         }
         if self.wants_room && self.has_room(sent_some, owner.high_water()) {
@@ -242,12 +246,18 @@ impl Session {
             protocol.on_event(event, turn)
         });
         if called.is_some_and(|((), reoffer)| reoffer != Reoffer::No) {
-            self.resume();
-            self.offer_unused(owner);
-            self.notify_end_of_input(owner);
-            self.notify_half_close(owner);
-            self.needs_flush = true;
+            self.reoffer(owner);
         }
+    }
+
+    /// Continues after an event in which the protocol has ended its pause, or another protocol has
+    /// replaced it: offers unused input, and sends the events that were due after it.
+    fn reoffer<O: Owner>(&mut self, owner: &mut O) {
+        self.resume();
+        self.offer_unused(owner);
+        self.notify_end_of_input(owner);
+        self.notify_half_close(owner);
+        self.needs_flush = true;
     }
 
     pub(super) fn offer_unused<O: Owner>(&mut self, owner: &mut O) {
@@ -364,11 +374,18 @@ impl Session {
             return Reoffer::No;
         }
         self.resume();
-        // The old protocol got `Event::HalfClosed`, but the new one did not.
-        if self.input_state == InputState::HalfClosedNotified {
-            self.input_state = InputState::HalfClosed;
+        // The old protocol got `Event::HalfClosed` or `Event::Eof`, but the new one did not.
+        self.input_state = match self.input_state {
+            InputState::HalfClosedNotified => InputState::HalfClosed,
+            InputState::EofNotified => InputState::Ended,
+            state => state,
+        };
+        // Not through `send_event`. The caller offers the rest of the input, which comes before the
+        // end of input. If the new protocol switches again, `call` has sent the next `Event::Open`.
+        if self.is_open() {
+            let peer = self.peer.clone();
+            self.call(owner, |protocol, turn| protocol.on_event(Event::Open(&peer), turn));
         }
-        self.notify_open(owner);
         Reoffer::AfterSwitch
     }
 

@@ -113,6 +113,9 @@ impl NestedSession {
         // The credit of the stream's remotes (how many more messages they may have in flight), and
         // the part of it that is still to be returned to them.
         (nested.session.credit, nested.session.unreturned_credit) = stream.take_credit();
+        // What was written before counts as unsent until it is moved, such as a response's head.
+        nested.move_to_stream(stream);
+        nested.session.sent_some = false;
         Some(nested)
     }
 
@@ -325,6 +328,8 @@ impl Drop for NestedSession {
         if let Some(credit) = self.session.credit.take() {
             credit.close();
         }
+        // Drops pieces one by one, since destructors may panic.
+        self.drop_output();
     }
 }
 

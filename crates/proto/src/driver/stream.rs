@@ -230,6 +230,8 @@ impl Drop for Stream {
         if let Some(credit) = &self.credit {
             credit.close();
         }
+        // Drops pieces one by one, since destructors may panic.
+        self.out.clear();
     }
 }
 
@@ -308,5 +310,24 @@ mod tests {
         assert_eq!(messages.take(), [(7, true), (2, true)]);
         assert_eq!(client.output(), b"shared0123456789".repeat(2));
         client.eof();
+    }
+
+    #[test]
+    fn owners_of_shared_bytes_may_panic_when_a_stream_is_dropped() {
+        struct Bomb;
+        impl AsRef<[u8]> for Bomb {
+            fn as_ref(&self) -> &[u8] {
+                b"bytes"
+            }
+        }
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("on purpose, in a destructor");
+            }
+        }
+        let mut stream = Stream::new(NonZeroU32::MIN, 100);
+        stream.out.write_shared(Bytes::from_owner(Bomb));
+        stream.out.write_shared(Bytes::from_owner(Bomb));
+        drop(stream);
     }
 }

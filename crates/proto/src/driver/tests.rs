@@ -1,5 +1,6 @@
 //! A protocol that runs others inside of it, with flow control.
 
+mod resumed;
 mod wrapped;
 
 use std::cell::RefCell;

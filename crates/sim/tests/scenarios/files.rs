@@ -11,7 +11,10 @@ use sockeye_engine::driver::QUANTUM;
 use sockeye_http::{
     Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
 };
-use sockeye_proto::{Access, CancelToken, FileRange, FileSource, Peer, Validity};
+use sockeye_proto::{
+    Access, CancelToken, Consumed, End, Event, Fault, FileRange, FileSource, Peer, Protocol, Time,
+    Turn, Validity,
+};
 use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
 
 use crate::checked::{Logs, assert_no_violations, service};
@@ -303,6 +306,73 @@ fn a_drain_ends_in_time_even_if_reads_hang_or_fail() {
         world.drain(server);
         assert!(world.run_until(secs(31), |world| world.shard(server).is_done()));
         assert_eq!(world.shard(server).footprint().reads, 0);
+        world.finish();
+        assert_no_violations(&logs.borrow());
+    });
+}
+
+/// Sends the first half of a file for `1`. For `f` and `t`, drops what is unsent, and sends the
+/// second half of the file, or a text.
+struct Hasty {
+    source: Arc<File>,
+}
+
+impl Protocol for Hasty {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        let len = self.source.len / 2;
+        for byte in input {
+            let source = Arc::clone(&self.source);
+            match byte {
+                b'1' => turn.out.write_file(FileRange { source, offset: 0, len }),
+                b'f' => {
+                    turn.out.clear();
+                    turn.out.write_file(FileRange { source, offset: len, len });
+                }
+                _ => {
+                    turn.out.clear();
+                    turn.out.write(b"text");
+                }
+            }
+        }
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Eof { .. } = event {
+            turn.end(End::Finish);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn output_that_is_dropped_while_a_thread_reads_it_is_not_sent() {
+    seeds(0..150, |seed| {
+        const LEN: u64 = 10_000;
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, Faults::none());
+        let fails = rng.pick(&[false, false, true]);
+        let file = File { end: LEN - u64::from(fails), fails, ..File::new(LEN, Access::Thread) };
+        let (servers, logs) = service(move |_| Hasty { source: Arc::new(file) });
+        world.server(&[here()], Config::default(), servers);
+        let next = rng.pick(&["f", "t"]);
+        let script = Script::new().send("1").wait(rng.duration(secs(1) / 100)).send(next).finish();
+        let peer = world.peer(&here(), script);
+        world.settle();
+        let received = world.peer_state(peer).bytes;
+        let all: Vec<u8> = (0..LEN).map(byte).collect();
+        let (first, second) = all.split_at(all.len() / 2);
+        let last = match next {
+            "t" => &b"text"[..],
+            _ if fails => b"",
+            _ => second,
+        };
+        assert!(received.ends_with(last), "{} bytes", received.len());
+        assert!(first.starts_with(&received[..received.len() - last.len()]));
         world.finish();
         assert_no_violations(&logs.borrow());
     });

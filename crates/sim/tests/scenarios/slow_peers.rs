@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use sockeye_engine::{Config, Linger};
 use sockeye_http::Server;
-use sockeye_proto::End;
 use sockeye_proto::echo::Echo;
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
 use crate::checked::{assert_no_violations, service};
@@ -266,4 +266,46 @@ fn a_protocol_that_closes_with_unread_input_lingers() {
         world.finish();
         assert_no_violations(&logs.borrow());
     });
+}
+
+/// Writes much, and drops what is unsent a second later.
+#[derive(Default)]
+struct Fickle(Option<Time>);
+
+impl Protocol for Fickle {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        turn.out.write(&[b'x'; 200_000]);
+        self.0 = Some(turn.now() + secs(1));
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Deadline = event {
+            turn.out.clear();
+            self.0 = None;
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.0
+    }
+}
+
+#[test]
+fn a_peer_is_not_stalled_if_its_output_was_dropped() {
+    let mut world = World::new(1, Faults::none());
+    let (protocols, logs) = service(|_| Fickle::default());
+    let server = world.server(&[here()], Config::default(), protocols);
+    // Two peers read what the kernel holds: one soon, and one not at all.
+    let blocked = Script::new().stop_reading().send("x");
+    let soon = world.peer(&here(), blocked.clone().wait(secs(2)).read_all().wait(secs(1000)));
+    world.peer(&here(), blocked.wait(secs(1000)));
+    world.run(secs(500));
+    assert!(world.peer_state(soon).bytes.len() < 200_000, "the rest was dropped");
+    assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 0);
+    assert_eq!(world.shard(server).connections(), 2);
+    world.drain(server);
+    world.finish();
+    assert_no_violations(&logs.borrow());
 }

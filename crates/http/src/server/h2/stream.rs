@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use sockeye_proto::driver;
+use sockeye_proto::driver::{self, drop_caught};
 use sockeye_proto::{Blame, Fault, Reason, Time, Turn};
 
 use super::error::H2Error;
@@ -215,7 +215,10 @@ impl<H: Handler> ActiveStream<H> {
         if let State::Tunnel(tunnel) = &mut self.state {
             tunnel.close(Some(reason), outer);
         }
-        self.state = State::Failed(code);
+        if !drop_caught(mem::replace(&mut self.state, State::Failed(code))) {
+            let what = "a handler's destructor panicked";
+            outer.report(Fault::ours(Refusal::PANICKED.code, what));
+        }
         self.drop_unread();
     }
 

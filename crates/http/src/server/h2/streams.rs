@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sockeye_proto::driver::drop_caught;
+
 use super::limits::{KEEP_RESETS, KEEP_SPARE, MAX_RESETS};
 use super::stream::ActiveStream;
 use crate::Handler;
@@ -24,6 +26,16 @@ pub(super) struct Streams<H> {
 impl<H> Default for Streams<H> {
     fn default() -> Self {
         Self { all: Vec::new(), len: 0, resets: Vec::new(), oldest: 0 }
+    }
+}
+
+/// Drops the streams one by one. While a panic unwinds, a second one, of a handler's destructor,
+/// would end the process.
+impl<H> Drop for Streams<H> {
+    fn drop(&mut self) {
+        for active in &mut self.all {
+            drop_caught(active.take());
+        }
     }
 }
 

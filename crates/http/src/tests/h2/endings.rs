@@ -180,3 +180,30 @@ fn a_client_that_closes_within_a_request_is_answered_and_closed_at_once() {
     assert!(scene.client.streams[&1].has_ended);
     assert_eq!(scene.client.harness.end(), Some(End::Close));
 }
+
+#[test]
+fn handlers_may_panic_when_they_are_dropped_even_several_at_once() {
+    let mut scene = Scene::new();
+    scene.client.get(1, "/never");
+    scene.client.get(3, "/never");
+    scene.client.get(5, "/never");
+    scene.client.read();
+    scene.shared.panics_in_drop.set(true);
+    scene.client.frame(kind::RST_STREAM, flags::NONE, 1, &[0, 0, 0, 8]);
+    let reported = scene.client.harness.take_reported();
+    assert_eq!(reported.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["handler_panicked"]);
+    assert_eq!(scene.client.harness.end(), None, "the other streams go on");
+    scene.client.harness.end_for(&Reason::Reset);
+    assert_eq!(scene.client.harness.take_reported().len(), 2);
+    assert_eq!(scene.shared.alive.get(), 0);
+}
+
+#[test]
+fn handlers_may_panic_when_the_server_is_dropped() {
+    let mut scene = Scene::new();
+    scene.client.get(1, "/never");
+    scene.client.get(3, "/never");
+    scene.shared.panics_in_drop.set(true);
+    drop(scene.client);
+    assert_eq!(scene.shared.alive.get(), 0);
+}

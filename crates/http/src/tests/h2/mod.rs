@@ -50,6 +50,8 @@ struct Shared {
     /// Handlers that were made, and those that are alive.
     made: Cell<u32>,
     alive: Cell<i32>,
+    /// The destructors of handlers panic.
+    panics_in_drop: Cell<bool>,
     /// Requests whose content was incomplete.
     incomplete: Cell<u32>,
 }
@@ -57,6 +59,7 @@ struct Shared {
 impl Drop for Site {
     fn drop(&mut self) {
         self.shared.alive.update(|alive| alive - 1);
+        assert!(!self.shared.panics_in_drop.get(), "on purpose, in a destructor");
     }
 }
 
