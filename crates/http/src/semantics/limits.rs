@@ -29,8 +29,9 @@ pub struct Limits {
     pub body: u64,
     /// Time that a handler waits for the next piece of content. After this time, the server answers
     /// 408. In HTTP/2, while too much content of other requests waits for their handlers, the
-    /// client may be unable to send; that time doesn't count. In HTTP/1.1 also the time to receive all content that is [discarded](Self::discard); in
-    /// HTTP/2 that time is always 5 s. Default: 30 s.
+    /// client may be unable to send; that time doesn't count. In HTTP/1.1 also the time to receive
+    /// all content that is [discarded](Self::discard); in HTTP/2 that time is always 5 s. Default:
+    /// 30 s.
     pub body_timeout: Duration,
     /// Time from when a handler receives a request, or the latest piece of its content, until the
     /// response must start. After this time, the handler answers 503
