@@ -7,7 +7,7 @@ use sockeye_proto::Time;
 
 use super::error_page::{ErrorFields, ErrorResponse};
 use super::jobs::{LookupRequest, Progress};
-use super::listing::{is_listing_requested, is_markdown_page};
+use super::listing::{answer_head, is_listing_requested, is_markdown_page};
 use super::site::Site;
 use crate::coding::file_entry::{FileEntry, Selected, Selection};
 use crate::lookup::entry::{Entry, Target};
@@ -56,7 +56,7 @@ impl Site {
         let mut scratch = self.inner.scratch.borrow_mut();
         let mounts = &self.inner.mounts;
         match RequestPath::parse(view.path(), &mut scratch) {
-            Ok(path) if is_listing_requested(mounts, path, view.query()) => {
+            Ok(path) if !view.is_head() && is_listing_requested(mounts, path, view.query()) => {
                 Progress::NeedsListing(responder)
             }
             Ok(path) => {
@@ -139,11 +139,17 @@ impl Site {
     ) -> Progress<'r, 't> {
         let LookupRequest { purpose, view, .. } = lookup;
         let (mounts, is_requested) = (&self.inner.mounts, purpose == Purpose::Requested);
+        if is_requested && view.is_head() && self.is_listed(lookup, entry) {
+            return Progress::Answered(answer_head(mounts, view, responder));
+        }
         match &entry.target {
             Target::File(..) | Target::Redirect(_) | Target::Listing
                 if matches!(purpose, Purpose::MergedSlashes { .. }) =>
             {
-                Progress::Answered(self.redirect(entry.slash(), entry, view, responder))
+                // If the query asks for a listing, the path keeps its final slash, even if `entry`
+                // redirects to the path without this slash.
+                let slash = entry.slash().filter(|_| !self.is_listed(lookup, entry));
+                Progress::Answered(self.redirect(slash, entry, view, responder))
             }
             Target::File(Rule::File, _)
                 if is_requested
@@ -186,6 +192,17 @@ impl Site {
                 self.send(lookup, &file.select_ready(lookup.view), file, entry, responder)
             }
             _ => Progress::Answered(self.refuse(lookup, entry, responder)),
+        }
+    }
+
+    /// Whether a GET request would be answered with a listing or an archive.
+    fn is_listed(&self, LookupRequest { key, view, .. }: LookupRequest<'_>, entry: &Entry) -> bool {
+        match &entry.target {
+            Target::Listing => true,
+            Target::File(..) | Target::Redirect(Slash::Drop) if view.query().is_some() => {
+                is_listing_requested(&self.inner.mounts, RequestPath::from_key(key), view.query())
+            }
+            _ => false,
         }
     }
 

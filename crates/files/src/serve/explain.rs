@@ -103,8 +103,7 @@ impl Mounts {
         });
         let (watched, failures) = self.watched();
         let mut entry = match parsed {
-            Ok(path) if purpose == Purpose::Requested => watched.requested(path, query),
-            Ok(path) => look_up_fully(&watched, path.key()),
+            Ok(path) => watched.requested(path, query),
             Err(refusal) => {
                 let target = Target::Absent(Absent::Refused(refusal));
                 Arc::new(Entry { mount: self.root(), target })
@@ -131,9 +130,10 @@ impl Mounts {
                 Target::File(..) | Target::Redirect(_) | Target::Listing,
                 Purpose::MergedSlashes { .. },
             ) => {
+                let slash = entry.slash().filter(|_| !names_format);
                 explanation.status = Status::MOVED_PERMANENTLY;
                 explanation.rule = Rule::MergeSlashes;
-                explanation.fields = location(path, query, entry.slash()).unwrap_or_default();
+                explanation.fields = location(path, query, slash).unwrap_or_default();
                 explanation.file = None;
             }
             (Target::Listing, Purpose::Requested) if self.has_bad_query(&entry, query) => {

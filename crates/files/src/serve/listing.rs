@@ -316,6 +316,24 @@ impl PendingListing {
     }
 }
 
+/// Answers HEAD without reading the folder or the file: the response omits headers that depend on
+/// the content, which RFC 9110, 9.3.2 permits.
+pub(crate) fn answer_head(
+    mounts: &Mounts,
+    view: RequestView<'_>,
+    responder: Responder<'_, '_>,
+) -> Answer {
+    match ListingTarget::of(mounts, view, &mut Vec::new()) {
+        Ok(ListingTarget { mount, format, title, .. }) => {
+            let folder = &mounts.get(mount).folder;
+            let is_live = folder.live.is_some() && format == Format::Html;
+            let head = head(&folder.options, view.origin(), format, &title, None, is_live);
+            responder.send_head(Status::OK, &head.fields, None)
+        }
+        Err(refused) => refused.send(mounts, view, responder),
+    }
+}
+
 /// The folder or Markdown file that a request names, and the format of the response.
 struct ListingTarget<'s> {
     /// The index of the mount in [`Mounts`].

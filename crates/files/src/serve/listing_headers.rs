@@ -11,8 +11,8 @@ use crate::options::fields::with;
 use crate::options::folder_options::Options;
 
 /// The headers of a listing or archive. The file name of an archive is made of `title`. `etag` is
-/// `None` for live pages and for `sockeye explain`. `is_live`: whether a script reloads the page when
-/// files change.
+/// `None` for live pages, for HEAD, which doesn't read the folder, and for `sockeye explain`.
+/// `is_live`: whether a script reloads the page when files change.
 pub(super) fn head(
     options: &Options,
     origin: Option<&[u8]>,

@@ -193,7 +193,11 @@ fn listings_and_errors_get_the_script_and_their_policies_allow_it() {
         let vary = got.field("Vary").unwrap_or_default();
         assert!(!vary.contains("Encoding"), "{vary}");
         let head = client.request("HEAD", path, html);
-        assert_eq!(head.head, got.head, "{path}");
+        let without_length = |head: &str| {
+            let lines = head.lines().filter(|line| !line.starts_with("Content-Length"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(without_length(&head.head), without_length(&got.head), "{path}");
     }
     for format in ["json", "text", "tar"] {
         let got = client.get(&format!("/m/docs/?format={format}"));
