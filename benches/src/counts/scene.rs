@@ -271,7 +271,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Sends each batch once, to learn the length of its responses. They count as complete when 50
-    /// turns have brought nothing: so many, because a response may wait for a lookup on another
+    /// turns have brought nothing. Fewer may be too few: a response may wait for a lookup on another
     /// thread.
     fn learn_lengths(&mut self) -> Result<()> {
         for at in 0..self.batches.count() {
