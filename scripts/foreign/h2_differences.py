@@ -47,6 +47,13 @@ def skips(data):
     return False
 
 
+def has_bad_priorities_setting(data):
+    """Whether the first frame sets SETTINGS_NO_RFC7540_PRIORITIES to a value other than 0 and 1."""
+    content = data[9:9 + int.from_bytes(data[:3], "big")]
+    settings = [content[at:at + 6] for at in range(0, len(content), 6)]
+    return any(one[:2] == b"\x00\x09" and int.from_bytes(one[2:], "big") > 1 for one in settings)
+
+
 # Their error or verdict, ours, a condition of the input, and the reason.
 LISTED = [
     (".*", "connection PROTOCOL_ERROR", lambda data: not begins_with_settings(data),
@@ -60,6 +67,9 @@ LISTED = [
      "h2 takes no more frames after the client's GOAWAY (RFC 9113, 6.8)"),
     (MALFORMED, ".*(reset PROTOCOL_ERROR|status 4..|status 501).*", None,
      "h2 ends the connection for a malformed request (RFC 9113, 8.1.1)"),
+    ("ProtocolError: Invalid input StreamInputs.RECV_INFORMATIONAL_HEADERS in state .*",
+     "reset PROTOCOL_ERROR", None,
+     "h2 takes a request with the field :status for an informational response (RFC 9113, 8.3)"),
     ("nothing wrong|reset STREAM_CLOSED|StreamClosedError",
      "reset PROTOCOL_ERROR(, reset STREAM_CLOSED)?", None,
      "h2 doesn't check a Content-Length without content (RFC 9113, 8.1.1)"),
@@ -81,10 +91,13 @@ LISTED = [
      "h2 ignores content after the client's own RST_STREAM (RFC 9113, 5.1)"),
     ("nothing wrong|reset STREAM_CLOSED", "connection PROTOCOL_ERROR", has_kind(3),
      "h2 ignores RST_STREAM for an idle stream (RFC 9113, 6.4)"),
-    ("ProtocolError: Received frame with non-compliant data", "nothing wrong", has_kind(8),
+    ("ProtocolError: Received frame with non-compliant data",
+     "nothing wrong|connection FLOW_CONTROL_ERROR", has_kind(8),
      "h2 doesn't ignore the reserved bit of WINDOW_UPDATE (RFC 9113, 6.9)"),
     ("ProtocolError: Received frame with non-compliant data", "reset PROTOCOL_ERROR", has_kind(8),
      "h2 ends the connection for an increment of 0 on a stream (RFC 9113, 6.9)"),
+    ("nothing wrong", "connection PROTOCOL_ERROR", has_bad_priorities_setting,
+     "h2 doesn't check SETTINGS_NO_RFC7540_PRIORITIES (RFC 9218, 2.1)"),
     ("InvalidSettingsValueError", "nothing wrong", has_kind(4),
      "h2 checks SETTINGS_ENABLE_CONNECT_PROTOCOL of a client, which has no meaning (RFC 8441, 3)"),
     (MALFORMED, "connection PROTOCOL_ERROR", has_kind(1),
