@@ -51,7 +51,8 @@ impl Handler for Member {
     }
 
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
-        // The client waits for each message, so none is missed. If one were, the client would fail.
+        // The client sends a message only after all members have received the previous one, so no
+        // member misses any. If one did, the client would fail.
         if let Some(news) = &mut self.news {
             let _ = news.forward(socket);
         }
@@ -79,8 +80,8 @@ impl Client {
         Ok(Self { members, received: vec![0; message.response.len()], message })
     }
 
-    /// Sends messages for a time, each when the last one has reached all. Returns the number of
-    /// deliveries.
+    /// Sends messages for `time`, each after all members have received the previous one. Returns
+    /// the number of deliveries.
     pub(crate) fn run(&mut self, time: Duration) -> Result<u64> {
         let (begin, mut deliveries) = (Instant::now(), 0);
         while begin.elapsed() < time {
@@ -94,9 +95,9 @@ impl Client {
         let Self { members, message, received } = self;
         let sender = members.first_mut().ok_or("there is no member")?;
         sender.write_all(message.request.keep_alive())?;
-        // The last one first: when it has its message, most others have theirs, if the server goes
-        // in order. So the server wakes this client once for each message, and not once for each
-        // member.
+        // Reads from the last member first: once its message has arrived, most others have theirs,
+        // if the server sends in order. So the server wakes this client once for each message, and
+        // not once for each member.
         for member in members.iter_mut().rev() {
             member.read_exact(received)?;
             if *received != message.response {

@@ -31,15 +31,16 @@ pub(crate) fn limits() -> Limits {
 /// If the outputs differ, or another parser can't read them.
 pub fn http1_stream(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
-    // All connections share this, so that a cached head of one request could affect another.
-    // HTTP/2 has a target of its own.
+    // All connections share this configuration, and with it the cached fields of the last head: if
+    // they affect another request, the outputs may differ. HTTP/2 has a target of its own.
     let shared = Rc::new(ServerConfig::new(limits()).http2(false));
     let outcome = |parts: &mut dyn Iterator<Item = _>, ending, jobs| {
         outcome(Rc::clone(&shared), parts, ending, jobs)
     };
     for ending in [Ending::Eof, Ending::Silence, Ending::Drain] {
         let (whole, requests) = outcome(&mut [split.stream].into_iter(), ending, Jobs::Quick);
-        // After a long silence, responses have another date.
+        // Slow jobs run after the ending. After a silence, their responses would have another date,
+        // and after a drain, they would announce the close.
         let late = matches!(ending, Ending::Eof).then_some(Jobs::Slow);
         for jobs in [Jobs::Quick].into_iter().chain(late) {
             let (parts, requests_in_parts) = outcome(&mut split.parts(), ending, jobs);

@@ -23,7 +23,7 @@ struct Head {
 #[derive(Debug, PartialEq, Eq)]
 struct Read {
     head: Option<(Head, Content)>,
-    /// Number of bytes after the head.
+    /// Number of bytes that the server has not used, such as those after the head. 0 after a fault.
     unused: usize,
     output: Vec<u8>,
     fault: Option<&'static str>,

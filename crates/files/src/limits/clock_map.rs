@@ -28,7 +28,7 @@ struct Slot<K, V> {
     key: K,
     value: V,
     weight: usize,
-    /// Whether the entry was used since the hand last passed it.
+    /// Whether the entry is marked as used: see [`ClockMap::evict`].
     used: bool,
 }
 
@@ -96,11 +96,12 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         Some(self.remove_at(at).1)
     }
 
-    /// Evicts the next entry for which `is_evictable` is true and that was not used since the hand
-    /// last passed it. Returns `None` if `is_evictable` is true for no entry.
+    /// Evicts the next entry for which `is_evictable` is true and that is not marked as used.
+    /// Removes the mark from the evictable entries that the hand passes. Returns `None` if
+    /// `is_evictable` is true for no entry.
     pub(crate) fn evict(&mut self, mut is_evictable: impl FnMut(&V) -> bool) -> Option<(K, V)> {
-        // The first round clears `used`, the second finds an entry that is not used. A round has a
-        // step more than there are entries: the one from the end to the start.
+        // The first round clears `used`, the second finds an entry that is not used. A round has
+        // one step more than there are entries: the step from the end to the start.
         for _ in 0..2 * (self.slots.len() + 1) {
             let Some(slot) = self.slots.get_mut(self.hand) else {
                 self.hand = 0;
@@ -115,6 +116,7 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
     }
 
     /// Moves the hand over at most `count` entries, and removes those for which `stale` is true.
+    /// The others keep their marks.
     pub(crate) fn sweep(&mut self, count: usize, mut stale: impl FnMut(&V) -> bool) {
         for _ in 0..count {
             match self.slots.get(self.hand) {

@@ -51,8 +51,8 @@ pub(super) struct ShardState {
 pub(super) struct Exchange {
     shard: Rc<ShardState>,
     peer: Peer,
-    /// The client that sent the request: see [`http_core::ServerConfig::clients`]. `None`, which is
-    /// the peer, if the request has no content.
+    /// The client that sent the request: see [`http_core::ServerConfig::clients`]. `None` if the
+    /// request has no content: then the peer counts as the client.
     client: Option<Client>,
     /// The number of the request in its shard. A [`Sender`] of an older request on the same
     /// connection has another number, so that its late content is recognised and dropped.

@@ -129,7 +129,7 @@ impl PendingUpgrade {
                 self.hyper.upgrade();
                 Ok(answer)
             }
-            // The other requirements of `upgrade` are checked above, so the server is stopping.
+            // The client asked for `name`, so the server is stopping, unless `name` is malformed.
             Err(responder) => {
                 let text = "The server is stopping.";
                 Ok(responder.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text))

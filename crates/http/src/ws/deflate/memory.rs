@@ -9,7 +9,7 @@ use super::options::WINDOW_BITS;
 const MAX_SPARE: usize = 4;
 
 /// States of compressors and decompressors, which the connections of a shard share. Together, they
-/// have at most 560 KiB if all connections compress with the same window size, and at most 2.2 MiB
+/// take at most 560 KiB if all connections compress with the same window size, and at most 2.2 MiB
 /// if peers have asked for windows of every size.
 #[derive(Debug, Default)]
 pub(crate) struct DeflateMemory {
