@@ -66,7 +66,8 @@ fn path(flag: Option<&Path>) -> Result<PathBuf, Error> {
 
 /// The default folder. `variable` returns the value of an environment variable.
 fn default(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    // If a unit has several state folders, systemd sets a list of paths, separated by colons.
+    // If a unit has several state folders, systemd sets STATE_DIRECTORY to a list of paths,
+    // separated by colons.
     let first = |list: OsString| {
         let first = list.as_bytes().split(|byte| *byte == b':').next().unwrap_or_default();
         PathBuf::from(OsStr::from_bytes(first))

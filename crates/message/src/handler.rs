@@ -21,9 +21,9 @@ pub enum ContentMode {
 pub enum Flow {
     /// Yes.
     More,
-    /// Not yet: only when a promise of this request was settled, and [`Handler::on_settled`] has
-    /// answered with [`Responder::later`], so that the request goes on. Without an open promise,
-    /// and after the last piece, this is the same as [`Flow::More`].
+    /// Not yet. The pause ends when a promise of this request is settled and
+    /// [`Handler::on_settled`] answers with [`Responder::later`], which continues the request.
+    /// Without an open promise, and after the last piece, this is the same as [`Flow::More`].
     Pause,
 }
 

@@ -11,7 +11,7 @@ const MAX_AGE: &[u8] = b"86400";
 
 /// The fields that tell a browser what scripts of an allowed origin may send: `methods`, and the
 /// headers in `names`, which is the request's `Access-Control-Request-Headers`. `None` if one of
-/// the two is no value of a field.
+/// the two is not a valid field value.
 #[must_use]
 pub fn preflight_fields(methods: &str, names: Option<&[u8]>) -> Option<Fields> {
     let mut fields = Fields::new();

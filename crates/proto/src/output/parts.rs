@@ -79,7 +79,8 @@ pub enum Part<'a> {
     Memory(&'a [u8]),
     /// Part of a file.
     File(&'a FileRange),
-    /// Part of a file that only a thread may read: see
+    /// Part of a file that a thread must read, because reading may block, or because only reading
+    /// the file can tell whether it has changed: see
     /// [`Output::replace_with_read`](crate::Output::replace_with_read).
     NeedsRead(&'a FileRange),
     /// The rest of a file that has changed: it must not be sent.

@@ -1,5 +1,5 @@
-//! The protocol of one connection: opens a WebSocket, runs a [`Handler`] on it, and ends when it is
-//! closed or makes no progress.
+//! The protocol of one connection: opens a WebSocket, runs a [`Handler`] on it, and ends when the
+//! WebSocket is closed, or when the server makes no progress while an answer is due.
 
 use std::rc::Rc;
 
@@ -32,7 +32,7 @@ pub(super) struct Connection {
     was_due: bool,
     /// How many bytes of output were unsent at the end of the last call.
     unsent: u64,
-    /// The first bytes (at most 8) of the server's response, which show what it speaks.
+    /// The first bytes (at most 8) of the server's response, which show what the server speaks.
     first: Vec<u8>,
 }
 
@@ -125,8 +125,8 @@ impl Connection {
     }
 
     /// Runs at the end of each callback. Ends the connection if the handler has failed, or if
-    /// writing to standard output has failed. Restarts the timeout if output was sent, or if an
-    /// answer has just become due.
+    /// writing to standard output has failed. Restarts the timeout if more output was sent than a
+    /// control frame, or if an answer has just become due.
     fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Some(what) = self.progress.failure.take() {
             self.state = State::Failed;
