@@ -10,11 +10,13 @@ use rustls::{
 };
 use sockeye_engine::{TlsAcceptor, TlsConnector, TlsHarness};
 
-/// More than a connection keeps of an incomplete record, or a client of a handshake message.
+/// A connection keeps less than this of incomplete input. The longest input that is kept is a
+/// server's incomplete handshake message, on the client's side: 64 KiB and some headers.
 const MAX_UNUSED: usize = 65 * 1024;
 
-/// Runs a connection as the input says. Its first byte chooses the side that is tested, the version,
-/// and whether the handshake is complete at the beginning. Then come steps: see `Run::step`.
+/// Runs a connection as the input says. Its first byte chooses the side that is tested, the
+/// version, and whether the handshake is complete at the beginning. Then come steps: see
+/// `Run::step`.
 ///
 /// # Panics
 ///
@@ -35,7 +37,7 @@ pub fn tls_records(input: &[u8]) {
     }
 }
 
-/// A connection, and a peer of it.
+/// The tested connection, and its peer.
 struct Run {
     tested: TlsHarness,
     peer: Connection,
@@ -48,9 +50,9 @@ struct Run {
     has_failed: bool,
     /// The network has changed something.
     is_changed: bool,
-    /// The connection has sent close_notify.
+    /// The tested connection has sent close_notify.
     has_closed: bool,
-    /// Its peer has.
+    /// The peer has sent close_notify.
     peer_has_closed: bool,
 }
 
@@ -81,7 +83,7 @@ impl Run {
             has_closed: false,
             peer_has_closed: false,
         };
-        // Makes the hello of a client.
+        // The client, on whichever side, makes its hello.
         run.read(&mut []);
         run
     }
@@ -155,8 +157,8 @@ impl Run {
 
     fn read(&mut self, bytes: &mut [u8]) {
         if self.has_closed && self.is_changed {
-            // In builds for debugging, rustls asserts that no alert follows close_notify. The
-            // engine catches that, and other builds send the alert.
+            // In debug builds, rustls panics if an alert follows close_notify. The engine catches
+            // that panic. Release builds send the alert.
             return;
         }
         let (mut out, accepted) = (Vec::new(), &mut self.accepted);
@@ -174,7 +176,8 @@ impl Run {
         self.collect();
     }
 
-    /// The peer may find errors in what it gets, since its own records were changed.
+    /// Passes records of the tested connection to the peer. The peer may find errors in them, since
+    /// the records that it sent may have been changed on the way.
     fn answer_peer(&mut self, mut records: &[u8]) {
         // As in `read`.
         if self.peer_has_closed && self.is_changed {
@@ -191,7 +194,7 @@ impl Run {
 
 type Configs = (Arc<ClientConfig>, Arc<ServerConfig>);
 
-/// For TLS 1.2 and 1.3.
+/// The configurations for TLS 1.2, and those for TLS 1.3.
 fn configs() -> &'static [Configs; 2] {
     static CONFIGS: OnceLock<[Configs; 2]> = OnceLock::new();
     CONFIGS.get_or_init(|| [&rustls::version::TLS12, &rustls::version::TLS13].map(made))

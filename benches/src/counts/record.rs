@@ -52,8 +52,8 @@ impl Counts {
         Ok(counts)
     }
 
-    /// Sentences about the figures that are not recorded, and those that have grown too much: above
-    /// `recorded * growth + NOISE`.
+    /// One sentence for each figure that is not in `recorded`, or that has grown above its recorded
+    /// value times `growth`, plus [`NOISE`].
     pub(super) fn grown(&self, recorded: &Self, growth: f64) -> Vec<String> {
         self.all()
             .filter_map(|(name, figure)| match recorded.get(name) {

@@ -26,7 +26,7 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let refused = refused_host(&flags.url, &flags.http).or_usage()?;
     let outcome = tls::outcome(&flags.http, origin(&flags.url), &target)?;
     // Explains a server that runs without a terminal, such as a service, even if this command runs
-    // on one. `on_terminal` is what a server on a terminal lists: it is only used for a hint.
+    // on one. `on_terminal`: whether a server on a terminal would list folders, only for a hint.
     let listing = Listing::of(&flags.http, Stdout::Other);
     let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
     let folders = Folders::of(flags.http.folders, listing)?;

@@ -250,7 +250,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Whether input has arrived that was not offered to the session.
+    /// Whether there may be input that was not offered to the session.
     pub(crate) fn has_unread(&self) -> bool {
         self.readable || self.secure.as_ref().is_some_and(|secure| secure.tls.unused() > 0)
     }
@@ -274,8 +274,9 @@ impl<S> Conn<S> {
     }
 
     /// Since when the connection has been idle: the session is idle, and there is nothing to
-    /// receive. `None` if it isn't idle, or if we opened it: closing it would then make no room for
-    /// a new connection.
+    /// receive. `None` if the connection isn't idle, or if we opened it. Idle connections are
+    /// closed to make room for new ones at the limit on connections, which counts only accepted
+    /// ones.
     pub(crate) fn idle_since(&self) -> Option<Time> {
         if !self.counted || self.readable || self.read_queued {
             return None;
@@ -284,7 +285,7 @@ impl<S> Conn<S> {
             // A handshake that has begun ends soon, or at its deadline.
             return (!self.has_begun_handshake()).then_some(self.opened);
         }
-        // Over TLS, it may be part of a record.
+        // Over TLS, a part of a record may have arrived.
         if self.has_unread() {
             return None;
         }

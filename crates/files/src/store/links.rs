@@ -84,7 +84,7 @@ impl<'d> LinkedFolders<'d> {
                     opened.push(LinkedFolder { path: path.clone(), file, id: id_of(&stat) });
                 }
                 Err(error) if is_transient(error) => return Err(error),
-                // The folder is not there now, so no link leads into it.
+                // The folder is missing or can't be opened, so links into it are refused.
                 Err(_) => {}
             }
         }

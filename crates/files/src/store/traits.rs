@@ -31,8 +31,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Whether `name` is a file that can be opened. Default: opens it.
     ///
-    /// A lookup calls this to choose between other names. So [`crate::Mounts::explain`] doesn't take
-    /// a failure of this call for the reason of a response.
+    /// A lookup calls this for names other than the requested one, such as for `page.html` to
+    /// decide whether `page/` redirects to `page`. So [`crate::Mounts::explain`] never reports a
+    /// failure of this call as the reason for a response.
     fn is_file(&self, name: &[u8]) -> bool {
         matches!(self.open(name), Ok(Opened::File(..)))
     }

@@ -32,7 +32,7 @@ pub(crate) struct ArchiveWriter {
     position: u64,
     /// The position in the archive where the part ends.
     end: u64,
-    /// The lease on the memory of the batches, and the permit for that of the manifest.
+    /// The lease for the batches, and the permit for the manifest.
     _memory: (Lease, Permit),
 }
 
