@@ -50,7 +50,7 @@ pub(super) struct Row {
     pub(super) case: &'static Case,
     pub(super) samples: Vec<(Side, Sample)>,
     /// The system calls of the plain side, and those of the strained side. `None` if the case
-    /// doesn't count them.
+    /// doesn't count them, or has failed.
     pub(super) calls: Option<[Calls; 2]>,
 }
 

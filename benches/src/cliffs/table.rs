@@ -1,5 +1,6 @@
-//! The results as Markdown. A row of the first table shows a case: the server's figures without a
-//! strain, such as idle connections (plain), and with it (strained). See [`cliffs`](super).
+//! The results as Markdown. A row of the first table shows a case: the server's figures without its
+//! strain (plain), and with it (strained). A strain is, for example, many idle connections. See
+//! [`cliffs`](super).
 
 use std::{
     fmt::Write as _,

@@ -13,8 +13,9 @@ use sockeye_proto::Reason;
 
 use crate::websocket_request::{WebSocketOpening, WebSocketRequest};
 
-/// A load. It always ends, also if the server stops responding: a load with [`Until::Requests`]
-/// then gives up after too many connections in a row without a response.
+/// A load: a run of requests whose responses are measured. It always ends, also if the server stops
+/// responding: a load with [`Until::Requests`] then gives up after too many connections in a row
+/// without a response (on one thread, more than ten times the number of its connections).
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The protocol.
@@ -141,8 +142,8 @@ impl LoadKind {
 /// When a load ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// After this time, including the probe, which sends each request once before the load. Then
-    /// the load waits for pending responses, at most 1 s and at most the plan's timeout.
+    /// After this time, including the probe, which sends each request before the load. Then the
+    /// load waits for pending responses, at most 1 s and at most the plan's timeout.
     Time(Duration),
     /// When this many requests were answered or have failed.
     Requests(u64),

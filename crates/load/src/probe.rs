@@ -22,10 +22,10 @@ pub struct ProbeError {
     pub failure: Failure,
     /// The index in [`Plan::requests`] of the request that failed.
     pub request: usize,
-    /// An answer has shown that the port doesn't expect TLS: the server answered a request for a
-    /// WebSocket other than by a redirect, or sent an HTTP request back unchanged, as an echo
-    /// server does. `false` only means that no such answer has arrived. If [`ProbeError::failure`]
-    /// is [`Failure::ErrorResponse`], the port doesn't expect TLS either.
+    /// An answer has shown that the port doesn't expect TLS: an HTTP request that came back
+    /// unchanged, as from an echo server, or a valid response, other than a redirect, to a request
+    /// for a WebSocket. `false` only means that no such answer has arrived. Whatever this field
+    /// says, a [`ProbeError::failure`] that is [`Failure::ErrorResponse`] shows the same.
     pub is_known_without_tls: bool,
 }
 

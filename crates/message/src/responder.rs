@@ -105,11 +105,11 @@ impl<'r, 't> Responder<'r, 't> {
         promise
     }
 
-    /// Charges the client for the content of the request
-    /// ([`Limits::collected`](super::Limits::collected)) while it exists. `None` if nothing is
-    /// charged. The request and the jobs of this responder keep a clone. Code that passes the
-    /// message to a thread of its own keeps another one for as long as it keeps the message, which
-    /// may be longer than the connection exists.
+    /// The permit that charges the client for the content of the request
+    /// ([`Limits::collected`](super::Limits::collected)), until all its clones are dropped. `None`
+    /// if nothing is charged. The request and the jobs of this responder keep clones. Code that
+    /// passes the message to a thread of its own should keep one for as long as it keeps the
+    /// message, which may be longer than the connection exists.
     #[must_use]
     pub fn permit(&self) -> Option<Arc<Permit>> {
         self.request.permit.clone()

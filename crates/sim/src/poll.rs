@@ -67,7 +67,7 @@ impl PollEvent {
 pub(crate) struct WaitSummary {
     /// The time at which the wait ends if nothing happens. `None`: it has no timeout.
     pub(crate) until: Option<Time>,
-    /// A real driver's wait would have returned at once. A simulated one always does.
+    /// A real driver's wait would have returned at once. A simulated wait always returns at once.
     pub(crate) woken: bool,
     /// Number of events that the wait reported.
     pub(crate) events: usize,

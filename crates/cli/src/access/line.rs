@@ -47,7 +47,8 @@ const MAX_SHORT_METHOD: usize = 16;
 /// where [`end`] inserts the status or, in the format for a terminal, where the target begins.
 const SPLIT_LEN: usize = 4;
 
-/// The formatted date of the last request. It is formatted again only when the second has changed.
+/// The formatted date of the last request. It is formatted again only when a new second of the
+/// clock has begun.
 #[derive(Default)]
 pub(super) struct DateCache {
     second: Option<WallTime>,

@@ -83,7 +83,7 @@ impl State {
         Arc::clone(closer)
     }
 
-    /// Whether a [`Sender`](super::Sender) of this WebSocket has sent this.
+    /// Whether `sent` comes from a [`Sender`](super::Sender) of this WebSocket.
     pub(super) fn is_own(&self, sent: &Sent) -> bool {
         self.closer.as_ref().is_some_and(|closer| closer.ticket == sent.closer)
     }

@@ -10,14 +10,15 @@ use crate::text;
 pub(in crate::args) enum Answer {
     /// Suggest the variable of this flag.
     Flag(&'static str),
-    /// Warn with this text: the server does, or needs, nothing more.
+    /// Warn with this text, and run the command.
     Warn(&'static str),
-    /// Refuse it, because the server would lack what the variable asks for. The text says what to
-    /// write.
+    /// Refuse to run the command, because the server would lack what the variable asks for. The
+    /// text says why, or what to write.
     Refuse(String),
 }
 
-/// What a server must not do without, if it is asked for.
+/// The advice about features that Sockeye lacks. If a variable asks for one, the server must not
+/// start without it.
 const IS_LACKING: [&str; 3] = [texts::NO_PASSWORDS, texts::READ_ONLY, texts::NO_CONFIGURATION];
 
 /// The answer to a variable that would set `flag` of `command`, to this `value`. `None` if the flag
@@ -27,7 +28,8 @@ pub(in crate::args) fn answer_to_variable(
     flag: &str,
     value: &str,
 ) -> Option<Answer> {
-    // Images of containers name their version so.
+    // Container images often store their version in SOCKEYE_VERSION. The advice on the flag
+    // `--version` doesn't fit.
     if flag == "--version" {
         return None;
     }

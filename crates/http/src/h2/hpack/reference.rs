@@ -127,6 +127,7 @@ impl Reference {
                 string.push(u8::try_from(*symbol).map_err(|_| Invalid)?);
                 (len, code) = (0, 0);
             }
+            // The longest code has 30 bits.
             if len > 30 {
                 return Err(Invalid);
             }
