@@ -24,9 +24,9 @@
 //! - Servers take turns in each round, so that a slow minute of the machine affects all of them
 //!   ([`compare`]). A run that other processes disturbed is repeated, a limited number of times.
 //! - The client of most rows is that of `sockeye load`. A malformed or incomplete response, or one
-//!   with an error status, fails the run. Contents are checked once, before each run. The rows
-//!   with HTTP/2 have a client that checks statuses and lengths ([`http2`]), and `ws-broadcast` has
-//!   one that compares each message ([`mod@broadcast`]).
+//!   with an error status, fails the run. Contents are checked only before each run, in one
+//!   response to each request. The rows with HTTP/2 have a client that checks statuses and lengths
+//!   ([`http2`]), and `ws-broadcast` has one that compares each message ([`mod@broadcast`]).
 //! - A single pair of runs says little: the bare server compared with itself has given 0.87 to
 //!   1.17. So there are many rounds, and the ratio is their median with a confidence interval
 //!   ([`stats`]).

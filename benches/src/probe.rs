@@ -95,8 +95,8 @@ pub(crate) fn exchange_frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u
     Ok(frame)
 }
 
-/// The content length in a frame's header. The JSON isn't parsed, because all servers here write
-/// this key and its value with the same spaces.
+/// The value of the key `content-length` in a frame's header. The JSON isn't parsed, because all
+/// servers here write the key and its value with the same spaces.
 fn frame_length(header: &[u8]) -> Result<usize> {
     let text = str::from_utf8(header)?;
     let (_, rest) = text.split_once("\"content-length\": ").ok_or("no content-length")?;

@@ -15,9 +15,9 @@ use crate::{Address, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 /// - [`Event::Open`] comes first and [`Event::Closed`] last, each once. If we opened the connection
 ///   and that failed, [`Event::Closed`] is the only call.
 /// - Input comes in order. What a call didn't use is offered again, followed by newer input.
-/// - [`Event::Eof`] comes after all input was offered, and not during a pause. If the peer closes
-///   its sending side while nothing is read from it, during a pause or while the output is full,
-///   [`Event::HalfClosed`] comes first.
+/// - [`Event::Eof`] comes after all input was offered, and not during a pause. During a pause, and
+///   while the output is full, nothing is read from the peer. If the peer closes its sending side
+///   then, [`Event::HalfClosed`] comes first.
 /// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
 /// - [`Protocol::deadline`] is called after every call of [`Protocol::on_bytes`] and
 ///   [`Protocol::on_event`].

@@ -51,7 +51,8 @@ pub struct Options {
     pub content_types: ContentTypes,
     /// Files that are stored compressed and sent with `Content-Encoding`. Default: `.svgz`.
     pub content_encodings: ContentEncodings,
-    /// Security headers that are sent with files.
+    /// Further headers that are sent with files and listings. Default: the security headers that
+    /// [`Headers`] describes.
     pub headers: Headers,
     /// Which other sites' scripts may read the files. Default: none.
     pub cors: Cors,

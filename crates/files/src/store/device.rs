@@ -1,6 +1,6 @@
 //! Whether reading from a file system, or closing a file there, may block.
 //!
-//! This is decided once for each mounted file system, by its type:
+//! This is decided once for each mounted file system (a [`Device`]), by its type:
 //!
 //! - File systems in memory (tmpfs) never block.
 //! - On known disk file systems, each read is probed first: the flag `RWF_NOWAIT` makes the probe
@@ -155,7 +155,7 @@ impl Device {
         if self.timed && self.slow.load(Ordering::Relaxed) { Access::Thread } else { self.access }
     }
 
-    /// Whether opening a file that the kernel has in memory never waits on this device.
+    /// Whether opening a file of this device never waits, if the kernel has the file in memory.
     pub(crate) fn opens_at_once(&self) -> bool {
         self.access() != Access::Thread && self.file_system != OVERLAY
     }

@@ -122,8 +122,8 @@ pub(crate) enum Decoded {
     /// This many bytes of content, at the end of the consumed input.
     Piece(usize),
     /// The body is complete. This many bytes, at the end of the consumed input, are the trailer
-    /// section; the spans have the positions of its fields. If the number is 0, there is no trailer
-    /// section, and the spans are not set.
+    /// section with its final blank line; the spans have the positions of its fields. The number is
+    /// 0 if the body is not chunked. Then the spans are not set.
     End(usize),
     /// More input is needed.
     NeedMore,

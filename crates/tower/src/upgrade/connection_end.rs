@@ -108,7 +108,8 @@ impl Drop for ConnectionEnd {
     }
 }
 
-/// The error that the task's next read returns when the connection has ended for this reason.
+/// The error that ends the task's input when the connection has ended for this reason. If the input
+/// has ended before, the task doesn't get this error.
 fn error(reason: &Reason) -> io::Error {
     let kind = match reason {
         Reason::Reset => io::ErrorKind::ConnectionReset,

@@ -77,7 +77,7 @@ const ADVICE: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// The command of Sockeye to suggest for `word`, in lower case.
+/// The command of Sockeye to suggest for `word`, which is in lower case.
 pub(super) fn synonym(word: &str) -> Option<&'static str> {
     SYNONYMS.iter().find(|(words, _)| words.contains(&word)).map(|(_, command)| *command)
 }

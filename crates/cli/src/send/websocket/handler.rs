@@ -27,7 +27,7 @@ pub(super) struct Settings {
     pub(super) has_hint: bool,
     pub(super) target: Target,
     pub(super) request: UpgradeRequest,
-    /// The same target with TLS, to suggest to the user. `None` if TLS is used already.
+    /// The URL of `target` with TLS, to suggest to the user. `None` if TLS is used already.
     pub(super) with_tls: Option<String>,
     /// How long the server may be silent while an answer is due.
     pub(super) timeout: Duration,
