@@ -21,6 +21,7 @@ pub(crate) struct Row {
     /// The title in the table.
     pub(crate) title: &'static str,
     pub(crate) load: Shape,
+    /// Number of connections. For a load that measures memory, `--idle` sets the number instead.
     pub(crate) connections: usize,
 }
 

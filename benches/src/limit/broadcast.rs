@@ -1,4 +1,5 @@
-//! WebSockets that share a room: for every N bytes of one, a constant frame for all.
+//! WebSockets that share a room: for each frame that one of them sends, all get a constant frame.
+//! All frames of the clients have the same length, so that it is enough to count bytes.
 
 use std::{
     cell::{Cell, RefCell},

@@ -48,8 +48,8 @@ impl Queue {
     }
 
     /// Calls `write` to append to the first buffer of the first lane, unless it has more than `max`
-    /// bytes. Returns whether `write` was called. May wait for other threads that append, and for
-    /// the writing thread while that takes the queued bytes, but not while it writes them.
+    /// bytes. Returns whether `write` was called. May wait for other threads that append, and
+    /// while the writing thread takes the queued bytes, but not while it writes them.
     pub(crate) fn put(&self, max: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.append(self.lanes.first().map(|[buffer, _]| lock(buffer)), max, write)
     }

@@ -217,8 +217,9 @@ impl Worker {
         self.state.stats.borrow().failures.clone()
     }
 
-    /// Whether an answer has shown that the port doesn't expect TLS: the request for a WebSocket,
-    /// sent back by an echo server, or a response to this request that is not a redirect.
+    /// Whether an answer has shown that the port doesn't expect TLS: an HTTP request that came back
+    /// unchanged, as from an echo server, or a response, other than a redirect, to a request for a
+    /// WebSocket.
     pub(crate) fn is_known_without_tls(&self) -> bool {
         self.state.is_known_without_tls.get()
     }

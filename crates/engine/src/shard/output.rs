@@ -12,8 +12,8 @@ use crate::conn::{Lingering, NOT_ASKED, SendState, ShardResources, Stage};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 
 /// The first check of a connection with unsent output comes after this part of the write timeout:
-/// an eighth. It only records how much is unacknowledged. By then, the peer has acknowledged what
-/// was on its way to it. If the first check came earlier, the second would take these
+/// an eighth. It only records how much is unacknowledged. By then, the peer has acknowledged the
+/// data that was on the way. If the first check came earlier, the second would take these
 /// acknowledgements for progress, and a peer that reads nothing would have twice the timeout. Each
 /// further check comes after the whole timeout, so a peer has at least that.
 const FIRST_CHECK: u32 = 8;
@@ -130,8 +130,9 @@ impl<D: Driver> Active<'_, D> {
     }
 
     /// Sets the write deadline anew, because the kernel has taken output or the socket has just
-    /// blocked. The peer acknowledges what is on its way to it even if it reads nothing, so only
-    /// [`Active::check_stalled`] asks how much is unacknowledged, [`FIRST_CHECK`] later.
+    /// blocked. Doesn't ask yet how much is unacknowledged, because the peer still acknowledges
+    /// data that is on the way, even if it reads nothing: [`Active::check_stalled`] asks (see
+    /// [`FIRST_CHECK`]).
     pub(super) fn set_write_deadline(&mut self) {
         let Self { conn, resources, .. } = self;
         conn.write_deadline = resources.now + resources.config.write_timeout / FIRST_CHECK;
@@ -148,7 +149,8 @@ impl<D: Driver> Active<'_, D> {
             return Ok(());
         }
         let before = conn.unacknowledged;
-        // Without an answer, the peer has made no progress.
+        // If the driver can't tell, the peer counts as having made no progress. The first check
+        // only records, so it passes: 0 is less than `NOT_ASKED`.
         let if_unknown = if before == NOT_ASKED { 0 } else { before };
         let now = driver.unacknowledged(&conn.socket).unwrap_or(if_unknown);
         if now >= before {

@@ -68,7 +68,7 @@ pub struct Footprint {
     pub outputs: usize,
     /// Connections to flush.
     pub dirty: usize,
-    /// Connections to read from without waiting.
+    /// Connections to read from without waiting for an event.
     pub ready: usize,
     /// Reads of files in progress.
     pub reads: usize,
@@ -167,8 +167,9 @@ pub(super) struct ServiceDeadline {
 /// State of a slot of the slab, kept when its connection closes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    /// The generation of the connection that uses this slot, or of the next one. It is a part of
-    /// the key, so that the key of a closed connection doesn't find the next one in its slot.
+    /// The generation of the connection that uses this slot; if the slot is free, of the next
+    /// connection in it. The generation is a part of the key, so that the key of a closed
+    /// connection doesn't find the next connection in its slot.
     pub(super) generation: u32,
     /// When the slot's timer is due. [`Time::NEVER`]: it isn't armed.
     pub(super) timer: Time,

@@ -33,7 +33,7 @@ impl H1Exchange {
         Self { more_input: true, ..Self::new(Version::Http11, false, false) }
     }
 
-    /// The decoder of the content that has not been read; `None` if all of it was read.
+    /// The decoder of the content that has not been read; `None` if there is none left.
     pub(crate) fn remaining_content(&self, incoming: &Incoming) -> Option<Decoder> {
         match incoming {
             Incoming::NotRequested { content, .. } => Decoder::new(*content),

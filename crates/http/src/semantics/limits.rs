@@ -10,9 +10,9 @@ pub struct Limits {
     /// [`Method::MAX_LEN`](crate::Method::MAX_LEN).
     pub request_line: usize,
     /// Maximum bytes of a request head. A longer one gets 431. In HTTP/2, the size of a head is
-    /// that of its decompressed names and values, plus 32 bytes per field (RFC 9113, 6.5.2). If a
-    /// head of HTTP/2 is more than 8 times as long as the limit, the server ends the connection.
-    /// Default: 32 KiB.
+    /// that of its decompressed names and values, plus 32 bytes per field (RFC 9113, 6.5.2). The
+    /// server ends the connection if this size exceeds 8 times the limit, or if the compressed head
+    /// comes in several frames and exceeds 4 times the limit. Default: 32 KiB.
     pub head: usize,
     /// Maximum number of field lines of a request. A request with more gets 431. Default: 128.
     pub fields: usize,

@@ -354,8 +354,8 @@ impl<S: Handlers> H2Connection<S> {
                 return Ok(());
             }
             if self.has_skipped {
-                // The client may have skipped this number, and open the stream only now, which is
-                // an error (RFC 9113, 5.1.1).
+                // Perhaps the client skipped this number before and opens the stream only now: that
+                // is an error (RFC 9113, 5.1.1).
                 return Err(H2Error::protocol("sent a header block on a stream that is not open"));
             }
             return Err(H2Error::stream_closed("sent a header block on a stream that has ended"));
