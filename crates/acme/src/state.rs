@@ -174,7 +174,7 @@ impl StateFolder {
     }
 
     /// Stores the key of a certificate before the certificate is requested. If the folder can't be
-    /// written, this call fails, and nothing is requested from the authority.
+    /// written, this call fails, and the certificate is not requested.
     ///
     /// # Errors
     ///

@@ -48,8 +48,8 @@ impl ByName {
         for candidates in names.values_mut() {
             candidates.sort_by_key(is_rsa);
         }
-        // All certificates that have `name`, a name of `certificate`, or only `certificate` if it
-        // has no such name.
+        // All certificates that have `name`, which is one of the names of `certificate`. Only
+        // `certificate` if `name` is `None`.
         let same_name = |certificate: &Certificate, name: Option<&String>| {
             let name = name.map(|name| name.strip_prefix('*').unwrap_or(name));
             let candidates = name.and_then(|name| names.get(name)).cloned();

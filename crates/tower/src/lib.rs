@@ -91,9 +91,9 @@
 //!   1,024 empty frames in a row closes the connection, too. The log says why.
 //! - On shutdown, the server ends responses of `text/event-stream` as complete. Other responses may
 //!   take until the drain deadline.
-//! - Only the server writes some fields, which [`Reply`](sockeye::http::Reply) lists. So a `Date`
-//!   or `Server` from the service is removed. `Transfer-Encoding: chunked` is removed, too. With
-//!   any other transfer coding, the client gets a 500.
+//! - Some fields are written by the server only: [`Reply`](sockeye::http::Reply) lists them. So a
+//!   `Date` or `Server` from the service is removed. `Transfer-Encoding: chunked` is removed, too.
+//!   With any other transfer coding, the client gets a 500.
 //!
 //! # The runtime
 //!

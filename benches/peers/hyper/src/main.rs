@@ -1,6 +1,6 @@
-//! A small response, and the sums of the row `mix`, with hyper on one thread, like hyper's
-//! examples. Prints its address. With the argument `http2`, it speaks only HTTP/2; with a certificate
-//! and a key as further arguments, it uses TLS.
+//! A small response and, at `/baseline`, the sums of the benchmark `mix`, with hyper on one thread,
+//! like hyper's examples. Prints its address. With the argument `http2`, it speaks only HTTP/2;
+//! with a certificate and a key as further arguments, it uses TLS.
 
 #![forbid(unsafe_code)]
 
@@ -59,8 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// TLS with rustls' defaults, and tickets as other servers send them: by default, rustls keeps 256
-/// sessions instead.
+/// TLS with rustls' defaults, except that clients resume sessions by tickets, as with other
+/// servers. By default, rustls keeps the last 256 sessions in memory instead.
 fn acceptor(certificate: &str, key: &str, http2: bool) -> Result<TlsAcceptor, Box<dyn Error>> {
     let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;

@@ -1,5 +1,5 @@
-//! Listings, pages or manifests that were read within the last second, so that many requests for
-//! one folder read it once.
+//! Listings, pages or archive manifests (lists of an archive's entries) that were read within the
+//! last second, so that many requests for one folder read it once.
 //!
 //! If a folder is being read, the jobs of other requests wait for the result: a second read at the
 //! same time would slow down both reads.

@@ -115,7 +115,7 @@ fn short_value_len(bytes: &[u8]) -> usize {
 }
 
 /// Finds the first control character in eight bytes, of which the first is the lowest byte of
-/// `word`. The result's lowest set bit is the high bit of the byte of that character. Tabs count as
+/// `word`. The result's lowest set bit is the high bit of that character's byte. Tabs count as
 /// control characters. Higher bits of the result mean nothing, because a subtraction may borrow
 /// from the next byte. The result is 0 if there is no control character.
 const fn controls(word: u64) -> u64 {

@@ -113,7 +113,8 @@ impl NestedSession {
         // The credit of the stream's remotes (how many more messages they may have in flight), and
         // the part of it that is still to be returned to them.
         (nested.session.credit, nested.session.unreturned_credit) = stream.take_credit();
-        // What was written before counts as unsent until it is moved, such as a response's head.
+        // What was written in the stream before, such as a response's head, counts as unsent until
+        // it is moved.
         nested.move_to_stream(stream);
         nested.session.sent_some = false;
         Some(nested)
@@ -121,8 +122,9 @@ impl NestedSession {
 
     fn owner<'a>(&self, outer: &Turn<'a>) -> NestedOwner<'a> {
         let Self { room, stream, .. } = *self;
-        // Over budget, the protocol's turn says that the output is full from its first byte. `room`
-        // is not reduced: it decides when the session sends [`Event::Room`].
+        // If the budget for output is spent, the nested protocol's turn counts the output as full
+        // from its first byte. `room` is not reduced: it decides when the session sends
+        // `Event::Room`.
         let context_room = if outer.context.is_over_budget { 1 } else { room };
         NestedOwner { context: Context { room: context_room, ..outer.context }, room, stream }
     }
