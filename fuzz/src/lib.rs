@@ -6,13 +6,16 @@
 //! cargo test -p sockeye-fuzz       # runs all inputs in corpus/ and found/
 //! ```
 //!
-//! A target is a function of bytes that panics if something is wrong. All targets check that no
-//! input makes a connection panic, that the output doesn't depend on how the input was split into
-//! parts, and that an independent parser can read the output. [`SplitInput`] is the format of an
-//! input. [`h2_server`] doesn't compare outputs: which frames they consist of depends on the parts.
-//! An input of [`websocket`] has one byte before that, which chooses a side and the compression.
-//! Two targets differ: the inputs of [`tls_records`] are what the network does to the records of a
-//! peer, and the parts of an input of [`hpack`] are header blocks.
+//! A target is a function of bytes that panics if something is wrong. For most targets, the bytes
+//! are a [`SplitInput`]: what a client sends, and in which parts. Most targets check that no input
+//! makes a connection panic, that the output doesn't depend on the parts, and that an independent
+//! parser can read the output. These targets differ:
+//!
+//! - [`h2_server`] doesn't compare outputs: which frames they consist of depends on the parts.
+//! - An input of [`websocket`] has one byte before the [`SplitInput`], which chooses a side and the
+//!   compression.
+//! - The parts of an input of [`hpack`] are header blocks, whose decoded fields are checked.
+//! - An input of [`tls_records`] is what the network does to the records of a peer.
 //!
 //! `corpus/TARGET` has small inputs that together reach the coverage so far. The fuzzer starts from
 //! them. `found/TARGET` has inputs that once made the target panic.

@@ -41,7 +41,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// A certificate that is due at once, unless `stored` says otherwise.
+    /// A certificate that the next turn of the renewer checks. The turn orders it if there is no
+    /// `stored` certificate, or if that is due.
     pub(crate) fn new(names: Vec<String>, stored: Option<Stored>, now: SystemTime) -> Self {
         Self {
             names,
@@ -68,7 +69,7 @@ impl Entry {
         self.due
     }
 
-    /// Ends a row of failures: the certificate isn't due, so the next failure begins a new row.
+    /// Ends a row of failures: the next failure begins a new row.
     pub(crate) fn forget_failures(&mut self) {
         (self.failures, self.reported) = (0, None);
     }
@@ -77,7 +78,8 @@ impl Entry {
     /// wrong clock may have caused them, for example if a certificate of the authority seemed to
     /// have expired.
     pub(crate) fn on_clock_set_back(&mut self, now: SystemTime) {
-        // The time that was drawn from the window is gone: a new one is drawn for the next answer.
+        // This overwrites `due`, which may have been a random time of the window. Without `window`,
+        // the next renewal information sets `due` to a new random time.
         (self.due, self.check, self.window) = (now, now, None);
         if let Some(stored) = &self.stored {
             self.earliest_due = self.earliest_due.min(now + shortest_use(stored));

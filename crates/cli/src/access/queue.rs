@@ -23,8 +23,8 @@ use crate::writer::{self, Queue, count_lines, lock};
 const MAX_QUEUED: usize = 1024 * 1024;
 /// The same for a terminal: several hundred lines. Nobody reads more at once.
 const MAX_QUEUED_FOR_TERMINAL: usize = 64 * 1024;
-/// How long the thread gathers lines after a write, before it writes again. Few of these lines have
-/// to wake the thread, which takes a system call.
+/// How long the thread gathers lines after a write, before it writes again. A line that is queued
+/// meanwhile rarely has to wake the thread, which takes a system call.
 const BATCH_DELAY: Duration = Duration::from_millis(250);
 /// The same for a terminal, where people notice a delay.
 const TERMINAL_BATCH_DELAY: Duration = Duration::from_millis(50);

@@ -179,8 +179,8 @@ impl<S: Handlers> H2Connection<S> {
             }
             Event::Woken => {
                 if let Some(active) = self.streams.get_mut(id) {
-                    // At most one of the two calls delivers the event: a tunnel is not responding,
-                    // and `deliver_to_tunnel` does nothing for other streams.
+                    // At most one of the two calls delivers the event: `is_responding` is false for
+                    // a tunnel, and `deliver_to_tunnel` does nothing for other streams.
                     if active.is_responding() {
                         active.deliver(StreamEvent::Woken, turn);
                     }
