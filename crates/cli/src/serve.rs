@@ -282,8 +282,8 @@ impl ServerInfo {
         }
     }
 
-    /// How many files each worker may keep open between requests: all workers together, a quarter
-    /// of `descriptors`.
+    /// How many files each worker may keep open between requests: its part of a quarter of
+    /// `descriptors`, but at least 1, and at most the default of [`CacheLimits`].
     fn files_cached(&self) -> usize {
         (self.descriptors / 4 / self.workers).clamp(1, CacheLimits::default().descriptors)
     }

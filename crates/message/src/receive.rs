@@ -30,7 +30,7 @@ pub(super) enum Receiver {
 impl Receiver {
     /// Receives the content behind `header`. `client` is charged for content that is collected.
     /// `charges_all`: the client is charged for all of the content, and not only for what exceeds
-    /// 64 KiB, because the connection can have any number of messages at a time.
+    /// 64 KiB. It is set over HTTP/2, where a connection can have many messages at a time.
     pub(super) fn new(
         mode: ContentMode,
         header: Header,

@@ -42,8 +42,9 @@ impl<D: Driver> Shard<D> {
         evicted
     }
 
-    /// Drops the list of idle connections. Called when the number of connections is below the
-    /// limit, and no new connection waits to be accepted.
+    /// Drops the list of idle connections, and makes the next eviction log the warning again.
+    /// Called when the number of connections is below the limit, and no new connection waits to be
+    /// accepted.
     pub(super) fn clear_idle(&mut self) {
         self.eviction.is_logged = false;
         self.eviction.idle = Vec::new();
@@ -111,7 +112,7 @@ impl<D: Driver> Shard<D> {
         if !self.is_idle_since(key, since) {
             return false;
         }
-        // A request may have arrived that was not reported yet. If so, it is served.
+        // A request may have arrived that the driver has not reported yet. If so, it is served.
         self.read_now(key);
         if self.is_idle_since(key, since) {
             self.serve(key, |active| match active.is_acknowledged() {

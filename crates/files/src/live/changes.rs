@@ -18,7 +18,7 @@ use crate::limits::lock::lock;
 /// How many batches are kept: for pages that are being loaded, and for slow followers.
 const MAX_BATCHES: usize = 64;
 
-/// The most text that is kept of all batches, and the most that a message lists, in bytes: enough
+/// Maximum length, in bytes, of all kept batches together, and so of the paths in a message: enough
 /// for about a thousand paths.
 const MAX_TEXT: usize = 64 * 1024;
 

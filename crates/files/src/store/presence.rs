@@ -1,6 +1,6 @@
 //! Whether a served folder or file is still there: a line of the log when it has gone, and one when
-//! it is back. Each lookup by itself finds only that its file is missing, and every URL of the
-//! folder gets 404.
+//! it is back. Without these lines, nothing would tell that the whole folder is gone: each lookup
+//! finds only that its own file is missing, and the file's URL gets 404.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,8 @@ impl Presence {
     /// Takes note of the result of opening the root at `path`. Returns whether it is missing.
     pub(super) fn note<T>(&self, opened: &Result<T, Errno>, path: &Path) -> bool {
         let is_missing = matches!(opened, Err(Errno::NOENT | Errno::NOTDIR));
-        // Most calls only read the flag, which no other thread writes then.
+        // Most calls only read the flag, because threads that write it at the same time slow each
+        // other down. If several threads find a change, only the first one logs it.
         if is_missing != self.is_missing.load(Ordering::Relaxed)
             && (is_missing || opened.is_ok())
             && is_missing != self.is_missing.swap(is_missing, Ordering::Relaxed)

@@ -17,7 +17,7 @@ pub fn mask(bytes: &mut [u8], key: MaskKey) {
     }
 }
 
-/// Copies `from`, masked or unmasked, to `to`.
+/// Copies `from` to `to`, and masks or unmasks the copy.
 ///
 /// # Panics
 ///
