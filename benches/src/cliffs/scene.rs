@@ -88,7 +88,7 @@ pub(super) struct Sample {
     pub(super) others: f64,
     /// The server's resident memory at the end, in bytes.
     pub(super) resident: u64,
-    /// The 99th percentile of the latency.
+    /// The 99th percentile of the latency, in which the requests of the warm-up count, too.
     pub(super) latency: Duration,
     /// What the strain's thread counted.
     pub(super) counts: Counts,

@@ -20,8 +20,8 @@ use crate::{
 /// reserved if the process's limit is low: see [`reserved`].
 const RESERVED_DESCRIPTORS: usize = 2048;
 
-/// How many of `limit` descriptors are reserved: what `max_connections` leave, and at least a
-/// quarter, but not more than [`RESERVED_DESCRIPTORS`].
+/// How many of `limit` descriptors are reserved: those that `max_connections` connections don't
+/// need, or a quarter of `limit` if that is more, but at most [`RESERVED_DESCRIPTORS`].
 fn reserved(limit: usize, max_connections: usize) -> usize {
     RESERVED_DESCRIPTORS.min(limit.saturating_sub(max_connections).max(limit / 4))
 }

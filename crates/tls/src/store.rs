@@ -18,8 +18,9 @@ use crate::provider::provider;
 use crate::read::{Content, Reader};
 use crate::{Certificate, CertificateInfo, Settings, Warning, WarningKind};
 
-/// [`CertificateStore::expiring`] returns each certificate once in a sixth of its lifetime, but in
-/// no less than the first and no more than the second of these times.
+/// The shortest and the longest time for which [`CertificateStore::expiring`] leaves out a
+/// certificate that it has returned. Between them, the time is a sixth of the certificate's
+/// lifetime.
 const EXPIRING_EVERY: [Duration; 2] =
     [Duration::from_secs(60 * 60), Duration::from_secs(24 * 60 * 60)];
 
@@ -64,8 +65,9 @@ pub struct CertificateStore {
     /// The first time at which a certificate that is not valid yet becomes valid. The next reload
     /// after this time checks the files again, even if they haven't changed.
     valid_from: Option<SystemTime>,
-    /// When [`CertificateStore::expiring`] may return a certificate again that it has returned: not
-    /// between these times. A clock that is set back makes them void.
+    /// The certificates that [`CertificateStore::expiring`] has returned. Between the two times of
+    /// a certificate, it is not returned again. If the clock is set back to before the first time,
+    /// the entry is removed.
     reported: HashMap<Fingerprint, [SystemTime; 2]>,
 }
 
@@ -194,7 +196,7 @@ impl CertificateStore {
     }
 
     /// The certificate for a client that asks for `name` (SNI), or for no name, and can verify
-    /// every kind of signature. `None`: the client's handshake is refused.
+    /// every kind of signature. Returns `None` if the handshake of such a client is refused.
     #[must_use]
     pub fn certificate_for(&self, name: Option<&str>) -> Option<&CertificateInfo> {
         let schemes = provider().signature_verification_algorithms.supported_schemes();
@@ -276,8 +278,8 @@ impl CertificateStore {
 
     /// The certificates that have expired or [soon](CertificateInfo::expires_soon) will. One that
     /// this program orders is returned only in the last sixth of its lifetime, because it is
-    /// renewed when a third is left. Each certificate is returned at most once a day, or once in a
-    /// sixth of its lifetime if that is less, but not more often than once an hour.
+    /// renewed when a third is left. A certificate that was returned is left out for a sixth of its
+    /// lifetime, but at least for an hour and at most for a day.
     pub fn expiring(&mut self, now: SystemTime) -> Vec<CertificateInfo> {
         self.reported.retain(|_, [from, until]| (*from..*until).contains(&now));
         let is_ordered = |certificate: &CertificateInfo| {

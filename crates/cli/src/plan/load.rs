@@ -133,7 +133,7 @@ fn body(flags: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
 }
 
 /// Prepares the requests of an HTTP load. If one of them can't be sent over HTTP/2, changes
-/// `versions` from any to HTTP/1.1.
+/// `versions` from [`HttpVersions::Any`] to HTTP/1.1, or fails if only HTTP/2 is allowed.
 fn http(
     flags: &args::Load,
     versions: &mut HttpVersions,

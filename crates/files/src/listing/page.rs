@@ -67,8 +67,9 @@ impl Page {
         // filter, percent-encoded: up to 3 bytes for each byte.
         let note_len = 1024 + 16 * view.query.filter.len();
         let max_len = MAX_LEN.saturating_sub(html.len() + closing.len() + note_len);
-        // Enough for most pages: 270 bytes of markup per row, and 3 bytes for each byte of the
-        // name, since a row contains the name twice, each time escaped.
+        // Enough for most pages: about 340 bytes of markup per row, and 3 bytes for each byte of
+        // the name, since a row contains the name twice, each time escaped. `weight` counts 24
+        // bytes per row besides the name, and 270 + 3 * 24 is 342.
         let likely_len = 270 * view.rows().len() + 3 * view.rows().weight();
         let capacity = likely_len.min(max_len);
         let around = html.len() + closing.len();

@@ -14,8 +14,8 @@ use crate::store::traits::Store;
 /// The most entries of a folder that are listed.
 pub(crate) const MAX_ENTRIES: usize = 200_000;
 
-/// Each time this many entries were read, the memory budget is checked, and whether the job was
-/// cancelled.
+/// Each time this many entries were read, the job checks whether the memory budget has room for
+/// them, and whether the job was cancelled.
 const ENTRIES_PER_CHECK: usize = 1024;
 
 /// The entries of a folder.
