@@ -12,7 +12,8 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// The most messages that wait for a client. A client that misses some is disconnected.
+/// The most messages that wait for a client. If a client is so slow that it misses some, nothing
+/// more is sent to it.
 const MAX_WAITING: usize = 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -25,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            // A connection that fails ends, and no other one.
+            // A failure ends only its own connection.
             match room.clone() {
                 None => tokio::spawn(async { _ = echo(stream).await }),
                 Some(room) => tokio::spawn(async { _ = join(stream, room).await }),
@@ -46,7 +47,7 @@ async fn echo(stream: TcpStream) -> Result<(), tungstenite::Error> {
 }
 
 async fn join(stream: TcpStream, room: Sender<Message>) -> Result<(), tungstenite::Error> {
-    // Before the client can send anything.
+    // Subscribes before the client can send anything, so that its messages come back to it, too.
     let mut news: broadcast::Receiver<Message> = room.subscribe();
     let (mut sink, mut stream) = tokio_tungstenite::accept_async(stream).await?.split();
     let forwarding = tokio::spawn(async move {

@@ -2,9 +2,9 @@
 //!
 //! A folder that appears later is watched, too. Symbolic links are followed where the server
 //! follows them. If a link leads to a folder, that folder is watched under the link's name. If a
-//! link leads to a file, the folder that contains the file is watched. The folders on the way from a
-//! link to its target are watched for the names that lead to the target, which may be links, too,
-//! even if the target doesn't exist.
+//! link leads to a file, the folder that contains the file is watched. The folders on the way from
+//! a link to its target are watched for the names that lead to the target, even if the target
+//! doesn't exist. These names may be links, too.
 //!
 //! A build may replace a served folder, or the link at its path. So the parent of a served folder
 //! is watched, too, but only for the served folder's name. If the parent is also gone, the nearest

@@ -6,7 +6,7 @@
 //! | `format=tar` | the folder as an archive, unless archives are off |
 //! | `sort=name`, `size`, `date` and `order=asc`, `desc` | the order; folders come first |
 //! | `view=list`, `grid` | the layout of HTML: a table, or a grid with the images themselves |
-//! | `q=TEXT` | only names that contain this text, in upper or lower case |
+//! | `q=TEXT` | only names that contain this text; upper and lower case are the same |
 //! | `page=N` and `per=N` | the Nth page, and the entries per page |
 //!
 //! In the URL of a Markdown file, `format=html` requests the page of the file, and the other

@@ -7,9 +7,9 @@
 //! //docs/           ──▶  refused; merge_slashes has the path to redirect to
 //! ```
 //!
-//! Invalid paths are refused, not normalized: a normalized path is a second URL for the same file,
-//! and every cache and filter between client and server would have to normalize in the same way.
-//! [`crate::Disk`] checks symbolic links.
+//! Invalid paths are refused, not normalized. If they were normalized, they would be further URLs
+//! for the same file, and every cache and filter between client and server would have to normalize
+//! them in the same way. [`crate::Disk`] checks symbolic links.
 
 use std::fmt;
 

@@ -43,6 +43,7 @@ impl Exchange {
                 }
                 self.wait(expects, stream)
             }
+            // A drain completes endless content, and content whose source waits to be woken.
             (StreamEvent::Drain, Expects::Sender { endless: true, .. }) => stream.end(),
             (StreamEvent::Drain, Expects::Woken(_)) => self.advance(SourceNext::End, stream),
             (StreamEvent::Drain, expects) => {

@@ -55,7 +55,7 @@
 //! | an answer | [`Socket::send`] |
 //! | the same to many WebSockets | [`Broadcast`] |
 //! | from another thread | [`Socket::sender`]: [`Sender::send`] waits for a slow peer |
-//! | and receive on another thread | [`channel`] |
+//! | from another thread that also receives | [`channel`] |
 //! | the result of blocking work | [`Socket::run`], [`Handler::on_delivery`] |
 
 mod broadcast;
