@@ -58,7 +58,8 @@ impl Reads {
         self.in_progress.len()
     }
 
-    /// Removes the read of a connection. If it is not done yet, dropping the result cancels it.
+    /// Removes the read of a connection. If the read is not done yet, dropping the returned value
+    /// cancels it.
     pub(crate) fn remove(&mut self, key: Key) -> Option<StartedRead> {
         self.in_progress.remove(&key)
     }

@@ -171,7 +171,8 @@ fn wait_for_room(file: &File, until: Instant) -> bool {
         match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&timeout)) {
             Err(Errno::INTR) => {}
             Ok(0) | Err(_) => return false,
-            // Some files are always ready, but accept no bytes: `until` holds for them, too.
+            // Some files are always reported as ready, although a write would block. So the result
+            // is false after `until` here, too.
             Ok(_) => return !left.is_zero(),
         }
     }

@@ -2,15 +2,15 @@
 
 use crate::quantity::Span;
 
-/// Directives whose argument is a number of seconds, written as a token (section 5.2.2 there, and
-/// RFC 5861).
+/// Directives whose argument is a number of seconds, written as a token (RFC 9111, section 5.2.2,
+/// and RFC 5861).
 const SECONDS: [&str; 4] = ["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"];
 
-/// Checks `value`. `is_whole` says that no pattern and colon preceded it. An error says what to
-/// write in its place.
+/// Checks `value`, the directives in an argument of the form `PATTERN: DIRECTIVES` or `DIRECTIVES`.
+/// `is_whole` says that the argument has no pattern. An error says what to write instead.
 ///
-/// Unknown directives are allowed, except those that look like the argument of one (`60`) or like a
-/// pattern (`*.css`): no directive begins with a digit, or contains a star or a dot.
+/// Unknown directives are allowed, except those that look like the argument of a directive (`60`)
+/// or like a pattern (`*.css`): no directive begins with a digit, or contains a star or a dot.
 pub(super) fn check(value: &str, is_whole: bool) -> Result<(), String> {
     match check_list(value) {
         Err(error) if is_whole => Err(repaired(value).unwrap_or(error)),
@@ -64,7 +64,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_in_token)
 }
 
-/// A quoted string (RFC 9110, section 5.6.4). Control characters are refused elsewhere.
+/// A quoted string (RFC 9110, section 5.6.4). The caller has refused control characters.
 fn is_quoted(text: &str) -> bool {
     let Some(content) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
         return false;

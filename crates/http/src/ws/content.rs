@@ -50,7 +50,7 @@ impl Content {
         Ok(())
     }
 
-    /// Its memory, with what it holds.
+    /// The memory of the content, to be used again. A last character that is incomplete is dropped.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.valid.into_bytes(),
@@ -65,7 +65,8 @@ impl Default for Content {
     }
 }
 
-/// Text that was checked as it arrived, each byte once. The last character may be incomplete.
+/// Text that is checked as it arrives, and not again at its end. The last character may be
+/// incomplete.
 #[derive(Debug)]
 pub(super) struct GrowingText {
     valid: String,
@@ -91,7 +92,7 @@ impl GrowingText {
         Ok(())
     }
 
-    /// Appends bytes of `part` to a character that was cut. Returns the others.
+    /// Appends bytes of `part` to a character that was cut. Returns the bytes after it.
     fn complete<'p>(&mut self, mut part: &'p [u8]) -> Result<&'p [u8], Violation> {
         while self.cut_len > 0
             && let Some((byte, rest)) = part.split_first()
@@ -104,7 +105,7 @@ impl GrowingText {
         Ok(part)
     }
 
-    /// Checks the character that was cut, and moves it to the others if it is complete.
+    /// Checks the character that was cut, and moves it to `valid` if it is complete.
     fn check_cut(&mut self) -> Result<(), Violation> {
         match str::from_utf8(&self.cut[..self.cut_len]) {
             Ok(character) => {
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_first_wrong_byte_is_refused() {
-        // Where the sequence can't become a character any more: at this byte.
+        // Each with the index of the byte that makes the sequence invalid.
         for (bytes, wrong) in [
             (&b"\x80"[..], 0),
             (b"\xC0", 0),

@@ -124,8 +124,8 @@ impl Http2Connection {
             let event = match client.read(&mut rest, turn.out) {
                 Ok(Some(event)) => event,
                 Ok(None) => break None,
-                // `client.read` has written a GOAWAY. `base.fail` lets the GOAWAY be sent. If older
-                // output is unsent, `self.fail` drops the GOAWAY with it.
+                // `client.read` has written a GOAWAY. If older output is unsent, `self.fail` drops
+                // the output and the GOAWAY. Otherwise `base.fail` lets the GOAWAY be sent.
                 Err(error) => break Some((error.what.to_owned(), had_sent_all)),
             };
             base.progress = turn.now();
