@@ -51,7 +51,7 @@ impl RunningWorkers {
 
 impl Drop for WorkerGuard {
     fn drop(&mut self) {
-        // Without this worker, its share of new connections would never be served.
+        // A panic ends this worker, and its share of new connections would never be served.
         if std::thread::panicking() {
             self.handle.stop();
         }

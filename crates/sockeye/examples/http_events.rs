@@ -99,9 +99,9 @@ fn answer(log: &Arc<Mutex<Log>>, request: Request<Body>) -> Reply {
     }
 }
 
-/// Starts the service. Sends a comment to all listeners once per `interval`. Otherwise the server
-/// would end the response to a client that has closed its sending side, after 15 s without an event
-/// (`Limits::half_closed_timeout`).
+/// Starts the service. Sends a comment to all listeners once per `interval`. Otherwise, after
+/// 15 s without an event (`Limits::half_closed_timeout`), the server would end the response to a
+/// client that has closed its sending side.
 pub(crate) fn serve(address: ListenAddr, interval: Duration) -> Result<Serving, ServeError> {
     let log = Arc::<Mutex<Log>>::default();
     let weak = Arc::downgrade(&log);

@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("http://{}", listener.local_addr()?);
         let listener = listener.tap_io(|stream| {
-            // Without this, a connection is slower, but works.
+            // If this fails, the connection is slower, but works.
             let _ = stream.set_nodelay(true);
         });
         Ok(axum::serve(listener, Router::new().fallback_service(files)).await?)

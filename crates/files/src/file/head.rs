@@ -23,9 +23,9 @@ pub(crate) struct Head {
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The `Cache-Control` of pages, and of files that are deployed with them: caches revalidate them
-/// for each use, because a page could otherwise be combined with an old script. Playlists have it,
-/// too: that of a live stream changes every few seconds. Revalidating a file that has not changed
-/// costs a short 304.
+/// for each use, because a page could otherwise be combined with an old script. Playlists have the
+/// same value: the playlist of a live stream changes every few seconds. Revalidating a file that
+/// has not changed costs a short 304.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
 /// The `Cache-Control` of images, fonts, videos and archives: they are large, and rarely replaced
@@ -49,7 +49,7 @@ impl Head {
         if !caching.is_empty() {
             push(&mut not_modified, "Cache-Control", caching.as_bytes());
         }
-        // Other fields of CORS depend on the request's Origin.
+        // CORS fields that depend on the request's Origin are added to each response.
         let not_modified = not_modified.and(&options.cors.constant_fields());
 
         let mut fields = with(Fields::new(), "Content-Type", kind);
@@ -67,7 +67,8 @@ impl Head {
     }
 
     /// The fields of a response in `coding` to a HEAD request, before the file was compressed. The
-    /// length and the ETag are not known yet, and left out (RFC 9110, 9.3.2).
+    /// length and the ETag are not known yet, and left out (RFC 9110, 9.3.2), as is
+    /// `Accept-Ranges`.
     pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
         let fields = without(&self.fields, &["ETag", "Accept-Ranges"]);
         with(fields, "Content-Encoding", coding.name())

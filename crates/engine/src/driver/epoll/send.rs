@@ -42,7 +42,7 @@ fn is_short(range: &FileRange) -> bool {
 }
 
 impl Epoll {
-    /// Sends an output that has only plain bytes, as most have. `None` if the output also has
+    /// Sends an output that has only plain bytes, the usual case. `None` if the output also has
     /// shared bytes or file ranges.
     pub(super) fn send_plain(
         &mut self,
@@ -120,8 +120,8 @@ impl Epoll {
     fn send_memory(&mut self, fd: &OwnedFd, out: &Output) -> (Result<usize, Errno>, usize) {
         self.calls.send += 1;
         // Most outputs are a head and a body. Such an output has at most one piece (shared bytes or
-        // a file range), with plain bytes before and after it: three slices. Clearing more slices
-        // would cost time.
+        // a file range), with plain bytes before and after it: three slices. Initializing more
+        // slices would cost time.
         if out.pieces() <= 1 {
             send_front(fd, out, &mut [IoSlice::new(&[]); 3])
         } else {
@@ -134,8 +134,8 @@ impl Epoll {
     /// bytes in total: bytes in memory may exceed `max`. Returns how many bytes were sent, and how
     /// many were offered. `None` if no range was read.
     ///
-    /// No part of a range is sent beyond `max`, because [`Output::parts`] checks whether a file has
-    /// changed only if its range ends within `max`. Bytes of files that the socket doesn't take are
+    /// Bytes of files beyond `max` are not sent: if a range ends beyond `max`, [`Output::parts`]
+    /// doesn't check whether its file has changed. Bytes of files that the socket doesn't take are
     /// read again for the next send.
     fn send_gathered(
         &mut self,
