@@ -121,7 +121,8 @@ pub(crate) fn bytes(count: u64) -> String {
     }
     let mut amount = count as f64 / 1024.0;
     let mut unit = 0;
-    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+    // From here on, it would be written as 1024.0.
+    while amount >= 1023.95 && unit + 1 < UNITS.len() {
         amount /= 1024.0;
         unit += 1;
     }
@@ -133,8 +134,9 @@ pub(crate) fn time(time: Duration) -> String {
     let micros = time.as_micros();
     match micros {
         0..1_000 => format!("{micros} µs"),
-        1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
-        _ => format!("{:.1} s", time.as_secs_f64()),
+        // From here on, it would be written as 1000.0 ms.
+        999_950.. => format!("{:.1} s", time.as_secs_f64()),
+        _ => format!("{:.1} ms", micros as f64 / 1e3),
     }
 }
 
@@ -249,6 +251,9 @@ mod tests {
             (1023, "1023 B"),
             (1024, "1.0 KiB"),
             (1_572_864, "1.5 MiB"),
+            (1_048_524, "1023.9 KiB"),
+            (1_048_525, "1.0 MiB"),
+            ((1 << 30) - 1, "1.0 GiB"),
             (u64::MAX, "16384.0 PiB"),
         ];
         for (count, text) in table {
@@ -256,6 +261,8 @@ mod tests {
         }
         assert_eq!(time(Duration::from_micros(87)), "87 µs");
         assert_eq!(time(Duration::from_micros(1_234)), "1.2 ms");
+        assert_eq!(time(Duration::from_micros(999_949)), "999.9 ms");
+        assert_eq!(time(Duration::from_micros(999_950)), "1.0 s");
         assert_eq!(time(Duration::from_millis(61_250)), "61.2 s");
         assert_eq!(
             (count(1, "connection").as_str(), count(0, "connection").as_str()),

@@ -67,8 +67,8 @@ fn is_json(text: &str) -> bool {
 /// The first 40 bytes of `content`, in quotes, for an error message.
 pub(super) fn excerpt(content: &[u8]) -> String {
     match content.get(..40) {
-        None => text::quote(content),
-        Some(start) => format!("{}...", text::quote(start)),
+        Some(start) if content.len() > start.len() => format!("{}...", text::quote(start)),
+        _ => text::quote(content),
     }
 }
 
@@ -105,6 +105,13 @@ pub(super) fn read_file(path: &Path) -> Result<Bytes, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_content_that_is_cut_ends_in_dots() {
+        let all = format!("\"{}\"", "a".repeat(40));
+        assert_eq!(excerpt(&[b'a'; 40]), all);
+        assert_eq!(excerpt(&[b'a'; 41]), all + "...");
+    }
 
     #[test]
     fn the_default_type_is_json_for_valid_json_and_binary_otherwise() {
