@@ -105,15 +105,18 @@ impl Entry<'_> {
     /// Calls `each` with the key and the value of each pax record that the entry needs.
     fn each_record(&self, mut each: impl FnMut(&[u8], &[u8])) {
         let is_utf8 = std::str::from_utf8(self.name).is_ok();
+        let is_large = self.size > MAX_NUMBER;
         // pax names are UTF-8, unless the record `hdrcharset=BINARY` precedes them. A name that is
-        // not UTF-8 is in a pax header only if it is too long for the ustar header.
-        if self.name.len() > MAX_NAME_LEN || (is_utf8 && !self.name.is_ascii()) {
+        // not UTF-8 is in a pax header only if the entry needs one anyway: the name or the size
+        // doesn't fit into the ustar header.
+        let needs_path = !self.name.is_ascii() && (is_utf8 || is_large);
+        if self.name.len() > MAX_NAME_LEN || needs_path {
             if !is_utf8 {
                 each(b"hdrcharset", b"BINARY");
             }
             each(b"path", self.name);
         }
-        if self.size > MAX_NUMBER {
+        if is_large {
             each(b"size", self.size.to_string().as_bytes());
         }
     }
@@ -200,6 +203,15 @@ mod tests {
         }
         assert_eq!(entry(b"a", MAX_NUMBER).header_len(), BLOCK);
         assert_eq!(entry(b"a", MAX_NUMBER + 1).header_len(), 3 * BLOCK);
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_stays_exact_if_the_size_needs_a_pax_header() {
+        let mut out = Vec::new();
+        entry(b"latin\xe9", MAX_NUMBER + 1).write_header(&mut out);
+        let mut archive = tar::Archive::new(&out[..]);
+        let read = archive.entries().unwrap().next().unwrap().unwrap();
+        assert_eq!((&*read.path_bytes(), read.size()), (&b"latin\xe9"[..], MAX_NUMBER + 1));
     }
 
     #[test]
