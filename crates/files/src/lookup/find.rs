@@ -268,7 +268,8 @@ impl Lookup<'_> {
         // The tag of the script of `--live` says up to which change its page is current. It is made
         // before the file is read, so that no later change is missed.
         let tag = folder.live.as_ref().map(|live| live.tag(&self.mount.path_of(name)));
-        let earlier = self.opened.take().filter(|opened| *opened.name == *name);
+        // A lookup may try other names first: `about` before `about.html`.
+        let earlier = self.opened.borrow_mut().take_if(|opened| *opened.name == *name);
         let (now, file, identity, permit) = match earlier {
             Some(OpenedEarlier { file, identity, now, permit, .. }) => {
                 (now, file, identity, permit)
