@@ -35,7 +35,12 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     }
     write_new(&new, content, mode)?;
     fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), sync_folder)
+    match path.parent() {
+        None => Ok(()),
+        // A bare file name is in the current folder.
+        Some(folder) if folder.as_os_str().is_empty() => sync_folder(Path::new(".")),
+        Some(folder) => sync_folder(folder),
+    }
 }
 
 /// Waits until the names in a folder are on the disk, so that renames survive a crash.
