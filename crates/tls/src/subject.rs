@@ -62,6 +62,10 @@ fn push(attribute: &AttributeTypeAndValue<'_>, text: &mut String) {
     };
     let last = value.chars().count().saturating_sub(1);
     for (at, char) in value.chars().enumerate() {
+        if char == '\0' {
+            text.push_str("\\00");
+            continue;
+        }
         let is_edge = char == ' ' && (at == 0 || at == last) || char == '#' && at == 0;
         if is_edge || matches!(char, '"' | '+' | ',' | ';' | '<' | '>' | '\\') {
             text.push('\\');
@@ -102,6 +106,7 @@ mod tests {
             (&[(CommonName, special)], "CN=a\\,b\\+c\\\"d\\\\e\\<f\\>g\\;h"),
             (&[(CommonName, " #a ")], "CN=\\ #a\\ "),
             (&[(CommonName, "#")], "CN=\\#"),
+            (&[(CommonName, "a\0b")], "CN=a\\00b"),
             (&[(CommonName, "Z\u{fc}rich")], "CN=Z\u{fc}rich"),
             (&[(CustomDnType(vec![2, 5, 4, 97]), "x")], "2.5.4.97=x"),
         ] {
