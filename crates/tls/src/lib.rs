@@ -14,7 +14,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | serve with certificates in files that others replace | [`CertificateStore`] |
+//! | serve with certificates in files that other programs replace | [`CertificateStore`] |
 //! | make a development certificate in a folder | [`SelfSigned`]; [`self_signed`] in memory |
 //! | ask clients for certificates | [`Settings::client_ca`] |
 //! | answer an ACME authority that validates names by TLS | [`Settings::challenges`] |

@@ -1,7 +1,7 @@
 //! Formats the log line of a request for a terminal: method, path, status, size and time. If the
 //! response was not completed, the line also says why. If the server itself refused the request,
 //! the line ends with the code of the refusal. The columns are aligned, and paths are cut so that a
-//! line fits the terminal.
+//! line without this reason and code fits the terminal.
 //!
 //! ```text
 //! GET  /                                               200     1.2 KiB     <1 ms

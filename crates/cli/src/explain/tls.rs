@@ -208,7 +208,7 @@ fn certificate(
         return Some("  certificate: of --acme, once it is issued, which the log says\n".into());
     }
     let is_ip = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    // Clients send no server name (SNI) for an IP address, so that no name is unknown.
+    // Clients send no server name (SNI) for an IP address, so `--tls-unknown-name` doesn't apply.
     let may_be_refused = flags.tls.tls_unknown_name == args::UnknownName::Refuse && !is_ip;
     if flags.tls.tls.is_empty() {
         if may_be_refused {

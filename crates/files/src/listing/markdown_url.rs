@@ -8,13 +8,14 @@ pub(super) const MAX_URL: usize = 2048;
 /// The prefix of the IDs of headings.
 pub(super) const ID_PREFIX: &str = "readme-";
 
-/// Where a URL that is allowed in the output leads.
+/// Where an allowed URL leads.
 pub(super) enum Target {
     /// Somewhere on this server.
     Relative,
     Absolute,
 }
 
+/// Where `url` leads. `None` if it is not allowed.
 pub(super) fn target(url: &str) -> Option<Target> {
     // Browsers ignore tabs and line breaks, and take a backslash for a slash.
     if url.len() > MAX_URL || url.contains(|char: char| char.is_control() || char == '\\') {
@@ -41,8 +42,8 @@ pub(super) fn escaped(url: &str) -> String {
     escaped
 }
 
-/// A relative link for an attribute. A link to a Markdown file gets the query of its page; a link
-/// to a heading gets the prefix of IDs.
+/// A relative link for an attribute. A link to a Markdown file gets the query that requests the
+/// file as a page; a link to a heading gets the prefix of IDs.
 pub(super) fn escaped_link(url: &str) -> String {
     let url = url.trim_matches(' ');
     let (path, fragment) = match url.split_once('#') {

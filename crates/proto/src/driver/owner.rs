@@ -14,7 +14,7 @@ pub trait Owner {
     /// [`Event::Room`](crate::Event::Room).
     fn high_water(&self) -> usize;
 
-    /// How many bytes of unused input a session may hold. A session with more fails.
+    /// How many bytes of unused input a session may hold. A session that holds more fails.
     fn max_unused_input(&self) -> usize;
 
     /// The number of the stream in which the session runs. The session's turns and the messages to

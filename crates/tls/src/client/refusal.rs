@@ -174,7 +174,8 @@ fn names(names: &[String]) -> Option<String> {
     }
 }
 
-/// Shortens a text from the network to [`MAX_NAME`] characters, and escapes control characters.
+/// Shortens a text from the network to [`MAX_NAME`] characters, and escapes control characters,
+/// quotes and backslashes.
 fn shown(text: &str) -> String {
     text.chars().take(MAX_NAME).flat_map(char::escape_debug).collect()
 }

@@ -2,8 +2,8 @@
 //!
 //! A [`Connection`] writes requests, reads the server's frames, and returns what happened to each
 //! request as [`Event`]s. The heads of requests that are sent over and over are prepared once, as
-//! [`RequestHeads`]. On each connection, the first request inserts its fields into the server's
-//! dynamic table (RFC 7541). Later requests refer to these entries, in a few bytes.
+//! [`RequestHeads`]. On each connection, the first request with a field inserts it into the
+//! server's dynamic table (RFC 7541). Later requests refer to this entry, in a few bytes.
 //!
 //! ```
 //! use sockeye_http::h2_client::{Connection, Event, RequestHeads};

@@ -61,7 +61,8 @@ fn accept_offer(offer: &Parameters, options: &DeflateOptions) -> Option<Agreed> 
         return None;
     }
     // The server may limit the client's window only if the client's offer contains
-    // `client_max_window_bits` (RFC 7692, 7.1.2.2).
+    // `client_max_window_bits` (RFC 7692, 7.1.2.2). A client whose window stays larger than the
+    // options allow gets no context takeover.
     let client_window_bits = match offer.client_max_window_bits {
         Some(bits) => bits.unwrap_or(MAX_WINDOW_BITS).min(options.window_bits),
         None => MAX_WINDOW_BITS,

@@ -1,5 +1,6 @@
 //! The flags of other servers: `python -m http.server`, `npx serve`, http-server, miniserve, dufs,
-//! `caddy file-server`, nginx, darkhttpd, `php -S` and others. Also [`LOGGING`], for all commands.
+//! `caddy file-server`, nginx, darkhttpd, `php -S` and others. Also [`LOGGING`], for all commands
+//! with a log.
 
 use super::types::Meaning::{self, Advice, Flag, Folder};
 use super::types::{Table, TlsPart};
