@@ -31,7 +31,7 @@ impl fmt::Debug for Outcome {
 pub(crate) enum Ending {
     /// The client closes its sending side.
     Eof,
-    /// The client sends nothing until after all deadlines.
+    /// The client sends nothing more, and all deadlines pass.
     Silence,
     /// The server drains, then [`Ending::Silence`].
     Drain,
@@ -71,7 +71,8 @@ pub(crate) fn run_connection<'a>(
         Ending::Drain => peer.drain(),
     }
     settle(&mut peer, &mut output);
-    // The last output may be followed by silence, too, and the ping that a WebSocket sends then.
+    // After its last output, the server may wait for the client again. A WebSocket then sends a
+    // ping, and waits a second time, for the pong.
     for _ in 0..2 {
         peer.pass(LONG);
         settle(&mut peer, &mut output);

@@ -15,7 +15,7 @@ use sockeye_proto::{Abandoned, Message as JobResult, Peer, Ticket};
 use crate::SplitInput;
 use crate::connection::{Ending, Jobs, Outcome, run_connection};
 
-/// Content that is larger than the output of a connection may be.
+/// Content that fills the output of a connection, so that its frame exceeds it.
 static LARGE: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
 /// The error codes of the server and of [`TestHandler`].

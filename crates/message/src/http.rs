@@ -84,7 +84,7 @@ impl HttpError {
         self
     }
 
-    /// Uses the name of JSON that the type of `request` has.
+    /// Names JSON in the response as the Content-Type of `request` does.
     fn in_type_of(mut self, request: &Request<'_>) -> Self {
         let media = request.field("content-type").and_then(Media::read);
         self.json = media.and_then(|media| media.json).unwrap_or_default();

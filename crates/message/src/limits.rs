@@ -27,10 +27,10 @@ pub struct Limits {
     /// 100,000.
     pub json_nodes: usize,
     /// Budget for collected content, shared by all connections whose limits are clones of these. A
-    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all) until it is answered and
-    /// the jobs of its [`Responder`](super::Responder) have ended. One client can use a quarter of the budget, a client on the same machine half. When the
-    /// budget or the client's share is spent, the content is discarded and the response is `busy`.
-    /// Default: 256 MiB.
+    /// message is charged for its bytes above 64 KiB (over HTTP/2, for all of them) until it is
+    /// answered and the jobs of its [`Responder`](super::Responder) have ended. One client can use
+    /// a quarter of the budget, a client on the same machine half. When the budget or the client's
+    /// share is spent, the content is discarded and the response is `busy`. Default: 256 MiB.
     pub collected: Arc<Budget>,
     /// Maximum number of requests of one connection in flight, in frames or over WebSocket. At this
     /// number, or when their contents together reach [`Limits::content`], no more requests are read

@@ -91,7 +91,7 @@ impl World {
         self.jobs.handshakes.load(Ordering::Relaxed)
     }
 
-    /// Changes the faults. `read_size` applies only to drivers that are created later.
+    /// Changes the faults. [`Faults::read_size`] applies only to shards that are added later.
     pub fn set_faults(&mut self, faults: Faults) {
         self.net.borrow_mut().faults = faults;
     }

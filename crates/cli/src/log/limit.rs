@@ -38,8 +38,8 @@ pub(super) const TARGET: &str = "sockeye::suppressed";
 /// A kind of lines. Lines of one kind about one client are counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct LineKind {
-    /// The place in the program that logs the lines. Empty in the kind of the count that all other
-    /// lines share: see [`MAX_COUNTS`].
+    /// The place in the program that logs the lines. Empty for the one count that all further lines
+    /// share: see [`MAX_COUNTS`].
     call_site: &'static str,
     /// The value of the field `code`. Empty for most lines.
     code: String,

@@ -349,9 +349,9 @@ impl Site {
         self.look_up(awaited.lookup(view), JobKind::ReadWhole, None, responder)
     }
 
-    /// Called when a share of open files is spent: that of this client, or that of the client whose
-    /// job this request joined. The request waits for a permit if it needs one; otherwise, the
-    /// lookup is started again.
+    /// Called when the job got no permit for an open file. The job may belong to another client,
+    /// whose lookup this request joined. The request waits for a permit if it needs one; otherwise,
+    /// the lookup is started again.
     pub(crate) fn on_no_permit<'r, 't>(
         &self,
         awaited: &AwaitedJob,

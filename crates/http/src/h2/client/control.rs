@@ -130,7 +130,7 @@ impl<T> Connection<T> {
         } else if let Some(at) = self.streams.find(id) {
             &mut self.streams.at(at).send_window
         } else {
-            // The stream has ended, or it has not begun, which is an error.
+            // If the stream has ended, the frame is ignored. If it has not begun, that is an error.
             return self.check_begun(id);
         };
         window.add(increment).map_err(|_| TOO_LARGE)?;
