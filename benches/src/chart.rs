@@ -41,8 +41,8 @@ const LINE_CHARS: usize = 140;
 /// would make all other bars too short to compare.
 const MAX_RATIO: f64 = 3.0;
 
-/// Classes: `paper` is the background, `t` text, `m` muted text, `b` a bar and `o` ours, `w` a
-/// whisker, `l` the line at 1, `g` the grid, `c` the cut through a bar, `h` the line below a
+/// Classes: `paper` is the background, `t` text, `m` muted text, `b` a bar, `o` Sockeye's bar, `w`
+/// a whisker, `l` the line at 1, `g` the grid, `c` the cut through a bar, `h` the line below a
 /// heading.
 const STYLE: &str = "\
 .paper{fill:#fff;stroke:#d1d9e0}.t{fill:#1f2328}.m{fill:#59636e}.b{fill:#b6bfc9}.o{fill:#c9304a}\

@@ -1,6 +1,6 @@
 //! The format of a fuzzer's input: what to send, and in which parts.
 
-/// Maximum number of lengths.
+/// Maximum number of lengths of parts in an input.
 const LENGTHS_MAX: usize = 7;
 
 /// A parsed input.

@@ -1,4 +1,4 @@
-//! Loads that several cases use.
+//! Loads that several [cases](super) use.
 
 use std::num::NonZeroUsize;
 

@@ -29,7 +29,7 @@ pub(super) fn read(arg: Arg) -> Arg {
     if is_switch { arg.value_parser(switch) } else { arg }
 }
 
-/// Parses the value of a switch's variable.
+/// Parses the value of the variable of a switch, which is a flag without a value.
 fn switch(text: &str) -> Result<bool, String> {
     match &*text.to_lowercase() {
         "yes" | "y" | "on" | "true" | "t" | "1" => Ok(true),

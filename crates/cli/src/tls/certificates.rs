@@ -191,9 +191,10 @@ impl Certificates {
     }
 
     /// Loads the files if they have changed. Returns the line to log: what was loaded, or why the
-    /// files couldn't be loaded. A failure is returned by the next call, unless the files have
-    /// changed again by then: the files of a certificate and of its key can't be replaced at the
-    /// same time, so the first call may see only one of them replaced.
+    /// files couldn't be loaded. The call that finds a failure returns `None`, and the next call
+    /// returns the failure, unless the files have changed again by then: the files of a certificate
+    /// and of its key can't be replaced at the same time, so the first call may see only one of
+    /// them replaced.
     fn load(&mut self) -> Option<Result<String, String>> {
         match self.store.reload() {
             Some(Ok(())) => {

@@ -15,7 +15,7 @@ pub enum OpenError {
     Denied(PathBuf),
     /// It is neither a folder nor a regular file.
     NotServable(PathBuf),
-    /// It is not a folder, and symbolic links can lead only into folders.
+    /// It was passed to [`Disk::links_into`](crate::Disk::links_into), and is not a folder.
     NotAFolder(PathBuf),
     /// The required system call with this name is forbidden, probably by a sandbox.
     Forbidden(&'static str),

@@ -74,8 +74,8 @@ impl Connection {
 
     /// The [`Exchange::send_deadline`] of a request whose handler waits. Before the response
     /// starts: when it must start. After that: when it must send more, if the client has closed its
-    /// sending side. [`Time::NEVER`] if there is no such limit. A deadline that is already set
-    /// stays.
+    /// sending side. [`Time::NEVER`] if neither limit applies. Otherwise, a deadline that is
+    /// already set stays.
     pub(crate) fn send_deadline(&self, exchange: &Exchange, now: Time) -> Time {
         let Limits { half_closed_timeout, response_timeout, .. } = self.config.limits;
         let timeout = match exchange.has_started() {

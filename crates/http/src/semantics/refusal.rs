@@ -58,7 +58,8 @@ refusals! {
     HEAD_TIMEOUT REQUEST_TIMEOUT "head_timeout" "did not complete the request head in time";
     HOST_NOT_ALLOWED MISDIRECTED_REQUEST "host_not_allowed"
         "asked for a host that is not allowed here";
-    // A handler panicked. The response doesn't say why, and this is never a fault of the peer.
+    // A handler panicked. The response doesn't say why. `fault` is not called for this refusal,
+    // because the peer is not to blame.
     PANICKED INTERNAL_SERVER_ERROR "handler_panicked" "";
 }
 

@@ -29,8 +29,8 @@ pub struct Stream {
     /// Flow control for the stream's remotes: see [`Credit`]. `None` until the first remote is
     /// made.
     credit: Option<Arc<Credit>>,
-    /// How many messages of remotes were handled while the output was full. Their credit is given
-    /// back when the output has room.
+    /// How many messages of remotes are being handled, or were handled while the output was full.
+    /// Their credit is given back when the output has room.
     unreturned_credit: u32,
     /// What the protocol asked for in the stream's turns.
     effects: Effects,
@@ -230,7 +230,7 @@ impl Drop for Stream {
         if let Some(credit) = &self.credit {
             credit.close();
         }
-        // Drops pieces one by one, since destructors may panic.
+        // Catches panics of the destructors of shared bytes.
         self.out.clear();
     }
 }
