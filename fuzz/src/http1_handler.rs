@@ -13,15 +13,18 @@ use sockeye_proto::{
     Abandoned, Consumed, End, Event, Fault, Message, Protocol, Ticket, Time, Turn,
 };
 
-/// Content that is larger than the output of a connection may be.
+/// Content as long as the limit on a connection's output. With its head, a response exceeds the
+/// limit.
 static LARGE: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
-/// A request.
+/// The properties of a request that decide which responses to it are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecordedRequest {
     /// Whether the method is HEAD.
     pub(crate) head_only: bool,
+    /// Whether a 100 may come first: the request has an Expect field and content.
     pub(crate) expects: bool,
+    /// Whether a 101 may be the response: the request asks for another protocol.
     pub(crate) upgrade: bool,
 }
 
@@ -33,18 +36,19 @@ enum AfterJob {
     Read,
 }
 
-/// Answers according to the path, or with the path. The output doesn't depend on the pieces of a
-/// body.
+/// Answers in the way that the request's path selects. A path that is not listed here is sent back
+/// as the content. The output doesn't depend on how a request's body is split into pieces.
 ///
-/// - `/read` sends the body and its trailers back; `/pause` does so, with a job after each piece;
-///   `/ask` reads it after a job has run; `/tiny` accepts four bytes; `/early` answers at the first
-///   piece.
-/// - `/pipe` sends each byte back as it arrives, and a lot for a `!`; `/twice` reads the body
-///   first; `/known` announces four bytes and sends the body; `/more` sends more than there is room
-///   for, in pieces; `/events` sends the result of a job.
+/// - `/read` reads the body, then sends it and its trailers back. `/pause` also runs a job after
+///   each piece, and `/ask` runs one before it reads. `/tiny` accepts only four bytes. `/early`
+///   answers at the first piece.
+/// - `/pipe` sends each byte back as it arrives, and for each `!` a third of [`LARGE`] instead.
+///   `/known` sends each byte back, too, and announces a length of four. `/twice` reads the body,
+///   then sends a third of [`LARGE`] for each byte, at most seven. `/more` reads nothing, and sends
+///   seven such thirds. `/events` starts its response, and completes it after a job has run.
 /// - `/later` answers after a job has run; `/big` with more than fits into the output; `/none`,
-///   `/204` and `/205` without content; `/upgrade` switches protocols; `/closing` closes the
-///   connection.
+///   `/204` and `/205` without content; `/error` with 404; `/upgrade` switches protocols;
+///   `/closing` closes the connection.
 pub(crate) struct AllFeatures {
     requests: Rc<RefCell<Vec<RecordedRequest>>>,
     path: Vec<u8>,
@@ -192,7 +196,7 @@ impl Handler for AllFeatures {
                 stream.write(b"it took a while");
                 stream.end()
             }
-            // Responses with an end of their own continue.
+            // A response that is still to echo a body or to write pieces continues. Others end now.
             StreamEvent::Drain => match &self.path[..] {
                 b"/pipe" | b"/known" => stream.read(),
                 b"/more" | b"/twice" => self.write_more(stream),
@@ -203,7 +207,7 @@ impl Handler for AllFeatures {
     }
 }
 
-/// An echo, which ends when it gets no input for a while.
+/// An echo that ends after a second, or when the input ends.
 #[derive(Default)]
 struct Parrot {
     until: Time,

@@ -1,5 +1,5 @@
-//! Step 5: a client that sends zeros and reads nothing: step5-greedy ADDRESS MEGABYTES. It keeps
-//! its connection open until it is killed.
+//! Step 5: a client that sends zeros and reads nothing. It keeps its connection open until it is
+//! killed. Usage: `step5-greedy ADDRESS MEGABYTES`.
 
 use std::env;
 use std::io::{self, ErrorKind, Write};

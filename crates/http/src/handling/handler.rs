@@ -118,7 +118,7 @@ pub trait Handler {
 
     /// The page for a request that the server itself refuses, or whose handler panicked: the page's
     /// fields, with a Content-Type, and its content. Default: `None`, which sends a short page in
-    /// plain text, as does a panic.
+    /// plain text. If this method panics, that page is sent, too.
     ///
     /// `code` is the stable code of the refusal, in `snake_case`. `what` is the end of a sentence
     /// that begins with "the client"; it is empty if a handler panicked.

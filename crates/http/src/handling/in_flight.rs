@@ -237,9 +237,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
     }
 
     /// Sends the response to a request that the server refuses. In HTTP/1.1, the connection closes
-    /// after this response. If the handler panics when it is asked for the response's page or for
-    /// the supported methods, that is reported. Then the page is the plain one, and instead of a
-    /// 405 without the supported methods, the client gets a 500.
+    /// after this response. If [`Handler::page`] panics, the page is the plain one. If
+    /// [`Handler::allow`] panics, the client gets a 500 instead of a 405. Either panic is reported.
     pub(crate) fn refuse(
         &mut self,
         refusal: Refusal<'_>,

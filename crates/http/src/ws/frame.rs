@@ -1,17 +1,15 @@
 //! The header of a frame (RFC 6455, 5.2).
 //!
 //! ```text
-//!   byte 0              byte 1            then
-//!   ┌───┬────┬────────┐ ┌──────┬────────┐ ┌──────────────┬─────────────┬─────────┐
-//!   │FIN│RSV1│ opcode │ │masked│ length │ │ 0, 2 or 8    │ 0 or 4      │ payload │
-//!   │ 1 │2, 3│   4    │ │  1   │   7    │ │ of length    │ masking key │         │
-//!   └───┴────┴────────┘ └──────┴────────┘ └──────────────┴─────────────┴─────────┘
+//!   byte 0                byte 1            then
+//!   ┌───┬──────┬────────┐ ┌──────┬────────┐ ┌──────────────┬─────────────┬─────────┐
+//!   │FIN│RSV1-3│ opcode │ │masked│ length │ │ 0, 2 or 8    │ 0 or 4      │ payload │
+//!   │ 1 │  3   │   4    │ │  1   │   7    │ │ of length    │ masking key │         │
+//!   └───┴──────┴────────┘ └──────┴────────┘ └──────────────┴─────────────┴─────────┘
 //! ```
 //!
-//! In bytes 0 and 1, the lower line has the number of bits, except in the second box, which stands
-//! for three bits: RSV1, RSV2 and RSV3.
-//! After byte 1, numbers are bytes. If the length in byte 1 is 126, the length is in the next 2
-//! bytes; if it is 127, in the next 8.
+//! In bytes 0 and 1, the lower line has the number of bits. After byte 1, numbers are bytes. If the
+//! length in byte 1 is 126, the length is in the next 2 bytes; if it is 127, in the next 8.
 
 use super::mask::MaskKey;
 
