@@ -19,7 +19,7 @@ use crate::output_budget::{HeapTrimmer, OutputBudget};
 pub struct ConnectionCounts {
     total: AtomicUsize,
     by_client: Mutex<Counts<Client>>,
-    /// The budget of output in memory, shared by all shards.
+    /// The budget for output and incomplete input in memory, shared by all shards.
     output_budget: Arc<Budget>,
     /// Decides when freed memory is returned to the kernel.
     trimmer: Arc<HeapTrimmer>,
@@ -47,7 +47,8 @@ impl Default for ConnectionCounts {
 }
 
 impl ConnectionCounts {
-    /// Sets the budget of output in memory to `total` bytes. Returns a shard's access to it.
+    /// Sets the budget for output and incomplete input in memory to `total` bytes. Returns a
+    /// shard's access to it.
     pub(crate) fn output_budget(&self, total: usize) -> OutputBudget {
         self.output_budget.set_total(total as u64);
         OutputBudget::new(Arc::clone(&self.output_budget), Arc::clone(&self.trimmer))

@@ -1,7 +1,7 @@
 //! The client's side of a connection of frames, as a [`Protocol`].
 //!
 //! The client reads while it writes, because a server may answer or refuse a request before reading
-//! all of it. Whether large requests allow that depends on the engine: see [`Client`].
+//! all of it. For large requests, this needs a setting of the engine: see [`Client`].
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,8 +22,8 @@ const MAX_UNSENT: u64 = 64 * 1024;
 /// response at once, set `Config::max_buffered_output` of sockeye-engine to [`usize::MAX`]. With
 /// the default, the engine reads nothing while 256 KiB of output or more are unsent. Then the
 /// client reads the refusal of a larger request only when most of the request is sent, or never, if
-/// the server closes the connection before. There is no need for a limit: requests are written only
-/// while less than 64 KiB are unsent, so the output holds at most the largest message besides.
+/// the server closes the connection before. There is no need for a limit: a request is written
+/// only while less than 64 KiB are unsent, so the output holds less than 64 KiB and one request.
 pub struct Client<H> {
     config: ClientConfig,
     handler: H,

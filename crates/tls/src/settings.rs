@@ -52,7 +52,7 @@ pub trait Challenges: fmt::Debug + Send + Sync {
 pub struct Settings {
     /// Protocols to choose from by ALPN, the preferred one first. Default: [`HTTP_ALPN`].
     pub alpn: Vec<Vec<u8>>,
-    /// What a client gets that asks for an unknown name. Default:
+    /// What a client gets if it asks for a name that no certificate has. Default:
     /// [`UnknownName::FirstCertificate`].
     pub unknown_name: UnknownName,
     /// Ask clients for certificates. No session is resumed then. Default: `None`, which asks for

@@ -26,7 +26,8 @@ use super::text::{self, put};
 /// The most bytes of a text that is rendered.
 pub(super) const MAX_LEN: usize = 256 * 1024;
 
-/// The most bytes of HTML, without the end tags that close the elements that are open at the end.
+/// The most bytes of HTML. The tag that exceeds this limit is still written, and then the end tags
+/// of the open elements.
 pub(super) const MAX_HTML: usize = 1024 * 1024;
 
 /// The most memory for rendering a text, in bytes.

@@ -129,8 +129,9 @@ impl<H: Handler> ActiveStream<H> {
         });
     }
 
-    /// Acts once more on the handler's last answer, which was to wait: some of what the handler
-    /// waits for may have arrived. Unless `room` is set, the handler no longer waits for room.
+    /// Acts again on the handler's last answer, which says what the handler waits for, because the
+    /// stream or the connection has changed since. If `room` is false, the handler no longer waits
+    /// for room.
     fn recheck_wait(&mut self, room: bool, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, _, _| {
             let wait_for = in_flight.exchange.wait_for;

@@ -1,6 +1,6 @@
 //! A connection's budgets for actions that cost this side more than the peer, such as resets. Each
-//! budget recovers with time, or with requests and content. [`MAX_STREAMS`] is 100. A DATA frame
-//! with fewer than [`SMALL`] bytes of content (256) counts as small.
+//! budget recovers with time, or with requests and content. A DATA frame with fewer than [`SMALL`]
+//! bytes of content (256) counts as small.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::error::H2Error;
 use super::limits::{MAX_STREAMS, SMALL};
 
 /// How many streams may be reset, by the peer or because of its faults, before the connection slows
-/// down. Each answered request gives one reset back.
+/// down: as many as may be in flight (100). Each answered request gives one reset back.
 const RESETS: u32 = MAX_STREAMS as u32;
 
 /// When the peer has used up its resets, nothing is read from the connection for this time.
@@ -46,8 +46,8 @@ pub(super) struct Budgets {
     /// Streams that were reset.
     resets: u32,
     pauses: u32,
-    /// Control frames, minus those that requests, content and time allow. The time since
-    /// `control_since` has not been subtracted yet.
+    /// Control frames, minus those that requests, content and time allow. Those that the time since
+    /// `control_since` allows are not subtracted yet.
     control: i64,
     control_since: Time,
     small_frames: u32,

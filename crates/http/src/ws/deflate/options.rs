@@ -14,8 +14,8 @@
 
 use std::ops::RangeInclusive;
 
-/// The windows that zlib supports for raw DEFLATE, as base-2 logarithms of bytes. RFC 7692 also
-/// allows 8.
+/// The window sizes that zlib supports for raw DEFLATE, as base-2 logarithms of bytes. RFC 7692
+/// also allows 8.
 pub(super) const WINDOW_BITS: RangeInclusive<u8> = 9..=15;
 
 /// The compression of WebSocket messages (permessage-deflate, RFC 7692).
