@@ -39,7 +39,7 @@ pub fn h2_server(input: &[u8]) {
     }
 }
 
-/// The frames of a stream, and the rest.
+/// The frames in the bytes of `stream`. The last one may be incomplete.
 fn frames(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = stream;
     std::iter::from_fn(move || {
@@ -65,7 +65,7 @@ fn run<'a>(shared: &Rc<ServerConfig>, parts: impl Iterator<Item = &'a [u8]>, end
         }
         client.input(part);
         settle(&mut client, &mut checker);
-        // A pause after resets.
+        // Lets a pause end in which the server reads nothing, because too many streams were reset.
         client.pass(Duration::from_millis(100));
     }
     match ending {
@@ -74,7 +74,9 @@ fn run<'a>(shared: &Rc<ServerConfig>, parts: impl Iterator<Item = &'a [u8]>, end
         Ending::Drain => client.drain(),
     }
     settle(&mut client, &mut checker);
-    // While output is unread, the connection waits for the engine's write timeout.
+    // At a deadline, the server may write output. The connection ends only after the output is read
+    // (or by the engine's write timeout, which the harness doesn't have), so more than one call of
+    // `pass` may be necessary.
     for _ in 0..3 {
         client.pass(LONG);
         settle(&mut client, &mut checker);
@@ -98,6 +100,8 @@ fn settle(client: &mut Harness, checker: &mut Checker) {
 #[derive(Clone, Copy)]
 struct FrameHeader {
     len: usize,
+    /// 0 is DATA, 1 HEADERS, 3 RST_STREAM, 4 SETTINGS, 6 PING, 7 GOAWAY, 8 WINDOW_UPDATE, and 9
+    /// CONTINUATION.
     kind: u8,
     flags: u8,
     stream: u32,
@@ -115,7 +119,7 @@ impl FrameHeader {
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// What came on a stream.
+/// What was sent on a stream.
 #[derive(Default)]
 struct Stream {
     /// The final response has begun.
@@ -124,7 +128,8 @@ struct Stream {
     is_reset: bool,
     /// The client has reset it.
     is_cancelled: bool,
-    /// What the server may send, apart from the initial window.
+    /// The increments by the client's WINDOW_UPDATE frames, less the DATA that the server has sent.
+    /// This plus the initial window, which SETTINGS may change, is what the server may still send.
     window: i64,
 }
 
@@ -135,13 +140,16 @@ struct Checker {
     /// What the server has sent of an incomplete frame.
     received: Vec<u8>,
     streams: BTreeMap<u32, Stream>,
+    /// The window of the connection.
     window: i64,
-    /// The initial windows that were sent. The first one holds until the next is acknowledged.
+    /// The default of the initial window of streams, then its value after each SETTINGS frame of
+    /// the client. The value at the index `acknowledged` applies.
     initial_windows: Vec<i64>,
-    /// Numbers of settings frames that were sent and acknowledged.
+    /// Number of SETTINGS frames that the client has sent.
     settings: usize,
+    /// Number of these frames that the server has acknowledged.
     acknowledged: usize,
-    /// The header block that is incomplete: its stream, and whether it ends it.
+    /// An incomplete header block: its stream, whether END_STREAM is set, and the bytes so far.
     block: Option<(u32, bool, Vec<u8>)>,
     has_settings: bool,
     last_goaway: u32,
@@ -183,6 +191,7 @@ impl Checker {
         while let Some((header, payload)) = take_frame(&mut self.sent) {
             match header.kind {
                 4 if header.flags & 1 == 0 => {
+                    // The setting 4 is SETTINGS_INITIAL_WINDOW_SIZE.
                     let (settings, _) = payload.as_chunks::<6>();
                     let sizes = settings.iter().filter(|setting| setting[..2] == [0, 4]);
                     let size = sizes.map(|setting| i64::from(number(&setting[2..]))).next_back();
@@ -350,7 +359,7 @@ fn integer(first: u8, max: u8, block: &mut &[u8]) -> usize {
     }
 }
 
-/// A string, as it is coded.
+/// Removes a string from the front of `block`, and returns it undecoded: it may be Huffman-coded.
 fn string<'a>(block: &mut &'a [u8]) -> &'a [u8] {
     let (&first, rest) = block.split_first().expect("a string");
     *block = rest;

@@ -11,9 +11,9 @@
 //! round, each on a server of its own, so that a slow minute of the machine affects both
 //! ([`mod@run`]). The main figure is the server's CPU time per request, strained divided by plain,
 //! in the same round. Other figures are memory, the 99th percentile of the latency, and for some
-//! cases the number of system calls ([`trace`]). [`waiting`] measures the cost of idle connections.
-//! The cliff `corking` has no cases: [`wire`] counts the system calls and segments of each kind of
-//! response.
+//! cases the number of system calls ([`trace`]). [`waiting`] measures the cost of idle connections
+//! and slow readers. The cliff `corking` has no cases: [`wire`] counts the system calls and
+//! segments of each kind of response.
 //!
 //! Other servers are not measured. Nor are files that the kernel has to read from a disk: in the
 //! cliff `cold`, files are missing from the server's cache, but not from the kernel's page cache.

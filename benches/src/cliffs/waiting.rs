@@ -85,8 +85,8 @@ fn measure_kind(fixture: &Fixture, kind: &WaitingKind) -> Result<WaitingRow> {
 }
 
 /// How many slow readers are still connected after three times the write timeout. Of `opened`
-/// connections that read nothing, `reading_nothing` are left; of as many that read 16 KiB per
-/// second, `reading_some` are left.
+/// connections that read nothing, `reading_nothing` are left; of `opened` others, which read 16
+/// KiB per second, `reading_some` are left.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectedReaders {
     pub(super) opened: usize,

@@ -206,8 +206,8 @@ impl<R: Runtime> Renewer<R> {
         &mut self.runtime
     }
 
-    /// Makes each certificate whose order has failed due at once. If the order fails again, the
-    /// failure is reported again, because somebody waits for the result.
+    /// If the last order of a certificate has failed, the certificate becomes due at once. If the
+    /// next order fails, too, the failure is reported again, because somebody waits for the result.
     pub fn retry_now(&mut self) {
         let now = self.runtime.now();
         for entry in self.certificates.iter_mut().filter(|entry| entry.failures > 0) {
@@ -231,8 +231,8 @@ impl<R: Runtime> Renewer<R> {
                 self.attempt(at);
             }
         }
-        // The clock may have been set back during this turn, before the next times were computed,
-        // or after that.
+        // The time at the start or at the end of this turn, whichever is later: the clock may have
+        // been set back in between.
         self.last_turn = now.max(self.runtime.now());
         let now = self.runtime.now();
         let next = self.certificates.iter().map(|entry| entry.due.min(entry.check)).min();
@@ -240,9 +240,9 @@ impl<R: Runtime> Renewer<R> {
         next.unwrap_or(LONGEST_TURN).min(LONGEST_TURN)
     }
 
-    /// Asks the authority when it wants the certificate renewed. Without an answer, the previous
-    /// answer remains valid. If there was no answer yet, the certificate is due after two thirds of
-    /// its lifetime.
+    /// Asks the authority for the window in which it wants the certificate renewed. Without an
+    /// answer, the previous answer remains valid. If there was no answer yet, the certificate is
+    /// due after two thirds of its lifetime.
     fn check_renewal_info(&mut self, at: usize) {
         let stored = self.certificates[at].stored.clone();
         let now = self.runtime.now();
@@ -402,7 +402,7 @@ impl<R: Runtime> Renewer<R> {
                 Step::Wait(time) => self.runtime.wait(time),
                 Step::Store(key) => version = Some(self.state.begin(lock, &names, &key)?),
                 Step::Done(issued) => {
-                    // The preferred challenge works, so renewals prefer it.
+                    // The order has succeeded with this preference, so renewals keep it.
                     self.certificates[at].first_kind = first_kind;
                     let version = version.ok_or_else(|| Failure::malformed("no key"))?;
                     return version.install(&issued.chain);

@@ -52,8 +52,8 @@ impl<D: Driver> Shard<D> {
         self.resources.ready.extend(again);
     }
 
-    /// Handles a failure or a half-close of a connection that is not being read from, so that no
-    /// receive reports it.
+    /// Handles a failure or a half-close of a connection that is not being read from: no receive
+    /// would report it.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "its path names one lifetime")]
     pub(super) fn check_disconnect(&mut self, key: Key) {
         self.serve(key, |active| active.check_disconnect());
@@ -139,9 +139,9 @@ impl<D: Driver> Active<'_, D> {
 }
 
 impl<S> Conn<S> {
-    /// Discards input that has arrived while the connection lingers. If the server drains, counts
-    /// the connection once data for its protocol arrives. Over TLS, a client that only answers the
-    /// close sends close_notify, which is no data.
+    /// Discards input that has arrived while the connection lingers. If the connection has drained,
+    /// counts it in `stats.unread` when the first data for its protocol arrives. Over TLS, a client
+    /// that only answers the close sends close_notify, which is no data.
     #[cold]
     fn discard(&mut self, input: &mut [u8], resources: &mut ShardResources) -> Result<(), Reason> {
         let Self { session, secure, stage, .. } = self;

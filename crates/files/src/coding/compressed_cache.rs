@@ -144,8 +144,8 @@ impl CompressedCache {
         state.contents.peek(key).is_some() || state.history(key, now).times < MAX_REPEATS
     }
 
-    /// Returns the cached content, or else calls `compress`, which compresses `len` bytes, and
-    /// returns `None` if that saves too little: if the result is longer than
+    /// Returns the cached content, or else calls `compress`. The closure compresses `len` bytes,
+    /// and returns `None` if the result saves too little, because it is longer than
     /// [`max_compressed_len`]. `client` is charged while `compress` runs, and `now` is when its
     /// request arrived. Blocks.
     ///

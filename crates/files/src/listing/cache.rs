@@ -59,7 +59,7 @@ pub(crate) struct ListingRequest {
     pub(crate) links_pages: bool,
     /// Whether the folder or file is read again, even if it was read within the last second.
     pub(crate) always_read: bool,
-    /// The script's tag for `--live`, by which the page reloads, or nothing.
+    /// With `--live`: the `<script>` tag that makes the page reload. Otherwise empty.
     pub(crate) script: Box<[u8]>,
     /// The coding that the client prefers.
     pub(crate) coding: Option<Coding>,

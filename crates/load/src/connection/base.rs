@@ -244,7 +244,7 @@ impl ConnectionBase {
     }
 
     /// What is wrong, if the server has been silent for longer than the plan's timeout.
-    /// `received_so_far` returns how much of the next response has arrived. It returns `None` if no
+    /// `received_so_far` returns how much of the next response has arrived, or `None` if no
     /// response is expected.
     pub(super) fn silence_error(
         &self,
