@@ -29,8 +29,8 @@ const HTTP_CODES: [&str; 9] = [
     "http2_preface",
 ];
 
-/// Sends the input's stream to a port in parts and as a whole, and to a server that accepts only
-/// its protocol.
+/// Sends the input's stream to a port, in parts and as a whole. Also sends the whole stream to a
+/// server that accepts only the protocol that the port detects in the stream.
 ///
 /// # Panics
 ///
@@ -46,8 +46,9 @@ pub fn message_port(input: &[u8]) {
         let (parts, paused) = outcome(port, split.parts(), ending, Jobs::Slow);
         let (quick, _) = outcome(port, split.parts(), ending, Jobs::Quick);
         match PeerProtocol::detect(split.stream) {
+            // On a port without TLS, the HTTP server answers TLS, with an error.
             Some(PeerProtocol::Http | PeerProtocol::Tls) => {
-                // Requests are answered in order. Only the time may differ.
+                // Requests are answered in order, so only the `Date` fields may differ.
                 assert_eq!(undated(&parts), undated(&whole), "the parts change the result");
                 let requests = Rc::default();
                 let (direct, _) = outcome(
@@ -61,7 +62,8 @@ pub fn message_port(input: &[u8]) {
                 check(&quick, &requests.borrow());
             }
             Some(PeerProtocol::Frames) | None => {
-                // During a pause within content, other requests may be answered.
+                // While the handler pauses within the content of one request, others may be
+                // answered. So the order of the responses may depend on the parts.
                 assert!(
                     paused || parts == whole,
                     "the parts change the output:\n{parts:?}\n{whole:?}"

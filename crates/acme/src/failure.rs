@@ -61,8 +61,8 @@ impl Failure {
         Self { kind, text: printable(&text.into()), retry_after: None }
     }
 
-    /// Whether the order's field `replaces` may have caused this failure. The field names the
-    /// certificate that the new one replaces (RFC 9773, 5).
+    /// Whether the order's field `replaces` may have caused this failure. That field tells the
+    /// authority which certificate the new one replaces (RFC 9773, 5).
     pub(crate) fn may_be_due_to_replaces(&self) -> bool {
         use FailureKind::{RateLimited, Terms, Validation};
         !matches!(self.kind, RateLimited | Terms | Validation)

@@ -128,7 +128,8 @@ fn work(
     let mut worker = Worker::new(Arc::clone(plan), probe, share)?;
     // Registered before `stop` is first checked, so that no stop is missed.
     stop.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(worker.waker());
-    // The plan's time includes that of the probe, which has already sent each request.
+    // Before the load, the probe has sent each request. The time that this took is part of the
+    // plan's time.
     let time = match plan.until {
         Until::Time(time) => Some(time.saturating_sub(probe.time)),
         Until::Requests(_) => None,

@@ -125,7 +125,7 @@ impl<H: Handler> Server<H> {
         self.end_if_done(turn)
     }
 
-    /// A promise of a pending request is settled. Returns the request if it stays pending.
+    /// Handles a settled promise of a pending request. Returns the request if it stays pending.
     fn settle(
         &mut self,
         mut request: PendingRequest,
@@ -151,7 +151,7 @@ impl<H: Handler> Server<H> {
         None
     }
 
-    /// A promise is settled for the request whose content is arriving.
+    /// Handles a settled promise of the request whose content is arriving.
     fn settle_incoming(
         &mut self,
         ticket: Ticket,

@@ -110,7 +110,7 @@ impl SelfSigned {
             {
                 return Err(error);
             }
-            // A damaged certificate would be replaced.
+            // `open` would make a certificate if there is none, and replace a damaged one.
             Err(_) => {}
         }
         Ok(are_for(&names, host))

@@ -329,8 +329,8 @@ fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
     }
 }
 
-/// Whether a first argument that is no command is for `sockeye http`: an existing path (also after
-/// `PREFIX=`), a text with a slash or a dot, a port, or an address.
+/// Whether a first argument that is no command is for `sockeye http`: an existing path (also in
+/// `PREFIX=PATH`), a text with a slash or a dot, a port, or an address.
 fn is_served(argument: &OsStr) -> bool {
     let looks_like_path = argument.as_bytes().iter().any(|byte| b"/.".contains(byte));
     let is_mount = |text: &str| text.split_once('=').is_some_and(|(_, path)| exists(path.as_ref()));

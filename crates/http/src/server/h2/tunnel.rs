@@ -35,7 +35,7 @@ impl Tunnel {
         self.has_sent_end && self.session.has_input_ended()
     }
 
-    /// Whether only the client's side of the stream has not ended.
+    /// Whether this side of the stream has ended, and the client's side is still open.
     pub(super) fn has_only_input_left(&self) -> bool {
         self.has_sent_end && !self.session.has_input_ended()
     }
