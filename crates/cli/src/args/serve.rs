@@ -317,7 +317,7 @@ pub(crate) struct Message {
     #[arg(default_value_t = message::Limits::default().content.into())]
     pub(crate) max_content: Size,
 
-    /// Maximum fragments of a WebSocket message. More close the WebSocket with 1008.
+    /// Maximum fragments of a WebSocket message. More close it with 1008.
     #[arg(long, value_name = "N", help_heading = "Limits", conflicts_with = "frames_only")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     #[arg(default_value_t = ws::Limits::default().fragments)]
