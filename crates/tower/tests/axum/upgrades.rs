@@ -93,7 +93,9 @@ fn a_task_reads_and_writes_until_both_sides_have_ended() {
     client.send("lo");
     client.end();
     assert_eq!(client.rest(), b"HELLO");
-    assert_eq!(running.stop().closed_for("peer_closed"), 1);
+    // Which of the two depends on whether the task ends in the turn that shuts its side down.
+    let stats = running.stop();
+    assert_eq!(stats.closed_for("peer_closed") + stats.closed_for("finished"), 1, "{stats:?}");
 }
 
 #[test]
