@@ -35,12 +35,9 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     }
     write_new(&new, content, mode)?;
     fs::rename(&new, path)?;
-    match path.parent() {
-        None => Ok(()),
-        // A bare file name is in the current folder.
-        Some(folder) if folder.as_os_str().is_empty() => sync_folder(Path::new(".")),
-        Some(folder) => sync_folder(folder),
-    }
+    // The parent of a bare file name is empty.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync_folder(folder.unwrap_or(Path::new(".")))
 }
 
 /// Waits until the names in a folder are on the disk, so that renames survive a crash.

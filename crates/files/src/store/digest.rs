@@ -3,8 +3,8 @@
 //! Hashes are for ETags that depend on the content alone. Such ETags survive a deployment that
 //! copies the same files again, and are the same on every machine.
 //!
-//! XXH3 is fast, but an attacker can construct two contents with one hash. Making use
-//! of that takes write access to the files, with which an attacker can serve anything anyway.
+//! XXH3 is fast, but an attacker can construct two contents with one hash. Making use of that takes
+//! write access to the files, with which an attacker can serve anything anyway.
 
 use std::sync::Mutex;
 
