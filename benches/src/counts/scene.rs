@@ -1,6 +1,6 @@
-//! A scene: a shard and its clients in one thread. The clients write, the shard makes its turns,
-//! and the clients read, so every run makes the same steps. Callgrind counts the instructions and
-//! the allocations of the turns that follow a warm-up.
+//! A scene: a shard (an event loop) and its clients in one thread. The clients write, the shard
+//! makes its turns (passes of the loop), and the clients read, so every run makes the same steps.
+//! Callgrind counts the instructions and the allocations of the turns that follow two warm-ups.
 
 use std::{
     env, fs,
@@ -59,8 +59,8 @@ const NEW: &str = "browser-new";
 /// Number of clients. The counts depend on it: the costs of a turn are divided among the requests
 /// of all clients.
 const CLIENTS: usize = 16;
-/// Number of requests of each client before the counted ones. After them, the file is in the cache,
-/// and the pools have memory.
+/// Minimum number of requests of each client in each of the two warm-ups. After them, the file is
+/// in the cache, and the pools have memory.
 const WARM_UP: usize = 50;
 
 /// Printed instead of the number of requests if a file's name may have been looked up again during
@@ -291,7 +291,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Makes the exchanges that are not counted. Returns whether all were complete in time.
+    /// Makes exchanges that are not counted. Returns whether all were complete in time.
     fn warm_up(&mut self) -> Result<bool> {
         for _ in 0..WARM_UP.div_ceil(self.depth) {
             if !self.exchange(Shard::turn_until)? {

@@ -1,9 +1,10 @@
 //! The output of a connection: plain bytes, shared bytes and ranges of files, in order.
 //!
-//! A protocol appends. An owner takes from the front with [`Output::part`], [`Output::slices`] and
-//! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice.
-//! [`Turn::is_full`](crate::Turn::is_full) says whether an output is full. Bytes that the driver
-//! has taken and not yet sent count, too.
+//! A protocol appends. Its owner (code that runs protocols, such as an event loop) takes from the
+//! front with [`Output::part`], [`Output::slices`] and [`Output::advance`]. Plain bytes are in one
+//! buffer, and many small writes are sent as one slice. [`Turn::is_full`](crate::Turn::is_full)
+//! says whether an output is full. Bytes that the driver (the owner's interface to the kernel) has
+//! taken and not yet sent count, too.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -107,8 +108,8 @@ impl Output {
         self.push(PieceData::File { range, lacks_end });
     }
 
-    /// Attaches `permit` to the piece that is appended next, which is shared bytes or a range of a
-    /// file. It is held until that piece is sent or dropped.
+    /// Attaches `permit`, a part of a budget, to the next piece: the shared bytes or the range of a
+    /// file that is appended next. The permit is held until that piece is sent or dropped.
     pub fn attach_permit(&mut self, permit: Permit) {
         self.permit = Some(permit);
     }

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::error::Problem;
 use crate::x509::CertificateFields;
 
-/// An error names at most this many labels of blocks that are neither certificates nor keys.
+/// An error names at most this many labels of blocks that can't be used.
 const MAX_OTHERS: usize = 4;
 
 /// The blocks of a PEM file.
@@ -20,7 +20,7 @@ pub(crate) struct Pem {
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     pub(crate) keys: Vec<PrivateKeyDer<'static>>,
     pub(crate) has_encrypted_key: bool,
-    /// Labels of blocks that are neither certificates nor keys.
+    /// Labels of blocks that are neither certificates nor keys in a format that can be used.
     pub(crate) others: Vec<String>,
 }
 

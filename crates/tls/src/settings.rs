@@ -16,7 +16,8 @@ pub const HTTP_ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// What a client gets if it asks for a name that no certificate has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownName {
-    /// The first certificate.
+    /// The first certificate. If others have its first name, too, ECDSA and Ed25519 keys are
+    /// preferred to RSA keys.
     #[default]
     FirstCertificate,
     /// The handshake is refused by an alert. Clients that ask for no name are not refused: they get
@@ -40,9 +41,10 @@ pub trait Challenges: fmt::Debug + Send + Sync {
     /// The certificate that proves control of the name that this client hello asks for. `None`: no
     /// validation is expected for the name, and the handshake is refused.
     ///
-    /// This method is called on an event loop, for clients that offer only [`ACME_TLS_ALPN`].
-    /// Clients that offer it together with other protocols are refused. If a handshake has agreed
-    /// on [`ACME_TLS_ALPN`], the program must close the connection without serving it.
+    /// This method is called on an event loop, or on a thread for handshakes, for clients that
+    /// offer only [`ACME_TLS_ALPN`]. Clients that offer it together with other protocols are
+    /// refused. If a handshake has agreed on [`ACME_TLS_ALPN`], the program must close the
+    /// connection without serving it.
     fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>>;
 }
 

@@ -27,7 +27,7 @@ use crate::task::{self, Batch, BodyEnd, ResponseStart};
 use crate::upgrade::PendingUpgrade;
 use crate::watch::Watchdog;
 
-/// What the connections of a shard share.
+/// What the connections of a shard (an event loop) share.
 pub(crate) struct ShardState<S> {
     pub(crate) service: S,
     pub(crate) runtime: Handle,
@@ -49,8 +49,8 @@ pub(crate) struct Exchange<S> {
 struct ActiveRequest {
     /// Whether the method is HEAD.
     head_only: bool,
-    /// The ticket of the promise that the task fulfills next: first with the [`ResponseStart`],
-    /// then with a [`Batch`] of the response's body at a time.
+    /// The ticket (number) of the promise with which the task sends its next message: first the
+    /// [`ResponseStart`], then one [`Batch`] of the response's body at a time.
     awaited: Option<Ticket>,
     /// Asks the task for the next [`Batch`].
     batch_requests: mpsc::UnboundedSender<Promise>,
@@ -285,7 +285,7 @@ impl<S> Exchange<S> {
         };
         let head_only = self.active.as_ref().is_some_and(|active| active.head_only);
         // If the body of a response to HEAD is empty, the length of the response to GET is unknown,
-        // because the service may have left the content out. A Content-Length of 0 doesn't tell it,
+        // because the service may have left the content out. A Content-Length of 0 says nothing,
         // either, because axum adds that to every empty body.
         let is_known = |length: &u64| *length > 0 || !head_only;
         let (declared, actual) = (sent.length.filter(is_known), length.filter(is_known));

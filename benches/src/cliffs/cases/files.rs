@@ -207,8 +207,8 @@ fn overwrite_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
 /// How a file gets new content.
 type Write = fn(&Path, &[u8]) -> std::io::Result<()>;
 
-/// A load on a file of `size` bytes. On both sides, a thread requests the file, too, and checks
-/// that no response mixes two versions. On the strained side, this thread also changes the file by
+/// A load on a file of `size` bytes. On both sides, a thread requests the file, too, and counts the
+/// responses that mix two versions. On the strained side, this thread also changes the file by
 /// `write` every 100 ms.
 fn changing(fixture: &Fixture, side: Side, size: usize, write: Write) -> Result<Scene> {
     let path: PathBuf = fixture.path("site").join("changing.txt");

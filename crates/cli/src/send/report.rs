@@ -69,7 +69,7 @@ impl Report {
         }
     }
 
-    /// Whether no connection was established.
+    /// Whether connections have failed to be established, and none was.
     pub(in crate::send) fn is_unconnected(&self) -> bool {
         !self.unconnected.is_empty() && self.summary.all() == 0
     }

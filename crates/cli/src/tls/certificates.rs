@@ -129,9 +129,9 @@ impl Certificates {
         Some((text, info.is_for(host)))
     }
 
-    /// Starts the thread that loads the files again when they change, and warns before certificates
-    /// expire. Calling the returned function makes the thread load the files at once; dropping the
-    /// function ends the thread.
+    /// Starts the thread that loads the files again when they change, renews the self-signed
+    /// certificate, and warns before certificates expire. Calling the returned function makes the
+    /// thread load the files at once; dropping the function ends the thread.
     pub(crate) fn watch(mut self, log: Log) -> io::Result<OnHangup> {
         let (sender, receiver) = sync_channel(1);
         let work = move || {

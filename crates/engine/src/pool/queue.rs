@@ -151,7 +151,8 @@ impl Queue {
         self.waiting
     }
 
-    /// Adds a job at the time `now`. Returns whether the limits on threads would let it run now.
+    /// Adds a job at the time `now`. Returns whether the limits of its root, its group and its
+    /// client would let it run now, if a thread is free.
     ///
     /// # Errors
     ///

@@ -382,10 +382,10 @@ impl Site {
         Some(Arc::clone(&self.inner.mounts.get(mount).folder.budgets.open_files))
     }
 
-    /// Answers when the job was refused: with the uncompressed file if the job was a compression,
-    /// otherwise with the cached result, or a 503 if there is none. Exception: a request that had
-    /// joined another request's lookup starts one of its own, since the share of the queue that was
-    /// full may be that of the other request's client.
+    /// Answers when the job was refused: with the cached result (uncompressed, if the job was a
+    /// compression), or with a 503 if there is none. Exception: a request that had joined another
+    /// request's lookup starts one of its own, since the share of the queue that was full may be
+    /// that of the other request's client.
     pub(crate) fn on_refused<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -401,8 +401,8 @@ impl Site {
         }
     }
 
-    /// Answers when the job panicked: with the uncompressed file if the job was a compression,
-    /// otherwise with a 500.
+    /// Answers when the job panicked: with the uncompressed file if the job was a compression and
+    /// the file is still cached, otherwise with a 500.
     pub(crate) fn on_panic<'r, 't>(
         &self,
         awaited: &AwaitedJob,

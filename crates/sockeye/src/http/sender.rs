@@ -12,9 +12,9 @@ use super::link::ResponseLink;
 /// Sends the content of one response, from any thread.
 ///
 /// Pieces are sent in order. A client that reads slowly slows the sender down: at most 16 pieces
-/// wait for the event loop, which takes none while the connection's output is full
-/// ([`Config::max_buffered_output`](crate::Config)). The limit counts pieces, not bytes, so a piece
-/// should be neither tiny nor huge.
+/// wait. A piece waits until the event loop has taken it and the output is not full
+/// ([`Config::max_buffered_output`](crate::Config); in HTTP/2, each stream has an output of its
+/// own). The limit counts pieces, not bytes, so a piece should be neither tiny nor huge.
 ///
 /// If the sender is dropped before [`Sender::finish`], the response is aborted: the connection
 /// closes, or in HTTP/2 the stream is reset, so that the client notices. (A client of HTTP/1.0 that

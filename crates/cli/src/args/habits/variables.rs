@@ -17,12 +17,12 @@ pub(in crate::args) enum Answer {
     Refuse(String),
 }
 
-/// The advice about features that Sockeye lacks. If a variable asks for one, the server must not
-/// start without it.
+/// Advice about features that Sockeye lacks. If a variable asks for one of these features, the
+/// server must not start.
 const IS_LACKING: [&str; 3] = [texts::NO_PASSWORDS, texts::READ_ONLY, texts::NO_CONFIGURATION];
 
 /// The answer to a variable that would set `flag` of `command`, to this `value`. `None` if the flag
-/// is unknown.
+/// is unknown, or is `--version`.
 pub(in crate::args) fn answer_to_variable(
     command: &str,
     flag: &str,

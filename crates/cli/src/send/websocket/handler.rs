@@ -40,7 +40,8 @@ pub(super) struct Settings {
 pub(super) struct Progress {
     pub(super) sent: Cell<Count>,
     pub(super) received: Cell<Count>,
-    /// Whether everything was sent and, unless interactive, as many messages have come back.
+    /// Whether everything was sent and, unless interactive, at least as many messages have come
+    /// back.
     pub(super) is_done: Cell<bool>,
     /// Whether a message waits for room in the printer's queue.
     pub(super) is_printing: Cell<bool>,
@@ -92,8 +93,8 @@ pub(super) struct Handler {
     pub(super) progress: Rc<Progress>,
     /// Whether the source is at its end.
     pub(super) is_all_sent: bool,
-    /// A message that waits for room in the printer's queue, and the ticket of the promise that is
-    /// settled when there is room.
+    /// A message that waits for room in the printer's queue, and the ticket (number) of the
+    /// delivery that says that there is room.
     pub(super) unprinted: Option<(Ticket, OwnedMessage)>,
 }
 

@@ -1,10 +1,11 @@
 //! Why a header block can't be decoded.
 
 /// Why a header block can't be decoded. After such an error, the dynamic table no longer equals the
-/// peer's, so the connection must end with `COMPRESSION_ERROR` (RFC 9113, 4.3).
+/// peer's, so the connection must end: with `COMPRESSION_ERROR` (RFC 9113, 4.3), except for
+/// [`Self::Stopped`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CompressionError {
-    /// The block ends inside of a field.
+    /// The block ends inside a field, or inside a change of the table's size.
     Truncated,
     /// An integer has more than four continuation bytes (RFC 7541, 5.1).
     LongInteger,
