@@ -1,4 +1,4 @@
-//! Fuzzes heads of requests: see `scripts/fuzz`.
+//! Fuzzes heads of HTTP/1.1 requests: see `scripts/fuzz`.
 
 #![no_main]
 

@@ -10,8 +10,8 @@ use super::{
     serve::{Connection, Next},
 };
 
-/// The maximum number of bytes that one connection sends in a turn, as in
-/// [`response`](super::response).
+/// The maximum number of bytes that a connection sends for one event of epoll. It is the same
+/// number as in [`response`](super::response).
 const QUANTUM: usize = 128 << 10;
 
 /// The length of each request of the sequence, and its response.

@@ -1,5 +1,6 @@
-//! The `sockeye` program: the command line ([`args`]) becomes a checked plan ([`plan`]), which runs
-//! ([`serve`], [`explain`], [`send`], [`load`], [`health`], [`generate`]).
+//! The `sockeye` program. [`args`] parses the command line. [`plan`] checks it and makes a plan,
+//! which [`serve`], [`send`], [`load`] or [`health`] runs. [`explain`] and [`generate`] need no
+//! plan.
 
 #![forbid(unsafe_code)]
 

@@ -15,8 +15,9 @@ use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats, T
 /// The protocol of a connection that can't be established gets
 /// [`Event::Closed`](sockeye_proto::Event::Closed) only.
 ///
-/// While [`Config::max_buffered_output`] bytes of output or more are unsent, nothing is read. A
-/// protocol that has to read while it sends something larger needs a higher limit.
+/// While a connection holds [`Config::max_buffered_output`] bytes of unsent output or more in
+/// memory, nothing is read from it. A protocol that has to read while it sends something larger
+/// needs a higher limit.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! One connection: its session, its socket, and their state.
 //!
-//! The shard reads and writes; the [`Session`] calls the protocol. Most connections are idle most
-//! of the time, so state that few connections need at a time is behind a pointer.
+//! The shard (event loop) reads and writes; the [`Session`] calls the protocol. Most connections
+//! are idle most of the time, so state that few connections need at a time is behind a pointer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,9 +23,10 @@ use crate::tls::{Handshakes, Secure};
 /// is exhausted: no more than a connection may hold without being charged.
 const SMALL_READ: u64 = 32 * 1024;
 
-/// An output of more than this many bytes is large: the shard tries to send it before it reads from
-/// another connection, while the output is still in the cache of the core. Outputs up to this size
-/// are sent at the end of the turn: 64 of them fit into a core's second-level cache of 1 MiB.
+/// An output that holds more than this many bytes in memory is large. Without TLS, the shard tries
+/// to send a large output of plain bytes before it reads from another connection, while the bytes
+/// are still in the cache of the core. Other outputs are sent at the end of the turn: 64 that are
+/// not large fit into a core's second-level cache of 1 MiB.
 const LARGE_OUTPUT: usize = 16 * 1024;
 // `Conn::schedule` charges clients for large outputs only.
 const _: () = assert!(LARGE_OUTPUT <= UNCHARGED_BYTES, "no charge is missed");
@@ -135,12 +136,13 @@ pub(crate) struct Conn<S> {
     pub(crate) secure: Option<Box<Secure>>,
     pub(crate) stage: Stage,
     /// When the connection closes if the peer has made no progress by then, or if a read of a file
-    /// is still in progress. [`Time::NEVER`]: there is no such deadline.
+    /// is still in progress. The first check of progress only records `unacknowledged`, and sets a
+    /// new deadline. [`Time::NEVER`]: there is no such deadline.
     pub(crate) write_deadline: Time,
     /// Bytes that the peer had not acknowledged when the write deadline was set, or [`NOT_ASKED`].
     pub(crate) unacknowledged: u64,
     pub(crate) opened: Time,
-    /// How many bytes were received.
+    /// How many bytes were received from the socket. With TLS, bytes of ciphertext.
     pub(crate) received: u64,
     pub(crate) send: SendState,
     /// Included in [`ConnectionCounts`](crate::ConnectionCounts): the connection was accepted, not

@@ -9,9 +9,9 @@
 //!            (system calls)        Session            for each peer
 //! ```
 //!
-//! [`Server`] binds addresses and runs a [`Shard`] on each core. [`run_client`] runs a single shard
-//! for connections that we open. The engine depends on no particular
-//! [`Protocol`](sockeye_proto::Protocol). An echo server, and a client:
+//! [`Server`] binds addresses and runs as many [`Shard`]s as the caller asks for, usually one per
+//! core. [`run_client`] runs a single shard for connections that we open. The engine depends on no
+//! particular [`Protocol`](sockeye_proto::Protocol). An echo server, and a client:
 //!
 //! ```
 //! use std::num::NonZeroUsize;

@@ -1,12 +1,13 @@
-//! The mailbox and the inbox of a shard. The mailbox has envelopes (messages and wake-ups for the
-//! shard's connections), commands, and results of reads and handshakes. The inbox has connections
-//! that another shard accepted for this one.
+//! The mailbox and the inbox of a shard (event loop). The mailbox has envelopes (messages and
+//! wake-ups for the shard's connections), commands, and results of reads and handshakes. The inbox
+//! has connections that another shard accepted for this one.
 //!
-//! Both are bounded. An envelope belongs to a promise, or comes from a remote: for each connection
-//! or stream, only a few messages and one wake-up of remotes may wait. A connection has at most one
-//! read or handshake in progress. Commands to drain or stop come from the program that runs the
-//! server, one per call. A shard sends no further command to evict before the last one is answered.
-//! Connections in the inbox count as open, so the limit on connections applies to them.
+//! Both are bounded. A promise sends one envelope. Remotes send any number, of which only a few
+//! messages and one wake-up may wait for each connection or stream. A connection has at most one
+//! read or handshake in progress. A call of a [`Handle`](crate::Handle) sends each shard at most
+//! one command, to drain or to stop. A shard sends no further command to evict before the last one
+//! is answered. Connections in the inbox count as open, so the limit on connections applies to
+//! them.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

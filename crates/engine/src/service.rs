@@ -2,7 +2,7 @@
 
 use sockeye_proto::{Peer, Protocol, Reason, Time, Timed};
 
-/// Makes a protocol for each connection that a shard accepts.
+/// Makes a protocol for each connection that a shard (event loop) accepts.
 ///
 /// Each shard has a service of its own, made on the shard's thread. It need be neither `Send` nor
 /// `Sync`, so the connections of a shard can share state without locks. Calls run on the event loop

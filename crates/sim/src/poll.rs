@@ -71,7 +71,7 @@ pub(crate) struct WaitSummary {
     pub(crate) woken: bool,
     /// Number of events that the wait reported.
     pub(crate) events: usize,
-    /// Number of calls that the shard has made to the driver since the wait.
+    /// Number of simulated system calls since the wait, as `SimDriver::call` counts them.
     pub(crate) calls: u64,
 }
 
@@ -124,8 +124,9 @@ impl Poller {
             || self.summary.until.is_some_and(|until| until <= now)
     }
 
-    /// Moves the events to `io_events`. If `partial` is true, moves only some of them, with the
-    /// connections in a random order. Events of one connection keep their order.
+    /// Moves the events to `io_events`. If `partial` is true, moves a random number of them, at
+    /// least one, with the connections in a random order. Events of one connection keep their
+    /// order.
     pub(crate) fn wait(
         &mut self,
         until: Option<Time>,

@@ -1,13 +1,13 @@
 //! Returns freed memory from the allocator to the kernel.
 
 /// Makes glibc return freed memory to the kernel: a block of 128 KiB or more as soon as it is
-/// freed, and the free memory at the end of a heap when it exceeds 128 KiB. A program calls this
+/// freed, and the free memory at the end of an arena when it exceeds 128 KiB. A program calls this
 /// function once, before it starts threads.
 ///
 /// Without this call, glibc raises both thresholds when large blocks are freed, the first up to
-/// 32 MiB and the second up to 64 MiB. Each heap may keep that much at its end, and there are up to
-/// eight heaps per core. Once a program has set the thresholds, even to their initial values, glibc
-/// no longer changes them. With another C library, this function does nothing.
+/// 32 MiB and the second up to 64 MiB. Each arena may keep that much at its end, and there are up
+/// to eight arenas per core. Once a program has set the thresholds, even to their initial values,
+/// glibc no longer changes them. With another C library, this function does nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "mallopt has no safe wrapper"))]
 pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]
@@ -24,8 +24,8 @@ pub fn return_freed_memory() {
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "malloc_trim has no safe wrapper"))]
 pub(crate) fn trim_heaps() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim takes an integer by value and locks each heap while it looks through it
-    // (malloc_trim(3)), so it may be called at any time and from any thread.
+    // SAFETY: malloc_trim takes an integer by value and locks each arena while it looks through it,
+    // so it may be called at any time and from any thread (malloc_trim(3)).
     unsafe {
         libc::malloc_trim(0);
     }

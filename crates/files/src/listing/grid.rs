@@ -1,5 +1,6 @@
-//! The entries of a listing page as a grid. An image file is shown by the image itself, unless it
-//! is too large. The browser loads only images that are visible or nearly visible.
+//! The entries of a listing page as a grid. An image that all browsers support is shown itself,
+//! unless it is empty or too large; other files have icons. The browser loads only images that are
+//! visible or nearly visible.
 
 use super::human::{Count, Size};
 use super::icon::{icon, is_image};

@@ -23,8 +23,8 @@ const MAX_SPARE_STREAMS: usize = 64;
 /// Maximum memory that the output of an unused stream keeps, in bytes.
 const KEPT_OUTPUT: usize = 16 * 1024;
 
-/// What the connections of one shard share: settings, and buffers that one connection at a time
-/// uses. Create one per shard, in an `Rc`.
+/// What the connections of one shard (event loop) share: settings, and buffers that one connection
+/// at a time uses. Create one per shard, in an `Rc`.
 #[derive(Default)]
 pub struct ServerConfig {
     pub(crate) limits: Limits,
@@ -77,7 +77,8 @@ impl ServerConfig {
     }
 
     /// Sets whether connections may use HTTP/2. A connection uses it if its TLS handshake chose
-    /// `h2` (ALPN), or if its input begins with HTTP/2's preface (RFC 9113, 3). Default: on.
+    /// `h2` (ALPN) or, without TLS, if its input begins with HTTP/2's preface (RFC 9113, 3).
+    /// Default: on.
     #[must_use]
     pub fn http2(mut self, http2: bool) -> Self {
         self.is_http1_only = !http2;
@@ -139,8 +140,9 @@ impl ServerConfig {
 /// Decides which client is charged for a request: the peer, or the client that a trusted proxy
 /// names.
 ///
-/// Called only if a request makes the server hold a resource, such as an open file, or may do so
-/// because it has content. So it may be slow, for example parse fields.
+/// Called when a handler needs the client, for example because a request makes the server hold a
+/// resource such as an open file, or because an error is logged. Many requests need no call, so it
+/// may parse fields.
 pub trait Clients: fmt::Debug {
     /// The client that sent `request`, which arrived from `peer`.
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client;

@@ -1,4 +1,5 @@
-//! The interface of a session to its owner, such as the engine or the test harness.
+//! The interface of a session (a protocol with its input and output) to its owner, such as the
+//! engine or the test harness.
 
 use crate::protocol::Context;
 use crate::remote::Key;

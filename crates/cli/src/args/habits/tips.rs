@@ -8,9 +8,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::commands;
 use super::paths::exists;
 
-/// Adds the command or folder that was probably meant to an error of clap about `line`, removes
-/// misleading suggestions, and shows the whole usage. `folder_tip` comes from
-/// [`folder_named_like_command`](super::folder_named_like_command).
+/// Improves an error of clap about the command line `line`: suggests the command or folder that the
+/// user probably meant, removes misleading suggestions, and shows the whole usage. `folder_tip`
+/// comes from [`folder_named_like_command`](super::folder_named_like_command).
 pub(in crate::args) fn with_tips(
     mut error: clap::Error,
     line: &[OsString],
@@ -53,14 +53,15 @@ pub(in crate::args) fn with_tips(
     error
 }
 
-/// Removes a suggestion of clap that is not close to what was `typed`, or its opposite.
+/// Of clap's suggestions, keeps only the best one that is close to what was `typed`, if there is
+/// one: see [`is_close`].
 fn keep_close(error: &mut clap::Error, kind: ContextKind, typed: &str) {
     let names = match error.get(kind) {
         Some(ContextValue::String(name)) => std::slice::from_ref(name),
         Some(ContextValue::Strings(names)) => names,
         _ => return,
     };
-    // clap has its best suggestion last.
+    // clap puts its best suggestion last.
     let close = names.iter().rfind(|name| is_close(typed, name.trim_start_matches('-'))).cloned();
     let is_list = matches!(error.get(kind), Some(ContextValue::Strings(_)));
     match close {
@@ -70,8 +71,9 @@ fn keep_close(error: &mut clap::Error, kind: ContextKind, typed: &str) {
     };
 }
 
-/// Whether `name` is probably what was `typed` with a mistake: a few characters differ, or the last
-/// words are missing, as in `trusted` for `trusted-proxy`.
+/// Whether the user probably meant `name`: a few characters of `typed` differ, or the last words
+/// are missing, as in `trusted` for `trusted-proxy`. False for an opposite, such as `no-listing`
+/// for `listing`.
 fn is_close(typed: &str, name: &str) -> bool {
     const MIN_START: usize = 5;
     let differing = strsim::damerau_levenshtein(typed, name);
@@ -85,8 +87,8 @@ fn is_close(typed: &str, name: &str) -> bool {
     !is_opposite && (is_start || differing <= (typed.chars().count() / 3).max(1))
 }
 
-/// Shows the usage with all that the command takes. That of clap has only what is in `line`, and
-/// says that it is required.
+/// Replaces clap's usage, which has only the arguments in `line` and shows them as required, by the
+/// usage with all arguments of the command.
 fn show_whole_usage(error: &mut clap::Error, line: &[OsString], program: &Command) {
     let mut program = program.clone();
     program.build();

@@ -144,7 +144,8 @@ impl<S: Handlers> H2Connection<S> {
             settings::NO_RFC7540_PRIORITIES if value > 1 => {
                 Err(H2Error::protocol("sent a SETTINGS_NO_RFC7540_PRIORITIES other than 0 and 1"))
             }
-            // The other settings are unknown, or about features that this side doesn't use.
+            // The other settings are unknown, advisory (SETTINGS_MAX_HEADER_LIST_SIZE), or about
+            // features that this side doesn't use.
             _ => Ok(()),
         }
     }
