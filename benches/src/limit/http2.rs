@@ -1,5 +1,6 @@
-//! The bare server for HTTP/2. It sends prepared responses in turn, one for each request. It reads
-//! frames only to find the ends of requests, and ignores the client's windows, which must be large.
+//! The bare server for HTTP/2. It sends prepared responses in turn, one for each request. Of the
+//! received frames, it uses only those that end requests, and SETTINGS and PING, which it
+//! acknowledges. It ignores the client's windows, which must be large.
 
 use std::{
     collections::VecDeque,

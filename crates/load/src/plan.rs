@@ -14,8 +14,8 @@ use sockeye_proto::Reason;
 use crate::websocket_request::{WebSocketOpening, WebSocketRequest};
 
 /// A load: a run of requests whose responses are measured. It always ends, also if the server stops
-/// responding: a load with [`Until::Requests`] then gives up after too many connections in a row
-/// without a response (on one thread, more than ten times the number of its connections).
+/// responding: with [`Until::Requests`], each thread then gives up after too many connections in a
+/// row without a response, more than ten times the number of the thread's connections.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The protocol.
@@ -121,7 +121,7 @@ pub enum LoadKind {
     Http2,
     /// Bytes that the server sends back.
     Echo,
-    /// Messages in frames.
+    /// The message protocol of `sockeye_message`, in frames. The server answers each message.
     Messages,
     /// Messages that the server sends back on WebSockets.
     WebSocket,

@@ -87,7 +87,8 @@ impl Owner for TestOwner {
     }
 }
 
-/// What promises and remotes have sent, until it is delivered.
+/// The messages and wake-ups of each [`Promise`](crate::Promise) and [`Remote`](crate::Remote),
+/// until they are delivered.
 #[derive(Default)]
 struct Envelopes(Mutex<Vec<Envelope>>);
 
@@ -265,7 +266,8 @@ impl Harness {
         self.deliver();
     }
 
-    /// Delivers what promises and remotes have sent.
+    /// Delivers the messages and wake-ups of each [`Promise`](crate::Promise) and
+    /// [`Remote`](crate::Remote).
     pub fn deliver(&mut self) {
         let envelopes =
             mem::take(&mut *self.envelopes.0.lock().expect("no test panics while sending"));

@@ -107,7 +107,7 @@ pub struct Context<'a> {
     pub now: Time,
     /// The wall clock, read once per turn of the loop.
     pub wall: WallTime,
-    /// The shard's mailbox and job threads.
+    /// The mailbox and job threads of the shard (event loop).
     pub handles: &'a ShardHandles,
     /// The output is full when it holds this many bytes.
     pub room: usize,
@@ -169,7 +169,7 @@ impl Effects {
     }
 }
 
-/// A shard's mailbox and job threads, for its sessions.
+/// A shard's mailbox and job threads, for the protocols that it runs.
 pub struct ShardHandles {
     mailbox: Arc<dyn MailboxSender>,
     spawn: Arc<dyn Spawn>,
@@ -231,8 +231,8 @@ pub struct Turn<'a> {
     pub(crate) stream: u32,
     pub(crate) peer: &'a Peer,
     pub(crate) effects: &'a mut Effects,
-    /// Flow control for the remotes of the session or stream: see [`Credit`]. Made by the first
-    /// call of [`Turn::remote`].
+    /// Flow control for the remotes of the session (a protocol with its input and output) or of the
+    /// stream: see [`Credit`]. Made by the first call of [`Turn::remote`].
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
     /// How many bytes of this session or stream have left the output: sent or in flight.
     pub(crate) position: u64,
@@ -327,9 +327,9 @@ impl<'a> Turn<'a> {
         self.effects.end = self.effects.end.max(Some(end));
     }
 
-    /// Replaces this protocol by another one when this call returns. The other one gets
-    /// [`Event::Open`], the unused input and, if the input has ended, [`Event::Eof`]. This one gets
-    /// no further call.
+    /// Replaces this protocol by another one after the current call of [`Protocol::on_bytes`] or
+    /// [`Protocol::on_event`]. The other one gets [`Event::Open`], the unused input and, if the
+    /// input has ended, [`Event::Eof`]. This one gets no further call.
     ///
     /// In a turn of a [`driver::Stream`](crate::driver::Stream), the other protocol takes over the
     /// stream, if the protocol that has the stream supports that.

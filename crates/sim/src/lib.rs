@@ -10,7 +10,7 @@
 //! ```text
 //!   Shard ── SimDriver ──┐                       ┌── SimDriver ── Shard
 //!                        ├── network, one clock ─┤
-//!        (listeners) ────┘                       └── Script (raw bytes)
+//!      its listeners ────┘                       └── Script (raw bytes)
 //! ```
 //!
 //! ```

@@ -1,4 +1,6 @@
-//! Detects a shard that spins: one that wakes up repeatedly without progress.
+//! Detects a shard (event loop) that spins: one that wakes up repeatedly without progress. A turn
+//! makes progress if its wait reported an event, or if a call of the shard to the driver had an
+//! effect.
 
 use std::time::Duration;
 

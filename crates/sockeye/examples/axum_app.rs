@@ -53,6 +53,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     thread::spawn(move || signals.forever().for_each(|_| server.drain()));
     let url = format!("http://{}", serving.addresses()[0]);
     println!("Listening at {url} - try: curl {url}/hello/world; curl {url}/visits");
-    serving.join()?; // Returns after a signal, when all responses are sent.
+    serving.join()?; // After a signal, returns when all responses are sent, or after 30 s.
     Ok(())
 }

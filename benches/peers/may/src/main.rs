@@ -1,4 +1,4 @@
-//! A small response, with may_minihttp and one worker. Prints its address.
+//! Serves a small response with may_minihttp and one worker. Prints the server's address.
 
 #![forbid(unsafe_code)]
 

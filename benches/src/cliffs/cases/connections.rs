@@ -1,6 +1,7 @@
-//! Cases of [`cliffs`](crate::cliffs) about many connections and requests. Each compares two
-//! servers under the same load. The plain server has only the connections of the load. The strained
-//! server has many other connections, or had many connections or requests before.
+//! Cases of [`cliffs`](crate::cliffs) about many connections and requests. Each compares what a
+//! request costs (CPU time, in some cases also system calls) on two servers under the same load.
+//! The plain server has only the connections of the load. The strained server has many other
+//! connections, or had many connections or requests before.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 

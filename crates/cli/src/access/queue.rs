@@ -138,7 +138,7 @@ impl Lines {
     }
 
     /// Queues the line that `write` appends, which has at most `max` bytes. If there is no room,
-    /// counts the line as lost instead. Never waits until the thread has written something.
+    /// counts the line as lost instead. Never waits for the thread to write.
     pub(super) fn put(&self, worker: usize, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let max = self.mode.max_queued.saturating_sub(max);
         match self.mode.in_order {

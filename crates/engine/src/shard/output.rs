@@ -129,10 +129,10 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    /// Sets the write deadline anew, because the kernel has taken output or the socket has just
-    /// blocked. Doesn't ask yet how much is unacknowledged, because the peer still acknowledges
-    /// data that is on the way, even if it reads nothing: [`Active::check_stalled`] asks (see
-    /// [`FIRST_CHECK`]).
+    /// Sets the write deadline anew, because the kernel has taken output, the socket has just
+    /// blocked, or a send is [`Sending::Pending`]. Doesn't ask yet how much is unacknowledged,
+    /// because the peer still acknowledges data that is on the way, even if it reads nothing:
+    /// [`Active::check_stalled`] asks (see [`FIRST_CHECK`]).
     pub(super) fn set_write_deadline(&mut self) {
         let Self { conn, resources, .. } = self;
         conn.write_deadline = resources.now + resources.config.write_timeout / FIRST_CHECK;

@@ -28,8 +28,8 @@ const ROWS_PER_CHECK: usize = 1024;
 pub(crate) struct Page {
     pub(super) html: Bytes,
     pub(super) etag: String,
-    /// Whether the page shows all entries of the folder, or a whole file. There are few such pages,
-    /// and many requests share each of them, so they are cached and compressed.
+    /// Whether the query has no filter and no paging, or the page is that of a Markdown file. There
+    /// are few such pages, and many requests share each of them, so they are cached and compressed.
     pub(crate) has_all_entries: bool,
     /// The charges of the clients to which the page is being sent.
     charges: Mutex<HashMap<ClientAndCoding, Weak<Permit>>>,
@@ -67,8 +67,8 @@ impl Page {
         // filter, percent-encoded: up to 3 bytes for each byte.
         let note_len = 1024 + 16 * view.query.filter.len();
         let max_len = MAX_LEN.saturating_sub(html.len() + closing.len() + note_len);
-        // Enough for most pages: about 340 bytes of markup per row, and 3 bytes for each byte of
-        // the name, since a row contains the name twice, each time escaped. `weight` counts 24
+        // Enough for most pages: a row has about 310 bytes of markup, and its name twice, each time
+        // escaped. This counts 342 bytes per row, and 3 for each byte of its name: `weight` has 24
         // bytes per row besides the name, and 270 + 3 * 24 is 342.
         let likely_len = 270 * view.rows().len() + 3 * view.rows().weight();
         let capacity = likely_len.min(max_len);

@@ -31,7 +31,8 @@ impl<V> Default for Rules<V> {
 /// The values of a header for files whose names match a pattern. The first match wins.
 ///
 /// A pattern without a slash is compared with the last segment of a name. A pattern with a slash is
-/// compared with the whole name. `*` matches any characters, including slashes.
+/// compared with the whole name, after a slash at its start is removed. `*` matches any characters,
+/// including slashes.
 ///
 /// ```
 /// use sockeye_files::ByName;

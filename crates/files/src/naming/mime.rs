@@ -2,8 +2,8 @@
 //!
 //! [`TYPES`] is a table of types by extension, written by `scripts/media-types`. The script merges
 //! tables of other projects with `media_types.txt`, whose types were reviewed by hand and take
-//! precedence. The type of a text has a charset if its content is UTF-8, so that browsers don't
-//! guess.
+//! precedence. If a text is UTF-8 and declares no other encoding, its type gets a charset, so that
+//! browsers don't guess. Exceptions: JSON, YAML and configured types.
 
 use std::borrow::Cow;
 use std::str;

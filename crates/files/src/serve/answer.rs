@@ -18,8 +18,8 @@ use crate::respond::send::send;
 use crate::respond::substitutes::{Purpose, Slash, location, status};
 use crate::store::absent::Absent;
 
-/// The most folders above a missing name that are looked up, to find one for the link of the error
-/// page.
+/// The error page for a missing name links to the nearest folder above it with a page or a listing.
+/// At most this many folders are looked up to find that one.
 const MAX_FOLDERS_ABOVE: usize = 4;
 
 impl Site {
@@ -66,9 +66,10 @@ impl Site {
         }
     }
 
-    /// Answers a request whose path is refused. The hidden paths of `--live` are refused, too, and
-    /// answered here. Any other path gets a redirect if the path with merged slashes
-    /// ([`merge_slashes`]) is valid and names something, or else an error.
+    /// Answers a request whose path [`RequestPath::parse`] has rejected. It also rejects the hidden
+    /// paths of `--live`: requests for these get the script or the WebSocket. Any other path gets a
+    /// redirect if the path with merged slashes ([`merge_slashes`]) is valid and names something,
+    /// or else an error.
     #[cold]
     fn answer_invalid<'r, 't>(
         &self,

@@ -1,11 +1,12 @@
 //! Answers requests with files.
 //!
 //! - `handler`: one request, and what it waits for.
-//! - `site`: the folders and caches of a shard.
+//! - `site`: the folders and caches of a shard (event loop).
 //! - `answer`: answers from the cache; `jobs`: lookups and compression that requests wait for.
 //! - `error_page`: errors as pages for browsers.
 //! - `listing`: responses with a folder as a listing or an archive, or with a Markdown file as a
-//!   page. `listing_headers` makes the headers of such a response, `listing_body` sends its content.
+//!   page. `listing_headers` makes the headers of such a response, `listing_body` sends its content
+//!   if that is long or an archive.
 //! - `live`: for `--live`, the script by which pages reload, and the script's WebSocket.
 //! - `explain`: why a URL is answered as it is.
 

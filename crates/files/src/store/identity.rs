@@ -7,9 +7,9 @@
 //! which a response starts can't be detected.
 //!
 //! A different identity can mean the same content: `chmod`, `touch`, a rename and a new link change
-//! the identity and not the content, and a file that grows keeps the content that it had. In these
-//! cases, size and modification time tell whether the content was kept, but less reliably, since
-//! programs can set the time.
+//! the identity and not the content, and a file that grows keeps the content that it had. Except
+//! after `touch`, `Identity::is_kept_by` recognises this by size and modification time. That is
+//! less reliable, since programs can set the time.
 
 use twox_hash::XxHash3_128;
 
@@ -78,10 +78,10 @@ impl Identity {
         has_grown || (self.size, self.modified) == (later.size, later.modified)
     }
 
-    /// An ETag, quotes included, made of size and modification time. It is the same on every shard,
-    /// after a restart, for a copy that keeps the time, and after a change of metadata only. `salt`
-    /// is 0 if the modification time is settled. Otherwise callers pass another number each time,
-    /// so that different contents get different ETags.
+    /// An ETag, quotes included, made of size and modification time. It is the same on every shard
+    /// (event loop), after a restart, for a copy that keeps the time, and after a change of
+    /// metadata only. `salt` is 0 if the modification time is settled. Otherwise callers pass
+    /// another number each time, so that different contents get different ETags.
     #[must_use]
     pub fn etag(&self, salt: u64) -> String {
         let Self { size, modified: Stamp { secs, nanos }, .. } = self;

@@ -42,7 +42,7 @@ pub(crate) struct Roots<'a> {
     pub(crate) well_known: WellKnown,
 }
 
-/// The folders that links may lead into, opened when the first link is followed.
+/// The folders that links may lead into, opened when a walk first needs them.
 #[derive(Debug)]
 pub(crate) struct LinkedFolders<'d> {
     paths: &'d [PathBuf],

@@ -130,8 +130,7 @@ impl<H: Handler> ActiveStream<H> {
     }
 
     /// Acts again on the handler's last answer, which says what the handler waits for, because the
-    /// stream or the connection has changed since. If `room` is false, the handler no longer waits
-    /// for room.
+    /// stream or the connection has changed since. If `room` is false, this ends a wait for room.
     fn recheck_wait(&mut self, room: bool, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, _, _| {
             let wait_for = in_flight.exchange.wait_for;
@@ -294,7 +293,7 @@ impl<S: Handlers> JsonLines<S> {
             }
             (Input::Cancel, Some(active)) => active.abort(&Reason::Reset, turn),
             (Input::Reads(reads), Some(active)) => active.client_reads = reads,
-            // The stream has ended: its response is complete or aborted.
+            // The stream has ended, or was never opened.
             (_, None) => {}
         }
         Ok(())
@@ -436,6 +435,7 @@ impl<S: Handlers> Protocol for JsonLines<S> {
             Event::Open(_) => self.deadline = turn.now() + self.config.limits.idle_timeout,
             Event::Message(ticket, body) => {
                 if let Some(active) = self.find_stream(id) {
+                    // A remote is a handle by which other threads send to the stream.
                     let is_of_remote = ticket == Ticket::REMOTE;
                     if is_of_remote {
                         active.stream.start_delivery();

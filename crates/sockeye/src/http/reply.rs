@@ -52,8 +52,8 @@ use super::websockets::WebSocketConfigs;
 ///
 /// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6):
 ///
-/// - For a body in memory, the server writes its length and doesn't send it. If the body is empty,
-///   the handler may set the `Content-Length`.
+/// - For a body in memory, the server sends the body's length, but not the body. If the body is
+///   empty, the handler may set the `Content-Length`.
 /// - For content that would be sent piece by piece, the handler may set the `Content-Length`. If it
 ///   doesn't, HTTP/1.1 has `Transfer-Encoding: chunked` instead.
 ///
@@ -232,7 +232,7 @@ impl Reply {
     /// use std::sync::{Arc, Mutex};
     /// use sockeye::http::{BodySource, Bytes, Reply, SourceNext, SourceWaker};
     ///
-    /// /// Appending to the log wakes all followers. For one with a limit, see the example `http_events`.
+    /// /// Appending to the log must wake the followers. The example `http_events` has a limit.
     /// #[derive(Default)]
     /// struct News { log: Vec<Bytes>, followers: Vec<SourceWaker> }
     ///

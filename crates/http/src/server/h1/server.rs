@@ -28,8 +28,8 @@ use crate::{
 
 /// The server's side of one connection: HTTP/1.1, or HTTP/2 if the TLS handshake has chosen `h2` or
 /// the client begins with its preface (see [`ServerConfig::http2`]). It makes a handler for each
-/// request. In HTTP/1.1, it holds no buffer: an incomplete head stays in the session's unused
-/// input.
+/// request. In HTTP/1.1, it holds no buffer: an incomplete head stays in the unused input, which
+/// its caller keeps.
 pub struct Server<S: Handlers> {
     pub(super) connection: Connection,
     pub(super) state: State<S::Handler>,
@@ -206,7 +206,8 @@ impl<S: Handlers + 'static> Server<S> {
     }
 
     /// Whether the host of a request is allowed. The result for a `Host` field is cached with the
-    /// fields. A host in the request target is checked for each request.
+    /// parsed fields, for requests with the same fields. A host in the request target is checked
+    /// for each request.
     fn allows_host(&self, request: &Request<'_>, cached: &CachedFields) -> bool {
         let Some(check) = &self.connection.config.host_check else { return true };
         match (request.control.target.authority(), cached.host_allowed.get()) {
@@ -367,8 +368,8 @@ impl<S: Handlers + 'static> Protocol for Server<S> {
                     log.on_sent(mark, turn.now());
                 }
                 if self.connection.half_closed {
-                    // Output was sent. If a streamed response is in flight, its time limit for
-                    // sending more starts again.
+                    // Output was sent. If a streamed response is in flight, its time limit
+                    // `Limits::half_closed_timeout` starts again.
                     self.on_half_close(turn);
                 }
             }

@@ -22,7 +22,8 @@ const RESETS_PER_PAUSE: u32 = RESETS / 10;
 /// After this many pauses without an answered request between them, the connection ends.
 const MAX_PAUSES: u32 = 10;
 
-/// How many control frames and empty frames may arrive at once, and how many more each second.
+/// If this many control frames and empty frames arrive at once, the connection ends. Each second
+/// that passes allows `CONTROL_FRAMES_PER_SECOND` more.
 const CONTROL_FRAMES: i64 = 1000;
 const CONTROL_FRAMES_PER_SECOND: u64 = 33;
 

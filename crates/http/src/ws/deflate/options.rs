@@ -58,8 +58,11 @@ impl DeflateOptions {
     }
 
     /// Sets how much of earlier messages a connection keeps in each direction with context
-    /// takeover, as a base-2 logarithm of bytes: 9 (512 bytes) to 15 (32 KiB). References within a
-    /// message may go back 32 KiB. Default: 11 (2 KiB).
+    /// takeover, as a base-2 logarithm of bytes: 9 (512 bytes) to 15 (32 KiB). Default: 11 (2 KiB).
+    ///
+    /// With context takeover, the peer's window is at most this large, which also limits references
+    /// within its messages. References within our messages go back up to 32 KiB, or less if the
+    /// peer limits our window.
     ///
     /// # Panics
     ///

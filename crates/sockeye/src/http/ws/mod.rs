@@ -15,8 +15,8 @@
 //! ```
 //!
 //! [`upgrade`] opens one with a [`Handler`], which has state and also learns when the WebSocket
-//! opens, closes, has room, or is woken. [`Options`] has limits, the origins of pages that may
-//! connect, and subprotocols:
+//! opens, closes, has room, or is woken by a [`Remote`](crate::Remote). [`Options`] has limits, the
+//! origins of pages that may connect, and subprotocols:
 //!
 //! ```
 //! use sockeye::http::{AllowedOrigins, Body, Reply, Request, ws};
