@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::failure::{Failure, FailureKind};
 use crate::request::Response;
 
-/// Converts a response with an error status to a failure.
+/// Converts a response with an unexpected status to a failure.
 pub(crate) fn failure(response: &Response, now: SystemTime) -> Failure {
     let problem = response.json().unwrap_or_default();
     let kind = kind(response.status, &problem);
@@ -59,7 +59,7 @@ fn kind(status: u16, problem: &Value) -> FailureKind {
 }
 
 /// The text of a problem document: its detail, the details of at most 5 subproblems (RFC 8555,
-/// 6.7.1), and its type.
+/// 6.7.1), and its type. `None` if the document has no detail.
 pub(crate) fn problem_text(problem: &Value) -> Option<String> {
     let mut text = problem["detail"].as_str()?.to_owned();
     for part in problem["subproblems"].as_array().into_iter().flatten().take(5) {

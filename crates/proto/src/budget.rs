@@ -367,7 +367,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Self { ref budget, client, in_total, resource, amount } = *self;
-        // Most permits hold an amount of 0: skip the lock.
+        // A permit of amount 0 has nothing to return, so the lock is not needed.
         if amount > 0 {
             budget.give_back(client, in_total, resource, amount);
         }

@@ -11,8 +11,8 @@ pub(crate) fn catch_drop(drop: impl FnOnce()) -> bool {
 /// Drops a value. If its destructor panics, catches the panic and returns false.
 ///
 /// For code that runs outside of the calls into a protocol, where a panic would end an event loop
-/// or a thread of other connections. Drop the items of a list one by one: a second panic while the
-/// first one unwinds would end the process.
+/// or a thread that other connections need. Drop the items of a list one by one: a second panic
+/// while the first one unwinds would end the process.
 pub fn drop_caught<T>(value: T) -> bool {
     catch_drop(|| drop(value))
 }

@@ -1,8 +1,8 @@
 //! Formats the lines of the access log.
 //!
 //! Whatever a client sends, its request takes one line of printable ASCII. Other characters are
-//! escaped: in the combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`. The
-//! only terminal escape sequences are the colours that Sockeye itself writes.
+//! escaped: in JSON as `\u001b`, and in the other formats as `\x1b`, the style of Apache and nginx.
+//! The only terminal escape sequences are the colours that Sockeye itself writes.
 //!
 //! A line is made in two steps. When a request starts, [`begin`] writes what is known then: the
 //! request's notes. When the request has ended, [`end`] makes the line from these notes and the
@@ -302,8 +302,8 @@ fn fields(request: RequestHead<'_>) -> [Option<&[u8]>; 3] {
     }
 }
 
-/// The method, target and version in the first line of a malformed request. A part that is
-/// incomplete or invalid is `None`.
+/// The method, target and version in the first line of a malformed or incomplete request. A part
+/// that is incomplete or invalid is `None`.
 #[cold]
 fn request_line_parts(line: &[u8]) -> [Option<&[u8]>; 3] {
     let mut words = line.split(|byte| *byte == b' ');

@@ -16,7 +16,7 @@ use crate::store::digest::{Digest, Digests, Summary};
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Store};
 
-/// The most that is read of a file of unknown size, in bytes.
+/// The maximum length of a file of unknown size, in bytes. Longer ones are not served.
 pub(crate) const MAX_UNKNOWN_SIZE: usize = 1024 * 1024;
 
 /// How much is read at a time of a file of unknown size, in bytes. Some of these files return their
@@ -119,8 +119,8 @@ impl Reader<'_> {
     /// Loads an open file. Small files are read into memory. `is_settled`: any later change of the
     /// file will change its identity ([`Identity::is_settled`]), so a known hash may be used.
     ///
-    /// The content is never a mixture of two versions. It has another length than `identity.size`
-    /// only if the file is of unknown size.
+    /// The content of a file of known size is never a mixture of two versions, and has the length
+    /// `identity.size`.
     pub(crate) fn load(
         &self,
         file: Arc<dyn OpenFile>,

@@ -19,7 +19,7 @@ use crate::store::identity::{Identity, Stamp};
 /// A file as it is, or in a content coding.
 #[derive(Clone, Debug)]
 pub(crate) struct Representation {
-    /// The name of the file in its folder.
+    /// The path of the file in the served folder.
     pub(crate) name: Box<[u8]>,
     pub(crate) identity: Identity,
     /// Whether any later change will change `identity`.
@@ -150,8 +150,8 @@ impl Representation {
         }
     }
 
-    /// The same file in `coding`, whose `content` is already compressed. The ETag is `etag` with
-    /// the coding's name. `Content-Encoding` and `Vary` are added; all other fields are the same.
+    /// The same file in `coding`; `content` is already compressed. The ETag is `etag` with the
+    /// coding's name. `Content-Encoding` and `Vary` are added; all other fields are the same.
     pub(crate) fn encoded(
         &self,
         coding: Coding,
@@ -183,9 +183,9 @@ impl Representation {
     }
 }
 
-/// An ETag: a digest of the content, or size and modification time if the content was not hashed.
-/// If the clock has not passed the modification time yet, the ETag is used only once, since two
-/// contents may have the same time. `now` was read before the identity.
+/// An ETag: a digest of the content or, if the content was not hashed, of size and modification
+/// time. In the latter case, it is used only once if a later write may leave the modification time
+/// as it is: see [`Identity::is_modification_settled`]. `now` was read before the identity.
 pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, now: Stamp) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {

@@ -1,5 +1,5 @@
 //! Cross-origin resource sharing: which other sites' scripts may read the files (Fetch standard,
-//! 3.2).
+//! "CORS protocol").
 //!
 //! Credentials are never allowed: no file depends on them.
 

@@ -34,15 +34,18 @@ pub(crate) struct ResponseContext<'a> {
 /// The result of an attempt to send a file.
 pub(crate) enum Attempt<'r, 't> {
     Answered(Answer),
-    /// The client's share of open files is spent. A message with this ticket brings a permit.
+    /// No more files may be open now. A message with this ticket brings a permit.
     WaitForFile(Ticket, Responder<'r, 't>),
 }
 
 /// Answers with `selected`. If the client's share of the budget for compressed contents is spent,
-/// answers with `original`, the same file uncompressed. If the client's share of open files is
-/// spent, a request over HTTP/2 waits, because a client sends as many requests as it likes at once
-/// on one connection. A request over HTTP/1.1, where each request in flight has a connection of its
-/// own, gets a 503.
+/// answers with `original`, the same file uncompressed.
+///
+/// If the budget of open files or the client's share of it is spent, a request over HTTP/2 waits,
+/// because a client sends as many requests as it likes at once on one connection. A request over
+/// HTTP/1, where each request in flight has a connection of its own, gets a 503. If the client's
+/// share of the memory for files of unknown size is spent, a request for a large one gets a 503 in
+/// either version.
 pub(crate) fn send<'r, 't>(
     selected: &Selected<'_>,
     original: &Representation,
@@ -119,7 +122,7 @@ pub(crate) fn wait_for_file<'r, 't>(
     }
 }
 
-/// Answers 503 because the client's share is spent.
+/// Answers 503, because a budget or the client's share of it is spent, or too many requests wait.
 #[cold]
 fn refuse<'r, 't>(
     cors: &Cors,
@@ -132,7 +135,7 @@ fn refuse<'r, 't>(
     Attempt::Answered(responder.error(Status::SERVICE_UNAVAILABLE, &fields, text))
 }
 
-/// The error of [`charge`]: the client's share of a budget is spent.
+/// The error of [`charge`]: a budget or the client's share of it is spent.
 struct BudgetSpent;
 
 /// Charges the client for what is held until the response is sent: an open file, or more than

@@ -1,4 +1,5 @@
-//! The folders of one shard, with their cache and the jobs that requests wait for.
+//! The folders that one shard (event loop) serves, with their cache and the jobs that requests wait
+//! for.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -28,7 +29,7 @@ use crate::store::traits::FRESH;
 /// The CORS options for paths outside all folders.
 static NO_CORS: Cors = Cors::none();
 
-/// The folders of one shard. Cheap to clone; clones share everything.
+/// The folders that one shard (event loop) serves. Cheap to clone; clones share everything.
 ///
 /// The code that owns a site has to call its methods of [`Timed`]. At its deadlines, the site
 /// closes cached files that were not requested for 5 to 6 s (without these calls they stay open
@@ -54,7 +55,8 @@ pub(super) struct Inner {
     /// The field `Retry-After`, for 503.
     pub(super) retry: Fields,
     pub(super) error_fields: ErrorFields,
-    /// The time of the current turn, and how many lookups the event loop did in it.
+    /// The time of the last turn (pass of the event loop) in which a lookup on the event loop was
+    /// considered, and how many were.
     pub(super) lookups_of_turn: Cell<(Time, u32)>,
     /// When to drop stale listings.
     pub(super) listings_deadline: Cell<Option<Time>>,
@@ -118,9 +120,8 @@ impl Site {
         Self { inner: Rc::new(inner) }
     }
 
-    /// Called when a listing was read at `now`. Sets the time at which stale listings are dropped,
-    /// unless one is set already. A listing is stale after [`FRESH`], and is dropped after twice
-    /// that time.
+    /// Sets the time at which stale listings are dropped to twice [`FRESH`] after `now`, unless one
+    /// is set already. A listing is stale after [`FRESH`].
     pub(super) fn set_listings_deadline(&self, now: Time) {
         if self.inner.listings_deadline.get().is_none() {
             self.inner.listings_deadline.set(Some(now + 2 * FRESH));

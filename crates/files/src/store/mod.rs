@@ -1,4 +1,5 @@
-//! Stores: sources of files. Calls of a store may block, so jobs make them on threads.
+//! Stores: sources of files. Calls of a store may block, so jobs make them on threads. `cached` is
+//! the exception.
 //!
 //! - `traits`: the traits of stores and of their open files.
 //! - `absent`: why nothing is served for a name.

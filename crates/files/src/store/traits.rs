@@ -1,6 +1,7 @@
 //! The interface to a file system. [`crate::Disk`] and a store in memory for tests implement it.
 //!
-//! Stores may block, so jobs call them on threads.
+//! Stores may block, so jobs call them on threads. Those that [`Store::for_event_loop`] returns
+//! don't block.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,5 @@
-//! Cross-origin resource sharing: the response to a preflight request (Fetch standard, 3.2).
+//! Cross-origin resource sharing: the response to a preflight request (Fetch standard, "CORS
+//! protocol").
 //!
 //! A browser sends a preflight request, OPTIONS with `Access-Control-Request-Method`, before a
 //! script of another origin may send most requests. The caller decides which origins are allowed,

@@ -15,7 +15,8 @@ use sockeye_proto::Peer;
 use crate::Request;
 use crate::semantics::chars;
 
-/// Maximum length of a name in DNS, in bytes. Longer names are not repeated to a client or a log.
+/// Maximum length of a name in DNS, in bytes. [`AllowedHosts::allow`] refuses longer names, and
+/// they are not repeated to a client or a log.
 const MAX_NAME_LEN: usize = 253;
 
 /// The allowed host names: `localhost`, names that end with `.localhost`, IP addresses, and added
@@ -57,8 +58,9 @@ impl AllowedHosts {
     ///
     /// # Errors
     ///
-    /// If `name` is neither an IP address nor a host name as browsers send it: ASCII letters,
-    /// digits, hyphens, dots and underscores. Browsers send other letters as Punycode.
+    /// If `name` is neither an IP address (IPv6 in brackets) nor a host name as browsers send it:
+    /// ASCII letters, digits, hyphens, dots and underscores. Browsers send other letters as
+    /// Punycode.
     pub fn allow(mut self, name: &str) -> Result<Self, BadHostName> {
         let host = name.as_bytes();
         let stripped = without_port(host);
@@ -111,8 +113,8 @@ pub struct HostCheck {
     on_refused: Option<OnRefused>,
 }
 
-/// Called for each refused request, with the requested name. `None` if the name is not safe to show
-/// ([`printable_name`]).
+/// Called for each refused request, with the requested name. `None` if the name is empty or not
+/// safe to show ([`printable_name`]).
 type OnRefused = Box<dyn Fn(Option<&str>)>;
 
 impl HostCheck {
@@ -123,7 +125,8 @@ impl HostCheck {
     }
 
     /// Calls `on_refused` for each refused request, with the requested name without its port.
-    /// `None` if the name is not safe to show: it has special characters, or is too long for DNS.
+    /// `None` if the name is empty or not safe to show: it has special characters, or is too long
+    /// for DNS.
     #[must_use]
     pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + 'static) -> Self {
         self.on_refused = Some(Box::new(on_refused));
@@ -180,7 +183,7 @@ fn is_name(bytes: &[u8]) -> bool {
     (1..=MAX_NAME_LEN).contains(&bytes.len()) && bytes.iter().all(is_byte)
 }
 
-/// The name in a valid host, if it is safe to show: see [`is_name`].
+/// The name in a valid host, if it is not empty and safe to show: see [`is_name`].
 fn printable_name(host: &[u8]) -> Option<&str> {
     let name = without_port(host);
     if is_name(name) { str::from_utf8(name).ok() } else { None }

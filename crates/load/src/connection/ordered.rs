@@ -1,6 +1,6 @@
-//! A connection whose responses come in the order of its requests: HTTP/1.1, messages, echo. If the
-//! connection is to speak HTTP/2 or WebSocket, another protocol value replaces this one as soon as
-//! the connection is open.
+//! A connection whose responses come in the order of its requests: HTTP/1.1, the protocol of
+//! `sockeye-message`, echo. If the connection is to speak HTTP/2 or WebSocket, another protocol
+//! value replaces this one as soon as the connection is open.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -16,8 +16,8 @@ use crate::response::{ReceivedSoFar, Response, ResponseReader, reader};
 use crate::state::WorkerState;
 use crate::stats::Stats;
 
-/// Requests of at least this many bytes are sent without a copy. When such a request has been sent
-/// whole, the timeout starts again, as it does after input.
+/// Requests of at least this many bytes are sent without a copy. Whenever a part of such a request
+/// has been sent, the timeout starts again, as it does after input.
 const LARGE_REQUEST: usize = 16 * 1024;
 
 #[derive(Debug)]

@@ -20,8 +20,8 @@ pub(crate) enum Received {
 
 /// Reads the frames of one connection.
 ///
-/// Most messages are the expected frame: comparing its bytes costs a fraction of reading a header
-/// and a payload.
+/// Input is first compared with the frame of the expected echo, which costs a fraction of reading a
+/// header and a payload.
 #[derive(Debug, Default)]
 pub(crate) struct WebSocketReader {
     /// Bytes of the expected frame that have arrived.

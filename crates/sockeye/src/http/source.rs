@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderMap;
 
-/// A source of a response's content. The event loop asks it for the next piece whenever there is
-/// room, and drops it when the client leaves.
+/// A source of a response's content. The event loop asks it for the next piece whenever the output
+/// buffer has room, and drops it when the client leaves.
 pub trait BodySource: Send + 'static {
     /// Returns the next piece, together with the source. This method takes the source by value, so
     /// that the source can be moved into a job. The job then returns the piece and the source.
@@ -21,11 +21,12 @@ pub enum SourceNext {
     /// empty pieces in a row abort the response.
     Piece(Bytes, Box<dyn BodySource>),
     /// Nothing yet. The source is called again after
-    /// [`SourceWaker::wake`](super::SourceWaker::wake), and sometimes without a wake-up. Only a
-    /// source of [`Reply::follow`](super::Reply::follow) may return this. If another source does,
-    /// its response is aborted, since nothing could wake the source.
+    /// [`SourceWaker::wake`](super::SourceWaker::wake), and sometimes without a wake-up. When the
+    /// server drains, the response is completed instead. Only a source of
+    /// [`Reply::follow`](super::Reply::follow) may return this. If another source does, its
+    /// response is aborted, since nothing could wake the source.
     Wait(Box<dyn BodySource>),
-    /// Run this work on the pool, and continue with its result: see [`SourceNext::run`].
+    /// Run this work on the thread pool, and continue with its result: see [`SourceNext::run`].
     Run(Box<dyn FnOnce() -> Self + Send>),
     /// The content is complete.
     End,
@@ -38,7 +39,7 @@ pub enum SourceNext {
 }
 
 impl SourceNext {
-    /// Runs `work`, which may block, on a thread of the pool, and continues with its result. The
+    /// Runs `work`, which may block, on the thread pool, and continues with its result. The
     /// response is aborted if `work` panics or the pool is full.
     pub fn run(work: impl FnOnce() -> Self + Send + 'static) -> Self {
         Self::Run(Box::new(work))

@@ -103,7 +103,7 @@ impl<S: Handlers + 'static> Server<S> {
                 }
                 if is_late && turn.unsent() > 0 {
                     // The engine's write timeout applies to unsent output. This timeout starts
-                    // again when the output is sent.
+                    // again whenever a part of the output is sent.
                     exchange.send_deadline = turn.now() + half_closed_timeout;
                     turn.mark();
                 } else if is_late {
