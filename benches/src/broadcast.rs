@@ -1,4 +1,4 @@
-//! The row `ws-broadcast`: its client, and our server.
+//! The row `ws-broadcast` of the results: its client, and our server.
 //!
 //! ```text
 //! sockeye-benches broadcast
@@ -59,7 +59,7 @@ impl Handler for Member {
     }
 }
 
-/// WebSockets, of which the first one sends.
+/// The WebSockets of the load client. The first one sends the messages.
 #[derive(Debug)]
 pub(crate) struct Client {
     members: Vec<TcpStream>,

@@ -1,4 +1,4 @@
-//! A handler of HTTP requests that uses every feature of handlers, selected by path.
+//! A handler of HTTP requests that uses many features of handlers, selected by path.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -122,8 +122,8 @@ fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> st
             for socket in part {
                 match socket.read(&mut buffer) {
                     Ok(_) => {}
-                    // A connection that the server has cut is no error here. How many are left is
-                    // counted elsewhere, by the server's open sockets.
+                    // A connection that the server has cut is no error here. The module `waiting`
+                    // counts the connections that are left.
                     Err(error)
                         if matches!(
                             error.kind(),

@@ -3,8 +3,8 @@
 //!
 //! A [`FramesOrHttp`] consumes no input. As soon as the bytes show the protocol, it switches the
 //! connection to a [`Server`] for frames or an [`http_core::Server`], which reads from the first
-//! byte and starts its timeouts. Errors before the switch are answered in frames. If a TLS
-//! handshake has chosen HTTP/2 (ALPN), the connection is switched before its first byte.
+//! byte and starts its timeouts. If the first bytes stay incomplete, the error is sent in a frame.
+//! If a TLS handshake has chosen HTTP/2 (ALPN), the connection is switched before its first byte.
 
 use std::fmt;
 use std::mem;
@@ -19,7 +19,7 @@ use super::refusal::{Refusal, idle};
 use super::request::PendingRequest;
 use super::{Handler, Http, Limits, Server};
 
-/// The configuration that the connections of one shard share.
+/// The configuration that the connections of one shard (event loop) share.
 #[derive(Debug)]
 pub struct ServerConfig {
     rules: Rc<HttpRules>,
@@ -110,7 +110,7 @@ pub struct FramesOrHttp<H> {
     expects: Expects,
     /// When the connection times out.
     timeout_at: Time,
-    /// How far the server has stopped. Passed on to the detected protocol.
+    /// Which event of a stopping server came last. Passed on to the detected protocol.
     stop: Stop,
     /// `None` once the protocol is detected.
     handler: Option<H>,

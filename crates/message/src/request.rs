@@ -16,11 +16,12 @@ pub(super) struct PendingRequest {
     /// The id to echo. `None` if the client sent none, or didn't ask to keep the connection open:
     /// then a connection ends after the response. (A WebSocket stays open also without ids.)
     pub(super) id: Option<Id>,
-    /// After this time no response is sent.
+    /// After this time, no response is sent. Exception: over WebSocket, a request without an id
+    /// gets the error `timeout`.
     pub(super) deadline: Time,
     /// Bytes of its content.
     pub(super) content_len: u64,
-    /// Its promises that aren't settled.
+    /// The tickets of its promises (jobs or other pending results) that aren't settled.
     pub(super) tickets: Vec<Ticket>,
     /// Charges the client for the content until the request is answered and the jobs that may hold
     /// the content have ended. `None` if nothing is charged.

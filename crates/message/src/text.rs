@@ -59,7 +59,8 @@ const NAMES: [(Encoding, &str); 7] = [
     ),
 ];
 
-/// A name of more bytes is not looked up, because all of [`NAMES`] are shorter.
+/// A name of more bytes than this is not looked up. It could equal one of [`NAMES`] only because
+/// [`normalised`] drops characters.
 const MAX_NAME: usize = 64;
 
 impl Encoding {

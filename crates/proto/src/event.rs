@@ -39,7 +39,7 @@ pub enum Event<'a> {
     Message(Ticket, Result<Message, Abandoned>),
     /// [`Remote::wake`](crate::Remote::wake) was called, once or more, since the last such event.
     Woken,
-    /// The kernel has taken everything that was written before this mark. After a call of
+    /// The kernel has taken all output up to this mark (a position in the output). After a call of
     /// [`Turn::mark`](crate::Turn::mark), this event comes whenever output was sent, until the mark
     /// that the call returned is reached.
     Sent(Mark),
@@ -47,8 +47,8 @@ pub enum Event<'a> {
     /// again elsewhere, if the protocol can. May come several times, or never.
     LameDuck,
     /// The server is stopping: finish what is in flight, then end the connection. If the peer may
-    /// just be sending a request, keep an idle connection open for [`DRAIN_GRACE`]. Input that
-    /// arrived before this event was offered to the protocol, unless `unread` is set.
+    /// just be sending a request, keep an idle connection open for [`DRAIN_GRACE`]. The protocol
+    /// has been offered all input that arrived before this event, unless `unread` is set.
     Drain {
         /// There is input that was not used: the connection is paused, its output is full, or the
         /// protocol needs more input before it can use what has arrived.

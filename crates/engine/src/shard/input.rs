@@ -1,5 +1,5 @@
-//! Reading from connections: at most one buffer per ready connection and turn. When a drain begins,
-//! several buffers may be read from a connection.
+//! Reading from connections: at most one buffer per ready connection in each turn (pass of the
+//! event loop). When a drain begins, several buffers may be read from a connection.
 
 use std::io::{self, ErrorKind};
 

@@ -28,11 +28,12 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// has not changed costs a short 304.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
-/// The `Cache-Control` of images, fonts, videos and archives: they are large, and rarely replaced
-/// under their names.
+/// The `Cache-Control` of all other files, such as images, fonts, videos and archives: most are
+/// large, and rarely replaced under their names.
 const TEN_MINUTES: &str = "max-age=600";
 
-/// The `Cache-Control` of a file that is read for each request.
+/// The `Cache-Control` of a file that is read for each request, and of generated pages that have
+/// the script of `--live`.
 pub(crate) const NO_STORE: &str = "no-store";
 
 impl Head {
@@ -66,8 +67,8 @@ impl Head {
         Self { fields: fields.and(&not_modified), not_modified }
     }
 
-    /// The fields of a response in `coding` to a HEAD request, before the file was compressed. The
-    /// length and the ETag are not known yet, and left out (RFC 9110, 9.3.2), as is
+    /// The fields of the response to a HEAD request, if GET would first compress the file with
+    /// `coding`. The length and the ETag are not known yet, and left out (RFC 9110, 9.3.2), as is
     /// `Accept-Ranges`.
     pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
         let fields = without(&self.fields, &["ETag", "Accept-Ranges"]);

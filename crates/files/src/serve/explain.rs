@@ -62,8 +62,9 @@ pub struct Explanation {
     /// to the served folder, or absolute if it is in another folder.
     pub nearest: Option<PathBuf>,
     /// The headers of the response, without those that the server adds (Date, Content-Length), and
-    /// without those of a listing that depend on the folder's content, such as its ETag. A 304 or a
-    /// 206 leaves out some of them or adds others.
+    /// without those of a listing that depend on the folder's content, such as its ETag. Empty for
+    /// an error without a page in the folder (`404.html`). A 304 or a 206 leaves out some of them
+    /// or adds others.
     pub fields: Fields,
 }
 

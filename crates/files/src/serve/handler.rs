@@ -1,4 +1,5 @@
-//! The handler of one request: calls the [`Site`], and keeps the request while it waits for a job.
+//! The handler of one request: calls the [`Site`], and keeps the request while it waits for a job
+//! or a permit.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -200,7 +201,7 @@ impl FileHandler {
 }
 
 impl Handler for FileHandler {
-    #[inline(always)] // Inlined once per wire, because it runs for most requests.
+    #[inline(always)] // Inlined once per wire (HTTP version), because it runs for most requests.
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.method() {
             Method::Get | Method::Head => {

@@ -1,4 +1,4 @@
-//! Answering requests on any wire.
+//! Answering requests on any wire (HTTP/1.1, HTTP/2 or, in tests, JSON lines).
 
 pub(crate) mod answer;
 pub(crate) mod config;

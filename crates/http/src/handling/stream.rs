@@ -19,7 +19,7 @@ use crate::{Fields, Trailers};
 pub enum StreamEvent<'a> {
     /// The output has room again. Sent after the handler answered with [`Stream::more`].
     Room,
-    /// A promise was fulfilled or abandoned, or a [`Remote`] sent a message.
+    /// A [`Promise`] was fulfilled or abandoned, or a [`Remote`] sent a message.
     Message(Ticket, Result<Message, Abandoned>),
     /// [`Remote::wake`] was called, in HTTP/1.1 perhaps for an earlier request of the connection. A
     /// call before the response starts is not delivered, so check for news when the response
@@ -63,8 +63,9 @@ impl Stream<'_, '_> {
         self.write_piece(content.len, |out| out.write_file(content));
     }
 
-    /// Whether the output is full. If so, return [`Stream::more`]. Always true if the response has
-    /// no content: otherwise, a loop that writes until the output is full would never end.
+    /// Whether the output is full. If so, return [`Stream::more`]. Always true if no content can be
+    /// written ([`Stream::has_content`]): otherwise, a loop that writes until the output is full
+    /// would never end.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !self.has_content() || self.turn.is_full()

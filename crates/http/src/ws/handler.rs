@@ -27,7 +27,8 @@ pub trait Handler {
 
     /// A promise of [`Socket::promise`] was fulfilled or abandoned, work of [`Socket::run`] is
     /// done, or a remote of [`Socket::remote`] has sent a message, whose ticket is
-    /// [`Ticket::REMOTE`]. A remote's messages wait while the output is full.
+    /// [`Ticket::REMOTE`]. While the output is full, at most
+    /// [`Remote::MESSAGES`](sockeye_proto::Remote::MESSAGES) messages of remotes are delivered.
     fn on_delivery(
         &mut self,
         ticket: Ticket,

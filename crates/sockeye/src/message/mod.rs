@@ -51,7 +51,8 @@
 //! service.
 //!
 //! Every limit has a default that is safe with unknown clients: see [`Options`]. The closure gets
-//! the content of a request as a whole. To take content as it arrives, implement
+//! the content of a request as a whole. If the content is longer than [`LARGE_CONTENT`], the
+//! closure runs on a thread of the pool. To take content as it arrives, implement
 //! [`protocol::Handler`], and run it with [`protocol::FramesOrHttp`], a protocol for
 //! [`Server`](crate::Server).
 

@@ -35,8 +35,8 @@ pub(super) fn unquoted_blanks(typed: &[OsString]) -> Option<String> {
     None
 }
 
-/// The error if the arguments are several files, as the shell makes of `*.jpg`. It says how to
-/// serve them.
+/// The error if the arguments are several files, for example because the shell has expanded
+/// `*.jpg`. It says how to serve them.
 pub(super) fn several_files(paths: &[&Path]) -> Option<String> {
     let [first, second, ..] = *paths else { return None };
     if !paths.iter().all(|path| path.is_file()) {
