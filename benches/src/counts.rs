@@ -8,8 +8,9 @@
 //! sockeye-benches counts profile small    # instructions per function
 //! ```
 //!
-//! - **instructions** in user space, and **allocations**: counted by callgrind in a shard that
-//!   shares a thread with its clients ([`scene`]), so that the counts don't depend on timing.
+//! - **instructions** in user space, and **allocations**: counted by callgrind in a shard (event
+//!   loop) that shares a thread with its clients ([`scene`]), so that the counts don't depend on
+//!   timing.
 //! - **calls**: strace counts the system calls of the whole program with one connection
 //!   ([`whole`]).
 //! - **bytes**: memory of the program for each of 10,000 idle connections: in the row `idle` over

@@ -16,8 +16,8 @@ pub(crate) struct DecodedBody {
     pub(crate) len: usize,
 }
 
-/// Decodes the body at the start of `input`. `None` if it is incomplete or invalid, or has more
-/// than `room` bytes without the framing.
+/// Decodes the body at the start of `input`. `None` if it is incomplete or invalid, exceeds a limit
+/// of the server, or has more than `room` bytes without the framing.
 pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<DecodedBody> {
     let mut whole = DecodedBody::default();
     let mut rest = input;

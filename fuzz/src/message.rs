@@ -15,7 +15,7 @@ use sockeye_proto::{Abandoned, Message as JobResult, Peer, Ticket};
 use crate::SplitInput;
 use crate::connection::{Ending, Jobs, Outcome, run_connection};
 
-/// Content that fills the output of a connection, so that its frame exceeds it.
+/// Content as long as the output limit of a connection, so that its frame exceeds the limit.
 static LARGE: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
 /// The error codes of the server and of [`TestHandler`].
@@ -37,7 +37,7 @@ pub(crate) const CODES: [&str; 11] = [
 ///
 /// # Panics
 ///
-/// If the outputs differ, or another parser can't read them.
+/// If the outputs differ and no content was paused, or if another parser can't read an output.
 pub fn message_stream(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
     for ending in [Ending::Eof, Ending::Silence] {

@@ -16,7 +16,7 @@ pub struct SplitInput<'a> {
 }
 
 impl<'a> SplitInput<'a> {
-    /// Parses an input. `None` if it has fewer lengths than it announces.
+    /// Parses an input. `None` if it is empty, or has fewer lengths than it announces.
     #[must_use]
     pub fn read(input: &'a [u8]) -> Option<Self> {
         let (first, rest) = input.split_first()?;

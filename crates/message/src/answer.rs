@@ -14,7 +14,8 @@ pub struct Answer(Option<Response>);
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) message: Message,
-    /// The fault with which the connection ends, if this response is the last on it.
+    /// In frames, ends the connection if this response is the last on it. Over HTTP, decides the
+    /// status.
     pub(super) fault: Option<Fault>,
 }
 
@@ -40,7 +41,8 @@ impl Answer {
     }
 
     /// The response; `None` if it follows later. `has_promise`: whether the request has an open
-    /// promise. Without one, no response could follow later, so an error takes its place.
+    /// promise, or more content to come. Otherwise, no response could follow later, so the response
+    /// is an error.
     pub(super) fn into_response(self, has_promise: bool) -> Option<Response> {
         match self.0 {
             None if !has_promise => {

@@ -218,7 +218,7 @@ impl Header {
     }
 }
 
-/// The keys of the protocol. `byteorder` is required, but its value is ignored.
+/// The keys of the protocol. `byteorder` is required in a frame, but its value is ignored.
 const KEYS: [&str; 7] = [
     "byteorder",
     "content-type",

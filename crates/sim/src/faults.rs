@@ -117,8 +117,8 @@ impl Faults {
         }
     }
 
-    /// Like [`Faults::lossless`], but connections also fail: they are refused or reset, or deliver
-    /// nothing.
+    /// Random faults of all kinds: those of [`Faults::lossless`], and those that delay, prevent or
+    /// end connections.
     #[must_use]
     pub fn lossy(rng: &mut Rng) -> Self {
         Self {

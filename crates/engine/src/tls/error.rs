@@ -15,7 +15,7 @@ pub(crate) enum TlsError {
     /// The peer's alert.
     Alert(AlertDescription),
     /// The peer sent a handshake message that is too large. An alert is sent only while hellos are
-    /// exchanged: later alerts must be encrypted, which only rustls can do.
+    /// exchanged: later alerts may have to be encrypted, which only rustls can do.
     TooLarge,
     /// We have no certificate for the name that the client asked for.
     UnknownName,

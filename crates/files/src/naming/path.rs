@@ -4,7 +4,7 @@
 //! /docs/a%20b.html  ──▶  docs/a b.html      one pass of percent-decoding, never a second
 //! /docs/            ──▶  docs/              the final slash stays: it names a folder
 //! /../etc/passwd    ──▶  refused, and why
-//! //docs/           ──▶  refused; merge_slashes has the path to redirect to
+//! //docs/           ──▶  refused; merge_slashes returns the path to redirect to
 //! ```
 //!
 //! Invalid paths are refused, not normalized. If they were normalized, they would be further URLs

@@ -1,4 +1,4 @@
-//! The headers of listings and archives.
+//! The headers of listings, of archives, and of pages made from Markdown files.
 
 use sockeye_http::Fields;
 
@@ -10,9 +10,9 @@ use crate::live::page::allowing_script;
 use crate::options::fields::with;
 use crate::options::folder_options::Options;
 
-/// The headers of a listing or archive. The file name of an archive is made of `title`. `etag` is
-/// `None` for live pages, for HEAD, which doesn't read the folder, and for `sockeye explain`.
-/// `is_live`: whether a script reloads the page when files change.
+/// The headers of a listing, an archive or a Markdown page. The file name of an archive is made of
+/// `title`. `etag` is `None` for live pages, for HEAD, which doesn't read the folder or file, and
+/// for `sockeye explain`. `is_live`: whether a script reloads the page when files change.
 pub(super) fn head(
     options: &Options,
     origin: Option<&[u8]>,

@@ -84,14 +84,15 @@ pub fn accept_value(key: &[u8]) -> String {
     BASE64.encode(&Sha1::new().chain_update(key).chain_update(ACCEPT_SUFFIX).finalize())
 }
 
-/// Whether `request` asks to open a WebSocket, over HTTP/1.1 or HTTP/2.
+/// Whether `request` asks to open a WebSocket, over HTTP/1.1 or HTTP/2. False over HTTP/1.1 if the
+/// request has content, or while the server is stopping: see [`Request::upgrade`].
 #[must_use]
 pub fn is_websocket_request(request: &Request<'_>) -> bool {
     request.upgrade().is_some_and(|names| has_token(names, b"websocket"))
 }
 
-/// Like [`is_websocket_request`], but also true while the server is stopping. Over HTTP/1.1,
-/// [`Request::upgrade`] is `None` during that time, which makes [`is_websocket_request`] false.
+/// Like [`is_websocket_request`], but over HTTP/1.1 also true if the request has content, or while
+/// the server is stopping.
 fn names_websocket(request: &Request<'_>) -> bool {
     let lists = |name, token| request.fields_named(name).any(|list| has_token(list, token));
     match request.version() {

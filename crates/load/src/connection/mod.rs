@@ -1,5 +1,6 @@
-//! One connection to the server under load: sends requests, and counts the responses.
-//! [`Connection`] passes connections that speak HTTP/2 or WebSocket on to `http2` and `websocket`.
+//! One connection to the server under load: sends requests, and counts the responses. For HTTP/2
+//! and WebSocket, a protocol in `http2` or `websocket` replaces [`Connection`] once the connection
+//! is open.
 
 mod base;
 mod http2;

@@ -1,5 +1,5 @@
-//! One protocol instance with its unused input and unsent output: its state, and the methods by
-//! which its owner reads and changes that state.
+//! A session: one protocol instance with its unused input and unsent output. Its owner, such as the
+//! engine, reads and changes the session's state by the methods here.
 
 use std::fmt;
 use std::mem;
@@ -32,7 +32,8 @@ pub struct Session {
     pub(super) sent: u64,
     /// The last mark, until it is reached.
     pub(super) mark: Option<Mark>,
-    /// Flow control of the session's remotes. `None` until the first one is made.
+    /// Flow control of the session's remotes (handles that send messages to it). `None` until the
+    /// first one is made.
     pub(super) credit: Option<Arc<Credit>>,
     /// Credit to give back when the output has room.
     pub(super) unreturned_credit: u32,
@@ -117,7 +118,7 @@ impl InFlight {
     }
 
     /// How many bytes [`Session::output`] may hold in memory before it is full: `max` less the
-    /// bytes in flight, which count, too. 0 while [`Output::MAX_FILE_RANGES`] are in flight.
+    /// bytes in memory that are in flight. 0 while [`Output::MAX_FILE_RANGES`] are in flight.
     #[cold]
     pub(super) fn remaining_room(&self, max: usize) -> usize {
         let may_add_range = (self.ranges as usize) < Output::MAX_FILE_RANGES;
@@ -251,9 +252,9 @@ impl Session {
         self.protocol.is_none() && self.expects != Expects::Nothing
     }
 
-    /// Whether the protocol has written output, or asked for something by a method of
-    /// [`Turn`](crate::Turn), since the last call of this method. If so, flush the session, and
-    /// read if [`Session::wants_input`].
+    /// Whether to flush the session, and to read if [`Session::wants_input`]. Since the last call
+    /// of this method, the protocol has written output, asked for something by a method of
+    /// [`Turn`](crate::Turn), or failed, or the input has ended.
     #[inline]
     pub fn take_needs_flush(&mut self) -> bool {
         mem::take(&mut self.needs_flush)

@@ -46,7 +46,8 @@ pub(crate) struct PendingUpgrade {
     connection_end: ConnectionEnd,
 }
 
-/// The client, or all clients together, have too many upgrades pending.
+/// The client has spent its share of the budget, or all clients together have spent the budget,
+/// which also limits buffered request bodies.
 pub(crate) struct BudgetSpent<'a>(&'a Budget, Client);
 
 impl BudgetSpent<'_> {

@@ -79,7 +79,7 @@ impl<S: Handlers> H2Connection<S> {
             self.streams.shrink();
             self.check_silence(turn)?;
         }
-        // Before the deadlines of streams, which this may extend.
+        // Before the deadlines of streams are checked: this may extend them.
         if self.timers.window <= now {
             self.recheck_window(turn);
         }
