@@ -84,7 +84,7 @@ pub(crate) fn run_connection<'a>(
     Outcome { output, fault: peer.fault().map(ToString::to_string) }
 }
 
-/// Reads output and runs jobs until there are none.
+/// Reads output and runs jobs until there is neither.
 fn settle(peer: &mut Harness, output: &mut Vec<u8>) {
     loop {
         let before = output.len();

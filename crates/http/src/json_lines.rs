@@ -1,4 +1,5 @@
-//! Requests and responses as JSON lines: a small wire for tests, with several requests in flight.
+//! Requests and responses as JSON lines: a small wire format for tests, with several requests in
+//! flight.
 //!
 //! A client sends lines with one JSON object each:
 //!
@@ -129,7 +130,7 @@ fn request(method: &str, path: &str, line: &Value) -> Option<OwnedRequest> {
     Some(request)
 }
 
-/// This wire's own state of one exchange: the lines around the response's content.
+/// What only this format keeps about one exchange: the lines around the response's content.
 #[derive(Debug)]
 pub(crate) struct JsonExchange {
     stream: NonZeroU32,

@@ -39,9 +39,9 @@
 //! HTTP/1.1, and [`h2_client`] is the client's side of an HTTP/2 connection.
 //!
 //! Handlers see only the semantics of HTTP. A *wire* is one encoding of them: HTTP/1.1 or HTTP/2.
-//! [`Server`] speaks HTTP/2 if the TLS handshake has chosen it (ALPN), or if the client begins with
-//! HTTP/2's preface. [`ServerConfig::http2`] can turn HTTP/2 off. Up to 100 requests of an HTTP/2
-//! connection are answered at the same time, each on a stream of its own.
+//! [`Server`] speaks HTTP/2 if the TLS handshake has chosen it (ALPN), or, without TLS, if the
+//! client begins with HTTP/2's preface. [`ServerConfig::http2`] can turn HTTP/2 off. Up to 100
+//! requests of an HTTP/2 connection are answered at the same time, each on a stream of its own.
 //!
 //! ```text
 //!  semantics   request, fields, status, …     HTTP without its bytes
@@ -51,9 +51,9 @@
 //!  server      h1, h2                         one connection
 //! ```
 //!
-//! The parser is strict: it refuses input that two parties could parse in two ways, and the server
-//! reads no request after such input. Content is not decoded: `Content-Encoding` is up to the
-//! handler.
+//! The parser is strict: it refuses input that two parties could parse in two ways. In HTTP/1.1,
+//! the server reads no request after such input. Content is not decoded: `Content-Encoding` is up
+//! to the handler.
 
 #![forbid(unsafe_code)]
 

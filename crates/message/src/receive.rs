@@ -1,4 +1,4 @@
-//! Content while it arrives, in frames or over HTTP.
+//! Content while it arrives, in frames or over HTTP, and the content of WebSocket messages.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ pub(super) enum Receiver {
     Collect {
         header: Header,
         buffer: ContentBuffer,
-        /// Counts the JSON values and keys in the content. `None` if there can't be too many.
+        /// Counts the JSON values and keys in the content. `None` if that is not needed: see
+        /// [`JsonNodes::of`].
         nodes: Option<JsonNodes>,
     },
     /// To the handler, piece by piece.

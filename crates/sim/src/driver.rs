@@ -1,9 +1,9 @@
 //! An engine's [`Driver`] for the simulated network.
 //!
-//! It guarantees exactly what the contract of [`Driver`] does, and no more: readiness is reported
-//! once per change, a send may complete in the call or long after it, and a call may fail with
-//! `WouldBlock` although the connection was reported as ready. [`SimDriver::wait`] never waits. It
-//! returns the events that have occurred, and stores the time at which a real wait would end. The
+//! It guarantees no more than the contract of [`Driver`]: readiness is reported once per change, a
+//! send may complete in the call or long after it, and a call may fail with `WouldBlock` although
+//! the connection was reported as ready. [`SimDriver::wait`] never waits. It returns the events
+//! that have occurred, and stores the time at which a real wait would end. The
 //! [`World`](crate::World) advances the clock.
 
 use std::io;
@@ -22,7 +22,7 @@ use crate::poll::{Edge, Poller};
 /// Errors of Linux when resources are exhausted: EMFILE, ENFILE, ENOBUFS and ENOMEM.
 const SHORTAGES: [i32; 4] = [24, 23, 105, 12];
 
-/// The driver of one shard on the simulated network.
+/// The driver of one shard (event loop) on the simulated network.
 #[derive(Debug)]
 pub struct SimDriver {
     net: Shared,

@@ -1,4 +1,4 @@
-//! Uploads of any size in bounded memory: each piece of a body is written on a thread of the pool.
+//! Large uploads in bounded memory: each piece of a body is written on a thread of the pool.
 //!
 //! ```console
 //! $ cargo run --example upload 127.0.0.1:8080 /tmp &
@@ -36,7 +36,7 @@ impl Drop for Upload {
 }
 
 impl BodyReceiver for Upload {
-    // Runs on the event loop. Nothing more is read from this client until the job returns.
+    // Runs on the event loop. The next piece comes only after the job has returned.
     fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         let piece = piece.to_vec();
         Reply::run(move || match self.file.write_all(&piece) {

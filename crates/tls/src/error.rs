@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use crate::x509::utc;
 
-/// Why certificates can't be used. `Display` writes a sentence that says which file is at fault,
-/// what is wrong, and what to do. `Debug` writes the same, because a program whose `main` returns
-/// an error prints it with `Debug`.
+/// Why certificates can't be used. `Display` writes a sentence that says what is wrong and, for
+/// most errors, with which file and what to do. `Debug` writes the same, because a program whose
+/// `main` returns an error prints it with `Debug`.
 #[non_exhaustive]
 pub enum Error {
     /// There is a problem with a file.
@@ -28,7 +28,7 @@ pub enum Error {
 pub enum Problem {
     /// It can't be read.
     Unreadable(io::Error),
-    /// It can't be written.
+    /// It can't be written. It may also be a folder.
     Unwritable(io::Error),
     /// It is a folder, or has become a pipe, a device or the like since it was first read.
     NotAFile,
@@ -36,9 +36,9 @@ pub enum Problem {
     TooLarge,
     /// It has no content.
     Empty,
-    /// It has no certificate, only PEM blocks with these labels.
+    /// It has no certificate. The labels are those of its other PEM blocks, at most 4.
     NoCertificate(Vec<String>),
-    /// It has no private key, only PEM blocks with these labels.
+    /// It has no private key. The labels are those of its other PEM blocks, at most 4.
     NoKey(Vec<String>),
     /// It has a key and no certificate. The file at this path has the certificate instead.
     Swapped(PathBuf),
@@ -62,7 +62,7 @@ pub enum Problem {
     EscapedLineBreaks,
     /// The end of the PEM block with this label is missing.
     CutOff(String),
-    /// The PEM block with this label has invalid content.
+    /// The PEM block with this label is invalid.
     Malformed(String),
     /// The key is protected by a password.
     EncryptedKey,

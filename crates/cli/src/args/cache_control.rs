@@ -89,7 +89,7 @@ fn seconds(text: &str) -> Option<u64> {
     text.parse::<Span>().ok().map(|span| span.0.as_secs())
 }
 
-/// What to write if only a comma or the colon after a pattern is missing.
+/// The error if only a comma is missing, or only the colon after a pattern.
 fn repaired(value: &str) -> Option<String> {
     let (first, rest) = value.split_once(' ')?;
     let with_comma = format!("{}, {rest}", first.trim_end_matches(','));

@@ -21,7 +21,7 @@ pub(crate) struct Folders {
     pub(crate) mounts: Mounts,
     /// Limits on resources, shared by all folders.
     pub(crate) budgets: Arc<Budgets>,
-    /// The folders in the order of the command line, for the start screen.
+    /// The folders in the order of the command line.
     pub(crate) mounted: Vec<MountedFolder>,
     pub(crate) listing: Listing,
     /// Whether folders can be downloaded as archives.

@@ -1,4 +1,4 @@
-//! Closing a connection, and draining or stopping the shard.
+//! Closing a connection, and draining or stopping the shard (event loop).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +21,12 @@ const MAX_READS: usize = 16;
 /// ample for a round trip within a data center. Meanwhile, SYN packets of new clients are dropped.
 const HANDSHAKE_TIME: Duration = Duration::from_millis(10);
 
-/// The highest generation of a slot. The generation is the upper half of a connection's key, and
-/// keys with the top bit set are reserved for the driver.
+/// The highest generation (number of a connection in its slot). The generation is the upper half of
+/// a connection's key, and keys with the top bit set are reserved for the driver.
 const MAX_GENERATION: u32 = u32::MAX >> 1;
 
 impl<D: Driver> Shard<D> {
-    /// Closes a connection for `reason`, or for the reason why its session has already failed.
+    /// Closes a connection for the reason why its session has failed; for `reason` if it hasn't.
     pub(super) fn close(&mut self, key: Key, reason: Reason) {
         if find(&mut self.conns, key).is_none() {
             return;

@@ -13,8 +13,8 @@ use super::clock::LoopClock;
 use super::server_name::RecordingResolver;
 use super::{Tls, TlsError};
 
-/// TLS for the connections of a listener. Clones share the configuration, which can be replaced
-/// while the server runs.
+/// TLS for accepted connections. Clones share the configuration, which can be replaced while the
+/// server runs.
 #[derive(Clone)]
 pub struct TlsAcceptor(Arc<Shared>);
 
@@ -40,9 +40,9 @@ impl TlsAcceptor {
         self.0.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// A copy of the configuration for one shard. Each connection changes the reference count of
-    /// its shard's copy, so shards don't contend for one count. The copies still share the keys
-    /// of session tickets, and stored sessions.
+    /// A copy of the configuration for one shard (event loop). Each connection changes the
+    /// reference count of its shard's copy, so shards don't contend for one count. The copies still
+    /// share the keys of session tickets, and stored sessions.
     fn copy(&self) -> Arc<ServerConfig> {
         let config = Arc::clone(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner));
         Arc::new(ServerConfig::clone(&config))

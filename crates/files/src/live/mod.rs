@@ -13,8 +13,8 @@
 //!   token when it opens the WebSocket, and is told of the changes since the page was made.
 //! - `channel`: the WebSocket of an open page.
 //! - `page`: the script's tag, and where it is put into a page.
-//! - `policy`: what a Content-Security-Policy lacks for the script.
-//! - `problems`: logs which pages don't get the script, or forbid it.
+//! - `policy`: what to change in a Content-Security-Policy so that the script may run.
+//! - `problems`: logs which pages can't reload themselves, and why.
 //!
 //! Nothing here watches files. The program that created a [`Live`](changes::Live) does, and calls
 //! `Live::changed`.

@@ -37,8 +37,8 @@ pub trait Handler {
     /// Answers a request, asks for its content, or waits for a message to answer later. If the
     /// handler doesn't ask for the content, the server discards it; if there is too much, the
     /// server closes the connection, or in HTTP/2 resets the stream. The server itself refuses
-    /// TRACE, and CONNECT unless [`Handler::can_upgrade`] agrees. A handler should answer 501 to a
-    /// method that it doesn't know (RFC 9110, 9.1).
+    /// TRACE and CONNECT, except a CONNECT for a protocol that [`Handler::can_upgrade`] allows. A
+    /// handler should answer 501 to a method that it doesn't know (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
 
     /// Whether the handler may answer an HTTP/2 request by [`Responder::upgrade`] to the protocol
@@ -91,9 +91,9 @@ pub trait Handler {
     }
 
     /// Called when the request's content will never be complete, whether or not the handler has
-    /// asked for it: the client has left or closed its sending side, was too slow, or sent
-    /// malformed or too much content. The server has answered 400, 408 or 413 if it could. `now` is
-    /// the current time.
+    /// asked for it: the connection or stream ends, or the client has closed its sending side, was
+    /// too slow, or sent malformed or too much content. The server has answered 400, 408 or 413 if
+    /// it could. `now` is the current time.
     fn on_incomplete(&mut self, now: Time) {
         let _ = now;
     }
@@ -117,8 +117,8 @@ pub trait Handler {
     }
 
     /// The page for a request that the server itself refuses, or whose handler panicked: the page's
-    /// fields, with a Content-Type, and its content. Default: `None`, which sends a short page in
-    /// plain text. If this method panics, that page is sent, too.
+    /// fields, with a Content-Type, and its content. With `None`, or if this method panics, the
+    /// server sends a short page in plain text. Default: `None`.
     ///
     /// `code` is the stable code of the refusal, in `snake_case`. `what` is the end of a sentence
     /// that begins with "the client"; it is empty if a handler panicked.

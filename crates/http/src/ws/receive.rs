@@ -90,8 +90,8 @@ impl Receiver {
         let payload = &input[len..];
         let is_whole = payload.len() as u64 >= header.len;
         if header.opcode.is_control() && !is_whole {
-            // A control frame is read when it is whole. Until then, the session keeps it as unused
-            // input, which is little: its payload has at most 125 bytes.
+            // A control frame is read when it is whole. Until then, it stays in the unused input.
+            // It is short: its payload has at most 125 bytes.
             return Ok(Received::NeedMore);
         }
         // Most messages are one frame that arrives at once.

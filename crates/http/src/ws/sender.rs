@@ -10,8 +10,8 @@ use super::message::SharedMessage;
 
 /// Sends messages over one WebSocket, from any thread.
 ///
-/// A peer that reads slowly slows the sender down: at most 16 messages wait for the event loop,
-/// which takes none while the output is full.
+/// A peer that reads slowly slows the sender down: at most 16 messages wait. A message waits until
+/// the event loop has taken it and the output is not full.
 #[derive(Clone, Debug)]
 pub struct Sender {
     remote: Remote,

@@ -30,14 +30,15 @@ pub struct Options {
     pub config: Config,
     /// Send a `Server: sockeye` field in every response. Default: `false`.
     pub server_header: bool,
-    /// Answer HTTP/2: on connections whose TLS handshake has chosen `h2`, and on those that begin
-    /// with the preface of HTTP/2. To turn HTTP/2 off on a server with TLS, also remove `h2` from
-    /// the protocols of the handshake (`sockeye::tls::Settings::alpn`). Default: `true`.
+    /// Answer HTTP/2: on connections whose TLS handshake has chosen `h2`, and on connections
+    /// without TLS that begin with the preface of HTTP/2. To turn HTTP/2 off on a server with TLS,
+    /// also remove `h2` from the protocols of the handshake (`sockeye::tls::Settings::alpn`).
+    /// Default: `true`.
     pub http2: bool,
-    /// Host names that are answered by listeners with a loopback address. Requests to these
-    /// listeners for other names get 421. All other listeners answer every name. With `None`, every
-    /// listener does. Set this if a browser may run on the same machine: a website can point a name
-    /// of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
+    /// The hosts for which listeners with a loopback address answer requests. Requests to these
+    /// listeners for other hosts get 421. All other listeners answer for every host. `None`: all
+    /// listeners answer for every host. Set this if a browser may run on the same machine: a
+    /// website can point a name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
     pub allowed_hosts: Option<AllowedHosts>,
 }
 

@@ -18,7 +18,7 @@ use super::websockets::WebSocketConfigs;
 use crate::serving::{ServeError, Serving};
 
 /// Adapts a closure to [`http_core::Handlers`](Handlers), for a service that runs without
-/// [`serve`]. Make one for each shard. All connections of the shard share it.
+/// [`serve`]. Make one for each shard (event loop). All connections of the shard share it.
 pub struct HttpService {
     shard: Rc<ShardState>,
 }

@@ -1,14 +1,15 @@
 //! Sends output: memory with `send` or `sendmsg`, files with `sendfile`. Where `sendfile` doesn't
-//! work, a file is read into the driver's receive buffer, and sent from there. Several short ranges
-//! of files are sent that way, too, together with the bytes between them, such as frame headers:
-//! one `sendmsg` instead of two calls for each range.
+//! work, a file is read into the driver's receive buffer, and sent from there. Short ranges of
+//! files are sent that way, too, if there are several or if shared bytes are sent with them. One
+//! `sendmsg` then sends them and the bytes around them, such as frame headers, instead of two calls
+//! for each range.
 //!
-//! `sendfile` waits for the disk if the content is not in the page cache. No flag prevents that.
-//! So a file on a disk is probed first, once per quantum, by reading the last byte of the
-//! quantum with `RWF_NOWAIT`. The kernel reads ahead in order, so if the last page is in the page
-//! cache, those before it most likely are, too.
-//! (`cachestat` is no alternative: it also counts pages that are still being read, and is newer
-//! than the oldest Linux that we support.)
+//! `sendfile` waits for the disk if the content is not in the page cache. No flag prevents that. So
+//! a file on a disk is probed first, once per quantum (the most bytes of one send), by reading the
+//! last byte of the quantum with `RWF_NOWAIT`. The kernel reads ahead in order, so if the last page
+//! is in the page cache, those before it most likely are, too. (`cachestat` is no alternative: it
+//! also counts pages that are still being read, and is newer than the oldest Linux that we
+//! support.)
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
@@ -24,7 +25,7 @@ use crate::driver::{Driver, QUANTUM, SendStatus};
 
 /// If the rest of a file exceeds what is left of the quantum by at most this much, all of it is
 /// sent. The response's head may have used a part of the quantum, and it would cost more to send
-/// the last few bytes in another turn.
+/// the last few bytes in another turn of the event loop.
 const MAX_TAIL: u64 = 4 * 1024;
 
 /// At most this many bytes of files are read into the receive buffer and sent together.
@@ -65,7 +66,8 @@ impl Epoll {
         }
     }
 
-    /// Sends from the front of `out` until it is empty, the socket blocks or the quantum is used.
+    /// Sends from the front of `out` until it is empty, the quantum is used, the socket blocks or
+    /// fails, or a file must be read by a thread, has changed or can't be read.
     #[inline(never)] // Inlined, its loops would slow down `send_plain`: they need many registers.
     pub(super) fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, SendStatus) {
         let mut count = 0;
@@ -129,13 +131,13 @@ impl Epoll {
         }
     }
 
-    /// Reads short ranges of files that are in the page cache, and sends them with the bytes in
-    /// memory before and between them. Offers at most [`GATHERED`] bytes of files, and about `max`
-    /// bytes in total: bytes in memory may exceed `max`. Returns how many bytes were sent, and how
-    /// many were offered. `None` if no range was read.
+    /// Reads short ranges of files where that doesn't block ([`Self::read_cached`]), and sends them
+    /// with the bytes in memory around them. Offers at most [`GATHERED`] bytes of files, and about
+    /// `max` bytes in total: bytes in memory may exceed `max`. Returns how many bytes were sent,
+    /// and how many were offered. `None` if no range was read.
     ///
-    /// Bytes of files beyond `max` are not sent: if a range ends beyond `max`, [`Output::parts`]
-    /// doesn't check whether its file has changed. Bytes of files that the socket doesn't take are
+    /// Bytes of files beyond `max` are not sent, because [`Output::parts`] checks for changes only
+    /// the files of ranges that end within `max`. Bytes of files that the socket doesn't take are
     /// read again for the next send.
     fn send_gathered(
         &mut self,

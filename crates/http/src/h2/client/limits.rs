@@ -1,8 +1,8 @@
 //! Limits of connections on the client's side. These limits can't be changed.
 
 /// The flow-control window of each stream, and of the connection, in bytes. Content is read as soon
-/// as it arrives, so a smaller window would only make the server wait for WINDOW_UPDATE. When more
-/// than half of a window is used, it is enlarged to this size again.
+/// as it arrives, so a smaller window would only make the server wait for WINDOW_UPDATE. When half
+/// of a window is used, it is enlarged to this size again.
 pub(super) const WINDOW: u32 = 1 << 30;
 
 /// Maximum size of an encoded header block, and of its decoded fields. For each field, the bytes of
