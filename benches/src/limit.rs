@@ -1,5 +1,5 @@
-//! The bare server, `limit`: it parses nothing, so that nearly all of its CPU time is the kernel's.
-//! The CPU times of other servers are shown as multiples of its CPU time.
+//! The bare server, `limit`: it parses almost nothing, so that nearly all of its CPU time is the
+//! kernel's. The CPU times of other servers are shown as multiples of its CPU time.
 //!
 //! ```text
 //! sockeye-benches limit response FILE [MAX]     FILE is the whole response, from memory
@@ -8,7 +8,7 @@
 //! sockeye-benches limit cycle N,M,… FILE…       requests of N, M, … bytes in turn, a FILE for each
 //! sockeye-benches limit http2 BLOCK FILE …      HTTP/2: header blocks and contents, in turn
 //! sockeye-benches limit websocket N FILE    WebSockets: FILE, a frame, for every frame of N bytes
-//! sockeye-benches limit broadcast N FILE    the same, to all WebSockets for a frame of one
+//! sockeye-benches limit broadcast N FILE    FILE to all WebSockets, for every frame of any of them
 //! sockeye-benches limit echo
 //! ```
 //!

@@ -13,10 +13,12 @@
 //! The modules [`counts`] and [`cliffs`] describe the last two commands. A row is one load, such as
 //! small files over HTTP, with one line in each table.
 //!
-//! The bare server parses nothing: it looks for the blank line, or counts bytes if it knows the
-//! requests' lengths, and sends constant responses, equal to Sockeye's. Nearly all of its CPU time
-//! is the kernel's. The main figure is a server's CPU time per request divided by that of the bare
-//! server in the same round. This ratio depends less on the machine than requests per second do.
+//! The bare server parses almost nothing: it looks for the blank line, counts bytes if it knows the
+//! requests' lengths, or reads frame headers over HTTP/2. It sends back what it receives (`echo`),
+//! or else constant responses, which are copies of Sockeye's if Sockeye is measured. Nearly all of
+//! its CPU time is the kernel's. The main figure is a server's CPU time per request divided by that
+//! of the bare server in the same round. This ratio depends less on the machine than requests per
+//! second do.
 //!
 //! The method:
 //!
@@ -28,8 +30,8 @@
 //!   response to each request. The rows with HTTP/2 have a client that checks statuses and lengths
 //!   ([`http2`]), and `ws-broadcast` has one that compares each message ([`mod@broadcast`]).
 //! - A single pair of runs says little: the bare server compared with itself has given 0.87 to
-//!   1.17. So there are many rounds, and the ratio is their median with a confidence interval
-//!   ([`stats`]).
+//!   1.17. So there are many rounds, and the table shows the median of their ratios with a
+//!   confidence interval ([`stats`]).
 //! - Requests per second have a note if the server was not saturated, because then they don't show
 //!   what the server can do.
 //!

@@ -128,7 +128,7 @@ pub(super) struct WireRow {
     /// The length of the response, or of the responses to all steps together.
     pub(super) bytes: usize,
     pub(super) calls: Calls,
-    /// Number of received segments with content, per response. `None` if `ss` doesn't say.
+    /// Number of received segments with data, per response. `None` if `ss` doesn't say.
     pub(super) segments: Option<f64>,
     /// Number of responses, of [`TIMED`], that took [`STALL`] or longer.
     pub(super) stalled: usize,
@@ -183,7 +183,8 @@ fn start(fixture: &Fixture, kind: &ResponseKind) -> Result<Server> {
     }
 }
 
-/// The length of the response to each step. A response ends when nothing has arrived for [`QUIET`].
+/// The length of the response to each step. A response ends when nothing has arrived for [`QUIET`],
+/// or when the server closes the connection.
 fn response_lengths(address: SocketAddr, kind: &ResponseKind) -> Result<Vec<usize>> {
     let mut socket = probe::connect(address)?;
     socket.set_read_timeout(Some(QUIET))?;
@@ -242,7 +243,7 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// The number of received segments with content, from `ss`.
+    /// The number of received segments with data, from `ss`.
     fn segments(&self) -> Option<u64> {
         let port = self.socket.as_ref()?.local_addr().ok()?.port();
         let filter = format!("sport = :{port} and dport = :{}", self.address.port());

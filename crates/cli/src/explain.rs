@@ -25,8 +25,8 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let target = target(&flags.url).or_usage()?;
     let refused = refused_host(&flags.url, &flags.http).or_usage()?;
     let outcome = tls::outcome(&flags.http, origin(&flags.url), &target)?;
-    // Explains a server that runs without a terminal, such as a service, even if this command runs
-    // on one. `on_terminal`: whether a server on a terminal would list folders, only for a hint.
+    // Explains a server that runs without a terminal, such as a service, even if this command has a
+    // terminal. `on_terminal`: whether a server on a terminal would list folders, only for a hint.
     let listing = Listing::of(&flags.http, Stdout::Other);
     let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
     let folders = Folders::of(flags.http.folders, listing)?;
@@ -101,7 +101,7 @@ fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedH
     Ok(Some(RefusedHost { text, always }))
 }
 
-/// The host of `url`, with its port if it has one. `None` if `url` is only a path.
+/// The host of `url`, with its port if it has one. `None` if `url` has no host, such as a path.
 fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://").filter(|(scheme, _)| is_http(scheme))?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -110,7 +110,7 @@ fn host(url: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
-/// The scheme, host and port of `url`. `None` if `url` is only a path.
+/// The scheme, host and port of `url`. `None` if `url` has no host, such as a path.
 fn origin(url: &str) -> Option<Origin<'_>> {
     let is_https = url.split_once("://")?.0.eq_ignore_ascii_case("https");
     let authority = host(url)?;
@@ -130,7 +130,7 @@ fn is_http(scheme: &str) -> bool {
     ["http", "https"].iter().any(|http| http.eq_ignore_ascii_case(scheme))
 }
 
-/// The request target that a browser sends for `url`.
+/// The request target of `url`. Dot segments (`..`) are kept, although browsers resolve them.
 fn target(url: &str) -> anyhow::Result<String> {
     let rest = match url.split_once("://") {
         Some((scheme, rest)) if is_http(scheme) => rest,

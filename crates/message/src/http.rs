@@ -397,7 +397,7 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
             let (json, number) = (*json, request.number);
             self.pending = None;
             self.shared.handler.borrow_mut().on_cancelled(number);
-            // The connection closes, since more content is likely to follow.
+            // In HTTP/1.1, the connection closes, since more content is likely to follow.
             let limit = self.shared.rules.limits.content;
             let what = format!("the content has more than {limit} bytes, which is the limit");
             let error = HttpError { json, ..HttpError::new("too_large", what) };

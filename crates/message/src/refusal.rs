@@ -54,7 +54,7 @@ impl Refusal {
         Self::new("incomplete", "the connection's input ended in the middle of a header")
     }
 
-    /// The fault that ends the connection.
+    /// The fault of a connection that ends with this refusal.
     #[must_use]
     pub fn fault(self) -> Fault {
         Fault::peer(self.code, format!("was refused: {}", self.reason))

@@ -1,5 +1,5 @@
-//! The network between the shards: one clock, one queue of scheduled events, and the two endpoints
-//! of each connection.
+//! The network between the shards (event loops): one clock, one queue of scheduled events, and the
+//! two endpoints of each connection.
 //!
 //! `delivery` moves bytes between endpoints, `driver` implements the calls of the engine, and
 //! `scripted` runs the scripts of peers that have no engine.
@@ -99,7 +99,8 @@ pub(crate) struct Net {
     pub(crate) scripts: Vec<ScriptRun>,
     pub(crate) audit: Audit,
     /// Counts the driver's calls that had an effect, pending sends that were executed, and jobs
-    /// that ran. A shard may be spinning if this count stays the same during its turns.
+    /// that ran. A shard may be spinning if this count stays the same during its turns (passes of
+    /// the event loop).
     pub(crate) progress: u64,
     /// Number of injected faults.
     pub(crate) injected: u64,

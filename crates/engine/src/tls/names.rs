@@ -15,7 +15,7 @@ pub(super) fn name_of_suite(suite: CipherSuite) -> &'static str {
     }
 }
 
-/// The name of an alert in IANA's registry.
+/// The name of an alert in IANA's registry, without the suffix `_RESERVED` of obsolete alerts.
 pub(super) fn name_of_alert(alert: AlertDescription) -> Option<&'static str> {
     Some(match u8::from(alert) {
         0 => "close_notify",

@@ -4,8 +4,8 @@
 //! Modification times prove nothing: after a checkout, a copy, or a build that sets all times
 //! equal, a precompressed file may be outdated although its time is not older than that of the
 //! original. Clients that accept the coding would get an old page. So each precompressed file is
-//! decompressed and compared with its original once. The result is cached until one of the two
-//! files changes.
+//! decompressed and compared with its original. The result is cached for these versions of the two
+//! files.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ pub(crate) const MAX_COMPARED: u64 = 16 * 1024 * 1024;
 /// The most results that are cached. They take about 3 MiB.
 const MAX_PAIRS: usize = 8192;
 
-/// The results for a served folder, shared by all shards.
+/// The results for a served folder, shared by all shards (event loops).
 #[derive(Debug)]
 pub(crate) struct PrecompressedChecks {
     /// Whether the precompressed file of each pair may be sent.

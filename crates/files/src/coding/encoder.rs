@@ -1,5 +1,5 @@
-//! What all shards share to send the files of a folder in encodings: which encodings are enabled,
-//! the results of checking precompressed files, and the cache of compressed contents.
+//! What all shards (event loops) share to send the files of a folder in encodings: which encodings
+//! are enabled, the results of checking precompressed files, and the cache of compressed contents.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -130,9 +130,9 @@ impl Encoder {
     }
 
     /// Compresses a generated text, such as a listing, for `client`. `etag` is the text's ETag, and
-    /// `now` is when the request arrived. Returns `None` if compressing saves too little, fails, or
-    /// happened too often lately ([`CompressedCache::may_compress`]), or if memory is short.
-    /// Blocks.
+    /// `now` is when the request arrived. Returns `None` if the text is too short or too long
+    /// ([`CompressedCache::accepts`]), if compressing saves too little, fails or happened too often
+    /// lately ([`CompressedCache::may_compress`]), or if memory is short. Blocks.
     pub(crate) fn compress_bytes(
         &self,
         text: &[u8],

@@ -1,8 +1,8 @@
 //! A map for the caches of this crate. It evicts entries by the clock algorithm.
 //!
-//! A hand moves round the entries. To make room, the hand moves on to the next entry that was not
-//! used since the hand last passed it, and evicts this entry. So entries that are inserted and
-//! never used are evicted first. Using an entry only sets a flag.
+//! A hand moves round the entries. To make room, the hand moves on to the next entry that is not
+//! marked as used, and evicts this entry. The hand removes the marks of the entries that it passes.
+//! Using an entry only sets its mark. A new entry has no mark.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;

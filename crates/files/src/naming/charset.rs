@@ -1,9 +1,9 @@
 //! Whether a text is UTF-8, so that its `Content-Type` may say so.
 //!
 //! The charset in a `Content-Type` overrides the encoding that a text itself declares. So UTF-8 is
-//! claimed only for content whose bytes are UTF-8, and which declares no other encoding. For
-//! everything else, the browser uses the declaration or guesses. This module doesn't find out which
-//! other encoding a text is in.
+//! claimed only for content whose checked bytes are UTF-8, and which declares no other encoding.
+//! Callers decide whether to check all bytes or only the start. For everything else, the browser
+//! uses the declaration or guesses. This module doesn't find out which other encoding a text is in.
 
 use super::declared::{self, Declared};
 

@@ -15,22 +15,23 @@ use crate::store::absent::Absent;
 const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503, or wait (HTTP/2); a higher \
      limit on open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
 
-/// The most resources that requests hold at a time, over all folders and shards. One client gets at
-/// most a quarter of each, or a half if it is on the same machine, since it may be a proxy that
-/// names no client. The memory of compressors is an exception: a client gets more than its share
-/// while enough is left for the largest compressor of another client.
+/// The most resources that requests hold at a time, over all folders and shards (event loops). One
+/// client gets at most a quarter of each, or a half if it is on the same machine, since it may be a
+/// proxy that names no client. The memory of compressors is an exception: the share doesn't limit
+/// the first compressor of a client. It limits further ones only if too little would be left for
+/// the largest compressor of another client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
     /// Open files that are being sent or wait to be read, each with a descriptor. Responses to one
     /// client over HTTP/2 that send the same open file count once. Beyond this limit, requests for
-    /// files that are not kept in memory get a 503; those over HTTP/2 wait instead, up to 256 of a
-    /// client and 1,024 in all. Default: 512.
+    /// files that are not kept in memory get a 503; those over HTTP/2 wait instead, up to 1,024 in
+    /// all, and 256 of a client (512 if it is on the same machine). Default: 512.
     pub open_files: u64,
     /// Bytes of compressed contents that are cached or being sent. Beyond this limit, files are
     /// sent uncompressed. Default: 32 MiB.
     pub compressed: u64,
-    /// Bytes of working memory of compressors. Beyond this limit, files are sent uncompressed.
-    /// Default: 64 MiB.
+    /// Bytes of working memory of compressors, and of decompressors that check precompressed files.
+    /// Beyond this limit, files are sent uncompressed. Default: 64 MiB.
     pub compressor_memory: u64,
     /// Bytes of listings, of pages made from them or from Markdown, of the manifests of archives,
     /// and of files whose size on disk isn't that of their content. Beyond this limit, requests for
@@ -86,9 +87,9 @@ impl Budgets {
         self.open_files.set_total(open_files);
     }
 
-    /// A permit of `client` for a file that is open while it waits for a job. `None` once half of
-    /// the budget is used, so that the other half is left for files that are being sent. Without a
-    /// permit, the job opens the file again.
+    /// A permit of `client` for a file that is open while it waits for a job. `None` once the share
+    /// of the client or half of the budget is used: the other half is left for files that are being
+    /// sent. Without a permit, the job opens the file again.
     pub(crate) fn take_waiting_file(&self, client: Client) -> Option<Permit> {
         let has_room = self.open_files.used() < self.open_files.total() / 2;
         has_room.then(|| self.open_files.take(client, 1)).flatten()

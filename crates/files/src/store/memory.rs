@@ -39,7 +39,7 @@ struct State {
 /// What happens when a name is opened or listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InjectedFault {
-    /// Opening fails.
+    /// Opening and listing fail.
     Absent(Absent),
     /// The lookup panics.
     Panic,

@@ -1,7 +1,7 @@
 //! Windows of flow control (RFC 9113, 5.2 and 6.9).
 
 /// How many bytes of content a sender may still send on a stream or a connection. Negative if the
-/// receiver has lowered its initial window while content was on the way (6.9.2).
+/// receiver has lowered its initial window below what was sent already (6.9.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window(i32);
 

@@ -4,7 +4,8 @@ use sockeye_proto::Fault;
 
 use crate::semantics::exchange::WaitFor;
 
-/// What a handler returns: that it has answered, or what it waits for. Made by the methods of
+/// What a handler returns: that the response is complete or aborted, that the connection or stream
+/// switches to another protocol, or what the handler waits for. Made by the methods of
 /// [`Responder`](crate::Responder) and [`Stream`](crate::Stream).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a handler must return it"]
@@ -26,7 +27,7 @@ pub(crate) enum AnswerKind {
 /// to the turn.
 macro_rules! context_methods {
     () => {
-        /// The time of this turn.
+        /// The time of this turn (call into the connection's protocol).
         #[must_use]
         pub fn now(&self) -> Time {
             self.turn.now()

@@ -29,9 +29,9 @@ pub(crate) struct InFlight<H, W> {
 pub(crate) enum NextStep {
     /// The response is complete.
     Done,
-    /// The connection switches to another protocol.
+    /// The connection, or in HTTP/2 the stream, switches to another protocol.
     Switched,
-    /// Wait for a message, for room or for input.
+    /// Wait for a message, for room in the output, or for input.
     Wait,
     /// Read more of the request's content, and pass it to the handler: see [`InFlight::deliver`].
     Read,
@@ -117,7 +117,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         self.deliver(StreamEvent::Body(piece), connection, turn)
     }
 
-    /// Acts on an answer, until the response is complete or the handler has to wait.
+    /// Acts on an answer, and returns what to do next. If the server is stopping in order (drain)
+    /// and the response has started, notifies the handler once, and acts on its new answer.
     ///
     /// # Errors
     ///

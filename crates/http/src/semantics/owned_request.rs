@@ -23,9 +23,9 @@ struct Parts {
 }
 
 impl OwnedRequest {
-    /// Makes a request from the parts that a wire has parsed. `head` begins with the method. The
-    /// fields begin at `fields_start` in `head`. `spans` are the positions of their names and
-    /// values, relative to `fields_start`.
+    /// Makes a request from the parts that a wire (version of HTTP) has parsed. `head` begins with
+    /// the method. The fields begin at `fields_start` in `head`. `spans` are the positions of their
+    /// names and values, relative to `fields_start`.
     #[cfg(feature = "test-wire")]
     pub(crate) fn new(
         head: Vec<u8>,

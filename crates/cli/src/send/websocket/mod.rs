@@ -3,9 +3,9 @@
 //!
 //! Each argument and each file is a text message. Without arguments and files, each line of
 //! standard input is one. With `--binary`, messages are binary, and all of standard input is one
-//! message. A connection closes its WebSocket when it has received as many messages as it has sent.
-//! If messages come from standard input, and that is a terminal, the WebSocket stays open until the
-//! input ends (Ctrl-D), or until the server closes it.
+//! message. A connection closes its WebSocket when it has sent all messages and received as many.
+//! If the messages are lines typed on a terminal, the WebSocket stays open until the input ends
+//! (Ctrl-D), or until the server closes it.
 
 mod connection;
 mod handler;
@@ -45,8 +45,8 @@ const MAX_FRAGMENTS: u32 = 1 << 20;
 ///
 /// # Errors
 ///
-/// The event loop could not start, or the output failed. Failed connections are no error: a warning
-/// is printed for each, and the exit code is 1.
+/// The event loop failed, a thread could not start, or the output could not be written. Failed
+/// connections are no error: a warning is printed for each, and the exit code is 1.
 pub(crate) fn run(plan: SendWebSocket, log: &Log) -> anyhow::Result<ExitCode> {
     let (path, file) = plan.output.as_ref().map(|(path, file)| (path, file.try_clone())).unzip();
     let is_labelled = plan.client.connections > 1;

@@ -14,8 +14,8 @@ use crate::semantics::chars;
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeadTemplate {
     bytes: Box<[u8]>,
-    /// The position of the value of the `Date` field. Any value of this length matches. An empty
-    /// range if the head has no date.
+    /// The position of the value of the `Date` field. Any valid field value of this length matches.
+    /// An empty range if the head has no date.
     date: Range<usize>,
     status: u16,
     persistent: bool,

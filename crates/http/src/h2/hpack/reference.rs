@@ -62,8 +62,8 @@ impl Reference {
         Self { table: VecDeque::new(), size_max: 4096, symbols }
     }
 
-    /// Decodes a block, and appends its fields to `fields`. The leading zero bits of a field's
-    /// first byte show how the field is encoded (RFC 7541, 6).
+    /// Decodes a block, and appends its fields to `fields`. The number of leading zero bits in the
+    /// first byte of a representation shows its kind (RFC 7541, 6).
     fn decode(&mut self, block: &[u8], fields: &mut Vec<Entry>) -> Result<(), Invalid> {
         let (mut rest, mut updates) = (Rest(block), 0);
         while !rest.0.is_empty() {
