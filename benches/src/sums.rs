@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// The service of one shard.
+/// The service of one shard (event loop).
 pub(crate) fn service() -> impl Service {
     let shared = Rc::new(ServerConfig::default());
     let fields = Fields::new().with("Content-Type", b"text/plain");

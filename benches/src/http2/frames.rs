@@ -90,7 +90,8 @@ impl Frame<'_> {
         self.header.flags & ACK != 0
     }
 
-    /// Writes the acknowledgement of a SETTINGS or PING frame. Writes nothing for other frames.
+    /// Writes the acknowledgement of a SETTINGS or PING frame. Writes nothing for other frames, nor
+    /// for acknowledgements.
     pub(crate) fn acknowledge(&self, out: &mut Vec<u8>) {
         match self.header.kind {
             kind::SETTINGS if !self.is_ack() => {
@@ -187,7 +188,7 @@ pub(super) fn check_status(block: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Checks a frame that is not a part of a response.
+/// Fails if `frame`, which is not a part of a response, resets a stream or is GOAWAY.
 pub(super) fn check_no_failure(frame: Frame<'_>) -> Result<()> {
     match frame.header.kind {
         kind::RST_STREAM => Err("the server has reset a stream".into()),

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Kinds of failures. Of several failures of one kind in a row, only the first is reported.
+/// Kinds of failures. Of several failures of one kind in a row, only the first is reported, unless
+/// [`Renewer::retry_now`](crate::Renewer::retry_now) was called in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -15,13 +16,14 @@ pub enum FailureKind {
     RateLimited,
     /// The authority has an internal error (status 5xx).
     Server,
-    /// The authority could not validate a name.
+    /// The authority could not validate a name, or offers no challenge for it that this server can
+    /// answer.
     Validation,
     /// The authority issues no certificate for a name.
     NameRefused,
     /// The authority took too long to validate a name or to make the certificate.
     TooSlow,
-    /// The account was deactivated, or is not allowed to order.
+    /// The account was deactivated, or the authority refuses the account or an e-mail address.
     Account,
     /// The authority accepts only accounts that are bound to one that was made outside ACME
     /// (external account binding).
@@ -32,8 +34,8 @@ pub enum FailureKind {
     Refused,
     /// The authority sent something that isn't ACME.
     Malformed,
-    /// A certificate or its signing request can't be made, or the certificate that arrived is not
-    /// the one that was ordered.
+    /// A certificate or its signing request can't be made, or the certificate that arrived is
+    /// malformed or not the one that was ordered.
     Certificate,
     /// The state folder can't be read or written, or the account's key can't be made or used.
     State,

@@ -1,4 +1,4 @@
-//! A server: its addresses, and its shards, each on a thread.
+//! A server: its addresses, and its shards (event loops), each on a thread.
 
 use std::io;
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! The timers of a shard's connections.
+//! The timers of the connections of a shard (event loop).
 //!
 //! A shard keeps its connections in the slots of a slab. Each slot has at most one armed timer. A
 //! deadline that moves later, as most do, changes nothing here: when the timer is due, the shard

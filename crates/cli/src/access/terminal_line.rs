@@ -1,7 +1,7 @@
 //! Formats the log line of a request for a terminal: method, path, status, size and time. If the
-//! response was not completed, the line also says why. If the server itself refused the request,
-//! the line ends with the code of the refusal. The columns are aligned, and paths are cut so that a
-//! line without this reason and code fits the terminal.
+//! response was not completed, the line also says why. If the request has an
+//! [`Outcome::refusal_code`], the line ends with it. The columns are aligned, and paths are cut so
+//! that a line without this reason and code fits the terminal.
 //!
 //! ```text
 //! GET  /                                               200     1.2 KiB     <1 ms
@@ -27,7 +27,7 @@ const MAX_STATUS_COLUMN: usize = 55;
 /// The fewest characters to which a path is cut, including the `...`, even if the line then doesn't
 /// fit the terminal.
 const MIN_PATH: usize = 16;
-/// The maximum number of characters that are shown of the code that says why a request was refused.
+/// The maximum number of characters that are shown of an [`Outcome::refusal_code`].
 const MAX_CODE: usize = 32;
 
 /// Appends the line of a finished request. `request` is its method and path, both in printable

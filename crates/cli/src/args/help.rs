@@ -43,8 +43,8 @@ pub(super) const FIRST: [(&str, &str); 14] = [
     ("log", "Lowest level: off, error, warn, info, debug or trace. Default: info"),
 ];
 
-/// The arguments of [`FIRST`] that don't change the result of `explain`. Its `--help` leaves them
-/// out.
+/// The arguments of [`FIRST`] that the `--help` of `explain` leaves out. They seldom or never
+/// change its result.
 const NOT_EXPLAINED: [&str; 4] = ["port", "acme", "access_log", "log"];
 
 /// The groups of options that `--help` of `echo` and `message` leaves out.

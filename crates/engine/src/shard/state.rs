@@ -1,4 +1,4 @@
-//! The state of a shard, and how it serves one of its connections.
+//! The state of a shard (event loop), and how it serves one of its connections.
 
 use std::io;
 use std::sync::Arc;
@@ -58,8 +58,9 @@ pub struct Handover<S> {
     pub next: usize,
 }
 
-/// How much a shard holds now. After the last connection has closed, everything is 0 except
-/// `timers`: the timer of a closed connection is dropped when it is due.
+/// How much a shard holds now. After the last connection has closed, and the driver has returned
+/// its output, the next turn leaves everything at 0 except `timers`: the timer of a closed
+/// connection is dropped when it is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
     /// Connections.
@@ -80,7 +81,7 @@ pub struct Footprint {
     pub timers: usize,
 }
 
-/// One core's event loop, with its listeners and connections.
+/// An event loop with its listeners and connections.
 #[expect(missing_debug_implementations, reason = "a service has none")]
 pub struct Shard<D: Driver> {
     pub(super) driver: D,

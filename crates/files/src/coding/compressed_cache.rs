@@ -1,4 +1,4 @@
-//! A cache of contents that were compressed on demand, shared by all shards and responses.
+//! A cache of contents that were compressed on demand, shared by all shards (event loops).
 //!
 //! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
 //!   content stays valid after the file was looked up again, after a `touch`, and after a

@@ -1,8 +1,8 @@
-//! The results of a shard's lookups, limited in entries, bytes and descriptors.
+//! The results of the lookups of a shard (event loop), limited in entries, bytes and descriptors.
 //!
 //! Entries that are requested only once (a scan, a flood of misses) are evicted first: see
 //! [`ClockMap`]. An entry that is not requested any more keeps its memory until others are
-//! inserted. Entries with descriptors are dropped after a few seconds
+//! inserted, unless it has descriptors: then it is dropped after a few seconds without a request
 //! ([`LookupCache::close_idle`]), because an open file occupies disk space after it was deleted,
 //! and prevents unmounting.
 

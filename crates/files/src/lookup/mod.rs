@@ -1,6 +1,6 @@
 //! Lookups: what a path names. A lookup that needs only what the kernel has in memory can run on
-//! the event loop; other lookups run as jobs on threads. Each shard caches the results. The key of
-//! a result is the path, percent-decoded and without its first slash.
+//! the event loop; other lookups run as jobs on threads. Each event loop (shard) caches its
+//! results. The key of a result is the path, percent-decoded and without its first slash.
 //!
 //! - `mounts`: which folder a path is in; `folder`: one of these folders, which all shards share.
 //! - `find`: the lookup; `rule`: the rule by which it found its result.

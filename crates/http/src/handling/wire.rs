@@ -1,4 +1,5 @@
-//! The wire that a response is written to: the only type with a variant for each wire.
+//! The wire (encoding of one HTTP version) that a response is written to: the only type with a
+//! variant for each wire.
 
 use sockeye_proto::{Output, Turn};
 

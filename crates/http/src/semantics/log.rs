@@ -9,9 +9,10 @@ use crate::semantics::chars;
 use crate::semantics::refusal::Refusal;
 use crate::{Request, Status};
 
-/// An access log, one per shard, set by [`ServerConfig::logging`](crate::ServerConfig::logging). It
-/// is called twice for each request. [`Log::on_request`] notes what the log needs from the head,
-/// and [`Log::on_end`] gets these notes back at the end of the response.
+/// An access log, one per shard (event loop), set by
+/// [`ServerConfig::logging`](crate::ServerConfig::logging). It is called twice for each request.
+/// [`Log::on_request`] notes what the log needs from the head, and [`Log::on_end`] gets these notes
+/// back at the end of the response.
 pub trait Log: fmt::Debug {
     /// A request has arrived. Append notes about it, in a format of your own, to `notes`, which may
     /// already contain notes about other requests.
@@ -67,7 +68,7 @@ impl<'a> UnparsedHead<'a> {
     /// The fields whose lines are complete and start with a name, in order. Unlike the values of a
     /// [`Request`], these may contain control characters, and line breaks if a field is folded.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        // A line that begins with a space continues the one before it (RFC 9112, 5.2).
+        // A line that begins with a space or tab continues the one before it (RFC 9112, 5.2).
         let fields =
             self.field_lines.chunk_by(|byte, next| *byte != b'\n' || b" \t".contains(next));
         fields.filter_map(|field| {
@@ -116,8 +117,8 @@ fn without_break(line: &[u8]) -> &[u8] {
 pub struct Outcome {
     /// The status of the response; `None` if there is no response.
     pub status: Option<Status>,
-    /// Bytes of the response's content that were sent. If the content is chunked, the lines with
-    /// the sizes of chunks count, too.
+    /// Bytes of the response's content that were sent. Trailers count, too, and in HTTP/1.1 the
+    /// framing of chunks.
     pub content: u64,
     /// The time from the end of the request's head to the last byte of the response, or to the end
     /// of the connection. Zero if start and end are in the same turn of the event loop. For an
@@ -127,7 +128,8 @@ pub struct Outcome {
     /// Why the request ended.
     pub end_reason: EndReason,
     /// The code of the fault ([`Fault::code`]), for example `head_timeout`, if the server itself,
-    /// not a handler, refused the request.
+    /// not a handler, refused the request. In HTTP/2, it may also be the code of a fault of the
+    /// client that ended the stream or the connection.
     pub refusal_code: Option<&'static str>,
 }
 
@@ -143,7 +145,8 @@ pub(crate) const STREAM_STALLED: &str = "http2_stream_stalled";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The kernel has accepted the whole response for sending.
+    /// The kernel has accepted the whole response for sending. A response that switches to another
+    /// protocol is complete at once.
     Complete,
     /// The client left, reset the connection or the stream, or broke the protocol in the middle of
     /// its request.
@@ -173,7 +176,8 @@ impl EndReason {
         }
     }
 
-    /// The end reason of a request that was not complete when its connection ended for `reason`.
+    /// The end reason of a request that was not complete when its connection or stream ended for
+    /// `reason`.
     pub(crate) fn from_reason(reason: &Reason) -> Self {
         const TOO_SLOW: [&str; 5] = [
             Fault::IDLE,

@@ -1,10 +1,10 @@
 //! `sockeye send message://…`: sends messages, and prints the content of their responses.
 //!
 //! `--connections` sets the number of [`Sender`]s. Each of them sends all messages in order, and
-//! uses one connection at a time. It opens a new connection for each message. With `--keep-alive`,
-//! it sends many messages on one connection, if the server keeps the connection alive. Senders open
-//! connections in rounds: when all connections of a round have ended, each sender that has messages
-//! left opens its next connection.
+//! uses one connection at a time. By default, it opens a new connection for each message. With
+//! `--keep-alive`, it sends many messages on one connection, if the server keeps the connection
+//! alive. Senders open connections in rounds: when all connections of a round have ended, each
+//! sender that has messages left opens its next connection.
 
 mod sender;
 mod show;

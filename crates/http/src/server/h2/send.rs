@@ -26,7 +26,7 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Moves the next quantum of a stream.
+    /// Moves the header blocks that are due, and at most [`QUANTUM`] bytes of a stream's content.
     fn send_stream(&mut self, id: u32, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         let Self { streams, sender, budgets, scheduler, .. } = self;
         let Some(active) = streams.get_mut(id) else { return Ok(()) };

@@ -23,18 +23,18 @@ use crate::semantics::exchange::{Incoming, WaitFor};
 use crate::semantics::refusal::Refusal;
 use crate::{Handler, StreamEvent};
 
-/// A stream whose request was not answered at once, or whose response is not completely moved to
-/// the connection's output.
+/// A stream whose request was not answered at once or has not ended, or whose response is not
+/// completely moved to the connection's output.
 pub(super) struct ActiveStream<H> {
     pub(super) stream: Box<driver::Stream>,
     pub(super) connection: Connection,
     pub(super) state: State<H>,
     pub(super) priority: Priority,
-    /// How much content the peer's window allows this side to send.
+    /// The stream's flow-control window: how much content the peer accepts on this stream.
     pub(super) send_window: Window,
     pub(super) receive: RequestContent,
-    /// The handler has asked for room again without writing anything. It gets the next
-    /// [`StreamEvent::Room`] when the connection has room.
+    /// The handler has asked for room (space in the output) again without writing anything. It gets
+    /// the next [`StreamEvent::Room`] when the connection has room.
     pub(super) waits_for_connection: bool,
     /// How many bytes of memory the connection has counted for this stream.
     pub(super) counted: usize,
@@ -89,7 +89,8 @@ impl<H: Handler> ActiveStream<H> {
         matches!(&self.state, State::InFlight(in_flight) if in_flight.exchange.has_started())
     }
 
-    /// Calls the handler by `call`, and acts on its answers. `outer` is the connection's turn.
+    /// Calls the handler by `call`, and acts on its answers. `outer` is the connection's turn: the
+    /// current call into the connection's protocol.
     pub(super) fn continue_request(
         &mut self,
         outer: &Turn<'_>,
@@ -298,7 +299,8 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// The memory that the stream holds, in bytes: content in both directions.
+    /// The memory that the stream holds, in bytes: output that was not moved, and content and
+    /// trailers that wait for the handler.
     pub(super) fn held(&self) -> usize {
         match &self.state {
             State::Tunnel(tunnel) => tunnel.session.held(),
