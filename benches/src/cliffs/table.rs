@@ -1,4 +1,4 @@
-//! The results as Markdown. A row of the first table shows a case: the server's figures without its
+//! The results as Markdown. A row of the first table shows a case: the server's figures without a
 //! strain (plain), and with it (strained). A strain is, for example, many idle connections. See
 //! [`cliffs`](super).
 

@@ -1,4 +1,4 @@
-//! The counters of a shard.
+//! The counters of a shard (event loop).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use sockeye_proto::{Fault, Reason};
 /// Counters of a shard, or the sums of the counters of several shards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Connections that were accepted.
+    /// Connections that were accepted, except refused ones: if an address has too many connections,
+    /// further ones are refused, and counted only in [`Stats::closed`].
     pub accepted: u64,
     /// Connections that we opened and that were established.
     pub connected: u64,
@@ -61,7 +62,7 @@ impl HandshakeStats {
 pub struct JobStats {
     /// Jobs that a thread started.
     pub run: u64,
-    /// Jobs that were refused because too many waited.
+    /// Jobs that were refused, because too many waited or no thread could be started.
     pub dropped: u64,
     /// Jobs that were cancelled before they ran.
     pub cancelled: u64,

@@ -51,7 +51,7 @@ impl RunningWorkers {
 
 impl Drop for WorkerGuard {
     fn drop(&mut self) {
-        // A panic ends this worker, and its share of new connections would never be served.
+        // After a panic, nobody serves this worker's share of new connections, so the server stops.
         if std::thread::panicking() {
             self.handle.stop();
         }

@@ -23,7 +23,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The number of a connection in its shard. The owner of the connection's session chooses it.
+/// The number of a connection in its shard (event loop). The code that runs the connection's
+/// session (its protocol, input and output) chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub u64);
 

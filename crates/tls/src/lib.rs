@@ -24,8 +24,9 @@
 //! 1. A certificate with the name that the client asks for (SNI), or else a certificate with a
 //!    wildcard for the name. If no certificate has either, the setting [`UnknownName`] decides
 //!    whether the client gets the first certificate or is refused.
-//! 2. If several certificates have the name, the first whose signatures the client can verify.
-//!    Those with ECDSA or Ed25519 keys come before those with RSA keys, whose signatures cost more.
+//! 2. If several certificates have the name, the first. Those with ECDSA or Ed25519 keys come
+//!    before those with RSA keys, whose signatures cost more. A certificate whose signatures the
+//!    client can't verify is skipped, unless the client can verify none.
 //! 3. A client that asks for no name, because it knows only an address, gets the first certificate
 //!    for an IP address, or else the first of all.
 //!

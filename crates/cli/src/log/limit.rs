@@ -43,8 +43,8 @@ pub(super) struct LineKind {
     call_site: &'static str,
     /// The value of the field `code`. Empty for most lines.
     code: String,
-    /// The reason, up to the first value in it (a number, or text in quotes or after a colon).
-    /// Values differ from line to line, and clients may choose them.
+    /// The reason, up to the first value in it (a number, or text in double quotes or after a
+    /// colon). Values differ from line to line, and clients may choose them.
     reason: String,
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Address, FileRange, Output, Time, WallTime};
 
-/// Does the I/O of one shard.
+/// Does the I/O of one shard (event loop).
 ///
 /// The driver repeats interrupted system calls: no method fails with `Interrupted`.
 pub trait Driver {
@@ -29,9 +29,10 @@ pub trait Driver {
     fn waker(&self) -> Arc<dyn Wake>;
 
     /// Waits for events until `until`, and appends them to `events`. `None` waits without a limit.
-    /// `now` is the latest [`Driver::now`]: if `until` is not later than that, this only takes the
-    /// events that are there. So a caller that doesn't want to wait need not read the clock: it
-    /// passes the same time as `now` and as `until`. May return early without events.
+    /// `now` is the latest [`Driver::now`]. If `until` is not later than `now`, this doesn't wait,
+    /// and takes only the events that are there. So a caller that doesn't want to wait need not
+    /// read the clock: it passes the same time as `now` and as `until`. May return early without
+    /// events.
     ///
     /// # Errors
     ///
@@ -95,8 +96,8 @@ pub trait Driver {
     /// `WouldBlock` if none have arrived; any other error ends the connection.
     fn receive(&mut self, socket: &mut Self::Socket) -> io::Result<Received<'_>>;
 
-    /// Sends from the front of `out` without waiting, at most about [`QUANTUM`] bytes, and advances
-    /// `out`.
+    /// Sends from the front of `out` without waiting, and advances `out`. Stops after about
+    /// [`QUANTUM`] bytes.
     fn send(&mut self, socket: &mut Self::Socket, out: Box<Output>) -> Sending;
 
     /// From now on, the kernel holds at most about `bytes` bytes of `socket` that it has not sent
@@ -110,7 +111,8 @@ pub trait Driver {
         None
     }
 
-    /// Bytes that were sent and not acknowledged by the peer.
+    /// Bytes that the kernel has taken to send and the peer has not acknowledged. On a Unix socket,
+    /// 0 if the peer has read everything, otherwise more than the unread bytes.
     ///
     /// # Errors
     ///
@@ -131,8 +133,9 @@ pub trait Driver {
     fn close(&mut self, socket: Self::Socket);
 }
 
-/// The most bytes of one send, so that a large file doesn't delay other connections, and its bytes
-/// stay in the core's cache. The best sizes measured are from 64 to 256 KiB.
+/// A send stops after about this many bytes, so that a large file doesn't delay other connections,
+/// and its bytes stay in the core's cache. Bytes in memory may exceed this limit. The best sizes
+/// measured are from 64 to 256 KiB.
 pub const QUANTUM: u64 = 128 * 1024;
 
 /// An event that [`Driver::wait`] reports.
@@ -149,8 +152,8 @@ pub enum IoEvent {
         readable: bool,
         /// There may be room for output, or the connection is established.
         writable: bool,
-        /// The peer has closed its sending side. The last receive reports that, with no bytes. So
-        /// after this flag, one more receive is needed even if [`Received::more`] is false.
+        /// The peer has closed its sending side. The last receive returns no bytes. So after this
+        /// flag, one more receive is needed even if [`Received::more`] is false.
         ended: bool,
         /// The connection may have failed.
         failed: bool,

@@ -4,8 +4,8 @@
 //! checked: if it no longer has what was promised, the response is cut, so that the client notices.
 //! A change that keeps what was promised cuts nothing. How this is decided:
 //!
-//! - If the file's [`Identity`] (device, inode, size and times) is the same, nothing has changed, and
-//!   nothing is read.
+//! - If the file's [`Identity`] (device, inode, size and times) is the same, the file counts as
+//!   unchanged, and nothing is read.
 //! - If the file is shorter, the response is cut, even if the requested range may still be there.
 //! - If the content was hashed when it was promised, it is hashed again, on a thread.
 //! - Otherwise size and modification time decide: [`Identity::is_kept_by`].
@@ -59,7 +59,7 @@ impl FileVersion {
         &*self.file
     }
 
-    /// Whether the file still has the same identity: nothing at all has changed.
+    /// Whether the file still has the same identity: not even its times have changed.
     pub(crate) fn is_current(&self) -> bool {
         self.file.identity() == Ok(self.identity)
     }

@@ -157,9 +157,10 @@ struct Renderer {
     /// The level that a heading of level 1 gets in the output.
     level: u8,
     title: Option<String>,
-    /// The end tag of each open element; empty for an element that isn't written.
+    /// The end tag of each open element. Empty for an element that isn't written, and for a
+    /// heading, whose tags are written at its end.
     open: Vec<&'static str>,
-    /// Whether text was left out because the output would be longer than [`MAX_HTML`].
+    /// Whether the rest is left out because the output would be longer than [`MAX_HTML`].
     is_full: bool,
     /// Set inside an image, where no tags are written, because its `alt` attribute is text. The
     /// value is the length of `open` before the image.

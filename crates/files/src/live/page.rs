@@ -94,8 +94,9 @@ fn names_host(url: &[u8]) -> bool {
 /// What a scan of a page's HTML finds.
 struct Scanned {
     /// Where the tag is put: before the first element other than `<html>` and `<head>`. If there is
-    /// none, after the doctype, which must come first; without a doctype, at the start. So the tag
-    /// is not part of a comment or title that isn't closed yet, as happens while a page is edited.
+    /// none, after the doctype, which must come first; without a doctype, at the start, after a
+    /// byte order mark. So the tag is not part of a comment or title that isn't closed yet, as
+    /// happens while a page is edited.
     at: usize,
     /// Whether the page has an element other than `<html>` and `<head>`.
     has_element: bool,

@@ -79,7 +79,8 @@ impl Summary {
     }
 }
 
-/// The summaries of files by identity, shared by all shards, so that each file is read once.
+/// The summaries of files by identity, shared by all shards (event loops), so that each file is
+/// read once.
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
     summaries: Mutex<ClockMap<Identity, Summary>>,

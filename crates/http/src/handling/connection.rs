@@ -13,8 +13,8 @@ use crate::semantics::limits::Limits;
 /// stream of HTTP/2.
 pub(crate) struct Connection {
     pub(crate) config: Rc<ServerConfig>,
-    /// Whether the server is stopping, or will be soon. Then a response is the last one of its
-    /// connection, unless more input has arrived after its request.
+    /// Whether the server is stopping, or will be soon. Then HTTP/1.1 closes the connection after a
+    /// response, unless more input has arrived after its request.
     pub(crate) stop: Stop,
     /// Whether the client has closed its sending side. The server may not have read all input yet.
     pub(crate) half_closed: bool,

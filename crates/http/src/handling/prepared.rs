@@ -42,7 +42,7 @@ use crate::{Body, Fields, Status};
 pub struct PreparedResponse {
     pub(crate) status: Status,
     // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then the content
-    // if it is in memory and short. For other wires, `fields` parses the fields again.
+    // if it is in memory and short. For HTTP/2, `fields` parses the fields again.
     pub(crate) bytes: Box<[u8]>,
     /// The fields as HTTP/2 sends them, encoded when it first sends this response. They use HPACK's
     /// static table only, so every connection can send them.

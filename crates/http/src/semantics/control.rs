@@ -45,7 +45,7 @@ impl Target {
         (self.authority.start < self.authority.end).then_some(self.authority)
     }
 
-    /// The path; empty if an absolute target has none.
+    /// The path; empty if the target has none, such as `http://host`, or `host:port` of CONNECT.
     pub(crate) fn path(self) -> Range {
         Range { start: self.path_start, end: self.path_end }
     }

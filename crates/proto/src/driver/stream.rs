@@ -1,4 +1,5 @@
-//! One of several streams of a session: for a protocol that has more than one exchange in flight.
+//! One of several streams of a session (a connection's protocol, input and output): for a protocol
+//! that has more than one exchange in flight.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -43,7 +43,8 @@ impl LinkState {
 }
 
 impl ResponseLink {
-    /// Makes both sides of the link. `remote` belongs to the session of the response.
+    /// Makes both sides of the link. `remote` sends to the connection or HTTP/2 stream of the
+    /// response.
     pub(super) fn new(remote: Remote) -> (Self, OpenResponse) {
         let state = Arc::default();
         (Self { remote, state: Arc::downgrade(&state) }, OpenResponse(state))

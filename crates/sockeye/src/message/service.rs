@@ -38,7 +38,7 @@ pub fn serve<R: Into<Reply>>(
     })
 }
 
-/// Answers requests. All shards of a server share it.
+/// Answers requests. All threads of the service share it.
 type RequestFn = dyn Fn(Request) -> Reply + Send + Sync;
 
 /// Answers the messages of one connection.

@@ -124,8 +124,8 @@ impl Connection {
         Fault::peer("refused", refusal.text(&self.settings.target))
     }
 
-    /// Runs at the end of each callback. Ends the connection if the handler has failed, or if
-    /// writing to standard output has failed. Restarts the timeout if more output was sent than a
+    /// Runs at the end of each callback. Ends the connection if reading the messages to send, or
+    /// writing to standard output, has failed. Restarts the timeout if more output was sent than a
     /// control frame, or if an answer has just become due.
     fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Some(what) = self.progress.failure.take() {
@@ -157,7 +157,8 @@ impl Connection {
     }
 
     /// Whether an answer of the server is due: the response to the handshake, or a message for each
-    /// message that was sent.
+    /// message that was sent. Messages typed on a terminal need no answer. None is due while a
+    /// received message waits for the printer.
     fn is_due(&self) -> bool {
         match self.state {
             State::Opening(..) | State::Refused(_) => true,

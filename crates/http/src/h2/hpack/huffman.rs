@@ -129,8 +129,8 @@ impl Code {
 /// Appends the string whose code is `coded`.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
     let before = out.len();
-    // A step always writes two symbols, even if only one is valid. So there must be room for one
-    // byte after the longest string that `coded` can contain.
+    // A step always writes two symbols, even if fewer are valid. So there must be room for one byte
+    // after the longest string that `coded` can contain.
     out.resize(before + coded.len() * 8 / SHORTEST + 1, 0);
     let len = decode_into(coded, &mut out[before..])?;
     out.truncate(before + len);

@@ -32,7 +32,8 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     /// A header block that is incomplete.
     pub(super) block: Option<Box<PartialBlock>>,
     pub(super) decoder: Decoder,
-    /// Identifies the connection: no other HTTP/2 connection of the shard has this number.
+    /// Identifies the connection: no other HTTP/2 connection of the shard (event loop) has this
+    /// number.
     pub(super) number: u64,
     /// Fields from HPACK's tables are checked as literal fields are. Set after an error in a header
     /// block: from then on, the dynamic table may contain fields that were refused or not checked.
@@ -52,7 +53,8 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) received: u32,
     /// Bytes of content that wait for handlers.
     pub(super) unread: usize,
-    /// Memory that streams hold, in bytes; in `reported`, the value that the engine knows.
+    /// Memory that streams hold, in bytes; in `reported`, the value that the engine knows, which
+    /// includes `block`.
     pub(super) held: usize,
     reported: usize,
     pub(super) budgets: Budgets,
@@ -236,7 +238,8 @@ impl<S: Handlers> H2Connection<S> {
         error.fault()
     }
 
-    /// Reports the memory that streams hold, so that it is charged to the client.
+    /// Reports the memory that streams and an incomplete header block hold, so that it is charged
+    /// to the client.
     fn report_held(&mut self, turn: &mut Turn<'_>) {
         let block = self.block.as_ref().map_or(0, |block| block.bytes.capacity());
         let held = self.held + block;
@@ -246,7 +249,8 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// After each input or event: sends the output of streams, and sets the timers.
+    /// After each input or event: sends the output of streams, and sets the timers. Ends the
+    /// connection if it has no streams and can get no more.
     fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         self.send(turn)?;
         self.report_held(turn);

@@ -86,6 +86,6 @@ pub(super) const DISCARD_FACTOR: u64 = 16;
 /// clients would lose the response.
 pub(super) const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// With streams open, a peer that has been silent for this long gets a PING. If it stays silent for
-/// the same time again, the connection ends.
+/// With streams open and all output sent, a peer that has been silent for this long gets a PING. If
+/// it stays silent for the same time again, the connection ends.
 pub(super) const PING_AFTER: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! States of compressors and decompressors, which the connections of a shard share.
+//! States of compressors and decompressors, which the connections of a shard (event loop) share.
 
 use flate2::{Compress, Compression, Decompress};
 
