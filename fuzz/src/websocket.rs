@@ -16,7 +16,7 @@ use crate::SplitInput;
 use crate::connection::{Ending, Jobs, run_connection};
 
 const NONCE: [u8; 16] = [7; 16];
-/// Messages of the peer can be larger than the limit only if they are compressed.
+/// The limit on messages of the peer. It is so low that short inputs can exceed it.
 const MAX_MESSAGE: usize = 600;
 
 /// What the first byte of an input chooses.
@@ -53,7 +53,7 @@ pub fn websocket(input: &[u8]) {
         context_takeover: first & 2 != 0,
         is_client: first & 4 != 0,
     };
-    // All connections share this, so that the memory of one message could affect another.
+    // All connections share this, so that one that leaves something in it can affect the next.
     let config = mode.config();
     for ending in [Ending::Eof, Ending::Silence, Ending::Drain] {
         let whole = run(mode, &config, &mut [split.stream].into_iter(), ending, Jobs::Quick);

@@ -105,7 +105,7 @@ pub struct Settings {
     pub emails: Vec<String>,
     /// The challenges that listeners can answer, the preferred one first. After any failure, the
     /// next attempt prefers the next challenge of this list. A renewal prefers the challenge that
-    /// worked.
+    /// the last successful order preferred.
     pub kinds: Vec<ChallengeKind>,
     /// The state folder: see [`StateFolder`].
     pub state: PathBuf,
@@ -134,14 +134,13 @@ impl<R: fmt::Debug> fmt::Debug for Renewer<R> {
 }
 
 /// The longest time between two turns. Somebody may set the clock, or the machine may sleep; the
-/// next turn notices that. A clock that is set back by less than this time delays an order by less
-/// than this time, and is ignored.
+/// next turn notices that. If the clock is set back by at most this time, the renewer ignores it:
+/// an order is delayed by no more than this time.
 const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
 
-/// After this many failed orders that name the old certificate (in the field `replaces`, RFC 9773,
-/// 5), the next order omits the field, because the field may be what the authority refuses. A
-/// single failure isn't enough: an authority may exempt only orders with this field from its rate
-/// limits.
+/// An order names the old certificate in the field `replaces` (RFC 9773, 5). After this many
+/// failures that the field may have caused, the next order omits it. A single failure isn't enough:
+/// an authority may exempt only orders with this field from its rate limits.
 const MAX_REPLACING: u32 = 3;
 
 /// How long to wait, while another server orders, before looking again.

@@ -32,7 +32,7 @@
 //!   compressed on demand, and the results cached.
 //! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on.
 //!   Downloads of archives can be resumed, too.
-//! - Errors as small pages, with a link back, for clients whose `Accept` names HTML; as plain text
+//! - Errors as small pages, with a link back, for clients whose `Accept` prefers HTML; as plain text
 //!   for others. Their text doesn't tell a hidden name from a missing one.
 //! - [`Mounts::explain`] says why a URL is answered as it is. The reason why a path is not served
 //!   is logged at level debug.
@@ -42,8 +42,8 @@
 //! - Only what is in the folder, or in the folders of [`Disk::links_into`], is ever served,
 //!   whatever the path, and however symbolic links change ([`RequestPath`]). A symbolic link to a
 //!   hidden name is hidden, too.
-//! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up
-//!   at most once in that time. With [`Options::fresh`], a change is visible at once.
+//! - A change is visible to requests after one second ([`FRESH`]): each shard uses the result of a
+//!   lookup for at most that time. With [`Options::fresh`], a change is visible at once.
 //! - No response mixes two contents of a file. A small file is read whole, and then checked for
 //!   changes. A larger file is checked before its last part is sent. If it has changed, its content
 //!   up to the original size is hashed again, and the response is completed only if the hash is
@@ -51,7 +51,7 @@
 //!   modification time decide. A request with `If-Range` gets a range only if it names the ETag of
 //!   the current content. With a date, it gets the whole file.
 //! - A file whose size is not that of its content, as in `/proc`, is read to its end for each
-//!   request, up to 1 MiB, and is never cached.
+//!   request, and is never cached. If it has more than 1 MiB, it is not served.
 //! - For a cached small file, this crate makes no system call and no allocation.
 //!
 //! Features: `compression` (on by default) adds the encoders and decoders of zstd, brotli and gzip.

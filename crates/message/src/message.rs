@@ -29,8 +29,8 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// When the value has a map whose keys are not strings, or its `Serialize` fails. A [`Value`]
-    /// never fails.
+    /// When the value has a map with keys that can't be written as strings, such as lists, or its
+    /// `Serialize` fails. A [`Value`] never fails.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         Ok(Self::json_bytes(json::write(value)?))
     }

@@ -2,7 +2,7 @@
 //! a [`Protocol`].
 //!
 //! This file reads requests and writes responses. [`deadlines`](super::deadlines) handles deadlines
-//! and promises.
+//! and promises (jobs or other pending results).
 
 use std::fmt;
 use std::rc::Rc;
@@ -24,7 +24,8 @@ pub struct Server<H> {
     pub(super) limits: Rc<Limits>,
     pub(super) peer: Peer,
     pub(super) state: State,
-    /// Requests whose responses follow later, the oldest first. At most [`Limits::in_flight`].
+    /// Complete requests in flight, the oldest first: either the response follows later, or the
+    /// deadline has passed and the work has not ended. At most [`Limits::in_flight`].
     pub(super) pending: Vec<PendingRequest>,
     /// The number of the next request.
     next_number: u64,
@@ -216,7 +217,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Keeps a request whose deadline has passed in flight until its work has ended.
+    /// Keeps a request in flight after its deadline, until its work has ended.
     fn keep_expired(&mut self, mut request: PendingRequest) {
         if !request.tickets.is_empty() {
             request.expired = true;
@@ -224,7 +225,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Writes a response. If it is an error response, returns the fault that it reports.
+    /// Writes a response, unless it is late. If it is an error response, returns the fault that it
+    /// reports.
     pub(super) fn write(
         &self,
         response: Response,

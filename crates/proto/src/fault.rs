@@ -81,7 +81,7 @@ pub enum Reason {
     FileTimedOut,
     /// A file could not be read.
     FileFailed(io::Error),
-    /// A thread had to read a file, and too many such reads waited.
+    /// A thread had to read a file, and too many jobs waited for threads.
     ReadRefused,
     /// The server drained. The connection was idle, had finished its response, or was not open yet:
     /// we were still connecting (TLS handshake included), or its client had not begun the TLS

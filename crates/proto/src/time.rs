@@ -1,4 +1,5 @@
-//! Times, as values: protocols get them from their owner and read no clock.
+//! Times, as values: protocols get them from their owner (the code that runs them) and read no
+//! clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! One simulated run: the shards, the network, and the clock, which advances when all shards wait.
+//! One simulated run: the shards (event loops), the network, and the clock, which advances when all
+//! shards wait.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -364,11 +365,12 @@ impl World {
 
     // ---- the end ----
 
-    /// Runs until every connection has ended by itself, and every peer has finished its script.
+    /// Runs until every connection of a shard has ended by itself, and no event of the network is
+    /// left. A script that waits for something that never happens doesn't count.
     ///
     /// # Panics
     ///
-    /// If a connection or a script doesn't end.
+    /// If this takes more than four hours of virtual time, or never happens.
     pub fn settle(&mut self) {
         let quiet = |world: &Self| {
             world.net.borrow().is_quiet()

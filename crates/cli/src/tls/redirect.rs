@@ -19,13 +19,13 @@ use sockeye_acme::Challenges;
 
 use crate::target::HTTPS_PORT;
 
-/// How to redirect; shared by the connections of a shard.
+/// How to redirect; shared by the connections of a shard (event loop).
 #[derive(Clone, Debug)]
 pub(crate) struct Redirects {
     /// The port of the server with TLS, to which the redirecting ports redirect.
     pub(crate) port: u16,
     /// The number of the first listener that only redirects. All listeners after it only redirect,
-    /// too. The listeners before it expect TLS.
+    /// too. The TCP listeners before it expect TLS.
     pub(crate) first: u32,
     /// By listener: whether it redirects only to hosts that `hosts` and `ips` allow.
     pub(crate) checked: Vec<bool>,

@@ -1,7 +1,7 @@
 //! Creates sockets: listeners for all shards, and sockets that start to connect.
 //!
-//! Every shard has its own listening socket for each TCP address (`SO_REUSEPORT`): the kernel
-//! distributes connections among them. With this option, a second server could bind the same
+//! Every shard (event loop) has its own listening socket for each TCP address (`SO_REUSEPORT`): the
+//! kernel distributes connections among them. With this option, a second server could bind the same
 //! address unnoticed, too. So each address is first bound without it, for a moment, which fails if
 //! another server listens there. Unix sockets don't have the option: the first shard accepts for
 //! all shards.
@@ -70,7 +70,7 @@ pub struct BindError {
     pub address: ListenAddr,
     /// The resolved address that failed, if it is known.
     pub resolved: Option<SocketAddr>,
-    /// Why. `AddrInUse`: another socket listens on it.
+    /// Why. `AddrInUse`: another socket uses the address.
     pub source: io::Error,
 }
 

@@ -16,10 +16,11 @@
 //! relative to the URL of the folder.
 //!
 //! In plain text each entry is a line of three fields, separated by tabs: the modification time,
-//! the size in bytes (`-` for a folder) and the name (with a slash after a folder's). Programs may
-//! take each line for an entry, so entries that are left out are counted in a header:
-//! `Listing-Omitted: unreadable=1, outside=2`. Only if the folder has more entries than can be
-//! listed, a last line that is no entry says so, with `-` for time and size.
+//! the size in bytes (`-` for a folder) and the name (with a slash after a folder's). Invisible
+//! characters in names are escaped: a line break is `\x0a`. Programs may take each line for an
+//! entry, so entries that are left out are counted in a header: `Listing-Omitted: unreadable=1,
+//! outside=2`. Only if the folder has more entries than can be listed, a last line that is no entry
+//! says so, with `-` for time and size.
 //!
 //! [`Omission`]: crate::Omission
 

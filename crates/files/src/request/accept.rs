@@ -2,8 +2,8 @@
 
 use super::accept_encoding::thousandths;
 
-/// The weight of the media type `kind` in an `Accept` field (RFC 9110, 12.5.1), in thousandths: that
-/// of the most specific range that includes it, or 0.
+/// The weight of the media type `kind` in an `Accept` field (RFC 9110, 12.5.1), in thousandths: the
+/// weight of the most specific range that includes it, or 0.
 pub(crate) fn quality(accept: &[u8], kind: &[u8]) -> u16 {
     let slash = kind.iter().position(|byte| *byte == b'/').unwrap_or(0);
     let mut best = (0, 0);

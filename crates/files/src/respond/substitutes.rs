@@ -24,14 +24,15 @@ pub(crate) enum Purpose {
     MergedSlashes { why: Absent },
     /// The mount's `index.html` is sent, because a single-page app handles the path in the browser.
     Fallback { mount: usize, why: Absent },
-    /// The mount's `404.html` is sent. `spa`: whether a client that accepts pages might get the page
-    /// of a single-page app instead.
+    /// The mount's `404.html` is sent. `spa`: whether a client that accepts pages might get the
+    /// page of a single-page app instead.
     ErrorPage { mount: usize, why: Absent, spa: bool },
 }
 
 impl Purpose {
     /// The fields of the responses with `file`. A page that is sent instead of the requested file
-    /// is revalidated each time, since the file may be created later.
+    /// is revalidated each time, or not stored if its size is unknown, since the requested file may
+    /// be created later.
     pub(crate) fn head(self, file: &Representation) -> Cow<'_, Head> {
         let Head { fields, not_modified } = &file.head;
         let caching = if file.has_unknown_size { NO_STORE } else { REVALIDATE };
@@ -93,9 +94,9 @@ pub(crate) enum Slash {
 
 /// The fields of a redirect to the same path and query, with the path's slashes merged
 /// ([`merge_slashes`]): two slashes at the beginning would name another host, as in `//host/`.
-/// `slash` is the change at the end of the path. Caches revalidate the redirect each time: if a page
-/// became a folder, a client that had cached both the redirect that drops the slash and the one
-/// that adds it would follow them in circles.
+/// `slash` is the change at the end of the path. Caches revalidate the redirect each time: if a
+/// page became a folder, a client that had cached both the redirect that drops the slash and the
+/// one that adds it would follow them in circles.
 pub(crate) fn location(
     path: &[u8],
     query: Option<&[u8]>,

@@ -74,7 +74,7 @@ enum Extension {
     NameStart,
     /// The rest of a name.
     Name,
-    /// A semicolon or an equals sign, after a name and a blank.
+    /// A semicolon, an equals sign or another blank, after a name and a blank.
     NameEnd,
     /// The first character of a value, or a blank before it.
     ValueStart,

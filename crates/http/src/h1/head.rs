@@ -22,7 +22,7 @@ use crate::{Content, Limits, OwnedRequest, Request};
 const BAD_CHARACTER: Refusal<'static> =
     Refusal::bad("sent a request target with an invalid character: percent-encode it");
 
-/// How much of an incomplete head has been read.
+/// How much of an incomplete head or trailer section has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     // Invariant: the lines before `line_start` are complete and valid, `field_count` of them are

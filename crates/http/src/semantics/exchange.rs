@@ -25,9 +25,9 @@ pub(crate) struct Exchange {
     pub(crate) wait_for: WaitFor,
     /// When the server stops waiting for more of the request's content.
     pub(crate) content_deadline: Time,
-    /// Before the response starts: when its head must be sent, if `Limits::response_timeout` is
-    /// set. After that: when more content must be sent, if the client has closed its sending side.
-    /// Otherwise [`Time::NEVER`].
+    /// Before the response starts: when its head must be sent, if `Limits::response_timeout` is set
+    /// and the handler doesn't wait for content. After that: when more content must be sent, if the
+    /// client has closed its sending side. Otherwise [`Time::NEVER`].
     pub(crate) send_deadline: Time,
     /// The handler has received `StreamEvent::Drain`.
     pub(crate) drain_notified: bool,

@@ -319,8 +319,8 @@ impl ConnectionBase {
         worker.closed.borrow_mut().push(ClosedConnection { number, no_response });
     }
 
-    /// When the connection acts next if nothing arrives before: a timeout, or the time at which a
-    /// request is due. `pending`: the number of requests in flight.
+    /// When the connection acts next if nothing arrives before: at a timeout, or
+    /// [`POLL_BEFORE_DUE`] before a request is due. `pending`: the number of requests in flight.
     pub(super) fn deadline(&self, pending: usize, can_send: bool) -> Option<Time> {
         let timeout = match self.state {
             ConnectionState::ServerClosing => Some(self.progress + CLOSE_TIMEOUT),

@@ -12,8 +12,8 @@ use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
 
 /// A session that runs inside another one, the outer session: in one of the outer session's
 /// [`Stream`]s, or in messages that the outer protocol frames. The outer protocol owns the nested
-/// session, and makes all calls during the outer session's turns, which provide the clocks and the
-/// context.
+/// session, and makes all calls during the outer session's turns (calls of the outer protocol),
+/// which provide the clocks and the context.
 ///
 /// ```text
 ///   outer protocol                              nested session
@@ -28,11 +28,11 @@ use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
 /// The outer protocol limits the input: it stops reading while [`NestedSession::wants_input`] is
 /// false. A panic ends the nested session only.
 ///
-/// Promises and remotes that were made in the nested session's turns send to the outer session,
-/// with the number of the stream that the nested session runs in ([`Turn::stream`]). The outer
-/// protocol passes these messages on: [`NestedSession::deliver`]. The turns of the nested session
-/// carry this number, too. So a protocol that has streams itself, such as HTTP/2, can't run in a
-/// stream, since the numbers would be ambiguous.
+/// Promises and remotes that were made in the nested session's turns send their messages to the
+/// outer session, with the number of the stream that the nested session runs in ([`Turn::stream`]).
+/// The outer protocol passes these messages on: [`NestedSession::deliver`]. The turns of the nested
+/// session carry this number, too. So a protocol that has streams itself, such as HTTP/2, can't run
+/// in a stream, since the numbers would be ambiguous.
 pub struct NestedSession {
     session: Session,
     /// The limit on its output: the output is full at this many bytes.
@@ -102,11 +102,11 @@ impl NestedSession {
         Self { session, room, stream: outer.stream, has_withheld_input: false, has_ended: false }
     }
 
-    /// Creates the session that takes over `stream`, if [`Turn::switch_to`] was called in a turn of
-    /// that stream. Its protocol is the argument of that call; `None` without such a call. Remotes
-    /// that were made in the stream send to the new session from now on. Its output goes to the
-    /// stream: [`NestedSession::move_to_stream`]. `outer`: a turn of the outer session. Call
-    /// [`NestedSession::open`] next.
+    /// Creates the session that takes over `stream`, with the protocol that was passed to
+    /// [`Turn::switch_to`] in a turn of the stream. Returns `None` if there was no such call.
+    /// Remotes that were made in the stream send to the new session from now on. The session's
+    /// output goes to the stream: [`NestedSession::move_to_stream`]. `outer`: a turn of the outer
+    /// session. Call [`NestedSession::open`] next.
     pub fn in_stream(stream: &mut Stream, outer: &Turn<'_>) -> Option<Self> {
         let (protocol, room) = (stream.take_switch()?, stream.room());
         let mut nested = Self::new(protocol, room, &stream.turn(outer));
@@ -219,9 +219,9 @@ impl NestedSession {
     }
 
     /// Moves all output to the output of `stream`, where it counts as in flight until the stream
-    /// moves it to the connection's output. From then on it counts as sent.
-    /// Call this after each call of another method. Call it also when the stream has moved output;
-    /// in that case, call [`NestedSession::progress`] next.
+    /// moves it to the connection's output. From then on it counts as sent. Call this after each
+    /// call of another method. Call it also when the stream has moved output; in that case, call
+    /// [`NestedSession::progress`] next.
     pub fn move_to_stream(&mut self, stream: &mut Stream) {
         match self.session.take_output() {
             Some(output) => stream.append(output),
@@ -261,8 +261,8 @@ impl NestedSession {
             || (self.has_withheld_input && self.session.held() < self.room)
     }
 
-    /// Whether the session uses more input now: it is open and not paused, and its output is not
-    /// full.
+    /// Whether the session uses more input now: it is open and not paused, its input has not ended,
+    /// and its output is not full.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         !self.has_withheld_input && self.session.wants_input(self.room)

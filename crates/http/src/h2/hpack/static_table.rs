@@ -128,7 +128,7 @@ const fn hash(name: &[u8]) -> u8 {
     first.wrapping_add(last).wrapping_add(name.len() as u8)
 }
 
-/// The index of the first entry with this name, in any case.
+/// The index of the first entry with this name, ignoring case.
 pub(super) fn find_name(name: &[u8]) -> Option<usize> {
     let index = usize::from(BY_HASH[usize::from(hash(name))]);
     (index > 0 && is_name(name, ENTRIES[index].name)).then_some(index)
