@@ -23,8 +23,8 @@ const MAX_HELD: usize = 200 * 1024;
 /// The maximum window.
 const MAX_WINDOW: i64 = 0x7fff_ffff;
 
-/// Sends the input's stream to a server after the preface and a SETTINGS frame: in parts, and frame
-/// by frame.
+/// Sends the bytes of a [`SplitInput`] to a server, after the preface and a SETTINGS frame: both in
+/// the input's parts and frame by frame.
 ///
 /// # Panics
 ///

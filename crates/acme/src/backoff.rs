@@ -6,7 +6,7 @@ use crate::failure::{Failure, FailureKind};
 
 /// The wait after the first failure. Each further failure multiplies the wait by 4, so that there
 /// are at most 4 attempts in the first hour: Let's Encrypt allows 5 failed validations of a name
-/// per hour.
+/// per hour. Only shortly before a certificate expires, [`Validity::longest_wait`] allows more.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The longest wait, unless the authority demands a longer one.

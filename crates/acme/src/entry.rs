@@ -41,8 +41,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// A certificate that the next turn of the renewer checks. The turn orders it if there is no
-    /// `stored` certificate, or if that is due.
+    /// A certificate that the next call of [`Renewer::turn`](crate::Renewer::turn) checks. The call
+    /// orders it if there is no `stored` certificate, or if the stored one is due.
     pub(crate) fn new(names: Vec<String>, stored: Option<Stored>, now: SystemTime) -> Self {
         Self {
             names,
@@ -88,7 +88,8 @@ impl Entry {
     }
 }
 
-/// How long a certificate that was just issued is used before the next one is ordered.
+/// The shortest time for which a certificate that was just issued is used before the next one is
+/// ordered: a third of its lifetime, from [`SHORTEST_USE`] to [`DEFAULT_CHECK`].
 fn shortest_use(stored: &Stored) -> Duration {
     let [start, end] = stored.lifetime;
     let lifetime = end.duration_since(start).unwrap_or_default();

@@ -108,7 +108,7 @@ impl StateFolder {
         self.folder.join(CERTIFICATES)
     }
 
-    /// Takes the lock. Returns `None` if another process holds it.
+    /// Takes the lock. Returns `None` if it is held, by this process or another one.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The server's timeouts, the deadlines of its requests, and the promises that handlers make.
+//! The server's timeouts, the deadlines of its requests, and the promises of its handlers (jobs or
+//! other pending results).
 
 use sockeye_proto::{End, Fault, Ticket, Turn};
 

@@ -1,5 +1,5 @@
-//! JSON as Python's `json.dumps(value, ensure_ascii=False)` writes it: with a space after `,` and
-//! `:`, and without escapes for characters that are not ASCII.
+//! JSON with the spaces and escapes of Python's `json.dumps(value, ensure_ascii=False)`: a space
+//! after `,` and `:`, and no escapes for characters that are not ASCII.
 
 use std::{fmt, io};
 

@@ -140,8 +140,9 @@ impl Parameter<'_> {
     }
 }
 
-/// The parameter at the front of `text`, which begins at the `;` before it, and the rest. The
-/// parameter may be absent (RFC 9110, 5.6.6: `*( OWS ";" OWS [ parameter ] )`).
+/// Reads a `;` and the parameter after it. Returns the parameter and the rest of `text`; `None` if
+/// they are malformed. The parameter may be absent: `*( OWS ";" OWS [ parameter ] )` (RFC 9110,
+/// 5.6.6).
 fn parameter(text: &str) -> Option<(Option<Parameter<'_>>, &str)> {
     let text = trim_start(trim_start(text).strip_prefix(';')?);
     let Some((name, tail)) = token(text) else { return Some((None, text)) };

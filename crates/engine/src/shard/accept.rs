@@ -15,7 +15,7 @@ use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Accepted;
 use crate::tls::TlsConnector;
 
-/// Maximum number of connections that a turn accepts from one listener.
+/// Maximum number of connections that a turn of the event loop accepts from one listener.
 const ACCEPT_BATCH: i32 = 64;
 
 impl<D: Driver> Shard<D> {
@@ -120,8 +120,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Counts an accepted connection, and opens it here or hands it to another shard. Closes it if
-    /// its address is at the limit per address.
+    /// Counts an accepted connection, and opens it here or hands it to another shard (event loop).
+    /// Closes it if its address is at the limit per address.
     fn admit(&mut self, mut accepted: Accepted<D::Socket>) {
         let address = accepted.address;
         let max = self.resources.config.max_connections_of(address);

@@ -38,8 +38,9 @@ struct Header {
     pages_only: bool,
 }
 
-/// Headers that are computed for each file or response, and that [`Headers::set`] refuses.
-/// [`Fields`] refuses further ones, which the server writes, such as `Content-Length` and `Date`.
+/// Headers that [`Headers::set`] refuses: those that are computed for each file or response, and
+/// `Expires` and `Pragma`, which are never sent. [`Fields`] refuses further ones, which the server
+/// writes, such as `Content-Length` and `Date`.
 const COMPUTED: [&str; 15] = [
     "Accept-Ranges",
     "Access-Control-Allow-Origin",
@@ -85,7 +86,8 @@ impl Headers {
     ///
     /// # Errors
     ///
-    /// When the name or value is invalid, or the server computes the header itself.
+    /// When the name or value is invalid, the server computes the header itself, or the header is
+    /// `Expires` or `Pragma`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), BadField> {
         Fields::new().push(name, value.as_bytes())?;
         if COMPUTED.iter().any(|own| own.eq_ignore_ascii_case(name)) {

@@ -55,7 +55,8 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     }
 }
 
-/// The clock from which the kernel sets the times of files: `CLOCK_REALTIME_COARSE`.
+/// The clock from which the kernel sets the times of files: `CLOCK_REALTIME_COARSE`. Since Linux
+/// 6.13, these times may be ahead of this clock by less than a tick.
 pub(crate) fn file_clock() -> Stamp {
     let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
     Stamp { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }

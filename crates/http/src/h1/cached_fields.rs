@@ -1,4 +1,4 @@
-//! A cache of the last head's parsed fields, for the next head that the shard reads.
+//! A cache of the last head's parsed fields, for the next head that the shard (event loop) reads.
 //!
 //! Requests of one client, or of clients of the same kind, often differ only in their targets. If
 //! the fields are byte for byte those of the last head, the result of parsing them is reused,
@@ -11,7 +11,7 @@ use crate::semantics::control::Version;
 use crate::semantics::names::Index;
 use crate::semantics::span::Span;
 
-/// Maximum length of cached fields, in bytes: more than browsers send.
+/// Maximum length of cached fields, in bytes: more than browsers usually send.
 const MAX_LEN: usize = 4 * 1024;
 
 /// The parsed fields of a head, and their bytes, by which equal fields are recognised.

@@ -5,7 +5,7 @@
 //! response from the page: the request has had its effect. So a service should refuse requests from
 //! pages of other origins before they have an effect. Browsers send the origin of a page in
 //! `Origin` (RFC 6454, 7), and the page's relation to the server in `Sec-Fetch-Site` (Fetch
-//! Metadata). Other programs send neither.
+//! Metadata). Most other programs send neither.
 
 use std::borrow::Cow;
 use std::fmt;

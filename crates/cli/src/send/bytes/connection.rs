@@ -1,8 +1,8 @@
 //! The protocol of one connection: sends contents, and waits until as many bytes have come back.
 //!
-//! The connection reads while it writes. Its output never has more than two pieces, which is far
-//! below the limit at which the engine stops reading. It doesn't half-close before everything has
-//! come back, since some servers stop sending when their client half-closes.
+//! The connection reads while it writes. Its output never holds more bytes than two full pieces,
+//! which is below the limit at which the engine stops reading. It doesn't half-close before
+//! everything has come back, since some servers stop sending when their client half-closes.
 //!
 //! With [`Settings::half_close`], the connection half-closes after sending instead, and reads until
 //! the peer closes its sending side.
@@ -69,7 +69,8 @@ enum State {
     /// read from standard input was sent. The connection succeeds if standard input ends by this
     /// time.
     InputEnd(Time),
-    /// Everything was sent and, unless `half_close`, has come back.
+    /// Everything was sent. As many bytes have come back or, with `half_close`, the peer has closed
+    /// its sending side.
     Done,
     /// Writing to standard output has failed, usually because its reader has exited.
     OutputClosed,
@@ -87,9 +88,9 @@ pub(super) struct Connection {
     is_truncated: bool,
     /// The number of bytes written to the output.
     written: u64,
-    /// How many of these were dropped before they were sent.
+    /// How many of the written bytes were dropped before they were sent.
     dropped: u64,
-    /// How many of these the kernel has taken.
+    /// How many of the written bytes the kernel has taken.
     sent: u64,
     received: u64,
     /// The first bytes that were written, and the first that were received. With an echo server,
@@ -98,12 +99,14 @@ pub(super) struct Connection {
     first_received: Vec<u8>,
     /// Escapes received bytes for a terminal.
     text: TerminalText,
-    /// When the timeout last started: when the peer read or sent something, or when it had to act
-    /// again after a time when it didn't have to (`Connection::peer_must_act`).
+    /// When the timeout last started: when the peer read or sent something, when it had to act
+    /// again after a time when it didn't have to (`Connection::peer_must_act`), or when the printer
+    /// had room again.
     progress: Time,
-    /// The ticket of the promise for the piece of standard input that was requested.
+    /// The ticket (number) of the promise that the requested piece of standard input fulfills.
     requested: Option<Ticket>,
-    /// The ticket of the promise for room in the printer's queue, while received bytes wait for it.
+    /// While received bytes wait for the printer: the ticket of the promise that is fulfilled when
+    /// the printer's queue has room.
     printing: Option<Ticket>,
 }
 
@@ -129,7 +132,8 @@ impl Connection {
         }
     }
 
-    /// Writes pieces of contents while there is room, or requests a piece of standard input.
+    /// Writes pieces of contents while less than [`PIECE`] is unsent, or requests a piece of
+    /// standard input.
     fn write_more(&mut self, turn: &mut Turn<'_>) {
         match &mut self.source {
             _ if self.all_written => {}
@@ -224,7 +228,7 @@ impl Connection {
         }
     }
 
-    /// Counts what was sent since the last call. That is progress of the peer.
+    /// Counts what was sent since the last call. If anything was sent, restarts the timeout.
     fn record_sent(&mut self, turn: &Turn<'_>) {
         let sent = self.written.saturating_sub(self.dropped + turn.unsent());
         if sent > self.sent {

@@ -43,7 +43,8 @@ pub(crate) enum InflateError {
     TooLarge,
     /// The message expands to more than this many times its size.
     Ratio(usize),
-    /// The message is not valid DEFLATE, or ends within a block.
+    /// The message is not valid DEFLATE, ends within a block, or has more than [`MAX_STREAMS`]
+    /// streams.
     Malformed,
 }
 
@@ -53,10 +54,10 @@ pub(crate) struct Codec {
     /// The compression window, as a base-2 logarithm of bytes. `None`: the peer allows only a
     /// window of 256 bytes, which zlib doesn't support. So no message is compressed.
     send_window_bits: Option<u8>,
-    /// The end of the messages sent so far, to which later messages may refer. Empty without
-    /// context takeover.
+    /// The last bytes, before compression, of the messages that were sent compressed. Later
+    /// messages may refer to them. Empty without context takeover.
     sent: History,
-    /// The same for received messages.
+    /// The same for messages that were received compressed.
     received: History,
     /// The message that is being received, if it arrives in parts.
     incomplete: Option<Inflating>,

@@ -204,7 +204,8 @@ impl Subscription {
         Ok(())
     }
 
-    /// How many messages were dropped from the log before this subscriber could send them.
+    /// How many messages were dropped from the log before this subscriber could send them, not
+    /// counting those that [`Subscription::forward`] has reported.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.broadcast.log().start().saturating_sub(self.position)
