@@ -8,8 +8,8 @@ use crate::SplitInput;
 ///
 /// # Panics
 ///
-/// If a simple decoder decodes them differently, if the decoder exceeds its limits, or if the
-/// fields, encoded again, are other fields.
+/// If the server's decoder and a simple one decode a block differently, if the server's decoder
+/// exceeds its limits, or if the fields change when they are encoded and decoded again.
 pub fn hpack(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
     check_header_blocks(split.parts());

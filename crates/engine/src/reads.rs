@@ -1,4 +1,4 @@
-//! Reads of files by threads, for a shard: at most one at a time for each connection.
+//! Reads of files by threads, for a shard (event loop): at most one at a time for each connection.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,7 +23,7 @@ pub(crate) struct Reads {
 
 /// A read in progress.
 pub(crate) struct StartedRead {
-    /// The range's file. A weak reference, since the last strong one may block when it is dropped.
+    /// The range's file. A weak reference, since dropping the last strong one may block.
     source: Weak<dyn FileSource>,
     offset: u64,
     len: u64,

@@ -11,13 +11,15 @@ pub enum Failure {
     /// TLS failed: the handshake was not completed, the certificate was refused, or an alert was
     /// received.
     Tls,
-    /// The server closed the connection before the first byte of a pending final response.
+    /// The server closed the connection or the WebSocket before the first byte of a pending final
+    /// response.
     Closed,
     /// The server closed the connection in the middle of a response's head.
     TruncatedHead,
     /// The server closed the connection in the middle of a response's content.
     TruncatedContent,
-    /// The server reset the connection.
+    /// The server reset the connection. In HTTP/2, it may also have reset or refused a stream, or
+    /// ended the connection with an error code.
     Reset,
     /// The server sent nothing for too long.
     Timeout,

@@ -24,8 +24,9 @@ pub struct ProbeError {
     pub request: usize,
     /// An answer has shown that the port doesn't expect TLS: an HTTP request that came back
     /// unchanged, as from an echo server, or a valid response, other than a redirect, to a request
-    /// for a WebSocket. `false` only means that no such answer has arrived. Whatever this field
-    /// says, a [`ProbeError::failure`] that is [`Failure::ErrorResponse`] shows the same.
+    /// for a WebSocket. `false` only means that no such answer has arrived. If
+    /// [`ProbeError::failure`] is [`Failure::ErrorResponse`], the port doesn't expect TLS either,
+    /// whatever this field says.
     pub is_known_without_tls: bool,
 }
 

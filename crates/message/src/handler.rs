@@ -4,7 +4,7 @@ use sockeye_proto::{Abandoned, Peer, Ticket};
 
 use super::{Answer, Header, Message, Responder};
 
-/// The result of a promise: its message, or that it was abandoned.
+/// The result of a promise ([`Responder::promise`]): its message, or that it was abandoned.
 pub type Settled = Result<sockeye_proto::Message, Abandoned>;
 
 /// How a handler takes the content of a request.
@@ -52,8 +52,8 @@ pub trait Handler {
         responder.fail("this service does not take content piece by piece")
     }
 
-    /// Takes the result of a promise, and answers its request or waits for another promise. Not
-    /// called for a request that was answered or cancelled.
+    /// Takes the result of the promise with this ticket, and answers its request or waits for
+    /// another promise. Not called for a request that was answered or cancelled.
     ///
     /// Default: fails the request.
     fn on_settled(
@@ -69,7 +69,7 @@ pub trait Handler {
     /// Called when a request is cancelled. `request` is its number ([`Responder::request`]). A
     /// request is cancelled if its deadline passes before it is answered. Over HTTP and WebSocket,
     /// it is also cancelled if its client leaves, and over HTTP if its chunked content is too
-    /// large. When a connection with frames closes, the handler is dropped instead.
+    /// large. When a connection of frames without HTTP closes, the handler is dropped instead.
     fn on_cancelled(&mut self, request: u64) {
         let _ = request;
     }

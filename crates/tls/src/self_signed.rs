@@ -36,8 +36,8 @@ const CERTIFICATE: &str = "self-signed.crt";
 /// The file that a process locks while it replaces the other two.
 const LOCK: &str = "self-signed.lock";
 
-/// Makes a certificate for these names, signed by itself. Returns it and, in PEM, the certificate
-/// and its key.
+/// Makes a certificate for these names, signed by itself. Returns the certificate with its key, and
+/// both as PEM: first the certificate, then the key.
 ///
 /// # Errors
 ///
@@ -142,8 +142,9 @@ impl SelfSigned {
         self.is_new
     }
 
-    /// Makes the certificate again if it expires within 30 days, lacks a name, or is missing.
-    /// Returns whether it was replaced since the last call, by this process or another one.
+    /// Makes the certificate again if it expires within 30 days, lacks a name, or is missing or
+    /// damaged. Returns whether it was replaced since the last call, by this process or another
+    /// one.
     ///
     /// # Errors
     ///

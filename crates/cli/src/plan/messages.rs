@@ -18,8 +18,8 @@ use crate::answers::read_at_most;
 use crate::error::{Error, OrUsage};
 use crate::text;
 
-/// The type of content that isn't JSON. The Python client of the tutorial that docs/tour/README.md
-/// follows uses this name.
+/// The default type of content that isn't JSON. The Python client of the tutorial that
+/// docs/tour/README.md follows uses this name.
 const BINARY: &str = "binary/custom-client-binary-type";
 
 /// Maximum size of one message's content: 1 GiB. All connections share one copy in memory.

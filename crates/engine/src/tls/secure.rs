@@ -1,4 +1,5 @@
-//! The TLS state of a connection, which is kept beside its session.
+//! The TLS state of a connection, which is kept beside its session (the protocol and its
+//! plaintext).
 
 use std::fmt;
 use std::io;

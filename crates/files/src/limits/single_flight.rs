@@ -31,7 +31,8 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
     ///
     /// # Errors
     ///
-    /// Those of `work`. Each thread that waited then calls its own `work`.
+    /// Those of `work`. The threads that waited don't get them: one of these threads calls its own
+    /// `work`, and the others wait for its result.
     pub(crate) fn run<E>(&self, key: &K, work: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
         let current_entry = || Arc::clone(lock(&self.results).entry(key.clone()).or_default());
         let mut entry = current_entry();

@@ -13,8 +13,8 @@
 //! parameters have no effect.
 //!
 //! Parameters that are not in the table are ignored. Unless `page` or `per` is given, JSON and text
-//! have all entries, and HTML has as many as fit into one page: at most [`MAX_PER_PAGE`] entries
-//! and [`super::page::MAX_LEN`] bytes.
+//! have all entries that match `q`. HTML always has at most [`MAX_PER_PAGE`] entries and
+//! [`super::page::MAX_LEN`] bytes.
 
 use std::fmt;
 

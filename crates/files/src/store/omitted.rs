@@ -11,7 +11,8 @@ pub enum Omission {
     Unreadable,
     /// It is neither a file nor a folder: a pipe, a socket or a device.
     Special,
-    /// A symbolic link that leads out of the folder that is served.
+    /// A symbolic link that leads out of the folder that is served, and not into another folder
+    /// that links may lead into.
     Outside,
     /// A symbolic link that leads nowhere or in circles, or may not be followed.
     Broken,

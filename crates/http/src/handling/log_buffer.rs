@@ -33,8 +33,8 @@ pub(super) struct Entry {
     pub(super) response_end: Option<Mark>,
     /// Why the request ended, if that is known before its response is sent.
     pub(super) end_reason: Option<EndReason>,
-    /// The code with which the server refused the request, and when. The logged duration ends at
-    /// this time. The refusal's response, if there is one, is written before.
+    /// The code with which the server refused the request, and when it had written the response or
+    /// decided to send none. The logged duration ends at this time.
     pub(super) refusal: Option<(&'static str, Time)>,
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The status code of a final response. The server itself sends 100 when a handler asks for
-/// content, and 101 when another protocol takes over the connection.
+/// The status code of a final response. The server itself sends 100 when a handler asks for content
+/// and the client expects a 100, and 101 when another protocol takes over the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
 

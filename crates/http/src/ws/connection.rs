@@ -25,8 +25,9 @@ use super::violation::Violation;
 /// One side of a WebSocket (RFC 6455), after its handshake: reads the connection's bytes, and calls
 /// a [`Handler`] for each message.
 ///
-/// An idle connection holds no buffer. If the peer breaks the protocol, it gets a close frame that
-/// says why, and the connection ends with a [`Fault`].
+/// Between messages, a connection holds no buffer, except for compression with context takeover
+/// (RFC 7692, 7.1.1). If the peer breaks the protocol, it gets a close frame that says why, and the
+/// connection ends with a [`Fault`].
 pub struct Connection<H> {
     config: Rc<Config>,
     handler: H,
@@ -42,8 +43,8 @@ pub struct Connection<H> {
 /// The memory that a connection holds is reported when it has changed by this many bytes.
 const REPORTED: usize = 16 * 1024;
 
-/// A connection may hold this much of an incomplete message even while its client's share of the
-/// budget is spent.
+/// A connection may hold this much memory for an incomplete message and for compression even while
+/// its client's share of the budget is spent.
 const UNCHARGED: usize = 40 * 1024;
 
 impl<H: Handler> Connection<H> {
@@ -178,7 +179,8 @@ impl<H: Handler> Connection<H> {
         Fault::peer(name, what)
     }
 
-    /// Fails if an incomplete message is large, and its client's share of the budget is spent.
+    /// Fails if an incomplete message and the extension together hold much memory, and the client's
+    /// share of the budget is spent.
     fn check_budget(&self, turn: &Turn<'_>) -> Result<(), Violation> {
         match self.held_by_message() > UNCHARGED && turn.is_over_budget() {
             true => Err(Violation::OVER_BUDGET),
@@ -217,7 +219,8 @@ impl<H: Handler> Connection<H> {
         match self.state.expects {
             Expects::Frame => self.state.ping(limits, turn),
             // The pong may be in the unread input, or the ping in the unsent output. If the peer
-            // receives no output at all, the session's owner ends the connection.
+            // receives no output at all, the code that runs this protocol, such as the engine, ends
+            // the connection.
             Expects::Pong if self.state.is_paused || turn.unsent() > 0 => {
                 self.state.reads_again(turn.now(), limits);
             }

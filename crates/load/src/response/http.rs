@@ -17,8 +17,8 @@ pub(crate) struct HttpReader {
     /// How many interim (1xx) responses came before this response.
     interim: u32,
     content: Content,
-    /// In the probe, which sends each request once before the load: a copy of this response's head,
-    /// with which the heads of later responses are compared.
+    /// In the probe, which sends each request before the load: a copy of this response's head, with
+    /// which the heads of later responses are compared.
     template: Option<HeadTemplate>,
     /// In the probe: the URL to which this response redirects.
     location: Option<String>,

@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Maximum number of links between a link and its target, as in the kernel, which follows no more.
+/// Maximum number of links between a link and its target. The kernel follows at most 40 links in
+/// total.
 const MAX_LINKS: usize = 40;
 
 /// The path that a link leads to. If nothing is there, the path that the link names.
@@ -17,7 +18,7 @@ pub(super) fn target_of(link: &Path) -> PathBuf {
 /// that are links are followed, as the kernel does. Whether a name is a link is looked at when the
 /// next name is asked for, so that the caller can watch the name's folder before.
 pub(super) struct Way {
-    /// Contains no link.
+    /// No segment of this path is a link.
     folder: PathBuf,
     /// The names to walk from `folder`, the next one last.
     rest: Vec<OsString>,

@@ -8,7 +8,7 @@ use super::field::Field;
 pub(super) const SIZE_LIMIT: usize = 4096;
 /// How many bytes an entry counts in addition to its name and value (RFC 7541, 4.1).
 const OVERHEAD: usize = 32;
-/// Capacity of the first allocation in bytes, enough for what a simple client sends.
+/// Minimum capacity of an allocation in bytes, enough for what a simple client sends.
 const CAPACITY_MIN: usize = 128;
 /// Maximum capacity in bytes: 1.5 times the names and values of a full table. See `make_room`.
 const CAPACITY_MAX: usize = (SIZE_LIMIT - OVERHEAD) * 3 / 2;

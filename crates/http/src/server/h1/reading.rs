@@ -239,8 +239,9 @@ impl<S: Handlers + 'static> Server<S> {
                 Ok((used, decoded)) => {
                     *input = &input[used..];
                     match decoded {
-                        // The decoder checks the size of a chunk when it reads that. The size of
-                        // this chunk may have been read earlier, under the handler's limit.
+                        // The decoder compares a chunk's size with the limit when it reads the
+                        // size. This chunk's size may have been read earlier, under the handler's
+                        // limit.
                         Decoded::Piece(len) => match unread.limit.checked_sub(len as u64) {
                             Some(left) => unread.limit = left,
                             None => break Err(Refusal::BODY_TOO_LARGE),

@@ -29,8 +29,8 @@ impl<H> Default for Streams<H> {
     }
 }
 
-/// Drops the streams one by one. While a panic unwinds, a second one, of a handler's destructor,
-/// would end the process.
+/// Drops the streams one by one, and catches panics of the handlers' destructors: while another
+/// panic unwinds, such a panic would end the process.
 impl<H> Drop for Streams<H> {
     fn drop(&mut self) {
         for active in &mut self.all {

@@ -8,7 +8,8 @@ use super::receive::RequestContent;
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::ErrorCode;
 
-/// The protocol that a stream has switched to. DATA frames are its input and its output.
+/// The protocol that a stream has switched to, which `session` runs. DATA frames are its input and
+/// its output.
 pub(super) struct Tunnel {
     pub(super) session: NestedSession,
     pub(super) wire: H2Exchange,
@@ -66,7 +67,8 @@ impl Tunnel {
             false => session.move_to_stream(stream),
         }
         // If content was written before a fault and is unsent, it is sent, and then the end of the
-        // stream: there is no reset. Nor is there one if the end was sent before the fault.
+        // stream: there is no reset. Nor is there one if the end was sent before the fault. After a
+        // panic, there is always a reset.
         let ends_later = *has_sent_end || stream.unsent() > wire.head_len as u64;
         let code = match session.reason() {
             Some(Reason::Fault(fault)) if !ends_later => match fault.blame {
@@ -93,7 +95,7 @@ impl Tunnel {
     }
 
     /// Ends the session, for its own reason if it has failed or if `reason` is `None`, otherwise
-    /// for `reason`. A failure is logged ([`Turn::report`]).
+    /// for `reason`. A failure is logged ([`Turn::report`]), unless the protocol was only idle.
     pub(super) fn close(&mut self, reason: Option<&Reason>, outer: &Turn<'_>) {
         let own = self.session.take_reason();
         match &own {
