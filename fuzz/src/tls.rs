@@ -179,11 +179,11 @@ impl Run {
     /// Passes records of the tested connection to the peer. The peer may find errors in them, since
     /// the records that it sent may have been changed on the way.
     fn answer_peer(&mut self, mut records: &[u8]) {
-        // As in `read`.
+        // As in `read`: an alert of the peer after its close_notify would make rustls panic.
         if self.peer_has_closed && self.is_changed {
             return;
         }
-        // After close_notify, it reads nothing.
+        // After the tested connection's close_notify, the peer reads nothing.
         while !records.is_empty() && self.peer.read_tls(&mut records).is_ok_and(|read| read > 0) {
             if self.peer.process_new_packets().is_err() {
                 return;

@@ -96,8 +96,8 @@ fn accept<P: Connection>(
     }
 }
 
-/// Passes an event to the connection at `index`. Then closes the connection, or tells epoll what it
-/// waits for.
+/// Passes an event to the connection at `index`. Then closes the connection or, if it now waits for
+/// something else, changes its registration with epoll.
 fn turn<P: Connection>(
     index: u64,
     poll: &OwnedFd,

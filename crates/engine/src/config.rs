@@ -12,8 +12,9 @@ use crate::{Network, TlsAcceptor};
 /// timeouts.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Connections on all shards. Above this, each new connection closes the one that has been idle
-    /// longest. If none has been idle for 1 s, new connections wait. Default: 100,000.
+    /// Connections of all workers (event loops). Above this, each new connection closes the one
+    /// that has been idle longest on its worker or, if none is idle there, on another worker. If
+    /// none has been idle for 1 s, new connections wait. Default: 100,000.
     pub max_connections: usize,
     /// Connections of one IPv4 address or IPv6 /64, at most a quarter of `max_connections`.
     /// Loopback and Unix sockets are exempt. Default: 1024.
@@ -23,10 +24,10 @@ pub struct Config {
     /// Bytes of output buffered per connection. Above this, nothing is read from that connection. A
     /// single response may exceed it. Default: 256 KiB.
     pub max_buffered_output: usize,
-    /// Bytes of output buffered by all connections that hold more than 40 KiB each. A client may
-    /// use a quarter of this, or half if it is at a loopback address or a Unix socket. A client
-    /// that uses all of its share gets more output on a connection only when it has read what is
-    /// buffered there. Default: 64 MiB.
+    /// Bytes of output and incomplete input in memory, of all connections that hold more than
+    /// 40 KiB each. A client may use a quarter of this, or half if it is at a loopback address or a
+    /// Unix socket. A client that uses all of its share gets more output on a connection only when
+    /// it has read what is buffered there. Default: 64 MiB.
     pub max_buffered_total: usize,
     /// Bytes of input per connection that the protocol has not consumed. A connection with more is
     /// closed. Protocols should have lower limits, above which they send an error response.

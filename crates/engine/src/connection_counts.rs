@@ -1,4 +1,4 @@
-//! How many accepted connections are open on all shards, in total and by client.
+//! How many accepted connections are open on all shards (event loops), in total and by client.
 //!
 //! A connection is counted from the time when it is accepted until it closes. Connections from
 //! loopback addresses and of Unix sockets have no limit by client. The shards' mailboxes are here,

@@ -123,8 +123,8 @@ impl Worker {
 
     /// Runs until `time` has passed, every request was answered or has failed, or `keep_running`
     /// returns false. With [`Until::Requests`], also ends when too many connections in a row have
-    /// ended without a response. `keep_running` is called before every turn, with the number of
-    /// responses and the number of failures so far.
+    /// ended without a response. `keep_running` is called before every turn of the event loop, with
+    /// the number of responses and the number of failures so far.
     ///
     /// # Errors
     ///
@@ -148,7 +148,8 @@ impl Worker {
     }
 
     /// Sends no more requests, waits for pending responses while `keep_running` returns true, and
-    /// returns the counts and the duration of the load.
+    /// returns the counts and the duration of the load. Waits at most for [`Plan::timeout`]; with
+    /// [`Until::Time`], also no longer than a second.
     ///
     /// The duration ends with the last response or with this call, whichever is later. With
     /// [`Until::Requests`], it does not end before the last failure either. If every request of

@@ -9,6 +9,7 @@
 //!   any ──▶ ExpectResponses ── all responses are written ──▶ ExpectNothing
 //! ```
 //!
+//! `ExpectHeader` and `ExpectContent` are skipped if a whole header or content has arrived.
 //! Requests whose responses follow later are kept beside the state, in `Server::pending`.
 
 use sockeye_proto::{End, Fault, Time};
@@ -66,8 +67,8 @@ impl State {
         match self {
             Self::ExpectFrame { until } | Self::ExpectHeader { until } => *until,
             Self::ExpectContent(incoming) => incoming.until(),
-            // Needs no timeout: promises are always settled, and the engine's write timeout ends a
-            // connection whose output gets no room.
+            // Needs no timeout: promises of responses are always fulfilled or abandoned, and the
+            // engine's write timeout ends a connection whose output gets no room.
             Self::ExpectCapacity | Self::ExpectResponses(_) | Self::ExpectNothing => Time::NEVER,
         }
     }

@@ -24,7 +24,7 @@ pub enum JobKind {
     Lookup,
     /// Reading part of a file whose file system may block.
     ReadPart,
-    /// Reading a folder.
+    /// Reading a folder for a listing, or a Markdown file for a page.
     Listing,
     /// Listing a folder for an archive, or making the next part of an archive.
     Archive,
@@ -40,7 +40,8 @@ pub enum JobKind {
 }
 
 /// A group of jobs that may block on the same thing, such as a file system. The jobs of one group
-/// can't occupy all threads, so that a file system that hangs doesn't delay lookups in another one.
+/// can't occupy all threads for lookups or for long jobs, so that a file system that hangs doesn't
+/// delay lookups in another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobGroup {
     /// The number of a folder that is served, or of a file system.

@@ -1,7 +1,8 @@
 //! The connections of a server with TLS that aren't HTTPS:
 //!
 //! - plain HTTP, at the address of `--https-redirect`, or at a port that expects TLS, from clients
-//!   that don't begin a TLS handshake. It is answered with redirects.
+//!   that don't begin a TLS handshake. The responses are redirects, refusals, and what a CA
+//!   requests to validate a name (ACME's http-01).
 //! - connections by which a CA validates a name (ACME's tls-alpn-01). They are closed after the
 //!   handshake.
 

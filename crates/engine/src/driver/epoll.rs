@@ -1,9 +1,10 @@
 //! The driver for Linux: edge-triggered epoll.
 //!
-//! A receive or a send is tried at once, and waits for an edge only after `WouldBlock`. A
-//! connection is registered for reading at the end of the turn in which it was accepted, if it is
-//! still open. It is registered for writing when a send first blocks; on most connections, no send
-//! blocks. The module `send` has the code that sends.
+//! A receive or a send is tried at once, and waits for an edge only after `WouldBlock`. An accepted
+//! connection is registered for reading at the end of the turn (pass of the event loop) in which it
+//! was accepted, if it is still open. It is registered for writing when a send first blocks; on
+//! most connections, no send blocks. A connection that we open is registered for both at once. The
+//! module `send` has the code that sends.
 
 mod send;
 #[cfg(test)]
@@ -84,14 +85,14 @@ pub struct Socket {
     is_unix: bool,
 }
 
-/// How many system calls a driver has made.
+/// How often a driver has made each of these system calls. Others are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyscallCounts {
     /// `epoll_wait`.
     pub wait: u64,
     /// `accept4`.
     pub accept: u64,
-    /// `epoll_ctl` for an accepted connection.
+    /// `epoll_ctl` that registers an accepted connection.
     pub watch: u64,
     /// `recv`, and `recvmsg` on Unix sockets.
     pub receive: u64,
@@ -99,7 +100,8 @@ pub struct SyscallCounts {
     pub send: u64,
     /// `sendfile`.
     pub sendfile: u64,
-    /// `preadv2`, to find out whether a `sendfile` would block.
+    /// `preadv2` that doesn't wait for a disk: to find out whether a `sendfile` would block, or to
+    /// read from the page cache.
     pub probe: u64,
 }
 
@@ -133,7 +135,7 @@ impl Epoll {
         })
     }
 
-    /// How many system calls this driver has made.
+    /// The counts of this driver's system calls.
     #[must_use]
     pub fn calls(&self) -> SyscallCounts {
         self.calls

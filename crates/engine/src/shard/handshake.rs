@@ -1,4 +1,5 @@
-//! The TLS handshakes of a shard: how they begin, end and fail.
+//! The TLS handshakes of a shard (event loop): how they begin, end and fail. The session, which
+//! calls the protocol, is opened after the handshake.
 
 use sockeye_proto::driver::{Key, Session};
 use sockeye_proto::{Consumed, DRAIN_GRACE, Event, Fault, Peer, Protocol, Reason, Time, Turn};

@@ -10,7 +10,7 @@
 //! | `names` | names of cipher suites and alerts |
 //! | `server_name` | the name that a client asks for |
 //! | `clock` | the time that rustls sees |
-//! | `handshakes` | limits on the handshakes of a shard |
+//! | `handshakes` | limits on the handshakes of a shard (event loop) |
 //! | `hello` | client hellos that threads answer |
 //! | `limits` | sizes of records and handshake messages |
 //! | `harness` | a connection without a socket, for fuzzing |

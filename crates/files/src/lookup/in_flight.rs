@@ -1,10 +1,11 @@
 //! Jobs in flight, each of which looks a path up or compresses a file. A job has a name, and all
 //! requests for that name wait for one job.
 //!
-//! [`InFlight`] is the table of one shard. A job holds a [`Completer`], which sends its result.
-//! Each request has a promise and holds a [`Waiter`]: when the last waiter is dropped, because its
-//! request was cancelled, the job is cancelled, too. If a job is refused or dropped, its requests
-//! receive [`JobResult::Refused`]; if it panics, their promises are abandoned.
+//! [`InFlight`] is the table of one shard (event loop). A job holds a [`Completer`], which sends
+//! the result by promises, one for each request. Each request holds a [`Waiter`]: when the last
+//! waiter is dropped, because its request was cancelled, the job is cancelled, too. If a job is
+//! refused or dropped, its requests receive [`JobResult::Refused`]; if it panics, their promises
+//! are abandoned.
 
 use std::collections::HashMap;
 use std::mem;
@@ -17,19 +18,19 @@ use sockeye_proto::{CancelToken, Permit, Promise, Ticket, Time, Waiter};
 use super::entry::Entry;
 use crate::limits::lock::lock;
 
-/// Finished jobs are removed once the table has this number of entries. A finished job holds only
-/// its name.
+/// While the table has fewer entries than this, it is not searched for finished jobs. A finished
+/// job holds little besides its name.
 const CLEANUP_THRESHOLD: usize = 256;
 
 /// The message with which a promise is fulfilled.
 #[derive(Debug)]
 pub(crate) enum JobResult {
-    /// The entry, and the time at which the job was started. One of the requests also gets a permit
-    /// for the open file.
+    /// The entry, and the time at which the job was started. If the job has taken a permit for the
+    /// open file, one of the requests gets it.
     Found { entry: Arc<Entry>, started: Time, permit: Option<Permit> },
     /// The job would have to read a whole file, and is not allowed to.
     NeedsFullRead,
-    /// The job has opened the file, but the client's share of open files is spent.
+    /// The job got no permit for an open file: the budget, or the client's share of it, is spent.
     NoPermit,
     /// The job was refused, or dropped before it had a result.
     Refused,

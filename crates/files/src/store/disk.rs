@@ -49,7 +49,8 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Opens a folder or a file, which must exist and be readable now.
+    /// Opens a folder or a file, which must exist now. This process must be permitted to traverse
+    /// the folder, or to read the file.
     ///
     /// # Errors
     ///
@@ -208,7 +209,7 @@ impl Root<'_> {
         }
     }
 
-    /// Opens `name` with `flags`: what the folder has by this name, or the single file.
+    /// Opens the entry `name` of the folder, or the single file, with `flags`.
     fn open_with(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, open::Error> {
         match &self.disk.file_name {
             // `roots` would open the file as a folder, and take it for gone.
@@ -234,7 +235,7 @@ impl Root<'_> {
         found.map_or(Special::Device, |(kind, _)| special(kind))
     }
 
-    /// Whether `name`, which can't be read, is a folder that can be traversed.
+    /// Whether `name`, which can't be read, is a folder.
     fn is_unreadable_folder(&self, name: &[u8]) -> bool {
         let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         self.disk.file_name.is_none() && self.open_with(name, folder).is_ok()
@@ -244,7 +245,8 @@ impl Root<'_> {
 impl Store for Root<'_> {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let file = match self.open_fd(name) {
-            // The folder can't be listed, but files in it, such as `index.html`, can be opened.
+            // The folder can't be listed. If this process may traverse it, files in it, such as
+            // `index.html`, can still be opened.
             Err(Os(Errno::ACCESS)) if self.is_unreadable_folder(name) => return Ok(Opened::Folder),
             Err(Os(Errno::ACCESS | Errno::PERM)) => {
                 return Err(Absent::Denied(self.missing_permission(name)));

@@ -46,8 +46,8 @@ pub(crate) enum Error {
     BrokenLink,
     /// A sandbox forbids the system call with this name.
     Forbidden(&'static str),
-    /// The system's error: `XDEV` if a link leads out of the root, `LOOP` if links lead in circles,
-    /// `AGAIN` if renames or changing links disturbed each attempt.
+    /// The system's error: `XDEV` if a link leads out of the root, `LOOP` if there are too many
+    /// links, as in a circle, `AGAIN` if renames or changing links disturbed each attempt.
     Os(Errno),
 }
 

@@ -1,6 +1,6 @@
-//! Whether a served folder or file is still there: a line of the log when it has gone, and one when
-//! it is back. Without these lines, nothing would tell that the whole folder is gone: each lookup
-//! finds only that its own file is missing, and the file's URL gets 404.
+//! Logs that a served folder or file has gone, and that it is back. Without these lines, nothing
+//! would tell that the whole folder is gone: each lookup finds only that its own file is missing,
+//! and the file's URL gets 404.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! The headers of a tar archive: ustar (POSIX.1-1988), preceded by a pax header (POSIX.1-2001) if a
-//! name or a size doesn't fit.
+//! The headers of a tar archive: ustar (POSIX.1-1988), preceded by a pax header (POSIX.1-2001) if
+//! the name or the size doesn't fit, or if the name is UTF-8 but not ASCII.
 //!
 //! The user and the group are always 0, and the mode is 644, or 755 for folders, so that the same
 //! entry always has the same header.

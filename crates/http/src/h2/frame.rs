@@ -149,7 +149,8 @@ pub(crate) fn write_window_update(stream: u32, increment: u32, out: &mut Vec<u8>
     write(kind::WINDOW_UPDATE, flags::NONE, stream, &increment.to_be_bytes(), out);
 }
 
-/// Appends a GOAWAY frame. Streams up to `last` have been or will be answered.
+/// Appends a GOAWAY frame. Of the streams that the peer has opened, those above `last` are not
+/// processed.
 pub(crate) fn write_goaway(last: u32, code: ErrorCode, out: &mut Vec<u8>) {
     let mut payload = [0; 8];
     payload[..4].copy_from_slice(&last.to_be_bytes());

@@ -1,8 +1,8 @@
 //! The fields of a response or request, checked and formatted when they are pushed.
 //!
-//! A name is a token, and a value has no control characters, so no field can end its line and split
-//! the message. Fields about framing and the connection, such as Content-Length, are refused: the
-//! server writes them.
+//! A name is a token, and a value has no control characters except tabs, so no field can end its
+//! line and split the message. Fields that Sockeye writes itself, such as Content-Length and Date,
+//! are refused, and so are other fields about the connection.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ pub enum BadField {
     Name,
     /// The value holds a control character other than a tab.
     Value,
-    /// The server writes this field, which is about framing or the connection.
+    /// Sockeye writes this field itself, such as Content-Length, or it is about the connection.
     Reserved,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for BadField {
 
 impl std::error::Error for BadField {}
 
-/// Fields that only the server writes.
+/// The lower-case names of the fields that [`Fields::push`] refuses.
 const RESERVED: [&str; 7] = [
     "connection",
     "content-length",

@@ -1,4 +1,4 @@
-//! What the WebSockets of a shard share.
+//! What the WebSockets of a shard (event loop) share.
 
 use std::cell::RefCell;
 use std::rc::Rc;

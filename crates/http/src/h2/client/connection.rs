@@ -386,7 +386,7 @@ impl<T> Connection<T> {
         Ok(())
     }
 
-    /// Removes a stream whose response is complete.
+    /// Removes a stream whose response is complete. The rest of its request's content is not sent.
     fn end_stream(&mut self, at: usize, out: &mut Output) -> Step<T> {
         self.next = NextInput::Frame;
         if !self.streams.at(at).unsent.is_empty() {
