@@ -24,7 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use sockeye::http::convert;
-use sockeye::http_core::{Answer, Fields, Responder, Status};
+use sockeye::http_core::{Answer, Fields, Responder, Status, is_token_byte};
 use sockeye::proto::{Budget, Client, Permit};
 use tracing::warn;
 
@@ -115,7 +115,9 @@ impl PendingUpgrade {
     ) -> Result<Answer, (String, Responder<'r, 't>)> {
         let names = String::from_utf8_lossy(&self.names);
         let Some(name) = self.accepted(&names, head) else {
-            let what = format!("a 101 needs a field Upgrade with one of these protocols: {names}");
+            let what = format!(
+                "a 101 needs a field Upgrade with a well-formed one of these protocols: {names}"
+            );
             return Err((what, responder));
         };
         let mut fields = Fields::new();
@@ -130,7 +132,7 @@ impl PendingUpgrade {
                 self.hyper.upgrade();
                 Ok(answer)
             }
-            // The client asked for `name`, so the server is stopping, unless `name` is malformed.
+            // The client asked for `name`, and `name` is well-formed, so the server is stopping.
             Err(responder) => {
                 let text = "The server is stopping.";
                 Ok(responder.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text))
@@ -139,14 +141,17 @@ impl PendingUpgrade {
     }
 
     /// The protocol that the service has chosen, in the client's spelling. `None` if the client
-    /// didn't ask for it. Over HTTP/2, a client asks for one protocol only.
+    /// didn't ask for it, or it is malformed. Over HTTP/2, a client asks for one protocol only,
+    /// which is well-formed.
     fn accepted<'n>(&self, names: &'n str, head: &response::Parts) -> Option<&'n str> {
         if self.is_http2 {
             return Some(names);
         }
         let chosen = head.headers.get(UPGRADE)?.to_str().ok()?.trim();
+        let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_token_byte);
         let mut names = names.split(',').map(str::trim);
-        names.find(|name| name.eq_ignore_ascii_case(chosen))
+        let name = names.find(|name| name.eq_ignore_ascii_case(chosen))?;
+        name.split('/').all(is_token).then_some(name)
     }
 }
 

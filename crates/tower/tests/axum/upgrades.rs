@@ -263,7 +263,8 @@ fn an_upgrade_that_is_not_accepted_fails() {
         .route("/ok", refuse(|| "no upgrade here".into_response()))
         .route("/panic", refuse(|| panic!("on purpose")))
         .route("/other", refuse(|| switch("not-asked-for")))
-        .route("/nameless", refuse(|| StatusCode::SWITCHING_PROTOCOLS.into_response()));
+        .route("/nameless", refuse(|| StatusCode::SWITCHING_PROTOCOLS.into_response()))
+        .route("/malformed", refuse(|| switch("foo bar")));
     let running = RunningApp::new(app);
     let mut client = running.client();
     for (path, status) in [("/ok", 200), ("/panic", 500), ("/other", 500), ("/nameless", 500)] {
@@ -271,6 +272,9 @@ fn an_upgrade_that_is_not_accepted_fails() {
         assert_eq!(client.response().status, status, "{path}");
         assert_eq!(told(&errors), "operation was canceled", "{path}");
     }
+    client.head("GET /malformed", &["Connection: upgrade", "Upgrade: foo bar"]);
+    assert_eq!(client.response().status, 500, "not 503: the server isn't stopping");
+    assert_eq!(told(&errors), "operation was canceled");
     // Without a request for an upgrade, there is none.
     client.head("GET /ok", &["Upgrade: shout/1"]);
     assert_eq!(client.response().status, 200);
