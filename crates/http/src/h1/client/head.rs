@@ -142,7 +142,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     }
     let is_http10 = version == Version::Http10;
     let content = content(status, &framing)?;
-    let persistent = !framing.close && (!is_http10 || framing.keep_alive) && content.is_some();
+    let persistent = !framing.close && (!is_http10 || framing.keep_alive);
     Ok(Head { status, persistent, interim: 0, content, bytes })
 }
 

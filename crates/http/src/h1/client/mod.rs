@@ -239,13 +239,14 @@ impl ResponseReader {
     /// Starts the response with this final head.
     fn begin<'a>(&mut self, mut head: Head<'a>, request: RequestKind) -> (usize, Piece<'a>) {
         head.interim = std::mem::take(&mut self.interim);
-        self.persistent = head.persistent;
         // A response to HEAD has no content, whatever its fields say (RFC 9112, 6.3).
         let content = match request {
             RequestKind::Head => Some(Content::None),
             RequestKind::Other => head.content,
         };
         // No `Content`: the content ends with the connection. No decoder: there is no content.
+        head.persistent &= content.is_some();
+        self.persistent = head.persistent;
         self.stage = match content.map(Decoder::new) {
             Some(Some(decoder)) => Stage::Content(decoder),
             Some(None) => Stage::ResponseEnd,

@@ -62,6 +62,20 @@ fn a_response_to_head_has_no_content() {
     assert_eq!(whole(input, RequestKind::Head).unwrap(), ["200 ", "200 ", "200 !"]);
 }
 
+/// Such a response to GET would have content up to the end of the connection.
+#[test]
+fn the_connection_persists_after_a_response_to_head_without_a_length() {
+    let input = "HTTP/1.1 200 OK\r\n\r\n\
+                 HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n\
+                 HTTP/1.0 200 OK\r\n\r\n";
+    assert_eq!(whole(input, RequestKind::Head).unwrap(), ["200 ", "200 ", "200 !"]);
+    // The same if the head isn't parsed.
+    let head = b"HTTP/1.1 200 OK\r\n\r\n";
+    let known = HeadTemplate::of(&head::parse(head).unwrap());
+    let read = read_all(&head.repeat(2), RequestKind::Head, Some(&known), &[]);
+    assert_eq!(read.unwrap(), ["200 ", "200 "]);
+}
+
 #[test]
 fn the_connection_persists_if_both_sides_agree() {
     for (head, persistent) in [
