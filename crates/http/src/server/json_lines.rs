@@ -17,9 +17,7 @@ use crate::json_lines::{Input, JsonExchange, Section, line, parse};
 use crate::semantics::exchange::{Exchange, Incoming, WaitFor};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::{
-    Content, Handler, Handlers, Limits, OwnedRequest, RequestHead, ServerConfig, StreamEvent,
-};
+use crate::{Content, Handler, Handlers, OwnedRequest, RequestHead, ServerConfig, StreamEvent};
 
 /// Maximum number of streams in flight.
 const MAX_STREAMS: usize = 100;
@@ -42,6 +40,8 @@ pub struct JsonLines<S: Handlers> {
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
     half_closed: bool,
+    /// The input ends with an incomplete line.
+    is_partial: bool,
     /// When the connection is closed because it is idle or a line stays incomplete.
     deadline: Time,
 }
@@ -262,8 +262,8 @@ impl<S: Handlers> JsonLines<S> {
     /// A connection whose requests are answered by `handlers`.
     pub fn new(config: Rc<ServerConfig>, handlers: S) -> Self {
         let (streams, stop) = (VecDeque::new(), Stop::No);
-        let (content, half_closed, deadline) = (None, false, Time::NEVER);
-        Self { config, handlers, streams, content, stop, half_closed, deadline }
+        let (content, half_closed, is_partial, deadline) = (None, false, false, Time::NEVER);
+        Self { config, handlers, streams, content, stop, half_closed, is_partial, deadline }
     }
 
     fn find_stream(&mut self, id: u32) -> Option<&mut ActiveStream<S::Handler>> {
@@ -388,7 +388,10 @@ impl<S: Handlers> JsonLines<S> {
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if self.deadline <= turn.now() {
-            return Err(Fault::idle(self.config.limits.idle_timeout));
+            return Err(match self.is_partial {
+                true => Fault::peer("line_timeout", "did not complete a line in time"),
+                false => Fault::idle(self.config.limits.idle_timeout),
+            });
         }
         for active in self.streams.iter_mut().filter(|active| active.deadline() <= turn.now()) {
             active.on_deadline(turn);
@@ -419,11 +422,11 @@ impl<S: Handlers> Protocol for JsonLines<S> {
                 break;
             }
         }
-        let Limits { head_timeout, idle_timeout, .. } = self.config.limits;
-        self.deadline = match (rest.is_empty(), self.streams.is_empty()) {
-            (false, _) => turn.now() + head_timeout,
-            (true, true) => turn.now() + idle_timeout,
-            (true, false) => Time::NEVER,
+        self.is_partial = !rest.is_empty();
+        self.deadline = match self.is_partial {
+            true => turn.now() + self.config.limits.head_timeout,
+            // If no stream is left, `send_output` sets the deadline of an idle connection.
+            false => Time::NEVER,
         };
         self.send_output(turn);
         Ok(Consumed::more(input.len() - rest.len()))

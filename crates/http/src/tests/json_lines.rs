@@ -177,6 +177,22 @@ fn lines(mut output: &[u8]) -> Vec<String> {
 }
 
 #[test]
+fn an_idle_connection_and_an_incomplete_line_end_with_different_faults() {
+    let Limits { head_timeout, idle_timeout, .. } = Limits::default();
+    for (input, timeout, code, says) in [
+        (&b""[..], idle_timeout, "idle_timeout", "was silent for 60 s"),
+        (b"{\"stream\": 1", head_timeout, "line_timeout", "did not complete a line in time"),
+    ] {
+        let mut scene = Scene::new();
+        scene.client.input(input);
+        scene.client.pass(timeout);
+        let fault = scene.client.fault().unwrap();
+        assert_eq!(fault.code, code);
+        assert!(fault.to_string().contains(says), "{fault}");
+    }
+}
+
+#[test]
 fn responses_and_log_entries_appear_when_they_are_ready() {
     let mut scene = Scene::new();
     scene.get(1, "/later");
