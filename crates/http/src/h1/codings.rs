@@ -76,7 +76,9 @@ fn read_token(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (!token.is_empty()).then_some((token, chars::trim(rest)))
 }
 
-/// What follows the rest of a string in quotes. Its bytes are those of a field's value.
+/// Skips the rest of a quoted string whose opening quote has been read. Returns what follows the
+/// closing quote; `None` if that is missing. `quoted` is from a field value that was parsed, so all
+/// its bytes are allowed here.
 fn after_quotes(mut quoted: &[u8]) -> Option<&[u8]> {
     loop {
         match quoted {
