@@ -43,7 +43,8 @@ pub fn message_stream(input: &[u8]) {
     for ending in [Ending::Eof, Ending::Silence] {
         let (whole, _) = outcome([split.stream], ending, Jobs::Slow);
         let (parts, paused) = outcome(split.parts(), ending, Jobs::Slow);
-        // During a pause within content, other requests may be answered.
+        // The handler can pause after a piece of content, and the parts decide where pieces end.
+        // During a pause, other requests may be answered, so the order of the responses may differ.
         assert!(paused || parts == whole, "the parts change the output:\n{parts:?}\n{whole:?}");
         check(&whole);
         // The order of the responses depends on when jobs run, so only the frames are checked.
