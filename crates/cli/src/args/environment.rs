@@ -127,7 +127,8 @@ pub(super) fn name_variable(
     let short = arg.and_then(Arg::get_short).map(|short| format!("-{short}"));
     let is_typed = line.iter().skip(2).any(|typed| {
         let typed = typed.to_string_lossy();
-        typed.starts_with(&flag) || short.as_ref().is_some_and(|short| typed.starts_with(short))
+        typed.split('=').next() == Some(&*flag)
+            || short.as_ref().is_some_and(|short| typed.starts_with(short))
     });
     let variable = arg.and_then(Arg::get_env).filter(|name| env::var_os(name).is_some());
     if let Some(variable) = variable.filter(|_| !is_typed) {

@@ -193,6 +193,25 @@ fn a_wrong_environment_variable_ends_with_2() {
 }
 
 #[test]
+fn a_wrong_value_is_attributed_to_the_variable_unless_the_flag_is_typed() {
+    for (flag, value, named) in [
+        // Another flag that begins with the same name.
+        ("--max-connections-per-address", "5", "SOCKEYE_MAX_CONNECTIONS"),
+        ("--max-connections-per-address=5", "", "SOCKEYE_MAX_CONNECTIONS"),
+        ("--max-connections", "y", "--max-connections"),
+        ("--max-connections=y", "", "--max-connections"),
+    ] {
+        let arguments = ["http", ".", flag, value];
+        let count = if value.is_empty() { 3 } else { 4 };
+        let mut command = sockeye(&arguments[..count]);
+        let output = command.env("SOCKEYE_MAX_CONNECTIONS", "x").output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flag} {value}: {stderr}");
+        assert!(stderr.contains(&format!("for '{named}")), "{flag} {value}: {stderr}");
+    }
+}
+
+#[test]
 fn unknown_environment_variables_are_warned_about_except_those_of_kubernetes() {
     let folder = Folder::new();
     let variables = [
