@@ -15,7 +15,7 @@ mod tls;
 mod variables;
 
 use std::ffi::{OsStr, OsString};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -362,11 +362,15 @@ fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Refusal> 
         return Ok(vec![argument]);
     };
     match (flag_for(text), name) {
-        (Some("--port"), "health") => return Ok(vec![format!("http://127.0.0.1:{text}/").into()]),
-        (Some(_), "health") if text.starts_with(':') => {
-            return Ok(vec![format!("http://127.0.0.1{text}/").into()]);
+        (Some(flag), "health") => {
+            let server = match text.parse::<Ipv6Addr>() {
+                Ok(_) => format!("[{text}]"),
+                Err(_) if flag == "--port" => format!("127.0.0.1:{text}"),
+                Err(_) if text.starts_with(':') => format!("127.0.0.1{text}"),
+                Err(_) => text.to_owned(),
+            };
+            return Ok(vec![format!("http://{server}/").into()]);
         }
-        (Some(_), "health") => return Ok(vec![format!("http://{text}/").into()]),
         (Some(flag), "http" | "echo" | "message") => return Ok(vec![flag.into(), argument]),
         _ => {}
     }

@@ -82,6 +82,8 @@ fn habits_are_understood() {
         ("sockeye health 8080", "sockeye health http://127.0.0.1:8080/"),
         ("sockeye health :8080", "sockeye health http://127.0.0.1:8080/"),
         ("sockeye health localhost:80", "sockeye health http://localhost:80/"),
+        ("sockeye health ::1", "sockeye health http://[::1]/"),
+        ("sockeye health [::1]:80", "sockeye health http://[::1]:80/"),
         ("sockeye health unix:/s", "sockeye health unix:/s"),
         ("sockeye http help", "sockeye http --help"),
         // Folders.
