@@ -5,13 +5,13 @@ mod servers;
 mod types;
 
 use self::clients::{CLIENT_TLS, HEALTH, LOAD, SEND};
-use self::servers::{ECHO, FOLDERS, HTTP_WEBSOCKET, LOGGING, MESSAGE, SERVER};
+use self::servers::{ECHO, FOLDERS, LOGGING, MESSAGE, SERVER};
 pub(super) use self::types::{Meaning, Table, TlsPart};
 
 /// The tables for a command. If several tables have a flag, the first one is used.
 pub(super) fn tables(command: &str) -> &'static [Table] {
     match command {
-        "http" | "explain" => &[FOLDERS, HTTP_WEBSOCKET, SERVER, LOGGING],
+        "http" | "explain" => &[FOLDERS, SERVER, LOGGING],
         "echo" => &[ECHO, SERVER, LOGGING],
         "message" => &[MESSAGE, SERVER, LOGGING],
         "load" => &[LOAD, CLIENT_TLS, LOGGING],

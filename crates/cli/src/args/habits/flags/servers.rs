@@ -395,16 +395,14 @@ pub(super) const FOLDERS: Table = &[
         &["--no-request-logging"],
         Advice("requests are only logged to a file with --access-log FILE"),
     ),
-];
-
-/// For `sockeye http` and `sockeye explain`: flags for what other commands of Sockeye do.
-pub(super) const HTTP_WEBSOCKET: Table = &[(
-    &["--websocket", "--websockets", "--ws"],
-    Advice(
-        "folders are files; sockeye echo --websocket echoes messages, and --live uses a WebSocket to \
-         reload pages",
+    (
+        &["--websocket", "--websockets", "--ws"],
+        Advice(
+            "folders are files; sockeye echo --websocket echoes messages, and --live uses a \
+             WebSocket to reload pages",
+        ),
     ),
-)];
+];
 
 /// For `sockeye message`: other names of its flags, and flags that it doesn't need.
 pub(super) const MESSAGE: Table = &[
