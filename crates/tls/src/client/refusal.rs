@@ -174,10 +174,17 @@ fn names(names: &[String]) -> Option<String> {
     }
 }
 
-/// Shortens a text from the network to [`MAX_NAME`] characters, and escapes control characters,
-/// quotes and backslashes.
+/// Shortens a text from the network to [`MAX_NAME`] characters, and escapes control characters and
+/// backslashes.
 fn shown(text: &str) -> String {
-    text.chars().take(MAX_NAME).flat_map(char::escape_debug).collect()
+    let mut shown = String::new();
+    for char in text.chars().take(MAX_NAME) {
+        match char {
+            '\'' | '"' => shown.push(char),
+            char => shown.extend(char.escape_debug()),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn refusal(
 #[test]
 fn a_refusal_says_whose_certificate_it_is_and_why() {
     let ours = authority("Our Root");
-    let others = authority("Another\nRoot");
+    let others = authority("Bob's \"Other\"\nRoot");
     let verifier = verifier(&[ours.der()]);
     let signed = |params: &CertificateParams, issuer: &CertifiedIssuer<'_, KeyPair>| {
         let key = KeyPair::generate().unwrap();
@@ -107,7 +107,7 @@ fn a_refusal_says_whose_certificate_it_is_and_why() {
             "example.org",
             Some((
                 UnknownIssuer,
-                format!("{whose}, issued by Another\\nRoot, which is not trusted"),
+                format!("{whose}, issued by Bob's \"Other\"\\nRoot, which is not trusted"),
             )),
         ),
         (
