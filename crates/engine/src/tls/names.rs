@@ -51,7 +51,21 @@ pub(super) fn name_of_alert(alert: AlertDescription) -> Option<&'static str> {
         114 => "bad_certificate_hash_value",
         115 => "unknown_psk_identity",
         116 => "certificate_required",
+        117 => "general_error",
         120 => "no_application_protocol",
+        121 => "ech_required",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_alert_that_rustls_knows_has_a_name() {
+        for alert in (0..=u8::MAX).map(AlertDescription::from) {
+            assert!(alert.as_str().is_none() || name_of_alert(alert).is_some(), "{alert:?}");
+        }
+    }
 }
