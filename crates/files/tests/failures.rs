@@ -78,6 +78,7 @@ fn each_kind_of_failure() {
         for (absent, status) in [
             (Absent::TooManyOpenFiles(OpenFilesOf::System), "503"),
             (Absent::ClosingHangs, "503"),
+            (Absent::OutOfMemory, "503"),
             (Absent::Exhausted, "503"),
             (Absent::Failed(5), "500"),
             (Absent::Forbidden("openat2"), "500"),
@@ -93,11 +94,12 @@ fn each_kind_of_failure() {
         }
     });
     let lines = warnings.lines();
-    assert_eq!(lines.len(), 12, "{lines:#?}");
+    assert_eq!(lines.len(), 14, "{lines:#?}");
     for (line, part) in lines.iter().zip([
         "fs.file-max",
         "wait to be closed",
         "out of memory",
+        "the budget of memory for listings, archives and files of unknown size is spent",
         "Input/output error",
         "openat2 is not permitted here (a seccomp sandbox?)",
         "up to 1 MiB only",

@@ -37,21 +37,23 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// The error of the store, or [`Absent::Exhausted`] if there is not enough memory, `lease`
-    /// can't be resized for the entries, or `cancel` is set.
+    /// The error of the store; [`Absent::OutOfMemory`]; or [`Absent::Exhausted`] if `lease` can't be
+    /// resized for the entries, or `cancel` is set.
     pub(crate) fn read(
         store: &dyn Store,
         folder: &[u8],
         mut lease: Lease,
         cancel: &CancelToken,
     ) -> Result<Self, Absent> {
-        let (mut rows, mut truncated, mut must_stop) = (Rows::default(), false, false);
+        let (mut rows, mut truncated, mut failure) = (Rows::default(), false, None);
         let omitted = store.list(folder, &mut |child| {
-            if rows.len().is_multiple_of(ENTRIES_PER_CHECK) {
-                must_stop = !lease.resize(rows.weight()) || cancel.is_cancelled();
+            let is_check = rows.len().is_multiple_of(ENTRIES_PER_CHECK);
+            if is_check && (!lease.resize(rows.weight()) || cancel.is_cancelled()) {
+                failure = Some(Absent::Exhausted);
+                return ControlFlow::Break(());
             }
-            must_stop |= !rows.reserve(child.name.len());
-            if must_stop {
+            if !rows.reserve(child.name.len()) {
+                failure = Some(Absent::OutOfMemory);
                 return ControlFlow::Break(());
             }
             if rows.len() == MAX_ENTRIES || !rows.push(Row::from(child)) {
@@ -61,8 +63,11 @@ impl Listing {
             ControlFlow::Continue(())
         })?;
         rows.shrink();
-        if must_stop || !lease.resize(rows.weight()) {
-            return Err(Absent::Exhausted);
+        if failure.is_none() && !lease.resize(rows.weight()) {
+            failure = Some(Absent::Exhausted);
+        }
+        if let Some(absent) = failure {
+            return Err(absent);
         }
         rows.sort(Sort::Name, false, 0..usize::MAX);
         // Responses to several clients may use the listing, so the client that asked for it first

@@ -45,7 +45,7 @@ impl Readme {
             match Content::read(&*file, readme, LEVEL, &mut lease) {
                 Ok(content) => Some((name.to_vec(), content.ok()?)),
                 Err(absent) => {
-                    lacks_memory |= absent == Absent::Exhausted;
+                    lacks_memory |= matches!(absent, Absent::OutOfMemory | Absent::Exhausted);
                     None
                 }
             }

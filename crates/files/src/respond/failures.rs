@@ -19,7 +19,7 @@ const MAX_LOGGED_PATH: usize = 512;
 
 /// The kinds of failures that the server is at fault for.
 #[derive(Debug, Default)]
-pub(super) struct Failures([Failure; 9]);
+pub(super) struct Failures([Failure; 10]);
 
 #[derive(Debug, Default)]
 struct Failure {
@@ -41,6 +41,7 @@ impl Failures {
             Absent::Forbidden(_) => 6,
             Absent::TooLong => 7,
             Absent::Denied(_) => 8,
+            Absent::OutOfMemory => 9,
             _ => return None,
         };
         Some(&self.0[kind])

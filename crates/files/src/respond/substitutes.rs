@@ -76,6 +76,7 @@ pub(crate) fn status(absent: Absent) -> Status {
         Absent::Refused(_) => Status::BAD_REQUEST,
         Absent::Denied(_) => Status::FORBIDDEN,
         Absent::Changing
+        | Absent::OutOfMemory
         | Absent::Exhausted
         | Absent::TooManyOpenFiles(_)
         | Absent::ClosingHangs => Status::SERVICE_UNAVAILABLE,

@@ -36,7 +36,10 @@ pub enum Absent {
     Changing,
     /// Its size on disk is not that of its content, and the content is longer than 1 MiB.
     TooLong,
-    /// There is not enough memory, or a budget is spent.
+    /// The system has not enough memory.
+    OutOfMemory,
+    /// The budget of memory for listings, archives and files of unknown size is spent, or no
+    /// request waits for the result any longer.
     Exhausted,
     /// The limit on open files is reached.
     TooManyOpenFiles(OpenFilesOf),
@@ -116,7 +119,10 @@ impl fmt::Display for Absent {
             Self::TooLong => {
                 "its size on disk is not that of its content, and such a file is sent up to 1 MiB only"
             }
-            Self::Exhausted => "out of memory",
+            Self::OutOfMemory => "out of memory",
+            Self::Exhausted => {
+                "the budget of memory for listings, archives and files of unknown size is spent"
+            }
             Self::TooManyOpenFiles(OpenFilesOf::Process) => {
                 "this process has as many files open as it may: raise its limit on open files \
                  (ulimit -n, or LimitNOFILE= in a systemd unit)"
@@ -152,7 +158,11 @@ impl Absent {
     pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,
-            Self::Exhausted | Self::TooManyOpenFiles(_) | Self::ClosingHangs | Self::Forbidden(_)
+            Self::OutOfMemory
+                | Self::Exhausted
+                | Self::TooManyOpenFiles(_)
+                | Self::ClosingHangs
+                | Self::Forbidden(_)
         )
     }
 }

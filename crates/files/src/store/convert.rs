@@ -48,7 +48,7 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
         Errno::LOOP => Absent::LinkLoop,
         Errno::MFILE => Absent::TooManyOpenFiles(OpenFilesOf::Process),
         Errno::NFILE => Absent::TooManyOpenFiles(OpenFilesOf::System),
-        Errno::NOMEM => Absent::Exhausted,
+        Errno::NOMEM => Absent::OutOfMemory,
         // Renames or changing links disturbed each attempt to open the name.
         Errno::AGAIN => Absent::Changing,
         _ => Absent::Failed(error.raw_os_error()),
@@ -66,4 +66,14 @@ pub(crate) fn file_clock() -> Stamp {
 pub(crate) fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(ClockId::Monotonic);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lack_of_memory_is_no_spent_budget() {
+        assert_eq!(to_absent(Errno::NOMEM), Absent::OutOfMemory);
+    }
 }

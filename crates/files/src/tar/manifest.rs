@@ -354,7 +354,7 @@ impl TreeReader<'_> {
             return Err(ArchiveError::TooMany);
         };
         if self.names.try_reserve(usize::from(len)).is_err() || self.items.try_reserve(1).is_err() {
-            return Err(Absent::Exhausted.into());
+            return Err(Absent::OutOfMemory.into());
         }
         for part in [above, name, slash] {
             self.names.extend_from_slice(part);

@@ -331,6 +331,7 @@ fn store_errors_map_to_statuses_without_details() {
         (Absent::NotRegular(Special::Pipe), 404, None),
         (Absent::Denied(Permission::Read), 403, None),
         (Absent::Changing, 503, Some("1")),
+        (Absent::OutOfMemory, 503, Some("1")),
         (Absent::Exhausted, 503, Some("1")),
         (Absent::TooManyOpenFiles(OpenFilesOf::Process), 503, Some("1")),
         (Absent::ClosingHangs, 503, Some("1")),
