@@ -70,16 +70,16 @@ impl FileVersion {
             return Validity::Valid;
         }
         let is_kept = match self.digest {
-            Some(_) if *lock(&self.verified) == Some(*now) => true,
-            Some(_) if now.size < self.identity.size => false,
-            Some(_) => return Validity::Unknown,
-            None if self.identity.is_kept_by(now) => true,
-            None if now.size < self.identity.size => false,
+            Some(_) => *lock(&self.verified) == Some(*now),
+            None => self.identity.is_kept_by(now),
+        };
+        match is_kept {
+            true => Validity::Valid,
+            false if now.size < self.identity.size => Validity::Changed,
             // The file was touched or rewritten, or is being appended to: an append sets the time
             // before the size.
-            None => return Validity::Unknown,
-        };
-        if is_kept { Validity::Valid } else { Validity::Changed }
+            false => Validity::Unknown,
+        }
     }
 }
 
