@@ -88,7 +88,7 @@ pub(super) struct Sample {
     pub(super) others: f64,
     /// The server's resident memory at the end, in bytes.
     pub(super) resident: u64,
-    /// The 99th percentile of the latency, in which the requests of the warm-up count, too.
+    /// The 99th percentile of the latency.
     pub(super) latency: Duration,
     /// What the strain's thread counted.
     pub(super) counts: Counts,
@@ -115,6 +115,7 @@ pub(super) fn measure(
     let Scene { strain, mut client, server, once } = scene;
     if !once {
         run_client(&mut client, Some(length / 8))?;
+        client.reset_latencies();
     }
     let account = || -> Result<_> {
         let (server, client) = (Threads::of(server.pid())?, Threads::of(std::process::id())?);

@@ -146,7 +146,7 @@ fn work(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use sockeye_engine::driver::Target;
@@ -180,6 +180,30 @@ mod tests {
         assert!(outcome.stopped);
         assert_eq!(outcome.stats.failures.total(), 0, "it would have timed out otherwise");
         assert_eq!(outcome.stats.unanswered, 1);
+    }
+
+    #[test]
+    fn a_warm_up_is_left_out_of_the_latencies_alone() {
+        let (listener, plan, probe) = silent();
+        let mut plan = Plan::clone(&plan);
+        plan.until = Until::Requests(3);
+        let server = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut echo = [0];
+            while let Ok(1..) = stream.read(&mut echo) {
+                stream.write_all(&echo).unwrap();
+            }
+        });
+        let share = Share::all(&plan);
+        let mut worker = Worker::new(plan.into(), &probe, share).unwrap();
+        worker.run(None, |responses, _| responses == 0).unwrap();
+        // The server may have sent more than one response by now.
+        let warm_up = worker.responses();
+        worker.reset_latencies();
+        worker.run(None, |_, _| true).unwrap();
+        let (stats, _) = worker.finish(|_, _| true).unwrap();
+        server.join().unwrap();
+        assert_eq!((stats.responses, stats.latencies.count()), (3, 3 - warm_up));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::expected::{ExpectedResponse, Probe};
 use crate::failure::Failures;
 use crate::plan::{Plan, Until};
 use crate::state::WorkerState;
-use crate::stats::Stats;
+use crate::stats::{Stats, Times};
 
 /// Delay before reopening a connection that ended without a response.
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
@@ -210,6 +210,12 @@ impl Worker {
     #[must_use]
     pub fn responses(&self) -> u64 {
         self.state.stats.borrow().responses
+    }
+
+    /// Forgets the latencies of the responses so far, and keeps all other counts: for a load with a
+    /// warm-up.
+    pub fn reset_latencies(&mut self) {
+        self.state.stats.borrow_mut().latencies = Times::default();
     }
 
     /// The failures so far.
