@@ -7,12 +7,9 @@ use rustix::net::{RecvFlags, recv};
 
 use super::{
     echo::send_some,
+    response::QUANTUM,
     serve::{Connection, Next},
 };
-
-/// The maximum number of bytes that a connection sends for one event of epoll. It is the same
-/// number as in [`response`](super::response).
-const QUANTUM: usize = 128 << 10;
 
 /// The length of each request of the sequence, and its response.
 #[derive(Debug)]

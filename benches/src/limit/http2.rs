@@ -16,13 +16,11 @@ use rustix::{
 
 use super::{
     echo::send_some,
+    response::QUANTUM,
     serve::{Connection, Next},
 };
 use crate::http2::{FrameHeader, Frames, PREFACE, kind};
 
-/// Number of bytes of content that are prepared at a time, rounded up to whole frames. The bare
-/// server for HTTP/1.1 ([`response`](super::response)) uses the same number.
-const QUANTUM: usize = 128 << 10;
 /// The maximum payload of a frame, unless the client allows more (RFC 9113, section 4.2).
 const FRAME_MAX: usize = 16 << 10;
 /// Parts of a content up to this length are copied behind their frame headers. Longer parts are

@@ -22,7 +22,7 @@ const BATCH_BYTES: usize = 256 << 10;
 /// Maximum number of bytes of a file that one call sends. A turn of a connection ends when it has
 /// sent this many bytes. A smaller number would take more calls. With a larger one, a response of
 /// 1 MiB costs two or three times as much if there are 64 connections.
-const QUANTUM: usize = 128 << 10;
+pub(super) const QUANTUM: usize = 128 << 10;
 const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
 
 /// The response, which is the same for every request.
