@@ -1,10 +1,10 @@
 //! An engine's [`Driver`] for the simulated network.
 //!
-//! It guarantees no more than the contract of [`Driver`]: readiness is reported once per change, a
-//! send may complete in the call or long after it, and a call may fail with `WouldBlock` although
-//! the connection was reported as ready. [`SimDriver::wait`] never waits. It returns the events
-//! that have occurred, and stores the time at which a real wait would end. The
-//! [`World`](crate::World) advances the clock.
+//! It guarantees no more than the contract of [`Driver`]: the readiness of a connection is reported
+//! once per change, a send may complete in the call or long after it, and a call may fail with
+//! `WouldBlock` although the connection or listener was reported as ready. [`SimDriver::wait`] never
+//! waits. It returns the events that have occurred, and stores the time at which a real wait would
+//! end. The [`World`](crate::World) advances the clock.
 
 use std::io;
 use std::net::IpAddr;
@@ -142,12 +142,17 @@ impl Driver for SimDriver {
 
     fn watch_listener(&mut self, listener: &mut SimListener, id: u32) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
-        let state = &mut net.listeners[listener.listener];
-        state.acceptor = Acceptor::Driver { poller: self.poller, id: Some(id) };
-        if !state.queue.is_empty() {
-            net.report_listener(listener.listener);
-        }
+        net.listeners[listener.listener].acceptor =
+            Acceptor::Driver { poller: self.poller, id: Some(id) };
+        net.update_incoming(listener.listener);
         Ok(())
+    }
+
+    fn unwatch_listener(&mut self, listener: &mut SimListener) {
+        let mut net = self.net.borrow_mut();
+        net.set_incoming(listener.listener, false);
+        net.listeners[listener.listener].acceptor =
+            Acceptor::Driver { poller: self.poller, id: None };
     }
 
     fn accept(&mut self, listener: &mut SimListener) -> io::Result<(SimSocket, Address)> {
@@ -160,8 +165,8 @@ impl Driver for SimDriver {
         let (would_block, reset_before_accept) =
             (net.faults.would_block, net.faults.reset_before_accept);
         if net.inject(would_block) {
-            let after = net.latency();
-            net.schedule(after, ScheduledEvent::ReportListener(at));
+            // As if the connections in the queue came later.
+            net.withhold_listener(at);
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if let Some(error) = self.shortage(&mut net) {
@@ -170,6 +175,7 @@ impl Driver for SimDriver {
         let Some(endpoint) = net.listeners[at].queue.pop_front() else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
+        net.update_incoming(at);
         net.progress += 1;
         if net.inject(reset_before_accept) {
             net.abort(endpoint);
@@ -195,6 +201,7 @@ impl Driver for SimDriver {
         let state = &mut net.listeners[listener.listener];
         state.open = false;
         let waiting: Vec<EndpointId> = state.queue.drain(..).collect();
+        net.update_incoming(listener.listener);
         for endpoint in waiting {
             net.abort(endpoint);
         }

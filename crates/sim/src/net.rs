@@ -42,7 +42,7 @@ pub(crate) enum ScheduledEvent {
     SendCancelled { poller: usize, key: Key, sent: Sent },
     /// Readiness that a fault had withheld is reported.
     ReportReady(EndpointId, Edge),
-    /// Readiness of a listener that a fault had withheld is reported.
+    /// A listener is reported again, after a fault had withheld that.
     ReportListener(usize),
     /// A reset arrives at an endpoint.
     Reset(EndpointId),
@@ -56,7 +56,7 @@ pub(crate) enum ScheduledEvent {
 
 /// What accepts a listener's connections.
 pub(crate) enum Acceptor {
-    /// A shard. `id` is `None` until its driver watches the listener.
+    /// A shard. `id` is `None` while its driver doesn't watch the listener.
     Driver { poller: usize, id: Option<u32> },
     /// A scripted peer, which runs this script on each connection.
     Script(Script),
@@ -224,7 +224,7 @@ impl Net {
                 self.pollers[poller].sent(key, sent);
             }
             ScheduledEvent::ReportReady(endpoint, edge) => self.report(endpoint, edge),
-            ScheduledEvent::ReportListener(listener) => self.report_listener(listener),
+            ScheduledEvent::ReportListener(listener) => self.update_incoming(listener),
             ScheduledEvent::Reset(endpoint) => self.fail(endpoint, io::ErrorKind::ConnectionReset),
             ScheduledEvent::BlackHole(endpoint) => self.black_hole(endpoint),
             ScheduledEvent::Script(script) => self.run_script(script),
@@ -243,16 +243,24 @@ impl Net {
         }
     }
 
-    /// Reports to a listener's driver that connections wait to be accepted.
-    pub(crate) fn report_listener(&mut self, listener: usize) {
-        if let ListenerState {
-            acceptor: Acceptor::Driver { poller, id: Some(id) },
-            open: true,
-            ..
-        } = self.listeners[listener]
-        {
-            self.pollers[poller].incoming(id);
+    /// Makes the driver of a listener report it as long as a connection waits to be accepted.
+    pub(crate) fn update_incoming(&mut self, listener: usize) {
+        self.set_incoming(listener, !self.listeners[listener].queue.is_empty());
+    }
+
+    /// Sets whether the driver of a listener reports it, if it watches the listener.
+    pub(crate) fn set_incoming(&mut self, listener: usize, incoming: bool) {
+        if let Acceptor::Driver { poller, id: Some(id) } = self.listeners[listener].acceptor {
+            self.pollers[poller].set_incoming(id, incoming);
         }
+    }
+
+    /// Makes the driver of a listener report it only after the latency, or after the next connection
+    /// arrives.
+    pub(crate) fn withhold_listener(&mut self, listener: usize) {
+        self.set_incoming(listener, false);
+        let after = self.latency();
+        self.schedule(after, ScheduledEvent::ReportListener(listener));
     }
 
     // ---- connecting ----
@@ -327,7 +335,7 @@ impl Net {
         match &self.listeners[listener].acceptor {
             Acceptor::Driver { .. } => {
                 self.listeners[listener].queue.push_back(server);
-                self.report_listener(listener);
+                self.update_incoming(listener);
             }
             Acceptor::Script(script) => {
                 let script = script.clone();

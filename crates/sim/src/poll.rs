@@ -1,6 +1,7 @@
-//! The events that a driver's next wait reports: readiness, as edges, and completed sends.
+//! The events that a driver's next wait reports: readiness of connections, as edges, completed sends,
+//! and listeners at which connections wait.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,18 +46,15 @@ impl Edge {
 
 #[derive(Debug)]
 enum PollEvent {
-    /// The listener of this number has a connection to accept.
-    Incoming(u32),
     Ready(Key, Edge),
     Sent(Key, Sent),
 }
 
 impl PollEvent {
-    /// The key of the connection that the event is about, or `None` for a listener's event.
-    fn key(&self) -> Option<Key> {
+    /// The key of the connection that the event is about.
+    fn key(&self) -> Key {
         match self {
-            Self::Incoming(_) => None,
-            Self::Ready(key, _) | Self::Sent(key, _) => Some(*key),
+            Self::Ready(key, _) | Self::Sent(key, _) => *key,
         }
     }
 }
@@ -69,7 +67,8 @@ pub(crate) struct WaitSummary {
     pub(crate) until: Option<Time>,
     /// A real driver's wait would have returned at once. A simulated wait always returns at once.
     pub(crate) woken: bool,
-    /// Number of events that the wait reported.
+    /// Number of events that the wait reported. Listeners don't count: they are reported again until
+    /// their connections are accepted, so a report is no progress.
     pub(crate) events: usize,
     /// Number of simulated system calls since the wait, as `SimDriver::call` counts them.
     pub(crate) calls: u64,
@@ -80,26 +79,26 @@ pub(crate) struct WaitSummary {
 #[derive(Debug, Default)]
 pub(crate) struct Poller {
     events: VecDeque<PollEvent>,
+    /// The watched listeners at which a connection waits. Each wait reports them.
+    incoming: BTreeSet<u32>,
     pub(crate) waker: Arc<Waker>,
     pub(crate) summary: WaitSummary,
 }
 
 impl Poller {
-    /// Adds the event that a listener has a connection to accept, unless it is already there.
-    pub(crate) fn incoming(&mut self, listener: u32) {
-        if !self
-            .events
-            .iter()
-            .any(|event| matches!(event, PollEvent::Incoming(id) if *id == listener))
-        {
-            self.events.push_back(PollEvent::Incoming(listener));
+    /// Sets whether each wait reports this listener.
+    pub(crate) fn set_incoming(&mut self, listener: u32, incoming: bool) {
+        if incoming {
+            self.incoming.insert(listener);
+        } else {
+            self.incoming.remove(&listener);
         }
     }
 
     /// Adds an edge. Unreported edges of one connection are combined, unless a send completed
     /// between them: then the later edge is reported after that send.
     pub(crate) fn ready(&mut self, key: Key, edge: Edge) {
-        let last = self.events.iter_mut().rev().find(|event| event.key() == Some(key));
+        let last = self.events.iter_mut().rev().find(|event| event.key() == key);
         match last {
             Some(PollEvent::Ready(_, known)) => *known = known.or(edge),
             _ => self.events.push_back(PollEvent::Ready(key, edge)),
@@ -120,13 +119,14 @@ impl Poller {
     /// Whether a real driver's wait would return at once.
     pub(crate) fn is_woken(&self, now: Time) -> bool {
         !self.events.is_empty()
+            || !self.incoming.is_empty()
             || self.waker.0.load(Ordering::SeqCst)
             || self.summary.until.is_some_and(|until| until <= now)
     }
 
-    /// Moves the events to `io_events`. If `partial` is true, moves a random number of them, at
-    /// least one, with the connections in a random order. Events of one connection keep their
-    /// order.
+    /// Moves the events to `io_events`, and adds the listeners at which connections wait. If
+    /// `partial` is true, moves a random number of the events, at least one, with the connections in
+    /// a random order, and may leave out the listeners. Events of one connection keep their order.
     pub(crate) fn wait(
         &mut self,
         until: Option<Time>,
@@ -141,25 +141,27 @@ impl Poller {
         let mut count = self.events.len();
         if partial && count > 1 {
             let salt = rng.draw();
-            let place =
-                |event: &PollEvent| Rng::new(salt ^ event.key().map_or(0, |key| key.0)).draw();
+            let place = |event: &PollEvent| Rng::new(salt ^ event.key().0).draw();
             self.events.make_contiguous().sort_by_key(place);
             count = rng.between(1, count);
         }
         self.summary.events = count;
         let these = self.events.drain(..count);
         io_events.extend(these.map(|event| match event {
-            PollEvent::Incoming(id) => IoEvent::ListenerReady(id),
             PollEvent::Sent(key, sent) => IoEvent::Sent { key, sent },
             PollEvent::Ready(key, Edge { readable, writable, ended, failed }) => {
                 IoEvent::Ready { key, readable, writable, ended, failed }
             }
         }));
+        if !partial || count == 0 || rng.chance(500) {
+            io_events.extend(self.incoming.iter().map(|id| IoEvent::ListenerReady(*id)));
+        }
     }
 
     /// Drops all events, with the output of completed sends. Called when the driver is dropped.
     pub(crate) fn clear(&mut self) {
         drop(mem::take(&mut self.events));
+        self.incoming.clear();
         self.summary = WaitSummary::default();
     }
 }

@@ -394,8 +394,10 @@ impl World {
         for shard in &mut self.shards {
             let mut footprint = shard.shard.footprint();
             if shard.is_over() {
-                // A drained shard doesn't remove expired timers.
+                // A drained shard removes neither expired timers nor closed connections from its
+                // list of ready ones.
                 footprint.timers = shard.initial_footprint.timers;
+                footprint.ready = shard.initial_footprint.ready;
             }
             assert_eq!(footprint, shard.initial_footprint, "the shard has leaked memory");
             if !shard.is_over() {

@@ -1,4 +1,4 @@
-//! The driver for Linux: edge-triggered epoll.
+//! The driver for Linux: epoll, edge-triggered for connections and level-triggered for listeners.
 //!
 //! A receive or a send is tried at once, and waits for an edge only after `WouldBlock`. An accepted
 //! connection is registered for reading at the end of the turn (pass of the event loop) in which it
@@ -232,7 +232,12 @@ impl Driver for Epoll {
     }
 
     fn watch_listener(&mut self, listener: &mut Listener, id: u32) -> io::Result<()> {
-        self.register(&listener.fd, LISTENERS | u64::from(id), READING)
+        self.register(&listener.fd, LISTENERS | u64::from(id), EventFlags::IN)
+    }
+
+    fn unwatch_listener(&mut self, listener: &mut Listener) {
+        // Fails only if the listener isn't registered.
+        let _ = epoll::delete(&self.poller, &listener.fd);
     }
 
     fn accept(&mut self, listener: &mut Listener) -> io::Result<(Socket, Address)> {
@@ -261,8 +266,10 @@ impl Driver for Epoll {
         listener.block_new_clients();
     }
 
-    fn close_listener(&mut self, listener: Listener) {
-        drop(listener);
+    fn close_listener(&mut self, mut listener: Listener) {
+        // Another process may share the socket. Then closing our descriptor alone would not remove
+        // it from the poller.
+        self.unwatch_listener(&mut listener);
     }
 
     fn set_key(&mut self, socket: &mut Socket, key: Key) {

@@ -40,13 +40,16 @@ pub trait Driver {
     fn wait(&mut self, now: Time, until: Option<Time>, events: &mut Vec<IoEvent>)
     -> io::Result<()>;
 
-    /// From now on, [`Driver::wait`] reports new connections of `listener`, as
+    /// From now on, as long as a connection waits at `listener`, each [`Driver::wait`] reports
     /// [`IoEvent::ListenerReady`] with `id`.
     ///
     /// # Errors
     ///
     /// If the kernel can't register it.
     fn watch_listener(&mut self, listener: &mut Self::Listener, id: u32) -> io::Result<()>;
+
+    /// Ends what [`Driver::watch_listener`] has begun.
+    fn unwatch_listener(&mut self, listener: &mut Self::Listener);
 
     /// Accepts a connection.
     ///

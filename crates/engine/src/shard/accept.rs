@@ -8,15 +8,12 @@ use sockeye_proto::{Address, Peer, Protocol, Reason, Time};
 use tracing::{debug, warn};
 
 use super::state::{
-    ACCEPT_PAUSE, AcceptPause, Phase, Shard, Shortage, Slot, find, key_of, slot_of,
+    ACCEPT_BATCH, ACCEPT_PAUSE, AcceptPause, Phase, Shard, Shortage, Slot, find, key_of, slot_of,
 };
 use crate::conn::{Conn, Stage, catch_panic};
 use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Accepted;
 use crate::tls::TlsConnector;
-
-/// Maximum number of connections that a turn of the event loop accepts from one listener.
-const ACCEPT_BATCH: i32 = 64;
 
 impl<D: Driver> Shard<D> {
     /// Whether accepting is not paused and a listener may have a connection.
@@ -26,10 +23,41 @@ impl<D: Driver> Shard<D> {
         !is_paused && self.listeners.iter().any(|state| state.ready)
     }
 
-    /// Accepts waiting connections, at most [`ACCEPT_BATCH`] from each listener.
+    /// Accepts waiting connections: of each listener a [`Batch`](super::state::Batch), or after a
+    /// pause, at most [`ACCEPT_BATCH`] in a turn until none is left.
     pub(super) fn accept(&mut self) {
         if self.may_accept() {
-            self.accept_from_each(ACCEPT_BATCH);
+            self.accept_from_each(self.accept_pause.map(|_| ACCEPT_BATCH));
+        } else if self.accept_pause.is_some() {
+            self.unwatch_ready();
+        }
+    }
+
+    /// In a pause, makes the driver stop reporting the listeners whose connections wait.
+    #[cold]
+    fn unwatch_ready(&mut self) {
+        for state in &mut self.listeners {
+            if state.ready && state.watched {
+                state.watched = false;
+                self.driver.unwatch_listener(&mut state.listener);
+            }
+        }
+    }
+
+    /// Makes the driver report all listeners again, after a pause. If it can't, another pause
+    /// begins.
+    fn watch_all(&mut self) {
+        for (id, state) in self.listeners.iter_mut().enumerate() {
+            if state.watched {
+                continue;
+            }
+            match self.driver.watch_listener(&mut state.listener, id as u32) {
+                Ok(()) => state.watched = true,
+                Err(_) => {
+                    state.ready = true;
+                    return self.pause_accepting(Shortage::Resources);
+                }
+            }
         }
     }
 
@@ -40,22 +68,38 @@ impl<D: Driver> Shard<D> {
             // The driver may not have reported a new connection yet.
             state.ready = true;
         }
-        self.accept_from_each(BACKLOG);
+        self.accept_from_each(Some(BACKLOG as u32));
     }
 
     /// Tries to admit the accepted connection that waits for another one to close, if any. Then
-    /// accepts at most `max` from each listener.
-    fn accept_from_each(&mut self, max: i32) {
+    /// accepts from each listener: a batch, or at most `max` until none is left.
+    fn accept_from_each(&mut self, max: Option<u32>) {
         if let Some(accepted) = self.waiting.take() {
             self.admit_or_wait(accepted);
         }
         for index in 0..self.listeners.len() {
-            for _ in 0..max {
-                if self.waiting.is_some() || !self.listeners[index].ready || !self.accept_one(index)
-                {
+            let state = &mut self.listeners[index];
+            if !state.ready {
+                continue;
+            }
+            for _ in 0..max.unwrap_or_else(|| state.batch.begin(self.turns)) {
+                if self.waiting.is_some() || !self.accept_one(index) {
                     break;
                 }
             }
+            let state = &mut self.listeners[index];
+            if max.is_none() && state.ready && self.accept_pause.is_none() {
+                state.batch.end_full(self.turns);
+                state.ready = false;
+            }
+        }
+        if self.listeners.iter().all(|state| !state.ready) {
+            self.accept_pause = None;
+            // Below the limit, no connection has to be evicted: drop the list of idle ones.
+            if self.counts.total() < self.resources.config.max_connections {
+                self.clear_idle();
+            }
+            self.watch_all();
         }
     }
 
@@ -71,11 +115,6 @@ impl<D: Driver> Shard<D> {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 state.ready = false;
-                self.accept_pause = None;
-                // Below the limit, no connection has to be evicted: drop the list of idle ones.
-                if self.counts.total() < self.resources.config.max_connections {
-                    self.clear_idle();
-                }
                 false
             }
             Err(error) if is_connection_error(&error) => true,

@@ -43,8 +43,8 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Drops the list of idle connections, and makes the next eviction log the warning again.
-    /// Called when the number of connections is below the limit, and no new connection waits to be
-    /// accepted.
+    /// Called when the number of connections is below the limit, and all connections that are known
+    /// to wait were accepted.
     pub(super) fn clear_idle(&mut self) {
         self.eviction.is_logged = false;
         self.eviction.idle = Vec::new();

@@ -23,6 +23,9 @@ use crate::{Config, ConnectionCounts, Service, TlsAcceptor};
 /// How long accepting pauses at most: see [`AcceptPause`].
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Maximum number of connections that a turn of the event loop accepts from one listener.
+pub(super) const ACCEPT_BATCH: u32 = 64;
+
 /// The parts of a new shard.
 #[expect(missing_debug_implementations, reason = "a service has none")]
 pub struct ShardParts<D: Driver> {
@@ -95,6 +98,8 @@ pub struct Shard<D: Driver> {
     /// By [`Peer::via`](sockeye_proto::Peer::via).
     pub(super) tls: Vec<Option<ShardAcceptor>>,
     pub(super) listeners: Vec<ListenerState<D::Listener>>,
+    /// The number of turns so far.
+    pub(super) turns: u64,
     pub(super) accept_pause: Option<AcceptPause>,
     /// An accepted connection that waits because there are too many connections. Nothing else is
     /// accepted meanwhile, and its listener stays ready.
@@ -120,11 +125,40 @@ pub(super) struct ListenerState<L> {
     /// The [`Peer::via`](sockeye_proto::Peer::via) of its connections.
     pub(super) via: u32,
     pub(super) ready: bool,
+    /// Whether the driver reports that connections wait. It would report them at each wait, so it
+    /// doesn't in a pause.
+    pub(super) watched: bool,
+    pub(super) batch: Batch,
 }
 
-/// A pause in accepting. It ends at `until` at the latest, because connections that are already in
-/// the listeners' queues cause no new event. At the limit on connections, it also ends when a
-/// connection closes.
+/// How many connections a turn accepts from a listener if accepting was not paused.
+///
+/// A call that finds no connection to accept is wasted. So a turn accepts only as many as are likely
+/// to wait: one, or twice as many as the last turn if more waited after that. If still more wait,
+/// the driver reports the listener again.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    size: u32,
+    /// The last turn that accepted a whole batch.
+    full_in: Option<u64>,
+}
+
+impl Batch {
+    /// The size of the batch in the turn `turn`, in which the driver has reported the listener.
+    pub(super) fn begin(&mut self, turn: u64) -> u32 {
+        let more_waited = self.full_in.is_some_and(|last| last + 1 == turn);
+        self.size = if more_waited { ACCEPT_BATCH.min(self.size * 2) } else { 1 };
+        self.size
+    }
+
+    /// Notes that the whole batch was accepted in the turn `turn`.
+    pub(super) fn end_full(&mut self, turn: u64) {
+        self.full_in = Some(turn);
+    }
+}
+
+/// A pause in accepting. It ends at `until` at the latest, because no event reports that there is a
+/// descriptor or memory again. At the limit on connections, it also ends when a connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AcceptPause {
     pub(super) until: Time,
@@ -236,8 +270,8 @@ impl<D: Driver> Shard<D> {
         let mut listeners = Vec::with_capacity(given.len());
         for (id, (via, mut listener)) in given.into_iter().enumerate() {
             driver.watch_listener(&mut listener, id as u32)?;
-            // Connections that are already in the queue may cause no edge.
-            listeners.push(ListenerState { listener, via, ready: true });
+            let batch = Batch::default();
+            listeners.push(ListenerState { listener, via, ready: false, watched: true, batch });
         }
         let sender = Arc::clone(&mailbox);
         let index = counts.add_shard(Arc::clone(&mailbox));
@@ -260,7 +294,7 @@ impl<D: Driver> Shard<D> {
             chores: Vec::new(),
             sealing_buffer: Vec::new(),
         };
-        Ok(Self {
+        let mut shard = Self {
             driver,
             service,
             service_deadline: ServiceDeadline { next: Time::NEVER, last: Time::NEVER },
@@ -270,6 +304,7 @@ impl<D: Driver> Shard<D> {
             handover,
             tls: tls.iter().map(|tls| tls.clone().map(ShardAcceptor::new)).collect(),
             listeners,
+            turns: 0,
             accept_pause: None,
             waiting: None,
             eviction: Eviction::default(),
@@ -281,7 +316,10 @@ impl<D: Driver> Shard<D> {
             phase: Phase::Serving,
             events: Vec::new(),
             keys: Vec::new(),
-        })
+        };
+        // The first wait must not be longer than until this deadline.
+        shard.update_service_deadline();
+        Ok(shard)
     }
 
     /// From now on, logs no slow turns. For programs that are clients: there, a protocol that

@@ -32,6 +32,7 @@ impl<D: Driver> Shard<D> {
     pub fn turn_until(&mut self, time: Time) -> io::Result<()> {
         let mut events = std::mem::take(&mut self.events);
         self.wait(time, &mut events)?;
+        self.turns += 1;
         let _guard = EventLoopGuard::begin();
         for event in events.drain(..) {
             self.handle_event(event);
@@ -204,9 +205,9 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Asks the service for its deadline, at the end of a turn. A deadline for which the service
+    /// Asks the service for its deadline, before the first turn and at the end of each. A deadline for which the service
     /// was already called is ignored.
-    fn update_service_deadline(&mut self) {
+    pub(super) fn update_service_deadline(&mut self) {
         let service = &self.service;
         let next = catch_panic(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
         let is_new = next != self.service_deadline.last;
