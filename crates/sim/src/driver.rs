@@ -7,6 +7,7 @@
 //! end. The [`World`](crate::World) advances the clock.
 
 use std::io;
+use std::mem;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -124,6 +125,7 @@ impl Driver for SimDriver {
     ) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         let net = &mut *net;
+        net.check_fins(self.poller);
         let (spurious, partial) = (net.faults.spurious, net.faults.partial_wait);
         if net.inject(spurious) {
             let endpoint = EndpointId(net.rng.below(net.endpoints.len()));
@@ -305,6 +307,18 @@ impl Driver for SimDriver {
         Sending::Done(sent)
     }
 
+    fn send_before_fin(&mut self, socket: &mut SimSocket, out: Box<Output>) -> Sending {
+        let sending = self.send(socket, out);
+        let mut net = self.net.borrow_mut();
+        net.sends_before_fin += 1;
+        if let Sending::Done(sent) = &sending
+            && sent.out.is_empty()
+        {
+            net.pollers[self.poller].fins_due.push(socket.endpoint);
+        }
+        sending
+    }
+
     fn unacknowledged(&self, socket: &SimSocket) -> io::Result<u64> {
         Ok(self.net.borrow().endpoints[socket.endpoint.0].in_flight.len() as u64)
     }
@@ -347,6 +361,20 @@ impl Driver for SimDriver {
 }
 
 impl Net {
+    /// Checks that a FIN has followed each output that was sent before one, by the next wait of the
+    /// driver: a real kernel holds back the last bytes until then.
+    fn check_fins(&mut self, poller: usize) {
+        for endpoint in mem::take(&mut self.pollers[poller].fins_due) {
+            let this = &self.endpoints[endpoint.0];
+            if !this.fin_queued && !this.is_closed() && this.failure().is_none() {
+                self.report_violation(format!(
+                    "no FIN follows the output of endpoint {}",
+                    endpoint.0
+                ));
+            }
+        }
+    }
+
     /// Receives into `buffer`. Returns the number of bytes, and whether there may be more, or
     /// `None` if the call would block.
     fn receive(

@@ -104,6 +104,8 @@ pub(crate) struct Net {
     pub(crate) progress: u64,
     /// Number of injected faults.
     pub(crate) injected: u64,
+    /// Number of calls of `send_before_fin`.
+    pub(crate) sends_before_fin: u64,
     /// See [`Net::trace`].
     trace: u64,
 }
@@ -126,6 +128,7 @@ impl Net {
             audit: Audit { open_sockets: Vec::new(), limits: Vec::new(), violations: Vec::new() },
             progress: 0,
             injected: 0,
+            sends_before_fin: 0,
             // The initial value of FNV-1a.
             trace: 0xCBF2_9CE4_8422_2325,
         }

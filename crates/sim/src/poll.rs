@@ -11,6 +11,7 @@ use sockeye_proto::Time;
 use sockeye_proto::driver::Key;
 
 use crate::Rng;
+use crate::endpoint::EndpointId;
 
 /// How a connection's readiness has changed. [`IoEvent::Ready`] describes the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub(crate) struct Poller {
     events: VecDeque<PollEvent>,
     /// The watched listeners at which a connection waits. Each wait reports them.
     incoming: BTreeSet<u32>,
+    /// Endpoints whose output was sent before a FIN, since the last wait.
+    pub(crate) fins_due: Vec<EndpointId>,
     pub(crate) waker: Arc<Waker>,
     pub(crate) summary: WaitSummary,
 }

@@ -268,6 +268,12 @@ impl World {
         self.net.borrow().injected
     }
 
+    /// How often shards have sent an output as the last one before a FIN.
+    #[must_use]
+    pub fn sends_before_fin(&self) -> u64 {
+        self.net.borrow().sends_before_fin
+    }
+
     /// A hash of what has happened on the network so far, and when: connections that began or
     /// ended, and bytes that were sent, delivered or received. Equal runs have equal hashes.
     #[must_use]

@@ -22,8 +22,8 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvFlags, ReturnFlags, Shutdown, SocketFlags, acceptfrom_with, recv,
-    recvmsg, shutdown, sockopt,
+    RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with,
+    recv, recvmsg, shutdown, sockopt,
 };
 use rustix::time::{ClockId, clock_gettime};
 use socket2::SockRef;
@@ -31,7 +31,7 @@ use sockeye_proto::driver::Key;
 use sockeye_proto::{Address, FileRange, Output, Time, WallTime};
 
 use super::listener::Listener;
-use super::{Driver, IoEvent, Received, SendStatus, Sending, Sent, Target, Wake, bind};
+use super::{Driver, IoEvent, Received, Sending, Target, Wake, bind};
 
 /// One receive takes at most this many bytes: 64 KiB, which peers often send at once, and the frame
 /// headers around them.
@@ -82,7 +82,16 @@ pub struct Socket {
     /// Whether the registration includes room to send. Set when a send first blocks, and from the
     /// start if we opened the connection.
     watches_writing: bool,
+    /// Whether the kernel may hold back the last bytes until our FIN.
+    holds_back: bool,
     is_unix: bool,
+}
+
+impl Socket {
+    fn new(fd: OwnedFd, is_unix: bool) -> Self {
+        let key = Key(0);
+        Self { fd, key, watched: false, watches_writing: false, holds_back: false, is_unix }
+    }
 }
 
 /// How often a driver has made each of these system calls. Others are not counted.
@@ -251,10 +260,7 @@ impl Driver for Epoll {
                         _ => Address::Unix,
                     };
                     let is_unix = matches!(address, Address::Unix);
-                    return Ok((
-                        Socket { fd, key: Key(0), watched: false, watches_writing: false, is_unix },
-                        address,
-                    ));
+                    return Ok((Socket::new(fd, is_unix), address));
                 }
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -290,7 +296,8 @@ impl Driver for Epoll {
     fn connect(&mut self, target: &Target, key: Key) -> io::Result<Socket> {
         let fd = bind::connect(target)?;
         let is_unix = matches!(target, Target::Unix(_));
-        let socket = Socket { fd, key, watched: true, watches_writing: true, is_unix };
+        let mut socket = Socket::new(fd, is_unix);
+        (socket.key, socket.watched, socket.watches_writing) = (key, true, true);
         self.register(&socket.fd, key.0, READING_AND_WRITING)?;
         Ok(socket)
     }
@@ -325,24 +332,17 @@ impl Driver for Epoll {
         }
     }
 
-    fn send(&mut self, socket: &mut Socket, mut out: Box<Output>) -> Sending {
-        let (count, mut status) = match self.send_plain(&socket.fd, &mut out) {
-            Some(sent) => sent,
-            None => self.send_some(&socket.fd, &mut out),
-        };
-        if matches!(status, SendStatus::Blocked) && !socket.watches_writing {
-            socket.watches_writing = true;
-            // After this change, epoll reports the current state as an edge. So room that came
-            // since the send blocked is not missed.
-            let key = EventData::new_u64(socket.key.0);
-            if socket.watched
-                && let Err(error) =
-                    epoll::modify(&self.poller, &socket.fd, key, READING_AND_WRITING)
-            {
-                status = SendStatus::Failed(error.into());
-            }
+    fn send(&mut self, socket: &mut Socket, out: Box<Output>) -> Sending {
+        self.send_with(socket, out, SendFlags::NOSIGNAL)
+    }
+
+    fn send_before_fin(&mut self, socket: &mut Socket, out: Box<Output>) -> Sending {
+        // `sendfile` has no flag that holds back the last bytes.
+        if socket.is_unix || out.file_ranges() > 0 {
+            return self.send(socket, out);
         }
-        Sending::Done(Sent { out, count, status })
+        socket.holds_back = true;
+        self.send_with(socket, out, SendFlags::NOSIGNAL.union(SendFlags::MORE))
     }
 
     fn limit_unsent(&mut self, socket: &mut Socket, bytes: u32) {
@@ -370,6 +370,10 @@ impl Driver for Epoll {
     }
 
     fn close(&mut self, socket: Socket) {
+        if socket.holds_back {
+            // If there is unread input, closing alone would send a reset instead of these bytes.
+            let _ = shutdown(&socket.fd, Shutdown::Write);
+        }
         if !self.cut_short.is_empty() {
             self.cut_short.remove(&socket.key);
         }

@@ -103,6 +103,13 @@ pub trait Driver {
     /// [`QUANTUM`] bytes.
     fn send(&mut self, socket: &mut Self::Socket, out: Box<Output>) -> Sending;
 
+    /// As [`Driver::send`], for an output that is most likely the last one: if all of it is sent,
+    /// [`Driver::finish`] or [`Driver::close`] follows. So the kernel may hold back the last bytes to
+    /// send them together with the FIN. Default: [`Driver::send`].
+    fn send_before_fin(&mut self, socket: &mut Self::Socket, out: Box<Output>) -> Sending {
+        self.send(socket, out)
+    }
+
     /// From now on, the kernel holds at most about `bytes` bytes of `socket` that it has not sent
     /// to the network. No effect on Unix sockets. Only an optimization, so it never fails.
     fn limit_unsent(&mut self, socket: &mut Self::Socket, bytes: u32);

@@ -88,7 +88,12 @@ impl<D: Driver> Active<'_, D> {
         }
         let Some(out) = conn.session.take_output() else { return Ok(()) };
         let in_flight = if D::KEEPS_OUTPUT { InFlight::of(&out) } else { InFlight::default() };
-        match self.driver.send(&mut conn.socket, out) {
+        let sending = match conn.session.end() {
+            None => self.driver.send(&mut conn.socket, out),
+            // If all is sent, `flush` closes our sending side next.
+            Some(_) => self.driver.send_before_fin(&mut conn.socket, out),
+        };
+        match sending {
             Sending::Done(sent) => self.count_sent(sent),
             Sending::Pending => {
                 conn.session.set_in_flight(in_flight);

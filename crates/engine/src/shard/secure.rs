@@ -71,7 +71,14 @@ impl<D: Driver> Active<'_, D> {
         if may_close {
             secure.close(&mut out);
         }
-        match self.driver.send(&mut self.conn.socket, out) {
+        let is_last = secure.is_closed && self.conn.session.end().is_some();
+        let socket = &mut self.conn.socket;
+        let sending = match is_last {
+            false => self.driver.send(socket, out),
+            // If all is sent, `flush` closes our sending side next.
+            true => self.driver.send_before_fin(socket, out),
+        };
+        match sending {
             Sending::Done(sent) => self.count_sent_secure(sent),
             Sending::Pending => {
                 if let Some(secure) = self.conn.secure.as_deref_mut() {

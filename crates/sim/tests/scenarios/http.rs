@@ -13,8 +13,9 @@ use sockeye_http::{
 use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Peer, Protocol, Ticket, Validity};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
-use crate::checked::{assert_no_violations, service};
-use crate::here;
+use crate::checked::{SendClient, assert_no_violations, checked, service};
+use crate::tls::TLS;
+use crate::{here, secs};
 
 /// A file in memory that changes after a number of reads.
 #[derive(Debug)]
@@ -168,4 +169,37 @@ fn a_response_whose_file_changes_is_never_completed() {
         world.finish();
         assert_no_violations(&logs.borrow());
     });
+}
+
+#[test]
+fn only_the_last_response_of_a_connection_is_sent_before_the_fin() {
+    const GET: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
+    const LAST: &str = "GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
+    let open = || {
+        let (shared, text) = (Rc::new(ServerConfig::default()), Text::new(usize::MAX));
+        service(move |_| Server::new(Rc::clone(&shared), Site::handlers(&text)))
+    };
+    let mut world = World::new(1, Faults::none());
+    world.server(&[here()], Config::default(), open().0);
+    world.peer(&here(), Script::new().send(GET).wait(secs(2)).send(LAST));
+    world.run(secs(1));
+    assert_eq!(world.sends_before_fin(), 0);
+    world.settle();
+    assert_eq!(world.sends_before_fin(), 1);
+    world.finish();
+
+    let mut world = World::new(1, Faults::none());
+    world.server_with_tls(&[here()], &TLS.0, Config::default(), open().0);
+    let client = world.client(Config::default(), None);
+    for (request, sends) in [(GET, 0), (LAST, 2)] {
+        let (protocol, _) = checked(SendClient::then_read(request.as_bytes()));
+        world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+        world.run(secs(1));
+        assert_eq!(
+            world.sends_before_fin(),
+            sends,
+            "the last response, and its client's close_notify"
+        );
+    }
+    world.finish();
 }

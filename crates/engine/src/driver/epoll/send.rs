@@ -15,13 +15,14 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::event::epoll::{self, EventData};
 use rustix::fs::sendfile;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use sockeye_proto::{Access, FileRange, Output, Part};
 
-use super::Epoll;
-use crate::driver::{Driver, QUANTUM, SendStatus};
+use super::{Epoll, READING_AND_WRITING, Socket};
+use crate::driver::{Driver, QUANTUM, SendStatus, Sending, Sent};
 
 /// If the rest of a file exceeds what is left of the quantum by at most this much, all of it is
 /// sent. The response's head may have used a part of the quantum, and it would cost more to send
@@ -43,17 +44,46 @@ fn is_short(range: &FileRange) -> bool {
 }
 
 impl Epoll {
+    /// Sends, and watches the socket for room if the send has blocked.
+    #[inline(always)] // `send` runs for each response.
+    pub(super) fn send_with(
+        &mut self,
+        socket: &mut Socket,
+        mut out: Box<Output>,
+        flags: SendFlags,
+    ) -> Sending {
+        let (count, mut status) = match self.send_plain(&socket.fd, &mut out, flags) {
+            Some(sent) => sent,
+            None => self.send_some(&socket.fd, &mut out, flags),
+        };
+        if matches!(status, SendStatus::Blocked) && !socket.watches_writing {
+            socket.watches_writing = true;
+            // After this change, epoll reports the current state as an edge. So room that came
+            // since the send blocked is not missed.
+            let key = EventData::new_u64(socket.key.0);
+            if socket.watched
+                && let Err(error) =
+                    epoll::modify(&self.poller, &socket.fd, key, READING_AND_WRITING)
+            {
+                status = SendStatus::Failed(error.into());
+            }
+        }
+        Sending::Done(Sent { out, count, status })
+    }
+
     /// Sends an output that has only plain bytes, the usual case. `None` if the output also has
     /// shared bytes or file ranges.
-    pub(super) fn send_plain(
+    #[inline(always)] // As `send_with`.
+    fn send_plain(
         &mut self,
         fd: &OwnedFd,
         out: &mut Output,
+        flags: SendFlags,
     ) -> Option<(u64, SendStatus)> {
         loop {
             let bytes = out.plain()?;
             self.calls.send += 1;
-            match rustix::net::send(fd, bytes, SendFlags::NOSIGNAL) {
+            match rustix::net::send(fd, bytes, flags) {
                 Ok(sent) => {
                     let status =
                         if sent < bytes.len() { SendStatus::Blocked } else { SendStatus::Ready };
@@ -69,7 +99,7 @@ impl Epoll {
     /// Sends from the front of `out` until it is empty, the quantum is used, the socket blocks or
     /// fails, or a file must be read by a thread, has changed or can't be read.
     #[inline(never)] // Inlined, its loops would slow down `send_plain`: they need many registers.
-    pub(super) fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, SendStatus) {
+    fn send_some(&mut self, fd: &OwnedFd, out: &mut Output, flags: SendFlags) -> (u64, SendStatus) {
         let mut count = 0;
         // How many bytes at the front are known to be in the page cache.
         let mut resident = 0;
@@ -77,7 +107,7 @@ impl Epoll {
             let left = QUANTUM.saturating_sub(count);
             let gathered = match out.file_ranges() {
                 _ if out.is_empty() || left == 0 => return (count, SendStatus::Ready),
-                0 => Some(self.send_memory(fd, out)),
+                0 => Some(self.send_memory(fd, out, flags)),
                 _ if out.pieces() > 1 => self.send_gathered(fd, out, left + MAX_TAIL),
                 _ => None,
             };
@@ -89,7 +119,7 @@ impl Epoll {
                     Part::Nothing => return (count, SendStatus::Ready),
                     Part::Changed => return (count, SendStatus::FileChanged),
                     Part::NeedsRead(_) => return (count, SendStatus::NeedsRead),
-                    Part::Memory(_) => self.send_memory(fd, out),
+                    Part::Memory(_) => self.send_memory(fd, out, flags),
                     Part::File(range) => match self.send_file(fd, range, left, &mut resident) {
                         None => return (count, SendStatus::NeedsRead),
                         // The file ends before its range does.
@@ -119,15 +149,20 @@ impl Epoll {
     }
 
     /// Sends slices of memory. Returns how many bytes were sent, and how many were offered.
-    fn send_memory(&mut self, fd: &OwnedFd, out: &Output) -> (Result<usize, Errno>, usize) {
+    fn send_memory(
+        &mut self,
+        fd: &OwnedFd,
+        out: &Output,
+        flags: SendFlags,
+    ) -> (Result<usize, Errno>, usize) {
         self.calls.send += 1;
         // Most outputs are a head and a body. Such an output has at most one piece (shared bytes or
         // a file range), with plain bytes before and after it: three slices. Initializing more
         // slices would cost time.
         if out.pieces() <= 1 {
-            send_front(fd, out, &mut [IoSlice::new(&[]); 3])
+            send_front(fd, out, &mut [IoSlice::new(&[]); 3], flags)
         } else {
-            send_front(fd, out, &mut [IoSlice::new(&[]); MAX_SLICES])
+            send_front(fd, out, &mut [IoSlice::new(&[]); MAX_SLICES], flags)
         }
     }
 
@@ -194,7 +229,7 @@ impl Epoll {
             return None;
         }
         self.calls.send += 1;
-        Some(send_slices(fd, &slices[..filled], more_follows))
+        Some(send_slices(fd, &slices[..filled], more_follows, SendFlags::NOSIGNAL))
     }
 
     /// Sends at most `max` plus [`MAX_TAIL`] bytes from a file. `None` if that might block.
@@ -341,9 +376,10 @@ fn send_front<'a>(
     fd: &OwnedFd,
     out: &'a Output,
     slices: &mut [IoSlice<'a>],
+    flags: SendFlags,
 ) -> (Result<usize, Errno>, usize) {
     let (filled, file_follows) = out.slices(slices);
-    send_slices(fd, &slices[..filled], file_follows)
+    send_slices(fd, &slices[..filled], file_follows, flags)
 }
 
 /// Sends `slices` with one `sendmsg`. Returns how many bytes were sent, and how many were offered.
@@ -353,9 +389,11 @@ fn send_slices(
     fd: &OwnedFd,
     slices: &[IoSlice<'_>],
     more_follows: bool,
+    mut flags: SendFlags,
 ) -> (Result<usize, Errno>, usize) {
     let offered = slices.iter().map(|slice| slice.len()).sum();
-    let mut flags = SendFlags::NOSIGNAL;
-    flags.set(SendFlags::MORE, more_follows);
+    if more_follows {
+        flags |= SendFlags::MORE;
+    }
     (sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), flags), offered)
 }

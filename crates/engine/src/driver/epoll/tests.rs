@@ -10,7 +10,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use sockeye_proto::{Access, FileRange, FileSource, Validity};
 
 use super::*;
-use crate::driver::QUANTUM;
+use crate::driver::{QUANTUM, SendStatus};
 
 /// An [`Overlay`] of `file`, which may also be a folder.
 fn overlay(file: impl AsRef<std::path::Path>, timed: bool) -> Arc<Overlay> {
@@ -170,6 +170,72 @@ fn a_wake_up_ends_the_next_wait() {
     assert_eq!(driver.calls().wait, 3);
 }
 
+#[test]
+fn a_watched_listener_is_reported_as_long_as_a_connection_waits() {
+    let queue = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    queue.set_nonblocking(true).unwrap();
+    let address = queue.local_addr().unwrap();
+    let connect = || std::net::TcpStream::connect(address).unwrap();
+    // Two descriptors of the socket, as if another process shared it.
+    let mut listener = Listener::tcp(queue.try_clone().unwrap().into());
+    let mut driver = Epoll::new().unwrap();
+    let reported = |driver: &mut Epoll| {
+        let mut events = Vec::new();
+        driver.wait(Time::ZERO, Some(Time::ZERO), &mut events).unwrap();
+        assert!(events.iter().all(|event| matches!(event, IoEvent::ListenerReady(7))));
+        events.len()
+    };
+
+    driver.watch_listener(&mut listener, 7).unwrap();
+    assert_eq!(reported(&mut driver), 0);
+    let _first = connect();
+    assert_eq!([reported(&mut driver), reported(&mut driver)], [1, 1]);
+    driver.unwatch_listener(&mut listener);
+    assert_eq!(reported(&mut driver), 0);
+    driver.watch_listener(&mut listener, 7).unwrap();
+    assert_eq!(reported(&mut driver), 1);
+    driver.accept(&mut listener).unwrap();
+    assert_eq!(reported(&mut driver), 0);
+
+    let _second = connect();
+    driver.close_listener(listener);
+    assert_eq!(reported(&mut driver), 0, "the listener is closed");
+}
+
+/// Sends before a FIN, and closes with unread input. Returns whether the bytes were held back, and
+/// what the peer received.
+fn sent_before_fin() -> (bool, Vec<u8>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut socket = socket_of(listener.accept().unwrap().0);
+    let mut driver = Epoll::new().unwrap();
+    let mut out = Box::new(Output::new());
+    out.write(b"some ");
+    out.write_shared(b"shared ".to_vec().into());
+    out.write(b"bytes");
+    let Sending::Done(sent) = driver.send_before_fin(&mut socket, out) else { unreachable!() };
+    assert!(matches!(sent.status, SendStatus::Ready) && sent.count == 17, "{sent:?}");
+    peer.set_nonblocking(true).unwrap();
+    let is_held_back = peer.peek(&mut [0; 9]).is_err();
+    peer.set_nonblocking(false).unwrap();
+    io::Write::write_all(&mut peer, b"unread").unwrap();
+    driver.close(socket);
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).unwrap();
+    (is_held_back, received)
+}
+
+#[test]
+fn bytes_that_are_held_back_for_the_fin_arrive_although_there_is_unread_input() {
+    // The kernel holds them back for 200 ms at most, which may have passed on a busy machine.
+    let mut attempts = (0..100).map(|_| sent_before_fin());
+    let is_held_back = attempts.any(|(is_held_back, received)| {
+        assert_eq!(received, b"some shared bytes");
+        is_held_back
+    });
+    assert!(is_held_back);
+}
+
 /// The bytes of a file by their offset. Reads of it are counted.
 #[derive(Debug)]
 struct Numbers {
@@ -222,7 +288,7 @@ fn is_frame(bytes: &[u8], number: u64) -> bool {
 fn socket_of(fd: impl Into<OwnedFd>) -> Socket {
     let fd = fd.into();
     let is_unix = SockRef::from(&fd).local_addr().unwrap().is_unix();
-    Socket { fd, key: Key(0), watched: false, watches_writing: false, is_unix }
+    Socket::new(fd, is_unix)
 }
 
 /// Sends `out` until it is empty, reading what arrives. Returns that, and the driver.
