@@ -35,9 +35,11 @@ const MAX_WAITING_LONG: usize = 1024;
 /// How many handshakes may wait. Each holds its client hello, up to 16 KiB, and the other TLS state
 /// of its connection, some KiB.
 const MAX_WAITING_HANDSHAKES: usize = 4096;
-/// Maximum number of threads for lookups and reads. Only a few run, unless a file system hangs.
+/// Maximum number of threads for lookups and reads, if that is enough for the workers. Only a few
+/// run, unless a file system hangs.
 const MAX_LOOKUP_THREADS: usize = 256;
-/// Maximum number of these threads for the jobs of one served folder, or for reads from one device.
+/// Maximum number of these threads for the jobs of one served folder, or for reads from one device,
+/// if that is enough for the workers.
 const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;
 /// How long a thread waits for work before it ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,6 +96,19 @@ fn drop_job(job: Job) {
     }
 }
 
+/// The limits of the sub-pool for lookups and reads. Groups and roots leave threads for others, as
+/// those of long jobs do.
+fn lookup_limits(workers: usize, per_group: usize) -> Limits {
+    let per_root = MAX_LOOKUP_THREADS_PER_ROOT.max(per_group.saturating_add(workers));
+    Limits {
+        threads: MAX_LOOKUP_THREADS.max(per_root.saturating_add(workers)),
+        per_root,
+        per_group,
+        limits_clients: true,
+        waiting: MAX_WAITING,
+    }
+}
+
 impl Pool {
     /// The pool of a server with this number of workers.
     #[must_use]
@@ -109,15 +124,8 @@ impl Pool {
         let workers = workers.get();
         // More threads than cores, because jobs mostly wait for a disk.
         let base = workers.saturating_mul(2).saturating_add(1);
-        let lookups = Limits {
-            threads: MAX_LOOKUP_THREADS.max(base),
-            per_root: MAX_LOOKUP_THREADS_PER_ROOT.max(base),
-            per_group: base,
-            limits_clients: true,
-            waiting: MAX_WAITING,
-        };
-        // The jobs of one root (a served folder or a device) leave one thread for other roots.
-        // Those of one group (a part of a root) leave some threads for other groups of the root.
+        // The jobs of one root (a served folder or a device) leave threads for other roots. Those of
+        // one group (a part of a root) leave threads for other groups of the root.
         let long = Limits {
             threads: base + 1,
             per_root: base,
@@ -143,7 +151,7 @@ impl Pool {
             waiting: MAX_WAITING,
         };
         Self {
-            lookups: SubPool::new("lookups", lookups, false),
+            lookups: SubPool::new("lookups", lookup_limits(workers, base), false),
             long_jobs: SubPool::new("long jobs", long, true),
             handshakes: SubPool::new("handshakes", handshakes, false),
             user_jobs: SubPool::new("jobs", user_jobs, false),

@@ -38,6 +38,17 @@ fn jobs_run_on_other_threads_and_a_panic_is_caught() {
 }
 
 #[test]
+fn lookups_of_one_group_or_root_leave_threads_for_others_on_any_number_of_cores() {
+    for workers in [1, 10, 11, 16, 63, 64, 128, 1000] {
+        let limits = lookup_limits(workers, 2 * workers + 1);
+        assert!(limits.per_group < limits.per_root, "{workers} workers");
+        assert!(limits.per_root < limits.threads, "{workers} workers");
+    }
+    let limits = lookup_limits(2, 5);
+    assert_eq!((limits.per_group, limits.per_root, limits.threads), (5, 32, 256));
+}
+
+#[test]
 fn jobs_are_counted_and_cancelled_ones_are_not_run() {
     let pool = Pool::new(NonZeroUsize::MIN);
     // This client may run one long job at a time.
