@@ -8,7 +8,7 @@ use crate::{
 /// A server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The bare server of [`limit`](crate::limit), which parses nothing.
+    /// The bare server of [`limit`](crate::limit), which parses almost nothing.
     Limit,
     /// Sockeye: built from this tree, or the program of `--server`.
     Ours,
@@ -150,8 +150,8 @@ impl Kind {
                 load.file().is_some() && !logs || load == Shape::Pages
             }
             Self::Hyper => small || load == Shape::Mix,
-            // `may` ignores `Connection: close`. In rows with few requests per connection, the client
-            // closes the connections.
+            // `may` ignores `Connection: close`. In rows with few requests per connection, the
+            // client closes the connections.
             Self::May => small,
             Self::Tokio => load == Shape::Echo,
             // nghttpd serves only HTTP/2, and the other two only WebSockets.

@@ -27,7 +27,7 @@ use crate::{Result, tls};
 /// Maximum number of bytes that are received at once.
 const RECEIVED_MAX: usize = 128 << 10;
 /// The client sends a WINDOW_UPDATE for a connection when it has received more than this much
-/// content since the last one: half of the window that a connection starts with.
+/// content since the last one: half of the window that it grants to each new connection.
 const WIDEN_BY: u32 = ENOUGH_WINDOW / 2;
 /// Time without a response after which a run fails.
 const TIMEOUT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };

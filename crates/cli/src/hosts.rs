@@ -2,9 +2,9 @@
 //! ([`sockeye::http_core::AllowedHosts`]).
 //!
 //! Clients may reach other addresses by names that the server can't know. So requests there are
-//! checked only with `--live`, which requires that such names are allowed by `--host`.
-//! Requests from Unix sockets and trusted proxies are not checked, since they don't come from a
-//! browser directly.
+//! checked only with `--live`. Such a name must then be allowed by `--host`, or be in a certificate
+//! of the server. Requests from Unix sockets and trusted proxies are not checked, since they don't
+//! come from a browser directly.
 
 use std::net::IpAddr;
 

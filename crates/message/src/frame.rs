@@ -24,7 +24,8 @@ pub(super) const UNCHARGED: usize = 64 * 1024;
 ///
 /// # Errors
 ///
-/// A [`Refusal`] at the first byte that shows the error.
+/// A [`Refusal`]. A wrong length or first byte of the header is refused before the rest of the
+/// header arrives.
 pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Refusal> {
     let Some((prefix, rest)) = input.split_first_chunk::<LENGTH_SIZE>() else { return Ok(None) };
     let len = u16::from_be_bytes(*prefix);

@@ -85,8 +85,8 @@ fn email(text: &str) -> Result<String, String> {
 }
 
 /// With `--acme` and without `--listen`, makes a server listen where CAs and browsers connect: at
-/// :443, and at :80 for redirects. If `--port` is given, :80 is not added; the caller later
-/// replaces 443 by `port`.
+/// :443 and, unless `--https-redirect` names another address for redirects, at :80. If `--port` is
+/// given, :80 is not added; the caller later replaces 443 by `port`.
 pub(super) fn listen(
     flags: &Acme,
     listen: &mut Vec<ListenAddr>,

@@ -53,7 +53,7 @@ impl SlowTurns {
         }
     }
 
-    /// Counts a slow turn, and logs all that were counted, unless it has logged less than
+    /// Counts a slow turn. Logs all slow turns since the last report, unless that was less than
     /// [`REPORT_INTERVAL`] ago.
     #[cold]
     fn count(&mut self, now: Time) {

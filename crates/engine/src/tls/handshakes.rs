@@ -13,8 +13,8 @@ const MAX_IN_PROGRESS: usize = 4096;
 /// Maximum number of handshake steps in one turn. A step is a read on the event loop after which
 /// the handshake has an answer to send. A step may compute keys or a signature, which takes from
 /// 0.1 ms (P-256) to some milliseconds (RSA). Meanwhile, all other connections of the shard wait.
-/// After this many steps, only client hellos are still read in this turn, since threads can answer
-/// them.
+/// After this many steps, the only handshake messages that are still read in this turn are client
+/// hellos, since threads can answer them.
 const MAX_STEPS_PER_TURN: u32 = 4;
 /// Maximum number of client hellos that the event loop answers in one turn. Each answer takes a
 /// signature.

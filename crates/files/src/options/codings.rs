@@ -2,9 +2,11 @@
 
 /// A content coding.
 ///
-/// Of codings with equal weights in a request, the first in [`Coding::ALL`] is used; browsers give
-/// all the same weight. At the levels that a server can afford, zstd compresses text about as well
-/// as brotli, and is faster to encode and decode; both compress better than gzip.
+/// Of codings with equal weights in a request, that of the shortest precompressed file is used. If
+/// there is no such file, the server compresses in the first coding in [`Coding::ALL`] that
+/// [`Codings::on_demand`] has. Browsers give all codings the same weight. At the levels that a
+/// server can afford, zstd compresses text about as well as brotli, and is faster to encode and
+/// decode; both compress better than gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// Zstandard (RFC 8878), with a window of at most 8 MiB (RFC 9659).
@@ -67,7 +69,7 @@ impl Coding {
 /// BREACH attack does not apply: files contain neither data of a request nor secrets of other
 /// users.
 ///
-/// Without the crate's feature `compression`, every file is sent uncompressed.
+/// Without the crate's feature `compression`, every file is sent as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Codings {
     /// Send precompressed files: `page.html.zst`, `page.html.br` and `page.html.gz` in place of
@@ -79,7 +81,7 @@ pub struct Codings {
 }
 
 impl Codings {
-    /// Every file is sent uncompressed.
+    /// Every file is sent as it is stored.
     pub const NONE: Self = Self { precompressed: false, on_demand: Vec::new() };
 }
 

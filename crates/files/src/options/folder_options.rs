@@ -37,9 +37,9 @@ pub struct Options {
     /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off,
     /// `tar` is an unknown format (400). Default: on.
     pub archives: bool,
-    /// Each request looks its file up, and caches revalidate the file for each use, so that a
-    /// change is visible at once: for a site that is being edited. Default: off, the result of a
-    /// lookup is used for a second.
+    /// Each request looks its file up, and caches revalidate the file for each use unless
+    /// [`caching`](Self::caching) has another value for it. So a change is visible at once: for a
+    /// site that is being edited. Default: off, the result of a lookup is used for a second.
     pub fresh: bool,
     /// `Cache-Control` by file name. Default: a year and `immutable` for names with a hash of the
     /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts,

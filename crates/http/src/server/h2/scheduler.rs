@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::h2::priority::Priority;
 
-/// Once in this many quanta, the stream that comes first has to wait. Of the other streams, the one
-/// that has waited longest sends instead. So no stream starves.
+/// Once in this many quanta (turns of one stream to send), the stream that comes first has to wait.
+/// Of the other streams, the one that has waited longest sends instead. So no stream starves.
 const OTHER_EVERY: u32 = 16;
 
 /// The streams that have something to send.
