@@ -28,11 +28,12 @@ pub(crate) fn limits() -> Limits {
 ///
 /// # Panics
 ///
-/// If the outputs differ, or another parser can't read them.
+/// If the outputs or the requests differ, or another parser can't read the outputs as responses to
+/// the requests.
 pub fn http1_stream(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
     // All connections share this configuration, and with it the cached fields of the last head: if
-    // they affect another request, the outputs may differ. HTTP/2 has a target of its own.
+    // they affect another request, the outputs may differ. HTTP/2 has a fuzz target of its own.
     let shared = Rc::new(ServerConfig::new(limits()).http2(false));
     let outcome = |parts: &mut dyn Iterator<Item = _>, ending, jobs| {
         outcome(Rc::clone(&shared), parts, ending, jobs)

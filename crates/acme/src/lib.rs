@@ -6,7 +6,7 @@
 //! | [`RenewalInfo`] | when the authority wants a certificate renewed (RFC 9773): a state machine |
 //! | [`StateFolder`] | the account's key, certificates and their keys, and a lock |
 //! | [`Challenges`] | what listeners answer to the authority while it validates a name |
-//! | [`Renewer`] | decides what is due, and runs the state machines by a [`Runtime`] |
+//! | [`Renewer`] | decides what is due, and runs the state machines with a [`Runtime`] |
 //! | [`Client`] | a blocking HTTPS client, for the `Runtime` of a program |
 //!
 //! A program implements [`Runtime`] with a clock and a [`Client`], and calls [`Renewer::turn`] on a
@@ -14,7 +14,7 @@
 //! HTTP, the program calls [`Challenges::http`]; for TLS, it sets
 //! [`sockeye_tls::Settings::challenges`].
 //!
-//! [`Client`] limits what an authority can send.
+//! [`Client`] limits the time and the memory that an authority can use.
 
 #![forbid(unsafe_code)]
 

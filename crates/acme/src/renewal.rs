@@ -19,8 +19,8 @@ use crate::request::{Method, Request, Response};
 /// `Retry-After` says (RFC 9773, 4.3).
 const CHECKS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(24 * 60 * 60)];
 
-/// The time until the next request for renewal information if the authority sends no `Retry-After`,
-/// or can't be reached.
+/// The time until the next request for renewal information, unless the authority answers with
+/// renewal information and a valid `Retry-After`.
 pub(crate) const DEFAULT_CHECK: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// When the authority wants a certificate renewed.

@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     client.run("/getCaseCount", Note(Rc::clone(&count)))?;
     let count: usize = count.borrow().parse()?;
     for case in 1..=count {
-        // A server that breaks the protocol ends a case, not the run.
+        // An error ends a case, not the run.
         if let Err(error) = client.run(&format!("/runCase?case={case}&agent=sockeye"), Echo) {
             eprintln!("case {case} of {count}: {error}");
         }
@@ -94,7 +94,7 @@ impl Client<'_> {
             }
             if side.fault().is_some() || side.end().is_some() {
                 let _ = socket.shutdown(Shutdown::Write);
-                // The server closes the connection first (RFC 6455, 7.1.1).
+                // Waits until the server closes the connection (RFC 6455, 7.1.1).
                 while let Ok(1..) = socket.read(&mut buffer) {}
                 return Ok(());
             }

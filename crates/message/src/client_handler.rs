@@ -47,7 +47,8 @@ pub enum ClientAction {
     /// Send and receive.
     Continue,
     /// Receive nothing, and send no further message, until [`ClientHandler::on_settled`] returns
-    /// another action. It is called when a promise that the handler took from the turn is settled.
+    /// another action. It is called with the result of a promise ([`Turn::promise`]) that the
+    /// handler has made.
     Pause,
     /// End the connection.
     Stop,
@@ -94,8 +95,8 @@ pub trait ClientHandler {
     /// [`ClientHandler::next_message`], from 0. [`ErrorResponse::of`] recognises an error.
     fn on_response(&mut self, number: u64, response: Message, turn: &mut Turn<'_>) -> ClientAction;
 
-    /// Takes the result of a promise that the handler took from a turn. A pause ends when this
-    /// returns [`ClientAction::Continue`].
+    /// Takes the result of a promise that the handler has made. A pause ends when this returns
+    /// [`ClientAction::Continue`].
     fn on_settled(&mut self, ticket: Ticket, body: Settled, turn: &mut Turn<'_>) -> ClientAction {
         let _ = (ticket, body, turn);
         ClientAction::Continue

@@ -1,4 +1,4 @@
-//! The requests and messages that `sockeye send` and `sockeye load` send to a WebSocket server.
+//! The requests and messages that `sockeye send`, `load` and `health` send to a WebSocket server.
 
 use std::ffi::OsString;
 use std::io;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A size in bytes, as text with about three digits: `512 B`, `1.4 KiB`, `23 MiB`.
+/// A size in bytes, shown as a rounded number with a unit: `512 B`, `1.4 KiB`, `23 MiB`.
 pub(super) struct Size(pub(super) u64);
 
 impl fmt::Display for Size {
@@ -13,7 +13,8 @@ impl fmt::Display for Size {
         }
         let mut unit: u128 = 1024;
         for name in UNITS {
-            // Rounded to tenths. A value that rounds up to 1024 is shown in the next unit.
+            // Tenths are shown only below 10. A value that rounds up to 1024 is shown in the next
+            // unit.
             let tenths = (u128::from(self.0) * 10 + unit / 2) / unit;
             if tenths < 100 {
                 return write!(f, "{}.{} {name}", tenths / 10, tenths % 10);

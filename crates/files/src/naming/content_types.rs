@@ -25,7 +25,7 @@ pub struct ContentTypes {
 /// A text that is no media type (RFC 9110, 8.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadContentType {
-    /// The text doesn't start with a type, a slash and a subtype.
+    /// The text before the first semicolon is not a type, a slash and a subtype.
     Type(String),
     /// This parameter is not a name and a value.
     Parameter(String),

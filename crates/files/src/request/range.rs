@@ -2,7 +2,7 @@
 //!
 //! At most [`MAX_RANGES`] ranges are allowed, and ranges that overlap or are near each other are
 //! merged. So no byte of the file is sent twice, and the headers between two parts of the response
-//! are shorter than the gap between these parts in the file.
+//! are usually shorter than the gap between these parts in the file.
 
 use std::ops::Range;
 

@@ -27,8 +27,8 @@ impl H1Exchange {
         Self { version, upgrade, persistent, more_input: false, decoder: Decoder::Length(0) }
     }
 
-    /// The state for a request that is refused. The connection closes, because the bytes after the
-    /// request may not be another request.
+    /// The state for a request that is refused. The connection closes: after most refusals, it is
+    /// unknown where the next request begins.
     pub(crate) fn for_refusal() -> Self {
         Self { more_input: true, ..Self::new(Version::Http11, false, false) }
     }

@@ -46,13 +46,14 @@
 //! # Requests
 //!
 //! The closure gets requests of any method except TRACE and CONNECT. The server answers these two
-//! with 405; the exception is CONNECT in [HTTP/2](#http2). The closure should answer methods that
-//! it doesn't know with 501 (RFC 9110, 9.1). The request's extensions contain the client's
-//! [`Peer`](crate::Peer). If the closure panics, the server answers 500 and logs the panic.
+//! with 405; the exception is extended CONNECT in [HTTP/2](#http2). The closure should answer
+//! methods that it doesn't know with 501 (RFC 9110, 9.1). The request's extensions contain the
+//! client's [`Peer`](crate::Peer). If the closure panics, the server answers 500 and logs the
+//! panic.
 //!
-//! Over HTTP/1.1, the URI has no scheme and no host, since clients send only a path. Over HTTP/2,
-//! it has both. With [`Options::with_tls`], [`Peer::tls`](crate::Peer::tls) contains the result of
-//! the TLS handshake.
+//! Over HTTP/1.1, the URI is the request target: usually a path, without scheme and host. Over
+//! HTTP/2, it has a scheme and a host, unless it is `*`. With [`Options::with_tls`],
+//! [`Peer::tls`](crate::Peer::tls) contains the result of the TLS handshake.
 //!
 //! Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. [`Uri`] accepts
 //! some of them. The others are percent-encoded, and the extensions contain the [`RawTarget`].

@@ -11,7 +11,8 @@ use sockeye::Remote;
 /// reads at once.
 const MAX_INPUT: usize = 64 * 1024;
 
-/// When the pipe holds fewer bytes of input than this, the task wakes the event loop.
+/// The task wakes the event loop when it has read so much that the pipe holds fewer bytes of input
+/// than this.
 pub(super) const LOW_INPUT: usize = 16 * 1024;
 
 /// Maximum number of bytes from the task that wait for the event loop.
@@ -51,7 +52,7 @@ struct PipeState {
 
 /// The result of [`Pipe::take_output`].
 pub(super) struct Taken {
-    /// Everything that the task has written. Empty if there is no room for it.
+    /// All output that the pipe held. Empty if the connection's output has no room.
     pub(super) output: Vec<u8>,
     /// Whether the pipe still holds output.
     pub(super) has_more: bool,

@@ -135,8 +135,8 @@ impl Sender {
         Ok(moved)
     }
 
-    /// Fast path: moves a whole response that is one HEADERS frame and one DATA frame of plain
-    /// bytes. Returns false if the response has another form.
+    /// Fast path: moves a whole response that fits one HEADERS frame and one DATA frame, and has
+    /// neither shared bytes nor file ranges. Returns false if the response has another form.
     #[inline]
     fn move_small(
         &mut self,
