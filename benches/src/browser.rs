@@ -1,4 +1,4 @@
-//! The head of a request as a browser sends it: about 1.5 KiB, most of it a cookie.
+//! The head of a request as a browser sends it: about 1.4 KiB, half of it a cookie.
 
 /// Number of browsers, which differ in their cookies.
 pub(crate) const BROWSERS: usize = 16;

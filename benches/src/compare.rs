@@ -1,5 +1,5 @@
 //! Measures the rows of the table of results. A row is one kind of load. It is measured for every
-//! server in turn, in several rounds.
+//! server in turn, in several rounds (memory: in one).
 
 use std::{
     io::Write,
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const MAX_LENGTHS: usize = 20;
 /// A run is disturbed if other processes, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;
-/// A server that used at least this share of its core was saturated.
+/// A server or client that used at least this share of its core was saturated.
 const SATURATED: f64 = 0.95;
 
 /// The results.
@@ -327,10 +327,10 @@ impl ServerRow<'_> {
         Ok(())
     }
 
-    /// The responses that the bare server sends. They are copied from the first other server that
-    /// is measured and can serve the row; Sockeye is the first in the list. If there is no such
-    /// server, each response is the row's file with a minimal head. An echo of bytes needs no
-    /// responses, and those of an echo over WebSocket are known beforehand.
+    /// The responses that the bare server ([`Kind::Limit`]) sends. They are copied from the
+    /// first other server that is measured and can serve the row; Sockeye is the first in the list.
+    /// If there is no such server, each response is the row's file with a minimal head. An echo of
+    /// bytes needs no responses, and those of an echo over WebSocket are known beforehand.
     fn limit_responses(&self) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
         if load == Shape::Echo {

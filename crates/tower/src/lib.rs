@@ -39,7 +39,7 @@
 //!                        ──pieces──▶ RequestBody; while it is full, the client's input waits
 //!         ◀── event loop ◀──head── response
 //!                        ──batch request──▶ when the output has room
-//!                        ◀──batch── the part of the body that is ready, up to 64 KiB
+//!                        ◀──batch── frames of the body that are ready, until they have 64 KiB
 //! ```
 //!
 //! # Requests
@@ -76,9 +76,9 @@
 //!
 //! - Bodies are streamed with backpressure, and with trailers. Content-Length is what the service
 //!   sets, or the exact size of the body (`size_hint`). Without either, the body is sent in chunks,
-//!   or with its length if all of it is ready at once. If the service's Content-Length and the
-//!   body's known size differ, the client gets a 500. If the body turns out to be shorter or longer
-//!   than the Content-Length, the connection is closed.
+//!   or with its length if it is ready at once, in at most one frame and without trailers. If the
+//!   service's Content-Length and the body's known size differ, the client gets a 500. If the body
+//!   turns out to be shorter or longer than the Content-Length, the connection is closed.
 //! - A response to HEAD has the Content-Length of the response to GET, or none (RFC 9110, section
 //!   8.6). Its body isn't polled. If the body is empty, a Content-Length of 0, which axum adds, is
 //!   removed.

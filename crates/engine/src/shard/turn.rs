@@ -66,7 +66,7 @@ impl<D: Driver> Shard<D> {
             result = self.turn();
         }
         let stats = self.stats().clone();
-        // Connections are left if the driver failed.
+        // If the driver failed, some connections may still be open.
         let mut is_dropped = true;
         for conn in self.conns.drain() {
             is_dropped &= drop_caught(conn);

@@ -18,7 +18,8 @@ const LEVEL: u8 = 2;
 ///
 /// # Errors
 ///
-/// If the file can't be read. [`Absent::Exhausted`] if `lease` can't be resized for the page.
+/// If the file can't be read. [`Absent::Exhausted`] if `lease` (memory charged to the client) can't
+/// be resized for the page.
 pub(super) fn make(
     store: &dyn Store,
     name: &[u8],

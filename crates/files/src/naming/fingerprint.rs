@@ -53,7 +53,7 @@ const AFTER_HASH: &[&[u8]] = &[
 ];
 
 /// The lengths of hexadecimal hashes that are recognised in files of every kind: those of MD5,
-/// SHA-1 and SHA-2, and the 20 digits of webpack.
+/// SHA-1, SHA-256, SHA-384 and SHA-512, and the 20 digits of webpack.
 const LONG_HEX_LENGTHS: &[usize] = &[20, 32, 40, 64, 96, 128];
 
 /// Whether a file with this name never changes: the name contains a hash of the content, or is in a
@@ -303,8 +303,8 @@ const ONSETS: &[&[u8]] = &[
     b"tr", b"tw", b"wh", b"wr",
 ];
 
-/// Abbreviations without vowels, languages and countries that people write in file names, and the
-/// ends of ordinals.
+/// Texts without vowels that people write in file names: abbreviations, codes of languages and
+/// countries, and the ends of ordinals.
 const ABBREVIATIONS: &[&[u8]] = &[
     b"bg", b"blk", b"br", b"btn", b"cdn", b"cfg", b"cms", b"cn", b"crm", b"css", b"csv", b"ctx",
     b"cv", b"db", b"dj", b"dk", b"dns", b"dr", b"fn", b"ftp", b"gb", b"gl", b"gps", b"gpt", b"gql",

@@ -1,5 +1,5 @@
-//! The content of a long response: a listing is written in pieces while there is room, an archive
-//! in batches. While one batch is sent, a job makes the next.
+//! The content of a long response: a listing is written in pieces while the output has room, an
+//! archive in batches. While one batch is sent, a job makes the next.
 
 use std::sync::{Arc, Weak};
 
@@ -55,7 +55,8 @@ pub(crate) struct ArchiveBody {
 enum BatchState {
     /// A job is making it.
     InProgress(Ticket, #[expect(dead_code, reason = "dropping it cancels the job")] Waiter),
-    /// The writer makes it once the output has room for it.
+    /// The writer makes it once the output has room and fewer than [`MAX_OPEN_FILES`] files are
+    /// open.
     WaitingForRoom(ArchiveWriter),
 }
 
@@ -75,7 +76,8 @@ impl ListingBody {
         Self::Archive(Box::new(archive))
     }
 
-    /// Writes while there is room. Returns `None` instead of the body once everything is written.
+    /// Writes while the output has room. Returns `None` instead of the body once everything is
+    /// written.
     pub(crate) fn write(self, mut stream: Stream<'_, '_>) -> (Answer, Option<Self>) {
         // A response to HEAD.
         if !stream.has_content() {
@@ -126,7 +128,8 @@ impl ListingBody {
 }
 
 impl ArchiveBody {
-    /// Starts the job for the next batch, if there is room for it.
+    /// Starts the job for the next batch, if the output has room and fewer than [`MAX_OPEN_FILES`]
+    /// files are open.
     fn start_next(mut self: Box<Self>, stream: Stream<'_, '_>) -> (Answer, Box<Self>) {
         self.open.retain(|file| file.strong_count() > 0);
         match self.next_batch {

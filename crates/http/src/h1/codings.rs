@@ -25,8 +25,8 @@ struct Coding {
 /// The refusal of the codings in `values`: the values of all `Transfer-Encoding` fields of a
 /// request, which form one list (RFC 9110, 5.3).
 ///
-/// An empty element is malformed here. A recipient must ignore it (RFC 9110, 5.6.1.2), but another
-/// parser may not, and may then find another end of the body.
+/// An empty element is malformed here. A recipient must ignore it (RFC 9110, 5.6.1.2). But parsers
+/// that don't ignore it could find another end of the body.
 #[cold]
 pub(super) fn refusal<'a>(values: impl Iterator<Item = &'a [u8]>) -> Refusal<'static> {
     let mut last: Option<Coding> = None;
@@ -52,8 +52,8 @@ pub(super) fn refusal<'a>(values: impl Iterator<Item = &'a [u8]>) -> Refusal<'st
     }
 }
 
-/// Reads `OWS token *( OWS ";" OWS token BWS "=" BWS ( token / quoted-string ) ) OWS`. Returns what
-/// follows.
+/// Reads `OWS token *( OWS ";" OWS token BWS "=" BWS ( token / quoted-string ) ) OWS`. Returns the
+/// coding and what follows.
 fn read_coding(list: &[u8]) -> Option<(Coding, &[u8])> {
     let (name, mut rest) = read_token(list)?;
     let mut has_parameters = false;
@@ -69,16 +69,15 @@ fn read_coding(list: &[u8]) -> Option<(Coding, &[u8])> {
     Some((Coding { is_chunked: name.eq_ignore_ascii_case(b"chunked"), has_parameters }, rest))
 }
 
-/// Reads a token, and the blanks around it. Returns it and what follows.
+/// Reads a token, and the blanks around it. Returns the token and what follows.
 fn read_token(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let bytes = chars::trim(bytes);
     let (token, rest) = bytes.split_at(chars::prefix_len(bytes, chars::is_token_byte));
     (!token.is_empty()).then_some((token, chars::trim(rest)))
 }
 
-/// Skips the rest of a quoted string whose opening quote has been read. Returns what follows the
-/// closing quote; `None` if that is missing. `quoted` is from a field value that was parsed, so all
-/// its bytes are allowed here.
+/// Returns what follows a quoted-string whose opening quote was read. The field's value was checked
+/// before, so all bytes are valid.
 fn after_quotes(mut quoted: &[u8]) -> Option<&[u8]> {
     loop {
         match quoted {

@@ -1,4 +1,5 @@
-//! What the fields of a request say about its content, on every wire (RFC 9110, 8.6 and 10.1.1).
+//! What the fields of a request say about its content, in all versions of HTTP (RFC 9110, 8.6 and
+//! 10.1.1).
 
 use crate::semantics::chars;
 use crate::semantics::names::FieldName;

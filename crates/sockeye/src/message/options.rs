@@ -17,8 +17,8 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Limits and deadlines of messages.
     pub limits: Limits,
-    /// Limits and timeouts of WebSockets. The size of a message is not one of them: it follows from
-    /// [`Limits::content`].
+    /// Limits and timeouts of WebSockets. [`WebSocketLimits::message`] is ignored: the maximum size
+    /// of a message follows from [`Limits::header`] and [`Limits::content`].
     pub websocket: WebSocketLimits,
     /// Answer only frames, and neither HTTP nor WebSockets. Default: `false`.
     pub frames_only: bool,

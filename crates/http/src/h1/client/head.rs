@@ -24,7 +24,7 @@ impl fmt::Display for BadResponse {
 impl std::error::Error for BadResponse {}
 
 // Requests and responses have the same rules for lines and chunks, and so the same refusals.
-// Exception: a bare LF is accepted in the head of a response.
+// Exceptions: responses may have bare LFs in their heads, and folded values of fields.
 impl From<Refusal<'static>> for BadResponse {
     fn from(refusal: Refusal<'static>) -> Self {
         Self(match refusal {

@@ -13,7 +13,7 @@ const FIRST_DYNAMIC: usize = 62;
 ///
 /// As many different fields as fit into a dynamic table of 4 KiB are inserted into it, so nothing
 /// is ever evicted. The other fields, and fields with secrets such as cookies, are literals in each
-/// request.
+/// request, unless the static table has the whole field.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHeads {
     heads: Vec<PreparedHead>,
@@ -121,7 +121,7 @@ pub(super) struct Encoder {
     count: u8,
     /// The maximum size of the dynamic table that was last announced to the server.
     announced_size: usize,
-    /// The smallest size that the server has allowed since that announcement.
+    /// The smallest of `announced_size` and the sizes that the server has allowed since.
     smallest_size: usize,
 }
 
