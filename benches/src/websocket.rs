@@ -88,7 +88,7 @@ fn is_open(handshake: &ClientHandshake, head: &[u8]) -> Result<bool> {
     }
 }
 
-/// The same service as that of `sockeye echo --websocket`.
+/// Like `sockeye echo --websocket`, but opens WebSockets only over HTTP/1.1, and for any host.
 pub(crate) fn service() -> impl Service {
     let (http, config) = (Rc::<http_core::ServerConfig>::default(), Rc::<ws::Config>::default());
     move |_: &Peer| {

@@ -462,7 +462,7 @@ impl<'a> Issuance<'a> {
     /// [`MAX_WAIT`], or the polls [`MAX_POLLS`].
     fn poll(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         let [shortest, longest] = POLL;
-        // Each wait is half a second longer than the previous one.
+        // Without Retry-After, each wait is half a second longer than the previous one.
         let own = shortest + Duration::from_millis(500) * self.polls;
         let wait = response.retry_after(now).unwrap_or(own).clamp(shortest, longest);
         self.polls += 1;

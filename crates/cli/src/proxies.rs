@@ -18,9 +18,9 @@
 //!   the end finds the same elements as parsing from the start: a quoted string ends with a quote,
 //!   and starts at the nearest unescaped quote to the left of it.
 //!
-//! If a request has both fields, `X-Forwarded-For` is used: almost every proxy appends to it, and
-//! forwards the client's `Forwarded` unchanged. A proxy that appends only to `Forwarded` must
-//! remove `X-Forwarded-For`.
+//! If a request has entries in both fields, `X-Forwarded-For` is used: almost every proxy appends
+//! to it, and forwards the client's `Forwarded` unchanged. A proxy that appends only to `Forwarded`
+//! must remove `X-Forwarded-For`.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;

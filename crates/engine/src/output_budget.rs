@@ -1,13 +1,13 @@
 //! The budget for output and incomplete input in memory, shared by all connections.
 //!
-//! Each connection has a limit of its own, but a client may have a thousand connections. So what a
-//! connection holds is charged to its client if it is more than [`UNCHARGED_BYTES`], from a budget
-//! that the shards share. While the budget, or the client's share of it, is exhausted, each
-//! connection of that client counts as full if it has any unsent output: its next request is
-//! answered only after the peer has taken that output.
+//! Each connection has a limit of its own, but a client may have a thousand connections. So if a
+//! connection holds more than [`UNCHARGED_BYTES`], the client is charged for what it holds, from a
+//! budget that the shards (event loops) share. While the budget, or the client's share of it, is
+//! exhausted, each connection of that client counts as full if it has any unsent output: its next
+//! request is answered only after the peer has taken that output.
 //!
-//! While all connections together hold at most an eighth of the budget, no client's share is
-//! checked: see [`OutputBudget::must_check_clients`].
+//! While at most an eighth of the budget is charged, no client's share is checked: see
+//! [`OutputBudget::must_check_clients`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 /// another has freed memory.
 #[derive(Debug, Default)]
 pub(crate) struct HeapTrimmer {
-    /// At some time since the last trim, more than an eighth of the budget was held.
+    /// At some time since the last trim, more than an eighth of the budget was charged.
     is_needed: AtomicBool,
     /// No trim before this time, in nanoseconds of the event loops' clock.
     not_before: AtomicU64,
@@ -56,12 +56,13 @@ pub(crate) struct OutputBudget {
     /// The total of the budget, which doesn't change.
     total: u64,
     /// Whether the clients' shares must be checked, because more than an eighth of the budget is
-    /// held. Updated when this shard charges or releases something, and at the end of a turn while
-    /// `may_trim` is set. Releases by other shards take effect here at the next update.
+    /// charged. Updated when this shard charges or releases something, and at the end of a turn (a
+    /// pass of the event loop) while `may_trim` is set. Charges and releases by other shards take
+    /// effect here at the next update.
     must_check_clients: bool,
     /// Whether a trim may become due. Set when this shard charges a client. Cleared at the end of a
-    /// turn if at most a 32nd of the budget is held. But if a trim is needed, and the last one was
-    /// less than [`TRIM_INTERVAL`] ago, this stays set.
+    /// turn if at most a 32nd of the budget is charged. But if a trim is needed, and the last one
+    /// was less than [`TRIM_INTERVAL`] ago, this stays set.
     may_trim: bool,
     /// By connection: what its client is charged.
     permits: HashMap<Key, Permit>,
@@ -75,7 +76,7 @@ impl OutputBudget {
         Self { budget, total, must_check_clients: false, may_trim: false, permits, trimmer }
     }
 
-    /// Whether the clients' shares must be checked: more than an eighth of the budget is held.
+    /// Whether the clients' shares must be checked: more than an eighth of the budget is charged.
     pub(crate) fn must_check_clients(&self) -> bool {
         self.must_check_clients
     }
@@ -113,9 +114,9 @@ impl OutputBudget {
         self.update();
     }
 
-    /// Whether to trim the heaps, because most of the output that all shards held has been
-    /// released. To be called at the end of a turn. After it has returned true to one shard, it
-    /// returns false to all shards until [`TRIM_INTERVAL`] has passed.
+    /// Whether to trim the heaps, because most of what clients were charged for in all shards has
+    /// been released. To be called at the end of a turn. After this has returned true to one shard,
+    /// it returns false to all shards until [`TRIM_INTERVAL`] has passed.
     pub(crate) fn take_due_trim(&mut self, now: Time) -> bool {
         self.may_trim && self.check_trim(now)
     }
@@ -133,7 +134,7 @@ impl OutputBudget {
         is_due
     }
 
-    /// Updates `must_check_clients` from what all shards hold, and returns it.
+    /// Updates `must_check_clients` from what is charged by all shards, and returns it.
     fn update(&mut self) -> bool {
         // An eighth of the total: well below one client's share, which is a quarter.
         self.must_check_clients = self.budget.used() > self.total / 8;

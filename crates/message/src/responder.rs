@@ -57,9 +57,9 @@ impl<'r, 't> Responder<'r, 't> {
         Answer::failure(text)
     }
 
-    /// Sends no response yet. When a promise of this responder is settled,
-    /// [`Handler::on_settled`](super::Handler::on_settled) is called to return the response. If all
-    /// content has arrived and the request has no promise that could still be settled, the response
+    /// Sends no response yet. When the result of a [`promise`](Self::promise) or of a
+    /// [`run`](Self::run) arrives, [`Handler::on_settled`](super::Handler::on_settled) is called to
+    /// return the response. If all content has arrived and no such result is pending, the response
     /// is the error `internal`.
     pub fn later(self) -> Answer {
         Answer::LATER

@@ -126,8 +126,8 @@ impl Net {
         all
     }
 
-    /// Reads what has arrived, as far as [`Reading`] allows, and sets the outcome once the
-    /// connection has ended or failed.
+    /// Reads what has arrived, as far as [`Reading`] allows. Sets the outcome once the connection
+    /// has failed, or has ended and everything was read.
     fn script_reads(&mut self, id: usize, endpoint: EndpointId) {
         let run = &mut self.scripts[id];
         let most = match run.reading {

@@ -6,8 +6,9 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Writes a new file, with the permissions `mode`, and waits until its content is on the disk.
-/// Until then, readers may see a part of it.
+/// Writes a new file, with the permissions `mode` less the umask, and waits until its content is on
+/// the disk. Until then, readers may see a part of it. The file's name survives a crash only after
+/// [`sync_folder`].
 ///
 /// # Errors
 ///
@@ -18,10 +19,10 @@ pub fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Replaces a file by one with this content and the permissions `mode`, and waits until it is on
-/// the disk. Writes a temporary file, whose extension is `new` instead of that of `path`, and
-/// renames it to `path`. So two calls must not run at once for the same path, or for paths that
-/// differ only in their extensions.
+/// Replaces a file by one with this content and the permissions `mode` less the umask, and waits
+/// until it is on the disk. Writes a temporary file, whose extension is `new` instead of that of
+/// `path`, and renames it to `path`. So two calls must not run at once for the same path, or for
+/// paths that differ only in their extensions.
 ///
 /// # Errors
 ///
@@ -40,7 +41,8 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     sync_folder(folder.unwrap_or(Path::new(".")))
 }
 
-/// Waits until the names in a folder are on the disk, so that renames survive a crash.
+/// Waits until the names in a folder are on the disk, so that new files and renames survive a
+/// crash.
 ///
 /// # Errors
 ///

@@ -74,7 +74,7 @@ pub(crate) enum Command {
 
 impl CommandLine {
     /// Parses the process's arguments. On an error, prints the error with the usage and exits with
-    /// code 2.
+    /// code 2. For `--help`, `--help-all` and `--version`, prints the text and exits with code 0.
     pub(crate) fn get() -> Self {
         Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }

@@ -2,10 +2,11 @@
 //!
 //! When every connection has requested a piece, a thread reads one and sends it to all of them. So
 //! all connections send at the speed of the slowest peer, and each holds at most one piece besides
-//! its output. A connection requests a piece, by a promise, when its output has room. If the thread
-//! sent pieces without a request, by a [`Remote`](sockeye::proto::Remote), it would fill the output
-//! up to the limit at which the engine stops reading. Then an echo server would stop reading, too,
-//! and neither side would continue.
+//! its output. When its output has room, a connection requests a piece: it gives the thread a
+//! [`Promise`], with which the thread sends it one message. If the thread sent pieces without a
+//! request, by a [`Remote`](sockeye::proto::Remote), it would fill the output up to the limit at
+//! which the engine stops reading. Then an echo server would stop reading, too, and neither side
+//! would continue.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};

@@ -1,5 +1,5 @@
-//! Eviction: at the limit on connections, a shard's connection that has been idle longest is closed
-//! for a new one.
+//! Eviction: at the limit on connections, the connection of a shard (event loop) that has been idle
+//! longest is closed for a new one.
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
 //! connections once and list those that are idle. Each new connection above the limit closes the

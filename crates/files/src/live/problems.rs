@@ -18,12 +18,12 @@ const MAX_PAGES: usize = 1024;
 /// Why a page doesn't reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// The page is in an encoding that isn't a superset of ASCII.
+    /// The page is in UTF-16, which isn't a superset of ASCII.
     Encoding,
     /// The file is stored compressed.
     Compressed,
     TooLarge,
-    /// With the page's `<base>` element, the script's path leads to another server.
+    /// The URL in the page's `<base>` element has a host, so the script would be loaded from there.
     Base,
     /// The Content-Security-Policy in the response's header (`is_header`) or in a `<meta>` element
     /// of the page forbids the script. `change` says what to change in the policy, such as `add

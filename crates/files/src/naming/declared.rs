@@ -14,8 +14,8 @@ pub(super) enum Declared {
     Other,
 }
 
-/// The labels of UTF-8. A declared UTF-16 means UTF-8, since the declaration itself would be
-/// unreadable in UTF-16.
+/// The labels of UTF-8 and UTF-16. A declared UTF-16 means UTF-8, since the declaration itself
+/// would be unreadable in UTF-16.
 const UTF8: &str = "unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf-8 utf8 x-unicode20utf8 \
     unicodefffe utf-16be csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le";
 

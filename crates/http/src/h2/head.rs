@@ -480,7 +480,7 @@ impl HeadBuffer {
         }
     }
 
-    /// The fields read so far, in the form of HTTP/1.1, for the log of a request that is refused.
+    /// The fields read so far, in the form of HTTP/1.1, to log a malformed or refused request.
     #[cold]
     pub(crate) fn as_lines(&self) -> Vec<u8> {
         let part = |range: Option<Range>| range.map_or(&b""[..], |range| range.of(&self.bytes));

@@ -1,4 +1,4 @@
-//! Input that a protocol has not used: the only input that is copied.
+//! Input that a protocol has not used, and input that arrived after it. No other input is copied.
 
 /// Unused input. While it is empty, it takes no memory beyond a pointer: most connections have none
 /// most of the time.

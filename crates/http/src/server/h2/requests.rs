@@ -199,8 +199,7 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// Calls the handler of a request, unless the method, the host or the protocol that it asks for
-    /// is refused.
+    /// Calls the handler of a request, unless the request's method, host or `:protocol` is refused.
     fn start_request(
         &mut self,
         id: u32,
@@ -249,9 +248,9 @@ impl<S: Handlers> H2Connection<S> {
         })
     }
 
-    /// Answers a request by calling `call`. Nothing is allocated for the stream if the request has
-    /// no content, its response is complete at once and has at most [`QUANTUM`] bytes of content,
-    /// no other stream waits to send, and the peer's windows and the output have room.
+    /// Answers a request by calling `call`. No [`ActiveStream`] is created if the request has no
+    /// content, its response is complete at once and has at most [`QUANTUM`] bytes of content, no
+    /// other stream waits to send, and the peer's windows and the output have room.
     fn answer(
         &mut self,
         id: u32,
