@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use crate::driver::{Context, Envelope, Key, MailboxSender, Owner, Session, ShardHandles};
 use crate::{
-    CancelToken, End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time,
+    CancelToken, Client, End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time,
     WallTime,
 };
 
@@ -258,6 +258,13 @@ impl Harness {
             count += 1;
         }
         count
+    }
+
+    /// The clients that are charged for the jobs of the protocol, in the order of the jobs.
+    #[must_use]
+    pub fn job_clients(&self) -> Vec<Client> {
+        let jobs = self.jobs.0.lock().expect("no test panics while spawning");
+        jobs.iter().map(Job::client).collect()
     }
 
     /// Drops the jobs of the protocol, as if they had panicked.

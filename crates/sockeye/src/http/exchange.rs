@@ -4,6 +4,8 @@
 
 mod collected;
 mod streaming;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -51,9 +53,9 @@ pub(super) struct ShardState {
 pub(super) struct Exchange {
     shard: Rc<ShardState>,
     peer: Peer,
-    /// The client that sent the request: see [`http_core::ServerConfig::clients`]. `None` if the
-    /// request has no content: then the peer counts as the client.
-    client: Option<Client>,
+    /// The client that is charged for the body of the request and for jobs: see
+    /// [`http_core::ServerConfig::clients`]. The peer, if the response needs neither.
+    client: Client,
     /// The number of the request in its shard. A [`Sender`] of an older request on the same
     /// connection has another number, so that its late content is recognised and dropped.
     number: u64,
@@ -136,19 +138,21 @@ impl Handler for Exchange {
         self.is_connect = request.method() == http_core::Method::Connect;
         let is_http2 = request.version() == http_core::Version::Http2;
         self.uncharged = if is_http2 { 0 } else { UNCHARGED };
-        if request.content() != http_core::Content::None {
-            self.client = Some(responder.client(request));
-        }
         let Ok(head) = convert::request(request, &self.peer) else {
             return convert::refuse_unsupported(responder);
         };
         let upgrade = Upgrade::of(request, self.peer.tls.is_some());
-        let mut request = head.map(|()| Body { content: request.content() });
-        request.extensions_mut().insert(self.peer.clone());
+        let mut given = head.map(|()| Body { content: request.content() });
+        given.extensions_mut().insert(self.peer.clone());
         if let Some(upgrade) = upgrade {
-            request.extensions_mut().insert(upgrade);
+            given.extensions_mut().insert(upgrade);
         }
-        let reply = (self.shard.request_fn)(request);
+        let reply = (self.shard.request_fn)(given);
+        // Any other `Reply` reads the body, or may start a job.
+        if !matches!(reply.0, ReplyKind::Response(_) | ReplyKind::Content(..) | ReplyKind::Page(..))
+        {
+            self.client = responder.client(request);
+        }
         self.carry_out(reply, responder)
     }
 
@@ -238,8 +242,8 @@ impl Exchange {
         let number = shard.next_number.replace(shard.next_number.get() + 1);
         Self {
             shard,
+            client: Client::of(peer.address),
             peer,
-            client: None,
             number,
             head_only: false,
             is_connect: false,
@@ -298,7 +302,7 @@ impl Exchange {
                 // At most UNCHARGED, so it fits into a `usize`.
                 let capacity = length.unwrap_or(0).min(self.uncharged).min(limit) as usize;
                 let collected = Vec::with_capacity(capacity);
-                let permit = self.shard.collected.empty_permit(self.client());
+                let permit = self.shard.collected.empty_permit(self.client);
                 self.expects = Expects::WholeBody { collected, permit, then };
                 responder.read_up_to(limit)
             }
@@ -334,9 +338,8 @@ impl Exchange {
             reply
         });
         let mut job = ReplyJob(Some((promise, work)));
-        let client = self.client();
         // If the pool is full, the job is dropped here, and responds with 503.
-        drop(responder.spawn(Job::new(JobKind::Other, client, move || job.run())));
+        drop(responder.spawn(Job::new(JobKind::Other, self.client, move || job.run())));
         responder.later()
     }
 
@@ -437,15 +440,10 @@ impl Exchange {
         answer
     }
 
-    /// The client that is charged for the body of the request and for jobs.
-    fn client(&self) -> Client {
-        self.client.unwrap_or_else(|| Client::of(self.peer.address))
-    }
-
     /// Answers 503 because the budget for collected bodies is spent. The rest of the body is not
     /// read.
     fn refuse_body(&mut self, responder: Responder<'_, '_>) -> Answer {
-        let (budget, client) = (&self.shard.collected, self.client());
+        let (budget, client) = (&self.shard.collected, self.client);
         if let Some(requests) = budget.report(responder.now()) {
             warn!(
                 target: "sockeye", budget = budget.name(), total = budget.total(),

@@ -5,7 +5,7 @@ use std::mem;
 
 use http::HeaderMap;
 use sockeye_http::{Answer, Stream, StreamEvent};
-use sockeye_proto::{Abandoned, Blame, Fault, Message, Ticket};
+use sockeye_proto::{Abandoned, Blame, Fault, Job, JobKind, Message, Ticket};
 use tracing::error;
 
 use super::super::convert;
@@ -94,7 +94,11 @@ impl Exchange {
                     }
                 },
                 SourceNext::Run(work) => {
-                    let ticket = stream.run(work);
+                    let promise = stream.promise();
+                    let ticket = promise.ticket();
+                    let work = move || promise.fulfill(Box::new(work()));
+                    // Dropping a refused job abandons its promise, which aborts the response.
+                    drop(stream.spawn(Job::new(JobKind::Other, self.client, work)));
                     return self.wait(Expects::SourceJob(ticket), stream);
                 }
                 SourceNext::End => return self.end(&HeaderMap::new(), stream),
