@@ -14,7 +14,7 @@ use sockeye_http::{
     self as http_core, AllowedOrigins, Answer as HttpAnswer, BadField, Body, Content, Fields,
     Method, Request, Responder as HttpResponder, Status, Trailers, Version, ws,
 };
-use sockeye_proto::{Peer, Ticket};
+use sockeye_proto::{Client, Peer, Ticket};
 
 use super::answer::Response;
 use super::connection_state::{ConnectionState, HttpRules};
@@ -50,6 +50,8 @@ pub struct HttpRequest<H: Handler> {
 /// A message that has no response yet.
 struct PendingMessage {
     request: PendingRequest,
+    /// Who is charged for the content and for jobs.
+    client: Client,
     json: JsonName,
     /// `None` once the content is complete.
     content: Option<IncomingContent>,
@@ -188,7 +190,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
         let has_length = request.content() != Content::Chunked;
         let request = PendingRequest::new(self.shared.take_number(), len);
         let content = Some(IncomingContent { receiver, has_length, paused: false });
-        self.pending = Some(Box::new(PendingMessage { request, json, content }));
+        self.pending = Some(Box::new(PendingMessage { request, client, json, content }));
         read_more(responder)
     }
 
@@ -388,7 +390,7 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
     }
 
     fn on_body(&mut self, piece: &[u8], responder: HttpResponder<'_, '_>) -> HttpAnswer {
-        let Some(PendingMessage { request, content: Some(content), json }) =
+        let Some(PendingMessage { request, client, content: Some(content), json }) =
             self.pending.as_deref_mut()
         else {
             return unexpected(responder);
@@ -403,7 +405,8 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
             let error = HttpError { json, ..HttpError::new("too_large", what) };
             return self.refuse(error, responder.closing());
         }
-        let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
+        let call = Call::Http(&responder, *client);
+        let inner = Responder { call, peer: &self.peer, request };
         let flow = content.receiver.take(piece, &mut *self.shared.handler.borrow_mut(), inner);
         let is_last = content.has_length && content.receiver.remaining() == 0;
         content.paused = flow == Flow::Pause && !is_last;
@@ -414,7 +417,8 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
         let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
         let Some(content) = pending.content.take() else { return unexpected(responder) };
         let (peer, request) = (&self.peer, &mut pending.request);
-        let inner = Responder { call: Call::Http(&responder), peer, request };
+        let call = Call::Http(&responder, pending.client);
+        let inner = Responder { call, peer, request };
         let answer = content.receiver.finish(&mut *self.shared.handler.borrow_mut(), inner);
         self.continue_with(answer, pending, responder)
     }
@@ -431,7 +435,8 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
             // The promise belongs to another request.
             return self.continue_with(Answer::LATER, pending, responder);
         }
-        let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
+        let call = Call::Http(&responder, pending.client);
+        let inner = Responder { call, peer: &self.peer, request };
         let answer = self.shared.handler.borrow_mut().on_settled(ticket, body, inner);
         if let Some(content) = &mut pending.content {
             content.paused = false;

@@ -3,18 +3,29 @@
 use std::sync::Arc;
 
 use sockeye_http::{self as http_core, ws};
-use sockeye_proto::{Job, Peer, Permit, Promise, Ticket, Time, Turn};
+use sockeye_proto::{Client, Job, JobKind, Peer, Permit, Promise, Ticket, Time, Turn};
 
 use super::request::PendingRequest;
 use super::{Answer, Message, Refusal, error_response};
 
 /// The call in which a request is answered: a turn of a connection of frames, a request of HTTP, or
-/// a call of a WebSocket's handler.
+/// a call of a WebSocket's handler. The client is the one that sent the HTTP request, or the one
+/// that opened the WebSocket.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call<'r, 't> {
     Frames(&'r Turn<'t>),
-    Http(&'r http_core::Responder<'r, 't>),
-    WebSocket(&'r ws::Socket<'r, 't>),
+    Http(&'r http_core::Responder<'r, 't>, Client),
+    WebSocket(&'r ws::Socket<'r, 't>, Client),
+}
+
+impl Call<'_, '_> {
+    fn spawn(self, job: Job) -> Result<(), Job> {
+        match self {
+            Self::Frames(turn) => turn.spawn(job),
+            Self::Http(responder, _) => responder.spawn(job),
+            Self::WebSocket(socket, _) => socket.spawn(job),
+        }
+    }
 }
 
 /// Answers one request. Each request must be answered.
@@ -77,6 +88,16 @@ impl<'r, 't> Responder<'r, 't> {
         self.peer
     }
 
+    /// The client that is charged for the request: over HTTP and WebSocket, the one that a trusted
+    /// proxy names ([`ServerConfig::clients`](http_core::ServerConfig::clients)), else the peer.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        match self.call {
+            Call::Frames(_) => Client::of(self.peer.address),
+            Call::Http(_, client) | Call::WebSocket(_, client) => client,
+        }
+    }
+
     /// The time after which the peer has no use for a response; [`Time::NEVER`] if it set none.
     #[must_use]
     pub fn deadline(&self) -> Time {
@@ -88,8 +109,8 @@ impl<'r, 't> Responder<'r, 't> {
     pub fn now(&self) -> Time {
         match self.call {
             Call::Frames(turn) => turn.now(),
-            Call::Http(responder) => responder.now(),
-            Call::WebSocket(socket) => socket.now(),
+            Call::Http(responder, _) => responder.now(),
+            Call::WebSocket(socket, _) => socket.now(),
         }
     }
 
@@ -98,8 +119,8 @@ impl<'r, 't> Responder<'r, 't> {
     pub fn promise(&mut self) -> Promise {
         let promise = match self.call {
             Call::Frames(turn) => turn.promise(),
-            Call::Http(responder) => responder.promise(),
-            Call::WebSocket(socket) => socket.promise(),
+            Call::Http(responder, _) => responder.promise(),
+            Call::WebSocket(socket, _) => socket.promise(),
         };
         self.request.tickets.push(promise.ticket());
         promise
@@ -115,21 +136,19 @@ impl<'r, 't> Responder<'r, 't> {
         self.request.permit.clone()
     }
 
-    /// Runs `work` on another thread: see [`Turn::run`]. The client is charged for the content of
-    /// the request until `work` has ended, even if the connection ends before.
+    /// Runs `work` on another thread, as [`Turn::run`] does, for the client of the request
+    /// ([`Responder::client`]). The client is charged for the content of the request until `work`
+    /// has ended, even if the connection ends before.
     pub fn run<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
-        let permit = self.permit();
-        let work = move || {
+        let (promise, permit) = (self.promise(), self.permit());
+        let ticket = promise.ticket();
+        let job = Job::new(JobKind::Other, self.client(), move || {
             let result = work();
             drop(permit);
-            result
-        };
-        let ticket = match self.call {
-            Call::Frames(turn) => turn.run(work),
-            Call::Http(responder) => responder.run(work),
-            Call::WebSocket(socket) => socket.run(work),
-        };
-        self.request.tickets.push(ticket);
+            promise.fulfill(Box::new(result));
+        });
+        // Dropping a refused job abandons its promise.
+        drop(self.call.spawn(job));
         ticket
     }
 
@@ -145,10 +164,6 @@ impl<'r, 't> Responder<'r, 't> {
             Some(permit) => job.holding(permit),
             None => job,
         };
-        match self.call {
-            Call::Frames(turn) => turn.spawn(job),
-            Call::Http(responder) => responder.spawn(job),
-            Call::WebSocket(socket) => socket.spawn(job),
-        }
+        self.call.spawn(job)
     }
 }

@@ -26,7 +26,7 @@ use super::{
 /// Answers the messages of one WebSocket with the connection's [`Handler`].
 pub(super) struct WebSocket<H: Handler> {
     shared: Rc<ConnectionState<H>>,
-    /// Who is charged for content.
+    /// Who is charged for content and for jobs.
     client: Client,
     /// Whether the client is charged for all content, and not only for what exceeds 64 KiB in a
     /// message. Set over HTTP/2, because one connection may have many WebSockets.
@@ -93,8 +93,8 @@ impl<H: Handler> WebSocket<H> {
                 Receiver::new(mode, header, &rules.limits, self.client, self.charges_all);
             // The result is ignored: it may ask for a pause before the next piece, but all of the
             // content is in this piece.
-            receiver.take(content, handler, responder(socket, &mut waiting));
-            receiver.finish(handler, responder(socket, &mut waiting))
+            receiver.take(content, handler, responder(socket, self.client, &mut waiting));
+            receiver.finish(handler, responder(socket, self.client, &mut waiting))
         };
         if let Some(waiting) = self.answer(answer, waiting, socket) {
             self.pending.push(waiting);
@@ -187,9 +187,10 @@ impl<H: Handler> WebSocket<H> {
 
 fn responder<'r, 't>(
     socket: &'r Socket<'r, 't>,
+    client: Client,
     waiting: &'r mut PendingWebSocketRequest,
 ) -> Responder<'r, 't> {
-    let call = Call::WebSocket(socket);
+    let call = Call::WebSocket(socket, client);
     Responder { call, peer: socket.peer(), request: &mut waiting.request }
 }
 
@@ -240,7 +241,7 @@ impl<H: Handler> ws::Handler for WebSocket<H> {
         let waiting = if waiting.is_pending() {
             let answer = {
                 let handler = &mut *self.shared.handler.borrow_mut();
-                handler.on_settled(ticket, body, responder(socket, &mut waiting))
+                handler.on_settled(ticket, body, responder(socket, self.client, &mut waiting))
             };
             self.answer(answer, waiting, socket)
         } else {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sockeye_http as http_core;
-use sockeye_proto::End;
+use sockeye_proto::{Client, End};
 
 use super::*;
 use crate::AllowedOrigins;
@@ -456,4 +456,35 @@ proptest! {
         let is_error = super::super::ErrorResponse::of(&framed).is_some_and(|e| e.code.is_some());
         prop_assert_eq!(response.status >= 400, is_error);
     }
+}
+
+/// The field `Client` names the client, as a proxy might.
+#[derive(Debug)]
+struct ClientField;
+
+impl http_core::Clients for ClientField {
+    fn client(&self, _: &Peer, request: &http_core::Request<'_>) -> Client {
+        Client::V4([192, 0, 2, request.field("client").unwrap()[0]])
+    }
+}
+
+#[test]
+fn jobs_are_charged_to_the_client_that_a_proxy_names() {
+    let limits = Limits::default();
+    let config = http_core::ServerConfig::new(limits.http()).clients(Rc::new(ClientField));
+    let (config, limits) = (Rc::new(config), Rc::new(limits));
+    let http = Http::new(limits, Slow::default());
+    let mut client = Harness::new(http_core::Server::new(config, http));
+    for name in ["a", "b"] {
+        let fields = format!("Content-Type: text/json\r\nClient: {name}\r\n");
+        client.input(&post(&fields, b"\"yes\""));
+        assert_eq!(client.job_clients(), [Client::V4([192, 0, 2, name.as_bytes()[0]])]);
+        client.run_jobs();
+        assert_eq!(HttpResponse::all(&client.output())[0].json()["result"], "yes");
+    }
+    client.input(format!("{}Client: c\r\n\r\n", websocket::OPEN).as_bytes());
+    assert!(client.output().starts_with(b"HTTP/1.1 101 "));
+    let mut socket = websocket::Socket(client);
+    socket.text("\"yes\"");
+    assert_eq!(socket.0.job_clients(), [Client::V4([192, 0, 2, b'c'])]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sockeye_engine::ListenAddr;
 use sockeye_message::{Answer, Handler, LARGE_CONTENT, Message, Responder};
-use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Ticket, Time};
+use sockeye_proto::{Abandoned, Job, JobKind, Peer, Ticket, Time};
 
 use super::options::Options;
 use super::reply::{Error, ErrorKind, PendingReply, Reply, ReplyKind, Request};
@@ -64,9 +64,10 @@ impl Handler for ClosureHandler {
                 ReplyKind::Later(take) => take(PendingReply { promise, permit }),
                 ReplyKind::Run(work) => promise.fulfill(Box::new(work())),
             };
+            let job = Job::new(JobKind::Other, responder.client(), work);
             // If the pool is full, the job is dropped. That abandons its promise, and `on_settled`
             // answers `internal`.
-            drop(responder.spawn(Job::new(JobKind::Other, Client::of(peer.address), work)));
+            drop(responder.spawn(job));
             return responder.later();
         }
         match (self.answer)(request).0 {
@@ -109,9 +110,10 @@ fn send(result: Result<Message, Error>, responder: Responder<'_, '_>) -> Answer 
 mod tests {
     use std::sync::mpsc;
 
-    use sockeye_message::{Header, Limits, Server, frame};
+    use sockeye_http as http_core;
+    use sockeye_message::{Header, Http, Limits, Server, frame};
     use sockeye_proto::harness::Harness;
-    use sockeye_proto::{Budget, Reason};
+    use sockeye_proto::{Budget, Client, Reason};
 
     use super::*;
 
@@ -137,5 +139,31 @@ mod tests {
         drop(request);
         reply.send(Ok(message));
         assert_eq!(collected.used(), 0);
+    }
+
+    /// Names one client for all requests, as a proxy might.
+    #[derive(Debug)]
+    struct OneClient(Client);
+
+    impl http_core::Clients for OneClient {
+        fn client(&self, _: &Peer, _: &http_core::Request<'_>) -> Client {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_job_for_a_large_request_is_charged_to_the_client_that_a_proxy_names() {
+        let named = Client::V4([192, 0, 2, 1]);
+        let config = http_core::ServerConfig::default().clients(Rc::new(OneClient(named)));
+        let answer: Arc<RequestFn> = Arc::new(|request: Request| Ok(request.message).into());
+        let http = Http::new(Rc::new(Limits::default()), ClosureHandler { answer });
+        let mut client = Harness::new(http_core::Server::new(Rc::new(config), http));
+        let content = format!("\"{}\"", "x".repeat(LARGE_CONTENT));
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/json\r\n";
+        let len = content.len();
+        client.input(format!("{head}Content-Length: {len}\r\n\r\n{content}").as_bytes());
+        assert_eq!(client.job_clients(), [named]);
+        client.run_jobs();
+        assert!(client.output().starts_with(b"HTTP/1.1 200 "));
     }
 }

@@ -9,7 +9,7 @@ use http_core::ws::{FrameHeader, Opcode, mask};
 
 use super::*;
 
-const OPEN: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(super) const OPEN: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const KEY: [u8; 4] = [7, 0xA0, 3, 0xFF];
 
