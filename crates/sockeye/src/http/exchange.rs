@@ -107,8 +107,8 @@ enum Expects {
         /// When this is dropped, [`PendingReply::is_gone`] becomes true.
         _open: Option<OpenResponse>,
     },
-    /// The rest of a body that is collected.
-    WholeBody { collected: Vec<u8>, permit: Permit, then: BodyWaiter<CollectFn> },
+    /// The rest of a body that is collected. It can have at most `max` bytes.
+    WholeBody { collected: Vec<u8>, max: u64, permit: Permit, then: BodyWaiter<CollectFn> },
     /// The next piece of a body.
     BodyPiece(BodyWaiter<Box<dyn BodyReceiver>>),
     /// Content from a [`Sender`], or its end.
@@ -174,13 +174,13 @@ impl Handler for Exchange {
 
     fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         let receiver = match mem::take(&mut self.expects) {
-            Expects::WholeBody { mut collected, mut permit, then } => {
-                if !reserve(&mut collected, &mut permit, piece.len(), self.uncharged) {
+            Expects::WholeBody { mut collected, max, mut permit, then } => {
+                if !reserve(&mut collected, &mut permit, piece.len(), max, self.uncharged) {
                     drop((collected, permit, then));
                     return self.refuse_body(responder);
                 }
                 collected.extend_from_slice(piece);
-                self.expects = Expects::WholeBody { collected, permit, then };
+                self.expects = Expects::WholeBody { collected, max, permit, then };
                 return responder.read();
             }
             Expects::BodyPiece(receiver) => receiver.into_inner(),
@@ -195,7 +195,7 @@ impl Handler for Exchange {
     fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         self.request_body = RequestBody::Complete;
         let reply = match mem::take(&mut self.expects) {
-            Expects::WholeBody { collected, permit, then } => {
+            Expects::WholeBody { collected, permit, then, .. } => {
                 self.permit = (permit.amount() > 0).then(|| Arc::new(permit));
                 then.into_inner().map(|then| then(Ok(collected.into())))
             }
@@ -299,11 +299,12 @@ impl Exchange {
             }
             ReplyKind::Collect { limit, length, then } => {
                 self.request_body = RequestBody::Reading;
+                let max = length.unwrap_or(u64::MAX).min(limit);
                 // At most UNCHARGED, so it fits into a `usize`.
                 let capacity = length.unwrap_or(0).min(self.uncharged).min(limit) as usize;
                 let collected = Vec::with_capacity(capacity);
                 let permit = self.shard.collected.empty_permit(self.client);
-                self.expects = Expects::WholeBody { collected, permit, then };
+                self.expects = Expects::WholeBody { collected, max, permit, then };
                 responder.read_up_to(limit)
             }
             ReplyKind::Receive { limit, receiver } => {

@@ -8,19 +8,23 @@ use sockeye_proto::Permit;
 pub(super) const UNCHARGED: u64 = 64 * 1024;
 
 /// Makes room in `collected` for `more` bytes, and charges its capacity above `uncharged` to
-/// `permit`. Returns false if the budget doesn't allow that. Capacity at least doubles when it
-/// grows, so that the budget is charged a few times per body and not for each piece.
+/// `permit`. Returns false if the budget doesn't allow that. When capacity grows, it doubles, up to
+/// `max`, the most bytes that the body can have. So the budget is charged a few times per body and
+/// not for each piece. It is not charged for a Content-Length whose bytes may never come: clients
+/// could spend the budget with a few bytes each.
 pub(super) fn reserve(
     collected: &mut Vec<u8>,
     permit: &mut Permit,
     more: usize,
+    max: u64,
     uncharged: u64,
 ) -> bool {
     let needed = collected.len() + more;
     if needed <= collected.capacity() {
         return true;
     }
-    let capacity = needed.max(2 * collected.capacity());
+    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let capacity = needed.max(max.min(2 * collected.capacity()));
     let charge = (capacity as u64).saturating_sub(uncharged);
     if charge > 0 && !permit.resize(charge) {
         return false;

@@ -44,6 +44,32 @@ fn a_collected_body_is_charged_to_the_client_that_a_proxy_names() {
     assert_eq!(collected.used(), 0);
 }
 
+#[test]
+fn a_collected_body_is_charged_for_no_more_than_it_can_have() {
+    // A client's share is 256 KiB, and 64 KiB of a body are not charged.
+    let collected = Budget::new("bytes of collected bodies", 1 << 20);
+    let answer = |request: http::Request<Body>| request.into_body().collect(300_000, |_| "ok");
+    let service = HttpService::with_budget(answer, collected.clone());
+    let peer = Peer::new(SocketAddr::from(([192, 0, 2, 1], 9)).into(), 0);
+    let server = Server::new(Rc::new(ServerConfig::default()), service.handlers());
+    let mut connection = Harness::with_peer(server, peer);
+    let head = "POST / HTTP/1.1\r\nHost: localhost\r\n";
+    for fields in ["Content-Length: 300000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n493e0\r\n"]
+    {
+        connection.input(format!("{head}{fields}").as_bytes());
+        for _ in 0..299 {
+            connection.input(&[b'x'; 1000]);
+        }
+        assert_eq!(collected.used(), 300_000 - (64 << 10), "{fields}");
+        connection.input(&[b'x'; 1000]);
+        if fields.starts_with("Transfer") {
+            connection.input(b"\r\n0\r\n\r\n");
+        }
+        assert!(connection.output().starts_with(b"HTTP/1.1 200 OK\r\n"), "{fields}");
+        assert_eq!(collected.used(), 0, "{fields}");
+    }
+}
+
 /// Content of which a thread makes the first piece.
 struct Slow;
 
