@@ -58,6 +58,8 @@ pub(crate) enum ReadError {
     /// The file has changed since it was opened, or ends before the part does.
     Changed,
     Failed(io::Error),
+    /// The file's source panicked.
+    Panicked,
 }
 
 /// When dropped, posts the result of a job to a mailbox: `None` if the job panicked or never ran.

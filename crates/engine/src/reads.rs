@@ -78,7 +78,7 @@ impl Reads {
         must_verify: bool,
     ) -> Result<(), Reason> {
         let (waiter, cancel) = Waiter::new();
-        let group = range.source.job_group();
+        let group = range.job_group();
         let started = StartedRead {
             source: Arc::downgrade(&range.source),
             offset: range.offset,
@@ -98,6 +98,8 @@ impl Reads {
         let (kind, token) = (kind(&range, must_verify), cancel.clone());
         let job = Job::new(kind, client, move || {
             let mut sender = sender;
+            // The result if the file's source panics.
+            sender.result = Some(Err(ReadError::Panicked));
             sender.result = Some(read(&range, must_verify, &token));
             // Send the result first: closing the file may block.
             drop(sender);
@@ -122,9 +124,8 @@ impl fmt::Debug for Reads {
 /// thread for too long, so the kind is [`JobKind::ReadWhole`]. Files of [`Access::Thread`] are not
 /// checked, because that may block the event loop: their reads are always [`JobKind::ReadPart`].
 fn kind(range: &FileRange, must_verify: bool) -> JobKind {
-    let FileRange { source, .. } = range;
     let reads_whole =
-        must_verify && source.access() != Access::Thread && source.check() == Validity::Unknown;
+        must_verify && range.access() != Access::Thread && range.check() == Validity::Unknown;
     if reads_whole { JobKind::ReadWhole } else { JobKind::ReadPart }
 }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,9 @@ use crate::{CancelToken, JobGroup};
 
 /// An open file, as the engine sees it.
 ///
-/// The methods must not panic. The engine calls them while it sends, outside of the panic boundary
-/// around a protocol: a panic there ends the whole server. Return an error from
-/// [`FileSource::read_at`], or [`Validity::Changed`] from [`FileSource::check`], to end only the
-/// connection.
+/// If a method panics on an event loop, a thread reads the file instead. If [`FileSource::read_at`]
+/// or [`FileSource::verify`] panics on a thread, the connection ends as
+/// [`Reason::Panicked`](crate::Reason::Panicked).
 pub trait FileSource: Send + Sync + fmt::Debug {
     /// Reads into `buffer` from `offset` on. Returns how many bytes were read: 0 at the end of the
     /// file.
@@ -99,4 +99,52 @@ pub struct FileRange {
     pub offset: u64,
     /// In bytes.
     pub len: u64,
+}
+
+/// Calls of the source's methods on an event loop, where a panic would end all connections. If a
+/// method panics, the result leads to a read by a thread, where a panic ends one connection.
+impl FileRange {
+    /// Calls [`FileSource::read_at`] for the start of this range. `None` if it panics.
+    pub fn read(&self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        caught(|| self.source.read_at(self.offset, buffer))
+    }
+
+    /// Calls [`FileSource::descriptor`]. `None` also if it panics.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        caught(|| self.source.descriptor()).flatten()
+    }
+
+    /// Calls [`FileSource::check`]. [`Validity::Unknown`] also if it panics.
+    #[must_use]
+    pub fn check(&self) -> Validity {
+        caught(|| self.source.check()).unwrap_or(Validity::Unknown)
+    }
+
+    /// Calls [`FileSource::access`]. [`Access::Thread`] also if it panics.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        caught(|| self.source.access()).unwrap_or(Access::Thread)
+    }
+
+    /// Calls [`FileSource::job_group`]. The default group also if it panics.
+    #[must_use]
+    pub fn job_group(&self) -> JobGroup {
+        caught(|| self.source.job_group()).unwrap_or_default()
+    }
+
+    /// Calls [`FileSource::is_timed`]. `false` also if it panics.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        caught(|| self.source.is_timed()).unwrap_or_default()
+    }
+
+    /// Calls [`FileSource::record_send`].
+    pub fn record_send(&self, took: Duration) {
+        caught(|| self.source.record_send(took));
+    }
+}
+
+fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }

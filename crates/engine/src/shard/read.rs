@@ -78,6 +78,7 @@ impl<D: Driver> Active<'_, D> {
             }
             Err(ReadError::Changed) => Err(Reason::FileChanged),
             Err(ReadError::Failed(error)) => Err(Reason::FileFailed(error)),
+            Err(ReadError::Panicked) => Err(Reason::Panicked),
         }
     }
 }

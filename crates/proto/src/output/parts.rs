@@ -56,11 +56,9 @@ impl PieceData {
     pub(super) fn part(&self, max: u64) -> Part<'_> {
         match self {
             Self::Shared(bytes) => Part::Memory(bytes),
-            Self::File { range, .. } if range.source.access() == Access::Thread => {
-                Part::NeedsRead(range)
-            }
+            Self::File { range, .. } if range.access() == Access::Thread => Part::NeedsRead(range),
             Self::File { range, lacks_end } if *lacks_end || range.len > max => Part::File(range),
-            Self::File { range, .. } => match range.source.check() {
+            Self::File { range, .. } => match range.check() {
                 Validity::Valid => Part::File(range),
                 Validity::Changed => Part::Changed,
                 Validity::Unknown => Part::NeedsRead(range),

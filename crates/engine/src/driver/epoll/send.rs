@@ -39,7 +39,7 @@ const MAX_SLICES: usize = 64;
 /// Then one read replaces two calls for each range, or three if the range would be probed. For
 /// longer ranges, the copy costs more than the saved calls.
 fn is_short(range: &FileRange) -> bool {
-    let max = if range.source.access() == Access::Probe { 16 * 1024 } else { 8 * 1024 };
+    let max = if range.access() == Access::Probe { 16 * 1024 } else { 8 * 1024 };
     range.len <= max
 }
 
@@ -242,13 +242,13 @@ impl Epoll {
         resident: &mut usize,
     ) -> Option<Result<usize, Failure>> {
         let len = if range.len <= max + MAX_TAIL { range.len } else { max } as usize;
-        let file = range.source.descriptor();
-        match (range.source.access(), file) {
-            (Access::Direct, Some(file)) if range.source.is_timed() => {
+        let file = range.descriptor();
+        match (range.access(), file) {
+            (Access::Direct, Some(file)) if range.is_timed() => {
                 Some(self.sendfile_timed(fd, file, range, len))
             }
             (Access::Direct, Some(file)) => Some(self.sendfile(fd, file, range.offset, len)),
-            (Access::Direct, None) => Some(self.send_read(fd, range, len)),
+            (Access::Direct, None) => self.send_read(fd, range, len),
             (Access::Thread, _) | (Access::Probe, None) => None,
             (Access::Probe, Some(file)) => {
                 if *resident == 0 {
@@ -274,7 +274,7 @@ impl Epoll {
     ) -> Result<usize, Failure> {
         let start = self.now();
         let sent = self.sendfile(fd, file, range.offset, len);
-        range.source.record_send(self.now().since(start));
+        range.record_send(self.now().since(start));
         sent
     }
 
@@ -314,14 +314,14 @@ impl Epoll {
     ) -> Option<io::Result<usize>> {
         let max = buffer.len().min(usize::try_from(range.len).unwrap_or(usize::MAX));
         let buffer = &mut buffer[..max];
-        match (range.source.access(), range.source.descriptor()) {
-            (Access::Direct, _) if range.source.is_timed() => {
+        match (range.access(), range.descriptor()) {
+            (Access::Direct, _) if range.is_timed() => {
                 let start = self.now();
-                let read = range.source.read_at(range.offset, buffer);
-                range.source.record_send(self.now().since(start));
-                Some(read)
+                let read = range.read(buffer);
+                range.record_send(self.now().since(start));
+                read
             }
-            (Access::Direct, _) => Some(range.source.read_at(range.offset, buffer)),
+            (Access::Direct, _) => range.read(buffer),
             (Access::Thread, _) | (Access::Probe, None) => None,
             (Access::Probe, Some(file)) => {
                 self.calls.probe += 1;
@@ -343,17 +343,22 @@ impl Epoll {
         preadv2(file, &mut [IoSliceMut::new(byte)], offset, ReadWriteFlags::NOWAIT).is_ok()
     }
 
-    /// Reads from a file into the receive buffer, and sends that.
-    fn send_read(&mut self, fd: &OwnedFd, range: &FileRange, len: usize) -> Result<usize, Failure> {
+    /// Reads from a file into the receive buffer, and sends that. `None` if a thread must read.
+    fn send_read(
+        &mut self,
+        fd: &OwnedFd,
+        range: &FileRange,
+        len: usize,
+    ) -> Option<Result<usize, Failure>> {
         let len = len.min(self.receive_buffer.len());
-        let bytes = &mut self.receive_buffer[..len];
-        let read = range.source.read_at(range.offset, bytes).map_err(Failure::File)?;
-        if read == 0 {
-            return Ok(0);
-        }
+        let read = match range.read(&mut self.receive_buffer[..len])? {
+            Ok(0) => return Some(Ok(0)),
+            Ok(read) => read,
+            Err(error) => return Some(Err(Failure::File(error))),
+        };
         self.calls.send += 1;
         let sent = rustix::net::send(fd, &self.receive_buffer[..read], SendFlags::NOSIGNAL);
-        sent.map_err(Failure::Socket)
+        Some(sent.map_err(Failure::Socket))
     }
 }
 
