@@ -34,6 +34,14 @@ impl<'a> RequestView<'a> {
         self.0.method() == Method::Head
     }
 
+    /// Whether the request is a HEAD without conditions about ETags. Then a listing or an archive is
+    /// answered without reading its folder.
+    pub(crate) fn is_head_without_etags(self) -> bool {
+        const CONDITIONS: FieldNames =
+            FieldNames::of(&[FieldName::IfMatch, FieldName::IfNoneMatch]);
+        self.is_head() && !self.has_any(CONDITIONS)
+    }
+
     /// The path as it was sent.
     pub(crate) fn path(self) -> &'a [u8] {
         self.0.path()

@@ -56,7 +56,10 @@ impl Site {
         let mut scratch = self.inner.scratch.borrow_mut();
         let mounts = &self.inner.mounts;
         match RequestPath::parse(view.path(), &mut scratch) {
-            Ok(path) if !view.is_head() && is_listing_requested(mounts, path, view.query()) => {
+            Ok(path)
+                if !view.is_head_without_etags()
+                    && is_listing_requested(mounts, path, view.query()) =>
+            {
                 Progress::NeedsListing(responder)
             }
             Ok(path) => {
@@ -140,7 +143,7 @@ impl Site {
     ) -> Progress<'r, 't> {
         let LookupRequest { purpose, view, .. } = lookup;
         let (mounts, is_requested) = (&self.inner.mounts, purpose == Purpose::Requested);
-        if is_requested && view.is_head() && self.is_listed(lookup, entry) {
+        if is_requested && view.is_head_without_etags() && self.is_listed(lookup, entry) {
             return Progress::Answered(answer_head(mounts, view, responder));
         }
         match &entry.target {

@@ -317,7 +317,8 @@ impl PendingListing {
 }
 
 /// Answers HEAD without reading the folder or the file: the response omits headers that depend on
-/// the content, which RFC 9110, 9.3.2 permits.
+/// the content, which RFC 9110, 9.3.2 permits. A HEAD with conditions about ETags isn't answered
+/// here, but as GET is: the conditions must be evaluated (13.2.1).
 pub(crate) fn answer_head(
     mounts: &Mounts,
     view: RequestView<'_>,

@@ -11,7 +11,7 @@ use crate::options::fields::with;
 use crate::options::folder_options::Options;
 
 /// The headers of a listing, an archive or a Markdown page. The file name of an archive is made of
-/// `title`. `etag` is `None` for live pages, for HEAD, which doesn't read the folder or file, and
+/// `title`. `etag` is `None` for live pages, for HEAD that doesn't read the folder or file, and
 /// for `sockeye explain`. `is_live`: whether a script reloads the page when files change.
 pub(super) fn head(
     options: &Options,

@@ -77,9 +77,19 @@ fn folders_are_listed_in_the_accepted_format() {
         let head = ask(&mut client, "HEAD", target, accept);
         assert_eq!((lines(&head), &*head.body), (fields_of_get_and_head(&got), &b""[..]));
         let known = format!("{accept}If-None-Match: {}\r\n", got.field("ETag").unwrap());
-        let again = ask(&mut client, "GET", target, &known);
-        assert_eq!((again.status, again.body), (304, Vec::new()));
+        for method in ["GET", "HEAD"] {
+            let again = ask(&mut client, method, target, &known);
+            assert_eq!((again.status, again.body), (304, Vec::new()), "{method} {target}");
+        }
+        let unchanged = known.replace("None-Match", "Match");
+        let head = ask(&mut client, "HEAD", target, &unchanged);
+        assert_eq!((lines(&head), &*head.body), (lines(&got), &b""[..]));
+        let changed = ask(&mut client, "HEAD", target, &format!("{accept}If-Match: \"other\"\r\n"));
+        assert_eq!((changed.status, changed.body), (412, Vec::new()), "{target}");
     }
+    let got = ask(&mut client, "GET", "/docs/?format=tar", "");
+    let known = format!("If-None-Match: {}\r\n", got.field("ETag").unwrap());
+    assert_eq!(ask(&mut client, "HEAD", "/docs/?format=tar", &known).status, 304);
 }
 
 /// The lines of a head, sorted.
