@@ -113,9 +113,16 @@ fn a_typed_flag_overrides_the_variable_of_its_opposite() {
     assert!(of("--listing", "SOCKEYE_NO_LISTING").contains(" 200 OK"));
     assert!(of("--no-listing", "SOCKEYE_LISTING").contains(" 404 Not Found"));
     let both = http(&folder, &["--listing", "--no-listing"]).output().unwrap();
-    let error = String::from_utf8(both.stderr).unwrap();
-    assert_eq!(both.status.code(), Some(2), "{error}");
-    assert!(error.contains("--listing and --no-listing conflict"), "{error}");
+    let variables = [("SOCKEYE_LISTING", "yes"), ("SOCKEYE_NO_LISTING", "yes")];
+    let both_variables = http(&folder, &[]).envs(variables).output().unwrap();
+    for (both, expected) in [
+        (both, "--listing and --no-listing conflict"),
+        (both_variables, "SOCKEYE_LISTING and SOCKEYE_NO_LISTING conflict"),
+    ] {
+        let error = String::from_utf8(both.stderr).unwrap();
+        assert_eq!(both.status.code(), Some(2), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]
