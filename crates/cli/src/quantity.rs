@@ -86,11 +86,11 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const HELP: &str = "write a number of bytes, as 65536, 64K, 64KiB or 1.5M";
-        let scale = |unit: &str| match unit.strip_suffix("iB").unwrap_or(unit) {
+        let scale = |unit: &str| match unit {
             "" | "B" => Some(1),
-            "k" | "K" => Some(1 << 10),
-            "m" | "M" => Some(1 << 20),
-            "g" | "G" => Some(1 << 30),
+            "k" | "K" | "kiB" | "KiB" => Some(1 << 10),
+            "m" | "M" | "miB" | "MiB" => Some(1 << 20),
+            "g" | "G" | "giB" | "GiB" => Some(1 << 30),
             _ => None,
         };
         match parse_scaled(text, scale).ok_or(HELP)? {
@@ -208,6 +208,8 @@ mod tests {
             ("7B", Some(7)),
             ("0", None),
             ("8KB", None),
+            ("8iB", None),
+            ("8BiB", None),
             ("K", None),
             ("-1", None),
             ("99999999999G", None),
