@@ -109,7 +109,9 @@ impl Output {
     }
 
     /// Attaches `permit`, a part of a budget, to the next piece: the shared bytes or the range of a
-    /// file that is appended next. The permit is held until that piece is sent or dropped.
+    /// file that is appended next. The permit is held until that piece is sent or dropped. A
+    /// protocol must append the piece in the same call: an output that is empty after the call is
+    /// cleared, and its permit dropped.
     pub fn attach_permit(&mut self, permit: Permit) {
         self.permit = Some(permit);
     }
@@ -334,7 +336,9 @@ impl Output {
         for Piece { at, data, permit } in newer.pieces.drain(..) {
             self.write(&newer.plain[from..at]);
             from = at;
-            self.permit = permit;
+            if permit.is_some() {
+                self.permit = permit;
+            }
             match data {
                 PieceData::Shared(bytes) => self.write_shared(bytes),
                 PieceData::File { range, lacks_end } => {
@@ -343,6 +347,9 @@ impl Output {
             }
         }
         self.write(&newer.plain[from..]);
+        if newer.permit.is_some() {
+            self.permit = newer.permit.take();
+        }
         newer.clear();
     }
 

@@ -191,6 +191,31 @@ fn a_permit_is_kept_until_its_piece_is_sent_or_dropped() {
 }
 
 #[test]
+fn appending_an_output_keeps_the_permit_for_the_next_piece() {
+    use crate::{Budget, Client};
+
+    let budget = Budget::new("things", 100);
+    // Whether the permit is attached to the output to which the other one is appended, and which of
+    // the two gets the piece.
+    for (is_of_older, piece_is_newer) in [(true, true), (true, false), (false, false)] {
+        let (mut older, mut newer) = (Output::new(), Output::new());
+        let permit = budget.take(Client::Unix, 1).unwrap();
+        if is_of_older { &mut older } else { &mut newer }.attach_permit(permit);
+        if piece_is_newer {
+            newer.write_shared(Bytes::from_static(b"shared"));
+        }
+        older.append(&mut newer);
+        if !piece_is_newer {
+            older.write_shared(Bytes::from_static(b"shared"));
+        }
+        older.advance(5);
+        assert_eq!(budget.used(), 1, "{is_of_older} {piece_is_newer}");
+        older.advance(1);
+        assert_eq!(budget.used(), 0, "{is_of_older} {piece_is_newer}");
+    }
+}
+
+#[test]
 fn sent_bytes_do_not_pile_up_behind_a_slow_reader() {
     let mut out = Output::new();
     for _ in 0..10_000 {
