@@ -19,6 +19,8 @@ use crate::tls_clients::peers::{Authority, Identity};
 
 const LOGGING: &str = include_str!("../../../../docs/logging.md");
 
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
 /// A folder to serve, and a certificate for a.example in another one.
 struct Site {
     folder: Folder,
@@ -70,7 +72,7 @@ fn get(server: &Running, config: ClientConfig, name: &str) -> Result<String, std
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
     let mut stream = StreamOwned::new(connection, connect(server));
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(REQUEST)?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
     Ok(response)
@@ -150,6 +152,23 @@ fn handshakes_that_fail_are_logged_with_their_reason() {
     }
     assert!(ends.iter().all(|end| end.contains(" reason=the peer ")), "{ends:#?}");
     assert!(ends.iter().any(|end| end.ends_with("sent the TLS alert unknown_ca")), "{ends:#?}");
+}
+
+#[test]
+fn bytes_are_counted_before_they_are_encrypted_unless_the_handshake_failed() {
+    let site = Site::new();
+    let server = site.start(&["--log", "debug"]);
+    let response = get(&server, site.client(), "a.example").unwrap();
+    let refused = hello([3, 2], [0, 0x2f], b"");
+    send(&server, &refused);
+    let stderr = stop(server);
+    let closed = |code: &str, received: usize, sent: usize| {
+        let counts = format!(" received={received} sent={sent} ");
+        let mut lines = stderr.lines().filter(|line| line.contains(" closed peer="));
+        lines.any(|line| line.contains(&counts) && line.contains(&format!(" code={code}")))
+    };
+    assert!(closed("", REQUEST.len(), response.len()), "{stderr}");
+    assert!(closed("tls_no_common_version ", refused.len(), 0), "{stderr}");
 }
 
 #[test]

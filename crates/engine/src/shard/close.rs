@@ -42,8 +42,9 @@ impl<D: Driver> Shard<D> {
         }
         conn.session.close(&reason, &mut self.resources);
         log_late_panic(&conn.session);
+        let received = received(&conn);
         if conn.notifies_service {
-            self.notify_service(&conn, &reason);
+            self.notify_service(&conn, received, &reason);
         }
         if let Some(secure) = conn.secure.take() {
             self.close_secure(*secure, &mut conn, &reason);
@@ -58,8 +59,7 @@ impl<D: Driver> Shard<D> {
             self.resume_accepting();
         }
         self.resources.stats.count_closed(&reason);
-        let (peer, received, sent) =
-            (conn.session.peer().address, conn.received, conn.session.sent());
+        let (peer, sent) = (conn.session.peer().address, conn.session.sent());
         let ms = self.resources.now.since(conn.opened).as_millis();
         match &reason {
             Reason::Panicked | Reason::Fault(Fault { blame: Blame::Ours, .. }) => {
@@ -88,8 +88,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Tells the service that a connection has ended.
-    fn notify_service(&mut self, conn: &Conn<D::Socket>, reason: &Reason) {
-        let received = conn.secure.as_ref().map_or(conn.received, |secure| secure.received);
+    fn notify_service(&mut self, conn: &Conn<D::Socket>, received: u64, reason: &Reason) {
         let (peer, sent) = (conn.session.peer(), conn.session.sent());
         let closed = Closed { peer, reason, received, sent };
         let service = &mut self.service;
@@ -280,6 +279,15 @@ impl<D: Driver> Shard<D> {
 
     fn all_keys(&self) -> Vec<Key> {
         self.conns.iter().map(|(_, conn)| conn.session.key()).collect()
+    }
+}
+
+/// How many bytes were received. With TLS, bytes of plaintext; if the handshake was not completed,
+/// bytes of the handshake.
+fn received<S>(conn: &Conn<S>) -> u64 {
+    match &conn.secure {
+        Some(secure) if !secure.tls.is_handshaking() => secure.received,
+        _ => conn.received,
     }
 }
 
