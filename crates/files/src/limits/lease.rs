@@ -34,8 +34,9 @@ impl Lease {
         }
         let is_held = self.held.resize(bytes);
         if !is_held {
-            // A permit can always be made smaller.
-            let _ = self.charged.resize(before);
+            // The client has had this charge before, so it is restored even if the share has become
+            // smaller since.
+            self.charged.set(before);
         }
         is_held
     }
@@ -72,5 +73,17 @@ mod tests {
         assert!(budget.charge(client, 25).is_some());
         drop((other, second, shared));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_lease_that_cannot_be_resized_keeps_its_charge() {
+        let budget = Budget::new("listings", 100);
+        let mut lease = Lease::new(&budget, Client::V4([192, 0, 2, 1])).unwrap();
+        assert!(lease.charge(20));
+        let _others = budget.take_shared(95).unwrap();
+        // The client's share is 10 from now on, and nothing is left in all.
+        budget.set_total(40);
+        assert!(!lease.resize(10));
+        assert_eq!(lease.charged.amount(), 20);
     }
 }
