@@ -130,7 +130,7 @@ fn refuse<'r, 't>(
     view: RequestView<'_>,
     responder: Responder<'r, 't>,
 ) -> Attempt<'r, 't> {
-    let text = "Too many files are being sent to you. Try again when some have arrived.";
+    let text = "Too much is being sent, to you or to others. Try again in a moment.";
     let fields = cors.add_to(retry, view.origin());
     Attempt::Answered(responder.error(Status::SERVICE_UNAVAILABLE, &fields, text))
 }

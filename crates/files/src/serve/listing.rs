@@ -428,6 +428,6 @@ fn send_busy(options: &Options, view: RequestView<'_>, responder: Responder<'_, 
     let fields = with(Fields::new(), "Retry-After", "1");
     let fields = options.cors.add_to(&fields, view.origin());
     let text =
-        "Too many folders or pages are being read for you. Try again when some have arrived.";
+        "Too many folders or pages are being read, for you or for others. Try again in a moment.";
     responder.error(Status::SERVICE_UNAVAILABLE, &fields, text)
 }

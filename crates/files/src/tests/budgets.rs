@@ -94,6 +94,22 @@ fn unread_responses_hold_a_clients_share_of_open_files() {
 }
 
 #[test]
+fn a_refused_client_is_not_blamed_for_what_others_hold() {
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
+    let limits = BudgetLimits { open_files: 1, listings: 0, ..BudgetLimits::default() };
+    let site = site_of(&[("a", &large), ("d/b", "")], limits);
+    let _held = send_request(&site, "/a", BOB);
+    for (target, expected) in [
+        ("/a", "Too much is being sent, to you or to others."),
+        ("/d/?format=json", "Too many folders or pages are being read, for you or for others."),
+    ] {
+        let refused = read(send_request(&site, target, ALICE));
+        let text = String::from_utf8(refused.body).unwrap();
+        assert!(refused.status == 503 && text.contains(expected), "{target}: {text}");
+    }
+}
+
+#[test]
 fn pipelined_requests_wait_while_two_files_are_unsent() {
     let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let site = site_of(&[("a", &large), ("b", "small")], BudgetLimits::default());
