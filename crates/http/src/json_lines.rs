@@ -12,6 +12,8 @@
 //! {"stream": 1, "reads": false}             the client wants no content of the response for now
 //! ```
 //!
+//! Each request has a higher stream number than those before it.
+//!
 //! The server sends:
 //!
 //! ```text

@@ -29,6 +29,9 @@ pub struct JsonLines<S: Handlers> {
     config: Rc<ServerConfig>,
     handlers: S,
     streams: VecDeque<ActiveStream<S::Handler>>,
+    /// The number of the last stream that was opened, 0 before the first one. No number is used
+    /// twice: a message to an ended stream must not reach another one.
+    last_stream: u32,
     /// The stream to which the piece of content at the front of the input belongs, and how many
     /// bytes of this piece are still to come. `None` if a line comes next.
     content: Option<(NonZeroU32, usize)>,
@@ -44,8 +47,19 @@ impl<S: Handlers> JsonLines<S> {
     /// A connection whose requests are answered by `handlers`.
     pub fn new(config: Rc<ServerConfig>, handlers: S) -> Self {
         let (streams, stop) = (VecDeque::new(), Stop::No);
-        let (content, half_closed, is_partial, deadline) = (None, false, false, Time::NEVER);
-        Self { config, handlers, streams, content, stop, half_closed, is_partial, deadline }
+        let (last_stream, content, half_closed) = (0, None, false);
+        let (is_partial, deadline) = (false, Time::NEVER);
+        Self {
+            config,
+            handlers,
+            streams,
+            last_stream,
+            content,
+            stop,
+            half_closed,
+            is_partial,
+            deadline,
+        }
     }
 
     fn find_stream(&mut self, id: u32) -> Option<&mut ActiveStream<S::Handler>> {
@@ -57,10 +71,7 @@ impl<S: Handlers> JsonLines<S> {
         const BAD: &str = "sent a line that is no request or part of one";
         let (id, input) = parse(text).ok_or_else(|| Fault::peer("bad_line", BAD))?;
         match (input, self.find_stream(id.get())) {
-            (Input::Request(_), Some(_)) => {
-                return Err(Fault::peer("stream_in_use", "used a stream that is in use"));
-            }
-            (Input::Request(request), None) => self.start_request(id, &request, turn)?,
+            (Input::Request(request), _) => self.start_request(id, &request, turn)?,
             (Input::Content(len), _) => self.content = Some((id, len)).filter(|_| len > 0),
             (Input::End(_), Some(active)) if active.remaining.is_some_and(|left| left > 0) => {
                 active.refuse_content(WRONG_LENGTH, turn);
@@ -88,6 +99,13 @@ impl<S: Handlers> JsonLines<S> {
         request: &OwnedRequest,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
+        if id.get() <= self.last_stream {
+            return Err(Fault::peer(
+                "stream_reused",
+                "used the number of an earlier stream, or less",
+            ));
+        }
+        self.last_stream = id.get();
         if self.streams.len() >= MAX_STREAMS {
             return Err(Fault::peer("too_many_streams", "began more streams than are allowed"));
         }

@@ -229,6 +229,18 @@ fn a_stream_that_is_not_read_blocks_no_other_and_cancelled_ones_are_dropped() {
 }
 
 #[test]
+fn a_stream_number_is_never_used_again() {
+    for stream in [1, 2] {
+        let mut scene = Scene::new();
+        scene.get(2, "/later");
+        scene.send_line(&json!({"stream": 2, "cancel": true}));
+        assert_eq!(scene.lines(), ["2 aborted"]);
+        scene.get(stream, "/later");
+        assert_eq!(scene.client.fault().unwrap().code, "stream_reused");
+    }
+}
+
+#[test]
 fn large_responses_take_turns() {
     let mut scene = Scene::new();
     let line = |stream| json!({"stream": stream, "method": "GET", "path": "/large", "fields": [["host", "a"]]});
