@@ -229,6 +229,19 @@ fn a_stream_that_is_not_read_blocks_no_other_and_cancelled_ones_are_dropped() {
 }
 
 #[test]
+fn a_request_that_is_cancelled_in_the_same_input_gets_the_head_of_its_response() {
+    for (method, path) in [("GET", "/endless"), ("GET", "/large"), ("HEAD", "/large")] {
+        let mut scene = Scene::new();
+        let request =
+            json!({"stream": 1, "method": method, "path": path, "fields": [["host", "a"]]});
+        let cancel = json!({"stream": 1, "cancel": true});
+        scene.client.input(format!("{request}\n{cancel}\n").as_bytes());
+        assert_eq!(scene.lines(), ["1 200", "1 aborted"], "{method} {path}");
+        assert_eq!(scene.ends.0.take(), [format!("{path} client-aborted")], "{method}");
+    }
+}
+
+#[test]
 fn a_stream_number_is_never_used_again() {
     for stream in [1, 2] {
         let mut scene = Scene::new();

@@ -12,7 +12,7 @@ use crate::handling::in_flight::{InFlight, NextStep};
 use crate::json_lines::{JsonExchange, Section, line};
 use crate::semantics::exchange::{Incoming, WaitFor};
 use crate::semantics::refusal::Refusal;
-use crate::{Handler, StreamEvent};
+use crate::{EndReason, Handler, StreamEvent};
 
 /// Maximum number of bytes of a stream that are sent before the next stream's turn.
 const QUANTUM: u64 = 16 * 1024;
@@ -127,12 +127,11 @@ impl<H: Handler> ActiveStream<H> {
     fn start_sending(&mut self, is_aborted: bool) {
         let wire = JsonExchange::new(self.id);
         let before = mem::replace(&mut self.state, State::Sending { wire, is_aborted });
-        if let State::InFlight(InFlight { wire, .. }) = before {
-            self.state = State::Sending { wire, is_aborted };
-        }
+        let (State::InFlight(InFlight { wire, .. }) | State::Sending { wire, .. }) = before;
+        self.state = State::Sending { wire, is_aborted };
     }
 
-    /// Cancels the request, and drops the unsent rest of its response.
+    /// Cancels the request, and drops the unsent content of its response.
     pub(super) fn abort(&mut self, reason: &Reason, outer: &Turn<'_>) {
         if let State::InFlight(in_flight) = &mut self.state
             && in_flight.exchange.incoming != Incoming::Complete
@@ -142,6 +141,8 @@ impl<H: Handler> ActiveStream<H> {
             let _ = in_flight.notify_incomplete(outer.now());
         }
         if let Some(log) = &mut self.connection.log {
+            // A response without content counts as sent, although its last line is not sent.
+            log.set_end_reason(EndReason::from_reason(reason));
             log.on_closed(reason, &self.stream.turn(outer));
         }
         self.start_sending(true);
