@@ -262,7 +262,7 @@ impl<S: Handlers> Protocol for JsonLines<S> {
                 self.half_closed = true;
                 for active in &mut self.streams {
                     active.connection.half_closed = true;
-                    if active.end.is_none() {
+                    if active.is_incomplete() {
                         active.refuse_content(Refusal::EOF_IN_BODY, turn);
                     }
                     active.recheck_wait(true, turn);

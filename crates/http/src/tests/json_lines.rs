@@ -1,6 +1,6 @@
 //! Several requests in flight on one connection, with the test wire.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,7 +20,9 @@ struct Several(Rc<Shared>);
 #[derive(Default)]
 struct Shared {
     promises: RefCell<Vec<Promise>>,
-    alive: std::cell::Cell<i32>,
+    alive: Cell<i32>,
+    /// Whether `/collect` answers as `/later`.
+    collects_for_later: Cell<bool>,
 }
 
 impl Drop for Several {
@@ -66,6 +68,10 @@ impl Handler for Several {
     }
 
     fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        if self.0.collects_for_later.get() {
+            self.0.promises.borrow_mut().push(responder.promise());
+            return responder.later();
+        }
         responder.send(Status::OK, &Fields::new(), Body::Static(b"collected"))
     }
 
@@ -239,6 +245,22 @@ fn a_request_that_is_cancelled_in_the_same_input_gets_the_head_of_its_response()
         assert_eq!(scene.lines(), ["1 200", "1 aborted"], "{method} {path}");
         assert_eq!(scene.ends.0.take(), [format!("{path} client-aborted")], "{method}");
     }
+}
+
+#[test]
+fn a_complete_request_is_answered_after_the_client_has_closed_its_sending_side() {
+    let mut scene = Scene::new();
+    scene.shared.collects_for_later.set(true);
+    scene.send_line(&json!({"stream": 1, "method": "POST", "path": "/collect",
+        "fields": [["host", "a"]], "content": true}));
+    scene.send_line(&json!({"stream": 1, "end": []}));
+    scene.client.eof();
+    assert_eq!(scene.lines(), [""; 0]);
+    for promise in scene.shared.promises.take() {
+        promise.fulfill(Box::new("late"));
+    }
+    scene.client.deliver();
+    assert_eq!(scene.lines(), ["1 200", "1 late", "1 end"]);
 }
 
 #[test]

@@ -131,11 +131,16 @@ impl<H: Handler> ActiveStream<H> {
         self.state = State::Sending { wire, is_aborted };
     }
 
+    /// Whether the request's content has not completely arrived, and the handler may still read it.
+    pub(super) fn is_incomplete(&self) -> bool {
+        let State::InFlight(in_flight) = &self.state else { return false };
+        in_flight.exchange.incoming != Incoming::Complete && self.end.is_none()
+    }
+
     /// Cancels the request, and drops the unsent content of its response.
     pub(super) fn abort(&mut self, reason: &Reason, outer: &Turn<'_>) {
-        if let State::InFlight(in_flight) = &mut self.state
-            && in_flight.exchange.incoming != Incoming::Complete
-            && self.end.is_none()
+        if self.is_incomplete()
+            && let State::InFlight(in_flight) = &mut self.state
         {
             // An error means that the handler panicked. The stream ends in any case.
             let _ = in_flight.notify_incomplete(outer.now());
