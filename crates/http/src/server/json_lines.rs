@@ -239,12 +239,12 @@ impl<S: Handlers> Protocol for JsonLines<S> {
             Event::Message(ticket, body) => {
                 if let Some(active) = self.find_stream(id) {
                     // A remote is a handle by which other threads send to the stream.
-                    let is_of_remote = ticket == Ticket::REMOTE;
-                    if is_of_remote {
+                    let is_from_remote = ticket == Ticket::REMOTE;
+                    if is_from_remote {
                         active.stream.start_delivery();
                     }
                     active.deliver(StreamEvent::Message(ticket, body), turn);
-                    if is_of_remote {
+                    if is_from_remote {
                         active.stream.end_delivery();
                     }
                 }

@@ -166,12 +166,12 @@ impl<S: Handlers> H2Connection<S> {
                 if active.is_tunnel() {
                     active.deliver_to_tunnel(Event::Message(ticket, body), turn);
                 } else {
-                    let is_of_remote = ticket == Ticket::REMOTE;
-                    if is_of_remote {
+                    let is_from_remote = ticket == Ticket::REMOTE;
+                    if is_from_remote {
                         active.stream.start_delivery();
                     }
                     active.deliver(StreamEvent::Message(ticket, body), turn);
-                    if is_of_remote {
+                    if is_from_remote {
                         active.stream.end_delivery();
                     }
                 }
