@@ -14,7 +14,7 @@
 //! find out which folders exist.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -171,6 +171,39 @@ impl Roots<'_> {
         let at = self.linked.opened()?.iter().position(|linked| linked.id == id);
         Ok(at.map(|at| at + 1))
     }
+
+    /// The innermost root that `folder` is beneath, the name of `folder` in it, and the folder that
+    /// this name leads to without links: the same one as `folder`. `None` if no root is found.
+    fn find_above(&self, folder: &OwnedFd) -> Result<Option<(usize, Vec<u8>, OwnedFd)>, Errno> {
+        // Nothing above the served folder is in it.
+        if self.linked.paths.is_empty() {
+            return Ok(None);
+        }
+        // These paths only suggest a root and a name, which are checked below. Without `/proc`,
+        // there are none.
+        let path =
+            |fd: BorrowedFd<'_>| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        let Ok(full) = path(folder.as_fd()) else { return Ok(None) };
+        let mut innermost = None;
+        for root in 0..=self.linked.opened()?.len() {
+            let Ok(above) = path(self.fd(root)?) else { continue };
+            let Ok(name) = full.strip_prefix(above) else { continue };
+            let name = name.as_os_str();
+            if innermost.is_none_or(|(_, other): (_, &OsStr)| name.len() < other.len()) {
+                innermost = Some((root, name));
+            }
+        }
+        let Some((root, name)) = innermost else { return Ok(None) };
+        match open::without_links(self.fd(root)?, name, FOLDER_FLAGS) {
+            Err(error) if is_transient(error) => Err(error),
+            Ok(opened)
+                if id_of(&rustix::fs::fstat(&opened)?) == id_of(&rustix::fs::fstat(folder)?) =>
+            {
+                Ok(Some((root, name.as_bytes().to_vec(), opened)))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 /// A walk along a name, and the links on its way.
@@ -182,8 +215,9 @@ struct Walk<'a> {
     /// The open folder with that name; `None` for the base. If the walk has ended at a file: the
     /// folder that contains the file.
     folder: Option<OwnedFd>,
-    /// The roots that contain the position: for each, its index, and the length of the prefix of
-    /// `name` that leads to it. The innermost root is last. Empty outside the roots.
+    /// The roots on the way from the base to the position: for each, its index, and the length of
+    /// the prefix of `name` that leads to it. The innermost root is last. Empty outside the roots.
+    /// If the base is beneath further roots, [`Walk::up`] finds them when the walk leaves the base.
     roots_above: Vec<(usize, usize)>,
     /// Used outside the roots. If the walk has left a root by `..`: the length of the prefix of
     /// `name` that leads to the folder above that root. As this folder is known to exist, a further
@@ -196,7 +230,7 @@ struct Walk<'a> {
 }
 
 /// The folder to which the name of a walk is relative: the root where the walk began, `/` after an
-/// absolute link, or the parent of the former base after `..`.
+/// absolute link, or after `..` the parent of the former base, or a root that the parent is beneath.
 enum Base {
     /// The root with this index.
     Root(usize),
@@ -318,7 +352,16 @@ impl<'a> Walk<'a> {
     fn up(&mut self) -> Result<(), Errno> {
         if self.name.is_empty() {
             let above = rustix::fs::openat(self.base()?, "..", FOLDER_FLAGS, NO_MODE)?;
-            return self.enter(above);
+            self.enter(above)?;
+            if let Base::Outside(above) = &self.base
+                && let Some((root, name, folder)) = self.roots.find_above(above)?
+            {
+                self.base = Base::Root(root);
+                self.roots_above.push((root, 0));
+                self.name = name;
+                self.folder = Some(folder);
+            }
+            return Ok(());
         }
         let above = self.name.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         if self.position().is_some() {

@@ -12,12 +12,12 @@ use super::attacks::Stop;
 use super::scratch::{Scratch, as_unprivileged};
 use crate::{Absent, Disk, Folder, Mounts, OpenError, Opened, Store};
 
-const SECRET: &[u8] = b"not one byte of this";
+pub(super) const SECRET: &[u8] = b"not one byte of this";
 
 /// What opening a name comes to: the content of a file, or `folder`.
-type Seen = Result<Vec<u8>, Absent>;
+pub(super) type Seen = Result<Vec<u8>, Absent>;
 
-fn open(disk: &Disk, name: &str) -> Seen {
+pub(super) fn open(disk: &Disk, name: &str) -> Seen {
     match disk.open(name.as_bytes())? {
         Opened::Folder => Ok(b"folder".to_vec()),
         Opened::File(file, identity) => {
@@ -28,7 +28,7 @@ fn open(disk: &Disk, name: &str) -> Seen {
     }
 }
 
-fn text(text: &str) -> Seen {
+pub(super) fn text(text: &str) -> Seen {
     Ok(text.as_bytes().to_vec())
 }
 
@@ -72,7 +72,7 @@ fn folders() -> (Scratch, PathBuf) {
     (scratch, site)
 }
 
-fn link(target: impl AsRef<Path>, name: &Path) {
+pub(super) fn link(target: impl AsRef<Path>, name: &Path) {
     symlink(target, name).unwrap();
 }
 

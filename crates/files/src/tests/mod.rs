@@ -19,6 +19,7 @@ mod idle;
 #[cfg(feature = "test-wire")]
 mod json_lines;
 mod links;
+mod links_above;
 mod links_elsewhere;
 mod live;
 #[cfg(feature = "markdown")]
