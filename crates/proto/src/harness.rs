@@ -80,10 +80,16 @@ impl Owner for TestOwner {
     }
 
     fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
+        // Also clears it if the protocol panics, since a test may catch the panic.
+        struct EndOfCall;
+        impl Drop for EndOfCall {
+            fn drop(&mut self) {
+                IN_CALL.set(false);
+            }
+        }
+        let _end = EndOfCall;
         IN_CALL.set(true);
-        let result = call();
-        IN_CALL.set(false);
-        Some(result)
+        Some(call())
     }
 }
 
@@ -367,5 +373,18 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
             }
         }
         out.advance((sent.len() - before) as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn after_a_protocol_has_panicked_its_thread_calls_none() {
+        let caught = catch_unwind(|| TestOwner::catch_panic::<()>(|| panic!("on purpose")));
+        assert!(caught.is_err() && !IN_CALL.get());
     }
 }
