@@ -115,7 +115,7 @@ impl ListingCache {
         Self {
             budget,
             listings: FolderCache::new(|listing| Some(listing.rows.weight())),
-            pages: FolderCache::new(|page| page.has_all_entries.then(|| page.weight())),
+            pages: FolderCache::new(|page| page.selects_all.then(|| page.weight())),
             manifests: FolderCache::new(Manifest::cache_weight),
         }
     }

@@ -30,7 +30,7 @@ pub(crate) struct Page {
     pub(super) etag: String,
     /// Whether the query has no filter and no paging, or the page is that of a Markdown file. There
     /// are few such pages, and many requests share each of them, so they are cached and compressed.
-    pub(crate) has_all_entries: bool,
+    pub(crate) selects_all: bool,
     /// The charges of the clients to which the page is being sent.
     charges: Mutex<HashMap<ClientAndCoding, Weak<Permit>>>,
     /// The page's memory, counted against the total of the budget.
@@ -106,22 +106,16 @@ impl Page {
         html.reserve_exact(rows.len() + closing.len());
         html.extend_from_slice(&rows);
         html.extend_from_slice(&closing);
-        Ok(Self::new(html, view.query.has_all_entries(), lease))
+        Ok(Self::new(html, view.query.selects_all(), lease))
     }
 
     /// A page with this HTML. `lease` already covers its memory.
-    pub(super) fn new(html: Vec<u8>, has_all_entries: bool, mut lease: Lease) -> Self {
+    pub(super) fn new(html: Vec<u8>, selects_all: bool, mut lease: Lease) -> Self {
         // This makes the lease smaller, which can't fail.
         let _ = lease.resize(html.len());
         let etag = Digest::of(&html).etag();
         let html = Bytes::from(html.into_boxed_slice());
-        Self {
-            html,
-            etag,
-            has_all_entries,
-            charges: Mutex::default(),
-            _held: lease.stop_charging(),
-        }
+        Self { html, etag, selects_all, charges: Mutex::default(), _held: lease.stop_charging() }
     }
 
     /// The memory that the page holds, in bytes.
@@ -142,7 +136,7 @@ impl Page {
         (client, now): (Client, Time),
         coding: Option<Coding>,
     ) -> Result<PageContent, Absent> {
-        let coding = coding.filter(|_| self.has_all_entries);
+        let coding = coding.filter(|_| self.selects_all);
         if let Some(coding) = coding
             && let Some(compressed) =
                 encoder.compress_bytes(&self.html, &self.etag, coding, (client, now))

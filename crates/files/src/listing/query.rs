@@ -155,7 +155,7 @@ impl ListingQuery {
 
     /// Whether the query selects all entries, in any order. There are few such queries, and many
     /// requests with each of them, so their results are cached.
-    pub(crate) fn has_all_entries(&self) -> bool {
+    pub(crate) fn selects_all(&self) -> bool {
         self.filter.is_empty() && self.paging().is_none()
     }
 
@@ -338,9 +338,9 @@ mod tests {
         assert_eq!(paging("page=3"), Some((2, 1000)));
         assert_eq!(paging("per=10"), Some((0, 10)));
         assert_eq!(paging("page=2&per=10000"), Some((1, 10_000)));
-        let has_all_entries = |query| parsed(query).unwrap().has_all_entries();
-        assert!(has_all_entries("sort=size&order=desc&format=html"));
-        assert!(!has_all_entries("q=a") && !has_all_entries("page=1") && !has_all_entries("per=5"));
+        let selects_all = |query| parsed(query).unwrap().selects_all();
+        assert!(selects_all("sort=size&order=desc&format=html"));
+        assert!(!selects_all("q=a") && !selects_all("page=1") && !selects_all("per=5"));
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl View {
     ) -> Result<Self, Absent> {
         let (truncated, omitted) = (listing.truncated, listing.omitted);
         let is_default_order = query.sort == Sort::Name && !query.descending;
-        let is_whole = is_default_order && query.has_all_entries();
+        let is_whole = is_default_order && query.selects_all();
         // The client is charged for the whole listing while rows are selected from it, so that one
         // client can't keep many listings in memory. If the response has the rows in another order,
         // or not all of them, they are copied, and the lease is resized to the copy below. A
