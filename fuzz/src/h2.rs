@@ -11,7 +11,7 @@ use sockeye_proto::harness::Harness;
 use crate::SplitInput;
 use crate::connection::Ending;
 use crate::http1::limits;
-use crate::http1_handler::AllFeatures;
+use crate::http1_handler::FuzzHandler;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A SETTINGS frame without settings.
@@ -53,7 +53,7 @@ fn frames(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn run<'a>(shared: &Rc<ServerConfig>, parts: impl Iterator<Item = &'a [u8]>, ending: Ending) {
     let requests = Rc::default();
     let server =
-        Server::new(Rc::clone(shared), move |_: &Peer| AllFeatures::new(Rc::clone(&requests)));
+        Server::new(Rc::clone(shared), move |_: &Peer| FuzzHandler::new(Rc::clone(&requests)));
     let (mut client, mut checker) = (Harness::new(server), Checker::default());
     for part in [PREFACE, SETTINGS].into_iter().chain(parts) {
         // An ended connection gets no more input.

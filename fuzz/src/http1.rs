@@ -10,7 +10,7 @@ use sockeye_proto::harness::Harness;
 use crate::SplitInput;
 use crate::chunk_decoder;
 use crate::connection::{Ending, Jobs, Outcome, run_connection};
-use crate::http1_handler::{AllFeatures, RecordedRequest};
+use crate::http1_handler::{FuzzHandler, RecordedRequest};
 
 /// Limits that short inputs reach.
 pub(crate) fn limits() -> Limits {
@@ -60,7 +60,7 @@ fn outcome<'a>(
 ) -> (Outcome, Vec<RecordedRequest>) {
     let requests = Rc::new(RefCell::default());
     let record = Rc::clone(&requests);
-    let server = Server::new(shared, move |_: &Peer| AllFeatures::new(Rc::clone(&record)));
+    let server = Server::new(shared, move |_: &Peer| FuzzHandler::new(Rc::clone(&record)));
     let outcome = run_connection(Harness::new(server), parts, ending, jobs);
     (outcome, requests.take())
 }

@@ -49,7 +49,7 @@ enum AfterJob {
 /// - `/later` answers after a job has run; `/big` with more than fits into the output; `/none`,
 ///   `/204` and `/205` without content; `/error` with 404; `/upgrade` switches protocols;
 ///   `/closing` closes the connection.
-pub(crate) struct AllFeatures {
+pub(crate) struct FuzzHandler {
     requests: Rc<RefCell<Vec<RecordedRequest>>>,
     path: Vec<u8>,
     body: Vec<u8>,
@@ -58,7 +58,7 @@ pub(crate) struct AllFeatures {
     after_job: AfterJob,
 }
 
-impl AllFeatures {
+impl FuzzHandler {
     pub(crate) fn new(requests: Rc<RefCell<Vec<RecordedRequest>>>) -> Self {
         Self {
             requests,
@@ -92,7 +92,7 @@ impl AllFeatures {
     }
 }
 
-impl Handler for AllFeatures {
+impl Handler for FuzzHandler {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.requests.borrow_mut().push(RecordedRequest {
             head_only: request.method() == Method::Head,
