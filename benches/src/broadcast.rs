@@ -26,10 +26,10 @@ pub(crate) const SIZE: usize = 64;
 
 /// Prints the server's URL, and sends each message to all WebSockets, until the process is killed.
 pub(crate) fn run() -> Result<()> {
-    let room = Broadcast::default();
+    let channel = Broadcast::default();
     let options = Options { workers: NonZeroUsize::MIN, ..Options::default() };
     let serving = http::serve(&["127.0.0.1:0".parse()?], options, move |request| {
-        ws::upgrade(&request, Member { room: room.clone(), news: None })
+        ws::upgrade(&request, Member { channel: channel.clone(), subscription: None })
     })?;
     println!("ws://{}", serving.addresses()[0]);
     serving.join()?;
@@ -37,24 +37,24 @@ pub(crate) fn run() -> Result<()> {
 }
 
 struct Member {
-    room: Broadcast,
-    news: Option<Subscription>,
+    channel: Broadcast,
+    subscription: Option<Subscription>,
 }
 
 impl Handler for Member {
     fn on_open(&mut self, socket: &mut Socket<'_, '_>) {
-        self.news = Some(self.room.subscribe(socket));
+        self.subscription = Some(self.channel.subscribe(socket));
     }
 
     fn on_message(&mut self, message: Message<'_>, _: &mut Socket<'_, '_>) {
-        self.room.send(message);
+        self.channel.send(message);
     }
 
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
         // The client sends a message only after all members have received the previous one, so no
         // member misses any. If one did, the client would fail.
-        if let Some(news) = &mut self.news {
-            let _ = news.forward(socket);
+        if let Some(subscription) = &mut self.subscription {
+            let _ = subscription.forward(socket);
         }
     }
 }
