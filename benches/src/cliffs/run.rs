@@ -95,7 +95,7 @@ fn measure_case(fixture: &mut Fixture, args: &Args, row: &mut Row) -> Result<()>
             row.samples.push((side, sample));
         }
     }
-    if case.figures == Figures::CostAndCalls {
+    if case.figures == Figures::CpuTimeAndSyscalls {
         let mut count = |side| count_calls(fixture, |fixture| (case.make)(fixture, side));
         row.calls = Some([count(Side::Plain)?, count(Side::Strained)?]);
     }

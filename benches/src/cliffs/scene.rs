@@ -67,10 +67,10 @@ pub(super) struct Case {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Figures {
     /// CPU time and system calls of a request.
-    CostAndCalls,
+    CpuTimeAndSyscalls,
     /// CPU time only. The strain causes system calls at its own rate, so that a number per request
     /// would mean nothing.
-    Cost,
+    CpuTime,
     /// Latency, at a rate that doesn't saturate the server. Not CPU time, because the strain's
     /// share of it is unknown.
     Latency,

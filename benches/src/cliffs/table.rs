@@ -76,7 +76,7 @@ fn cost(text: &mut String, row: &Row) {
     let resident = pair(&|sample| sample.resident as f64, &mebibytes);
     let (micros, ratio) = match row.case.figures {
         Figures::Latency => ("–".to_owned(), "–".to_owned()),
-        Figures::Cost | Figures::CostAndCalls => (micros, ratio(row)),
+        Figures::CpuTime | Figures::CpuTimeAndSyscalls => (micros, ratio(row)),
     };
     let _ = writeln!(
         text,

@@ -33,31 +33,31 @@ pub(super) const CASES: &[Case] = &[
         cliff: "idle",
         title: "100 busy connections, with 9,900 idle ones",
         make: with_idle,
-        figures: Figures::CostAndCalls,
+        figures: Figures::CpuTimeAndSyscalls,
     },
     Case {
         cliff: "readers",
         title: "100 busy connections, with 1,000 that request 1 GiB and read nothing",
         make: |fixture, side| with_readers(fixture, side, Reads::Nothing),
-        figures: Figures::CostAndCalls,
+        figures: Figures::CpuTimeAndSyscalls,
     },
     Case {
         cliff: "readers",
-        title: "the same, and read 16 KiB each second",
+        title: "the same, but they read 16 KiB each second",
         make: |fixture, side| with_readers(fixture, side, Reads::Some(16 << 10)),
-        figures: Figures::Cost,
+        figures: Figures::CpuTime,
     },
     Case {
         cliff: "uptime",
         title: "100 busy connections, after 3 million requests",
         make: after_requests,
-        figures: Figures::Cost,
+        figures: Figures::CpuTime,
     },
     Case {
         cliff: "uptime",
-        title: "the same, after 100,000 connections came and went",
+        title: "100 busy connections, after 100,000 were opened and closed",
         make: after_connections,
-        figures: Figures::Cost,
+        figures: Figures::CpuTime,
     },
 ];
 

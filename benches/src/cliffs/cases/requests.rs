@@ -22,27 +22,27 @@ const LONG: usize = 1536;
 pub(super) const CASES: &[Case] = &[
     Case {
         cliff: "heads",
-        title: "a head of 45 bytes, and a browser's of 1.5 KiB",
+        title: "a head of 44 bytes, and a browser's of 1.5 KiB",
         make: |fixture, side| heads(fixture, side, 1),
-        figures: Figures::CostAndCalls,
+        figures: Figures::CpuTimeAndSyscalls,
     },
     Case {
         cliff: "heads",
-        title: "a head of 45 bytes, and those of 64 different browsers",
+        title: "a head of 44 bytes, and those of 64 different browsers",
         make: |fixture, side| heads(fixture, side, HEADS),
-        figures: Figures::CostAndCalls,
+        figures: Figures::CpuTimeAndSyscalls,
     },
     Case {
         cliff: "writes",
         title: "2,000 bytes from a handler, in one piece and in 100 at once",
         make: |fixture, side| writes(fixture, side, "/pieces"),
-        figures: Figures::CostAndCalls,
+        figures: Figures::CpuTimeAndSyscalls,
     },
     Case {
         cliff: "writes",
         title: "2,000 bytes from a handler, in one piece and in 100, each from a job of the pool",
         make: |fixture, side| writes(fixture, side, "/turns"),
-        figures: Figures::CostAndCalls,
+        figures: Figures::CpuTimeAndSyscalls,
     },
 ];
 
