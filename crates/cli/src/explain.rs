@@ -104,7 +104,7 @@ fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedH
 /// The host of `url`, with its port if it has one. `None` if `url` has no host, such as a path.
 fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://").filter(|(scheme, _)| is_http(scheme))?;
-    let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = rest.split(['/', '\\', '?', '#']).next()?;
     // Browsers send neither the user nor the password in `Host`.
     let host = authority.rsplit('@').next()?;
     (!host.is_empty()).then_some(host)
@@ -130,7 +130,7 @@ fn is_http(scheme: &str) -> bool {
     ["http", "https"].iter().any(|http| http.eq_ignore_ascii_case(scheme))
 }
 
-/// The request target of `url`. Dot segments (`..`) are kept, although browsers resolve them.
+/// The request target that browsers send for `url`.
 fn target(url: &str) -> anyhow::Result<String> {
     let rest = match url.split_once("://") {
         Some((scheme, rest)) if is_http(scheme) => rest,
@@ -142,12 +142,11 @@ fn target(url: &str) -> anyhow::Result<String> {
     };
     // Browsers don't send the fragment.
     let rest = rest.split('#').next().unwrap_or_default();
-    let at = rest.find(['/', '?']).unwrap_or(rest.len());
-    let slash = if rest[at..].starts_with('/') { "" } else { "/" };
-    let mut target = slash.to_owned();
+    let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+    let mut target = String::new();
     // Percent-encodes bytes that a URI can't contain (RFC 3986). Browsers send some of these bytes
     // unencoded, which makes no difference to the response.
-    for byte in rest[at..].bytes() {
+    for byte in (resolved(path) + query).bytes() {
         if matches!(byte, b'!'..=b'~') && !b"\"<>\\^`{|}".contains(&byte) {
             target.push(byte.into());
         } else {
@@ -155,6 +154,27 @@ fn target(url: &str) -> anyhow::Result<String> {
         }
     }
     Ok(target)
+}
+
+/// The path that browsers send for `path`, whose first slash may follow a host: with `/` for `\`,
+/// and without dot segments, whose dots may be percent-encoded (the URL Standard, 4.4).
+fn resolved(path: &str) -> String {
+    let mut segments = Vec::new();
+    let mut ends_with_dots = false;
+    for segment in path.split(['/', '\\']).skip(1) {
+        let decoded = segment.replace("%2e", ".").replace("%2E", ".");
+        ends_with_dots = matches!(&decoded[..], "." | "..");
+        if decoded == ".." {
+            segments.pop();
+        } else if decoded != "." {
+            segments.push(segment);
+        }
+    }
+    // The path of a folder ends with a slash.
+    if ends_with_dots {
+        segments.push("");
+    }
+    format!("/{}", segments.join("/"))
 }
 
 #[cfg(test)]
@@ -171,7 +191,15 @@ mod tests {
             ("HTTP://localhost:8000/A", "/A"),
             ("Https://localhost", "/"),
             ("https://localhost?a", "/?a"),
-            ("http://[::1]:8000/a/../b", "/a/../b"),
+            ("http://[::1]:8000/a/../b", "/b"),
+            ("/a/../../b/./c", "/b/c"),
+            ("/a/%2E%2e/b/.%2E/%2e", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a/b/.", "/a/b/"),
+            ("//a//../...", "//a/..."),
+            ("/a/.b/c..", "/a/.b/c.."),
+            ("/a\\..\\b\\c?\\d/../e", "/b/c?%5Cd/../e"),
+            ("http://localhost\\a", "/a"),
             ("/a\"\n", "/a%22%0A"),
         ] {
             assert_eq!(target(url).unwrap(), expected, "{url}");
@@ -181,6 +209,7 @@ mod tests {
             ("/http://a/", None),
             ("http:///a", None),
             ("http://a.example", Some("a.example")),
+            ("http://a.example\\b@c", Some("a.example")),
             ("HTTPS://a.example/b", Some("a.example")),
             ("https://me:secret@a.example:8000?b@c", Some("a.example:8000")),
             ("http://[::1]:8000/a", Some("[::1]:8000")),

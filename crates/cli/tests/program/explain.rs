@@ -36,7 +36,8 @@ fn a_url_is_explained_with_its_folder_rule_file_and_headers() {
         ("/docs", 0, &["301 Moved Permanently", "Location: /docs/"]),
         ("/nothing", 1, &["404 Not Found", "reason: there is no such file"]),
         ("/docs/.git/config", 1, &["reason: names that begin with a dot are hidden"]),
-        ("/../etc/passwd", 1, &["reason: "]),
+        ("/../etc/passwd", 1, &["GET /etc/passwd\n", "reason: there is no such file"]),
+        ("/docs\\none/../a%20b.css", 0, &["GET /docs/a%20b.css\n", "file: a b.css"]),
     ] {
         let (ended, printed) = explain(url, &flags);
         assert_eq!(ended, code, "{url}: {printed}");
