@@ -43,9 +43,9 @@ pub(super) const FIRST: [(&str, &str); 14] = [
     ("log", "Lowest level: off, error, warn, info, debug or trace. Default: info"),
 ];
 
-/// The arguments of [`FIRST`] that the `--help` of `explain` leaves out. They seldom or never
-/// change its result.
-const NOT_EXPLAINED: [&str; 4] = ["port", "acme", "access_log", "log"];
+/// The arguments of [`FIRST`] that the `--help` of `explain` leaves out. They never change its
+/// result.
+const NOT_EXPLAINED: [&str; 2] = ["access_log", "log"];
 
 /// The groups of options that `--help` of `echo` and `message` leaves out.
 const HIDDEN_GROUPS: [&str; 2] = ["Limits", "Timeouts"];

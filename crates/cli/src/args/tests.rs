@@ -116,6 +116,15 @@ fn help_of_http_shows_thirteen_options_with_a_line_each() {
 }
 
 #[test]
+fn help_of_explain_shows_the_flags_that_change_its_result() {
+    let (_, short, _) = helps().into_iter().find(|(name, ..)| name == "explain").unwrap();
+    for (id, text) in help::FIRST.into_iter().filter(|(id, _)| *id != "folders") {
+        let is_shown = !["access_log", "log"].contains(&id);
+        assert_eq!(short.contains(text), is_shown, "{id}: {short}");
+    }
+}
+
+#[test]
 fn help_all_has_every_flag() {
     let mut helps = helps();
     let (_, _, program) = helps.remove(0);
