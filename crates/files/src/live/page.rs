@@ -88,7 +88,10 @@ fn is_utf16(content: &[u8]) -> bool {
 /// it lead to that host.
 fn names_host(url: &[u8]) -> bool {
     let url = url.trim_ascii_start();
-    url.starts_with(b"//") || url.windows(3).any(|three| three == b"://")
+    // The characters of a scheme (RFC 3986, 3.1). A path or query may contain `://`, too.
+    let is_scheme = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let scheme = url.iter().take_while(is_scheme).count();
+    url.starts_with(b"//") || scheme > 0 && url[scheme..].starts_with(b"://")
 }
 
 /// What a scan of a page's HTML finds.
@@ -292,6 +295,11 @@ mod tests {
             ("<base href='' href='https://cdn.example/'>", false),
             ("<base href=''><base href='https://cdn.example/'>", false),
             ("<base href='https://cdn.example/' href=''>", true),
+            ("<base href='/docs/?next=https://cdn.example/'>", false),
+            ("<base href='docs/https://cdn.example/'>", false),
+            ("<base href='?a://b'>", false),
+            ("<base href='://cdn.example'>", false),
+            ("<base href='HTTPS://cdn.example/'>", true),
             ("<a href='https://cdn.example/'>", false),
             ("<meta href='https://cdn.example/'>", false),
         ] {
