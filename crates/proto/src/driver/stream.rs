@@ -139,6 +139,7 @@ impl Stream {
         self.out.advance(len);
         self.moved += len;
         self.moved_some |= len > 0;
+        self.return_credit();
         true
     }
 
@@ -311,6 +312,40 @@ mod tests {
         assert_eq!(messages.take(), [(7, true), (2, true)]);
         assert_eq!(client.output(), b"shared0123456789".repeat(2));
         client.eof();
+    }
+
+    /// At any input, fills a stream with the response to a message of a remote whose credit is
+    /// spent, and moves this response with [`Stream::move_plain`].
+    struct PlainResponse;
+
+    impl Protocol for PlainResponse {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+            let mut stream = Stream::new(NonZeroU32::MIN, 10);
+            let remote = stream.turn(turn).remote();
+            (0..Remote::MESSAGES).for_each(|_| remote.try_send(Box::new(())).unwrap());
+            stream.start_delivery();
+            stream.turn(turn).out.write(b"0123456789");
+            stream.end_delivery();
+            remote.try_send(Box::new(())).expect_err("the output is full");
+            assert!(stream.move_plain(|bytes| turn.out.write(bytes)));
+            remote.try_send(Box::new(())).expect("the output has room");
+            Ok(Consumed::more(input.len()))
+        }
+
+        fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn deadline(&self) -> Option<Time> {
+            None
+        }
+    }
+
+    #[test]
+    fn moving_plain_output_gives_credit_back() {
+        let mut client = Harness::new(PlainResponse);
+        client.input(b"x");
+        assert_eq!(client.output(), b"0123456789");
     }
 
     #[test]
