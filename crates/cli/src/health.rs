@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::slice;
 
 use anyhow::bail;
 
@@ -19,9 +20,9 @@ pub(crate) fn run(health: Health) -> anyhow::Result<ExitCode> {
     let Health { plan, addresses, target } = health;
     let probe = sockeye_load::probe(&plan, &addresses);
     let probe = probe.map_err(|error| load::probe_failed(error, &target))?;
-    load::check_redirects(&probe, std::slice::from_ref(&target))?;
-    if let Some((_, text)) = probe.errors().next() {
-        bail!("{target} returns an error: {text}");
+    load::check_redirects(&probe, slice::from_ref(&target))?;
+    if let Some(text) = load::error_responses(&probe, slice::from_ref(&target)).next() {
+        bail!(text);
     }
     // Standard output may be closed, which doesn't make the server unhealthy.
     let _ = writeln!(io::stdout(), "{target} is healthy ({})", text::time(probe.time));

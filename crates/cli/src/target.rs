@@ -223,9 +223,19 @@ impl Target {
         })
     }
 
+    /// The end of an error that a port with TLS may have caused: the target to write then. Empty if
+    /// there is none.
+    pub(crate) fn tls_hint(&self) -> String {
+        let text = |with_tls| format!("; if the port speaks TLS, write {with_tls}");
+        self.with_tls().map_or_else(String::new, text)
+    }
+
     /// This target with TLS. For HTTP and WebSockets, port 80 becomes 443. `None` for a Unix
-    /// socket.
+    /// socket, and if this target has TLS already.
     pub(crate) fn with_tls(&self) -> Option<Self> {
+        if self.tls_host().is_some() {
+            return None;
+        }
         let mut target = self.clone();
         match &mut target {
             Self::Unix(_) => return None,
@@ -417,6 +427,7 @@ mod tests {
         assert_eq!(with_tls("tcp://h:1").unwrap(), "tls://h:1");
         assert_eq!(with_tls("ws://h/a").unwrap(), "wss://h/a");
         assert_eq!(with_tls("unix:/s"), None);
+        assert_eq!(with_tls("https://h:80/"), None);
         assert_eq!(any_target("https://h/").unwrap().without_tls().to_string(), "http://h:443/");
     }
 

@@ -53,6 +53,16 @@ impl Probe {
         })
     }
 
+    /// Whether the response to the request at this index in the plan may come from a port that
+    /// expects TLS: its status is 400, with which nginx and others respond to plain HTTP there.
+    #[must_use]
+    pub fn may_need_tls(&self, request: usize) -> bool {
+        let expected =
+            self.expected.get(request).and_then(|expected| expected.iter().flatten().next());
+        let template = expected.and_then(|expected| expected.template.as_ref());
+        template.is_some_and(|template| template.status() == 400)
+    }
+
     /// The requests whose responses are redirects: their indexes in the plan, and the URLs as the
     /// server wrote them.
     pub fn redirects(&self) -> impl Iterator<Item = (usize, &str)> {

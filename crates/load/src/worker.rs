@@ -225,8 +225,8 @@ impl Worker {
     }
 
     /// Whether an answer has shown that the port doesn't expect TLS: an HTTP request that came back
-    /// unchanged, as from an echo server, or a response, other than a redirect, to a request for a
-    /// WebSocket.
+    /// unchanged, as from an echo server, or a response, other than a redirect or one with status
+    /// 400, to a request for a WebSocket.
     pub(crate) fn is_known_without_tls(&self) -> bool {
         self.state.is_known_without_tls.get()
     }

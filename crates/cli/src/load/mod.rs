@@ -35,11 +35,7 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
         None => error.into(),
     })?;
     check_redirects(&probe, &targets)?;
-    for (index, text) in probe.errors() {
-        if let Some(target) = targets.get(index) {
-            log.print(format!("{target} returns an error: {text}"));
-        }
-    }
+    error_responses(&probe, &targets).for_each(|text| log.print(text));
     let plan = Arc::new(plan);
     let mut progress_line =
         ProgressLine { is_shown: false, is_terminal: io::stderr().is_terminal() };
@@ -71,6 +67,15 @@ pub(crate) fn check_redirects(probe: &Probe, targets: &[Target]) -> anyhow::Resu
     Ok(())
 }
 
+/// For each request of the probe whose response is an error: a text that says so.
+pub(crate) fn error_responses(probe: &Probe, targets: &[Target]) -> impl Iterator<Item = String> {
+    probe.errors().filter_map(|(index, text)| {
+        let target = targets.get(index)?;
+        let hint = if probe.may_need_tls(index) { target.tls_hint() } else { String::new() };
+        Some(format!("{target} returns an error: {text}{hint}"))
+    })
+}
+
 /// The error to report if the server sent no valid response to a request of the probe.
 pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error {
     let what = match error.failure {
@@ -80,20 +85,13 @@ pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error 
         }
         _ => "did not respond",
     };
-    // A server that sent an error response understood the request, so it doesn't expect TLS.
-    let may_be_tls = !error.is_known_without_tls
-        && !matches!(
-            error.failure,
-            Failure::Connect | Failure::Tls | Failure::Socket | Failure::ErrorResponse
-        );
-    let hint = match target.with_tls() {
-        Some(with_tls) if may_be_tls && with_tls != *target => {
-            format!("; if the port speaks TLS, write {with_tls}")
-        }
-        _ if error.failure == Failure::Connect => {
+    let hint = match error.failure {
+        Failure::Connect => {
             return anyhow::anyhow!("{target} {what}: {}", why_unconnected(&error.to_string()));
         }
-        _ => String::new(),
+        Failure::Tls | Failure::Socket => String::new(),
+        _ if error.is_known_without_tls => String::new(),
+        _ => target.tls_hint(),
     };
     anyhow::anyhow!("{target} {what}: {error}{hint}")
 }

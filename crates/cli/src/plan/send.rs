@@ -165,7 +165,7 @@ pub(super) fn reserve_descriptors(connections: u64, others: u64) -> anyhow::Resu
 fn client(flags: &args::Send) -> Result<Client, Error> {
     let tls = client_tls(&flags.tls, &flags.target, HttpVersions::Any, false)?;
     let addresses = addresses(flags.connect_to.as_ref().unwrap_or(&flags.target))?;
-    let with_tls = flags.target.with_tls().filter(|target| *target != flags.target);
+    let with_tls = flags.target.with_tls();
     reserve_descriptors(flags.connections.into(), OTHER_DESCRIPTORS)?;
     Ok(Client {
         addresses,

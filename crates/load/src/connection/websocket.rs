@@ -85,9 +85,9 @@ impl WebSocketConnection {
                 let reason = Status::from_code(status).map_or("", Status::reason);
                 let mut what =
                     format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
-                // Any answer except a redirect shows that the port doesn't expect TLS. A redirect
-                // may lead to TLS.
-                self.base.worker.is_known_without_tls.set(!(300..400).contains(&status));
+                // Most answers show that the port doesn't expect TLS. But a redirect may lead to
+                // TLS, and with 400, nginx and others respond to plain HTTP at a port with TLS.
+                self.base.worker.is_known_without_tls.set(!(300..=400).contains(&status));
                 let (failure, hint) = match status {
                     ..300 => (
                         Failure::BadResponse,

@@ -209,6 +209,12 @@ fn a_refusal_and_a_silent_server_are_failures() {
             true,
             "opened no WebSocket: 200 OK; there is something else at this path",
         ),
+        (
+            "HTTP/1.1 400 Bad Request\r\n\r\n",
+            Failure::ErrorResponse,
+            false,
+            "opened no WebSocket: 400 Bad Request",
+        ),
         // Perhaps to TLS.
         ("HTTP/1.1 308 \r\n\r\n", Failure::BadResponse, false, "opened no WebSocket: 308"),
         ("GET / HTTP/1.1\r\n\r\n", Failure::BadResponse, true, "sends back what it receives"),

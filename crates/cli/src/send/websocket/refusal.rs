@@ -81,6 +81,8 @@ impl Refusal {
                 let path = "; there is something else at this path: write that of a WebSocket";
                 path.into()
             }
+            // With this status, nginx and others respond to plain HTTP at a port with TLS.
+            (400, _) => target.tls_hint(),
             (401, _) => "; -H 'Authorization: …' sends credentials".into(),
             (403, _) => "; -H 'Origin: URL' sends another origin".into(),
             (404 | 405 | 426, _) => "; write the path of a WebSocket".into(),

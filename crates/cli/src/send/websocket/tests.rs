@@ -335,6 +335,10 @@ fn a_refusal_is_shown_with_what_to_do() {
              WebSocket",
         ),
         (
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+            "opened no WebSocket: 400 Bad Request; if the port speaks TLS, write wss://localhost:1/",
+        ),
+        (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
             "opened no WebSocket: 404 Not Found; write the path of a WebSocket",
         ),

@@ -125,6 +125,13 @@ fn a_plain_target_at_a_port_with_tls_is_an_error_that_names_the_target_to_type()
         let _ = stream.shutdown(Shutdown::Write);
         let _ = stream.read_to_end(&mut Vec::new());
     });
+    // As nginx does.
+    let bad_request = serve_plain(|mut stream| {
+        let _ = stream.read(&mut [0; 2048]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
     let load = &["--requests", "9"][..];
     let http2 = &["--requests", "9", "--http2"][..];
     let (http, echo) = (http.address(), echo.address());
@@ -139,6 +146,10 @@ fn a_plain_target_at_a_port_with_tls_is_an_error_that_names_the_target_to_type()
         ("load", "tcp", alert, load, "if the port speaks TLS, write tls://{}"),
         ("send", "tcp", echo, &["hello"], "if the port speaks TLS, write tls://{}"),
         ("send", "tcp", alert, &["hello you"], "the peer speaks TLS: write tls://{}"),
+        ("health", "http", bad_request, &[], "is 400; if the port speaks TLS, write https://{}/"),
+        ("load", "http", bad_request, load, "is 400; if the port speaks TLS, write https://{}/"),
+        ("load", "ws", bad_request, load, "if the port speaks TLS, write wss://{}/"),
+        ("send", "ws", bad_request, &["hello"], "if the port speaks TLS, write wss://{}/"),
         ("send", "tcp", http, &["GET / HTTP/1.0\n\n"], "HTTP/1.1 400 Bad Request"),
     ] {
         let target = format!("{plain}://{server}");

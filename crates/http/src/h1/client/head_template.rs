@@ -30,6 +30,12 @@ impl HeadTemplate {
         Self { date: date(bytes), bytes: bytes.into(), status, persistent, content }
     }
 
+    /// The response's status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
     /// The head at the start of `input`, if it differs from this template only in its date.
     pub(super) fn find<'a>(&self, input: &'a [u8]) -> Option<Head<'a>> {
         let bytes = input.get(..self.bytes.len())?;
