@@ -14,7 +14,9 @@ const MAX_TEXT: usize = 300;
 pub(super) struct Refusal {
     reader: ResponseReader,
     status: u16,
-    location: Option<String>,
+    /// Where the response redirects to. Other responses may have a `Location`, too: it means
+    /// something else (RFC 9110, 10.2.2).
+    redirect: Option<String>,
     /// Whether the content is plain text.
     is_text: bool,
     content: Vec<u8>,
@@ -33,7 +35,8 @@ impl Refusal {
                 Piece::Head(head) => {
                     self.status = head.status;
                     let value = |name| value(head.bytes, name);
-                    self.location = value("location");
+                    let is_redirect = (300..=399).contains(&head.status);
+                    self.redirect = value("location").filter(|_| is_redirect);
                     self.is_text =
                         value("content-type").is_some_and(|is| is.starts_with("text/plain"));
                 }
@@ -60,7 +63,7 @@ impl Refusal {
         let content = content.strip_prefix(&own).unwrap_or(&content).trim();
         let line = content.lines().next().unwrap_or_default();
         // The content of a redirect is not shown, since `hint` shows its `Location`.
-        if self.is_text && !line.is_empty() && self.location.is_none() {
+        if self.is_text && !line.is_empty() && self.redirect.is_none() {
             let end = line.floor_char_boundary(MAX_TEXT);
             what += &format!(" ({})", text::escape_controls(&line[..end]));
         }
@@ -69,8 +72,8 @@ impl Refusal {
 
     /// What the user can do, for this status.
     fn hint(&self, target: &Target) -> String {
-        match (self.status, &self.location) {
-            (300..=399, Some(location)) => match target.with_tls_by(location) {
+        match (self.status, &self.redirect) {
+            (_, Some(location)) => match target.with_tls_by(location) {
                 Some(with_tls) => format!("; this port speaks TLS: write {with_tls}"),
                 None => {
                     let location = text::escape_controls(location).replacen("http", "ws", 1);

@@ -355,6 +355,11 @@ fn a_refusal_is_shown_with_what_to_do() {
             "HTTP/1.1 302 X\r\nLocation: http://a.example/x\r\nContent-Length: 0\r\n\r\n",
             "opened no WebSocket: 302 Found; it redirects to ws://a.example/x",
         ),
+        (
+            "HTTP/1.1 404 X\r\nLocation: /x\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\n\
+             No room",
+            "opened no WebSocket: 404 Not Found (No room); write the path of a WebSocket",
+        ),
         ("HTTP/1.1 299 X\r\n\r\n", "opened no WebSocket: 299; there is something else at this"),
         (
             "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
