@@ -6,7 +6,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use crate::{Result, kind::Kind, rows};
 
 pub(crate) const HELP: &str = "\
-Compares Sockeye, other servers and a bare one (`limit`), which parses nothing, in one run.
+Compares Sockeye, other servers and a bare one (`limit`), which parses almost nothing, in one run.
 
 Usage: sockeye-benches [OPTIONS]
        sockeye-benches counts [--check | --write]   exact costs, against benches/counts.txt

@@ -1,6 +1,6 @@
 //! The ratios as a chart: a panel for each row of the table, with a bar for each server, the
 //! cheapest first. The length of a bar is the server's CPU time per request divided by that of the
-//! bare server, which parses nothing and sends the same bytes (`--servers` calls it `limit`). The
+//! bare server, which parses almost nothing and sends the same bytes (`--servers` calls it `limit`). The
 //! chart has its own background, so that it is readable on light and dark pages.
 
 use std::fmt::Write as _;
@@ -114,7 +114,7 @@ pub(crate) fn chart(report: &Report) -> String {
         height - 1.0,
     );
     text(&mut svg, (MARGIN, 34.0), "t\" font-size=\"17\" font-weight=\"600", head);
-    let subtitle = "The bare one parses nothing and sends the same bytes: 1, the dashed line. Shorter is \
+    let subtitle = "The bare one parses almost nothing and sends the same bytes: 1, the dashed line. Shorter is \
                 better. Bars beyond 3 are cut off.";
     text(&mut svg, (MARGIN, 54.0), "m", subtitle);
     svg + &body + "</svg>\n"

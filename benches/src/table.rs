@@ -1,7 +1,7 @@
 //! The report as Markdown.
 //!
 //! A cost is a server's CPU time per request, in microseconds. The bare server, which parses
-//! nothing, is [`Kind::Limit`]; Sockeye is [`Kind::Ours`].
+//! almost nothing, is [`Kind::Limit`]; Sockeye is [`Kind::Ours`].
 
 use std::{
     fmt::Write as _,
@@ -257,8 +257,8 @@ fn legend(report: &Report) -> String {
         "{}{others}. Server CPU time per request in µs: median of {} of {} s (least–most); \
          requests per second, which show the server's maximum only if it is saturated. One worker \
          on one core, the client on {}. ÷ limit: divided by the cost of a bare server that parses \
-         nothing and sends the same bytes, in the same round: the median over the rounds, and its 95 % confidence \
-         interval (with a ? the range, because there are too few rounds). ≈ marks a ratio that is \
+         almost nothing and sends the same bytes, in the same round: the median over the rounds, and its 95 % \
+         confidence interval (with a ? the range, because there are too few rounds). ≈ marks a ratio that is \
          shown without its interval, which is wider than a tenth of it, or unknown.\n",
         date_and_machine(),
         if report.rounds == 1 {
