@@ -157,7 +157,7 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
             line.extend_from_slice(b",\"ended\":\"");
             line.extend_from_slice(outcome.end_reason.as_str().as_bytes());
             line.push(b'"');
-            if let Some(code) = outcome.refusal_code {
+            if let Some(code) = outcome.fault_code {
                 write_json_member("reason", Some(code.as_bytes()), MAX_CODE, line);
             }
             line.push(b'}');

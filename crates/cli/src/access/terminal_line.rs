@@ -1,6 +1,6 @@
 //! Formats the log line of a request for a terminal: method, path, status, size and time. If the
 //! response was not completed, the line also says why. If the request has an
-//! [`Outcome::refusal_code`], the line ends with it. The columns are aligned, and paths are cut so
+//! [`Outcome::fault_code`], the line ends with it. The columns are aligned, and paths are cut so
 //! that a line without this reason and code fits the terminal.
 //!
 //! ```text
@@ -27,7 +27,7 @@ const MAX_STATUS_COLUMN: usize = 55;
 /// The fewest characters to which a path is cut, including the `...`, even if the line then doesn't
 /// fit the terminal.
 const MIN_PATH: usize = 16;
-/// The maximum number of characters that are shown of an [`Outcome::refusal_code`].
+/// The maximum number of characters that are shown of an [`Outcome::fault_code`].
 const MAX_CODE: usize = 32;
 
 /// Appends the line of a finished request. `request` is its method and path, both in printable
@@ -56,7 +56,7 @@ pub(super) fn end(
             line.extend(reason.map(|byte| if byte == b'-' { b' ' } else { byte }));
         });
     }
-    if let Some(code) = outcome.refusal_code {
+    if let Some(code) = outcome.fault_code {
         write(line, format_args!("  {}", &code[..code.len().min(MAX_CODE)]));
     }
     line.push(b'\n');

@@ -100,7 +100,7 @@ impl Log for WithReasons {
             _ => None,
         };
         let mut outcome = *outcome;
-        outcome.refusal_code = outcome.refusal_code.or(reason);
+        outcome.fault_code = outcome.fault_code.or(reason);
         self.log.on_end(notes, &outcome);
     }
 }

@@ -271,7 +271,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         if let Some(log) = &mut connection.log {
             log.set_status(self.exchange.status, self.exchange.content_start);
             log.set_response_end(turn.written());
-            log.set_refusal(code, turn.now());
+            log.set_fault(code, turn.now());
             if status == Status::REQUEST_TIMEOUT {
                 log.set_end_reason(EndReason::TimedOut);
             }

@@ -33,9 +33,9 @@ pub(super) struct Entry {
     pub(super) response_end: Option<Mark>,
     /// Why the request ended, if that is known before its response is sent.
     pub(super) end_reason: Option<EndReason>,
-    /// The code with which the server refused the request, and when it had written the response or
-    /// decided to send none. The logged duration ends at this time.
-    pub(super) refusal: Option<(&'static str, Time)>,
+    /// The code of the fault for which the server refused the request or ended its stream, and when
+    /// it had written the response or decided to send none. The logged duration ends at this time.
+    pub(super) fault: Option<(&'static str, Time)>,
 }
 
 impl LogBuffer {

@@ -62,7 +62,7 @@ impl PendingLog {
             content_start: Mark(u64::MAX),
             response_end: None,
             end_reason: None,
-            refusal: None,
+            fault: None,
         });
     }
 
@@ -134,10 +134,11 @@ impl PendingLog {
         self.finish(end);
     }
 
-    /// Records that the server refuses the last request with this code: it has written the
-    /// response, or resets the stream. The logged duration ends at `now`.
-    pub(crate) fn set_refusal(&mut self, code: &'static str, now: Time) {
-        self.change_last(|entry| entry.refusal = Some((code, now)));
+    /// Records the code of the fault for which the server refuses the last request or ends its
+    /// stream: it has written the response, or resets the stream. The logged duration ends at
+    /// `now`.
+    pub(crate) fn set_fault(&mut self, code: &'static str, now: Time) {
+        self.change_last(|entry| entry.fault = Some((code, now)));
     }
 
     /// Sets why the last request ended. This reason is logged no matter how much of the response is
@@ -177,9 +178,9 @@ impl PendingLog {
             let outcome = Outcome {
                 status: entry.status,
                 content: reached.0.saturating_sub(entry.content_start.0),
-                duration: entry.refusal.map_or(now, |(_, when)| when).since(entry.start),
+                duration: entry.fault.map_or(now, |(_, when)| when).since(entry.start),
                 end_reason: entry.end_reason.unwrap_or(reason),
-                refusal_code: entry.refusal.map(|(code, _)| code),
+                fault_code: entry.fault.map(|(code, _)| code),
             };
             self.buffer.remove_first(|notes| log.on_end(notes, &outcome));
         }

@@ -127,10 +127,10 @@ pub struct Outcome {
     pub duration: Duration,
     /// Why the request ended.
     pub end_reason: EndReason,
-    /// The code of the fault ([`Fault::code`]), for example `head_timeout`, if the server itself,
-    /// not a handler, refused the request. In HTTP/2, it may also be the code of a fault of the
-    /// client that ended the stream or the connection.
-    pub refusal_code: Option<&'static str>,
+    /// The code of the fault ([`Fault::code`]) for which the server itself, not a handler, refused
+    /// the request, for example `head_timeout`. In HTTP/2, also of the client's fault for which the
+    /// server ended the stream or the connection, for example `http2_stream_stalled`.
+    pub fault_code: Option<&'static str>,
 }
 
 /// The code of the fault with which an HTTP/2 connection ends if its client has sent nothing for

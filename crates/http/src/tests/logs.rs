@@ -184,7 +184,7 @@ fn refused_requests_are_logged_as_far_as_they_were_read() {
             let status = Some(status);
             assert_eq!((&**entry, outcome.status.map(Status::code)), (known, status), "{input}");
             assert_eq!(
-                (outcome.end_reason, outcome.refusal_code),
+                (outcome.end_reason, outcome.fault_code),
                 (EndReason::Complete, Some(code)),
                 "{input}"
             );
@@ -221,7 +221,7 @@ fn slow_requests_are_logged_as_timed_out() {
             let [(entry, outcome)] = &log[..] else { panic!("{input}: {log:?}") };
             assert_eq!((&**entry, outcome.status.map(Status::code)), (known, Some(408)));
             assert_eq!(
-                (outcome.end_reason, outcome.refusal_code),
+                (outcome.end_reason, outcome.fault_code),
                 (EndReason::TimedOut, Some("head_timeout"))
             );
             // The duration starts at the first byte.

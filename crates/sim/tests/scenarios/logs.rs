@@ -128,7 +128,7 @@ fn the_logged_duration_of_a_rejected_request_excludes_the_lingering() {
         Script::new().send("GET /a b HTTP/1.1\r\nHost: here\r\n\r\n").wait(secs(1)).finish();
     let (logged, _) = logged(0, Faults::none(), usize::MAX, script);
     let [(line, outcome)] = &logged[..] else { panic!("{logged:?}") };
-    assert_eq!((&**line, outcome.refusal_code), ("GET /a b HTTP/1.1", Some("bad_request")));
+    assert_eq!((&**line, outcome.fault_code), ("GET /a b HTTP/1.1", Some("bad_request")));
     assert_eq!((outcome.end_reason, outcome.duration), (EndReason::Complete, secs(0)));
 }
 

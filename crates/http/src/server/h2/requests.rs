@@ -174,7 +174,7 @@ impl<S: Handlers> H2Connection<S> {
                 self.log_unparsed(head, turn);
                 if let Some(log) = &mut self.connection.log {
                     let fault = error.fault();
-                    log.set_refusal(fault.code, turn.now());
+                    log.set_fault(fault.code, turn.now());
                     log.split_last().on_closed(&Reason::Fault(fault), turn);
                 }
                 self.fail_stream(id, error, turn)

@@ -209,7 +209,7 @@ impl<H: Handler> ActiveStream<H> {
             if let Reason::Fault(fault) = reason
                 && fault.blame == Blame::Peer
             {
-                log.set_refusal(fault.code, outer.now());
+                log.set_fault(fault.code, outer.now());
             }
             log.on_closed(reason, &self.stream.turn(outer));
         }

@@ -211,7 +211,7 @@ impl Log for Ends {
     fn on_end(&self, notes: &[u8], outcome: &Outcome) {
         let status = outcome.status.map_or(0, Status::code);
         let (notes, content) = (String::from_utf8_lossy(notes), outcome.content);
-        let refused = outcome.refusal_code.map(|code| format!(" {code}")).unwrap_or_default();
+        let refused = outcome.fault_code.map(|code| format!(" {code}")).unwrap_or_default();
         let reason = outcome.end_reason.as_str();
         self.0.borrow_mut().push(format!("{notes} {status} {content} {reason}{refused}"));
     }
