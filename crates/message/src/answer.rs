@@ -40,12 +40,12 @@ impl Answer {
         Self(Some(Response { message: error_response("internal", text), fault: Some(fault) }))
     }
 
-    /// The response; `None` if it follows later. `has_promise`: whether the request has an open
+    /// The response; `None` if it follows later. `may_follow`: whether the request has an open
     /// promise, or more content to come. Otherwise, no response could follow later, so the response
     /// is an error.
-    pub(super) fn into_response(self, has_promise: bool) -> Option<Response> {
+    pub(super) fn into_response(self, may_follow: bool) -> Option<Response> {
         match self.0 {
-            None if !has_promise => {
+            None if !may_follow => {
                 Self::failure("the handler answers later, but has made no promise").0
             }
             response => response,

@@ -241,8 +241,8 @@ impl<H: Handler + 'static> HttpRequest<H> {
         responder: HttpResponder<'_, '_>,
     ) -> HttpAnswer {
         // While content is still to come, the handler may yet make a promise.
-        let has_promise = pending.content.is_some() || !pending.request.tickets.is_empty();
-        let Some(Response { message, fault }) = answer.into_response(has_promise) else {
+        let may_follow = pending.content.is_some() || !pending.request.tickets.is_empty();
+        let Some(Response { message, fault }) = answer.into_response(may_follow) else {
             let reads = pending.content.as_ref().is_some_and(|content| !content.paused);
             self.pending = Some(pending);
             return if reads { read_more(responder) } else { responder.later() };
