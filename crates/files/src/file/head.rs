@@ -30,7 +30,7 @@ pub(crate) const REVALIDATE: &str = "no-cache";
 
 /// The `Cache-Control` of all other files, such as images, fonts, videos and archives: most are
 /// large, and rarely replaced under their names.
-const TEN_MINUTES: &str = "max-age=600";
+const OTHER_FILES: &str = "max-age=600";
 
 /// The `Cache-Control` of a file that is read for each request, and of generated pages that have
 /// the script of `--live`.
@@ -96,6 +96,6 @@ fn default_caching(options: &Options, name: &[u8], kind: &str) -> &'static str {
     } else if mime::is_text(kind) || mime::is_playlist(kind) || kind == "application/wasm" {
         REVALIDATE
     } else {
-        TEN_MINUTES
+        OTHER_FILES
     }
 }
