@@ -197,9 +197,9 @@ impl Site {
     /// Whether to try a lookup on the event loop: the limit per turn is not reached, and no lookup
     /// of the same key is in flight that this request may join. Each call counts toward the limit.
     fn may_look_up_here(&self, key: &[u8], now: Time) -> bool {
-        let (turn, count) = self.inner.lookups_of_turn.get();
+        let (turn, count) = self.inner.lookup_attempts.get();
         let count = if turn == now { count + 1 } else { 1 };
-        self.inner.lookups_of_turn.set((now, count));
+        self.inner.lookup_attempts.set((now, count));
         count <= MAX_LOOKUPS_PER_TURN
             && (self.looks_up_always(key) || !self.inner.in_flight.borrow().is_in_flight(key))
     }

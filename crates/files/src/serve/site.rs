@@ -57,7 +57,7 @@ pub(super) struct Inner {
     pub(super) error_fields: ErrorFields,
     /// The time of the last turn (pass of the event loop) in which a lookup on the event loop was
     /// considered, and how many were.
-    pub(super) lookups_of_turn: Cell<(Time, u32)>,
+    pub(super) lookup_attempts: Cell<(Time, u32)>,
     /// When to drop stale listings.
     pub(super) listings_deadline: Cell<Option<Time>>,
     /// The permit for an open file, if the request that is being answered already has one.
@@ -112,7 +112,7 @@ impl Site {
             allow: fields("Allow", ALLOW.as_bytes()),
             retry: fields("Retry-After", b"1"),
             error_fields: ErrorFields::new(),
-            lookups_of_turn: Cell::default(),
+            lookup_attempts: Cell::default(),
             listings_deadline: Cell::new(None),
             granted: RefCell::new(None),
             budgets: Budgets::new(BudgetLimits::default()),
