@@ -46,8 +46,8 @@ impl Failure {
             Self::TruncatedContent => "cut_content",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
-            Self::BadResponse => "bad_reply",
-            Self::ErrorResponse => "error_reply",
+            Self::BadResponse => "bad_response",
+            Self::ErrorResponse => "error_response",
             Self::Mismatch => "different",
             Self::Socket => "socket",
         }
@@ -96,8 +96,8 @@ mod tests {
             (Failure::TruncatedContent, "cut_content"),
             (Failure::Reset, "reset"),
             (Failure::Timeout, "timeout"),
-            (Failure::BadResponse, "bad_reply"),
-            (Failure::ErrorResponse, "error_reply"),
+            (Failure::BadResponse, "bad_response"),
+            (Failure::ErrorResponse, "error_response"),
             (Failure::Mismatch, "different"),
             (Failure::Socket, "socket"),
         ] {

@@ -58,7 +58,7 @@ fn every_request_is_sent_and_counted_for_every_protocol() {
         ] {
             let (code, report) = load(&[&[target, "--requests", "100"], flags].concat());
             assert_eq!(code, Some(0), "{target} {flags:?}: {report:#}");
-            assert_eq!(report["replies"], 100, "{report:#}");
+            assert_eq!(report["responses"], 100, "{report:#}");
             assert_eq!(report["content_bytes"], 100 * content, "{report:#}");
             assert_eq!(report["errors"], serde_json::json!({}));
             assert!(report["latency_us"]["p99"].as_f64() > Some(0.0), "{report:#}");
@@ -142,13 +142,13 @@ fn errors_are_counted_by_kind_and_set_the_exit_code() {
     let table: [(&str, String); 4] = [
         ("closed", peer(|stream, number| stream.write_all(OK).is_ok() && number == 0)),
         (
-            "error_reply",
+            "error_response",
             peer(|stream, _| {
                 stream.write_all(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n").is_ok()
             }),
         ),
         (
-            "bad_reply",
+            "bad_response",
             peer(|stream, number| {
                 stream.write_all(if number == 0 { OK } else { b"what?\r\n" }).is_ok()
             }),
@@ -195,7 +195,7 @@ fn the_load_ends_by_the_duration_whatever_the_server_does() {
     let flags = ["--duration", "1s", "--connections", "2", "--max-content", "100G"];
     let (code, report) = load(&[&[&*url], &flags[..]].concat());
     assert_eq!(code, Some(1), "{report:#}");
-    assert_eq!((&report["replies"], &report["unanswered"]), (&0.into(), &2.into()), "{report:#}");
+    assert_eq!((&report["responses"], &report["unanswered"]), (&0.into(), &2.into()), "{report:#}");
     assert_eq!(report["errors"], serde_json::json!({}), "{report:#}");
 }
 
@@ -217,7 +217,7 @@ fn the_time_of_requests_includes_waiting_for_failed_ones() {
         let failed = f64::from(3 - answered);
         let seconds = report["seconds"].as_f64().unwrap();
         assert!(seconds >= 0.3 * failed, "{report:#}");
-        let rate = report["replies_per_second"].as_f64().unwrap();
+        let rate = report["responses_per_second"].as_f64().unwrap();
         assert!((rate * seconds - f64::from(answered)).abs() < 1e-6, "{report:#}");
     }
 }
@@ -244,7 +244,7 @@ fn latencies_exclude_errors_and_percentiles_need_enough_latencies() {
     let flags = ["--requests", "40", "--connections", "1"];
     let (code, report) = load(&[&[&*url], &flags[..]].concat());
     assert_eq!(code, Some(1), "{report:#}");
-    assert_eq!((&report["replies"], &report["error_replies"]), (&40.into(), &20.into()));
+    assert_eq!((&report["responses"], &report["error_responses"]), (&40.into(), &20.into()));
     let latency = report["latency_us"].as_object().unwrap();
     assert_eq!(latency["count"], 20, "{report:#}");
     assert!(latency.contains_key("p90") && !latency.contains_key("p99"), "{report:#}");

@@ -31,7 +31,7 @@ fn every_request_is_sent_and_counted() {
         let args = [&small, "--http2", "--requests", "300"];
         let (code, report) = load(&[&args, flags].concat());
         assert_eq!(code, Some(0), "{flags:?}: {report:#}");
-        assert_eq!((&report["replies"], &report["protocol"]), (&300.into(), &"HTTP/2".into()));
+        assert_eq!((&report["responses"], &report["protocol"]), (&300.into(), &"HTTP/2".into()));
         assert_eq!(report["content_bytes"], 300 * 11, "{report:#}");
         assert_eq!(report["errors"], json!({}));
         assert_eq!(report["latency_us"]["count"], 300, "{report:#}");
@@ -58,7 +58,7 @@ fn several_paths_methods_and_contents_are_sent() {
     let content = ["--body-file", &folder.join("large.bin")];
     let (code, report) = load(&[&[small.as_str()], &content[..], &common].concat());
     assert_eq!((code, &report["statuses"]["4xx"]), (Some(1), &40.into()), "{report:#}");
-    assert_eq!(report["errors"]["error_reply"]["count"], 40, "{report:#}");
+    assert_eq!(report["errors"]["error_response"]["count"], 40, "{report:#}");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_drain_under_load_loses_no_request() {
         let output = child.wait_with_output().unwrap();
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{flags:?}: {report:#}");
-        assert_eq!(report["replies"], 10_000, "{report:#}");
+        assert_eq!(report["responses"], 10_000, "{report:#}");
         assert_eq!((&report["errors"], &report["unanswered"]), (&json!({}), &0.into()));
         assert!(report["connected"].as_u64() >= Some(8), "the new server: {report:#}");
     }
@@ -135,7 +135,11 @@ fn a_server_with_tls_chooses_the_version_among_those_that_are_offered() {
     ] {
         let (code, report) = load(&[&common[..], flags].concat());
         assert_eq!((code, &report["protocol"]), (Some(0), &protocol.into()), "{flags:?} {report}");
-        assert_eq!((&report["replies"], &report["errors"]), (&3.into(), &json!({})), "{report:#}");
+        assert_eq!(
+            (&report["responses"], &report["errors"]),
+            (&3.into(), &json!({})),
+            "{report:#}"
+        );
     }
     let output = run(&["health", &url, "--ca", &ca]);
     assert!(text(&output.stdout).contains(" is healthy ("), "{}", stderr(&output));

@@ -188,7 +188,7 @@ fn with_tls_it_is_wss_and_plain_requests_are_sent_there() {
     let output = run(&["send", url, "hello", "--ca", &ca]);
     assert_eq!(text(&output.stdout), "hello\n", "{}", stderr(&output));
     let (code, report) = load(&[url, "--ca", &ca, "--requests", "20", "--connections", "2"]);
-    assert_eq!((code, &report["replies"]), (Some(0), &20.into()), "{report:#}");
+    assert_eq!((code, &report["responses"]), (Some(0), &20.into()), "{report:#}");
     let plain = url.replace("wss:", "ws:");
     let output = run(&["send", &plain, "hello"]);
     let expected = format!("308 Permanent Redirect; this port speaks TLS: write {url}");
@@ -212,7 +212,7 @@ fn every_message_of_a_load_is_counted_and_compared() {
     ] {
         let (code, report) = load(&[&[server.url(), "--requests", "100"], flags].concat());
         assert_eq!(code, Some(0), "{flags:?}: {report:#}");
-        assert_eq!(report["replies"], 100, "{flags:?}: {report:#}");
+        assert_eq!(report["responses"], 100, "{flags:?}: {report:#}");
         assert_eq!(report["content_bytes"], 100 * size, "{flags:?}: {report:#}");
         assert_eq!(report["errors"], serde_json::json!({}), "{flags:?}: {report:#}");
     }

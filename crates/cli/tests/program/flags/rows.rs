@@ -304,8 +304,8 @@ pub(super) const LOAD: &[Row] = &[
         |run| ends_before_default(run, &[], our_echo),
         BEFORE_DEFAULT,
     ),
-    slow_default("--requests", "7", load_echo, "\"replies\": 7,").base("--json"),
-    slow_default("--pipeline", "2", load_in_pairs, "\"replies\": 2,")
+    slow_default("--requests", "7", load_echo, "\"responses\": 7,").base("--json"),
+    slow_default("--pipeline", "2", load_in_pairs, "\"responses\": 2,")
         .base("--json --connections 1"),
     row("--streams", "7", load_http, "\"streams\": 1,", "\"streams\": 7,").base(ALONE_HTTP2),
     row("--http2", SWITCH, load_http, "\"protocol\": \"HTTP/1.1\"", "\"protocol\": \"HTTP/2\"")
@@ -338,7 +338,7 @@ pub(super) const LOAD: &[Row] = &[
     row("--body-file", "{dir}/one.txt", load_recorded, "GET / ", "\r\n\r\nthe same").base(ALONE),
     row("--chunked", SWITCH, load_recorded, "Content-Length: 5", "5\r\nprobe\r\n0\r\n")
         .base("--requests 1 --connections 1 --body probe"),
-    row("--unix-socket", "{dir}/socket", load_socket, "refused", "\"replies\": 4,").base(ALONE),
+    row("--unix-socket", "{dir}/socket", load_socket, "refused", "\"responses\": 4,").base(ALONE),
     row("--connect-to", "127.0.0.1:1", load_echo, "exit code Some(0)", "refused").base(SHORT),
     row(
         "--ca",

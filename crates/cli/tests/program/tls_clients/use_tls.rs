@@ -45,7 +45,7 @@ fn every_client_talks_to_every_server() {
                 let output = run(&[&common[..], &["--ca", &ca], flags].concat());
                 let report = report(&output);
                 assert_eq!(output.status.code(), Some(0), "{url} {flags:?}: {report:#}");
-                assert_eq!(report["replies"], 40, "{report:#}");
+                assert_eq!(report["responses"], 40, "{report:#}");
                 assert_eq!(report["errors"], serde_json::json!({}));
                 assert_eq!(report["tls"]["version"], "TLSv1.3");
                 assert_eq!(report["tls"]["resumed"], 0);
