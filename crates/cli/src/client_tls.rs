@@ -132,12 +132,12 @@ impl ClientTls {
 /// Wraps a protocol, and passes all calls on to it. If TLS has failed, the protocol gets an
 /// [`Event::Closed`] with the fault that [`ClientTls::explain`] returns.
 #[derive(Debug)]
-pub(crate) struct Explained<P> {
+pub(crate) struct ExplainsTlsFailures<P> {
     pub(crate) protocol: P,
     pub(crate) tls: ClientTls,
 }
 
-impl<P: Protocol> Protocol for Explained<P> {
+impl<P: Protocol> Protocol for ExplainsTlsFailures<P> {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.protocol.on_bytes(input, turn)
     }

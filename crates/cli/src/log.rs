@@ -133,6 +133,7 @@ impl Log {
     fn report_suppressed(&self, all: bool) {
         // The lock is released before logging.
         let suppressed = lock(&self.limits).take(Instant::now(), all);
+        // `Suppressed::log` returns the texts that have no level: those of panics.
         suppressed.iter().filter_map(Suppressed::log).for_each(|line| self.print(line));
     }
 }

@@ -154,7 +154,7 @@ impl Queue {
     }
 }
 
-/// How many lines end in `text`.
+/// How many line feeds `text` contains.
 pub(crate) fn count_lines(text: &[u8]) -> u64 {
     text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
@@ -163,7 +163,8 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
 /// queue to `write`, which removes from its first argument those that it has written or given up.
 /// As long as bytes are left, the thread takes no others, and calls `write` again. The second
 /// argument of `write` says whether a flush is waiting. The result of `write` is the time at which
-/// to call it again even if nothing is queued; `None`: only when something is queued.
+/// to call it again even if nothing is queued. `None`: when something is queued, or a flush or
+/// [`Queue::wake`] asks for it.
 pub(crate) fn start(
     queue: &Arc<Queue>,
     name: &str,

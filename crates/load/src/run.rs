@@ -62,8 +62,8 @@ pub struct Progress {
 pub struct Outcome {
     /// The counts of all threads.
     pub stats: Stats,
-    /// How long the load took. A final wait for pending responses counts up to the last of them
-    /// that arrives.
+    /// How long the load took. Of a final wait for pending responses, it includes the time until
+    /// the last response arrives.
     pub time: Duration,
     /// A [`StopHandle`] stopped the load.
     pub stopped: bool,

@@ -18,7 +18,7 @@ use sockeye::engine::{Config, driver, run_client, run_client_tls};
 use sockeye::proto::Protocol;
 
 use self::printer::Printer;
-use crate::client_tls::{ClientTls, Explained};
+use crate::client_tls::{ClientTls, ExplainsTlsFailures};
 
 /// Opens a connection to `address` for each of `protocols`, and runs them until all connections
 /// have ended.
@@ -36,7 +36,7 @@ fn run_connections<P: Protocol + 'static>(
         ),
         Some(tls) => {
             let connections = protocols.map(|protocol| {
-                let protocol = Box::new(Explained { protocol, tls: tls.clone() });
+                let protocol = Box::new(ExplainsTlsFailures { protocol, tls: tls.clone() });
                 (address.clone(), protocol as Box<dyn Protocol>)
             });
             run_client_tls(config, tls.connector(), connections)

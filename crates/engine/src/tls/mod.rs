@@ -1,17 +1,17 @@
-//! TLS between the driver and the session: the kernel sees ciphertext, protocols see plaintext. To
+//! TLS between the driver and the protocols: the kernel sees ciphertext, protocols see plaintext. To
 //! seal is to encrypt plaintext into records.
 //!
 //! | file | what |
 //! |---|---|
 //! | `connection` | one connection: records in and out; no other file uses rustls' connections |
-//! | `secure` | the TLS state of a connection, kept beside its session |
+//! | `secure` | the TLS state of a connection, kept beside its protocol |
 //! | `acceptor` | the configurations of servers and clients |
 //! | `error` | why a connection can't go on, and the codes for it |
 //! | `names` | names of cipher suites and alerts |
 //! | `server_name` | the name that a client asks for |
 //! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a shard (event loop) |
-//! | `hello` | client hellos that threads answer |
+//! | `hello` | client hellos that are passed to a thread, which signs: that takes long |
 //! | `limits` | sizes of records and handshake messages |
 //! | `harness` | a connection without a socket, for fuzzing |
 //! | `no_tls` | replaces the files that use rustls, if the feature `tls` is off |

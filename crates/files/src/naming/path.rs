@@ -160,7 +160,8 @@ pub(crate) enum WellKnown {
     /// The folder is served at `/`, and RFC 8615 defines `/.well-known/`.
     #[default]
     Served,
-    /// The folder is served at another prefix, or it is not served itself, but links lead into it.
+    /// The folder is served at another prefix, or only symbolic links in a served folder lead into
+    /// it.
     Hidden,
 }
 

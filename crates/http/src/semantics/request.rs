@@ -93,8 +93,8 @@ impl<'a> Request<'a> {
 
     /// The protocols that the client asks for, if [`Responder::upgrade`](crate::Responder::upgrade)
     /// can switch to one of them. In HTTP/1.1, this is the `Upgrade` field of a request without
-    /// content. In HTTP/2, it is `:protocol` of a request with the method CONNECT, which names one
-    /// protocol (RFC 8441, 4).
+    /// content. In HTTP/2, it is `:protocol` of a request with the method CONNECT, which is kept as
+    /// that field and names one protocol (RFC 8441, 4).
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
         if self.upgrade { self.common_field(FieldName::Upgrade) } else { None }

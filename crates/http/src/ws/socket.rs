@@ -80,8 +80,8 @@ impl Socket<'_, '_> {
     }
 
     /// Sets how many bytes the handler holds for this WebSocket, such as messages that wait for a
-    /// thread. They are charged to the client, as output is. The number need not be exact.
-    /// Default: 0.
+    /// thread. They count toward the memory that connections of the peer's address may hold, as
+    /// output does. The number need not be exact. Default: 0.
     pub fn set_held(&mut self, bytes: usize) {
         self.state.held_by_handler = bytes;
     }

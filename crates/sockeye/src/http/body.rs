@@ -50,7 +50,8 @@ impl Body {
     /// work that makes the responses has ended. When the budget is spent, the request gets 503 with
     /// Retry-After, and its body is not read.
     ///
-    /// If the body is incomplete, `then` is dropped and not called: see [`Body::try_collect`].
+    /// `then` is dropped and not called if the body does not arrive as a whole, or was refused for
+    /// one of these reasons: see [`Body::try_collect`].
     pub fn collect<R: Into<Reply>>(
         self,
         limit: u64,
@@ -63,9 +64,9 @@ impl Body {
         })
     }
 
-    /// As [`Body::collect`], but also calls `then` if the body is incomplete. In that case the
-    /// server has already answered the request, if it could, and drops the result of `then`. Don't
-    /// block in `then`, whether the body is complete or not.
+    /// As [`Body::collect`], but also calls `then` if the body does not arrive as a whole, or was
+    /// refused: it was too long, or its budget was spent. Then the server has already answered the
+    /// request, if it could, and drops the result of `then`. Don't block in `then` in any case.
     pub fn try_collect<R: Into<Reply>>(
         self,
         limit: u64,

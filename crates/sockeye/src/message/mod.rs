@@ -1,8 +1,9 @@
-//! A message service from a closure: one handler answers frames, HTTP and WebSocket on one port.
+//! A message service from a closure: it answers HTTP, WebSocket, and frames over plain TCP, all on
+//! one port.
 //!
-//! A message is content with a type and an encoding; the module [`protocol`] says how messages are
-//! sent. The closure gets a [`Request`] and returns a [`Message`], an [`Error`], or a [`Reply`],
-//! which can be made later:
+//! A message is content with a type and an encoding. A frame of a message is a length, a JSON header
+//! and the content; the module [`protocol`] has the details. The closure gets a [`Request`] and
+//! returns a [`Message`], an [`Error`], or a [`Reply`], which can be made later:
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -10,7 +11,7 @@
 //! use serde_json::json;
 //! use sockeye::message::{self, Error, Message, Options, Request};
 //!
-//! // Runs on the event loop: don't block. Blocking work: `Reply::run`.
+//! // Runs on the event loop if the content is short: don't block. Blocking work: `Reply::run`.
 //! fn answer(request: Request) -> Result<Message, Error> {
 //!     let value = request.message.to_json()?; // Content that is not JSON gets an error.
 //!     Ok(Message::json(&json!({ "result": value["value"] }))?)
@@ -25,7 +26,8 @@
 //!       \"content-encoding\": \"utf-8\", \"content-length\": 14}{\"value\": 1.5}",
 //! )?;
 //! let mut response = Vec::new();
-//! client.read_to_end(&mut response)?; // Without `keep-alive`, a connection has one request.
+//! // Without `"connection": "keep-alive"` in its header, a request is the last of its connection.
+//! client.read_to_end(&mut response)?;
 //! assert!(response.ends_with(b"\"content-length\": 15}{\"result\": 1.5}"));
 //!
 //! // The same address answers HTTP, and WebSockets at `/`.

@@ -124,7 +124,8 @@ impl Connection {
         Fault::peer("refused", refusal.text(&self.settings.target))
     }
 
-    /// Runs at the end of each callback. Ends the connection if reading the messages to send, or
+    /// Runs at the end of each callback, unless it has failed or the connection has ended. Ends the
+    /// connection if reading the messages to send, or
     /// writing to standard output, has failed. Restarts the timeout if more output was sent than a
     /// control frame, or if an answer has just become due.
     fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -150,7 +151,7 @@ impl Connection {
                 self.since = turn.now();
             }
             self.unsent = turn.unsent();
-            // Asks for an event, and so for another call of this function, when output was sent.
+            // The kernel's next taking of output causes an event, and so a call of this function.
             turn.mark();
         }
         Ok(())
@@ -278,8 +279,8 @@ impl Connection {
                 Some(format!("if the port speaks TLS, write {}", self.settings.with_tls.as_ref()?))
             }
             first if first.starts_with(b"GET ") => Some(
-                "the peer sends back what it receives, as sockeye echo does; with --websocket that \
-                 speaks WebSocket"
+                "the peer sends back what it receives, as sockeye echo does; sockeye echo \
+                 --websocket speaks WebSocket"
                     .into(),
             ),
             _ => None,

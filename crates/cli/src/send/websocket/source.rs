@@ -19,7 +19,7 @@ pub(super) enum Source {
     Lines {
         input: Input,
         lines: Lines,
-        /// The ticket (number) of the message that will contain the requested piece.
+        /// The ticket (number) of the promise that the requested piece will fulfill.
         requested: Option<Ticket>,
     },
 }
@@ -47,8 +47,8 @@ impl Source {
         Self::Lines { input, lines: Lines::default(), requested: None }
     }
 
-    /// Returns the next message. If this needs another piece of standard input, calls `promise` to
-    /// create a promise of one message to the connection, and requests the piece with it.
+    /// Returns the next message. If this needs another piece of standard input, requests the piece.
+    /// The thread that reads it sends it to the connection, by the promise that `promise` creates.
     pub(super) fn next(&mut self, promise: impl FnOnce() -> Promise) -> Next<'_> {
         match self {
             Self::Messages { next, total, .. } if next == total => Next::End,
@@ -83,8 +83,8 @@ impl Source {
         }
     }
 
-    /// Whether the message with this ticket contains the requested piece. If so, the request counts
-    /// as answered, and the caller passes the piece to `take`.
+    /// Whether this is the ticket of the requested piece. If so, the request counts as answered, and
+    /// the caller passes the piece to `take`.
     pub(super) fn takes(&mut self, ticket: Ticket) -> bool {
         match self {
             Self::Lines { requested, .. } if *requested == Some(ticket) => {

@@ -61,7 +61,7 @@ fn date(head: &[u8]) -> Range<usize> {
     start..if head[start..end].ends_with(b"\r") { end - 1 } else { end }
 }
 
-/// Shows no fields, because their values may be secret.
+/// Shows no header fields, because their values may be secret.
 impl fmt::Debug for HeadTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeadTemplate")

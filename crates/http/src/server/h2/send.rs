@@ -41,8 +41,10 @@ impl<S: Handlers> H2Connection<S> {
             }
             State::Discarding { .. } | State::Failed(_) => return Ok(()),
         };
-        let window = (send_window, is_whole, *sends_small);
-        let moved = sender.move_frames(stream, wire, window, QUANTUM, (budgets, turn))?;
+        // What is moved depends on the window, on whether the output holds the rest of the response,
+        // and on whether the stream has waited long enough to send fewer than `SMALL` bytes.
+        let limits = (send_window, is_whole, *sends_small);
+        let moved = sender.move_frames(stream, wire, limits, QUANTUM, (budgets, turn))?;
         if moved.is_complete {
             self.complete(id, turn);
             return Ok(());
@@ -71,6 +73,7 @@ impl<S: Handlers> H2Connection<S> {
     /// Ends the stream. If the peer's side has not ended, first discards the rest of the request,
     /// or lets the tunnel read on.
     pub(super) fn complete(&mut self, id: u32, turn: &mut Turn<'_>) {
+        // A client may reset more streams after it has taken a response.
         self.budgets.on_response();
         let Some(active) = self.streams.get_mut(id) else { return };
         if active.is_tunnel() {
