@@ -13,8 +13,12 @@ pub(super) fn needed_change(policies: &[u8], is_header: bool) -> Option<String> 
     // A header may have several policies; each must allow all that the script needs.
     for policy in String::from_utf8_lossy(policies).split(',') {
         let policy = Policy(policy);
+        let script = match policy.directive("script-src-elem") {
+            Some(_) => "'self' to script-src-elem",
+            None => "'self' to script-src",
+        };
         for (names, allows, what) in [
-            (SCRIPT_SOURCES, allows_script as fn(&[&str]) -> bool, "'self' to script-src"),
+            (SCRIPT_SOURCES, allows_script as fn(&[&str]) -> bool, script),
             (&["connect-src", "default-src"], allows_connection, "'self' to connect-src"),
         ] {
             let sources = policy.first(names);
@@ -122,7 +126,7 @@ mod tests {
             ("default-src 'self' 'strict-dynamic'; script-src 'self'", None),
             ("script-src 'none'; script-src 'self'", Some(script)),
             ("script-src 'none'; script-src-elem 'self'", None),
-            ("script-src 'self'; script-src-elem 'none'", Some(script)),
+            ("script-src 'self'; script-src-elem 'none'", Some("add 'self' to script-src-elem")),
             ("default-src 'self', script-src https:", Some(script)),
             ("default-src 'none', default-src 'none'", Some(both)),
             ("sandbox allow-scripts allow-same-origin", None),
