@@ -9,7 +9,8 @@ use crate::SplitInput;
 /// # Panics
 ///
 /// If the server's decoder and a simple one decode a block differently, if the server's decoder
-/// exceeds its limits, or if the fields change when they are encoded and decoded again.
+/// exceeds its limits, or if the fields change, except for the case of names, when they are encoded
+/// and decoded again.
 pub fn hpack(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
     check_header_blocks(split.parts());

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! small.instructions = 1576.17, at most 1655     # fails above 1655
-//! small.calls = 3                                # calls and allocations: fails above 3 + NOISE
+//! small.calls = 3                                # system calls, allocations: fails above 3 + NOISE
 //! 16k.instructions = 1964.2                      # for comparison only
 //! ```
 

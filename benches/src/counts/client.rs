@@ -1,4 +1,4 @@
-//! A client of a [`scene`](super::scene) (a shard and its clients in one thread), with TLS or
+//! A client of a [`scene`](super::scene) (an event loop and its clients in one thread), with TLS or
 //! without. The client's reads and writes don't block, except in [`Client::receive_exact`], which
 //! waits only for bytes that the server has already sent.
 

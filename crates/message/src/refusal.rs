@@ -12,7 +12,7 @@ use sockeye_proto::Fault;
 pub struct Refusal {
     /// A stable name in `snake_case`: `bad_header`, `too_large`, `too_complex`,
     /// `unsupported_encoding`, `bad_content`, `busy`, `timeout`, `incomplete` or
-    /// `tls_on_plain_port`.
+    /// `tls_on_plain_port`. Requests over HTTP have further ones, for what only HTTP has.
     pub code: &'static str,
     /// What is wrong, where, and what would be right.
     pub reason: Cow<'static, str>,

@@ -28,7 +28,7 @@ pub enum Error {
 pub enum Problem {
     /// It can't be read.
     Unreadable(io::Error),
-    /// It can't be written. It may also be a folder.
+    /// It can't be written or, if it is a folder, can't be created.
     Unwritable(io::Error),
     /// It is a folder, or has become a pipe, a device or the like since it was first read.
     NotAFile,

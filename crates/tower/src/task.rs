@@ -35,7 +35,7 @@ pub(crate) struct ResponseStart {
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) pieces: Vec<Bytes>,
-    /// `None` if more batches follow.
+    /// `None` if more batches follow, and for HEAD.
     pub(crate) end: Option<BodyEnd>,
 }
 

@@ -22,10 +22,10 @@ use crate::respond::budgets::Budgets;
 /// ```
 /// use sockeye_files::{CacheLimits, Folder, Mounts, memory::Memory};
 ///
-/// let (site, docs) = (Folder::new(Memory::new()), Folder::new(Memory::new()));
-/// let mounts = Mounts::from(site).at("/docs", docs)?;
-/// let shard = mounts.site(CacheLimits::default());
-/// # let _ = shard;
+/// let (home, docs) = (Folder::new(Memory::new()), Folder::new(Memory::new()));
+/// let mounts = Mounts::from(home).at("/docs", docs)?;
+/// let site = mounts.site(CacheLimits::default()); // For one event loop.
+/// # let _ = site;
 /// # Ok::<(), sockeye_files::BadMount>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -40,7 +40,7 @@ pub(crate) struct Mount {
     /// Without slashes at its ends; empty for the root.
     pub(crate) prefix: Box<[u8]>,
     pub(crate) folder: Folder,
-    /// The key of the folder's own page.
+    /// The key of the folder itself, which ends with a slash unless it is empty.
     pub(crate) index: Box<[u8]>,
     /// The key of its `404.html`.
     pub(crate) error_page: Box<[u8]>,
@@ -135,7 +135,7 @@ impl Mounts {
         is_left
     }
 
-    /// The budgets of each folder; folders may share them.
+    /// The budgets of memory and open files of each folder; folders may share them.
     pub(crate) fn budgets(&self) -> Vec<Arc<Budgets>> {
         self.mounts.iter().map(|mount| Arc::clone(&mount.folder.budgets)).collect()
     }
@@ -185,7 +185,7 @@ impl Mounts {
             key[..slash].hash(&mut hasher);
             hasher.finish() as u32
         });
-        // Jobs that can't get stuck have `root: 0`.
+        // 0 is the default of jobs that belong to no folder.
         JobGroup { root: mount as u32 + 1, part }
     }
 }

@@ -19,6 +19,7 @@ impl Purpose {
         let why = self.absent(entry)?;
         let mount = entry.mount?;
         let folder = &mounts.get(mount).folder;
+        // A served file has no page for missing names.
         if status(why) != Status::NOT_FOUND || folder.is_file() {
             return None;
         }

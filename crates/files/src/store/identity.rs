@@ -49,13 +49,13 @@ impl Stamp {
 }
 
 impl Identity {
-    /// Whether any later change will change the identity. `now` was read before the identity was.
+    /// Whether every later change will change the identity. `now` was read before the identity was.
     #[must_use]
     pub fn is_settled(&self, now: Stamp) -> bool {
         self.changed.is_past(now)
     }
 
-    /// Whether any later write will change the modification time, unless a program sets that. `now`
+    /// Whether every later write will change the modification time, unless a program sets it. `now`
     /// was read before the identity.
     ///
     /// It is enough if the clock has passed the modification time, even if the permissions were

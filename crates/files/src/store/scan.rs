@@ -1,4 +1,5 @@
-//! Lists a folder on disk. Each name is looked up without leaving the root.
+//! Lists a folder on disk. Each name is looked up without leaving the served folder and the folders
+//! that links may lead into.
 
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,5 +1,5 @@
 //! The wire (encoding of one HTTP version) that a response is written to: the only type with a
-//! variant for each wire.
+//! variant for each wire. The feature `test-wire` adds a wire of lines of JSON, for tests.
 
 use sockeye_proto::{Output, Turn};
 
@@ -146,7 +146,8 @@ impl Wire<'_> {
             }
             #[cfg(feature = "test-wire")]
             Self::JsonLines(json) => {
-                let length = ContentLength::Absent; // `response.fields()` has a Content-Length.
+                // If the response has a Content-Length, it is one of `response.fields()`.
+                let length = ContentLength::Absent;
                 json.set_head(response.status, response.fields(), length, turn.wall());
                 if writes_own_content {
                     turn.out.write(&response.bytes[response.content_start..]);

@@ -94,11 +94,11 @@ impl ConnectionBase {
 
     /// Whether this connection sends no further request.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.worker.sends_no_more() || self.has_sent_all()
+        self.worker.sends_no_more() || self.has_sent_max()
     }
 
     /// Whether this connection has sent as many requests as one connection sends.
-    pub(super) fn has_sent_all(&self) -> bool {
+    pub(super) fn has_sent_max(&self) -> bool {
         self.sent >= self.worker.plan.max_per_connection()
     }
 

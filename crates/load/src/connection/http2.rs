@@ -87,7 +87,7 @@ impl Http2Connection {
             self.base.await_close(turn);
         } else if self.base.is_exhausted() || client.is_ending() {
             client.go_away(turn.out);
-            if self.base.has_sent_all() {
+            if self.base.has_sent_max() {
                 self.base.await_close(turn);
             } else {
                 self.base.close(turn);

@@ -87,7 +87,7 @@ impl Stream {
     /// A turn of this stream, during the session's turn `outer`.
     pub fn turn<'a, 't: 'a>(&'a mut self, outer: &Turn<'t>) -> Turn<'a> {
         let mut context = outer.context;
-        // Over budget, an output counts as full from its first byte.
+        // If the budget for output is spent, an output counts as full from its first byte.
         context.room = if context.is_over_budget { 1 } else { self.room };
         Turn {
             out: &mut self.out,
@@ -130,7 +130,7 @@ impl Stream {
         moved
     }
 
-    /// If the output consists of plain bytes only, passes it to `take`, and counts it as moved.
+    /// If the output has only bytes that were copied into it, passes it to `take`, and counts it as moved.
     /// Returns whether the output was passed on.
     pub fn move_plain(&mut self, take: impl FnOnce(&[u8])) -> bool {
         let Some(bytes) = self.out.plain() else { return false };
@@ -154,8 +154,8 @@ impl Stream {
             && (self.moved_some || self.out.is_empty())
     }
 
-    /// As [`Stream::is_room_due`], but once `take_room` has returned true, it returns false until
-    /// [`Turn::want_room`] is called again. The session's protocol calls this, since
+    /// Returns [`Stream::is_room_due`]. If that is true, the wish for room counts as fulfilled: this
+    /// returns false until [`Turn::want_room`] is called again. The session's protocol calls this, since
     /// [`Turn::want_room`] in a stream's turn causes no [`Event::Room`](crate::Event::Room).
     pub fn take_room(&mut self) -> bool {
         let is_due = self.is_room_due();

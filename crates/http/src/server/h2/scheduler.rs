@@ -8,7 +8,7 @@ use crate::h2::priority::Priority;
 /// Of the other streams, the one that has waited longest sends instead. So no stream starves.
 const OTHER_EVERY: u32 = 16;
 
-/// The streams that have something to send.
+/// The streams that have something to send, or whose handlers wait for room in the output.
 ///
 /// More urgent streams come first. Of the same urgency, those that aren't incremental come first,
 /// one after the other, in the order of their numbers; the incremental ones take turns.
@@ -35,7 +35,7 @@ fn rank(stream: u32, priority: Priority) -> u64 {
 }
 
 impl Scheduler {
-    /// Whether no stream has anything to send.
+    /// Whether no stream is in it.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
