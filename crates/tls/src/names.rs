@@ -58,8 +58,8 @@ impl ByName {
         let is_address = |name: &&String| name.parse::<IpAddr>().is_ok();
         let first = certificates.first().map(|first| same_name(first, first.info().names.first()));
         let first = first.unwrap_or_default();
-        // The other names of a certificate for an address don't matter: a certificate that shares
-        // one of them may not be for the address.
+        // For clients that name no server, only the address of a certificate counts, not its other
+        // names: a certificate that shares one of them may not be for the address.
         let nameless = certificates.iter().find_map(|certificate| {
             let address = certificate.info().names.iter().find(is_address)?;
             Some(same_name(certificate, Some(address)))

@@ -2,8 +2,8 @@
 //!
 //! The script is `<script src="/…">`, and connects to a WebSocket of its own origin, so `'self'` is
 //! enough. The check is simpler than a browser's: a source that names a host counts only if the
-//! host is this machine (`localhost`, for example). `https:` and `wss:` never count. Over
-//! HTTPS, they would be enough: the log names a page needlessly if its policy allows only these.
+//! host is this machine (`localhost`, for example). `https:` and `wss:` never count. Over HTTPS,
+//! these two would be enough: `--live` then logs a page as blocked although it isn't.
 
 /// What the user has to change in a policy, such as `add 'self' to script-src`. `None` if the
 /// script may run. `is_header` says whether the policies are in a header or in a `<meta>` element,

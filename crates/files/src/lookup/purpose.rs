@@ -31,7 +31,8 @@ impl Purpose {
         Some(Self::ErrorPage { mount, why, spa: folder.options.spa })
     }
 
-    /// The key to look up. Empty for the purposes that look up the path of the request.
+    /// The key to look up, for purposes that look up no path of the request: for the others, it is
+    /// empty and not used.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
             Self::Requested | Self::MergedSlashes { .. } => b"",

@@ -1,4 +1,4 @@
-//! HTTP/2's own state of an exchange: where the response's header blocks are in the stream's
+//! HTTP/2's own state of an exchange: mainly where the response's header blocks are in the stream's
 //! output.
 
 use std::cell::{Cell, RefCell};

@@ -42,8 +42,8 @@ use super::websockets::WebSocketConfigs;
 /// 426, which requires it. The server writes `Date`, and `Server` and `Upgrade` where they apply.
 /// Of `Connection`, only `close` has an effect.
 ///
-/// The server sends the fields that a status requires as the handler sets them: `Allow` in a 405,
-/// `WWW-Authenticate` in a 401, and `Upgrade` in a 426. A handler that sends trailers announces them
+/// The handler sets the fields that a status requires, and the server adds none of them: `Allow` in
+/// a 405, `WWW-Authenticate` in a 401, and `Upgrade` in a 426. A handler that sends trailers announces them
 /// with `Trailer` (RFC 9110, 6.6.2).
 ///
 /// The server writes the `Content-Length` of a body in memory. For content that is sent piece by
@@ -161,8 +161,8 @@ impl Reply {
     }
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
-    /// response is a 500 if `work` panics, and a 503 if too many jobs wait already: 100,000, or a
-    /// quarter of that for this client (half for a local one).
+    /// response is a 500 if `work` panics, and a 503 if too many jobs wait already: 100,000 in
+    /// total, or a quarter of that of this client (half, if it is on the same machine).
     /// [`Config::job_threads`](crate::Config::job_threads) sets how many jobs run at a time.
     ///
     /// After [`Limits::response_timeout`](super::Limits::response_timeout), the client gets a 503.
@@ -193,7 +193,8 @@ impl Reply {
     /// like one that has only closed its sending side and still reads. Its response is cancelled
     /// when nothing has been sent for
     /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout). Default: 15 s. To keep
-    /// a quiet stream open, send an [`Event::comment`](super::Event::comment) more often than that.
+    /// a quiet stream to such a client open, send an [`Event::comment`](super::Event::comment) more
+    /// often than that.
     pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(ReplyKind::Stream(head, ContentSource::Sender { endless: true, start }))
