@@ -1,7 +1,7 @@
 //! The ratios as a chart: a panel for each row of the table, with a bar for each server, the
 //! cheapest first. The length of a bar is the server's CPU time per request divided by that of the
-//! bare server, which parses almost nothing and sends the same bytes (`--servers` calls it `limit`). The
-//! chart has its own background, so that it is readable on light and dark pages.
+//! bare server, which parses almost nothing and sends the same bytes (`--servers` calls it
+//! `limit`). The chart has its own background, so that it is readable on light and dark pages.
 
 use std::fmt::Write as _;
 

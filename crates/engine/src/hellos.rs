@@ -1,5 +1,5 @@
-//! Passes the client hellos of a shard (event loop) to threads, which read and answer them. For each
-//! connection, at most one thread at a time does this.
+//! Passes the client hellos of a shard (event loop) to threads, which read and answer them. For
+//! each connection, at most one thread at a time does this.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -268,7 +268,7 @@ fn code_that_blocks_the_loop_is_reported_at_most_every_ten_seconds() {
             rest.split_once(' ').unwrap().0.parse().unwrap()
         })
         .collect();
-    // Each turn accepts twice as many connections as the last one. The seventh and later ones accept
-    // as many as they may, which takes two seconds.
+    // Each turn accepts twice as many connections as the last one. The seventh and later ones
+    // accept as many as they may, which takes two seconds.
     assert_eq!(turns, [1, 8, 6], "{lines:?}");
 }

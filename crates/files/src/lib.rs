@@ -32,8 +32,8 @@
 //!   compressed on demand, and the results cached.
 //! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on.
 //!   Downloads of archives can be resumed, too.
-//! - Errors as small pages, with a link back, for clients whose `Accept` prefers HTML; as plain text
-//!   for others. Their text doesn't tell a hidden name from a missing one.
+//! - Errors as small pages, with a link back, for clients whose `Accept` prefers HTML; as plain
+//!   text for others. Their text doesn't tell a hidden name from a missing one.
 //! - [`Mounts::explain`] says why a URL is answered as it is. The reason why a path is not served
 //!   is logged at level debug.
 //!

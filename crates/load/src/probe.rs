@@ -24,7 +24,8 @@ pub struct ProbeError {
     pub request: usize,
     /// An answer has shown that the port doesn't expect TLS: an HTTP request that came back
     /// unchanged, as from an echo server, or a valid response, other than a redirect or one with
-    /// status 400, to a request for a WebSocket. `false` only means that no such answer has arrived.
+    /// status 400, to a request for a WebSocket. `false` only means that no such answer has
+    /// arrived.
     pub is_known_without_tls: bool,
 }
 

@@ -162,9 +162,9 @@ impl Credit {
         Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
-    /// Gives back the credit of `count` messages, up to [`Remote::MESSAGES`] in total. That limit is
-    /// needed if a protocol runs another one inside it: one message, which took the credit of one of
-    /// them, can give back credit of both.
+    /// Gives back the credit of `count` messages, up to [`Remote::MESSAGES`] in total. That limit
+    /// is needed if a protocol runs another one inside it: one message, which took the credit of
+    /// one of them, can give back credit of both.
     pub(crate) fn give_back(&self, count: u32) {
         let available = &mut self.lock().available;
         *available = (*available + count).min(Remote::MESSAGES);
@@ -341,8 +341,8 @@ impl Remote {
     /// assert_eq!(peer.output(), b"hello\n".repeat(100));
     /// ```
     pub fn wake(&self) {
-        // If the flag is set, an event follows, or the connection is gone: `Credit::take_wake` clears
-        // it before the event.
+        // If the flag is set, an event follows, or the connection is gone: `Credit::take_wake`
+        // clears it before the event.
         if !self.credit.woken.swap(true, Ordering::AcqRel) {
             let content = Delivery::Wake(Arc::clone(&self.credit));
             self.mailbox.send(Envelope { to: self.to, stream: self.stream, content });

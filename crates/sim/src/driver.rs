@@ -2,9 +2,9 @@
 //!
 //! It guarantees no more than the contract of [`Driver`]: the readiness of a connection is reported
 //! once per change, a send may complete in the call or long after it, and a call may fail with
-//! `WouldBlock` although the connection or listener was reported as ready. [`SimDriver::wait`] never
-//! waits. It returns the events that have occurred, and stores the time at which a real wait would
-//! end. The [`World`](crate::World) advances the clock.
+//! `WouldBlock` although the connection or listener was reported as ready. [`SimDriver::wait`]
+//! never waits. It returns the events that have occurred, and stores the time at which a real wait
+//! would end. The [`World`](crate::World) advances the clock.
 
 use std::io;
 use std::mem;

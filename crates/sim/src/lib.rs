@@ -1,11 +1,11 @@
 //! Runs the engine on a simulated network, in memory and on one thread.
 //!
-//! A [`World`] has one clock, connections, and a count of open descriptors. The shards (event loops)
-//! are those of the real engine, each on a [`SimDriver`]. They are connected to each other or to
-//! scripted peers ([`Script`]). A seed determines the random [`Faults`]: how sent bytes are split and
-//! delayed, which calls return `WouldBlock` needlessly, which calls to send return before they are
-//! done, and which connections are reset, are refused or stop delivering. The same seed gives the
-//! same run, call by call.
+//! A [`World`] has one clock, connections, and a count of open descriptors. The shards (event
+//! loops) are those of the real engine, each on a [`SimDriver`]. They are connected to each other
+//! or to scripted peers ([`Script`]). A seed determines the random [`Faults`]: how sent bytes are
+//! split and delayed, which calls return `WouldBlock` needlessly, which calls to send return before
+//! they are done, and which connections are reset, are refused or stop delivering. The same seed
+//! gives the same run, call by call.
 //!
 //! ```text
 //!   Shard ── SimDriver ──┐                       ┌── SimDriver ── Shard

@@ -258,8 +258,8 @@ impl Net {
         }
     }
 
-    /// Makes the driver of a listener report it only after the latency, or after the next connection
-    /// arrives.
+    /// Makes the driver of a listener report it only after the latency, or after the next
+    /// connection arrives.
     pub(crate) fn withhold_listener(&mut self, listener: usize) {
         self.set_incoming(listener, false);
         let after = self.latency();

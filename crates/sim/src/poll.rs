@@ -1,5 +1,5 @@
-//! The events that a driver's next wait reports: readiness of connections, as edges, completed sends,
-//! and listeners at which connections wait.
+//! The events that a driver's next wait reports: readiness of connections, as edges, completed
+//! sends, and listeners at which connections wait.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
@@ -68,8 +68,8 @@ pub(crate) struct WaitSummary {
     pub(crate) until: Option<Time>,
     /// A real driver's wait would have returned at once. A simulated wait always returns at once.
     pub(crate) woken: bool,
-    /// Number of events that the wait reported. Listeners don't count: they are reported again until
-    /// their connections are accepted, so a report is no progress.
+    /// Number of events that the wait reported. Listeners don't count: they are reported again
+    /// until their connections are accepted, so a report is no progress.
     pub(crate) events: usize,
     /// Number of simulated system calls since the wait, as `SimDriver::call` counts them.
     pub(crate) calls: u64,
@@ -128,8 +128,9 @@ impl Poller {
     }
 
     /// Moves the events to `io_events`, and adds the listeners at which connections wait. If
-    /// `partial` is true, moves a random number of the events, at least one, with the connections in
-    /// a random order, and may leave out the listeners. Events of one connection keep their order.
+    /// `partial` is true, moves a random number of the events, at least one, with the connections
+    /// in a random order, and may leave out the listeners. Events of one connection keep their
+    /// order.
     pub(crate) fn wait(
         &mut self,
         until: Option<Time>,

@@ -15,8 +15,8 @@ const TIMES_VARIABLE: &str = "SOCKEYE_SEEDS_TIMES";
 ///
 /// # Panics
 ///
-/// If `test` panics, or if the variable that is used is not a number. When `test` panics, the seed and
-/// the command that repeats the run are printed to standard error.
+/// If `test` panics, or if the variable that is used is not a number. When `test` panics, the seed
+/// and the command that repeats the run are printed to standard error.
 pub fn seeds(range: Range<u64>, test: impl Fn(u64)) {
     match number(SEED_VARIABLE) {
         Some(seed) => run(seed, &test),

@@ -104,8 +104,8 @@ pub trait Driver {
     fn send(&mut self, socket: &mut Self::Socket, out: Box<Output>) -> Sending;
 
     /// As [`Driver::send`], for an output that is most likely the last one: if all of it is sent,
-    /// [`Driver::finish`] or [`Driver::close`] follows. So the kernel may hold back the last bytes to
-    /// send them together with the FIN. Default: [`Driver::send`].
+    /// [`Driver::finish`] or [`Driver::close`] follows. So the kernel may hold back the last bytes
+    /// to send them together with the FIN. Default: [`Driver::send`].
     fn send_before_fin(&mut self, socket: &mut Self::Socket, out: Box<Output>) -> Sending {
         self.send(socket, out)
     }

@@ -1,8 +1,8 @@
 //! The engine's interface to the kernel. Servers need nothing from here except [`Bound`] and
 //! [`BindError`]: see [`Server`](crate::Server).
 //!
-//! A [`Driver`] owns the poller and the clock of one shard (event loop). [`Epoll`] is the driver for
-//! Linux, and the simulator has a driver of its own. The interface suits completions too, so a
+//! A [`Driver`] owns the poller and the clock of one shard (event loop). [`Epoll`] is the driver
+//! for Linux, and the simulator has a driver of its own. The interface suits completions too, so a
 //! third driver could use io_uring:
 //!
 //! - A send owns its output until it is done, at once ([`Sending::Done`]) or later

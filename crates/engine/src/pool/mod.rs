@@ -124,8 +124,8 @@ impl Pool {
         let workers = workers.get();
         // More threads than cores, because jobs mostly wait for a disk.
         let base = workers.saturating_mul(2).saturating_add(1);
-        // The jobs of one root (a served folder or a device) leave threads for other roots. Those of
-        // one group (a part of a root) leave threads for other groups of the root.
+        // The jobs of one root (a served folder or a device) leave threads for other roots. Those
+        // of one group (a part of a root) leave threads for other groups of the root.
         let long = Limits {
             threads: base + 1,
             per_root: base,

@@ -133,9 +133,9 @@ pub(super) struct ListenerState<L> {
 
 /// How many connections a turn accepts from a listener if accepting was not paused.
 ///
-/// A call that finds no connection to accept is wasted. So a turn accepts only as many as are likely
-/// to wait: one, or twice as many as the last turn if more waited after that. If still more wait,
-/// the driver reports the listener again.
+/// A call that finds no connection to accept is wasted. So a turn accepts only as many as are
+/// likely to wait: one, or twice as many as the last turn if more waited after that. If still more
+/// wait, the driver reports the listener again.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     size: u32,

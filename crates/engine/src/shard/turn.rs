@@ -205,8 +205,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Asks the service for its deadline, before the first turn and at the end of each. A deadline for which the service
-    /// was already called is ignored.
+    /// Asks the service for its deadline, before the first turn and at the end of each. A deadline
+    /// for which the service was already called is ignored.
     pub(super) fn update_service_deadline(&mut self) {
         let service = &self.service;
         let next = catch_panic(|| service.deadline()).flatten().unwrap_or(Time::NEVER);

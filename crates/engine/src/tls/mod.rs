@@ -1,5 +1,5 @@
-//! TLS between the driver and the protocols: the kernel sees ciphertext, protocols see plaintext. To
-//! seal is to encrypt plaintext into records.
+//! TLS between the driver and the protocols: the kernel sees ciphertext, protocols see plaintext.
+//! To seal is to encrypt plaintext into records.
 //!
 //! | file | what |
 //! |---|---|

@@ -34,8 +34,8 @@ impl<'a> RequestView<'a> {
         self.0.method() == Method::Head
     }
 
-    /// Whether the request is a HEAD without conditions about ETags. Then a listing or an archive is
-    /// answered without reading its folder.
+    /// Whether the request is a HEAD without conditions about ETags. Then a listing or an archive
+    /// is answered without reading its folder.
     pub(crate) fn is_head_without_etags(self) -> bool {
         const CONDITIONS: FieldNames =
             FieldNames::of(&[FieldName::IfMatch, FieldName::IfNoneMatch]);

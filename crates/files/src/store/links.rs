@@ -230,7 +230,8 @@ struct Walk<'a> {
 }
 
 /// The folder to which the name of a walk is relative: the root where the walk began, `/` after an
-/// absolute link, or after `..` the parent of the former base, or a root that the parent is beneath.
+/// absolute link, or after `..` the parent of the former base, or a root that the parent is
+/// beneath.
 enum Base {
     /// The root with this index.
     Root(usize),

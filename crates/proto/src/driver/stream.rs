@@ -130,8 +130,8 @@ impl Stream {
         moved
     }
 
-    /// If the output has only bytes that were copied into it, passes it to `take`, and counts it as moved.
-    /// Returns whether the output was passed on.
+    /// If the output has only bytes that were copied into it, passes it to `take`, and counts it as
+    /// moved. Returns whether the output was passed on.
     pub fn move_plain(&mut self, take: impl FnOnce(&[u8])) -> bool {
         let Some(bytes) = self.out.plain() else { return false };
         let len = bytes.len() as u64;
@@ -154,9 +154,10 @@ impl Stream {
             && (self.moved_some || self.out.is_empty())
     }
 
-    /// Returns [`Stream::is_room_due`]. If that is true, the wish for room counts as fulfilled: this
-    /// returns false until [`Turn::want_room`] is called again. The session's protocol calls this, since
-    /// [`Turn::want_room`] in a stream's turn causes no [`Event::Room`](crate::Event::Room).
+    /// Returns [`Stream::is_room_due`]. If that is true, the wish for room counts as fulfilled:
+    /// this returns false until [`Turn::want_room`] is called again. The session's protocol calls
+    /// this, since [`Turn::want_room`] in a stream's turn causes no
+    /// [`Event::Room`](crate::Event::Room).
     pub fn take_room(&mut self) -> bool {
         let is_due = self.is_room_due();
         if is_due {

@@ -197,8 +197,8 @@ fn a_silent_stream_to_a_half_closed_client_ends_after_15_s() {
             scene.world.run(secs(14));
             assert_eq!(scene.test_state.alive.get(), 1);
             assert!(scene.world.run_until(secs(10), over), "it is still there");
-            // The end of input arrives after the request was sent, and may arrive before the response
-            // is silent.
+            // The end of input arrives after the request was sent, and may arrive before the
+            // response is silent.
             assert!(scene.world.now().since(asked) >= secs(15));
             assert_eq!(scene.closed_for("half_closed_timeout"), 1);
             let received = scene.world.peer_state(peer);

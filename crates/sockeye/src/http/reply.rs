@@ -43,8 +43,8 @@ use super::websockets::WebSocketConfigs;
 /// Of `Connection`, only `close` has an effect.
 ///
 /// The handler sets the fields that a status requires, and the server adds none of them: `Allow` in
-/// a 405, `WWW-Authenticate` in a 401, and `Upgrade` in a 426. A handler that sends trailers announces them
-/// with `Trailer` (RFC 9110, 6.6.2).
+/// a 405, `WWW-Authenticate` in a 401, and `Upgrade` in a 426. A handler that sends trailers
+/// announces them with `Trailer` (RFC 9110, 6.6.2).
 ///
 /// The server writes the `Content-Length` of a body in memory. For content that is sent piece by
 /// piece, a handler may set `Content-Length`. If the content then has another length, the

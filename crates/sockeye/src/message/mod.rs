@@ -1,9 +1,9 @@
 //! A message service from a closure: it answers HTTP, WebSocket, and frames over plain TCP, all on
 //! one port.
 //!
-//! A message is content with a type and an encoding. A frame of a message is a length, a JSON header
-//! and the content; the module [`protocol`] has the details. The closure gets a [`Request`] and
-//! returns a [`Message`], an [`Error`], or a [`Reply`], which can be made later:
+//! A message is content with a type and an encoding. A frame of a message is a length, a JSON
+//! header and the content; the module [`protocol`] has the details. The closure gets a [`Request`]
+//! and returns a [`Message`], an [`Error`], or a [`Reply`], which can be made later:
 //!
 //! ```
 //! use std::io::{Read, Write};

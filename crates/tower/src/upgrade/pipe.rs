@@ -11,8 +11,8 @@ use sockeye::Remote;
 /// reads at once.
 const MAX_INPUT: usize = 64 * 1024;
 
-/// The task wakes the event loop when it has read so much that the pipe holds fewer bytes of input
-/// than this.
+/// Once the task's reading leaves fewer bytes of input in the pipe than this, it wakes the event
+/// loop.
 pub(super) const LOW_INPUT: usize = 16 * 1024;
 
 /// Maximum number of bytes from the task that wait for the event loop.

@@ -83,8 +83,8 @@ impl Source {
         }
     }
 
-    /// Whether this is the ticket of the requested piece. If so, the request counts as answered, and
-    /// the caller passes the piece to `take`.
+    /// Whether this is the ticket of the requested piece. If so, the request counts as answered,
+    /// and the caller passes the piece to `take`.
     pub(super) fn takes(&mut self, ticket: Ticket) -> bool {
         match self {
             Self::Lines { requested, .. } if *requested == Some(ticket) => {

@@ -3,8 +3,8 @@
 //! A [`Connection`] writes requests, reads the server's frames, and returns what happened to each
 //! request as [`Event`]s. The heads of requests that are sent over and over are prepared once, as
 //! [`RequestHeads`]. On each connection, the first request with a field inserts it into the
-//! server's dynamic table (RFC 7541), if there is room. Later requests refer to this entry, in a few
-//! bytes. Fields in the static table and secrets, such as cookies, are not inserted.
+//! server's dynamic table (RFC 7541), if there is room. Later requests refer to this entry, in a
+//! few bytes. Fields in the static table and secrets, such as cookies, are not inserted.
 //!
 //! ```
 //! use sockeye_http::h2_client::{Connection, Event, RequestHeads};

@@ -13,8 +13,8 @@
 //! - `ExpectAnswer`: while the handler waits. A request that is answered at once skips this state.
 //! - `ExpectRoom`: from when the output is full, or too many requests wait to be logged, until the
 //!   output has room again.
-//! - `ExpectUnreadContent`: from the response to a request whose content was not all read, until the
-//!   rest of the content was discarded.
+//! - `ExpectUnreadContent`: from the response to a request whose content was not all read, until
+//!   the rest of the content was discarded.
 
 use sockeye_proto::Time;
 

@@ -41,8 +41,9 @@ impl<S: Handlers> H2Connection<S> {
             }
             State::Discarding { .. } | State::Failed(_) => return Ok(()),
         };
-        // What is moved depends on the window, on whether the output holds the rest of the response,
-        // and on whether the stream has waited long enough to send fewer than `SMALL` bytes.
+        // What is moved depends on the window, on whether the output holds the rest of the
+        // response, and on whether the stream has waited long enough to send fewer than `SMALL`
+        // bytes.
         let limits = (send_window, is_whole, *sends_small);
         let moved = sender.move_frames(stream, wire, limits, QUANTUM, (budgets, turn))?;
         if moved.is_complete {
