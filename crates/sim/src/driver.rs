@@ -23,6 +23,9 @@ use crate::poll::{Edge, Poller};
 /// Errors of Linux when resources are exhausted: EMFILE, ENFILE, ENOBUFS and ENOMEM.
 const SHORTAGES: [i32; 4] = [24, 23, 105, 12];
 
+/// The error of Linux when the user's limit on watched descriptors is reached: ENOSPC.
+const NOT_WATCHED: i32 = 28;
+
 /// The driver of one shard (event loop) on the simulated network.
 #[derive(Debug)]
 pub struct SimDriver {
@@ -49,6 +52,7 @@ pub struct SimSocket {
 pub struct SimListener {
     net: Shared,
     listener: usize,
+    was_watched: bool,
     closed: bool,
 }
 
@@ -73,7 +77,7 @@ impl SimDriver {
         let mut net = self.net.borrow_mut();
         let listener = net.listen(target, acceptor);
         net.audit.open_sockets[self.poller] += 1;
-        SimListener { net: Rc::clone(&self.net), listener, closed: false }
+        SimListener { net: Rc::clone(&self.net), listener, was_watched: false, closed: false }
     }
 
     /// Called at the start of most methods that stand for a system call. Counts the call, and may
@@ -144,6 +148,11 @@ impl Driver for SimDriver {
 
     fn watch_listener(&mut self, listener: &mut SimListener, id: u32) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
+        let fails = net.faults.watch_listener_fails;
+        // The first call is that of a shard that is made, which would fail.
+        if mem::replace(&mut listener.was_watched, true) && net.inject(fails) {
+            return Err(io::Error::from_raw_os_error(NOT_WATCHED));
+        }
         net.listeners[listener.listener].acceptor =
             Acceptor::Driver { poller: self.poller, id: Some(id) };
         net.update_incoming(listener.listener);
@@ -220,8 +229,7 @@ impl Driver for SimDriver {
         self.call(&mut net);
         let watch_fails = net.faults.watch_fails;
         if net.inject(watch_fails) {
-            // ENOSPC: the user's limit on watched descriptors is reached.
-            return Err(io::Error::from_raw_os_error(28));
+            return Err(io::Error::from_raw_os_error(NOT_WATCHED));
         }
         let endpoint = &mut net.endpoints[socket.endpoint.0];
         let mut edge = Edge::WRITABLE;

@@ -36,6 +36,9 @@ pub struct Faults {
     pub no_descriptor: u16,
     /// [`Driver::watch`](sockeye_engine::driver::Driver::watch) fails.
     pub watch_fails: u16,
+    /// [`Driver::watch_listener`](sockeye_engine::driver::Driver::watch_listener) fails, except for
+    /// the first time.
+    pub watch_listener_fails: u16,
     /// A connection is reset before it is accepted.
     pub reset_before_accept: u16,
     /// A connection is reset within [`Faults::failure_delay`] after its start.
@@ -77,6 +80,7 @@ impl Faults {
             max_stall: Duration::ZERO,
             no_descriptor: 0,
             watch_fails: 0,
+            watch_listener_fails: 0,
             reset_before_accept: 0,
             reset: 0,
             black_hole: 0,

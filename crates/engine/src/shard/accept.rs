@@ -44,21 +44,20 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Makes the driver report all listeners again, after a pause. If it can't, another pause
+    /// Ends a pause, and makes the driver report all listeners again. If it can't, another pause
     /// begins.
     fn watch_all(&mut self) {
         for (id, state) in self.listeners.iter_mut().enumerate() {
             if state.watched {
                 continue;
             }
-            match self.driver.watch_listener(&mut state.listener, id as u32) {
-                Ok(()) => state.watched = true,
-                Err(_) => {
-                    state.ready = true;
-                    return self.pause_accepting(Shortage::Resources);
-                }
+            if let Err(error) = self.driver.watch_listener(&mut state.listener, id as u32) {
+                state.ready = true;
+                return self.pause_for(&error);
             }
+            state.watched = true;
         }
+        self.accept_pause = None;
     }
 
     /// Accepts all waiting connections before the listeners close, even above the limit on
@@ -94,7 +93,6 @@ impl<D: Driver> Shard<D> {
             }
         }
         if self.listeners.iter().all(|state| !state.ready) {
-            self.accept_pause = None;
             // Below the limit, no connection has to be evicted: drop the list of idle ones.
             if self.counts.total() < self.resources.config.max_connections {
                 self.clear_idle();
@@ -119,11 +117,7 @@ impl<D: Driver> Shard<D> {
             }
             Err(error) if is_connection_error(&error) => true,
             Err(error) => {
-                // Log a shortage once, not at every attempt.
-                if self.accept_pause.map(|pause| pause.shortage) != Some(Shortage::Resources) {
-                    log_shortage(&error);
-                }
-                self.pause_accepting(Shortage::Resources);
+                self.pause_for(&error);
                 false
             }
         }
@@ -142,6 +136,14 @@ impl<D: Driver> Shard<D> {
             return;
         }
         self.admit(accepted);
+    }
+
+    /// Begins a pause because of an error of the kernel. Logs a shortage once, not at every attempt.
+    fn pause_for(&mut self, error: &io::Error) {
+        if self.accept_pause.map(|pause| pause.shortage) != Some(Shortage::Resources) {
+            log_shortage(error);
+        }
+        self.pause_accepting(Shortage::Resources);
     }
 
     fn pause_accepting(&mut self, shortage: Shortage) {
