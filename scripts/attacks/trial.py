@@ -217,14 +217,15 @@ class Trials:
                 yield ("the log has no job of the victim, "
                        "so its count of the attacker's jobs is meaningless")
 
-    def summary(self):
-        """Prints the table and the count. Returns the exit code."""
-        table = [COLUMNS, *[row.cells() for row in self.rows]]
-        widths = [max(map(len, column)) for column in zip(*table)]
-        print()
-        for cells in table:
-            print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
-        judged = [row for row in self.rows if row.judged]
-        failed = sum(bool(row.problems) for row in judged)
-        print(f"\nattacks: {len(judged) - failed} passed, {failed} failed")
-        return 1 if failed else 0
+
+def summary(rows):
+    """Prints the table and the count. Returns the exit code."""
+    table = [COLUMNS, *[row.cells() for row in rows]]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    print()
+    for cells in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
+    judged = [row for row in rows if row.judged]
+    failed = sum(bool(row.problems) for row in judged)
+    print(f"\nattacks: {len(judged) - failed} passed, {failed} failed")
+    return 1 if failed else 0
