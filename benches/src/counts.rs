@@ -8,7 +8,7 @@
 //! sockeye-benches counts profile small    # instructions per function
 //! ```
 //!
-//! - **instructions** in user space, and **allocations**: counted by callgrind in a shard (event
+//! - **instructions** in user space, and **allocations**: counted by callgrind in a worker (event
 //!   loop) that shares a thread with its clients ([`scene`]), so that the counts don't depend on
 //!   timing.
 //! - **calls**: strace counts the system calls of the whole program with one connection

@@ -26,11 +26,11 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     // A signal ends the process.
-    server.start(|_shard| service())?.join()?;
+    server.start(|_worker| service())?.join()?;
     Ok(())
 }
 
-/// The service of one shard (event loop).
+/// The service of one worker (event loop).
 pub(crate) fn service() -> impl Service {
     let shared = Rc::new(ServerConfig::default());
     let fields = Fields::new().with("Content-Type", b"text/plain");

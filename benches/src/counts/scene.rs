@@ -1,4 +1,4 @@
-//! A scene: a shard (an event loop) and its clients in one thread. The clients write, the shard
+//! A scene: a worker (an event loop) and its clients in one thread. The clients write, the worker
 //! makes its turns (passes of the loop), and the clients read, so every run makes the same steps.
 //! Callgrind counts the instructions and the allocations of the turns that follow two warm-ups.
 
@@ -16,7 +16,7 @@ use sockeye::{
     Bound, Config, Peer, Protocol, Time, TlsAcceptor,
     echo::Echo,
     engine::{
-        ConnectionCounts, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts,
+        ConnectionCounts, ListenAddr, Mailbox, Pool, Service, Worker, WorkerParts,
         driver::{Driver, Epoll, bind_all},
     },
     files::{CacheLimits, FRESH, Folder, memory::Memory},
@@ -109,15 +109,15 @@ fn load(name: &str) -> Option<Shape> {
 
 /// A turn that callgrind counts. Callgrind finds this function by its name.
 #[inline(never)]
-fn counted_turn(shard: &mut Shard<Epoll>, until: Time) -> std::io::Result<()> {
-    let result = shard.turn_until(until);
+fn counted_turn(worker: &mut Worker<Epoll>, until: Time) -> std::io::Result<()> {
+    let result = worker.turn_until(until);
     // If this function only called `turn_until`, the compiler could merge the two functions.
     std::hint::black_box(&result);
     result
 }
 
 struct Scene<'a> {
-    shard: Shard<Epoll>,
+    worker: Worker<Epoll>,
     clients: Vec<Client>,
     batches: Batches<'a>,
     /// Number of requests in a batch.
@@ -173,7 +173,7 @@ impl<'a> Scene<'a> {
         let Bound::Ip(address) = bound.bound else { return Err("the address is not TCP".into()) };
         let driver = Epoll::new()?;
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
-        let mut shard = Shard::new(ShardParts {
+        let mut worker = Worker::new(WorkerParts {
             driver,
             listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
             service: service(load),
@@ -181,14 +181,14 @@ impl<'a> Scene<'a> {
             counts: Arc::new(ConnectionCounts::default()),
             mailbox,
             spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
-            handover: None, // There is no other shard.
+            handover: None, // There is no other worker.
             tls: [acceptor].into(),
         })?;
         let mut clients = Vec::new();
         while clients.len() < CLIENTS {
             let client = tls.as_ref().map(|(_, client)| client.connection()).transpose()?;
             clients.push(Client::connect(address, client)?);
-            shard.turn()?;
+            worker.turn()?;
         }
         let depth = load.depth();
         let batches = if load.is_http2() {
@@ -200,7 +200,7 @@ impl<'a> Scene<'a> {
         };
         let response_lens = vec![0; batches.count()];
         let staggered = load == Shape::Browser { alike: false };
-        let mut scene = Self { shard, clients, batches, depth, next: 0, staggered, response_lens };
+        let mut scene = Self { worker, clients, batches, depth, next: 0, staggered, response_lens };
         scene.handshakes()?;
         if load.is_http2() {
             scene.prefaces(requests)?;
@@ -263,16 +263,16 @@ impl<'a> Scene<'a> {
 
     /// Makes a turn that waits 2 ms at most.
     fn turn_briefly(&mut self) -> Result<()> {
-        if self.shard.connections() > 0 {
-            let until = self.shard.driver().now() + Duration::from_millis(2);
-            self.shard.turn_until(until)?;
+        if self.worker.connections() > 0 {
+            let until = self.worker.driver().now() + Duration::from_millis(2);
+            self.worker.turn_until(until)?;
         }
         Ok(())
     }
 
     /// Sends each batch once, to learn the length of its responses. They count as complete when 50
-    /// turns have brought nothing. Fewer may be too few: a response may wait for a lookup on another
-    /// thread.
+    /// turns have brought nothing. Fewer may be too few: a response may wait for a lookup on
+    /// another thread.
     fn learn_lengths(&mut self) -> Result<()> {
         for at in 0..self.batches.count() {
             self.clients[0].send(self.batches.write(0, at, self.depth))?;
@@ -294,7 +294,7 @@ impl<'a> Scene<'a> {
     /// Makes exchanges that are not counted. Returns whether all were complete in time.
     fn warm_up(&mut self) -> Result<bool> {
         for _ in 0..WARM_UP.div_ceil(self.depth) {
-            if !self.exchange(Shard::turn_until)? {
+            if !self.exchange(Worker::turn_until)? {
                 return Ok(false);
             }
         }
@@ -306,26 +306,26 @@ impl<'a> Scene<'a> {
         self.clients.len() * self.depth
     }
 
-    /// All clients write, the shard makes turns until it has sent all responses, and all clients
-    /// read. Returns whether the shard sent them within [`MAX_EXCHANGE`].
+    /// All clients write, the worker makes turns until it has sent all responses, and all clients
+    /// read. Returns whether the worker sent them within [`MAX_EXCHANGE`].
     fn exchange(
         &mut self,
-        mut turn: impl FnMut(&mut Shard<Epoll>, Time) -> std::io::Result<()>,
+        mut turn: impl FnMut(&mut Worker<Epoll>, Time) -> std::io::Result<()>,
     ) -> Result<bool> {
         let (next, staggered, count) =
             (self.next, usize::from(self.staggered), self.batches.count());
         let at = |client: usize| (next + client * staggered) % count;
-        let mut until = self.shard.stats().sent;
+        let mut until = self.worker.stats().sent;
         for (number, client) in self.clients.iter_mut().enumerate() {
             client.send(self.batches.write(number, at(number), self.depth))?;
             until += self.response_lens[at(number)] as u64;
         }
-        let end = self.shard.driver().now() + MAX_EXCHANGE;
-        while self.shard.stats().sent < until {
-            if self.shard.driver().now() >= end {
+        let end = self.worker.driver().now() + MAX_EXCHANGE;
+        while self.worker.stats().sent < until {
+            if self.worker.driver().now() >= end {
                 return Ok(false);
             }
-            turn(&mut self.shard, end)?;
+            turn(&mut self.worker, end)?;
         }
         for (number, client) in self.clients.iter_mut().enumerate() {
             client.receive_exact(self.response_lens[at(number)])?;

@@ -52,9 +52,9 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
     if !is_tls {
         return run(serve, screen, None, logs, open);
     }
-    run(serve, screen, None, logs, move |shard, info| {
+    run(serve, screen, None, logs, move |worker, info| {
         let redirects = Redirects { hosts: hosts.clone(), ..info.redirects(&hosts) };
-        WithRedirects::new(open(shard, info), redirects_http(), redirects)
+        WithRedirects::new(open(worker, info), redirects_http(), redirects)
     })
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     let own_hosts = own_hosts(&serve, &hosts);
     let (redirect_limits, checked_hosts) = (limits.http(), own_hosts.clone());
     let on_hangup = answers.on_hangup();
-    let open = move |shard: usize, info: &ServerInfo| {
+    let open = move |worker: usize, info: &ServerInfo| {
         let check = hosts::check(checked_hosts.clone(), &info.bound, CheckedAt::Loopback, None);
         let mut config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
@@ -87,7 +87,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
             .checking_hosts(check)
             .allowing_origins(origins.clone());
         if let Some(log) = &worker_log {
-            config = config.logging(log.worker(shard));
+            config = config.logging(log.worker(worker));
         }
         let config = Rc::new(config);
         let service = service.clone();
@@ -95,10 +95,10 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     };
     match is_tls && !frames_only {
         false => run(serve, screen, on_hangup, logs, open),
-        true => run(serve, screen, on_hangup, logs, move |shard, info| {
+        true => run(serve, screen, on_hangup, logs, move |worker, info| {
             let config = http_core::ServerConfig::new(redirect_limits.clone()).http2(http2);
             let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
-            WithRedirects::new(open(shard, info), config, redirects)
+            WithRedirects::new(open(worker, info), config, redirects)
         }),
     }
 }
@@ -158,11 +158,11 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         }
     };
     let redirect_config = config.clone();
-    let open = move |shard: usize, info: &ServerInfo| {
+    let open = move |worker: usize, info: &ServerInfo| {
         let config = || {
             let (hosts, proxies) = (checked_hosts.clone(), checked_proxies.clone());
             let check = hosts::check(hosts, &info.bound, checked_at, Some(proxies));
-            let log = worker_log.as_ref().map(|log| log.worker(shard));
+            let log = worker_log.as_ref().map(|log| log.worker(worker));
             config(log).checking_hosts(check)
         };
         let plain = Rc::new(config());
@@ -181,13 +181,13 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     };
     match is_tls {
         false => run(serve, screen, on_hangup, logs, open),
-        true => run(serve, screen, on_hangup, logs, move |shard, info| {
+        true => run(serve, screen, on_hangup, logs, move |worker, info| {
             let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
             let log = redirect_log.as_ref().map(|log| {
-                let (log, first) = (log.worker(shard), redirects.first);
+                let (log, first) = (log.worker(worker), redirects.first);
                 Rc::new(WithReasons { log, first }) as Rc<dyn http_core::Log>
             });
-            WithRedirects::new(open(shard, info), redirect_config(log), redirects)
+            WithRedirects::new(open(worker, info), redirect_config(log), redirects)
         }),
     }
 }
@@ -346,8 +346,8 @@ fn run<S: Service + 'static>(
     let info =
         ServerInfo { bound: bound.clone(), first_redirect, workers, descriptors, challenges };
     let running = match connections {
-        None => server.start(move |shard| service(shard, &info)),
-        Some(shown) => server.start(move |shard| shown.wrap(service(shard, &info), shard)),
+        None => server.start(move |worker| service(worker, &info)),
+        Some(shown) => server.start(move |worker| shown.wrap(service(worker, &info), worker)),
     };
     let running = running.context("cannot start the workers")?;
     let handle = running.handle();

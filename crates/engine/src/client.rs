@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sockeye_proto::{Peer, Protocol};
 
 use crate::driver::{Driver, Epoll, Target};
-use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats, TlsConnector};
+use crate::{Config, ConnectionCounts, Mailbox, Pool, Stats, TlsConnector, Worker, WorkerParts};
 
 /// Connects to all targets at once, and runs a protocol on each connection, on this thread, until
 /// the last one has ended. [`Peer::via`] is the position in `connections`, from 0.
@@ -52,7 +52,7 @@ fn run(
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
     let no_service =
         |_: &Peer| -> Box<dyn Protocol> { unreachable!("a client accepts no connections") };
-    let mut shard = Shard::new(ShardParts {
+    let mut worker = Worker::new(WorkerParts {
         driver,
         listeners: Vec::new(),
         service: Box::new(no_service),
@@ -63,13 +63,13 @@ fn run(
         handover: None,
         tls: [].into(),
     })?;
-    shard.ignore_slow_turns();
+    worker.ignore_slow_turns();
     for (via, (target, protocol)) in connections.into_iter().enumerate() {
         let via = u32::try_from(via).unwrap_or(u32::MAX);
         match tls {
-            Some(tls) => shard.connect_tls(&target, tls, protocol, via),
-            None => shard.connect(&target, protocol, via),
+            Some(tls) => worker.connect_tls(&target, tls, protocol, via),
+            None => worker.connect(&target, protocol, via),
         }
     }
-    shard.run()
+    worker.run()
 }

@@ -1,12 +1,12 @@
 //! One connection: its session, its socket, and their state.
 //!
-//! The shard (event loop) reads and writes; the [`Session`] calls the protocol. Most connections
+//! The worker (event loop) reads and writes; the [`Session`] calls the protocol. Most connections
 //! are idle most of the time, so state that few connections need at a time is behind a pointer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use sockeye_proto::driver::{Context, Key, Owner, Session, ShardHandles};
+use sockeye_proto::driver::{Context, Key, Owner, Session, WorkerHandles};
 use sockeye_proto::{Client, Output, Peer, Protocol, Time, Waiter, WallTime};
 
 use crate::Config;
@@ -19,11 +19,11 @@ use crate::stats::Stats;
 use crate::timers::Timers;
 use crate::tls::{Handshakes, Secure};
 
-/// The result of [`ShardResources::max_read`] while the output budget, or the client's share of it,
-/// is exhausted: no more than a connection may hold without being charged.
+/// The result of [`WorkerResources::max_read`] while the output budget, or the client's share of
+/// it, is exhausted: no more than a connection may hold without being charged.
 const SMALL_READ: u64 = 32 * 1024;
 
-/// An output that holds more than this many bytes in memory is large. Without TLS, the shard tries
+/// An output that holds more than this many bytes in memory is large. Without TLS, the worker tries
 /// to send a large output of plain bytes before it reads from another connection, while the bytes
 /// are still in the cache of the core. Other outputs are sent at the end of the turn: 64 that are
 /// not large fit into a core's second-level cache of 1 MiB.
@@ -31,12 +31,12 @@ const LARGE_OUTPUT: usize = 16 * 1024;
 // `Conn::schedule` charges clients for large outputs only.
 const _: () = assert!(LARGE_OUTPUT <= UNCHARGED_BYTES, "no charge is missed");
 
-/// The resources of a shard that its connections use.
+/// The resources of a worker that its connections use.
 #[derive(Debug)]
-pub(crate) struct ShardResources {
+pub(crate) struct WorkerResources {
     pub(crate) config: Arc<Config>,
     /// The mailbox and the job threads, for sessions.
-    pub(crate) handles: ShardHandles,
+    pub(crate) handles: WorkerHandles,
     /// The monotonic clock, read once a turn.
     pub(crate) now: Time,
     /// The wall clock, read once a turn.
@@ -55,7 +55,7 @@ pub(crate) struct ShardResources {
     pub(crate) handshakes: Handshakes,
     pub(crate) hellos: Hellos,
     /// Work for connections that was requested during a call into a session, but needs parts of the
-    /// shard that the call can't reach. The shard does it after reading.
+    /// worker that the call can't reach. The worker does it after reading.
     pub(crate) chores: Vec<(Key, Chore)>,
     /// Gathers parts of outputs that are encrypted together. Empty until it is first used.
     pub(crate) sealing_buffer: Vec<u8>,
@@ -100,7 +100,7 @@ pub(crate) struct Lingering {
     pub(crate) got_data: bool,
 }
 
-/// Work that a shard is to do for a connection: see [`ShardResources::chores`].
+/// Work that a worker is to do for a connection: see [`WorkerResources::chores`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Chore {
     /// Its TLS handshake is complete, or its client doesn't speak TLS: its session is to be opened.
@@ -127,7 +127,7 @@ pub(crate) enum SendState {
 /// always less than this.
 pub(crate) const NOT_ASKED: u64 = u64::MAX;
 
-/// A connection of a shard.
+/// A connection of a worker.
 #[derive(Debug)]
 pub(crate) struct Conn<S> {
     pub(crate) socket: S,
@@ -159,9 +159,9 @@ pub(crate) struct Conn<S> {
     /// The client is charged for the memory that this connection holds: for output, and for what
     /// the protocol has reported by [`Turn::set_held`](sockeye_proto::Turn::set_held).
     pub(crate) charged: bool,
-    /// In `ShardResources::dirty`.
+    /// In `WorkerResources::dirty`.
     dirty: bool,
-    /// In `ShardResources::ready`.
+    /// In `WorkerResources::ready`.
     read_queued: bool,
 }
 
@@ -197,7 +197,7 @@ impl<S> Conn<S> {
     /// Schedules a flush and a read if the session needs them. Call this after each call into the
     /// session. Returns whether the session has changed and its output is large.
     #[inline(always)] // Runs for each request.
-    pub(crate) fn schedule(&mut self, resources: &mut ShardResources) -> bool {
+    pub(crate) fn schedule(&mut self, resources: &mut WorkerResources) -> bool {
         if !self.session.take_needs_flush() {
             return false;
         }
@@ -212,7 +212,7 @@ impl<S> Conn<S> {
 
     /// Charges the client if the output is too large to be held without a charge.
     #[cold]
-    fn charge_if_due(&mut self, resources: &mut ShardResources) {
+    fn charge_if_due(&mut self, resources: &mut WorkerResources) {
         if self.session.output().is_some_and(|output| output.held() > UNCHARGED_BYTES) {
             self.charge(resources);
         }
@@ -226,7 +226,7 @@ impl<S> Conn<S> {
     /// Queues the connection for reading if it wants input and there may be some. Input may have
     /// arrived earlier, while the session was paused or its output was full.
     #[inline]
-    pub(crate) fn queue_if_readable(&mut self, resources: &mut ShardResources) {
+    pub(crate) fn queue_if_readable(&mut self, resources: &mut WorkerResources) {
         if self.readable && self.wants_input(&resources.config) {
             self.queue_read(resources);
         }
@@ -260,7 +260,7 @@ impl<S> Conn<S> {
     /// Charges the client for the memory that this connection holds (see [`Conn::charged`]), or
     /// ends the charge if this is at most [`UNCHARGED_BYTES`].
     #[cold]
-    pub(crate) fn charge(&mut self, resources: &mut ShardResources) {
+    pub(crate) fn charge(&mut self, resources: &mut WorkerResources) {
         let (key, held) = (self.session.key(), self.session.charged());
         self.charged = held > UNCHARGED_BYTES;
         if self.charged {
@@ -325,7 +325,7 @@ impl<S> Conn<S> {
     }
 
     /// Schedules a flush at the end of the turn.
-    pub(crate) fn mark_dirty(&mut self, resources: &mut ShardResources) {
+    pub(crate) fn mark_dirty(&mut self, resources: &mut WorkerResources) {
         if !std::mem::replace(&mut self.dirty, true) {
             resources.dirty.push(self.session.key());
         }
@@ -336,7 +336,7 @@ impl<S> Conn<S> {
     }
 
     /// Schedules a read: in this turn, or in the next one if this turn has finished its reads.
-    pub(crate) fn queue_read(&mut self, resources: &mut ShardResources) {
+    pub(crate) fn queue_read(&mut self, resources: &mut WorkerResources) {
         if !std::mem::replace(&mut self.read_queued, true) {
             resources.ready.push(self.session.key());
         }
@@ -347,7 +347,7 @@ impl<S> Conn<S> {
     }
 }
 
-impl ShardResources {
+impl WorkerResources {
     /// How many bytes of files, or of output to be encrypted, to read into memory for a connection
     /// of `client` at a time.
     pub(crate) fn max_read(&self, client: Client) -> u64 {
@@ -364,7 +364,7 @@ impl ShardResources {
     }
 }
 
-impl Owner for ShardResources {
+impl Owner for WorkerResources {
     #[inline]
     fn context(&self, peer: &Peer) -> Context<'_> {
         let Self { now, wall, handles, output_budget, config, .. } = self;
@@ -415,7 +415,7 @@ fn is_exhausted(budget: &OutputBudget, peer: &Peer) -> bool {
     budget.is_exhausted(Client::of(peer.address))
 }
 
-/// Runs code that may panic. `None` if it did: a panic closes one connection, not the shard.
+/// Runs code that may panic. `None` if it did: a panic closes one connection, not the worker.
 #[inline]
 pub(crate) fn catch_panic<T>(code: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(code)).ok()

@@ -1,8 +1,8 @@
-//! How many accepted connections are open on all shards (event loops), in total and by client.
+//! How many accepted connections are open on all workers (event loops), in total and by client.
 //!
 //! A connection is counted from the time when it is accepted until it closes. Connections from
-//! loopback addresses and of Unix sockets have no limit by client. The shards' mailboxes are here,
-//! too, so that a shard at the limit can ask the others to evict (close) an idle connection.
+//! loopback addresses and of Unix sockets have no limit by client. The workers' mailboxes are here,
+//! too, so that a worker at the limit can ask the others to evict (close) an idle connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,17 +14,17 @@ use crate::Mailbox;
 use crate::mailbox::Command;
 use crate::output_budget::{HeapTrimmer, OutputBudget};
 
-/// Counts connections over all shards.
+/// Counts connections over all workers.
 #[derive(Debug)]
 pub struct ConnectionCounts {
     total: AtomicUsize,
     by_client: Mutex<Counts<Client>>,
-    /// The budget for output and incomplete input in memory, shared by all shards.
+    /// The budget for output and incomplete input in memory, shared by all workers.
     output_budget: Arc<Budget>,
     /// Decides when freed memory is returned to the kernel.
     trimmer: Arc<HeapTrimmer>,
-    /// The mailboxes of the shards, by index.
-    shards: Mutex<Vec<Arc<Mailbox>>>,
+    /// The mailboxes of the workers, by index.
+    workers: Mutex<Vec<Arc<Mailbox>>>,
 }
 
 /// The client that a connection from `address` is counted for. `None` for loopback addresses and
@@ -41,14 +41,14 @@ impl Default for ConnectionCounts {
             by_client: Mutex::default(),
             output_budget: Budget::new("unread output and incomplete input", 0),
             trimmer: Arc::default(),
-            shards: Mutex::default(),
+            workers: Mutex::default(),
         }
     }
 }
 
 impl ConnectionCounts {
     /// Sets the budget for output and incomplete input in memory to `total` bytes. Returns a
-    /// shard's access to it.
+    /// worker's access to it.
     pub(crate) fn output_budget(&self, total: usize) -> OutputBudget {
         self.output_budget.set_total(total as u64);
         OutputBudget::new(Arc::clone(&self.output_budget), Arc::clone(&self.trimmer))
@@ -79,27 +79,27 @@ impl ConnectionCounts {
         limited_client(address).is_none_or(|client| self.by_client().get(client) < max as u64)
     }
 
-    /// Adds a shard. Returns its index.
-    pub(crate) fn add_shard(&self, mailbox: Arc<Mailbox>) -> usize {
-        let mut shards = self.shards();
-        shards.push(mailbox);
-        shards.len() - 1
+    /// Adds a worker. Returns its index.
+    pub(crate) fn add_worker(&self, mailbox: Arc<Mailbox>) -> usize {
+        let mut workers = self.workers();
+        workers.push(mailbox);
+        workers.len() - 1
     }
 
-    /// Asks the shard that follows shard `index` to evict a connection for shard `asker`. If
-    /// `asker` itself follows, all other shards have been asked: asks nobody, and returns `false`.
-    pub(crate) fn ask_next_shard(&self, index: usize, asker: usize) -> bool {
-        let shards = self.shards();
-        let next = (index + 1) % shards.len();
+    /// Asks the worker that follows worker `index` to evict a connection for worker `asker`. If
+    /// `asker` itself follows, all other workers have been asked: asks nobody, and returns `false`.
+    pub(crate) fn ask_next_worker(&self, index: usize, asker: usize) -> bool {
+        let workers = self.workers();
+        let next = (index + 1) % workers.len();
         if next != asker {
-            shards[next].send_command(Command::Evict(asker));
+            workers[next].send_command(Command::Evict(asker));
         }
         next != asker
     }
 
-    /// Sends `command` to the shard with this index.
+    /// Sends `command` to the worker with this index.
     pub(crate) fn send_command(&self, index: usize, command: Command) {
-        self.shards()[index].send_command(command);
+        self.workers()[index].send_command(command);
     }
 
     /// Stops counting a connection that [`ConnectionCounts::add`] counted.
@@ -114,8 +114,8 @@ impl ConnectionCounts {
         self.by_client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shards(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
-        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    fn workers(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

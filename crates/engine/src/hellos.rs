@@ -1,4 +1,4 @@
-//! Passes the client hellos of a shard (event loop) to threads, which read and answer them. For
+//! Passes the client hellos of a worker (event loop) to threads, which read and answer them. For
 //! each connection, at most one thread at a time does this.
 
 use std::fmt;
@@ -11,7 +11,7 @@ use sockeye_proto::{Client, Job, JobKind, Spawn, Waiter};
 use crate::mailbox::{HelloDone, Mailbox, ResultSender};
 use crate::tls::{Handshakes, Hello};
 
-/// Passes the client hellos of one shard to threads.
+/// Passes the client hellos of one worker to threads.
 pub(crate) struct Hellos {
     spawn: Arc<dyn Spawn>,
     mailbox: Arc<Mailbox>,

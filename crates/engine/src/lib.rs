@@ -1,16 +1,16 @@
 //! The engine runs protocols on sockets, with limits, deadlines, backpressure and draining.
 //!
 //! ```text
-//!  Server ── one thread per core ──▶ Shard ── turn: wait → mailbox → accept → read → timers → flush
-//!                                      │
-//!                     ┌────────────────┼──────────────────┐
-//!                  Driver            Conn               Service
-//!            epoll, or simulated   socket and         makes a Protocol
-//!            (system calls)        Session            for each peer
+//!  Server ── one thread per core ─▶ Worker ── turn: wait → mailbox → accept → read → timers → flush
+//!                                     │
+//!                     ┌───────────────┼──────────────────┐
+//!                  Driver           Conn               Service
+//!            epoll, or simulated  socket and         makes a Protocol
+//!            (system calls)       Session            for each peer
 //! ```
 //!
-//! [`Server`] binds addresses and runs as many [`Shard`]s as the caller asks for, usually one per
-//! core. [`run_client`] runs a single shard for connections that we open. The engine depends on no
+//! [`Server`] binds addresses and runs as many [`Worker`]s as the caller asks for, usually one per
+//! core. [`run_client`] runs a single worker for connections that we open. The engine depends on no
 //! particular [`Protocol`](sockeye_proto::Protocol). An echo server, and a client:
 //!
 //! ```
@@ -55,11 +55,11 @@ mod pool;
 mod reads;
 mod server;
 mod service;
-mod shard;
 mod stats;
 mod stopped;
 mod timers;
 mod tls;
+mod worker;
 
 pub use client::{run_client, run_client_tls};
 pub use config::{Config, Linger};
@@ -72,12 +72,12 @@ pub use network::{BadNetwork, Network};
 pub use pool::Pool;
 pub use server::{Running, Server};
 pub use service::{Closed, Service};
-pub use shard::{Footprint, Handover, Shard, ShardParts};
 pub use stats::{HandshakeStats, JobStats, Stats};
 pub use stopped::Stopped;
 #[cfg(feature = "harness")]
 pub use tls::TlsHarness;
 pub use tls::{TlsAcceptor, TlsConnector};
+pub use worker::{Footprint, Handover, Worker, WorkerParts};
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

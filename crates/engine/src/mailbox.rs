@@ -1,11 +1,11 @@
-//! The mailbox and the inbox of a shard (event loop). The mailbox has envelopes (messages and
-//! wake-ups for the shard's connections), commands, and results of reads and handshakes. The inbox
-//! has connections that another shard accepted for this one.
+//! The mailbox and the inbox of a worker (event loop). The mailbox has envelopes (messages and
+//! wake-ups for the worker's connections), commands, and results of reads and handshakes. The inbox
+//! has connections that another worker accepted for this one.
 //!
 //! Both are bounded. A promise sends one envelope. Remotes send any number, of which only a few
 //! messages and one wake-up may wait for each connection or stream. A connection has at most one
-//! read or handshake in progress. A call of a [`Handle`](crate::Handle) sends each shard at most
-//! one command, to drain or to stop. A shard sends no further command to evict before the last one
+//! read or handshake in progress. A call of a [`Handle`](crate::Handle) sends each worker at most
+//! one command, to drain or to stop. A worker sends no further command to evict before the last one
 //! is answered. Connections in the inbox count as open, so the limit on connections applies to
 //! them.
 
@@ -22,18 +22,18 @@ use sockeye_proto::driver::{Envelope, Key, MailboxSender, drop_caught};
 use crate::driver::Wake;
 use crate::tls::HelloRead;
 
-/// A command from another thread to a shard.
+/// A command from another thread to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// See [`Handle::drain`](crate::Handle::drain).
     Drain,
     /// See [`Handle::stop`](crate::Handle::stop).
     Stop,
-    /// Close an idle connection: the shard with this index needs room for a new one.
+    /// Close an idle connection: the worker with this index needs room for a new one.
     Evict(usize),
-    /// Another shard has closed an idle connection, as this shard asked.
+    /// Another worker has closed an idle connection, as this worker asked.
     Evicted,
-    /// No other shard has an idle connection.
+    /// No other worker has an idle connection.
     NothingToEvict,
 }
 
@@ -76,7 +76,7 @@ impl<T> Drop for ResultSender<T> {
     }
 }
 
-/// What a shard takes from its mailbox in one turn.
+/// What a worker takes from its mailbox in one turn.
 #[derive(Debug, Default)]
 pub(crate) struct MailboxContents {
     pub(crate) envelopes: Vec<Envelope>,
@@ -85,7 +85,7 @@ pub(crate) struct MailboxContents {
     pub(crate) commands: Vec<Command>,
 }
 
-/// A shard's mailbox.
+/// A worker's mailbox.
 pub struct Mailbox {
     contents: Mutex<MailboxContents>,
     /// Whether the mailbox has contents: checked each turn, without the lock.
@@ -94,7 +94,7 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// A mailbox for the shard whose driver `waker` wakes.
+    /// A mailbox for the worker whose driver `waker` wakes.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
         Self { contents: Mutex::default(), non_empty: AtomicBool::new(false), waker }
     }
@@ -126,7 +126,7 @@ impl Mailbox {
         put(&mut contents);
         let first = !self.non_empty.swap(true, Ordering::Release);
         drop(contents);
-        // Later senders need not wake the shard again before it takes the contents.
+        // Later senders need not wake the worker again before it takes the contents.
         if first {
             self.waker.wake();
         }
@@ -181,11 +181,11 @@ impl fmt::Debug for Mailbox {
     }
 }
 
-/// Connections that another shard has accepted for this one. Used if any listener has a single
-/// socket for all shards: then the shards distribute the connections of all listeners among
+/// Connections that another worker has accepted for this one. Used if any listener has a single
+/// socket for all workers: then the workers distribute the connections of all listeners among
 /// themselves.
 pub struct Inbox<S> {
-    /// `None` once the shard has started to drain.
+    /// `None` once the worker has started to drain.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,
     non_empty: AtomicBool,
     waker: Arc<dyn Wake>,
@@ -201,7 +201,7 @@ pub(crate) struct Accepted<S> {
 }
 
 impl<S> Inbox<S> {
-    /// An inbox for the shard whose driver `waker` wakes.
+    /// An inbox for the worker whose driver `waker` wakes.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
         let waiting = Mutex::new(Some(VecDeque::new()));
         Self { waiting, non_empty: AtomicBool::new(false), waker }
@@ -211,7 +211,7 @@ impl<S> Inbox<S> {
     ///
     /// # Errors
     ///
-    /// The connection, if its shard has started to drain.
+    /// The connection, if its worker has started to drain.
     pub(crate) fn put(&self, accepted: Accepted<S>) -> Result<(), Accepted<S>> {
         match &mut *self.lock() {
             Some(waiting) => waiting.push_back(accepted),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_wake_the_shard_once_until_it_takes_them() {
+    fn commands_wake_the_worker_once_until_it_takes_them() {
         let waker = Arc::new(CountingWaker::default());
         let mailbox = Mailbox::new(waker.clone());
         assert!(mailbox.take().is_none());

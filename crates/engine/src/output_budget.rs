@@ -2,7 +2,7 @@
 //!
 //! Each connection has a limit of its own, but a client may have a thousand connections. So if a
 //! connection holds more than [`UNCHARGED_BYTES`], the client is charged for what it holds, from a
-//! budget that the shards (event loops) share. While the budget, or the client's share of it, is
+//! budget that the workers (event loops) share. While the budget, or the client's share of it, is
 //! exhausted, each connection of that client counts as full if it has any unsent output: its next
 //! request is answered only after the peer has taken that output.
 //!
@@ -25,8 +25,8 @@ pub(crate) const UNCHARGED_BYTES: usize = 40 * 1024;
 /// the kernel. It takes a thread many milliseconds, and clients decide how often memory is freed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Decides when to trim the heaps. The shards share this value: one shard may have to trim because
-/// another has freed memory.
+/// Decides when to trim the heaps. The workers share this value: one worker may have to trim
+/// because another has freed memory.
 #[derive(Debug, Default)]
 pub(crate) struct HeapTrimmer {
     /// At some time since the last trim, more than an eighth of the budget was charged.
@@ -37,7 +37,7 @@ pub(crate) struct HeapTrimmer {
 
 impl HeapTrimmer {
     /// Returns whether the caller is to trim the heaps now. If so, counts the trim as done, so that
-    /// no other shard trims before [`TRIM_INTERVAL`] has passed.
+    /// no other worker trims before [`TRIM_INTERVAL`] has passed.
     fn take(&self, now: Time) -> bool {
         let (now, next) = (now.as_nanos(), (now + TRIM_INTERVAL).as_nanos());
         let may = |not_before| (now >= not_before).then_some(next);
@@ -49,19 +49,19 @@ impl HeapTrimmer {
     }
 }
 
-/// One shard's access to the budget.
+/// One worker's access to the budget.
 #[derive(Debug)]
 pub(crate) struct OutputBudget {
     budget: Arc<Budget>,
     /// The total of the budget, which doesn't change.
     total: u64,
     /// Whether the clients' shares must be checked, because more than an eighth of the budget is
-    /// charged. Updated when this shard charges or releases something, and at the end of a turn (a
-    /// pass of the event loop) while `may_trim` is set. Charges and releases by other shards take
+    /// charged. Updated when this worker charges or releases something, and at the end of a turn (a
+    /// pass of the event loop) while `may_trim` is set. Charges and releases by other workers take
     /// effect here at the next update.
     must_check_clients: bool,
-    /// Whether a trim may become due. Set when this shard charges a client. Cleared at the end of a
-    /// turn if at most a 32nd of the budget is charged. But if a trim is needed, and the last one
+    /// Whether a trim may become due. Set when this worker charges a client. Cleared at the end of
+    /// a turn if at most a 32nd of the budget is charged. But if a trim is needed, and the last one
     /// was less than [`TRIM_INTERVAL`] ago, this stays set.
     may_trim: bool,
     /// By connection: what its client is charged.
@@ -114,9 +114,9 @@ impl OutputBudget {
         self.update();
     }
 
-    /// Whether to trim the heaps, because most of what clients were charged for in all shards has
-    /// been released. To be called at the end of a turn. After this has returned true to one shard,
-    /// it returns false to all shards until [`TRIM_INTERVAL`] has passed.
+    /// Whether to trim the heaps, because most of what clients were charged for in all workers has
+    /// been released. To be called at the end of a turn. After this has returned true to one
+    /// worker, it returns false to all workers until [`TRIM_INTERVAL`] has passed.
     pub(crate) fn take_due_trim(&mut self, now: Time) -> bool {
         self.may_trim && self.check_trim(now)
     }
@@ -134,7 +134,7 @@ impl OutputBudget {
         is_due
     }
 
-    /// Updates `must_check_clients` from what is charged by all shards, and returns it.
+    /// Updates `must_check_clients` from what is charged by all workers, and returns it.
     fn update(&mut self) -> bool {
         // An eighth of the total: well below one client's share, which is a quarter.
         self.must_check_clients = self.budget.used() > self.total / 8;
@@ -153,14 +153,14 @@ mod tests {
 
     const ALICE: Client = Client::V4([192, 0, 2, 1]);
 
-    fn two_shards(total: u64) -> [OutputBudget; 2] {
+    fn two_workers(total: u64) -> [OutputBudget; 2] {
         let (budget, trimmer) = (Budget::new("output", total), Arc::<HeapTrimmer>::default());
         [(); 2].map(|()| OutputBudget::new(Arc::clone(&budget), Arc::clone(&trimmer)))
     }
 
     #[test]
     fn a_client_is_charged_for_all_of_its_connections() {
-        let [mut one, mut other] = two_shards(400);
+        let [mut one, mut other] = two_workers(400);
         let bob = Client::V4([192, 0, 2, 2]);
         one.charge(Key(1), ALICE, 40, Time::ZERO);
         assert_eq!((one.must_check_clients(), one.len()), (false, 1));
@@ -177,26 +177,26 @@ mod tests {
     }
 
     #[test]
-    fn what_one_shard_releases_counts_for_the_other() {
-        let [mut one, mut other] = two_shards(320);
+    fn what_one_worker_releases_counts_for_the_other() {
+        let [mut one, mut other] = two_workers(320);
         one.charge(Key(1), ALICE, 50, Time::ZERO);
         other.charge(Key(1), ALICE, 50, Time::ZERO);
         assert!(one.must_check_clients() && other.must_check_clients());
         one.release(Key(1));
         other.release(Key(1));
         assert!(one.must_check_clients(), "updated only once a turn");
-        let trims = [&mut one, &mut other].map(|shard| shard.take_due_trim(Time::ZERO));
+        let trims = [&mut one, &mut other].map(|worker| worker.take_due_trim(Time::ZERO));
         assert_eq!(trims, [true, false]);
         assert!(!one.must_check_clients() && !other.must_check_clients());
     }
 
     #[test]
     fn heaps_are_trimmed_when_little_is_left_and_at_most_every_10_seconds() {
-        let [mut shard, _] = two_shards(320);
+        let [mut worker, _] = two_workers(320);
         let at = |secs| Time::ZERO + Duration::from_secs(secs);
         let mut hold = |held, secs| {
-            shard.charge(Key(1), ALICE, held, at(secs));
-            shard.take_due_trim(at(secs))
+            worker.charge(Key(1), ALICE, held, at(secs));
+            worker.take_due_trim(at(secs))
         };
         assert!(!hold(40, 1) && !hold(10, 1), "not much was held");
         assert!(

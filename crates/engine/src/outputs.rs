@@ -15,7 +15,7 @@ const RECORDS_CAPACITY: usize = QUANTUM as usize + 4 * 1024;
 /// Maximum number of unused outputs with this capacity that are kept: together about 1 MiB.
 const MAX_FOR_RECORDS: usize = 8;
 
-/// The outputs of a shard (event loop) that no connection uses, for reuse.
+/// The outputs of a worker (event loop) that no connection uses, for reuse.
 // They are boxed so that moving an output to the driver and back moves a pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {

@@ -1,4 +1,4 @@
-//! Reads of files by threads, for a shard (event loop): at most one at a time for each connection.
+//! Reads of files by threads, for a worker (event loop): at most one at a time for each connection.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use sockeye_proto::{
 
 use crate::mailbox::{Mailbox, ReadDone, ReadError, ResultSender};
 
-/// The reads in progress of a shard.
+/// The reads in progress of a worker.
 pub(crate) struct Reads {
     spawn: Arc<dyn Spawn>,
     mailbox: Arc<Mailbox>,

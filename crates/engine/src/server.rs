@@ -1,4 +1,4 @@
-//! A server: its addresses, and its shards (event loops), each on a thread.
+//! A server: its addresses, and its workers (event loops), each on a thread.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -12,8 +12,8 @@ use tracing::error;
 use crate::driver::{BindError, Bound, Driver, Epoll, Listener, Socket, bind_all};
 use crate::stopped::{RunningWorkers, Stopped};
 use crate::{
-    Config, ConnectionCounts, Handle, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Shard,
-    ShardParts, Stats, TlsAcceptor, raise_descriptor_limit,
+    Config, ConnectionCounts, Handle, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Stats,
+    TlsAcceptor, Worker, WorkerParts, raise_descriptor_limit,
 };
 
 /// Descriptors that are reserved for everything except connections: files, pollers, logs. Fewer are
@@ -35,14 +35,14 @@ pub struct Server {
     /// given to [`Server::bind`].
     requested: Vec<usize>,
     reserved_descriptors: usize,
-    /// For each shard: its listeners, each with the index of its address in `addresses`.
+    /// For each worker: its listeners, each with the index of its address in `addresses`.
     listeners: Vec<Vec<(u32, Listener)>>,
     /// For each of `addresses`: how TLS is accepted there; `None` for connections without TLS.
     tls: Vec<Option<TlsAcceptor>>,
 }
 
 impl Server {
-    /// Binds every address, for `workers` shards.
+    /// Binds every address, for this number of workers.
     ///
     /// Raises the process's limit on descriptors to what [`Config::max_connections`] needs, or as
     /// far as allowed. If the limit stays too low, lowers `max_connections` to the limit minus
@@ -68,8 +68,8 @@ impl Server {
                 let via = bound.len() as u32;
                 bound.push(incoming.bound);
                 requested.push(index);
-                for (shard, listener) in listeners.iter_mut().zip(incoming.listeners) {
-                    shard.push((via, listener));
+                for (worker, listener) in listeners.iter_mut().zip(incoming.listeners) {
+                    worker.push((via, listener));
                 }
             }
         }
@@ -127,8 +127,8 @@ impl Server {
     }
 
     /// Starts to serve. `open` makes the protocol of each connection, as in
-    /// `server.serve(|_peer| Echo::default())`. All shards share `open`. With [`Server::start`],
-    /// the connections of a shard can share state without locks.
+    /// `server.serve(|_peer| Echo::default())`. All workers share `open`. With [`Server::start`],
+    /// the connections of a worker can share state without locks.
     ///
     /// # Errors
     ///
@@ -144,12 +144,12 @@ impl Server {
         })
     }
 
-    /// Starts to serve. Each shard's thread calls `make` with the shard's number to make its
+    /// Starts to serve. Each worker's thread calls `make` with the worker's number to make its
     /// service.
     ///
     /// # Errors
     ///
-    /// If a poller or a thread can't be created. No shard runs then.
+    /// If a poller or a thread can't be created. No worker runs then.
     pub fn start<S: Service + 'static>(
         self,
         make: impl Fn(usize) -> S + Send + Sync + 'static,
@@ -160,7 +160,7 @@ impl Server {
             drivers.iter().map(|driver| Arc::new(Mailbox::new(driver.waker()))).collect();
         let inboxes: Arc<[Inbox<Socket>]> =
             drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
-        // A Unix socket has a single listener: its shard hands connections over to the others.
+        // A Unix socket has a single listener: its worker hands connections over to the others.
         let hands_over = self.addresses.iter().any(|bound| matches!(bound, Bound::Unix(_)));
         let pool = Pool::with_job_threads(
             NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN),
@@ -192,7 +192,7 @@ impl Server {
             let thread = std::thread::Builder::new().name(format!("sockeye-{own}"));
             let spawned = thread.spawn(move || {
                 let _guard = guard;
-                let result = Shard::new(ShardParts {
+                let result = Worker::new(WorkerParts {
                     driver,
                     listeners,
                     service: Box::new(make(own)),
@@ -203,7 +203,7 @@ impl Server {
                     handover,
                     tls,
                 })
-                .and_then(Shard::run);
+                .and_then(Worker::run);
                 if let Err(error) = &result {
                     error!(target: "sockeye", %error, "a worker failed: the server stops");
                     handle.stop();
@@ -260,14 +260,14 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// If a shard failed: its poller failed, or its thread panicked, as when `make` of
+    /// If a worker failed: its poller failed, or its thread panicked, as when `make` of
     /// [`Server::start`] panics.
     pub fn join(mut self) -> io::Result<Stats> {
         let mut stats = Stats::default();
         let mut failure = None;
         for thread in std::mem::take(&mut self.threads) {
             match thread.join() {
-                Ok(Ok(shard)) => stats.add(&shard),
+                Ok(Ok(worker)) => stats.add(&worker),
                 Ok(Err(error)) => failure = Some(error),
                 Err(_) => failure = Some(io::Error::other("a worker panicked")),
             }

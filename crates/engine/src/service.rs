@@ -2,11 +2,11 @@
 
 use sockeye_proto::{Peer, Protocol, Reason, Time, Timed};
 
-/// Makes a protocol for each connection that a shard (event loop) accepts.
+/// Makes a protocol for each connection that a worker (event loop) accepts.
 ///
-/// Each shard has a service of its own, made on the shard's thread. It need be neither `Send` nor
-/// `Sync`, so the connections of a shard can share state without locks. Calls run on the event loop
-/// and must not block.
+/// Each worker has a service of its own, made on the worker's thread. It need be neither `Send` nor
+/// `Sync`, so the connections of a worker can share state without locks. Calls run on the event
+/// loop and must not block.
 ///
 /// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service. A pair of a [`Timed`]
 /// value and a closure is a service with a deadline:

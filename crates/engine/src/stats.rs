@@ -1,11 +1,11 @@
-//! The counters of a shard (event loop).
+//! The counters of a worker (event loop).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sockeye_proto::{Fault, Reason};
 
-/// Counters of a shard, or the sums of the counters of several shards.
+/// Counters of a worker, or the sums of the counters of several workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Connections that were accepted, except refused ones: if an address has too many connections,
@@ -31,8 +31,8 @@ pub struct Stats {
     ///
     /// [`Turn::report`]: sockeye_proto::Turn::report
     pub failed_streams: BTreeMap<&'static str, u64>,
-    /// Jobs of the pool. All shards share the pool, so these counters are 0 in the stats of one
-    /// shard.
+    /// Jobs of the pool. All workers share the pool, so these counters are 0 in the stats of one
+    /// worker.
     pub jobs: JobStats,
 }
 
@@ -113,7 +113,7 @@ impl Stats {
         self.closed.values().sum()
     }
 
-    /// Adds the counters of another shard.
+    /// Adds the counters of another worker.
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.connected += other.connected;

@@ -1,7 +1,7 @@
-//! The timers of the connections of a shard (event loop).
+//! The timers of the connections of a worker (event loop).
 //!
-//! A shard keeps its connections in the slots of a slab. Each slot has at most one armed timer. A
-//! deadline that moves later, as most do, changes nothing here: when the timer is due, the shard
+//! A worker keeps its connections in the slots of a slab. Each slot has at most one armed timer. A
+//! deadline that moves later, as most do, changes nothing here: when the timer is due, the worker
 //! arms it for the connection's current deadline. If a deadline moves before the armed time, a new
 //! entry is pushed, and the old entry is stale. Most deadlines are "now plus a constant", so they
 //! seldom move to an earlier time, and stale entries are few. Timers belong to slots, not to

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sockeye_engine::driver::{Driver, IoEvent, Received, Sending, Target, Wake};
-use sockeye_engine::{Config, ConnectionCounts, Mailbox, Service, Shard, ShardParts};
+use sockeye_engine::{Config, ConnectionCounts, Mailbox, Service, Worker, WorkerParts};
 use sockeye_proto::driver::Key;
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{Address, Job, Output, Peer, Protocol, Spawn, Time, WallTime};
@@ -214,7 +214,7 @@ fn code_that_blocks_the_loop_is_reported_at_most_every_ten_seconds() {
     scene.advance(1000 * MS);
     let driver = TestDriver(Rc::clone(&scene));
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
-    let mut shard = Shard::new(ShardParts {
+    let mut worker = Worker::new(WorkerParts {
         driver,
         listeners: vec![(0, ())],
         service: Box::new(BlockingService(Rc::clone(&scene))),
@@ -233,19 +233,19 @@ fn code_that_blocks_the_loop_is_reported_at_most_every_ten_seconds() {
 
     // Nothing happens for hours.
     scene.idle.set(3_600_000 * MS);
-    (0..3).for_each(|_| shard.turn().unwrap());
+    (0..3).for_each(|_| worker.turn().unwrap());
     // A turn of 100 ms is not too long.
     due(100 * MS);
-    (0..3).for_each(|_| shard.turn().unwrap());
+    (0..3).for_each(|_| worker.turn().unwrap());
     assert_eq!(warnings.take(), [""; 0]);
 
     // A slow turn is reported before the next wait, with or without a timeout.
     due(3000 * MS);
-    shard.turn().unwrap(); // Reads the service's deadline at its end.
-    shard.turn().unwrap();
+    worker.turn().unwrap(); // Reads the service's deadline at its end.
+    worker.turn().unwrap();
     assert_eq!(warnings.take(), [""; 0], "the turn has just ended");
     scene.deadline.set(Some(scene.now.get() + 500 * MS));
-    shard.turn().unwrap();
+    worker.turn().unwrap();
     let lines = warnings.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("turns=1 longest_ms=3000 "), "{lines:?}");
@@ -257,9 +257,9 @@ fn code_that_blocks_the_loop_is_reported_at_most_every_ten_seconds() {
     scene.blocks.set(30 * MS);
     scene.incoming.set(1000);
     while scene.incoming.get() > 0 {
-        shard.turn().unwrap();
+        worker.turn().unwrap();
     }
-    shard.turn().unwrap();
+    worker.turn().unwrap();
     let lines = warnings.take();
     let turns: Vec<u64> = lines
         .iter()

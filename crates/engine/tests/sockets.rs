@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use sockeye_engine::driver::{Bound, Driver, Epoll, Target, bind_all};
 use sockeye_engine::{
-    Config, ConnectionCounts, Handover, Inbox, ListenAddr, Mailbox, Pool, Running, Server, Shard,
-    ShardParts, run_client,
+    Config, ConnectionCounts, Handover, Inbox, ListenAddr, Mailbox, Pool, Running, Server, Worker,
+    WorkerParts, run_client,
 };
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn};
@@ -91,10 +91,10 @@ fn connections_of_a_unix_socket_are_spread_over_all_workers() {
     let running = server
         .start({
             let seen = Arc::clone(&seen);
-            move |shard| {
+            move |worker| {
                 let seen = Arc::clone(&seen);
                 move |peer: &Peer| {
-                    seen.lock().unwrap().push(shard);
+                    seen.lock().unwrap().push(worker);
                     echo(peer)
                 }
             }
@@ -340,7 +340,7 @@ fn at_the_connection_limit_idle_connections_of_any_worker_close_for_new_ones() {
 fn turn_until_without_events_ends_at_the_given_time() {
     let driver = Epoll::new().unwrap();
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
-    let mut shard = Shard::new(ShardParts {
+    let mut worker = Worker::new(WorkerParts {
         driver,
         listeners: Vec::new(),
         service: Box::new(echo),
@@ -352,15 +352,15 @@ fn turn_until_without_events_ends_at_the_given_time() {
         tls: [].into(),
     })
     .unwrap();
-    let until = shard.driver().now() + Duration::from_millis(5);
-    while shard.driver().now() < until {
-        shard.turn_until(until).unwrap();
+    let until = worker.driver().now() + Duration::from_millis(5);
+    while worker.driver().now() < until {
+        worker.turn_until(until).unwrap();
     }
 }
 
-/// Two shards that hand accepted connections to each other, in turn. The first one listens, and
+/// Two workers that hand accepted connections to each other, in turn. The first one listens, and
 /// hands its first connection to the second one.
-fn two_shards() -> ([Shard<Epoll>; 2], SocketAddr, Arc<ConnectionCounts>) {
+fn two_workers() -> ([Worker<Epoll>; 2], SocketAddr, Arc<ConnectionCounts>) {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
     let Bound::Ip(address) = bound.bound else { panic!("not a TCP address") };
@@ -369,10 +369,10 @@ fn two_shards() -> ([Shard<Epoll>; 2], SocketAddr, Arc<ConnectionCounts>) {
     let counts = Arc::new(ConnectionCounts::default());
     let listeners = bound.listeners.into_iter().map(|listener| (0, listener)).collect();
     let mut drivers = drivers.into_iter();
-    let shards = [(0, listeners), (1, Vec::new())].map(|(own, listeners)| {
+    let workers = [(0, listeners), (1, Vec::new())].map(|(own, listeners)| {
         let driver = drivers.next().unwrap();
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
-        Shard::new(ShardParts {
+        Worker::new(WorkerParts {
             driver,
             listeners,
             service: Box::new(echo),
@@ -385,20 +385,20 @@ fn two_shards() -> ([Shard<Epoll>; 2], SocketAddr, Arc<ConnectionCounts>) {
         })
         .unwrap()
     });
-    (shards, address, counts)
+    (workers, address, counts)
 }
 
-/// A shard that drains may end before it opens a connection that it is handed, so the shard that
+/// A worker that drains may end before it opens a connection that it is handed, so the worker that
 /// accepted the connection must keep it.
 #[test]
-fn a_shard_that_has_drained_is_handed_no_connection() {
-    let ([mut first, mut second], address, _) = two_shards();
-    // Connections go to the shards in turn: this one to the second shard, the next to the first.
+fn a_worker_that_has_drained_is_handed_no_connection() {
+    let ([mut first, mut second], address, _) = two_workers();
+    // Connections go to the workers in turn: this one to the second worker, the next to the first.
     let _early = TcpStream::connect(address).unwrap();
     first.turn().unwrap();
     second.drain();
     assert_eq!((first.stats().accepted, second.stats().accepted), (0, 1));
-    // The first shard keeps both of these, because the second one drains.
+    // The first worker keeps both of these, because the second one drains.
     let late = [(); 2].map(|()| TcpStream::connect(address).unwrap());
     first.drain();
     assert_eq!(first.stats().accepted, 2);
@@ -411,10 +411,10 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
     }
 }
 
-/// A shard that was stopped has ended: it counts what it was handed, and is handed nothing more.
+/// A worker that was stopped has ended: it counts what it was handed, and is handed nothing more.
 #[test]
-fn a_shard_that_was_stopped_is_handed_no_connection() {
-    let ([mut first, mut second], address, counts) = two_shards();
+fn a_worker_that_was_stopped_is_handed_no_connection() {
+    let ([mut first, mut second], address, counts) = two_workers();
     let _early = TcpStream::connect(address).unwrap();
     first.turn().unwrap();
     assert_eq!(counts.total(), 1);

@@ -1,8 +1,8 @@
 //! A folder, or a single file, as HTTP responses.
 //!
 //! A program opens a [`Folder`] with [`Options`], or several folders, each at its own path
-//! ([`Mounts`]). Each shard (an event loop on one core) makes a [`Site`] of them, which answers the
-//! requests of its connections:
+//! ([`Mounts`]). Each worker (an event loop on one core) makes a [`Site`] of them, which answers
+//! the requests of its connections:
 //!
 //! ```
 //! use std::rc::Rc;
@@ -42,7 +42,7 @@
 //! - Only what is in the folder, or in the folders of [`Disk::links_into`], is ever served,
 //!   whatever the path, and however symbolic links change ([`RequestPath`]). A symbolic link to a
 //!   hidden name is hidden, too.
-//! - A change is visible to requests after one second ([`FRESH`]): each shard uses the result of a
+//! - A change is visible to requests after one second ([`FRESH`]): each worker uses the result of a
 //!   lookup for at most that time. With [`Options::fresh`], a change is visible at once.
 //! - No response mixes two contents of a file. A small file is read whole, and then checked for
 //!   changes. A larger file is checked before its last part is sent. If it has changed, its content

@@ -5,7 +5,7 @@
 //!  Plan ─▶ probe: sends each request in advance, to see what its response looks like
 //!    │                                   │ expected responses
 //!    └──▶ Worker, one for each thread ◀──┘
-//!           a Shard with its share of the connections, each with a Connection (protocol) that
+//!           an event loop with its share of the connections, each with a Connection (protocol) that
 //!           sends requests ─▶ ResponseReader finds where responses end ─▶ Stats (counts, a histogram)
 //! ```
 //!

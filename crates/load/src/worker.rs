@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_engine::driver::{Driver, Epoll, Target, Wake};
-use sockeye_engine::{Config, ConnectionCounts, Linger, Mailbox, Pool, Shard, ShardParts};
+use sockeye_engine::{
+    self as engine, Config, ConnectionCounts, Linger, Mailbox, Pool, WorkerParts,
+};
 use sockeye_proto::{Peer, Protocol, Time};
 
 use crate::connection::Connection;
@@ -66,9 +68,9 @@ impl Share {
 }
 
 /// An event loop with its connections.
-#[expect(missing_debug_implementations, reason = "a shard has none")]
+#[expect(missing_debug_implementations, reason = "a worker has none")]
 pub struct Worker {
-    shard: Shard<Epoll>,
+    event_loop: engine::Worker<Epoll>,
     state: Rc<WorkerState>,
     target: Target,
     share: Share,
@@ -88,7 +90,7 @@ impl Worker {
         let started = driver.now();
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
         let none = |_: &Peer| -> Box<dyn Protocol> { unreachable!("a client has no listener") };
-        let shard = Shard::new(ShardParts {
+        let event_loop = engine::Worker::new(WorkerParts {
             driver,
             listeners: Vec::new(),
             service: Box::new(none),
@@ -103,7 +105,7 @@ impl Worker {
         let expected = Arc::clone(&probe.expected);
         let state = WorkerState::new(plan, expected, first, connections, requests);
         let mut worker = Self {
-            shard,
+            event_loop,
             state: Rc::new(state),
             target: probe.target.clone(),
             share,
@@ -118,7 +120,7 @@ impl Worker {
 
     /// A waker with which any thread can make [`Worker::run`] call its `keep_running`.
     pub(crate) fn waker(&self) -> Arc<dyn Wake> {
-        self.shard.driver().waker()
+        self.event_loop.driver().waker()
     }
 
     /// Runs until `time` has passed, every request was answered or has failed, or `keep_running`
@@ -134,14 +136,15 @@ impl Worker {
         time: Option<Duration>,
         mut keep_running: impl FnMut(u64, u64) -> bool,
     ) -> io::Result<()> {
-        let until = time.map_or(Time::NEVER, |time| self.shard.driver().now() + time);
+        let until = time.map_or(Time::NEVER, |time| self.event_loop.driver().now() + time);
         let mut keep_running = |state: &WorkerState| {
             let stats = state.stats.borrow();
             keep_running(stats.responses, stats.failures.total())
         };
-        while keep_running(&self.state) && !self.is_done() && self.shard.driver().now() < until {
+        while keep_running(&self.state) && !self.is_done() && self.event_loop.driver().now() < until
+        {
             let reopen = self.delayed.front().map_or(until, |(time, _)| until.min(*time));
-            self.shard.turn_until(reopen)?;
+            self.event_loop.turn_until(reopen)?;
             self.reopen();
         }
         Ok(())
@@ -162,7 +165,7 @@ impl Worker {
         mut self,
         keep_running: impl FnMut(u64, u64) -> bool,
     ) -> io::Result<(Stats, Duration)> {
-        let now = self.shard.driver().now();
+        let now = self.event_loop.driver().now();
         let state = Rc::clone(&self.state);
         let (waiting, unconnected) = self.unsent(now);
         let remaining = state.remaining.get();
@@ -170,9 +173,9 @@ impl Worker {
         let mut end = if sent_all && self.is_done() { Time::ZERO } else { now };
         state.finishing.set(true);
         self.delayed.clear();
-        self.shard.drain();
+        self.event_loop.drain();
         self.run(None, keep_running)?;
-        self.shard.stop();
+        self.event_loop.stop();
         let mut stats = state.stats.take();
         if !sent_all {
             // With `Until::Requests`, only `remaining` requests may still be sent. The schedules of
@@ -180,8 +183,8 @@ impl Worker {
             stats.unsent = (waiting + unconnected).min(remaining);
             stats.unsent_unconnected = unconnected.min(stats.unsent);
         }
-        stats.received = self.shard.stats().received;
-        stats.sent = self.shard.stats().sent;
+        stats.received = self.event_loop.stats().received;
+        stats.sent = self.event_loop.stats().sent;
         if self.share.requests < u64::MAX {
             end = end.max(state.last_failure.get());
         }
@@ -202,7 +205,7 @@ impl Worker {
 
     /// Ends all connections now, and returns what one of them was waiting for.
     pub(crate) fn stop(&mut self) -> Option<String> {
-        self.shard.stop();
+        self.event_loop.stop();
         self.state.unfinished.take()
     }
 
@@ -240,25 +243,25 @@ impl Worker {
     fn is_done(&self) -> bool {
         let failed = self.share.requests < u64::MAX
             && self.state.unresponsive.get() > self.state.max_unresponsive();
-        failed || (self.shard.is_done() && self.delayed.is_empty())
+        failed || (self.event_loop.is_done() && self.delayed.is_empty())
     }
 
     fn open(&mut self, number: usize) {
         let connection = Connection::new(Rc::clone(&self.state), number);
         let via = u32::try_from(number).unwrap_or(u32::MAX);
-        self.state.slots.borrow_mut()[number].opened = self.shard.driver().now();
+        self.state.slots.borrow_mut()[number].opened = self.event_loop.driver().now();
         match &self.state.plan.tls {
             Some(tls) => {
                 let connection = Box::new(connection);
-                self.shard.connect_tls(&self.target, &tls.connector, connection, via);
+                self.event_loop.connect_tls(&self.target, &tls.connector, connection, via);
             }
-            None => self.shard.connect(&self.target, Box::new(connection), via),
+            None => self.event_loop.connect(&self.target, Box::new(connection), via),
         }
     }
 
     /// Reopens connections that have ended, at once or after a delay.
     fn reopen(&mut self) {
-        let now = self.shard.driver().now();
+        let now = self.event_loop.driver().now();
         // The list is taken out of the state first, since `open` adds to the list a connection that
         // can't be opened.
         let closed = self.state.closed.take();

@@ -1,5 +1,5 @@
 //! What the HTTP requests and WebSockets of one connection share, and the rules that all
-//! connections of a shard share.
+//! connections of a worker share.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use sockeye_http::{AllowedOrigins, Fields, Request, preflight_fields, ws};
 
 use super::Limits;
 
-/// The limits and rules of HTTP and WebSocket that the connections of one shard share.
+/// The limits and rules of HTTP and WebSocket that the connections of one worker share.
 #[derive(Debug)]
 pub(super) struct HttpRules {
     pub(super) limits: Rc<Limits>,

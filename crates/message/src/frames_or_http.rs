@@ -19,7 +19,7 @@ use super::refusal::{Refusal, idle};
 use super::request::PendingRequest;
 use super::{Handler, Http, Limits, Server};
 
-/// The configuration that the connections of one shard (event loop) share.
+/// The configuration that the connections of one worker (event loop) share.
 #[derive(Debug)]
 pub struct ServerConfig {
     rules: Rc<HttpRules>,

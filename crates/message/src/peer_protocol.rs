@@ -19,8 +19,8 @@ impl PeerProtocol {
     /// are always enough.
     ///
     /// - Three characters of a token (RFC 9110, 5.6.2) start the method of an HTTP request. They
-    ///   can't begin a frame: it has a length of two bytes, then a JSON header, so its third byte is
-    ///   a `{` or white space.
+    ///   can't begin a frame: it has a length of two bytes, then a JSON header, so its third byte
+    ///   is a `{` or white space.
     /// - The first bytes of a TLS record of type 22 (handshake), with major version 3 and a minor
     ///   version below 5, are TLS.
     /// - Anything else counts as a frame, even a blank line in front of an HTTP request.

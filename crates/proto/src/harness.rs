@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::driver::{Context, Envelope, Key, MailboxSender, Owner, Session, ShardHandles};
+use crate::driver::{Context, Envelope, Key, MailboxSender, Owner, Session, WorkerHandles};
 use crate::{
     CancelToken, Client, End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time,
     WallTime,
@@ -39,7 +39,7 @@ pub struct Harness {
 
 /// The session's owner.
 struct TestOwner {
-    handles: ShardHandles,
+    handles: WorkerHandles,
     now: Time,
     wall: WallTime,
     /// The last output. Its memory is reused, as in the engine, so that tests can count
@@ -144,7 +144,7 @@ impl Harness {
     pub fn with_peer(protocol: impl Protocol + 'static, peer: Peer) -> Self {
         let (envelopes, jobs) = (Arc::new(Envelopes::default()), Arc::new(Jobs::default()));
         let owner = TestOwner {
-            handles: ShardHandles::new(envelopes.clone(), jobs.clone()),
+            handles: WorkerHandles::new(envelopes.clone(), jobs.clone()),
             now: Time::from_nanos(1),
             wall: WallTime::from_secs(1_445_412_480),
             spare_output: None,

@@ -107,8 +107,8 @@ pub struct Context<'a> {
     pub now: Time,
     /// The wall clock, read once per turn of the loop.
     pub wall: WallTime,
-    /// The mailbox and job threads of the shard (event loop).
-    pub handles: &'a ShardHandles,
+    /// The mailbox and job threads of the worker (event loop).
+    pub handles: &'a WorkerHandles,
     /// The output is full when it holds this many bytes.
     pub room: usize,
     /// The budget for output, or the client's share of it, is spent: see
@@ -169,8 +169,8 @@ impl Effects {
     }
 }
 
-/// A shard's mailbox and job threads, for the protocols that it runs.
-pub struct ShardHandles {
+/// A worker's mailbox and job threads, for the protocols that it runs.
+pub struct WorkerHandles {
     mailbox: Arc<dyn MailboxSender>,
     spawn: Arc<dyn Spawn>,
     next_ticket: Cell<u64>,
@@ -181,7 +181,7 @@ pub struct ShardHandles {
     spare_effects: Cell<Option<Box<RareEffects>>>,
 }
 
-impl ShardHandles {
+impl WorkerHandles {
     /// Handles that send envelopes to `mailbox` and jobs to `spawn`.
     pub fn new(mailbox: Arc<dyn MailboxSender>, spawn: Arc<dyn Spawn>) -> Self {
         let next_ticket = Cell::new(Ticket::REMOTE.0 + 1);
@@ -200,7 +200,7 @@ impl ShardHandles {
         self.spare_effects.set(Some(effects));
     }
 
-    /// Whether [`Turn::report`] was called since the last [`ShardHandles::take_reported`].
+    /// Whether [`Turn::report`] was called since the last [`WorkerHandles::take_reported`].
     #[inline]
     #[must_use]
     pub fn has_reported(&self) -> bool {
@@ -215,9 +215,9 @@ impl ShardHandles {
     }
 }
 
-impl fmt::Debug for ShardHandles {
+impl fmt::Debug for WorkerHandles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShardHandles").finish_non_exhaustive()
+        f.debug_struct("WorkerHandles").finish_non_exhaustive()
     }
 }
 

@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The number of a connection in its shard (event loop). The code that runs the connection's
+/// The number of a connection in its worker (event loop). The code that runs the connection's
 /// session (its protocol, input and output) chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub u64);
@@ -79,7 +79,7 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// The sending side of a shard's mailbox, for any thread.
+/// The sending side of a worker's mailbox, for any thread.
 pub trait MailboxSender: Send + Sync {
     /// Queues an envelope. Never fails: promises and credits limit how many there are.
     fn send(&self, envelope: Envelope);

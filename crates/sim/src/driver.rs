@@ -26,7 +26,7 @@ const SHORTAGES: [i32; 4] = [24, 23, 105, 12];
 /// The error of Linux when the user's limit on watched descriptors is reached: ENOSPC.
 const NOT_WATCHED: i32 = 28;
 
-/// The driver of one shard (event loop) on the simulated network.
+/// The driver of one worker (event loop) on the simulated network.
 #[derive(Debug)]
 pub struct SimDriver {
     net: Shared,
@@ -149,7 +149,7 @@ impl Driver for SimDriver {
     fn watch_listener(&mut self, listener: &mut SimListener, id: u32) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         let fails = net.faults.watch_listener_fails;
-        // The first call is that of a shard that is made, which would fail.
+        // The first call is that of a worker that is made, which would fail.
         if mem::replace(&mut listener.was_watched, true) && net.inject(fails) {
             return Err(io::Error::from_raw_os_error(NOT_WATCHED));
         }

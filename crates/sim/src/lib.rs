@@ -1,6 +1,6 @@
 //! Runs the engine on a simulated network, in memory and on one thread.
 //!
-//! A [`World`] has one clock, connections, and a count of open descriptors. The shards (event
+//! A [`World`] has one clock, connections, and a count of open descriptors. The workers (event
 //! loops) are those of the real engine, each on a [`SimDriver`]. They are connected to each other
 //! or to scripted peers ([`Script`]). A seed determines the random [`Faults`]: how sent bytes are
 //! split and delayed, which calls return `WouldBlock` needlessly, which calls to send return before
@@ -8,7 +8,7 @@
 //! gives the same run, call by call.
 //!
 //! ```text
-//!   Shard ── SimDriver ──┐                       ┌── SimDriver ── Shard
+//!  Worker ── SimDriver ──┐                       ┌── SimDriver ── Worker
 //!                        ├── network, one clock ─┤
 //!      its listeners ────┘                       └── Script (raw bytes)
 //! ```
@@ -31,8 +31,8 @@
 //!
 //! [`seeds()`] runs a test with many seeds. If the test fails with a seed, `seeds` prints the
 //! command that repeats that run. [`World::finish`] checks the invariants of every run: each
-//! descriptor was closed once, every connection ended, and every shard's memory is as it was before
-//! its first connection. A shard that wakes up repeatedly without progress fails the run.
+//! descriptor was closed once, every connection ended, and every worker's memory is as it was
+//! before its first connection. A worker that wakes up repeatedly without progress fails the run.
 //!
 //! Threads and the kernel's sockets are not simulated.
 
@@ -58,4 +58,4 @@ pub use faults::Faults;
 pub use rng::Rng;
 pub use script::{Outcome, PeerState, Script};
 pub use seeds::seeds;
-pub use world::{PeerId, ShardId, World};
+pub use world::{PeerId, WorkerId, World};

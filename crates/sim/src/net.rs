@@ -1,4 +1,4 @@
-//! The network between the shards (event loops): one clock, one queue of scheduled events, and the
+//! The network between the workers (event loops): one clock, one queue of scheduled events, and the
 //! two endpoints of each connection.
 //!
 //! `delivery` moves bytes between endpoints, `driver` implements the calls of the engine, and
@@ -56,7 +56,7 @@ pub(crate) enum ScheduledEvent {
 
 /// What accepts a listener's connections.
 pub(crate) enum Acceptor {
-    /// A shard. `id` is `None` while its driver doesn't watch the listener.
+    /// A worker. `id` is `None` while its driver doesn't watch the listener.
     Driver { poller: usize, id: Option<u32> },
     /// A scripted peer, which runs this script on each connection.
     Script(Script),
@@ -99,7 +99,7 @@ pub(crate) struct Net {
     pub(crate) scripts: Vec<ScriptRun>,
     pub(crate) audit: Audit,
     /// Counts the driver's calls that had an effect, pending sends that were executed, and jobs
-    /// that ran. A shard may be spinning if this count stays the same during its turns (passes of
+    /// that ran. A worker may be spinning if this count stays the same during its turns (passes of
     /// the event loop).
     pub(crate) progress: u64,
     /// Number of injected faults.

@@ -61,7 +61,7 @@ impl PollEvent {
 }
 
 /// The result of a driver's last wait. [`SpinCheck`](crate::spin_check::SpinCheck) uses it to
-/// decide whether the shard has anything to do.
+/// decide whether the worker has anything to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WaitSummary {
     /// The time at which the wait ends if nothing happens. `None`: it has no timeout.
@@ -114,7 +114,7 @@ impl Poller {
     }
 
     /// Removes the unreported edges of a closed connection. Its completed sends are still reported,
-    /// because they return the output to the shard.
+    /// because they return the output to the worker.
     pub(crate) fn forget(&mut self, key: Key) {
         self.events.retain(|event| !matches!(event, PollEvent::Ready(of, _) if *of == key));
     }

@@ -1,5 +1,5 @@
-//! Detects a shard (event loop) that spins: one that wakes up repeatedly without progress. A turn
-//! makes progress if its wait reported an event, or if a call of the shard to the driver had an
+//! Detects a worker (event loop) that spins: one that wakes up repeatedly without progress. A turn
+//! makes progress if its wait reported an event, or if a call of the worker to the driver had an
 //! effect.
 
 use std::time::Duration;
@@ -8,16 +8,16 @@ use sockeye_proto::Time;
 
 use crate::poll::{Poller, WaitSummary};
 
-/// Maximum number of turns in a row without progress at one moment of the virtual clock. A shard
+/// Maximum number of turns in a row without progress at one moment of the virtual clock. A worker
 /// may make a few needless turns, but must not spin.
 const MAX_IDLE_NOW: u32 = 16;
 
-/// Maximum number of turns without progress within one second of the virtual clock, for a shard
+/// Maximum number of turns without progress within one second of the virtual clock, for a worker
 /// without connections. [`SpinCheck::record_turn`] adds four for each connection and one for each
 /// turn with progress in this second, because timers may fire early and readiness may be spurious.
 const MAX_IDLE_PER_SECOND: u32 = 100;
 
-/// Counts the turns of a shard.
+/// Counts the turns of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct SpinCheck {
     /// Whether the last turn found nothing to do, and the test has changed nothing since.
@@ -33,22 +33,22 @@ pub(crate) struct SpinCheck {
 }
 
 impl SpinCheck {
-    /// Gives the shard another turn, even if no event is due, because the test changes something.
+    /// Gives the worker another turn, even if no event is due, because the test changes something.
     pub(crate) fn expect_turn(&mut self) {
         self.settled = false;
     }
 
-    /// Whether the shard may have something to do.
+    /// Whether the worker may have something to do.
     pub(crate) fn wants_turn(&self, poller: &Poller, now: Time) -> bool {
         !self.settled || poller.is_woken(now)
     }
 
     /// Counts a turn. `summary` is that of the turn's wait. `progressed`: whether a call of the
-    /// shard to the driver had an effect in this turn. `connections`: how many the shard has.
+    /// worker to the driver had an effect in this turn. `connections`: how many the worker has.
     ///
     /// # Panics
     ///
-    /// If the shard spins.
+    /// If the worker spins.
     pub(crate) fn record_turn(
         &mut self,
         summary: WaitSummary,
@@ -67,8 +67,8 @@ impl SpinCheck {
             self.idle_now = 0;
             self.useful += 1;
         } else if !self.settled {
-            // A turn after which the shard is settled isn't counted: it found nothing to do, so the
-            // shard waits next.
+            // A turn after which the worker is settled isn't counted: it found nothing to do, so
+            // the worker waits next.
             self.idle_now += 1;
             self.idle_this_second += 1;
         }
@@ -91,14 +91,14 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "wake-up without progress")]
-    fn a_shard_that_spins_is_detected() {
+    fn a_worker_that_spins_is_detected() {
         let mut spin_check = SpinCheck::default();
         (0..=MAX_IDLE_NOW).for_each(|_| spin_check.record_turn(IDLE_TURN, Time::ZERO, false, 0));
     }
 
     #[test]
     #[should_panic(expected = "wake-up without progress")]
-    fn a_shard_that_polls_is_detected() {
+    fn a_worker_that_polls_is_detected() {
         let mut spin_check = SpinCheck::default();
         (1..1000).for_each(|at| {
             spin_check.record_turn(IDLE_TURN, Time::from_nanos(at * 1_000_000), false, 0);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_that_makes_progress_or_waits_is_not_reported() {
+    fn a_worker_that_makes_progress_or_waits_is_not_reported() {
         let mut spin_check = SpinCheck::default();
         let quiet = WaitSummary { woken: false, calls: 0, ..IDLE_TURN };
         for at in 0..1000 {

@@ -1,5 +1,5 @@
-//! One simulated run: the shards (event loops), the network, and the clock, which advances when all
-//! shards wait.
+//! One simulated run: the workers (event loops), the network, and the clock, which advances when
+//! all workers wait.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sockeye_engine::driver::Target;
 use sockeye_engine::{
-    Config, ConnectionCounts, Footprint, Mailbox, Service, Shard, ShardParts, TlsAcceptor,
+    Config, ConnectionCounts, Footprint, Mailbox, Service, TlsAcceptor, Worker, WorkerParts,
 };
 use sockeye_proto::{Job, Protocol, Time};
 
@@ -31,14 +31,14 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerId(usize);
 
-/// The number of a shard.
+/// The number of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShardId(usize);
+pub struct WorkerId(usize);
 
 /// One simulated run.
 pub struct World {
     net: Shared,
-    /// The jobs that shards have spawned and that aren't scheduled yet.
+    /// The jobs that workers have spawned and that aren't scheduled yet.
     jobs: Arc<Jobs>,
     /// Of 1000 jobs, how many are dropped: see [`World::drop_jobs`].
     dropped_jobs: u16,
@@ -46,18 +46,18 @@ pub struct World {
     hanging_jobs: u16,
     /// Jobs that never finish. They aren't run, only kept: a dropped job would count as panicked.
     hanging: Vec<Job>,
-    shards: Vec<ShardState>,
-    /// The TLS of each listener of the shard that is added next. Empty if no listener has TLS.
+    workers: Vec<WorkerState>,
+    /// The TLS of each listener of the worker that is added next. Empty if no listener has TLS.
     tls: Vec<Option<TlsAcceptor>>,
 }
 
-struct ShardState {
-    shard: Shard<SimDriver>,
+struct WorkerState {
+    worker: Worker<SimDriver>,
     /// The index of its driver's poller in `Net::pollers`.
     poller: usize,
-    /// What the shard held before its first connection.
+    /// What the worker held before its first connection.
     initial_footprint: Footprint,
-    /// Panics when the shard spins: when it makes turn after turn without progress.
+    /// Panics when the worker spins: when it makes turn after turn without progress.
     spin_check: SpinCheck,
     draining: bool,
 }
@@ -67,8 +67,8 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, faults: Faults) -> Self {
         let net = Rc::new(RefCell::new(Net::new(seed, faults)));
-        let (jobs, hanging, shards) = (Arc::default(), Vec::new(), Vec::new());
-        Self { net, jobs, dropped_jobs: 0, hanging_jobs: 0, hanging, shards, tls: Vec::new() }
+        let (jobs, hanging, workers) = (Arc::default(), Vec::new(), Vec::new());
+        Self { net, jobs, dropped_jobs: 0, hanging_jobs: 0, hanging, workers, tls: Vec::new() }
     }
 
     /// From now on, drops this number of every thousand jobs, as if they had panicked.
@@ -86,27 +86,27 @@ impl World {
         self.jobs.full.store(refuse, Ordering::Relaxed);
     }
 
-    /// Number of jobs that shards have spawned to answer a TLS client hello.
+    /// Number of jobs that workers have spawned to answer a TLS client hello.
     #[must_use]
     pub fn handshake_jobs(&self) -> usize {
         self.jobs.handshakes.load(Ordering::Relaxed)
     }
 
-    /// Changes the faults. [`Faults::read_size`] applies only to shards that are added later.
+    /// Changes the faults. [`Faults::read_size`] applies only to workers that are added later.
     pub fn set_faults(&mut self, faults: Faults) {
         self.net.borrow_mut().faults = faults;
     }
 
-    // ---- shards and peers ----
+    // ---- workers and peers ----
 
-    /// Adds a shard with listeners.
+    /// Adds a worker with listeners.
     pub fn server(
         &mut self,
         targets: &[Target],
         config: Config,
         service: impl Service + 'static,
-    ) -> ShardId {
-        self.add_shard(targets, config, Arc::default(), Box::new(service), None, usize::MAX)
+    ) -> WorkerId {
+        self.add_worker(targets, config, Arc::default(), Box::new(service), None, usize::MAX)
     }
 
     /// Like [`World::server`], with TLS on all its listeners.
@@ -116,47 +116,47 @@ impl World {
         tls: &TlsAcceptor,
         config: Config,
         service: impl Service + 'static,
-    ) -> ShardId {
+    ) -> WorkerId {
         self.tls = vec![Some(tls.clone()); targets.len()];
         let server = self.server(targets, config, service);
         self.tls.clear();
         server
     }
 
-    /// Like [`World::server`], with a limit on the shard's open descriptors. Listeners count, too.
+    /// Like [`World::server`], with a limit on the worker's open descriptors. Listeners count, too.
     pub fn server_with_descriptors(
         &mut self,
         targets: &[Target],
         config: Config,
         service: impl Service + 'static,
         descriptors: usize,
-    ) -> ShardId {
-        self.add_shard(targets, config, Arc::default(), Box::new(service), None, descriptors)
+    ) -> WorkerId {
+        self.add_worker(targets, config, Arc::default(), Box::new(service), None, descriptors)
     }
 
-    /// Like [`World::server`], with connection counts that several shards share.
+    /// Like [`World::server`], with connection counts that several workers share.
     pub fn server_with_counts(
         &mut self,
         counts: &Arc<ConnectionCounts>,
         targets: &[Target],
         config: Config,
         service: impl Service + 'static,
-    ) -> ShardId {
-        self.add_shard(targets, config, Arc::clone(counts), Box::new(service), None, usize::MAX)
+    ) -> WorkerId {
+        self.add_worker(targets, config, Arc::clone(counts), Box::new(service), None, usize::MAX)
     }
 
-    /// Adds a shard without listeners, for outgoing connections. They come from `ip`, or from a
+    /// Adds a worker without listeners, for outgoing connections. They come from `ip`, or from a
     /// loopback address if it is `None`.
-    pub fn client(&mut self, config: Config, ip: Option<IpAddr>) -> ShardId {
+    pub fn client(&mut self, config: Config, ip: Option<IpAddr>) -> WorkerId {
         let nobody = |_: &sockeye_proto::Peer| -> Box<dyn Protocol> {
-            unreachable!("nobody connects to a shard without listeners")
+            unreachable!("nobody connects to a worker without listeners")
         };
-        self.add_shard(&[], config, Arc::default(), Box::new(nobody), ip, usize::MAX)
+        self.add_worker(&[], config, Arc::default(), Box::new(nobody), ip, usize::MAX)
     }
 
-    /// Adds a shard, with a listener for each of `targets`. `ip`: the address from which it
+    /// Adds a worker, with a listener for each of `targets`. `ip`: the address from which it
     /// connects. `descriptors`: how many it may have open.
-    fn add_shard(
+    fn add_worker(
         &mut self,
         targets: &[Target],
         config: Config,
@@ -164,14 +164,14 @@ impl World {
         service: Box<dyn Service>,
         ip: Option<IpAddr>,
         descriptors: usize,
-    ) -> ShardId {
+    ) -> WorkerId {
         use sockeye_engine::driver::Driver;
         let driver = SimDriver::new(&self.net, ip, descriptors);
         let poller = driver.poller();
         let listeners =
             (0..).zip(targets.iter().map(|target| driver.listen(target.clone()))).collect();
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
-        let shard = Shard::new(ShardParts {
+        let worker = Worker::new(WorkerParts {
             driver,
             listeners,
             handover: None,
@@ -182,16 +182,16 @@ impl World {
             mailbox,
             spawn: self.jobs.clone(),
         });
-        let shard = shard.expect("the simulated poller takes any listener");
-        let initial_footprint = shard.footprint();
-        self.shards.push(ShardState {
-            shard,
+        let worker = worker.expect("the simulated poller takes any listener");
+        let initial_footprint = worker.footprint();
+        self.workers.push(WorkerState {
+            worker,
             poller,
             initial_footprint,
             spin_check: SpinCheck::default(),
             draining: false,
         });
-        ShardId(self.shards.len() - 1)
+        WorkerId(self.workers.len() - 1)
     }
 
     /// Adds a scripted peer, which connects now.
@@ -229,29 +229,29 @@ impl World {
         script.state.sent - net.endpoints[script.endpoint.0].in_flight.len()
     }
 
-    /// A shard.
+    /// A worker.
     #[must_use]
-    pub fn shard(&self, id: ShardId) -> &Shard<SimDriver> {
-        &self.shards[id.0].shard
+    pub fn worker(&self, id: WorkerId) -> &Worker<SimDriver> {
+        &self.workers[id.0].worker
     }
 
-    /// Mutable access to a shard. The shard gets a turn afterwards, because the caller may have
+    /// Mutable access to a worker. The worker gets a turn afterwards, because the caller may have
     /// changed it.
-    pub fn shard_mut(&mut self, id: ShardId) -> &mut Shard<SimDriver> {
-        self.shards[id.0].spin_check.expect_turn();
-        &mut self.shards[id.0].shard
+    pub fn worker_mut(&mut self, id: WorkerId) -> &mut Worker<SimDriver> {
+        self.workers[id.0].spin_check.expect_turn();
+        &mut self.workers[id.0].worker
     }
 
-    /// Gives a shard a turn, in which it reads its clock, and then drains it. A real shard does the
-    /// same when it takes the message to drain from its mailbox.
-    pub fn drain(&mut self, id: ShardId) {
-        self.shards[id.0].drain();
+    /// Gives a worker a turn, in which it reads its clock, and then drains it. A real worker does
+    /// the same when it takes the message to drain from its mailbox.
+    pub fn drain(&mut self, id: WorkerId) {
+        self.workers[id.0].drain();
     }
 
-    /// Drains a shard without giving it a turn first. So its clock still shows the time of its last
-    /// turn.
-    pub fn drain_between_turns(&mut self, id: ShardId) {
-        self.shards[id.0].drain_now();
+    /// Drains a worker without giving it a turn first. So its clock still shows the time of its
+    /// last turn.
+    pub fn drain_between_turns(&mut self, id: WorkerId) {
+        self.workers[id.0].drain_now();
     }
 
     // ---- time ----
@@ -268,7 +268,7 @@ impl World {
         self.net.borrow().injected
     }
 
-    /// How often shards have sent an output as the last one before a FIN.
+    /// How often workers have sent an output as the last one before a FIN.
     #[must_use]
     pub fn sends_before_fin(&self) -> u64 {
         self.net.borrow().sends_before_fin
@@ -305,23 +305,23 @@ impl World {
         }
     }
 
-    /// The time of the next event of the network, or of the next timeout of a shard's wait.
+    /// The time of the next event of the network, or of the next timeout of a worker's wait.
     fn next_time(&self) -> Option<Time> {
         let net = self.net.borrow();
         let wanted = self
-            .shards
+            .workers
             .iter()
-            .filter(|shard| !shard.is_over())
-            .filter_map(|shard| net.pollers[shard.poller].summary.until);
+            .filter(|worker| !worker.is_over())
+            .filter_map(|worker| net.pollers[worker.poller].summary.until);
         wanted.chain(net.next_event_time()).min()
     }
 
-    /// Handles all events that are due, and gives the shards their turns.
+    /// Handles all events that are due, and gives the workers their turns.
     fn run_due(&mut self) {
         loop {
             let mut woken = self.run_events();
-            for shard in &mut self.shards {
-                woken |= shard.turn(&self.net);
+            for worker in &mut self.workers {
+                woken |= worker.turn(&self.net);
             }
             self.schedule_jobs();
             if !woken {
@@ -351,7 +351,8 @@ impl World {
         }
     }
 
-    /// Schedules the jobs that shards have spawned, except those that are to be dropped or to hang.
+    /// Schedules the jobs that workers have spawned, except those that are to be dropped or to
+    /// hang.
     fn schedule_jobs(&mut self) {
         for job in self.jobs.take() {
             let mut net = self.net.borrow_mut();
@@ -371,7 +372,7 @@ impl World {
 
     // ---- the end ----
 
-    /// Runs until every connection of a shard has ended by itself, and no event of the network is
+    /// Runs until every connection of a worker has ended by itself, and no event of the network is
     /// left. A script that waits for something that never happens doesn't count.
     ///
     /// # Panics
@@ -380,7 +381,7 @@ impl World {
     pub fn settle(&mut self) {
         let quiet = |world: &Self| {
             world.net.borrow().is_quiet()
-                && world.shards.iter().all(|shard| shard.shard.connections() == 0)
+                && world.workers.iter().all(|worker| worker.worker.connections() == 0)
         };
         let settled = self.run_until(SETTLE_TIMEOUT, quiet);
         assert!(settled, "a connection or an event doesn't end: {:?}", self.net.borrow());
@@ -389,7 +390,7 @@ impl World {
         self.run(Duration::from_secs(200));
     }
 
-    /// Runs until every connection has ended, stops the shards, and checks the invariants of every
+    /// Runs until every connection has ended, stops the workers, and checks the invariants of every
     /// run.
     ///
     /// # Panics
@@ -397,22 +398,22 @@ impl World {
     /// If an invariant is violated.
     pub fn finish(mut self) {
         self.settle();
-        for shard in &mut self.shards {
-            let mut footprint = shard.shard.footprint();
-            if shard.is_over() {
-                // A drained shard removes neither expired timers nor closed connections from its
+        for worker in &mut self.workers {
+            let mut footprint = worker.worker.footprint();
+            if worker.is_over() {
+                // A drained worker removes neither expired timers nor closed connections from its
                 // list of ready ones.
-                footprint.timers = shard.initial_footprint.timers;
-                footprint.ready = shard.initial_footprint.ready;
+                footprint.timers = worker.initial_footprint.timers;
+                footprint.ready = worker.initial_footprint.ready;
             }
-            assert_eq!(footprint, shard.initial_footprint, "the shard has leaked memory");
-            if !shard.is_over() {
-                shard.drain();
+            assert_eq!(footprint, worker.initial_footprint, "the worker has leaked memory");
+            if !worker.is_over() {
+                worker.drain();
             }
         }
-        let done = |world: &Self| world.shards.iter().all(ShardState::is_over);
-        assert!(self.run_until(SETTLE_TIMEOUT, done), "an idle shard doesn't stop");
-        drop(std::mem::take(&mut self.shards));
+        let done = |world: &Self| world.workers.iter().all(WorkerState::is_over);
+        assert!(self.run_until(SETTLE_TIMEOUT, done), "an idle worker doesn't stop");
+        drop(std::mem::take(&mut self.workers));
         let net = self.net.borrow();
         assert!(net.audit.violations.is_empty(), "{:#?}", net.audit.violations);
         assert!(
@@ -423,27 +424,27 @@ impl World {
     }
 }
 
-impl ShardState {
-    /// Whether the shard has drained. A real shard's thread would have ended.
+impl WorkerState {
+    /// Whether the worker has drained. A real worker's thread would have ended.
     fn is_over(&self) -> bool {
-        self.draining && self.shard.is_done()
+        self.draining && self.worker.is_done()
     }
 
     /// See [`World::drain`].
     fn drain(&mut self) {
-        // In this turn, the shard reads its clock.
-        self.shard.turn().expect("the simulated poller doesn't fail");
+        // In this turn, the worker reads its clock.
+        self.worker.turn().expect("the simulated poller doesn't fail");
         self.drain_now();
     }
 
     /// See [`World::drain_between_turns`].
     fn drain_now(&mut self) {
-        self.shard.drain();
+        self.worker.drain();
         self.draining = true;
         self.spin_check.expect_turn();
     }
 
-    /// Gives the shard a turn, if it may have something to do. Returns whether it got one.
+    /// Gives the worker a turn, if it may have something to do. Returns whether it got one.
     fn turn(&mut self, net: &Shared) -> bool {
         let wants =
             self.spin_check.wants_turn(&net.borrow().pollers[self.poller], net.borrow().now);
@@ -451,10 +452,10 @@ impl ShardState {
             return false;
         }
         let before = net.borrow().progress;
-        self.shard.turn().expect("the simulated poller doesn't fail");
+        self.worker.turn().expect("the simulated poller doesn't fail");
         let net = net.borrow();
         let progressed = net.progress != before;
-        let (summary, connections) = (net.pollers[self.poller].summary, self.shard.connections());
+        let (summary, connections) = (net.pollers[self.poller].summary, self.worker.connections());
         self.spin_check.record_turn(summary, net.now, progressed, connections);
         true
     }

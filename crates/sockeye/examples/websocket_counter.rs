@@ -5,8 +5,8 @@
 //! $ sockeye send ws://127.0.0.1:8080/count reset reset
 //! ```
 //!
-//! `send` receives as many messages as it sends: here the number when it connects, and the next one,
-//! usually 0.
+//! `send` receives as many messages as it sends: here the number when it connects, and the next
+//! one, usually 0.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
 //! Costs of a request: heap allocations and system calls of a keep-alive GET of a small cached
-//! file, compressed or not, and of one that a closure of `sockeye::http` answers. The shard runs on
-//! the test's thread, with a real socket.
+//! file, compressed or not, and of one that a closure of `sockeye::http` answers. The worker runs
+//! on the test's thread, with a real socket.
 
 mod stepped;
 
@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
 
-use sockeye::engine::Shard;
+use sockeye::engine::Worker;
 use sockeye::engine::driver::{Epoll, SyscallCounts};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
 use sockeye::proto::WallTime;
@@ -50,9 +50,9 @@ impl http_core::Log for CountingLog {
     }
 }
 
-/// A shard and a client.
+/// A worker and a client.
 struct Fixture {
-    shard: Shard<Epoll>,
+    worker: Worker<Epoll>,
     client: TcpStream,
     request: Vec<u8>,
     /// The length of a response.
@@ -113,10 +113,10 @@ impl Fixture {
     }
 
     fn of(service: impl Service + 'static, request: &[u8]) -> Self {
-        let (shard, address) = stepped::shard(service, None);
+        let (worker, address) = stepped::worker(service, None);
         let client = TcpStream::connect(address).unwrap();
         let mut fixture =
-            Self { shard, client, request: request.to_vec(), len: 0, content: Vec::new() };
+            Self { worker, client, request: request.to_vec(), len: 0, content: Vec::new() };
         fixture.warm_up();
         fixture
     }
@@ -127,8 +127,8 @@ impl Fixture {
         self.client.write_all(&self.request).unwrap();
         let mut response = vec![0; 4096];
         let head = loop {
-            // The first response waits for a lookup on another thread, which wakes the shard.
-            self.shard.turn().unwrap();
+            // The first response waits for a lookup on another thread, which wakes the worker.
+            self.worker.turn().unwrap();
             match self.client.read(&mut response[self.len..]) {
                 Ok(count) => self.len += count,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
@@ -154,9 +154,9 @@ impl Fixture {
             request.copy_from_slice(&self.request);
         }
         self.client.write_all(&requests[..count * len]).unwrap();
-        let until = self.shard.stats().sent + (count * self.len) as u64;
-        while self.shard.stats().sent < until {
-            self.shard.turn().unwrap();
+        let until = self.worker.stats().sent + (count * self.len) as u64;
+        while self.worker.stats().sent < until {
+            self.worker.turn().unwrap();
         }
         let mut responses = [0; 1024 * MAX_COUNT];
         let responses = &mut responses[..count * self.len];
@@ -166,9 +166,9 @@ impl Fixture {
 
     /// The system calls of `work`.
     fn calls_of(&mut self, work: impl FnOnce(&mut Self)) -> SyscallCounts {
-        let before = self.shard.driver().calls();
+        let before = self.worker.driver().calls();
         work(self);
-        let after = self.shard.driver().calls();
+        let after = self.worker.driver().calls();
         SyscallCounts {
             wait: after.wait - before.wait,
             accept: after.accept - before.accept,

@@ -1,4 +1,4 @@
-//! System calls that send each kind of response, with a real socket and a real folder. The shard
+//! System calls that send each kind of response, with a real socket and a real folder. The worker
 //! runs on the test's thread.
 //!
 //! A head is sent with the content, and all that was written in one turn is sent at once. The
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye::engine::Shard;
+use sockeye::engine::Worker;
 use sockeye::engine::driver::{Driver, Epoll};
 use sockeye::files::{CacheLimits, Folder, Options};
 use sockeye::http::{Body, HttpService, Reply, Request, Response};
@@ -60,7 +60,7 @@ impl Drop for Scratch {
 }
 
 struct Fixture {
-    shard: Shard<Epoll>,
+    worker: Worker<Epoll>,
     address: SocketAddr,
     client: TcpStream,
 }
@@ -121,9 +121,9 @@ impl Access {
 
 impl Fixture {
     fn new(service: impl Service + 'static) -> Self {
-        let (shard, address) = stepped::shard(service, None);
+        let (worker, address) = stepped::worker(service, None);
         let client = connect(address);
-        Self { shard, address, client }
+        Self { worker, address, client }
     }
 
     /// Makes turns until `client` has received `len` bytes, or, with `None`, all bytes. Returns
@@ -136,9 +136,9 @@ impl Fixture {
                 Ok(0) => break,
                 Ok(count) => received += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    // The bytes may not have arrived yet, though the shard is idle.
-                    let until = self.shard.driver().now() + Duration::from_millis(10);
-                    self.shard.turn_until(until).unwrap();
+                    // The bytes may not have arrived yet, though the worker is idle.
+                    let until = self.worker.driver().now() + Duration::from_millis(10);
+                    self.worker.turn_until(until).unwrap();
                 }
                 Err(error) => panic!("{error}"),
             }
@@ -163,11 +163,11 @@ impl Fixture {
     fn calls(&mut self, requests: &[String]) -> Calls {
         let length = self.length(requests);
         let attempt = |_| {
-            let before = self.shard.driver().calls();
+            let before = self.worker.driver().calls();
             let mut client = self.client.try_clone().unwrap();
             client.write_all(requests.concat().as_bytes()).unwrap();
             assert_eq!(self.receive(&mut client, Some(length)), length);
-            let after = self.shard.driver().calls();
+            let after = self.worker.driver().calls();
             Calls {
                 receive: after.receive - before.receive,
                 send: after.send - before.send,
@@ -331,7 +331,7 @@ fn idle_connections_add_no_system_call_to_a_request() {
         idle.push(client);
     }
     assert_eq!(fixture.calls(&small), Access::Direct.calls(1, 0));
-    assert!(fixture.shard.connections() > idle.len());
+    assert!(fixture.worker.connections() > idle.len());
 }
 
 #[test]
@@ -340,13 +340,13 @@ fn short_connections_are_never_registered() {
     let mut fixture = Fixture::new(scratch.service());
     let last = request("GET /small.txt", "Connection: close\r\n");
     let mut three_requests = || {
-        let before = fixture.shard.driver().calls();
+        let before = fixture.worker.driver().calls();
         let mut clients = [(); 3].map(|()| connect(fixture.address));
         clients.iter_mut().for_each(|client| client.write_all(last.as_bytes()).unwrap());
         for client in &mut clients {
             assert!(fixture.receive(client, None) > 0);
         }
-        let after = fixture.shard.driver().calls();
+        let after = fixture.worker.driver().calls();
         let watched = after.watch - before.watch;
         (watched, after.receive - before.receive, after.send - before.send)
     };

@@ -262,7 +262,7 @@ impl Protocol for EchoOnce {
 #[test]
 fn tickets_the_last_response_and_close_notify_are_one_send() {
     let (acceptor, client) = tls();
-    let (mut shard, address) = stepped::shard(|_: &Peer| EchoOnce, Some(acceptor));
+    let (mut worker, address) = stepped::worker(|_: &Peer| EchoOnce, Some(acceptor));
     let mut client = connect(&client, address);
     client.sock.set_nonblocking(true).unwrap();
     client.conn.writer().write_all(b"Hello over TLS").unwrap();
@@ -271,16 +271,16 @@ fn tickets_the_last_response_and_close_notify_are_one_send() {
         match client.read_to_end(&mut received) {
             Ok(_) => break,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                // The bytes may not have arrived yet, though the shard is idle.
-                let until = shard.driver().now() + Duration::from_millis(10);
-                shard.turn_until(until).unwrap();
+                // The bytes may not have arrived yet, though the worker is idle.
+                let until = worker.driver().now() + Duration::from_millis(10);
+                worker.turn_until(until).unwrap();
             }
             Err(error) => panic!("{error}"),
         }
     }
     assert_eq!(received, b"Hello over TLS");
     assert_eq!(client.conn.tls13_tickets_received(), 2);
-    assert_eq!(shard.driver().calls().send, 2, "the first one is the answer to the client hello");
+    assert_eq!(worker.driver().calls().send, 2, "the first one is the answer to the client hello");
 }
 
 #[test]

@@ -27,8 +27,8 @@ use crate::task::{self, Batch, BodyEnd, ResponseStart};
 use crate::upgrade::PendingUpgrade;
 use crate::watch::Watchdog;
 
-/// What the connections of a shard (an event loop) share.
-pub(crate) struct ShardState<S> {
+/// What the connections of a worker (an event loop) share.
+pub(crate) struct WorkerState<S> {
     pub(crate) service: S,
     pub(crate) runtime: Handle,
     /// The budget for what request bodies and upgrades buffer over HTTP/2.
@@ -40,7 +40,7 @@ pub(crate) struct ShardState<S> {
 
 /// Answers one request.
 pub(crate) struct Exchange<S> {
-    shard: Rc<ShardState<S>>,
+    worker: Rc<WorkerState<S>>,
     peer: Peer,
     active: Option<ActiveRequest>,
 }
@@ -71,8 +71,8 @@ struct ActiveRequest {
 }
 
 impl<S> Exchange<S> {
-    pub(crate) fn new(shard: Rc<ShardState<S>>, peer: Peer) -> Self {
-        Self { shard, peer, active: None }
+    pub(crate) fn new(worker: Rc<WorkerState<S>>, peer: Peer) -> Self {
+        Self { worker, peer, active: None }
     }
 }
 
@@ -92,7 +92,7 @@ where
             return convert::refuse_unsupported(responder);
         };
         let is_http2 = request.version() == http_core::Version::Http2;
-        let permit = is_http2.then(|| self.shard.buffered.empty_permit(responder.client(request)));
+        let permit = is_http2.then(|| self.worker.buffered.empty_permit(responder.client(request)));
         let (request_body, body) = body::body(request.content(), permit);
         let mut service_request = head.map(|()| body);
         service_request.extensions_mut().insert(self.peer.clone());
@@ -100,7 +100,7 @@ where
         let mut upgrade = None;
         #[cfg(feature = "upgrade")]
         if let Some(names) = request.upgrade() {
-            let charged = is_http2.then(|| (&self.shard.buffered, responder.client(request)));
+            let charged = is_http2.then(|| (&self.worker.buffered, responder.client(request)));
             match PendingUpgrade::new(names, service_request.extensions_mut(), charged) {
                 Ok(pending) => upgrade = Some(Box::new(pending)),
                 Err(spent) => return spent.answer(responder),
@@ -120,10 +120,10 @@ where
         let promise = responder.promise();
         let awaited = Some(promise.ticket());
         let (batch_requests, batch_receiver) = mpsc::unbounded_channel();
-        let service = self.shard.service.clone();
-        let poll_token = self.shard.watchdog.watch_next(responder.now());
+        let service = self.worker.service.clone();
+        let poll_token = self.worker.watchdog.watch_next(responder.now());
         let task = task::answer(service, service_request, promise, batch_receiver, poll_token);
-        let task = self.shard.runtime.spawn(task);
+        let task = self.worker.runtime.spawn(task);
         self.active = Some(ActiveRequest {
             head_only: request.method() == http_core::Method::Head,
             awaited,
@@ -159,7 +159,7 @@ where
         // `abort` returns whether the task will get an error from the body. If so, the task has 5 s
         // to clean up. Otherwise it is aborted at once.
         if request_body.abort() {
-            self.shard.ending.push(task, now);
+            self.worker.ending.push(task, now);
         }
     }
 

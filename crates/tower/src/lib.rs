@@ -225,7 +225,7 @@ use tower_service::Service;
 
 pub use self::body::RequestBody;
 use self::ending::EndingTasks;
-use self::exchange::{Exchange, ShardState};
+use self::exchange::{Exchange, WorkerState};
 pub use self::spawn::spawn;
 use self::watch::Watchdog;
 
@@ -258,7 +258,7 @@ where
         let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let watchdog = Watchdog::new(&runtime, Arc::clone(&warned));
         let ending = EndingTasks::default();
-        let shard = Rc::new(ShardState {
+        let worker = Rc::new(WorkerState {
             service,
             runtime: runtime.clone(),
             buffered: Arc::clone(&options.collected),
@@ -267,8 +267,8 @@ where
         });
         let config = Rc::new(options.server_config(bound));
         ((watchdog, ending), move |_: &Peer| {
-            let shard = Rc::clone(&shard);
-            let handlers = move |peer: &Peer| Exchange::new(Rc::clone(&shard), peer.clone());
+            let worker = Rc::clone(&worker);
+            let handlers = move |peer: &Peer| Exchange::new(Rc::clone(&worker), peer.clone());
             http_core::Server::new(Rc::clone(&config), handlers)
         })
     })

@@ -19,7 +19,7 @@ use sockeye_acme::Challenges;
 
 use crate::target::HTTPS_PORT;
 
-/// How to redirect; shared by the connections of a shard (event loop).
+/// How to redirect; shared by the connections of a worker (event loop).
 #[derive(Clone, Debug)]
 pub(crate) struct Redirects {
     /// The port of the server with TLS, to which the redirecting ports redirect.
@@ -129,7 +129,7 @@ impl PortKind {
     }
 }
 
-/// Makes the handlers of a shard.
+/// Makes the handlers of a worker.
 #[derive(Clone, Debug)]
 pub(crate) struct RedirectHandlers(pub(crate) Rc<Redirects>);
 

@@ -46,8 +46,8 @@ async fn post(client: &mut SendRequest<Bytes>, url: &str, content: &'static str)
     receive(response.await.unwrap()).await.unwrap()
 }
 
-/// Stops the server. Returns the lines of its access log, which is its standard error, and what else
-/// there is.
+/// Stops the server. Returns the lines of its access log, which is its standard error, and what
+/// else there is.
 fn access_log(mut server: Running) -> (Vec<String>, Vec<String>) {
     server.signal(Signal::TERM);
     let (code, stderr) = server.end();

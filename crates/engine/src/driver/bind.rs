@@ -1,10 +1,10 @@
-//! Creates sockets: listeners for all shards, and sockets that start to connect.
+//! Creates sockets: listeners for all workers, and sockets that start to connect.
 //!
-//! Every shard (event loop) has its own listening socket for each TCP address (`SO_REUSEPORT`): the
-//! kernel distributes connections among them. With this option, a second server could bind the same
-//! address unnoticed, too. So each address is first bound without it, for a moment, which fails if
-//! another server listens there. Unix sockets don't have the option: the first shard accepts for
-//! all shards.
+//! Every worker (event loop) has its own listening socket for each TCP address (`SO_REUSEPORT`):
+//! the kernel distributes connections among them. With this option, a second server could bind the
+//! same address unnoticed, too. So each address is first bound without it, for a moment, which
+//! fails if another server listens there. Unix sockets don't have the option: the first worker
+//! accepts for all workers.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -54,7 +54,7 @@ impl fmt::Display for Bound {
     }
 }
 
-/// The listening sockets of one address: one per shard, or a single one for a Unix socket.
+/// The listening sockets of one address: one per worker, or a single one for a Unix socket.
 #[derive(Debug)]
 pub struct BoundListeners {
     /// The address.
@@ -96,14 +96,14 @@ impl std::error::Error for BindError {
     }
 }
 
-/// Binds every address: TCP with one listener per shard, a Unix socket with one for all shards.
+/// Binds every address: TCP with one listener per worker, a Unix socket with one for all workers.
 ///
 /// # Errors
 ///
 /// [`BindError`] for the first address that fails. No address stays bound then.
 pub fn bind_all(
     addresses: &[ListenAddr],
-    shards: NonZeroUsize,
+    workers: NonZeroUsize,
 ) -> Result<Vec<BoundListeners>, BindError> {
     let mut all = Vec::new();
     for address in addresses {
@@ -111,11 +111,11 @@ pub fn bind_all(
             |resolved| move |source| BindError { address: address.clone(), resolved, source };
         match address {
             ListenAddr::Unix(path) => all.push(bind_unix(path).map_err(fail(None))?),
-            ListenAddr::Any(port) => all.push(bind_any(*port, shards).map_err(fail(None))?),
+            ListenAddr::Any(port) => all.push(bind_any(*port, workers).map_err(fail(None))?),
             ListenAddr::Host(host, port) => {
                 let all_resolved: Vec<_> =
                     (host.as_str(), *port).to_socket_addrs().map_err(fail(None))?.collect();
-                let bound = bind_resolved(&all_resolved, shards);
+                let bound = bind_resolved(&all_resolved, workers);
                 all.extend(bound.map_err(|(at, error)| fail(Some(at))(error))?);
             }
         }
@@ -128,14 +128,14 @@ pub fn bind_all(
 /// addresses.
 fn bind_resolved(
     resolved: &[SocketAddr],
-    shards: NonZeroUsize,
+    workers: NonZeroUsize,
 ) -> Result<Vec<BoundListeners>, (SocketAddr, io::Error)> {
     let (mut bound, mut missing) = (Vec::new(), None);
     for (index, one) in resolved.iter().enumerate() {
         if resolved[..index].contains(one) {
             continue;
         }
-        match bind_tcp(*one, shards, false) {
+        match bind_tcp(*one, workers, false) {
             Ok(incoming) => bound.push(incoming),
             Err(error) if is_address_missing(&error) => missing = Some((*one, error)),
             Err(error) => return Err((*one, error)),
@@ -154,20 +154,20 @@ fn is_address_missing(error: &io::Error) -> bool {
 
 /// Binds a port on all addresses: IPv6 and IPv4 with the same sockets, or only IPv4 if the machine
 /// has no IPv6.
-fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<BoundListeners> {
-    match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), shards, true) {
+fn bind_any(port: u16, workers: NonZeroUsize) -> io::Result<BoundListeners> {
+    match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), workers, true) {
         Err(error) if is_address_missing(&error) => {
-            bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), shards, false)
+            bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), workers, false)
         }
         result => result,
     }
 }
 
-/// Listens on an address with one socket per shard. If the port is 0, all sockets share the port
+/// Listens on an address with one socket per worker. If the port is 0, all sockets share the port
 /// that the kernel chooses for the first one.
 fn bind_tcp(
     address: SocketAddr,
-    shards: NonZeroUsize,
+    workers: NonZeroUsize,
     dual_stack: bool,
 ) -> io::Result<BoundListeners> {
     // Without `SO_REUSEPORT`, this fails if another server listens there.
@@ -175,7 +175,7 @@ fn bind_tcp(
     let first = tcp_socket(address, dual_stack, true)?;
     let bound = first.local_addr()?.as_socket().ok_or(ErrorKind::AddrNotAvailable)?;
     let mut sockets = vec![first];
-    for _ in 1..shards.get() {
+    for _ in 1..workers.get() {
         sockets.push(tcp_socket(bound, dual_stack, true)?);
     }
     let mut listeners = Vec::new();
@@ -251,7 +251,7 @@ pub(super) fn connect(target: &Target) -> io::Result<OwnedFd> {
 mod tests {
     use super::*;
 
-    fn shards(count: usize) -> NonZeroUsize {
+    fn workers(count: usize) -> NonZeroUsize {
         NonZeroUsize::new(count).unwrap()
     }
 
@@ -259,15 +259,15 @@ mod tests {
     fn a_host_name_needs_one_address_that_can_be_bound() {
         let [here, one, other] =
             ["127.0.0.1:0", "192.0.2.1:0", "198.51.100.1:0"].map(|text| text.parse().unwrap());
-        assert_eq!(bind_resolved(&[one, here, here], shards(1)).unwrap().len(), 1);
-        let (at, error) = bind_resolved(&[one, other], shards(1)).unwrap_err();
+        assert_eq!(bind_resolved(&[one, here, here], workers(1)).unwrap().len(), 1);
+        let (at, error) = bind_resolved(&[one, other], workers(1)).unwrap_err();
         assert_eq!((at, error.kind()), (other, ErrorKind::AddrNotAvailable));
     }
 
     #[test]
-    fn all_shards_listen_on_the_same_free_port() {
+    fn all_workers_listen_on_the_same_free_port() {
         let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
-        let bound = bind_all(&any_port, shards(3)).unwrap();
+        let bound = bind_all(&any_port, workers(3)).unwrap();
         assert_eq!(bound.len(), 1);
         assert_eq!(bound[0].listeners.len(), 3);
         let Bound::Ip(address) = bound[0].bound else { panic!("not TCP") };
@@ -277,10 +277,10 @@ mod tests {
 
     #[test]
     fn a_second_server_at_the_same_address_fails() {
-        let first = bind_all(&[ListenAddr::Host("127.0.0.1".into(), 0)], shards(2)).unwrap();
+        let first = bind_all(&[ListenAddr::Host("127.0.0.1".into(), 0)], workers(2)).unwrap();
         let Bound::Ip(address) = first[0].bound else { panic!("not TCP") };
         let again = ListenAddr::Host("127.0.0.1".into(), address.port());
-        let error = bind_all(std::slice::from_ref(&again), shards(2)).unwrap_err();
+        let error = bind_all(std::slice::from_ref(&again), workers(2)).unwrap_err();
         assert_eq!(error.source.kind(), ErrorKind::AddrInUse);
         assert_eq!(error.to_string(), format!("cannot listen on {again}: the address is in use"));
     }
@@ -289,14 +289,14 @@ mod tests {
     fn an_abstract_socket_is_bound_once_and_connected_to() {
         let name = format!("unix:@sockeye-bind-{}", std::process::id());
         let address = [name.parse().unwrap()];
-        let first = bind_all(&address, shards(2)).unwrap();
+        let first = bind_all(&address, workers(2)).unwrap();
         assert_eq!(first[0].bound.to_string(), name);
-        let in_use = bind_all(&address, shards(2)).unwrap_err();
+        let in_use = bind_all(&address, workers(2)).unwrap_err();
         assert_eq!(in_use.source.kind(), ErrorKind::AddrInUse);
         let Bound::Unix(path) = &first[0].bound else { panic!("not a Unix socket") };
         drop(connect(&Target::Unix(path.clone())).unwrap());
         drop(first);
-        drop(bind_all(&address, shards(2)).unwrap());
+        drop(bind_all(&address, workers(2)).unwrap());
     }
 
     #[test]
@@ -306,15 +306,15 @@ mod tests {
         let path = folder.join("socket");
         let address = [ListenAddr::Unix(path.clone())];
 
-        let first = bind_all(&address, shards(2)).unwrap();
-        let in_use = bind_all(&address, shards(2)).unwrap_err();
+        let first = bind_all(&address, workers(2)).unwrap();
+        let in_use = bind_all(&address, workers(2)).unwrap_err();
         assert_eq!(in_use.source.kind(), ErrorKind::AddrInUse);
         drop(first);
         assert!(!path.exists(), "a server that stops removes its socket file");
 
         // The socket file of a server that was killed remains.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        drop(bind_all(&address, shards(2)).unwrap());
+        drop(bind_all(&address, workers(2)).unwrap());
 
         // A server that hangs, so that no more clients fit into its queue.
         let hung = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
@@ -323,12 +323,12 @@ mod tests {
         let target = Target::Unix(path.clone());
         let clients: Vec<_> = std::iter::from_fn(|| connect(&target).ok()).take(100).collect();
         assert!(clients.len() < 100, "the queue is not full");
-        let in_use = bind_all(&address, shards(2)).unwrap_err();
+        let in_use = bind_all(&address, workers(2)).unwrap_err();
         assert_eq!(in_use.source.kind(), ErrorKind::AddrInUse);
         std::fs::remove_file(&path).unwrap();
 
         std::fs::write(&path, "precious").unwrap();
-        let file = bind_all(&address, shards(2)).unwrap_err();
+        let file = bind_all(&address, workers(2)).unwrap_err();
         assert_eq!(file.source.kind(), ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
         std::fs::remove_dir_all(&folder).unwrap();

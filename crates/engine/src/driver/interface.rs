@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Address, FileRange, Output, Time, WallTime};
 
-/// Does the I/O of one shard (event loop).
+/// Does the I/O of one worker (event loop).
 ///
 /// The driver repeats interrupted system calls: no method fails with `Interrupted`.
 pub trait Driver {
@@ -36,7 +36,7 @@ pub trait Driver {
     ///
     /// # Errors
     ///
-    /// If the poller fails. The shard ends then.
+    /// If the poller fails. The worker ends then.
     fn wait(&mut self, now: Time, until: Option<Time>, events: &mut Vec<IoEvent>)
     -> io::Result<()>;
 

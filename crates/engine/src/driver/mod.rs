@@ -1,13 +1,13 @@
 //! The engine's interface to the kernel. Servers need nothing from here except [`Bound`] and
 //! [`BindError`]: see [`Server`](crate::Server).
 //!
-//! A [`Driver`] owns the poller and the clock of one shard (event loop). [`Epoll`] is the driver
+//! A [`Driver`] owns the poller and the clock of one worker (event loop). [`Epoll`] is the driver
 //! for Linux, and the simulator has a driver of its own. The interface suits completions too, so a
 //! third driver could use io_uring:
 //!
 //! - A send owns its output until it is done, at once ([`Sending::Done`]) or later
 //!   ([`IoEvent::Sent`]).
-//! - Received bytes are borrowed until the next call ([`Received`]): from the shard's receive
+//! - Received bytes are borrowed until the next call ([`Received`]): from the worker's receive
 //!   buffer with epoll, from a provided buffer with io_uring.
 //! - [`IoEvent::Ready`] is a hint that a call such as [`Driver::receive`] is worthwhile: an edge of
 //!   epoll, or a completion. If the hint was wrong, the call fails with `WouldBlock`.

@@ -40,9 +40,9 @@ impl TlsAcceptor {
         self.0.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// A copy of the configuration for one shard (event loop). Each connection changes the
-    /// reference count of its shard's copy, so shards don't contend for one count. The copies still
-    /// share the keys of session tickets, and stored sessions.
+    /// A copy of the configuration for one worker (event loop). Each connection changes the
+    /// reference count of its worker's copy, so workers don't contend for one count. The copies
+    /// still share the keys of session tickets, and stored sessions.
     fn copy(&self) -> Arc<ServerConfig> {
         let config = Arc::clone(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner));
         Arc::new(ServerConfig::clone(&config))
@@ -65,15 +65,15 @@ impl fmt::Debug for TlsAcceptor {
     }
 }
 
-/// A shard's copy of the configuration of a [`TlsAcceptor`]. It locks the acceptor only when the
+/// A worker's copy of the configuration of a [`TlsAcceptor`]. It locks the acceptor only when the
 /// configuration was replaced.
-pub(crate) struct ShardAcceptor {
+pub(crate) struct WorkerAcceptor {
     acceptor: TlsAcceptor,
     generation: u64,
     config: Arc<ServerConfig>,
 }
 
-impl ShardAcceptor {
+impl WorkerAcceptor {
     pub(crate) fn new(acceptor: TlsAcceptor) -> Self {
         let generation = acceptor.0.generation.load(Ordering::Acquire);
         let config = acceptor.copy();

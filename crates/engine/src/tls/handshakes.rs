@@ -1,4 +1,4 @@
-//! Limits on the handshakes of a shard: how many are in progress, and how much they do in a turn.
+//! Limits on the handshakes of a worker: how many are in progress, and how much they do in a turn.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use sockeye_proto::driver::Key;
 const MAX_IN_PROGRESS: usize = 4096;
 /// Maximum number of handshake steps in one turn. A step is a read on the event loop after which
 /// the handshake has an answer to send. A step may compute keys or a signature, which takes from
-/// 0.1 ms (P-256) to some milliseconds (RSA). Meanwhile, all other connections of the shard wait.
+/// 0.1 ms (P-256) to some milliseconds (RSA). Meanwhile, all other connections of the worker wait.
 /// After this many steps, the only handshake messages that are still read in this turn are client
 /// hellos, since threads can answer them.
 const MAX_STEPS_PER_TURN: u32 = 4;

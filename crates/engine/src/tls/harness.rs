@@ -4,7 +4,7 @@ use std::fmt;
 
 use sockeye_proto::{Fault, WallTime};
 
-use super::acceptor::{ShardAcceptor, TlsAcceptor, TlsConnector};
+use super::acceptor::{TlsAcceptor, TlsConnector, WorkerAcceptor};
 use super::{Tls, TlsError};
 
 /// One TLS connection without a socket, for fuzzing.
@@ -22,7 +22,7 @@ impl TlsHarness {
     /// If the configuration can't work.
     #[must_use]
     pub fn server(acceptor: &TlsAcceptor) -> Self {
-        Self(ShardAcceptor::new(acceptor.clone()).accept().expect("the configuration works"))
+        Self(WorkerAcceptor::new(acceptor.clone()).accept().expect("the configuration works"))
     }
 
     /// The client's side of a new connection.

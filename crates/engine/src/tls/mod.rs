@@ -10,16 +10,16 @@
 //! | `names` | names of cipher suites and alerts |
 //! | `server_name` | the name that a client asks for |
 //! | `clock` | the time that rustls sees |
-//! | `handshakes` | limits on the handshakes of a shard (event loop) |
+//! | `handshakes` | limits on the handshakes of a worker (event loop) |
 //! | `hello` | client hellos that are passed to a thread, which signs: that takes long |
 //! | `limits` | sizes of records and handshake messages |
 //! | `harness` | a connection without a socket, for fuzzing |
 //! | `no_tls` | replaces the files that use rustls, if the feature `tls` is off |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted in the receive buffer, and
-//! records are appended to an output from the shard's pool of outputs. How the shard makes
-//! handshakes is in `shard/handshake.rs`; how it decrypts and seals, in `shard/secure.rs`; how it
-//! passes client hellos to threads, in `shard/hello.rs`.
+//! records are appended to an output from the worker's pool of outputs. How the worker makes
+//! handshakes is in `worker/handshake.rs`; how it decrypts and seals, in `worker/secure.rs`; how it
+//! passes client hellos to threads, in `worker/hello.rs`.
 
 #[cfg(feature = "tls")]
 mod acceptor;
@@ -43,7 +43,7 @@ mod secure;
 mod server_name;
 
 #[cfg(feature = "tls")]
-pub(crate) use acceptor::ShardAcceptor;
+pub(crate) use acceptor::WorkerAcceptor;
 #[cfg(feature = "tls")]
 pub use acceptor::{TlsAcceptor, TlsConnector};
 #[cfg(feature = "tls")]
@@ -55,7 +55,7 @@ pub(crate) use handshakes::Handshakes;
 pub use harness::TlsHarness;
 pub(crate) use hello::{Hello, HelloRead};
 #[cfg(not(feature = "tls"))]
-pub(crate) use no_tls::{ShardAcceptor, Tls, TlsError};
+pub(crate) use no_tls::{Tls, TlsError, WorkerAcceptor};
 #[cfg(not(feature = "tls"))]
 pub use no_tls::{TlsAcceptor, TlsConnector};
 pub(crate) use secure::{Secure, Unsealed};

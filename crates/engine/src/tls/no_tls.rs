@@ -18,9 +18,9 @@ pub(crate) struct Tls;
 #[derive(Debug)]
 pub(crate) struct TlsError;
 
-pub(crate) struct ShardAcceptor(());
+pub(crate) struct WorkerAcceptor(());
 
-impl ShardAcceptor {
+impl WorkerAcceptor {
     pub(crate) fn new(acceptor: TlsAcceptor) -> Self {
         let TlsAcceptor(()) = acceptor;
         Self(())

@@ -30,7 +30,7 @@ pub(crate) const MAX_COMPARED: u64 = 16 * 1024 * 1024;
 /// The most results that are cached. They take about 3 MiB.
 const MAX_PAIRS: usize = 8192;
 
-/// The results for a served folder, shared by all shards (event loops).
+/// The results for a served folder, shared by all workers (event loops).
 #[derive(Debug)]
 pub(crate) struct PrecompressedChecks {
     /// Whether the precompressed file of each pair may be sent.
@@ -127,7 +127,7 @@ impl PrecompressedChecks {
             let (original, precompressed) = (*original.identity, *precompressed.identity);
             let pair = Pair { coding, original, precompressed };
             let mut results = lock(&self.results);
-            // Another shard may have checked and logged this pair before.
+            // Another worker may have checked and logged this pair before.
             let is_new = results.peek(&pair).is_none();
             results.insert_within(MAX_PAIRS, pair, mismatch.is_none(), 1);
             drop(results);

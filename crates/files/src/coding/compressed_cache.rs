@@ -1,4 +1,4 @@
-//! A cache of contents that were compressed on demand, shared by all shards (event loops).
+//! A cache of contents that were compressed on demand, shared by all workers (event loops).
 //!
 //! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
 //!   content stays valid after the file was looked up again, after a `touch`, and after a
@@ -8,15 +8,15 @@
 //!   cache and all responses have dropped it. When the budget is spent, contents that were not used
 //!   lately and are not being sent are evicted. If that is not enough, the file is sent
 //!   uncompressed.
-//! - The memory of a compressor is charged to the client whose request starts it. One compressor may
-//!   need more than a client's share, so a client may have one while the total allows it. The client
-//!   gets further ones beyond its share only while the largest compressor of another client still
-//!   fits. If a client never got more than its share, the first visitor of a site would get most
-//!   files uncompressed, and an HTTP cache in between would store them so.
+//! - The memory of a compressor is charged to the client whose request starts it. One compressor
+//!   may need more than a client's share, so a client may have one while the total allows it. The
+//!   client gets further ones beyond its share only while the largest compressor of another client
+//!   still fits. If a client never got more than its share, the first visitor of a site would get
+//!   most files uncompressed, and an HTTP cache in between would store them so.
 //! - A content that was compressed repeatedly in a short time is not compressed for a while: it was
 //!   evicted in between, because more is requested than fits, and compressing it again for each
 //!   request costs more than it saves.
-//! - If two shards need the same content, the job of the second waits for the job of the first.
+//! - If two workers need the same content, the job of the second waits for the job of the first.
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! What all shards (event loops) share to send the files of a folder in encodings: which encodings
+//! What all workers (event loops) share to send the files of a folder in encodings: which encodings
 //! are enabled, the results of checking precompressed files, and the cache of compressed contents.
 
 use std::io;

@@ -8,8 +8,8 @@ use sockeye_proto::{Budget, Client, Permit};
 /// Memory for the result of one client's request. Dropping the lease returns the memory to the
 /// budget.
 ///
-/// A result that several clients share counts only against the total ([`Lease::stop_charging`]). Each
-/// client to which it is sent is charged by another permit.
+/// A result that several clients share counts only against the total ([`Lease::stop_charging`]).
+/// Each client to which it is sent is charged by another permit.
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// Counts against the total.

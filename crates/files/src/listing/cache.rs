@@ -31,7 +31,7 @@ const BATCH_MEMORY: usize = 1024 * 1024;
 const MAX_ATTEMPTS: usize = 8;
 
 /// The cached listings, pages and archive manifests of a published folder and the folders in it,
-/// shared by all shards (event loops).
+/// shared by all workers (event loops).
 #[derive(Debug)]
 pub(crate) struct ListingCache {
     pub(crate) budget: Arc<Budget>,

@@ -10,7 +10,7 @@
 //!                       └▶ markdown_page ─▶ content ─▶ markdown
 //! ```
 //!
-//! A job makes a `page` (HTML) or a `document` (JSON, text), through the `cache` that all shards
+//! A job makes a `page` (HTML) or a `document` (JSON, text), through the `cache` that all workers
 //! share. The cache also makes archives, with the module `tar` of this crate. `markdown_page` makes
 //! a page of one Markdown file. Pages are rendered whole, up to a limit. Those without a filter or
 //! paging are cached like listings, so that all requests within a second share them and their

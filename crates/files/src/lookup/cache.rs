@@ -1,4 +1,4 @@
-//! The results of the lookups of a shard (event loop), limited in entries, bytes and descriptors.
+//! The results of the lookups of a worker (event loop), limited in entries, bytes and descriptors.
 //!
 //! Entries that are requested only once (a scan, a flood of misses) are evicted first: see
 //! [`ClockMap`]. An entry that is not requested any more keeps its memory until others are
@@ -37,7 +37,7 @@ const IDLE_OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The minimum time between two searches for descriptors to close.
 const MIN_CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The limits of a shard's cache.
+/// The limits of a worker's cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
     /// Names that were looked up, found or not. Default: 4,096.
@@ -70,7 +70,7 @@ pub(crate) struct CachedEntry {
     requested: Time,
 }
 
-/// The entries of one shard.
+/// The entries of one worker.
 pub(crate) struct LookupCache {
     limits: CacheLimits,
     entries: ClockMap<Rc<[u8]>, CachedEntry>,

@@ -1,4 +1,4 @@
-//! A folder, or a single file, that can be served. All shards (event loops) share it.
+//! A folder, or a single file, that can be served. All workers (event loops) share it.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Jobs in flight, each of which looks a path up or compresses a file. A job has a name, and all
 //! requests for that name wait for one job.
 //!
-//! [`InFlight`] is the table of one shard (event loop). A job holds a [`Completer`], which sends
+//! [`InFlight`] is the table of one worker (event loop). A job holds a [`Completer`], which sends
 //! the result by promises, one for each request. Each request holds a [`Waiter`]: when the last
 //! waiter is dropped, because its request was cancelled, the job is cancelled, too. If a job is
 //! refused or dropped, its requests receive [`JobResult::Refused`]; if it panics, their promises
@@ -50,7 +50,7 @@ impl JobInFlight {
     }
 
     /// Sends the result to all requests that wait. The lock is released before the first promise is
-    /// fulfilled, because each fulfilled promise wakes a shard.
+    /// fulfilled, because each fulfilled promise wakes a worker.
     fn send(&self, mut result: impl FnMut() -> JobResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {
@@ -102,7 +102,7 @@ impl Drop for Completer {
     }
 }
 
-/// The jobs that requests of one shard wait for.
+/// The jobs that requests of one worker wait for.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     jobs: HashMap<Rc<[u8]>, Arc<JobInFlight>>,

@@ -10,8 +10,8 @@ use crate::store::absent::Absent;
 
 impl Purpose {
     /// The purpose of the next lookup, after the lookup for this purpose had the result `entry`.
-    /// `None` if no other lookup follows: `entry` decides the response. `is_navigation`: whether the
-    /// request is for a page.
+    /// `None` if no other lookup follows: `entry` decides the response. `is_navigation`: whether
+    /// the request is for a page.
     pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, is_navigation: bool) -> Option<Self> {
         if matches!((self, &entry.target), (_, Target::File(..)) | (Self::ErrorPage { .. }, _)) {
             return None;

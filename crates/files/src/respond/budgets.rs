@@ -15,7 +15,7 @@ use crate::store::absent::Absent;
 const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503, or wait (HTTP/2); a higher \
      limit on open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
 
-/// The most resources that requests hold at a time, over all folders and shards (event loops). One
+/// The most resources that requests hold at a time, over all folders and workers (event loops). One
 /// client gets at most a quarter of each, or a half if it is on the same machine, since it may be a
 /// proxy that names no client. The memory of compressors is an exception: the share doesn't limit
 /// the first compressor of a client. It limits further ones only if too little would be left for
@@ -129,7 +129,7 @@ impl Budgets {
     /// Reports the requests that were not reported yet, if a minute has passed since the last
     /// report.
     pub(crate) fn report_due(&self, now: Time) {
-        // If another shard counts a request from now on, the request is either reported below, or
+        // If another worker counts a request from now on, the request is either reported below, or
         // sets `reports_due` again.
         self.reports_due.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
         self.report(|reports| reports.take_due(now));
@@ -137,7 +137,7 @@ impl Budgets {
         self.logged().iter().for_each(|budget| self.lower_reports_due(budget.reports().due()));
     }
 
-    /// Reports the requests that were not reported yet. Each shard calls this when it stops.
+    /// Reports the requests that were not reported yet. Each worker calls this when it stops.
     pub(crate) fn report_rest(&self) {
         self.report(ReportLimiter::take);
     }

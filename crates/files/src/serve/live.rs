@@ -17,7 +17,7 @@ use crate::options::fields::with;
 /// Maximum size of a message from a page, in bytes. Our script sends no messages.
 const MAX_MESSAGE: usize = 1024;
 
-/// Answers the requests of one shard for the script and the WebSocket.
+/// Answers the requests of one worker for the script and the WebSocket.
 pub(super) struct LivePages {
     pub(super) live: Arc<Live>,
     /// The configuration of the WebSockets.

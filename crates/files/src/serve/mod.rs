@@ -1,7 +1,7 @@
 //! Answers requests with files.
 //!
 //! - `handler`: one request, and what it waits for.
-//! - `site`: the folders and caches of a shard (event loop).
+//! - `site`: the folders and caches of a worker (event loop).
 //! - `answer`: answers from the cache; `jobs`: lookups and compression that requests wait for.
 //! - `error_page`: errors as pages for browsers.
 //! - `listing`: responses with a folder as a listing or an archive, or with a Markdown file as a

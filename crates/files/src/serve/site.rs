@@ -1,5 +1,5 @@
-//! The folders that one shard (event loop) serves, with their cache and the jobs that requests wait
-//! for.
+//! The folders that one worker (event loop) serves, with their cache and the jobs that requests
+//! wait for.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -29,7 +29,7 @@ use crate::store::traits::FRESH;
 /// The CORS options for paths outside all folders.
 static NO_CORS: Cors = Cors::none();
 
-/// The folders that one shard (event loop) serves. Cheap to clone; clones share everything.
+/// The folders that one worker (event loop) serves. Cheap to clone; clones share everything.
 ///
 /// The code that owns a site has to call its methods of [`Timed`]. At its deadlines, the site
 /// closes cached files that were not requested for 5 to 6 s (without these calls they stay open
@@ -77,7 +77,7 @@ impl Drop for Inner {
 }
 
 impl Mounts {
-    /// Makes a site of these folders for one shard. Call it on the shard's thread.
+    /// Makes a site of these folders for one worker. Call it on the worker's thread.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
         Site::new(self.clone(), limits)
@@ -85,7 +85,7 @@ impl Mounts {
 }
 
 impl Folder {
-    /// Makes a site of this folder for one shard. Call it on the shard's thread.
+    /// Makes a site of this folder for one worker. Call it on the worker's thread.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
         Mounts::from(self.clone()).site(limits)

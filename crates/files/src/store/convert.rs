@@ -42,7 +42,8 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     };
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
-        // `Traverse` is a guess: the store's `open` and `list` find out which permission is missing.
+        // `Traverse` is a guess: the store's `open` and `list` find out which permission is
+        // missing.
         Errno::ACCESS | Errno::PERM => Absent::Denied(Permission::Traverse),
         Errno::XDEV => Absent::Outside,
         Errno::LOOP => Absent::LinkLoop,

@@ -79,7 +79,7 @@ impl Summary {
     }
 }
 
-/// The summaries of files by identity, shared by all shards (event loops), so that each file is
+/// The summaries of files by identity, shared by all workers (event loops), so that each file is
 /// read once.
 #[derive(Debug, Default)]
 pub(crate) struct Digests {

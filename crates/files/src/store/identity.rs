@@ -78,7 +78,7 @@ impl Identity {
         has_grown || (self.size, self.modified) == (later.size, later.modified)
     }
 
-    /// An ETag, quotes included, made of size and modification time. It is the same on every shard
+    /// An ETag, quotes included, made of size and modification time. It is the same on every worker
     /// (event loop), after a restart, for a copy that keeps the time, and after a change of
     /// metadata only. `salt` is 0 if the modification time is settled. Otherwise callers pass
     /// another number each time, so that different contents get different ETags.

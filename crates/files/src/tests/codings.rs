@@ -262,7 +262,7 @@ fn requests_for_one_coding_share_a_job() {
 }
 
 #[test]
-fn shards_share_compressed_contents() {
+fn workers_share_compressed_contents() {
     let page = text(100_000);
     let store = Memory::new();
     store.write("page.html", &*page);

@@ -127,7 +127,7 @@ fn cut_character_at_the_end_of_a_file_is_not_utf8() {
     }
 }
 
-/// The result is kept with the file's hash, so that no shard reads the file again.
+/// The result is kept with the file's hash, so that no worker reads the file again.
 #[test]
 fn charset_of_a_known_file_is_known() {
     let page = [JAPANESE, &b" ".repeat(MAX_SMALL_FILE as usize)].concat();

@@ -85,7 +85,7 @@ fn two_writes_in_one_clock_tick_are_distinguished() {
 }
 
 #[test]
-fn shards_agree_on_etags() {
+fn workers_agree_on_etags() {
     let (store, first) = memory(&[("a.txt", "Hello")]);
     let second = site(store);
     let etag = |site| Client::new(site).get("/a.txt").field("ETag").map(str::to_owned);

@@ -51,15 +51,15 @@ fn etags_of_small_files_survive_a_deployment() {
 /// The kind of ETag depends on the size only: all requests get the same ETag, in any state of the
 /// caches.
 #[test]
-fn etags_are_equal_on_every_shard_and_before_and_after_caching() {
+fn etags_are_equal_on_every_worker_and_before_and_after_caching() {
     for size in [10, MAX_SMALL_FILE as usize + 10, LIMIT, LIMIT + 10] {
         let (store, _) = memory(&[("file", &"x".repeat(size))]);
         let folder = folder(&store);
         let none = CacheLimits { entries: 0, bytes: 0, descriptors: 0 };
-        let shards = [folder.site(CacheLimits::default()), folder.site(none), site(&store)];
-        let first = etag(&shards[0], "/file");
-        for shard in &shards {
-            let mut client = Client::new(shard);
+        let workers = [folder.site(CacheLimits::default()), folder.site(none), site(&store)];
+        let first = etag(&workers[0], "/file");
+        for worker in &workers {
+            let mut client = Client::new(worker);
             for _ in 0..3 {
                 assert_eq!(client.get("/file").field("ETag"), Some(&*first), "{size}");
                 client.pass(1000);
@@ -69,7 +69,7 @@ fn etags_are_equal_on_every_shard_and_before_and_after_caching() {
 }
 
 #[test]
-fn contents_are_read_once_for_all_shards() {
+fn contents_are_read_once_for_all_workers() {
     let (store, _) = memory(&[("file", &"x".repeat(LIMIT))]);
     let folder = folder(&store);
     let first = etag(&folder.site(CacheLimits::default()), "/file");

@@ -1,4 +1,4 @@
-//! A cache of the last head's parsed fields, for the next head that the shard (event loop) reads.
+//! A cache of the last head's parsed fields, for the next head that the worker (event loop) reads.
 //!
 //! Requests of one client, or of clients of the same kind, often differ only in their targets. If
 //! the fields are byte for byte those of the last head, the result of parsing them is reused,

@@ -12,7 +12,7 @@ use crate::semantics::decimal::{MAX_DIGITS, decimal};
 use crate::semantics::exchange::{ContentLength, UpgradeProtocols};
 use crate::semantics::status::Status;
 
-/// The start of most responses of a shard (event loop), which is formatted once a second: the
+/// The start of most responses of a worker (event loop), which is formatted once a second: the
 /// status line of [`Status::OK`], `Date`, and what the configuration adds to every response.
 #[derive(Default)]
 pub(crate) struct CachedPreamble {

@@ -35,9 +35,9 @@ pub(crate) const CONTINUE: &[u8] = b"\x08\x03100";
 /// The length of the status 200 in a header block.
 const OK_LEN: usize = 1;
 
-/// The start of the header blocks of a shard's (event loop's) responses, encoded once a second: the
-/// status 200, `Date`, and what the configuration adds. A response with another status uses all of
-/// it except the 200.
+/// The start of the header blocks of a worker's (event loop's) responses, encoded once a second:
+/// the status 200, `Date`, and what the configuration adds. A response with another status uses all
+/// of it except the 200.
 #[derive(Default)]
 pub(crate) struct CachedBlock {
     /// The second for which `bytes` is encoded.

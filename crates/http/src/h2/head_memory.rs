@@ -2,7 +2,7 @@
 
 use super::head::{Head, HeadBuffer};
 
-/// Memory for decoding header blocks, which the connections of a shard share.
+/// Memory for decoding header blocks, which the connections of a worker share.
 #[derive(Debug, Default)]
 pub(crate) struct HeadMemory {
     pub(crate) head: HeadBuffer,
@@ -24,7 +24,7 @@ struct KnownRequest {
 /// What the meaning of a block depends on, besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlockContext {
-    /// The number of the connection, which is unique in its shard.
+    /// The number of the connection, which is unique in its worker.
     pub(crate) connection: u64,
     /// The version of the connection's dynamic table.
     pub(crate) generation: u32,

@@ -1,4 +1,4 @@
-//! What the connections of a shard share.
+//! What the connections of a worker share.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -23,8 +23,8 @@ const MAX_SPARE_STREAMS: usize = 64;
 /// Maximum memory that the output of an unused stream keeps, in bytes.
 const KEPT_OUTPUT: usize = 16 * 1024;
 
-/// What the connections of one shard (event loop) share: settings, and buffers that one connection
-/// at a time uses. Create one per shard, in an `Rc`.
+/// What the connections of one worker (event loop) share: settings, and buffers that one connection
+/// at a time uses. Create one per worker, in an `Rc`.
 #[derive(Default)]
 pub struct ServerConfig {
     pub(crate) limits: Limits,

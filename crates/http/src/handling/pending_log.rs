@@ -19,7 +19,7 @@ const MAX_NOTES: usize = 256 * 1024;
 /// Maximum number of bytes that are kept of an incomplete head, to log them if it stays incomplete.
 const MAX_PARTIAL_HEAD: usize = 2 * 1024;
 
-/// Maximum number of unused buffers that a shard (event loop) keeps for connections to come.
+/// Maximum number of unused buffers that a worker (event loop) keeps for connections to come.
 const MAX_SPARE_BUFFERS: usize = 64;
 
 /// Requests of one connection that are not yet logged, because their responses are not completely

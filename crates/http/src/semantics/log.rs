@@ -9,7 +9,7 @@ use crate::semantics::chars;
 use crate::semantics::refusal::Refusal;
 use crate::{Request, Status};
 
-/// An access log, one per shard (event loop), set by
+/// An access log, one per worker (event loop), set by
 /// [`ServerConfig::logging`](crate::ServerConfig::logging). It is called twice for each request.
 /// [`Log::on_request`] notes what the log needs from the head, and [`Log::on_end`] gets these notes
 /// back at the end of the response.

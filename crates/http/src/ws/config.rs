@@ -41,7 +41,7 @@ impl Default for Limits {
     }
 }
 
-/// The configuration that the WebSockets of one shard share.
+/// The configuration that the WebSockets of one worker share.
 #[derive(Default)]
 pub struct Config {
     limits: Limits,

@@ -5,7 +5,7 @@ use std::mem;
 use super::content::Content;
 use super::mask::{self, MaskKey};
 
-/// Memory for one message, which the connections of a shard (event loop) use one after the other.
+/// Memory for one message, which the connections of a worker (event loop) use one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) unmasked: Unmasked,

@@ -27,7 +27,7 @@ mod unused;
 
 pub use crate::counts::Counts;
 pub use crate::destructor::drop_caught;
-pub use crate::protocol::{Context, ShardHandles};
+pub use crate::protocol::{Context, WorkerHandles};
 pub use crate::remote::{Envelope, Key, MailboxSender};
 pub use nested::NestedSession;
 pub use owner::Owner;

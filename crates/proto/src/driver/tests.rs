@@ -27,9 +27,9 @@ struct Seen {
 
 /// Reads frames of three bytes: a kind, the stream's id and a byte of content. The kinds: `+` opens
 /// a stream, `>` carries content, `.` ends the peer's side, `w` adds ten times the digit in its
-/// content to the window, `t` ends the peer's side without a sign of its end, and `o` makes a remote
-/// of the connection. Writes `<`, the id and up to four bytes of content; `.` and the id at the
-/// end of our side.
+/// content to the window, `t` ends the peer's side without a sign of its end, and `o` makes a
+/// remote of the connection. Writes `<`, the id and up to four bytes of content; `.` and the id at
+/// the end of our side.
 struct Frames {
     streams: BTreeMap<u8, FramedStream>,
     /// Whether output goes through a [`Stream`].

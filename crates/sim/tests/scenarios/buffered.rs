@@ -123,7 +123,7 @@ fn a_client_that_does_not_read_holds_at_most_its_share_and_gets_everything_later
         for peer in peers {
             assert_eq!(world.peer_state(peer).bytes.len(), REQUESTS * RESPONSE);
         }
-        assert_eq!(world.shard(server).footprint().charged, 0);
+        assert_eq!(world.worker(server).footprint().charged, 0);
         world.finish();
     });
 }

@@ -19,8 +19,8 @@ fn alone(seed: u64, faults: Faults, prepare: impl FnOnce(&mut World)) -> (Shared
     let client = world.client(Config::default(), None);
     let (protocol, log) = checked(SendClient::then_read(b"hello?"));
     let start = world.now();
-    world.shard_mut(client).connect(&here(), protocol, 3);
-    world.run_until(secs(3600), |world| world.shard(client).connections() == 0);
+    world.worker_mut(client).connect(&here(), protocol, 3);
+    world.run_until(secs(3600), |world| world.worker(client).connections() == 0);
     let took = world.now().since(start).as_secs();
     world.finish();
     assert_no_violations(&[Rc::clone(&log)]);
@@ -123,11 +123,11 @@ fn late_events_of_a_closed_connection_do_not_affect_the_next_in_its_slot() {
                 let count = rng.between(1, 2000);
                 let input = rng.bytes(count);
                 let (protocol, log) = checked(SendClient::then_finish(&input));
-                world.shard_mut(client).connect(&here(), protocol, 0);
+                world.worker_mut(client).connect(&here(), protocol, 0);
                 logs.push((round, input, log));
             }
             // The next connections reuse the slots of these.
-            world.run_until(secs(300), |world| world.shard(client).connections() == 0);
+            world.run_until(secs(300), |world| world.worker(client).connections() == 0);
         }
         world.finish();
         for (round, input, log) in &logs {

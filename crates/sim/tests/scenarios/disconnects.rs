@@ -9,7 +9,7 @@ use sockeye_http::{
     Answer, Fields, Handler, Request, Responder, Server, ServerConfig, Status, Stream, StreamEvent,
 };
 use sockeye_proto::{Consumed, End, Event, Fault, Peer, Promise, Protocol, Remote, Time, Turn};
-use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
+use sockeye_sim::{Faults, PeerId, Rng, Script, WorkerId, World, seeds};
 
 use crate::checked::{Logs, SendClient, assert_no_violations, checked, service};
 use crate::tls::TLS;
@@ -86,7 +86,7 @@ impl Handler for Site {
 
 struct Scene {
     world: World,
-    server: ShardId,
+    server: WorkerId,
     test_state: Rc<TestState>,
     logs: Logs,
 }
@@ -125,7 +125,7 @@ impl Scene {
     }
 
     fn closed_for(&self, code: &str) -> u64 {
-        self.world.shard(self.server).stats().closed_for(code)
+        self.world.worker(self.server).stats().closed_for(code)
     }
 
     /// Ends the run, and checks that every handler was dropped with its connection.
@@ -193,7 +193,7 @@ fn a_silent_stream_to_a_half_closed_client_ends_after_15_s() {
             let peer = scene.peer(script.send(get("/silent") + pipelined).finish());
             scene.run_until_waiting();
             let server = scene.server;
-            let over = move |world: &World| world.shard(server).connections() == 0;
+            let over = move |world: &World| world.worker(server).connections() == 0;
             scene.world.run(secs(14));
             assert_eq!(scene.test_state.alive.get(), 1);
             assert!(scene.world.run_until(secs(10), over), "it is still there");
@@ -220,12 +220,12 @@ fn a_silent_stream_to_a_half_closed_client_ends_after_15_s_over_tls() {
         let client = scene.world.client(Config::default(), None);
         // The request and close_notify may arrive together, also with the end of the handshake.
         let (protocol, log) = checked(SendClient::then_finish(get("/silent").as_bytes()));
-        scene.world.shard_mut(client).connect_tls(&here(), connector, protocol, 0);
+        scene.world.worker_mut(client).connect_tls(&here(), connector, protocol, 0);
         scene.run_until_waiting();
         scene.world.run(secs(14));
         assert_eq!(scene.test_state.alive.get(), 1);
         let server = scene.server;
-        let over = move |world: &World| world.shard(server).connections() == 0;
+        let over = move |world: &World| world.worker(server).connections() == 0;
         assert!(scene.world.run_until(secs(10), over), "it is still there");
         assert_eq!(scene.closed_for("half_closed_timeout"), 1);
         scene.finish();

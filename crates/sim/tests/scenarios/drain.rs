@@ -67,10 +67,10 @@ fn draining_finishes_the_running_job_and_starts_no_other() {
             (0..5).map(|_| world.peer(&here(), Script::new().send("12345"))).collect();
         world.run(rng.duration(secs(1) / 5));
         world.drain(server);
-        let done = world.run_until(secs(29), |world| world.shard(server).is_done());
+        let done = world.run_until(secs(29), |world| world.worker(server).is_done());
         assert!(done, "it drains without a cut");
         world.settle();
-        let stats = world.shard(server).stats().clone();
+        let stats = world.worker(server).stats().clone();
         assert_eq!(stats.cut, 0);
         assert_eq!(stats.closed_for("drained"), stats.total_closed());
         for client in clients {
@@ -115,20 +115,20 @@ fn connections_that_do_not_end_are_cut_at_the_drain_deadline_and_counted() {
             world.peer(&here(), Script::new().send("stop, please"));
         });
         world.run(secs(50));
-        assert_eq!(world.shard(server).connections(), count);
+        assert_eq!(world.worker(server).connections(), count);
         let start = world.now();
         world.drain(server);
-        assert!(world.run_until(secs(60), |world| world.shard(server).is_done()));
+        assert!(world.run_until(secs(60), |world| world.worker(server).is_done()));
         assert_eq!(world.now().since(start), secs(30));
-        assert_eq!(world.shard(server).stats().cut, count as u64);
-        assert_eq!(world.shard(server).stats().closed_for("cut"), count as u64);
+        assert_eq!(world.worker(server).stats().cut, count as u64);
+        assert_eq!(world.worker(server).stats().closed_for("cut"), count as u64);
         world.finish();
         assert_no_violations(&logs.borrow());
         assert!(logs.borrow().iter().all(|log| log.borrow().drains == 1));
     });
 }
 
-/// A shard reads the clock once per turn. If its last turn was long ago, the drain deadline must
+/// A worker reads the clock once per turn. If its last turn was long ago, the drain deadline must
 /// still count from the call.
 #[test]
 fn the_drain_deadline_counts_from_the_call_to_drain() {
@@ -138,13 +138,13 @@ fn the_drain_deadline_counts_from_the_call_to_drain() {
         let server = world.server(&[here()], Config::default(), protocols);
         world.peer(&here(), Script::new().send("stop, please"));
         world.run(secs(1));
-        let before = world.shard(server).stats().clone();
+        let before = world.worker(server).stats().clone();
         world.run(secs(500));
         let start = world.now();
         world.drain_between_turns(server);
-        assert!(world.run_until(secs(60), |world| world.shard(server).is_done()));
+        assert!(world.run_until(secs(60), |world| world.worker(server).is_done()));
         assert_eq!(world.now().since(start), secs(30));
-        assert_eq!((before.cut, world.shard(server).stats().cut), (0, 1));
+        assert_eq!((before.cut, world.worker(server).stats().cut), (0, 1));
         world.finish();
         assert_no_violations(&logs.borrow());
     });
@@ -158,11 +158,11 @@ fn queued_connections_are_accepted_before_the_listener_closes() {
         let server = world.server(&[here()], Config::default(), echoes);
         let peers: Vec<_> = (0..5).map(|_| world.peer(&here(), Script::new())).collect();
         world.run(secs(1) / 100);
-        assert_eq!(world.shard(server).connections(), 0, "accepting is paused");
+        assert_eq!(world.worker(server).connections(), 0, "accepting is paused");
         world.set_faults(Faults::none());
         world.drain(server);
         world.settle();
-        assert_eq!(world.shard(server).stats().accepted, 5);
+        assert_eq!(world.worker(server).stats().accepted, 5);
         for peer in peers {
             let outcome = world.peer_state(peer).outcome.map(|(outcome, _)| outcome);
             assert_eq!(outcome, Some(Outcome::Ended), "it was reset");
@@ -241,10 +241,10 @@ fn a_request_that_was_sent_before_its_client_knew_of_the_drain_is_answered() {
             })
             .collect();
         world.drain(server);
-        assert!(world.run_until(secs(29), |world| world.shard(server).is_done()));
+        assert!(world.run_until(secs(29), |world| world.worker(server).is_done()));
         world.settle();
-        assert_eq!(world.shard(server).stats().cut, 0);
-        let accepted = world.shard(server).stats().accepted as usize == clients.len();
+        assert_eq!(world.worker(server).stats().cut, 0);
+        let accepted = world.worker(server).stats().accepted as usize == clients.len();
         for ((client, ..), min_responses) in clients.iter().zip(min_responses) {
             let received = world.peer_state(*client);
             let is_refused =
@@ -303,7 +303,7 @@ fn a_lame_duck_accepts_until_its_time_is_over_and_then_drains() {
     let after_lame_duck = world.peer(&here(), request());
     world.run(secs(1));
     assert_eq!(responses(&world, after_lame_duck), 0);
-    assert!(world.peer_state(idle).closed && world.shard(server).is_done());
-    assert_eq!(world.shard(server).stats().cut, 0);
+    assert!(world.peer_state(idle).closed && world.worker(server).is_done());
+    assert_eq!(world.worker(server).stats().cut, 0);
     world.finish();
 }

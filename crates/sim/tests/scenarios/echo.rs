@@ -25,7 +25,7 @@ fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<SharedLog>, (u64, u64))
         let count = rng.below(most);
         let input = rng.bytes(count);
         let (protocol, log) = checked(SendClient::then_finish(&input));
-        world.shard_mut(client).connect(&here(), protocol, 0);
+        world.worker_mut(client).connect(&here(), protocol, 0);
         inputs.push(input);
         logs.push(log);
     }

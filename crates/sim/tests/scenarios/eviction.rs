@@ -11,7 +11,7 @@ use sockeye_engine::{Config, ConnectionCounts};
 use sockeye_http::{Handlers, Server, ServerConfig};
 use sockeye_message as message;
 use sockeye_proto::{Protocol, echo::Echo};
-use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
+use sockeye_sim::{Faults, PeerId, Rng, Script, WorkerId, World, seeds};
 
 use crate::checked::{Logs, assert_no_violations, service};
 use crate::http::{Site, Text};
@@ -36,7 +36,7 @@ fn server_with_slots<P: Protocol + 'static>(
     world: &mut World,
     slots: usize,
     mut open: impl FnMut() -> P + 'static,
-) -> (ShardId, Logs) {
+) -> (WorkerId, Logs) {
     let (protocols, logs) = service(move |_| open());
     (world.server(&[here()], config(slots), protocols), logs)
 }
@@ -55,8 +55,8 @@ fn responses(world: &World, peer: PeerId) -> usize {
     String::from_utf8_lossy(&world.peer_state(peer).bytes).matches("HTTP/1.1 200").count()
 }
 
-fn evicted(world: &World, server: ShardId) -> u64 {
-    world.shard(server).stats().closed_for("made_room")
+fn evicted(world: &World, server: WorkerId) -> u64 {
+    world.worker(server).stats().closed_for("made_room")
 }
 
 fn closed(world: &World, peers: &[PeerId]) -> Vec<bool> {
@@ -106,7 +106,7 @@ fn assert_none_evicted<P: Protocol + 'static>(open: impl FnMut() -> P + 'static,
     let peers = idle_peers(&mut world, &here(), 3, input);
     let new_peer = world.peer(&here(), Script::new().send(input));
     world.run(secs(8));
-    assert_eq!((evicted(&world, server), world.shard(server).connections()), (0, 3));
+    assert_eq!((evicted(&world, server), world.worker(server).connections()), (0, 3));
     assert_eq!(closed(&world, &peers), [false; 3]);
     assert!(world.peer_state(new_peer).bytes.is_empty());
     world.drain(server);
@@ -194,14 +194,14 @@ fn a_client_that_is_still_receiving_is_not_idle() {
 }
 
 #[test]
-fn a_shard_without_idle_connections_evicts_one_of_another_shard() {
+fn a_worker_without_idle_connections_evicts_one_of_another_worker() {
     let mut world = World::new(1, Faults::none());
     let counts = Arc::<ConnectionCounts>::default();
     let mut logs = Vec::new();
-    let shards: Vec<_> = (1..=3)
+    let workers: Vec<_> = (1..=3)
         .map(|port| {
-            let (protocols, shard_logs) = service(|_| http());
-            logs.push(shard_logs);
+            let (protocols, worker_logs) = service(|_| http());
+            logs.push(worker_logs);
             world.server_with_counts(&counts, &[target(port)], config(4), protocols)
         })
         .collect();
@@ -212,7 +212,7 @@ fn a_shard_without_idle_connections_evicts_one_of_another_shard() {
     // Shorter than the pause after a failed accept.
     world.run(Duration::from_millis(50));
     assert!(newcomers.iter().all(|peer| responses(&world, *peer) == 1));
-    assert_eq!(shards.iter().map(|id| evicted(&world, *id)).collect::<Vec<_>>(), [0, 0, 2]);
+    assert_eq!(workers.iter().map(|id| evicted(&world, *id)).collect::<Vec<_>>(), [0, 0, 2]);
     assert_eq!(closed(&world, &peers), [true, true, false, false]);
     assert_eq!(counts.total(), 4);
     world.finish();
@@ -232,7 +232,7 @@ fn an_address_above_its_limit_evicts_no_connection() {
     let again = world.peer(&here(), limited_address);
     world.run(secs(2));
     assert_eq!(evicted(&world, server), 0);
-    assert_eq!(world.shard(server).stats().closed_for("over_address_limit"), 2);
+    assert_eq!(world.worker(server).stats().closed_for("over_address_limit"), 2);
     assert_eq!(same_address.iter().filter(|peer| responses(&world, **peer) == 1).count(), 2);
     assert_eq!(responses(&world, again), 0);
     let other = world.peer(&here(), Script::new().from([192, 0, 2, 2].into()).send(REQUEST));
@@ -251,9 +251,9 @@ fn many_more_clients_than_slots_are_all_served() {
         let slots = rng.between(1, 5);
         let mut logs = Vec::new();
         for _ in 0..rng.between(1, 3) {
-            let (protocols, shard_logs) = service(|_| http());
+            let (protocols, worker_logs) = service(|_| http());
             world.server_with_counts(&counts, &[here()], config(slots), protocols);
-            logs.push(shard_logs);
+            logs.push(worker_logs);
         }
         // No peer disconnects by itself, and the idle timeout is a minute.
         let peers: Vec<_> =

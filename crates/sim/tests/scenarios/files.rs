@@ -15,7 +15,7 @@ use sockeye_proto::{
     Access, CancelToken, Consumed, End, Event, Fault, FileRange, FileSource, Peer, Protocol, Time,
     Turn, Validity,
 };
-use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
+use sockeye_sim::{Faults, Outcome, Rng, Script, WorkerId, World, seeds};
 
 use crate::checked::{Logs, assert_no_violations, service};
 use crate::http::responses_to;
@@ -101,7 +101,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n")
 }
 
-fn serve(world: &mut World, file: File) -> (ShardId, Logs) {
+fn serve(world: &mut World, file: File) -> (WorkerId, Logs) {
     let shared = Rc::new(ServerConfig::default());
     let (servers, logs) =
         service(move |_| Server::new(Rc::clone(&shared), move |_: &Peer| Site(file)));
@@ -151,7 +151,7 @@ fn outcome(file: File, prepare: impl Fn(&mut World)) -> (usize, String) {
     let head = received.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
     let body = &received[head..];
     assert!((0..).zip(body).all(|(at, got)| *got == byte(at)));
-    let closed = world.shard(server).stats().closed.clone();
+    let closed = world.worker(server).stats().closed.clone();
     assert_eq!(closed.len(), 1, "{closed:?}");
     world.finish();
     assert_no_violations(&logs.borrow());
@@ -240,13 +240,13 @@ fn read_ahead_is_charged_to_the_client_and_limited_by_its_share() {
     }
     // Two connections hold a quantum each: when the second one reads, the first has sent some of
     // its quantum, so that the share isn't spent.
-    assert_eq!(world.shard(server).footprint().charged, 2);
+    assert_eq!(world.worker(server).footprint().charged, 2);
     world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.peer_state(*peer).closed));
     for peer in peers {
         let received = world.peer_state(peer).bytes;
         assert!(received.len() > LEN as usize && received.ends_with(&[byte(LEN - 1)]));
     }
-    assert_eq!(world.shard(server).footprint().charged, 0);
+    assert_eq!(world.worker(server).footprint().charged, 0);
     world.finish();
     assert_no_violations(&logs.borrow());
 }
@@ -268,14 +268,14 @@ fn a_read_that_hangs_delays_no_other_connection_and_times_out_after_a_minute() {
         let received = world.peer_state(other);
         assert!(received.bytes.ends_with(b"at once"));
         assert!(matches!(received.outcome, Some((Outcome::Ended, _))));
-        assert_eq!(world.shard(server).footprint().reads, 1);
+        assert_eq!(world.worker(server).footprint().reads, 1);
         world.run(secs(57));
         assert_eq!(world.peer_state(hanging).outcome, None);
         world.run(secs(2));
         assert!(world.peer_state(hanging).outcome.is_some());
         let received = world.peer_state(hanging).bytes;
         assert_eq!(String::from_utf8_lossy(&received).matches("at once").count(), 1);
-        assert_eq!(world.shard(server).stats().closed_for("file_timed_out"), 1);
+        assert_eq!(world.worker(server).stats().closed_for("file_timed_out"), 1);
         world.finish();
         assert_no_violations(&logs.borrow());
     });
@@ -304,8 +304,8 @@ fn a_drain_ends_in_time_even_if_reads_hang_or_fail() {
         }
         world.run(rng.duration(secs(1) / 5));
         world.drain(server);
-        assert!(world.run_until(secs(31), |world| world.shard(server).is_done()));
-        assert_eq!(world.shard(server).footprint().reads, 0);
+        assert!(world.run_until(secs(31), |world| world.worker(server).is_done()));
+        assert_eq!(world.worker(server).footprint().reads, 0);
         world.finish();
         assert_no_violations(&logs.borrow());
     });

@@ -125,7 +125,7 @@ fn run(seed: u64, faults: Faults, has_tls: bool) -> (Vec<u8>, Vec<u8>) {
         world.server_with_tls(&[here()], &TLS.0, config.clone(), frames);
         let client = world.client(config, None);
         let (protocol, log) = checked(SendClient::then_read(b""));
-        world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+        world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
         world.settle();
         std::mem::take(&mut log.borrow_mut().bytes)
     } else {
@@ -178,7 +178,7 @@ fn the_kernel_holds_no_more_than_the_limit_of_unsent_bytes() {
         let server = world.server(&[here()], Config::default(), frames);
         world.peer(&here(), Script::new().stop_reading().wait(secs(20)).close());
         world.run(secs(10));
-        assert_eq!(world.shard(server).stats().sent, expected, "{limit:?}");
+        assert_eq!(world.worker(server).stats().sent, expected, "{limit:?}");
         world.finish();
         assert_no_violations(&logs.borrow());
     }

@@ -165,7 +165,7 @@ fn a_response_whose_file_changes_is_never_completed() {
         let received = world.peer_state(client).bytes;
         let head = received.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
         assert!(received.len() - head < 5000, "a wrong response was completed");
-        assert_eq!(world.shard(server).stats().closed_for("file_changed"), 1);
+        assert_eq!(world.worker(server).stats().closed_for("file_changed"), 1);
         world.finish();
         assert_no_violations(&logs.borrow());
     });
@@ -193,7 +193,7 @@ fn only_the_last_response_of_a_connection_is_sent_before_the_fin() {
     let client = world.client(Config::default(), None);
     for (request, sends) in [(GET, 0), (LAST, 2)] {
         let (protocol, _) = checked(SendClient::then_read(request.as_bytes()));
-        world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+        world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
         world.run(secs(1));
         assert_eq!(
             world.sends_before_fin(),

@@ -1,5 +1,5 @@
-//! The folder over HTTP/2: responses don't depend on faults, and each one is whole, or its stream or
-//! connection has ended.
+//! The folder over HTTP/2: responses don't depend on faults, and each one is whole, or its stream
+//! or connection has ended.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use sockeye_files::memory::Memory;
 use sockeye_files::{CacheLimits, Folder, Options, Site};
 use sockeye_http::{Server, ServerConfig};
 use sockeye_proto::{Access, Peer};
-use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
+use sockeye_sim::{Faults, Outcome, Rng, Script, WorkerId, World, seeds};
 
 use crate::{here, secs};
 
@@ -97,7 +97,7 @@ fn folder(access: Access) -> Site {
     Folder::new(store).with_options(options).site(CacheLimits::default())
 }
 
-fn serve(world: &mut World, access: Access) -> ShardId {
+fn serve(world: &mut World, access: Access) -> WorkerId {
     let (site, shared) = (folder(access), Rc::new(ServerConfig::default()));
     let servers = move |_: &Peer| Server::new(Rc::clone(&shared), site.clone());
     world.server(&[here()], Config::default(), servers)
@@ -284,7 +284,7 @@ fn a_drain_answers_what_was_asked_and_ends_in_time() {
         let client = world.peer(&here(), script);
         world.run(rng.duration(secs(1) / 10));
         world.drain(server);
-        assert!(world.run_until(secs(31), |world| world.shard(server).is_done()));
+        assert!(world.run_until(secs(31), |world| world.worker(server).is_done()));
         let received = world.peer_state(client);
         let responses = read(&received.bytes);
         // A connection that was not accepted in time gets nothing. GOAWAY names the last stream

@@ -39,8 +39,8 @@ fn without_descriptors_accepting_pauses_and_resumes() {
         let server = world.server_with_descriptors(&[here()], Config::default(), echoes, 1 + room);
         let peers = ten_peers(&mut world, None);
         world.run_until(secs(1000), |world| {
-            assert!(world.shard(server).connections() <= room);
-            world.shard(server).stats().total_closed() == 10
+            assert!(world.worker(server).connections() <= room);
+            world.worker(server).stats().total_closed() == 10
         });
         world.settle();
         all_served(&world, &peers);
@@ -58,7 +58,7 @@ fn a_connection_that_cannot_be_watched_ends_with_that_reason() {
     let client = world.peer(&here(), Script::new().send(TEXT));
     world.settle();
     assert!(world.peer_state(client).bytes.is_empty());
-    assert_eq!(world.shard(server).stats().closed_for("not_watched"), 1);
+    assert_eq!(world.worker(server).stats().closed_for("not_watched"), 1);
     world.finish();
     assert_no_violations(&logs.borrow());
 }
@@ -73,9 +73,9 @@ fn above_the_limit_new_connections_wait_and_are_not_lost() {
         let counts = Arc::<ConnectionCounts>::default();
         let mut logs = Vec::new();
         for _ in 0..rng.between(1, 3) {
-            let (echoes, shard_logs) = service(|_| Echo::default());
+            let (echoes, worker_logs) = service(|_| Echo::default());
             world.server_with_counts(&counts, &[here()], config.clone(), echoes);
-            logs.push(shard_logs);
+            logs.push(worker_logs);
         }
         let peers = ten_peers(&mut world, None);
         world.run_until(secs(1000), |world| {
@@ -102,8 +102,8 @@ fn an_address_has_at_most_its_share_of_connections() {
         let same_address: Vec<_> =
             (0..10).map(|_| world.peer(&here(), limited_address.clone())).collect();
         world.run(secs(20));
-        assert_eq!(world.shard(server).connections(), max);
-        assert_eq!(world.shard(server).stats().closed_for("over_address_limit"), 10 - max as u64);
+        assert_eq!(world.worker(server).connections(), max);
+        assert_eq!(world.worker(server).stats().closed_for("over_address_limit"), 10 - max as u64);
         let others =
             [ten_peers(&mut world, None), ten_peers(&mut world, Some([192, 0, 2, 2].into()))];
         world.settle();
@@ -156,7 +156,7 @@ fn a_panic_ends_only_its_connection() {
         world.settle();
         all_served(&world, &good);
         assert!(b"and now: ".starts_with(&world.peer_state(bad).bytes));
-        assert_eq!(world.shard(server).stats().closed_for("panicked"), 1);
+        assert_eq!(world.worker(server).stats().closed_for("panicked"), 1);
         world.finish();
     });
 }
@@ -194,7 +194,7 @@ fn a_connection_with_more_unused_input_than_allowed_is_closed() {
             let server = world.server(&[here()], config, protocols);
             world.peer(&here(), Script::new().send(vec![b'x'; sent]).finish());
             world.settle();
-            let stats = world.shard(server).stats();
+            let stats = world.worker(server).stats();
             assert_eq!(stats.closed_for("unused_input_limit"), closed, "{sent} of {limit} bytes");
             assert_eq!(stats.total_closed(), 1);
             world.finish();

@@ -225,10 +225,10 @@ fn draining_cuts_no_client_of_the_port() {
             .collect();
         world.run(rng.duration(secs(1)));
         world.drain(server);
-        let done = world.run_until(secs(29), |world| world.shard(server).is_done());
+        let done = world.run_until(secs(29), |world| world.worker(server).is_done());
         assert!(done, "it drains without a cut");
         world.settle();
-        assert_eq!(world.shard(server).stats().cut, 0);
+        assert_eq!(world.worker(server).stats().cut, 0);
         for (http, peer, contents) in clients {
             let received = world.peer_state(peer);
             check(http, &received.bytes, &contents);
@@ -250,7 +250,7 @@ fn with_lossy_faults_every_connection_ends() {
             world.peer(&here(), if rng.chance(500) { script.finish() } else { script });
         }
         world.settle();
-        assert_eq!(world.shard(server).stats().closed_for("panicked"), 0);
+        assert_eq!(world.worker(server).stats().closed_for("panicked"), 0);
         world.finish();
     });
 }

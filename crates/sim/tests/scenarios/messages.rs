@@ -104,7 +104,7 @@ fn run_clients(seed: u64, faults: Faults) -> Vec<ClientLog> {
         let client_log = Rc::new(RefCell::new(ClientLog { requests, ..ClientLog::default() }));
         let settings = ClientConfig { mode, ..ClientConfig::default() };
         let (protocol, log) = checked(Client::new(settings, TestClient(Rc::clone(&client_log))));
-        world.shard_mut(client).connect(&here(), protocol, 0);
+        world.worker_mut(client).connect(&here(), protocol, 0);
         client_logs.push(client_log);
         logs.push(log);
     }

@@ -60,7 +60,7 @@ fn a_deadline_fires_once_also_without_a_connection() {
     assert_eq!(timed.calls()[1..], [due]);
     timed.set(None);
     world.settle();
-    assert_eq!((timed.calls().len(), world.shard(server).connections()), (2, 0));
+    assert_eq!((timed.calls().len(), world.worker(server).connections()), (2, 0));
     world.finish();
 }
 
@@ -179,7 +179,7 @@ fn with_tls_the_service_learns_what_was_encrypted_and_nothing_of_failed_handshak
     world.settle();
     let client = world.client(Config::default(), None);
     let (protocol, _) = checked(SendClient::then_finish(b"Hello"));
-    world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+    world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
     world.settle();
     assert_eq!(*closed.borrow(), [("finished", 6, 6), ("finished", 5, 5)]);
     world.finish();

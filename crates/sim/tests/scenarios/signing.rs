@@ -9,7 +9,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sockeye_engine::{Config, TlsAcceptor, TlsConnector};
 use sockeye_proto::echo::Echo;
-use sockeye_sim::{Faults, Rng, Script, ShardId, World, seeds};
+use sockeye_sim::{Faults, Rng, Script, WorkerId, World, seeds};
 
 use crate::checked::{Logs, SendClient, SharedLog, assert_no_violations, checked, service};
 use crate::tls::{Both, HELLO, TLS, tls_with_key};
@@ -19,7 +19,7 @@ use crate::{here, secs};
 const CLIENTS: usize = 30;
 
 /// A world in which many hellos arrive in one turn, and its server.
-fn many_hellos(tls: &TlsAcceptor, jobs: impl FnOnce(&mut World)) -> (World, ShardId) {
+fn many_hellos(tls: &TlsAcceptor, jobs: impl FnOnce(&mut World)) -> (World, WorkerId) {
     let mut world = World::new(1, Faults::none());
     jobs(&mut world);
     let (echoes, _) = service(|_| Echo::default());
@@ -42,7 +42,7 @@ fn echo(world: &mut World, connector: &TlsConnector) -> Vec<SharedLog> {
     let mut logs = Vec::new();
     for _ in 0..CLIENTS {
         let (protocol, log) = checked(SendClient::then_finish(b"Hello over TLS"));
-        world.shard_mut(client).connect_tls(&here(), connector, protocol, 0);
+        world.worker_mut(client).connect_tls(&here(), connector, protocol, 0);
         logs.push(log);
     }
     logs
@@ -67,8 +67,8 @@ fn many_handshakes_at_once_do_not_delay_an_established_connection() {
     assert!(took < Duration::from_millis(1010), "{took:?}");
     let jobs = world.handshake_jobs();
     assert!(jobs >= CLIENTS - 1, "the event loop has answered {} hellos", CLIENTS - jobs);
-    world.run_until(secs(60), |world| world.shard(server).connections() == 0);
-    assert_eq!(world.shard(server).stats().closed_for("tls_timeout"), jobs as u64);
+    world.run_until(secs(60), |world| world.worker(server).connections() == 0);
+    assert_eq!(world.worker(server).stats().closed_for("tls_timeout"), jobs as u64);
     world.finish();
 }
 
@@ -81,7 +81,7 @@ fn one_handshake_at_a_time_needs_no_thread() {
     let client = world.client(Config::default(), None);
     for _ in 0..3 {
         let (protocol, log) = checked(SendClient::then_finish(b"Hello"));
-        world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+        world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
         world.run(secs(1));
         assert_eq!(log.borrow().bytes, b"Hello");
     }
@@ -98,7 +98,7 @@ fn after_the_first_rsa_signature_threads_make_the_others() {
     let client = world.client(Config::default(), None);
     for on_threads in 0..3 {
         let (protocol, log) = checked(SendClient::then_finish(b"Hello"));
-        world.shard_mut(client).connect_tls(&here(), &connector, protocol, 0);
+        world.worker_mut(client).connect_tls(&here(), &connector, protocol, 0);
         world.run(secs(1));
         assert_eq!(log.borrow().bytes, b"Hello");
         assert_eq!(world.handshake_jobs(), on_threads);
@@ -112,7 +112,7 @@ fn a_reset_closes_a_connection_while_a_thread_has_it() {
     world.peer(&here(), Script::new().wait(secs(1)).send(HELLO.as_slice()).reset());
     world.run_until(secs(2), |world| world.handshake_jobs() == CLIENTS);
     world.run(secs(1));
-    assert_eq!(world.shard(server).stats().closed_for("reset"), 1);
+    assert_eq!(world.worker(server).stats().closed_for("reset"), 1);
     world.finish();
 }
 
@@ -122,7 +122,7 @@ fn a_client_that_closes_while_a_thread_has_its_connection_cuts_its_handshake() {
     world.peer(&here(), Script::new().wait(secs(1)).send(HELLO.as_slice()).finish());
     world.run_until(secs(2), |world| world.handshake_jobs() == CLIENTS);
     world.run(secs(1));
-    assert_eq!(world.shard(server).stats().closed_for("tls_cut"), 1);
+    assert_eq!(world.worker(server).stats().closed_for("tls_cut"), 1);
     world.finish();
 }
 
@@ -134,8 +134,8 @@ fn what_arrives_while_a_thread_has_a_connection_is_read_afterwards() {
     world.peer(&here(), script.wait(Duration::from_millis(1)).send(alert.as_slice()));
     world.run_until(secs(2), |world| world.handshake_jobs() == CLIENTS);
     world.run(secs(1));
-    assert_eq!(world.shard(server).stats().closed_for("tls_alert"), 1);
-    assert_eq!(world.shard(server).footprint().handshakes, CLIENTS);
+    assert_eq!(world.worker(server).stats().closed_for("tls_alert"), 1);
+    assert_eq!(world.worker(server).footprint().handshakes, CLIENTS);
     world.finish();
 }
 
@@ -166,10 +166,10 @@ fn a_thread_gets_a_hello_when_its_last_record_has_come() {
 fn what_a_thread_has_read_is_dropped_if_its_connection_was_cut() {
     let (mut world, server) = many_hellos(&TLS.0, |_| ());
     world.run_until(secs(2), |world| world.handshake_jobs() > 0);
-    assert!(world.shard(server).connections() > 0);
+    assert!(world.worker(server).connections() > 0);
     world.drain(server);
     world.run(secs(1));
-    assert_eq!(world.shard(server).stats().closed_for("cut"), CLIENTS as u64);
+    assert_eq!(world.worker(server).stats().closed_for("cut"), CLIENTS as u64);
     world.finish();
 }
 
@@ -185,11 +185,11 @@ fn a_drain_waits_for_handshakes_on_threads() {
         let logs = echo(&mut world, &TLS.1);
         let is_away = |world: &World| world.handshake_jobs() > CLIENTS / 2;
         world.run_until(secs(60), is_away);
-        let begun = world.shard(server).footprint().handshakes;
+        let begun = world.worker(server).footprint().handshakes;
         world.drain(server);
         world.settle();
         assert!(logs.iter().all(|log| log.borrow().reason.is_some()));
-        let stats = world.shard(server).stats();
+        let stats = world.worker(server).stats();
         assert_eq!(stats.closed_for("cut") + stats.closed_for("tls_timeout"), 0, "{stats:?}");
         assert!(at_server.borrow().len() + CLIENTS > begun, "sessions were opened");
         world.finish();
@@ -232,7 +232,7 @@ fn an_unknown_name_is_refused_on_a_thread_and_on_the_event_loop() {
     let (mut world, server) = many_hellos(&with_resolver(Unknown), |_| ());
     world.run(secs(3));
     assert!(world.handshake_jobs() >= CLIENTS - 1);
-    assert_eq!(world.shard(server).stats().closed_for("tls_unknown_name"), CLIENTS as u64);
+    assert_eq!(world.worker(server).stats().closed_for("tls_unknown_name"), CLIENTS as u64);
     world.finish();
 }
 
@@ -241,14 +241,14 @@ fn a_panic_on_a_thread_ends_one_connection() {
     let (mut world, server) = many_hellos(&with_resolver(Panicking), |_| ());
     world.run(secs(3));
     assert!(world.handshake_jobs() >= CLIENTS - 1);
-    assert_eq!(world.shard(server).stats().closed_for("tls_failed"), CLIENTS as u64);
+    assert_eq!(world.worker(server).stats().closed_for("tls_failed"), CLIENTS as u64);
     world.finish();
     // The thread itself.
     let (mut world, server) = many_hellos(&TLS.0, |world| world.drop_jobs(1000));
     world.run_until(secs(3), |world| world.handshake_jobs() > 0);
     world.run(secs(1));
     let jobs = world.handshake_jobs() as u64;
-    assert_eq!(world.shard(server).stats().closed_for("panicked"), jobs);
+    assert_eq!(world.worker(server).stats().closed_for("panicked"), jobs);
     world.finish();
 }
 

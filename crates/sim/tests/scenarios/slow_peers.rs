@@ -39,7 +39,7 @@ fn a_peer_that_never_reads_uses_bounded_memory_and_is_closed() {
         let most = OUTPUT + 256 + 4 * 256;
         let received = world.peer_state(peer);
         assert!((OUTPUT..=most).contains(&received.sent), "it sent {}", received.sent);
-        assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 1);
+        assert_eq!(world.worker(server).stats().closed_for("write_stalled"), 1);
         let (_, ended) = received.outcome.expect("it was reset");
         let lasted = ended.since(start);
         assert!((secs(60)..secs(130)).contains(&lasted), "it lasted {lasted:?}");
@@ -82,10 +82,10 @@ fn a_reader_that_stops_is_closed_a_minute_later() {
         let peer = world.peer(&here(), script.stop_reading());
         assert!(world.run_until(secs(2000), |world| world.peer_state(peer).bytes.len() >= 1000));
         let stopped = world.now();
-        let gone = |world: &World| world.shard(server).connections() == 0;
+        let gone = |world: &World| world.worker(server).connections() == 0;
         assert!(world.run_until(secs(200), gone), "it is still there");
         assert!(world.now().since(stopped) >= secs(39), "it was let go too soon");
-        assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 1);
+        assert_eq!(world.worker(server).stats().closed_for("write_stalled"), 1);
         world.finish();
         assert_no_violations(&logs.borrow());
     });
@@ -107,8 +107,8 @@ fn a_reset_does_not_affect_other_connections() {
         world.settle();
         assert!(world.peer_state(good).bytes == input);
         assert!(input.starts_with(&world.peer_state(bad).bytes));
-        assert_eq!(world.shard(server).stats().closed_for("reset"), 1);
-        assert_eq!(world.shard(server).stats().total_closed(), 2);
+        assert_eq!(world.worker(server).stats().closed_for("reset"), 1);
+        assert_eq!(world.worker(server).stats().total_closed(), 2);
         world.finish();
         assert_no_violations(&logs.borrow());
     });
@@ -179,8 +179,8 @@ fn lingering_has_an_end() {
             world.peer(&here(), script);
         }
         let gone = |world: &World| {
-            let shard = world.shard(server);
-            shard.stats().accepted == 3 && shard.connections() == 0
+            let worker = world.worker(server);
+            worker.stats().accepted == 3 && worker.connections() == 0
         };
         assert!(world.run_until(secs(60), gone), "something lingers on");
         world.finish();
@@ -205,10 +205,10 @@ fn a_connection_that_times_out_is_closed_in_stages() {
         let has_ended = |world: &World| world.peer_state(peer).outcome.is_some();
         assert!(world.run_until(secs(120), has_ended));
         assert_eq!(world.peer_state(peer).outcome.as_ref().unwrap().0, Outcome::Ended);
-        assert_eq!(world.shard(server).connections(), 1, "it is still read");
+        assert_eq!(world.worker(server).connections(), 1, "it is still read");
         world.settle();
         assert_eq!(world.peer_state(peer).sent, request.len() + 5000, "nothing was reset");
-        assert_eq!(world.shard(server).stats().closed_for("idle_timeout"), 1);
+        assert_eq!(world.worker(server).stats().closed_for("idle_timeout"), 1);
         world.finish();
         assert_no_violations(&logs.borrow());
     });
@@ -242,7 +242,7 @@ fn every_limit_of_lingering_ends_it() {
             let server = world.server(&[here()], config, protocols);
             let start = world.now();
             world.peer(&here(), script.clone());
-            world.run_until(secs(800), |world| world.shard(server).stats().total_closed() == 1);
+            world.run_until(secs(800), |world| world.worker(server).stats().total_closed() == 1);
             let lasted = world.now().since(start);
             assert!((secs(lasts.start)..secs(lasts.end)).contains(&lasted), "{name}: {lasted:?}");
             world.finish();
@@ -303,8 +303,8 @@ fn a_peer_is_not_stalled_if_its_output_was_dropped() {
     world.peer(&here(), blocked.wait(secs(1000)));
     world.run(secs(500));
     assert!(world.peer_state(soon).bytes.len() < 200_000, "the rest was dropped");
-    assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 0);
-    assert_eq!(world.shard(server).connections(), 2);
+    assert_eq!(world.worker(server).stats().closed_for("write_stalled"), 0);
+    assert_eq!(world.worker(server).connections(), 2);
     world.drain(server);
     world.finish();
     assert_no_violations(&logs.borrow());

@@ -59,7 +59,7 @@ pub(crate) static HELLO: LazyLock<Vec<u8>> = LazyLock::new(|| {
     world.scripted_server(&here(), Script::new());
     let client = world.client(Config::default(), None);
     let (protocol, _) = checked(SendClient::then_finish(b""));
-    world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+    world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
     world.run(secs(1));
     world.last_script().bytes
 });
@@ -85,7 +85,7 @@ fn echo_of(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<SharedLog>, Logs) {
         let count = rng.below(most);
         let input = rng.bytes(count);
         let (protocol, log) = checked(SendClient::then_finish(&input));
-        world.shard_mut(client).connect_tls(&here(), connector, protocol, 0);
+        world.worker_mut(client).connect_tls(&here(), connector, protocol, 0);
         inputs.push(input);
         logs.push(log);
     }
@@ -128,7 +128,7 @@ fn with_lossy_faults_the_echo_over_tls_is_a_prefix_and_every_connection_ends() {
 fn a_drain_ends_handshakes_and_connections_over_tls() {
     seeds(0..150, |seed| {
         let mut rng = Rng::new(seed ^ 0xD7A1);
-        // A drained shard may end before late sends of closed connections return.
+        // A drained worker may end before late sends of closed connections return.
         let faults = Faults { late_send: 0, ..Faults::lossless(&mut Rng::new(seed)) };
         let mut world = World::new(seed, faults);
         let (echoes, at_server) = service(|_| Echo::default());
@@ -138,13 +138,13 @@ fn a_drain_ends_handshakes_and_connections_over_tls() {
         let mut logs = Vec::new();
         for _ in 0..rng.between(1, 4) {
             let (protocol, log) = checked(SendClient::then_finish(b"Hello over TLS"));
-            world.shard_mut(client).connect_tls(&here(), connector, protocol, 0);
+            world.worker_mut(client).connect_tls(&here(), connector, protocol, 0);
             logs.push(log);
         }
         world.run(Duration::from_millis(rng.below(200) as u64));
         world.drain(server);
         world.settle();
-        let is_cut = world.shard(server).stats().closed_for("cut") > 0;
+        let is_cut = world.worker(server).stats().closed_for("cut") > 0;
         for log in &logs {
             assert!(log.borrow().reason.is_some(), "a client is notified of the end in any case");
             assert!(is_cut || !log.borrow().truncated, "the server has sent close_notify");
@@ -169,8 +169,8 @@ fn handshakes_that_are_no_tls_cut_or_never_finished_end() {
         let (echoes, logs) = service(|_| Echo::default());
         let server = world.server_with_tls(&[here()], &TLS.0, Config::default(), echoes);
         world.peer(&here(), script);
-        world.run_until(secs(60), |world| world.shard(server).stats().total_closed() == 1);
-        assert_eq!(world.shard(server).stats().closed_for(reason), 1, "{reason}");
+        world.run_until(secs(60), |world| world.worker(server).stats().total_closed() == 1);
+        assert_eq!(world.worker(server).stats().closed_for(reason), 1, "{reason}");
         world.finish();
         assert!(logs.borrow().is_empty(), "no protocol was made");
     }
@@ -218,7 +218,7 @@ fn certificates_are_valid_on_the_virtual_clock() {
         world.server_with_tls(&[here()], &acceptor, Config::default(), echoes);
         let client = world.client(Config::default(), None);
         let (protocol, log) = checked(SendClient::then_finish(b"Hello"));
-        world.shard_mut(client).connect_tls(&here(), &connector, protocol, 0);
+        world.worker_mut(client).connect_tls(&here(), &connector, protocol, 0);
         world.settle();
         let expected = if is_valid { "peer_closed" } else { "tls_bad_certificate" };
         assert_eq!(log.borrow().reason.as_deref(), Some(expected), "{from}");
@@ -303,15 +303,15 @@ fn a_silent_handshake_gives_way_and_ends_soon_after_a_drain_begins() {
     }
     world.run(secs(2));
     let (protocol, log) = checked(SendClient::then_finish(b"Hello"));
-    world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+    world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
     world.run(secs(1));
     assert_eq!(log.borrow().bytes, b"Hello", "a silent connection was closed for it");
-    assert_eq!(world.shard(server).stats().closed_for("made_room"), 1);
+    assert_eq!(world.worker(server).stats().closed_for("made_room"), 1);
     let begin = world.now();
     world.drain(server);
-    world.run_until(secs(60), |world| world.shard(server).connections() == 0);
+    world.run_until(secs(60), |world| world.worker(server).connections() == 0);
     assert!(world.now().since(begin) < secs(2), "{:?}", world.now().since(begin));
-    assert_eq!(world.shard(server).stats().closed_for("drained"), 3);
+    assert_eq!(world.worker(server).stats().closed_for("drained"), 3);
     world.finish();
 }
 
@@ -326,8 +326,8 @@ fn handshakes_count_by_the_clients_address() {
         world.peer(&here(), Script::new().from([192, 0, 2, 1].into()).send(&hello[..100]));
     }
     world.run(secs(1));
-    assert_eq!(world.shard(server).stats().closed_for("over_address_limit"), 3);
-    assert_eq!(world.shard(server).footprint().handshakes, 2);
+    assert_eq!(world.worker(server).stats().closed_for("over_address_limit"), 3);
+    assert_eq!(world.worker(server).footprint().handshakes, 2);
     world.finish();
 }
 
@@ -349,7 +349,7 @@ fn a_handshake_that_completes_while_the_server_drains_opens_one_session_at_once(
         let client = world.client(Config::default(), None);
         let (protocol, _) =
             checked(SendClient::then_read(rng.pick(&[&b""[..], b"Hello over TLS"])));
-        world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+        world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
         world.run(Duration::from_micros(rng.below(250_000) as u64));
         if rng.below(2) == 0 {
             world.drain_between_turns(server);
@@ -357,7 +357,7 @@ fn a_handshake_that_completes_while_the_server_drains_opens_one_session_at_once(
             world.drain(server);
         }
         let begin = world.now();
-        world.run_until(secs(60), |world| world.shard(server).connections() == 0);
+        world.run_until(secs(60), |world| world.worker(server).connections() == 0);
         assert!(world.now().since(begin) < secs(9), "{:?}", world.now().since(begin));
         assert!(at_server.borrow().len() <= 1);
         world.finish();
@@ -399,12 +399,12 @@ fn idle_connections_close_with_close_notify() {
         let mut logs = Vec::new();
         for _ in 0..5 {
             let (protocol, log) = checked(SendClient::then_read(b"Hello"));
-            world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+            world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
             logs.push(log);
             world.run(secs(2));
         }
         let reason = if is_evicted { "made_room" } else { "idle_timeout" };
-        world.run_until(secs(100), |world| world.shard(server).stats().closed_for(reason) > 0);
+        world.run_until(secs(100), |world| world.worker(server).stats().closed_for(reason) > 0);
         world.run(secs(1));
         let ended = logs.iter().find(|log| log.borrow().reason.is_some());
         let log = ended.expect("one has ended").borrow();
@@ -423,7 +423,7 @@ fn the_end_of_a_long_input_without_tls_is_not_lost() {
         let peer = world.peer(&here(), Script::new().send([b'a'; 95]).finish());
         world.run(secs(5));
         assert_eq!(world.peer_state(peer).bytes, [b'a'; 95]);
-        assert_eq!(world.shard(server).connections(), 0, "it has seen the end");
+        assert_eq!(world.worker(server).connections(), 0, "it has seen the end");
         world.finish();
         assert_no_violations(&logs.borrow());
     });

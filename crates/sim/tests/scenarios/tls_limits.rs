@@ -154,7 +154,7 @@ fn nothing_is_signed_if_too_much_follows_a_hello() {
     }
     world.run(secs(2));
     assert_eq!(signed.0.load(Relaxed), 0);
-    assert_eq!(world.shard(server).stats().closed_for("tls_too_large"), CLIENTS as u64);
+    assert_eq!(world.worker(server).stats().closed_for("tls_too_large"), CLIENTS as u64);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn threads_answer_the_second_hellos_of_clients() {
     let mut logs = Vec::new();
     for _ in 0..CLIENTS {
         let (protocol, log) = checked(SendClient::then_finish(b"Hello over TLS"));
-        world.shard_mut(client).connect_tls(&here(), &connector, protocol, 0);
+        world.worker_mut(client).connect_tls(&here(), &connector, protocol, 0);
         logs.push(log);
     }
     world.run(secs(5));
@@ -188,7 +188,7 @@ fn a_failed_handshake_on_a_thread_is_counted() {
         world.peer(&here(), Script::new().wait(secs(1)).send(HELLO.as_slice()));
     }
     world.run(secs(30));
-    let stats = world.shard(server).stats();
+    let stats = world.worker(server).stats();
     assert_eq!(stats.closed_for("tls_timeout"), CLIENTS as u64);
     assert_eq!(stats.handshakes.failed, CLIENTS as u64);
 }
@@ -204,11 +204,11 @@ fn a_handshake_that_begins_in_a_drain_has_time() {
         let server = world.server_with_tls(&[here()], &TLS.0, Config::default(), echoes);
         let client = world.client(Config::default(), None);
         let (protocol, _log) = checked(SendClient::then_finish(b"Hello"));
-        world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
-        world.run_until(secs(5), |world| world.shard(server).connections() == 1);
+        world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+        world.run_until(secs(5), |world| world.worker(server).connections() == 1);
         world.drain(server);
         world.settle();
-        if world.shard(server).stats().closed_for("tls_timeout") > 0 {
+        if world.worker(server).stats().closed_for("tls_timeout") > 0 {
             timeouts.push(seed);
         }
     }
@@ -262,10 +262,10 @@ fn a_silent_client_that_is_accepted_late_does_not_delay_a_drain() {
         for _ in 0..5 {
             world.peer(&here(), Script::new());
         }
-        world.run_until(secs(1), |world| world.shard(server).connections() > 0);
+        world.run_until(secs(1), |world| world.worker(server).connections() > 0);
         world.drain(server);
         let begin = world.now();
-        world.run_until(secs(60), |world| world.shard(server).connections() == 0);
+        world.run_until(secs(60), |world| world.worker(server).connections() == 0);
         if world.now().since(begin) > secs(3) {
             late.push((seed, world.now().since(begin)));
         }
@@ -309,7 +309,7 @@ fn close_notify_follows_what_is_written_when_all_was_sent() {
     world.server_with_tls(&[here()], &TLS.0, Config::default(), afterthoughts);
     let client = world.client(Config::default(), None);
     let (protocol, log) = checked(SendClient::then_read(b"Hello"));
-    world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+    world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
     world.run(secs(5));
     let log = log.borrow();
     assert_eq!(log.bytes, b"first, last");
@@ -347,7 +347,7 @@ fn what_our_fault_cuts_is_not_authenticated_as_whole() {
     world.server_with_tls(&[here()], &TLS.0, Config::default(), partial);
     let client = world.client(Config::default(), None);
     let (protocol, log) = checked(SendClient::then_read(b"Hello"));
-    world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+    world.worker_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
     world.run(secs(5));
     let log = log.borrow();
     assert_eq!(log.bytes, b"a part");

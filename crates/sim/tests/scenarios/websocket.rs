@@ -9,7 +9,7 @@ use sockeye_http::ws::{
 };
 use sockeye_http::{Answer, Handler, Request, Responder, Server, ServerConfig};
 use sockeye_proto::Peer;
-use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
+use sockeye_sim::{Faults, Outcome, Rng, Script, WorkerId, World, seeds};
 
 use crate::{here, secs};
 
@@ -43,7 +43,7 @@ impl ws::Handler for Echo {
     }
 }
 
-fn serve(world: &mut World, config: Config) -> (ShardId, Ends) {
+fn serve(world: &mut World, config: Config) -> (WorkerId, Ends) {
     let ends = Ends::default();
     let shared = Rc::new(ServerConfig::default());
     let sockets = Rc::new(ws::Config::new(Limits::default()));
@@ -136,7 +136,7 @@ fn echoes_do_not_depend_on_faults() {
         assert_eq!(received.last(), Some(&(Opcode::Close, GOODBYE.to_vec())));
         assert_eq!(state.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
         assert_eq!(*ends.borrow(), ["1000 "]);
-        assert_eq!(world.shard(server).stats().total_closed(), 1);
+        assert_eq!(world.worker(server).stats().total_closed(), 1);
         world.finish();
     });
 }
@@ -162,7 +162,7 @@ fn an_idle_peer_stays_as_long_as_it_answers_pings() {
         assert_eq!(messages(&received), [b"still here"]);
         assert!(world.now().since(start) >= secs(580));
         assert_eq!(*ends.borrow(), ["1000 "]);
-        assert_eq!(world.shard(server).stats().closed_for("websocket_no_pong"), 0);
+        assert_eq!(world.worker(server).stats().closed_for("websocket_no_pong"), 0);
         world.finish();
     });
 }
@@ -187,7 +187,7 @@ fn a_peer_that_answers_no_ping_is_cut_after_20_s() {
         let lasted = ended.since(start);
         assert!((secs(50)..secs(80)).contains(&lasted), "it lasted {lasted:?}");
         assert_eq!(*ends.borrow(), ["1006 no pong came"]);
-        assert_eq!(world.shard(server).stats().closed_for("websocket_no_pong"), 1);
+        assert_eq!(world.worker(server).stats().closed_for("websocket_no_pong"), 1);
         world.finish();
     });
 }
@@ -209,14 +209,15 @@ fn a_slow_reader_gets_all_echoes_and_holds_little() {
         let (server, ends) = serve(&mut world, config);
         let payloads: Vec<_> = (0..40).map(|_| rng.bytes(500)).collect();
         let sent = payloads.iter().flat_map(|payload| frame(Opcode::Binary, true, payload));
-        // Longer than the deadline of a pong: nothing is read from it meanwhile, so it doesn't count.
+        // Longer than the deadline of a pong: nothing is read from it meanwhile, so it doesn't
+        // count.
         let script = Script::new().send(HANDSHAKE).read_slowly(400, secs(10));
         let script = script.send(sent.collect::<Vec<_>>());
         let peer = world.peer(&here(), script.send(frame(Opcode::Close, true, GOODBYE)));
         let start = world.now();
         world.settle();
         assert_eq!(*ends.borrow(), ["1000 "]);
-        assert_eq!(world.shard(server).stats().closed_for("websocket_no_pong"), 0);
+        assert_eq!(world.worker(server).stats().closed_for("websocket_no_pong"), 0);
         let received = frames(&world.peer_state(peer).bytes);
         assert!(messages(&received) == payloads);
         assert!(world.now().since(start) >= secs(400), "the reader was not slow");
@@ -224,8 +225,8 @@ fn a_slow_reader_gets_all_echoes_and_holds_little() {
     });
 }
 
-/// Peers that leave, reset, stop reading or vanish: each handler is told the end once, and what came
-/// is a beginning of what was due.
+/// Peers that leave, reset, stop reading or vanish: each handler is told the end once, and what
+/// came is a beginning of what was due.
 #[test]
 fn every_websocket_ends_once_whatever_its_peer_does() {
     seeds(0..150, |seed| {
@@ -263,7 +264,7 @@ fn every_websocket_ends_once_whatever_its_peer_does() {
         }
         let told = ends.borrow().len();
         assert!((opened..=peers.len()).contains(&told), "{:?} of {opened}", ends.borrow());
-        assert_eq!(world.shard(server).connections(), 0);
+        assert_eq!(world.worker(server).connections(), 0);
         world.finish();
     });
 }

@@ -34,13 +34,13 @@ use super::source::BodySource;
 use super::upgrade::Upgrade;
 use super::websockets::WebSocketConfigs;
 
-/// The closure that answers requests. All shards of a server share it.
+/// The closure that answers requests. All workers of a server share it.
 pub(super) type RequestFn = dyn Fn(Request<Body>) -> Reply + Send + Sync;
 
-/// What the connections of a shard share.
-pub(super) struct ShardState {
+/// What the connections of a worker share.
+pub(super) struct WorkerState {
     pub(super) request_fn: Arc<RequestFn>,
-    /// The budget for collected bodies. All shards of a server share it.
+    /// The budget for collected bodies. All workers of a server share it.
     pub(super) collected: Arc<Budget>,
     /// Memory for the fields of a response, reused by each response.
     pub(super) fields: RefCell<Fields>,
@@ -51,12 +51,12 @@ pub(super) struct ShardState {
 
 /// A request that is being answered.
 pub(super) struct Exchange {
-    shard: Rc<ShardState>,
+    worker: Rc<WorkerState>,
     peer: Peer,
     /// The client that is charged for the body of the request and for jobs: see
     /// [`http_core::ServerConfig::clients`]. The peer, if the response needs neither.
     client: Client,
-    /// The number of the request in its shard. A [`Sender`] of an older request on the same
+    /// The number of the request in its worker. A [`Sender`] of an older request on the same
     /// connection has another number, so that its late content is recognised and dropped.
     number: u64,
     /// Whether the method is HEAD.
@@ -147,7 +147,7 @@ impl Handler for Exchange {
         if let Some(upgrade) = upgrade {
             given.extensions_mut().insert(upgrade);
         }
-        let reply = (self.shard.request_fn)(given);
+        let reply = (self.worker.request_fn)(given);
         // Any other `Reply` reads the body, or may start a job.
         if !matches!(reply.0, ReplyKind::Response(_) | ReplyKind::Content(..) | ReplyKind::Page(..))
         {
@@ -238,10 +238,10 @@ impl Handler for Exchange {
 
 impl Exchange {
     /// An exchange for a request that has not arrived yet.
-    pub(super) fn new(shard: Rc<ShardState>, peer: Peer) -> Self {
-        let number = shard.next_number.replace(shard.next_number.get() + 1);
+    pub(super) fn new(worker: Rc<WorkerState>, peer: Peer) -> Self {
+        let number = worker.next_number.replace(worker.next_number.get() + 1);
         Self {
-            shard,
+            worker,
             client: Client::of(peer.address),
             peer,
             number,
@@ -303,7 +303,7 @@ impl Exchange {
                 // At most UNCHARGED, so it fits into a `usize`.
                 let capacity = length.unwrap_or(0).min(self.uncharged).min(limit) as usize;
                 let collected = Vec::with_capacity(capacity);
-                let permit = self.shard.collected.empty_permit(self.client);
+                let permit = self.worker.collected.empty_permit(self.client);
                 self.expects = Expects::WholeBody { collected, max, permit, then };
                 responder.read_up_to(limit)
             }
@@ -323,7 +323,7 @@ impl Exchange {
             ReplyKind::Upgrade { name, fields, make } => {
                 self.upgrade(&name, &fields, make, responder)
             }
-            ReplyKind::Respond(respond) => respond(&self.shard.websockets, responder),
+            ReplyKind::Respond(respond) => respond(&self.worker.websockets, responder),
         }
     }
 
@@ -425,7 +425,7 @@ impl Exchange {
         }
         // The fields are moved out of the cell: a borrow would last during `then`, which needs
         // `&mut self`.
-        let mut fields = self.shard.fields.take();
+        let mut fields = self.worker.fields.take();
         fields.clear();
         let answer = match convert::response(status, headers, &mut fields) {
             Ok(head) => {
@@ -437,14 +437,14 @@ impl Exchange {
             }
             Err(invalid) => self.fail(&invalid.to_string(), responder),
         };
-        self.shard.fields.replace(fields);
+        self.worker.fields.replace(fields);
         answer
     }
 
     /// Answers 503 because the budget for collected bodies is spent. The rest of the body is not
     /// read.
     fn refuse_body(&mut self, responder: Responder<'_, '_>) -> Answer {
-        let (budget, client) = (&self.shard.collected, self.client);
+        let (budget, client) = (&self.worker.collected, self.client);
         if let Some(requests) = budget.report(responder.now()) {
             warn!(
                 target: "sockeye", budget = budget.name(), total = budget.total(),

@@ -11,16 +11,16 @@ use sockeye_http::{Handlers, Server};
 use sockeye_proto::{Budget, Peer};
 
 use super::body::Body;
-use super::exchange::{Exchange, RequestFn, ShardState};
+use super::exchange::{Exchange, RequestFn, WorkerState};
 use super::options::{Options, default_budget};
 use super::reply::Reply;
 use super::websockets::WebSocketConfigs;
 use crate::serving::{ServeError, Serving};
 
 /// Adapts a closure to [`http_core::Handlers`](Handlers), for a service that runs without
-/// [`serve`]. Make one for each shard (event loop). All connections of the shard share it.
+/// [`serve`]. Make one for each worker (event loop). All connections of the worker share it.
 pub struct HttpService {
-    shard: Rc<ShardState>,
+    worker: Rc<WorkerState>,
 }
 
 impl HttpService {
@@ -32,31 +32,31 @@ impl HttpService {
         Self::with_budget(answer, default_budget())
     }
 
-    /// As [`HttpService::new`], with a budget for collected bodies that several shards can share:
+    /// As [`HttpService::new`], with a budget for collected bodies that several workers can share:
     /// see [`Options::collected`].
     #[must_use]
     pub fn with_budget<R: Into<Reply>>(
         answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
         collected: Arc<Budget>,
     ) -> Self {
-        Self::of_shard(Arc::new(move |request| answer(request).into()), collected)
+        Self::of_worker(Arc::new(move |request| answer(request).into()), collected)
     }
 
-    fn of_shard(request_fn: Arc<RequestFn>, collected: Arc<Budget>) -> Self {
-        let shard = ShardState {
+    fn of_worker(request_fn: Arc<RequestFn>, collected: Arc<Budget>) -> Self {
+        let worker = WorkerState {
             request_fn,
             collected,
             fields: RefCell::default(),
             next_number: Cell::default(),
             websockets: WebSocketConfigs::default(),
         };
-        Self { shard: Rc::new(shard) }
+        Self { worker: Rc::new(worker) }
     }
 
     /// The [`Handlers`] of one connection, which make a handler for each of its requests.
     pub fn handlers(&self) -> impl Handlers + use<> {
-        let shard = Rc::clone(&self.shard);
-        move |peer: &Peer| Exchange::new(Rc::clone(&shard), peer.clone())
+        let worker = Rc::clone(&self.worker);
+        move |peer: &Peer| Exchange::new(Rc::clone(&worker), peer.clone())
     }
 }
 
@@ -83,7 +83,7 @@ pub fn serve<R: Into<Reply>>(
     let (workers, config) = (options.workers, options.config.clone());
     Serving::start(addresses, workers, config, move |_, bound| {
         let config = Rc::new(options.server_config(bound));
-        let http = HttpService::of_shard(Arc::clone(&answer), Arc::clone(&options.collected));
+        let http = HttpService::of_worker(Arc::clone(&answer), Arc::clone(&options.collected));
         move |_: &Peer| Server::new(Rc::clone(&config), http.handlers())
     })
 }

@@ -1,4 +1,4 @@
-//! What the WebSockets of a shard (event loop) share.
+//! What the WebSockets of a worker (event loop) share.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -32,8 +32,8 @@ impl Settings {
     }
 }
 
-/// The latest configurations that a shard has made, one for each different
-/// [`ws::Options`](super::ws::Options). The shard keeps them, because a configuration also has
+/// The latest configurations that a worker has made, one for each different
+/// [`ws::Options`](super::ws::Options). The worker keeps them, because a configuration also has
 /// memory that its WebSockets share.
 #[derive(Default)]
 pub(super) struct WebSocketConfigs(RefCell<Vec<(Arc<Settings>, Rc<Config>)>>);

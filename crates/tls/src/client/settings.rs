@@ -129,7 +129,7 @@ impl ClientSettings {
 }
 
 impl TlsClient {
-    /// What [`Shard::connect_tls`](sockeye_engine::Shard::connect_tls) needs to connect.
+    /// What [`Worker::connect_tls`](sockeye_engine::Worker::connect_tls) needs to connect.
     #[must_use]
     pub fn connector(&self) -> &TlsConnector {
         &self.connector

@@ -34,7 +34,8 @@ fn response(run: &Run<'_>, field: &str) -> String {
     exchange(&run.start(), &[request.as_bytes(), &fragments()].concat())
 }
 
-/// Sends to a server that answers with the kind of the message, its text, and the head of the request.
+/// Sends to a server that answers with the kind of the message, its text, and the head of the
+/// request.
 pub(super) fn to_websocket(run: &Run<'_>, contents: &[&str]) -> String {
     let address = peer(|_, mut stream| {
         let mut head = String::new();

@@ -98,8 +98,8 @@ fn a_file_that_needs_no_probe_is_timed_if_it_may_become_slow() {
     }
 }
 
-/// Receives what `peer` has sent before it closed its side, as the shard does. Returns the bytes of
-/// each receive.
+/// Receives what `peer` has sent before it closed its side, as the worker does. Returns the bytes
+/// of each receive.
 fn receive_all(fd: impl Into<OwnedFd>) -> Vec<Vec<u8>> {
     let (mut driver, mut socket) = (Epoll::new().unwrap(), socket_of(fd));
     driver.watch(&mut socket).unwrap();

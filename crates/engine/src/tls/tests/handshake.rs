@@ -16,7 +16,7 @@ use super::{
     NOW, Pair, assert_is_failed, certificate, configs, configs_with, provider, roots, server,
 };
 use crate::tls::TlsError;
-use crate::tls::acceptor::{ShardAcceptor, TlsAcceptor, TlsConnector};
+use crate::tls::acceptor::{TlsAcceptor, TlsConnector, WorkerAcceptor};
 use crate::tls::clock::LoopClock;
 use crate::tls::connection::MAX_UNUSED;
 
@@ -249,29 +249,29 @@ fn a_client_certificate_is_told_and_a_bad_one_refused() {
 }
 
 #[test]
-fn sessions_resume_on_another_shard() {
+fn sessions_resume_on_another_worker() {
     let (client, server) = configs();
     let (client, acceptor) = (Arc::new(client), TlsAcceptor::new(&server));
-    let mut shards = [(); 2].map(|()| ShardAcceptor::new(acceptor.clone()));
-    for (at, shard) in [0, 1, 0, 1].into_iter().enumerate() {
-        let mut pair = Pair::of(&client, shards[shard].accept().unwrap());
+    let mut workers = [(); 2].map(|()| WorkerAcceptor::new(acceptor.clone()));
+    for (at, worker) in [0, 1, 0, 1].into_iter().enumerate() {
+        let mut pair = Pair::of(&client, workers[worker].accept().unwrap());
         pair.run(usize::MAX).unwrap();
         assert_eq!(pair.server.take_info().resumed, at > 0, "{at}");
     }
 }
 
 #[test]
-fn a_replaced_configuration_is_used_by_each_shard() {
+fn a_replaced_configuration_is_used_by_each_worker() {
     let [(first, old), (second, new)] = [configs(), configs()];
     let (first, second) = (Arc::new(first), Arc::new(second));
     let acceptor = TlsAcceptor::new(&old);
-    let mut shards = [(); 2].map(|()| ShardAcceptor::new(acceptor.clone()));
-    for shard in &mut shards {
-        Pair::of(&first, shard.accept().unwrap()).run(usize::MAX).unwrap();
+    let mut workers = [(); 2].map(|()| WorkerAcceptor::new(acceptor.clone()));
+    for worker in &mut workers {
+        Pair::of(&first, worker.accept().unwrap()).run(usize::MAX).unwrap();
     }
     acceptor.replace(&new);
-    for shard in &mut shards {
-        Pair::of(&second, shard.accept().unwrap()).run(usize::MAX).unwrap();
+    for worker in &mut workers {
+        Pair::of(&second, worker.accept().unwrap()).run(usize::MAX).unwrap();
     }
 }
 
@@ -282,9 +282,9 @@ fn early_data_is_never_accepted() {
     client.enable_early_data = true;
     let client = Arc::new(client);
     let acceptor = TlsAcceptor::new(&server);
-    let mut shard = ShardAcceptor::new(acceptor);
+    let mut worker = WorkerAcceptor::new(acceptor);
     for _ in 0..2 {
-        let mut pair = Pair::of(&client, shard.accept().unwrap());
+        let mut pair = Pair::of(&client, worker.accept().unwrap());
         if let Some(mut early) = pair.client.early_data() {
             early.write_all(b"early").unwrap();
         }
@@ -346,7 +346,7 @@ fn a_configuration_that_cannot_work_is_our_fault() {
     client.alpn_protocols = vec![vec![]];
     let mut server = configs().1;
     server.max_fragment_size = Some(1);
-    let error = ShardAcceptor::new(TlsAcceptor::new(&server)).accept().err().expect("an error");
+    let error = WorkerAcceptor::new(TlsAcceptor::new(&server)).accept().err().expect("an error");
     assert_eq!(error.fault().blame, sockeye_proto::Blame::Ours);
 }
 

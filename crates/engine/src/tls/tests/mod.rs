@@ -8,7 +8,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use sockeye_proto::WallTime;
 use sockeye_tls::provider;
 
-use super::acceptor::{ShardAcceptor, TlsAcceptor};
+use super::acceptor::{TlsAcceptor, WorkerAcceptor};
 use super::{Tls, TlsError};
 
 mod handshake;
@@ -69,7 +69,7 @@ impl Pair {
     }
 
     fn with(client: &Arc<ClientConfig>, server: &ServerConfig) -> Self {
-        Self::of(client, ShardAcceptor::new(TlsAcceptor::new(server)).accept().unwrap())
+        Self::of(client, WorkerAcceptor::new(TlsAcceptor::new(server)).accept().unwrap())
     }
 
     fn of(client: &Arc<ClientConfig>, server: Tls) -> Self {
@@ -140,7 +140,7 @@ impl Pair {
 }
 
 fn server() -> Tls {
-    ShardAcceptor::new(TlsAcceptor::new(&configs().1)).accept().unwrap()
+    WorkerAcceptor::new(TlsAcceptor::new(&configs().1)).accept().unwrap()
 }
 
 /// What a new server makes of `input`: its error, and what it sends.

@@ -103,7 +103,7 @@ fn failures_are_retried_and_hold_no_budget() {
 }
 
 #[test]
-fn a_second_shard_waits_for_the_first() {
+fn a_second_worker_waits_for_the_first() {
     let cache = cache(8);
     let (started, is_started) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();

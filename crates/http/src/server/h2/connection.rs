@@ -32,7 +32,7 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     /// A header block that is incomplete.
     pub(super) block: Option<Box<PartialBlock>>,
     pub(super) decoder: Decoder,
-    /// Identifies the connection: no other HTTP/2 connection of the shard (event loop) has this
+    /// Identifies the connection: no other HTTP/2 connection of the worker (event loop) has this
     /// number.
     pub(super) number: u64,
     /// Fields from HPACK's tables are checked as literal fields are. Set after an error in a header

@@ -90,7 +90,7 @@ fn requests_whose_responses_are_sent_in_parts_allocate_nothing_while_they_go_on(
     assert!(info.bytes_current < -10_000, "{info:?}");
 }
 
-/// Its buffers are those of the shard.
+/// Its buffers are those of the worker.
 #[test]
 fn an_idle_connection_keeps_little_memory() {
     let kept = |requests: u32| {

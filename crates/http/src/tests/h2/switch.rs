@@ -123,8 +123,9 @@ impl Protocol for Commands {
 }
 
 /// Switches to [`Commands`]: at `/later` when its promise is fulfilled, at `/remote` after it has
-/// made a remote, at `/remote-later` at the first message of its remote. `/other` tries another protocol and is answered with 400, `/no` is not found,
-/// `/read` answers when it has read the request.
+/// made a remote, at `/remote-later` at the first message of its remote. `/other` tries another
+/// protocol and is answered with 400, `/no` is not found, `/read` answers when it has read the
+/// request.
 struct Switch(Rc<Seen>);
 
 impl Switch {

@@ -1,4 +1,4 @@
-//! States of compressors and decompressors, which the connections of a shard (event loop) share.
+//! States of compressors and decompressors, which the connections of a worker (event loop) share.
 
 use flate2::{Compress, Compression, Decompress};
 
@@ -8,7 +8,7 @@ use super::options::WINDOW_BITS;
 /// decompressed in one call, so several are in use only while peers send messages in parts.
 const MAX_SPARE: usize = 4;
 
-/// States of compressors and decompressors, which the connections of a shard share. Together, they
+/// States of compressors and decompressors, which the connections of a worker share. Together, they
 /// take at most 560 KiB if all connections compress with the same window size, and at most 2.2 MiB
 /// if peers have asked for windows of every size.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@
 //! message.
 //!
 //! The states of compressors (up to 370 KiB each) and decompressors (48 KiB each) are in a
-//! [`DeflateMemory`], which the connections of a shard (event loop) share. A connection holds a
+//! [`DeflateMemory`], which the connections of a worker (event loop) share. A connection holds a
 //! decompressor only while a message has arrived in part. With context takeover, a connection also
 //! keeps the end of what it has sent and received, as the dictionary for the next message: in each
 //! direction at most the size of the window, 2 KiB by default. Without context takeover, a

@@ -28,7 +28,8 @@ fn connect(handler: impl Handler + 'static, limits: Limits) -> Harness {
     client
 }
 
-/// The frames of the WebSockets on streams 1 and 3 in `output`, each with its stream, its first byte and its payload.
+/// The frames of the WebSockets on streams 1 and 3 in `output`, each with its stream, its first
+/// byte and its payload.
 fn messages(output: &[u8]) -> Vec<(u32, u8, String)> {
     let mut messages = Vec::new();
     for frame in received(output).into_iter().filter(|f| f.kind == DATA && f.stream < 5) {

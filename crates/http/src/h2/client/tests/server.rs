@@ -28,7 +28,8 @@ struct Pending {
 }
 
 /// Sends `requests`, indices of `sizes`, with at most `max` in flight, and moves bytes in pieces of
-/// `piece`. Drains the server after `drain` responses. Returns the requests that were not processed.
+/// `piece`. Drains the server after `drain` responses. Returns the requests that were not
+/// processed.
 fn run(sizes: &[usize], requests: &[usize], max: usize, piece: usize, drain: usize) -> Vec<usize> {
     let mut heads = RequestHeads::default();
     for size in sizes {

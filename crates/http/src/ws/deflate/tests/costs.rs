@@ -1,4 +1,4 @@
-//! Memory of the shard, of a connection, and of a message.
+//! Memory of the worker, of a connection, and of a message.
 
 use allocation_counter::measure;
 
@@ -64,7 +64,7 @@ fn a_connection_holds_what_it_says() {
         let (mut sender, _) = Side::pair(&options, &options);
         let compressed = sender.compress(&text(100_000, 1)).unwrap();
         let mut memory = DeflateMemory::default();
-        // Keeps the memory of the shard apart.
+        // Keeps the memory of the worker apart.
         let mut other = Codec::new(&servers, &options);
         let (mut out, mut buffer) = (Vec::with_capacity(300_000), Vec::with_capacity(300_000));
         assert!(other.deflate(&mut memory, &text(100_000, 1), &mut buffer));
@@ -115,7 +115,7 @@ fn a_part_of_a_message_holds_a_decompressor() {
 
 /// The figures in the documentation of [`DeflateMemory`].
 #[test]
-fn the_memory_of_a_shard_is_bounded() {
+fn the_memory_of_a_worker_is_bounded() {
     let mut memory = DeflateMemory::default();
     let message = text(100_000, 1);
     let mut out = Vec::with_capacity(200_000);

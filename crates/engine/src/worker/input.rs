@@ -6,11 +6,11 @@ use std::io::{self, ErrorKind};
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Event, Reason};
 
-use super::state::{Active, Shard, find};
-use crate::conn::{Conn, ShardResources, Stage};
+use super::state::{Active, Worker, find};
+use crate::conn::{Conn, Stage, WorkerResources};
 use crate::driver::Driver;
 
-impl<D: Driver> Shard<D> {
+impl<D: Driver> Worker<D> {
     /// Reads once from each connection in the ready list. Connections that are still ready are read
     /// again in the next turn.
     ///
@@ -76,7 +76,7 @@ impl<D: Driver> Active<'_, D> {
     #[inline(always)]
     fn receive<const IS_DRAINING: bool>(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
-        let resources: &mut ShardResources = resources;
+        let resources: &mut WorkerResources = resources;
         if !conn.readable || !conn.wants_input(&resources.config) {
             return Ok(());
         }
@@ -143,7 +143,7 @@ impl<S> Conn<S> {
     /// counts it in `stats.unread` when the first data for its protocol arrives. Over TLS, a client
     /// that only answers the close sends close_notify, which is no data.
     #[cold]
-    fn discard(&mut self, input: &mut [u8], resources: &mut ShardResources) -> Result<(), Reason> {
+    fn discard(&mut self, input: &mut [u8], resources: &mut WorkerResources) -> Result<(), Reason> {
         let Self { session, secure, stage, .. } = self;
         let Stage::Lingering(lingering) = stage else { return Ok(()) };
         let len = input.len() as u64;

@@ -1,15 +1,15 @@
-//! The state of a shard (event loop), and how it serves one of its connections.
+//! The state of a worker (event loop), and how it serves one of its connections.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
-use sockeye_proto::driver::{Key, ShardHandles};
+use sockeye_proto::driver::{Key, WorkerHandles};
 use sockeye_proto::{Reason, Spawn, Time};
 
 use super::slow::SlowTurns;
-use crate::conn::{Conn, ShardResources};
+use crate::conn::{Conn, WorkerResources};
 use crate::driver::{Driver, IoEvent};
 use crate::hellos::Hellos;
 use crate::mailbox::{Accepted, Inbox, Mailbox};
@@ -17,7 +17,7 @@ use crate::outputs::Outputs;
 use crate::reads::Reads;
 use crate::stats::Stats;
 use crate::timers::Timers;
-use crate::tls::{Handshakes, ShardAcceptor};
+use crate::tls::{Handshakes, WorkerAcceptor};
 use crate::{Config, ConnectionCounts, Service, TlsAcceptor};
 
 /// How long accepting pauses at most: see [`AcceptPause`].
@@ -26,10 +26,10 @@ pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Maximum number of connections that a turn of the event loop accepts from one listener.
 pub(super) const ACCEPT_BATCH: u32 = 64;
 
-/// The parts of a new shard.
+/// The parts of a new worker.
 #[expect(missing_debug_implementations, reason = "a service has none")]
-pub struct ShardParts<D: Driver> {
-    /// Makes the shard's system calls.
+pub struct WorkerParts<D: Driver> {
+    /// Makes the worker's system calls.
     pub driver: D,
     /// The listeners, each with the [`Peer::via`](sockeye_proto::Peer::via) of its peers.
     pub listeners: Vec<(u32, D::Listener)>,
@@ -37,31 +37,31 @@ pub struct ShardParts<D: Driver> {
     pub service: Box<dyn Service>,
     /// Limits and deadlines.
     pub config: Arc<Config>,
-    /// Counts connections over all shards.
+    /// Counts connections over all workers.
     pub counts: Arc<ConnectionCounts>,
     /// Receives messages and commands from other threads.
     pub mailbox: Arc<Mailbox>,
     /// Runs jobs.
     pub spawn: Arc<dyn Spawn>,
-    /// Set on all shards if a listener has only one socket, and not one per shard: then the shard
-    /// with that socket accepts for all shards.
+    /// Set on all workers if a listener has only one socket, and not one per worker: then the
+    /// worker with that socket accepts for all workers.
     pub handover: Option<Handover<D::Socket>>,
     /// TLS of the listeners, by [`Peer::via`](sockeye_proto::Peer::via).
     pub tls: Arc<[Option<TlsAcceptor>]>,
 }
 
-/// Distributes the connections that this shard accepts over all shards.
+/// Distributes the connections that this worker accepts over all workers.
 #[derive(Debug)]
 pub struct Handover<S> {
-    /// The inboxes of all shards.
+    /// The inboxes of all workers.
     pub inboxes: Arc<[Inbox<S>]>,
-    /// The index of this shard's inbox.
+    /// The index of this worker's inbox.
     pub own: usize,
     /// The index of the inbox that gets the next connection.
     pub next: usize,
 }
 
-/// How much a shard holds now. After the last connection has closed, and the driver has returned
+/// How much a worker holds now. After the last connection has closed, and the driver has returned
 /// its output, the next turn leaves everything at 0 except `timers`: the timer of a closed
 /// connection is dropped when it is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,17 +86,17 @@ pub struct Footprint {
 
 /// An event loop with its listeners and connections.
 #[expect(missing_debug_implementations, reason = "a service has none")]
-pub struct Shard<D: Driver> {
+pub struct Worker<D: Driver> {
     pub(super) driver: D,
     pub(super) service: Box<dyn Service>,
     pub(super) service_deadline: ServiceDeadline,
     pub(super) counts: Arc<ConnectionCounts>,
-    /// This shard's index in `counts`.
+    /// This worker's index in `counts`.
     pub(super) index: usize,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) handover: Option<Handover<D::Socket>>,
     /// By [`Peer::via`](sockeye_proto::Peer::via).
-    pub(super) tls: Vec<Option<ShardAcceptor>>,
+    pub(super) tls: Vec<Option<WorkerAcceptor>>,
     pub(super) listeners: Vec<ListenerState<D::Listener>>,
     /// The number of turns so far.
     pub(super) turns: u64,
@@ -111,7 +111,7 @@ pub struct Shard<D: Driver> {
     pub(super) unwatched: Vec<Key>,
     /// The slots of `conns`, by index.
     pub(super) slots: Vec<Slot>,
-    pub(super) resources: ShardResources,
+    pub(super) resources: WorkerResources,
     pub(super) phase: Phase,
     /// `events` and `keys` are empty between turns. They are kept to reuse their memory.
     pub(super) events: Vec<IoEvent>,
@@ -174,7 +174,7 @@ pub(super) enum Shortage {
     Resources,
 }
 
-/// How a shard makes room for new connections at the limit.
+/// How a worker makes room for new connections at the limit.
 #[derive(Debug, Default)]
 pub(super) struct Eviction {
     /// The connections that were idle at the last scan and have not been checked since, each with
@@ -182,7 +182,7 @@ pub(super) struct Eviction {
     pub(super) idle: Vec<(Time, Key)>,
     /// No scan before this time.
     pub(super) next_scan: Time,
-    /// Another shard was asked to evict a connection, and has not answered.
+    /// Another worker was asked to evict a connection, and has not answered.
     pub(super) is_asking: bool,
     /// It was logged that the limit is reached. Cleared when the number of connections is below the
     /// limit again.
@@ -210,7 +210,7 @@ pub(super) struct Slot {
     pub(super) timer: Time,
 }
 
-/// Whether a shard is serving or stopping.
+/// Whether a worker is serving or stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Serving,
@@ -240,23 +240,23 @@ pub(super) fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S
     conns.get_mut(slot_of(key)).filter(|conn| conn.session.key() == key)
 }
 
-/// The connection that is being served, and what it needs from its shard.
+/// The connection that is being served, and what it needs from its worker.
 ///
-/// If a method returns an error, [`Shard::serve`] closes the connection, with the error as reason.
+/// If a method returns an error, [`Worker::serve`] closes the connection, with the error as reason.
 pub(super) struct Active<'a, D: Driver> {
     pub(super) conn: &'a mut Conn<D::Socket>,
     pub(super) driver: &'a mut D,
-    pub(super) resources: &'a mut ShardResources,
+    pub(super) resources: &'a mut WorkerResources,
 }
 
-impl<D: Driver> Shard<D> {
-    /// A shard with these parts. It does nothing before its first turn.
+impl<D: Driver> Worker<D> {
+    /// A worker with these parts. It does nothing before its first turn.
     ///
     /// # Errors
     ///
     /// If the driver can't register a listener.
-    pub fn new(parts: ShardParts<D>) -> io::Result<Self> {
-        let ShardParts {
+    pub fn new(parts: WorkerParts<D>) -> io::Result<Self> {
+        let WorkerParts {
             mut driver,
             listeners: given,
             service,
@@ -274,13 +274,13 @@ impl<D: Driver> Shard<D> {
             listeners.push(ListenerState { listener, via, ready: false, watched: true, batch });
         }
         let sender = Arc::clone(&mailbox);
-        let index = counts.add_shard(Arc::clone(&mailbox));
+        let index = counts.add_worker(Arc::clone(&mailbox));
         let output_budget = counts.output_budget(config.max_buffered_total);
         let hellos = Hellos::new(Arc::clone(&spawn), Arc::clone(&mailbox));
-        let resources = ShardResources {
+        let resources = WorkerResources {
             output_budget,
             config,
-            handles: ShardHandles::new(sender, Arc::clone(&spawn)),
+            handles: WorkerHandles::new(sender, Arc::clone(&spawn)),
             reads: Reads::new(spawn, Arc::clone(&mailbox)),
             now: driver.now(),
             wall: driver.wall(),
@@ -294,7 +294,7 @@ impl<D: Driver> Shard<D> {
             chores: Vec::new(),
             sealing_buffer: Vec::new(),
         };
-        let mut shard = Self {
+        let mut worker = Self {
             driver,
             service,
             service_deadline: ServiceDeadline { next: Time::NEVER, last: Time::NEVER },
@@ -302,7 +302,7 @@ impl<D: Driver> Shard<D> {
             index,
             mailbox,
             handover,
-            tls: tls.iter().map(|tls| tls.clone().map(ShardAcceptor::new)).collect(),
+            tls: tls.iter().map(|tls| tls.clone().map(WorkerAcceptor::new)).collect(),
             listeners,
             turns: 0,
             accept_pause: None,
@@ -318,8 +318,8 @@ impl<D: Driver> Shard<D> {
             keys: Vec::new(),
         };
         // The first wait must not be longer than until this deadline.
-        shard.update_service_deadline();
-        Ok(shard)
+        worker.update_service_deadline();
+        Ok(worker)
     }
 
     /// From now on, logs no slow turns. For programs that are clients: there, a protocol that
@@ -334,8 +334,8 @@ impl<D: Driver> Shard<D> {
         self.conns.len()
     }
 
-    /// Whether the shard has ended: it has no listener and no connection, no other shard can hand a
-    /// connection over, and the driver holds no output of a closed connection.
+    /// Whether the worker has ended: it has no listener and no connection, no other worker can hand
+    /// a connection over, and the driver holds no output of a closed connection.
     #[must_use]
     pub fn is_done(&self) -> bool {
         let may_be_handed = self.handover.is_some() && !self.is_draining();
@@ -343,7 +343,7 @@ impl<D: Driver> Shard<D> {
         self.listeners.is_empty() && self.conns.is_empty() && !may_be_handed && !may_send
     }
 
-    /// Whether the shard has started to drain.
+    /// Whether the worker has started to drain.
     pub(super) fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Draining { .. })
     }
@@ -354,7 +354,7 @@ impl<D: Driver> Shard<D> {
         &self.resources.stats
     }
 
-    /// How much the shard holds now.
+    /// How much the worker holds now.
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         Footprint {

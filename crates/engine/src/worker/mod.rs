@@ -1,7 +1,7 @@
 //! One core's event loop.
 //!
-//! A shard owns its driver, its listeners and its connections. It shares the
-//! [`ConnectionCounts`](crate::ConnectionCounts) with other shards, and updates them when a
+//! A worker owns its driver, its listeners and its connections. It shares the
+//! [`ConnectionCounts`](crate::ConnectionCounts) with other workers, and updates them when a
 //! connection opens or closes. It runs turns:
 //!
 //! ```text
@@ -20,7 +20,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `state` | what a shard holds, and how one of its connections is served |
+//! | `state` | what a worker holds, and how one of its connections is served |
 //! | `turn` | the loop: events, mailbox, timers |
 //! | `accept` | connections that come in, and those that we open |
 //! | `evict` | closing an idle connection for a new one |
@@ -45,4 +45,4 @@ mod slow;
 mod state;
 mod turn;
 
-pub use state::{Footprint, Handover, Shard, ShardParts};
+pub use state::{Footprint, Handover, Worker, WorkerParts};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sockeye_proto::{Reason, Time};
 
-use super::state::{Active, Shard};
+use super::state::{Active, Worker};
 use crate::conn::SendState;
 use crate::driver::Driver;
 use crate::mailbox::{ReadDone, ReadError};
@@ -20,7 +20,7 @@ use crate::output_budget::UNCHARGED_BYTES;
 /// How long a read may take, including its wait for a thread.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-impl<D: Driver> Shard<D> {
+impl<D: Driver> Worker<D> {
     /// Handles the result of a read. If its connection has closed, the result is dropped.
     pub(super) fn handle_read(&mut self, read: ReadDone) {
         let ReadDone { key, result } = read;

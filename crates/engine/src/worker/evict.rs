@@ -1,10 +1,10 @@
-//! Eviction: at the limit on connections, the connection of a shard (event loop) that has been idle
-//! longest is closed for a new one.
+//! Eviction: at the limit on connections, the connection of a worker (event loop) that has been
+//! idle longest is closed for a new one.
 //!
-//! Below the limit this costs nothing. The first new connection above it makes the shard scan its
+//! Below the limit this costs nothing. The first new connection above it makes the worker scan its
 //! connections once and list those that are idle. Each new connection above the limit closes the
-//! listed connection that has been idle longest. When the list is empty, the shard scans again,
-//! after a pause. A shard without an idle connection asks the other shards, one after the other,
+//! listed connection that has been idle longest. When the list is empty, the worker scans again,
+//! after a pause. A worker without an idle connection asks the other workers, one after the other,
 //! through their mailboxes.
 
 use std::cmp::Reverse;
@@ -14,7 +14,7 @@ use sockeye_proto::driver::Key;
 use sockeye_proto::{Reason, Time};
 use tracing::warn;
 
-use super::state::{ACCEPT_PAUSE, Active, Shard, find};
+use super::state::{ACCEPT_PAUSE, Active, Worker, find};
 use crate::driver::Driver;
 use crate::mailbox::Command;
 
@@ -22,9 +22,9 @@ use crate::mailbox::Command;
 /// a response often sends its next request at once.
 const MIN_IDLE: Duration = Duration::from_secs(1);
 
-impl<D: Driver> Shard<D> {
-    /// Evicts a connection of this shard, or asks another shard to evict one. Returns whether a
-    /// connection of this shard was closed.
+impl<D: Driver> Worker<D> {
+    /// Evicts a connection of this worker, or asks another worker to evict one. Returns whether a
+    /// connection of this worker was closed.
     pub(super) fn evict(&mut self) -> bool {
         if !std::mem::replace(&mut self.eviction.is_logged, true) {
             warn!(
@@ -36,8 +36,8 @@ impl<D: Driver> Shard<D> {
         }
         let evicted = self.close_idle();
         if !evicted && !self.eviction.is_asking && !self.is_draining() {
-            // Asks the next shard to evict a connection for this shard.
-            self.eviction.is_asking = self.counts.ask_next_shard(self.index, self.index);
+            // Asks the next worker to evict a connection for this worker.
+            self.eviction.is_asking = self.counts.ask_next_worker(self.index, self.index);
         }
         evicted
     }
@@ -50,17 +50,17 @@ impl<D: Driver> Shard<D> {
         self.eviction.idle = Vec::new();
     }
 
-    /// Evicts a connection for the shard with the index `asker`, and tells that shard. Without an
-    /// idle connection, asks the next shard instead.
+    /// Evicts a connection for the worker with the index `asker`, and tells that worker. Without an
+    /// idle connection, asks the next worker instead.
     pub(super) fn evict_for(&mut self, asker: usize) {
         if self.close_idle() {
             self.counts.send_command(asker, Command::Evicted);
-        } else if !self.counts.ask_next_shard(self.index, asker) {
+        } else if !self.counts.ask_next_worker(self.index, asker) {
             self.counts.send_command(asker, Command::NothingToEvict);
         }
     }
 
-    /// Handles the answer of the other shards: whether one of them has closed a connection.
+    /// Handles the answer of the other workers: whether one of them has closed a connection.
     pub(super) fn handle_eviction_answer(&mut self, evicted: bool) {
         self.eviction.is_asking = false;
         if evicted {
@@ -68,7 +68,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Closes the connection of this shard that has been idle longest, if there is one.
+    /// Closes the connection of this worker that has been idle longest, if there is one.
     fn close_idle(&mut self) -> bool {
         // While draining, idle connections close anyway.
         if self.is_draining() {

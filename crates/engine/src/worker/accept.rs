@@ -8,14 +8,14 @@ use sockeye_proto::{Address, Peer, Protocol, Reason, Time};
 use tracing::{debug, warn};
 
 use super::state::{
-    ACCEPT_BATCH, ACCEPT_PAUSE, AcceptPause, Phase, Shard, Shortage, Slot, find, key_of, slot_of,
+    ACCEPT_BATCH, ACCEPT_PAUSE, AcceptPause, Phase, Shortage, Slot, Worker, find, key_of, slot_of,
 };
 use crate::conn::{Conn, Stage, catch_panic};
 use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Accepted;
 use crate::tls::TlsConnector;
 
-impl<D: Driver> Shard<D> {
+impl<D: Driver> Worker<D> {
     /// Whether accepting is not paused and a listener may have a connection.
     pub(super) fn may_accept(&self) -> bool {
         let is_paused =
@@ -138,7 +138,8 @@ impl<D: Driver> Shard<D> {
         self.admit(accepted);
     }
 
-    /// Begins a pause because of an error of the kernel. Logs a shortage once, not at every attempt.
+    /// Begins a pause because of an error of the kernel. Logs a shortage once, not at every
+    /// attempt.
     fn pause_for(&mut self, error: &io::Error) {
         if self.accept_pause.map(|pause| pause.shortage) != Some(Shortage::Resources) {
             log_shortage(error);
@@ -161,7 +162,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Counts an accepted connection, and opens it here or hands it to another shard (event loop).
+    /// Counts an accepted connection, and opens it here or hands it to another worker (event loop).
     /// Closes it if its address is at the limit per address.
     fn admit(&mut self, mut accepted: Accepted<D::Socket>) {
         let address = accepted.address;
@@ -181,7 +182,7 @@ impl<D: Driver> Shard<D> {
             if to != handover.own {
                 match handover.inboxes[to].put(accepted) {
                     Ok(()) => return,
-                    // The other shard is draining, and may have ended.
+                    // The other worker is draining, and may have ended.
                     Err(returned) => accepted = returned,
                 }
             }
@@ -223,7 +224,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// If this turn accepted several connections, queues them for reading in the same turn. Several
-    /// new connections mean that this shard is behind, so most of their requests have arrived. A
+    /// new connections mean that this worker is behind, so most of their requests have arrived. A
     /// connection that is answered and closed within the turn need not be registered with the
     /// driver. The request of a single new connection has rarely arrived: a receive would be
     /// wasted.
@@ -258,7 +259,7 @@ impl<D: Driver> Shard<D> {
         self.connect_with(target, None, protocol, via);
     }
 
-    /// As [`Shard::connect`], with TLS.
+    /// As [`Worker::connect`], with TLS.
     pub fn connect_tls(
         &mut self,
         target: &Target,
@@ -350,7 +351,7 @@ impl<D: Driver> Shard<D> {
         key_of(slot, self.slots[slot].generation)
     }
 
-    /// Inserts a connection. `key` is what [`Shard::next_key`] has just returned.
+    /// Inserts a connection. `key` is what [`Worker::next_key`] has just returned.
     pub(super) fn insert(&mut self, key: Key, conn: Conn<D::Socket>) {
         let slot = self.conns.insert(conn);
         debug_assert_eq!(slot, slot_of(key), "the key was made for the vacant slot");

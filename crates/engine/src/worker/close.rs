@@ -1,4 +1,4 @@
-//! Closing a connection, and draining or stopping the shard (event loop).
+//! Closing a connection, and draining or stopping the worker (event loop).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use sockeye_proto::driver::{Key, Session};
 use sockeye_proto::{Blame, Event, Fault, Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
-use super::state::{Phase, Shard, find, slot_of};
+use super::state::{Phase, Worker, find, slot_of};
 use crate::conn::{Conn, SendState, Stage, catch_panic};
 use crate::driver::Driver;
 use crate::service::Closed;
@@ -25,7 +25,7 @@ const HANDSHAKE_TIME: Duration = Duration::from_millis(10);
 /// a connection's key, and keys with the top bit set are reserved for the driver.
 const MAX_GENERATION: u32 = u32::MAX >> 1;
 
-impl<D: Driver> Shard<D> {
+impl<D: Driver> Worker<D> {
     /// Closes a connection for the reason why its session has failed; for `reason` if it hasn't.
     pub(super) fn close(&mut self, key: Key, reason: Reason) {
         if find(&mut self.conns, key).is_none() {
@@ -125,7 +125,7 @@ impl<D: Driver> Shard<D> {
         log_late_panic(&session);
     }
 
-    /// Drains this shard. After [`Config::lame_duck`](crate::Config::lame_duck), the shard stops
+    /// Drains this worker. After [`Config::lame_duck`](crate::Config::lame_duck), the worker stops
     /// listening and tells every protocol to finish. When
     /// [`Config::drain_timeout`](crate::Config::drain_timeout) has passed after that, it cuts the
     /// connections that are not finished.
@@ -174,8 +174,9 @@ impl<D: Driver> Shard<D> {
         self.cut_all();
     }
 
-    /// Closes the inbox, into which other shards put connections that they have accepted for this
-    /// shard, and opens the connections in it. From now on, the other shards keep what they accept.
+    /// Closes the inbox, into which other workers put connections that they have accepted for this
+    /// worker, and opens the connections in it. From now on, the other workers keep what they
+    /// accept.
     fn close_inbox(&mut self) {
         if let Some(handover) = &self.handover {
             let inboxes = Arc::clone(&handover.inboxes);

@@ -1,14 +1,14 @@
 //! TLS connections: decrypting, and sending ciphertext.
 //!
 //! A chore is work, such as opening a session, that a call about one connection leaves to the
-//! shard, because the work needs more than that connection.
+//! worker, because the work needs more than that connection.
 
 use sockeye_proto::driver::InFlight;
 use sockeye_proto::{Blame, Client, Output, Part, Reason, Time};
 
 use super::input::reason_of;
-use super::state::{Active, Shard};
-use crate::conn::{Chore, Conn, SendState, ShardResources, Stage};
+use super::state::{Active, Worker};
+use crate::conn::{Chore, Conn, SendState, Stage, WorkerResources};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 use crate::output_budget::UNCHARGED_BYTES;
 use crate::tls::{Secure, TlsError, Unsealed};
@@ -17,7 +17,7 @@ use crate::tls::{Secure, TlsError, Unsealed};
 /// the handshake.
 const SMALL: u64 = 4 * 1024;
 
-impl<D: Driver> Shard<D> {
+impl<D: Driver> Worker<D> {
     /// Closes the TLS of a connection. Sends close_notify if the reason is orderly, nothing else is
     /// left to send, and the kernel takes it at once.
     #[cold]
@@ -90,7 +90,7 @@ impl<D: Driver> Active<'_, D> {
         }
     }
 
-    /// Seals at most about [`ShardResources::max_read`] bytes of the session's output.
+    /// Seals at most about [`WorkerResources::max_read`] bytes of the session's output.
     fn seal(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         let Some(secure) = conn.secure.as_deref_mut() else { return Ok(()) };
@@ -150,7 +150,7 @@ impl<D: Driver> Active<'_, D> {
     /// Takes ciphertext back from the driver. When all of it is sent, its plaintext counts as sent.
     pub(super) fn count_sent_secure(&mut self, sent: Sent) -> Result<(), Reason> {
         let Self { conn, resources, .. } = self;
-        let resources: &mut ShardResources = resources;
+        let resources: &mut WorkerResources = resources;
         let Sent { out, count, status } = sent;
         resources.stats.sent += count;
         let Some(secure) = conn.secure.as_deref_mut() else { return Ok(()) };
@@ -217,7 +217,7 @@ fn is_small(output: &Output) -> bool {
 impl<S> Conn<S> {
     /// Decrypts what has arrived, and passes it to the session.
     #[inline(never)]
-    pub(super) fn decrypt(&mut self, input: &mut [u8], resources: &mut ShardResources) {
+    pub(super) fn decrypt(&mut self, input: &mut [u8], resources: &mut WorkerResources) {
         let is_handshaking = matches!(self.stage, Stage::Handshaking { .. });
         if is_handshaking && !self.has_begun_handshake() {
             self.note_begin(resources);
@@ -265,13 +265,13 @@ impl<S> Conn<S> {
         self.handle_tls_result(result, has_records, resources);
     }
 
-    /// Handles the result of reading ciphertext, here or on the thread that answered a client hello.
-    /// `has_records`: reading has made records to send.
+    /// Handles the result of reading ciphertext, here or on the thread that answered a client
+    /// hello. `has_records`: reading has made records to send.
     pub(super) fn handle_tls_result(
         &mut self,
         result: Result<(), TlsError>,
         has_records: bool,
-        resources: &mut ShardResources,
+        resources: &mut WorkerResources,
     ) {
         let Self { session, secure, stage, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
@@ -313,7 +313,7 @@ impl<S> Conn<S> {
     }
 
     /// Handles the end of input. Without close_notify, the input may have been cut.
-    pub(super) fn end_of_input(&mut self, resources: &mut ShardResources) {
+    pub(super) fn end_of_input(&mut self, resources: &mut WorkerResources) {
         if let Some(secure) = &self.secure
             && !secure.tls.is_closed_by_peer()
         {

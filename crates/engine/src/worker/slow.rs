@@ -1,4 +1,4 @@
-//! Logs turns that take too long: while a handler blocks the event loop, its shard serves nobody.
+//! Logs turns that take too long: while a handler blocks the event loop, its worker serves nobody.
 //!
 //! A turn ends when the loop waits for events. Timing the turns costs little. Before a wait
 //! with a deadline, and after a wait of zero time, the loop reads the clock anyway. Only before a
@@ -11,10 +11,10 @@ use tracing::warn;
 
 /// A turn that takes longer than this is reported. Most turns take less than a millisecond.
 const SLOW_TURN: Duration = Duration::from_millis(100);
-/// A shard reports slow turns at most once in this time.
+/// A worker reports slow turns at most once in this time.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The slow turns of a shard.
+/// The slow turns of a worker.
 #[derive(Debug)]
 pub(super) struct SlowTurns {
     /// When the last turn began. [`Time::NEVER`] before the first.
@@ -34,8 +34,8 @@ impl Default for SlowTurns {
 }
 
 impl SlowTurns {
-    /// From now on, reports no slow turns: for shards that only open connections, where a slow turn
-    /// keeps no client waiting.
+    /// From now on, reports no slow turns: for workers that only open connections, where a slow
+    /// turn keeps no client waiting.
     pub(super) fn ignore(&mut self) {
         self.next_report = Time::NEVER;
     }

@@ -9,13 +9,13 @@
 
 use sockeye_proto::Reason;
 
-use super::state::Shard;
-use crate::conn::{AnsweringHello, Conn, ShardResources, Stage};
+use super::state::Worker;
+use crate::conn::{AnsweringHello, Conn, Stage, WorkerResources};
 use crate::driver::Driver;
 use crate::mailbox::HelloDone;
 use crate::tls::{Hello, HelloRead};
 
-impl<D: Driver> Shard<D> {
+impl<D: Driver> Worker<D> {
     /// Continues with a connection whose client hello was read and answered, usually by a thread.
     pub(super) fn handle_hello(&mut self, HelloDone { key, read }: HelloDone) {
         self.serve(key, |active| active.conn.take_back(read, active.resources));
@@ -29,7 +29,7 @@ impl<S> Conn<S> {
     /// together done the maximum number of steps; a step is a read after which there is an answer
     /// to send. If a limit is reached, this queues the connection for the next turn.
     #[cold]
-    pub(super) fn may_receive(&mut self, resources: &mut ShardResources) -> bool {
+    pub(super) fn may_receive(&mut self, resources: &mut WorkerResources) -> bool {
         let (Stage::Handshaking { .. }, Some(secure)) = (&self.stage, &self.secure) else {
             return true;
         };
@@ -49,12 +49,12 @@ impl<S> Conn<S> {
     /// Passes `input`, which completes the client hello, to a thread, with the TLS state of the
     /// connection. No records are left to send: see [`Conn::may_receive`].
     #[cold]
-    pub(super) fn pass_hello(&mut self, input: &[u8], resources: &mut ShardResources) {
+    pub(super) fn pass_hello(&mut self, input: &[u8], resources: &mut WorkerResources) {
         let Stage::Handshaking { until } = self.stage else { return };
         let Some(secure) = self.secure.take() else { return };
         let hello = Hello { secure, input: input.to_vec(), now: resources.wall };
         let (key, client) = (self.session.key(), self.client());
-        let ShardResources { hellos, handshakes, .. } = resources;
+        let WorkerResources { hellos, handshakes, .. } = resources;
         let waiter = hellos.start(key, client, hello, handshakes);
         self.stage = Stage::AnsweringHello(Box::new(AnsweringHello { until, _waiter: waiter }));
     }
@@ -63,7 +63,7 @@ impl<S> Conn<S> {
     fn take_back(
         &mut self,
         read: Option<HelloRead>,
-        resources: &mut ShardResources,
+        resources: &mut WorkerResources,
     ) -> Result<(), Reason> {
         let Stage::AnsweringHello(answering) = &self.stage else { return Ok(()) };
         // `None`: the job that read the hello has panicked.

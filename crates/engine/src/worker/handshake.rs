@@ -1,11 +1,11 @@
-//! The TLS handshakes of a shard (event loop): how they begin, end and fail. The session, which
+//! The TLS handshakes of a worker (event loop): how they begin, end and fail. The session, which
 //! calls the protocol, is opened after the handshake.
 
 use sockeye_proto::driver::{Key, Session};
 use sockeye_proto::{Consumed, DRAIN_GRACE, Event, Fault, Peer, Protocol, Reason, Time, Turn};
 
-use super::state::{Active, Shard, find};
-use crate::conn::{Chore, Conn, ShardResources, Stage, catch_panic};
+use super::state::{Active, Worker, find};
+use crate::conn::{Chore, Conn, Stage, WorkerResources, catch_panic};
 use crate::driver::Driver;
 use crate::tls::{Secure, Tls, TlsError};
 
@@ -24,7 +24,7 @@ impl Protocol for Handshake {
     }
 }
 
-impl<D: Driver> Shard<D> {
+impl<D: Driver> Worker<D> {
     /// Begins the handshake of an accepted connection.
     #[cold]
     pub(super) fn accept_tls(
@@ -207,7 +207,10 @@ impl<S> Conn<S> {
     /// [`DRAIN_GRACE`]. When the client does, [`Conn::note_begin`] restores the usual timeout.
     /// Fails for a connection that we opened, so that it ends at once.
     #[cold]
-    pub(super) fn drain_handshake(&mut self, resources: &mut ShardResources) -> Result<(), Reason> {
+    pub(super) fn drain_handshake(
+        &mut self,
+        resources: &mut WorkerResources,
+    ) -> Result<(), Reason> {
         let opens_session = self.secure.as_ref().is_some_and(|secure| secure.opens_session);
         if !opens_session {
             return Err(Reason::Drained);
@@ -225,7 +228,7 @@ impl<S> Conn<S> {
     /// To be called when the handshake begins. If [`Conn::drain_handshake`] has shortened its
     /// timeout, restores the usual one.
     #[cold]
-    pub(super) fn note_begin(&mut self, resources: &ShardResources) {
+    pub(super) fn note_begin(&mut self, resources: &WorkerResources) {
         if let Stage::Handshaking { until } = &mut self.stage
             && self.session.is_drained()
         {

@@ -1,4 +1,4 @@
-//! A turn of a shard: the order of its steps, and how it handles events, the mailbox and timers.
+//! A turn of a worker: the order of its steps, and how it handles events, the mailbox and timers.
 
 use std::io;
 use std::sync::Arc;
@@ -7,28 +7,28 @@ use sockeye_proto::driver::{Envelope, drop_caught};
 use sockeye_proto::{Client, Job, JobKind, Reason, Time};
 use tracing::error;
 
-use super::state::{Active, Phase, Shard, find};
-use crate::conn::{SendState, ShardResources, Stage, catch_panic};
+use super::state::{Active, Phase, Worker, find};
+use crate::conn::{SendState, Stage, WorkerResources, catch_panic};
 use crate::driver::{Driver, IoEvent, trim_heaps};
 use crate::mailbox::{Command, EventLoopGuard};
 use crate::stats::Stats;
 
-impl<D: Driver> Shard<D> {
+impl<D: Driver> Worker<D> {
     /// Runs one turn: waits until there is something to do, and does it.
     ///
     /// # Errors
     ///
-    /// If the driver's poller fails. The shard ends then.
+    /// If the driver's poller fails. The worker ends then.
     pub fn turn(&mut self) -> io::Result<()> {
         self.turn_until(Time::NEVER)
     }
 
-    /// As [`Shard::turn`], but waits no longer than until `time` on the driver's clock: for callers
-    /// that have other work to do then.
+    /// As [`Worker::turn`], but waits no longer than until `time` on the driver's clock: for
+    /// callers that have other work to do then.
     ///
     /// # Errors
     ///
-    /// As for [`Shard::turn`].
+    /// As for [`Worker::turn`].
     pub fn turn_until(&mut self, time: Time) -> io::Result<()> {
         let mut events = std::mem::take(&mut self.events);
         self.wait(time, &mut events)?;
@@ -43,7 +43,7 @@ impl<D: Driver> Shard<D> {
         self.accept();
         self.queue_accepted();
         self.read_ready();
-        // Work that connections have requested in the steps above, and that only the shard can do.
+        // Work that connections have requested in the steps above, and that only the worker can do.
         self.do_chores();
         self.run_timers();
         self.flush_dirty();
@@ -59,7 +59,7 @@ impl<D: Driver> Shard<D> {
         Ok(())
     }
 
-    /// Runs turns until the shard has ended. Returns its counters.
+    /// Runs turns until the worker has ended. Returns its counters.
     pub(crate) fn run(mut self) -> io::Result<Stats> {
         let mut result = Ok(());
         while result.is_ok() && !self.is_done() {
@@ -100,7 +100,7 @@ impl<D: Driver> Shard<D> {
         }
         self.slow_turns.begin(self.resources.now);
         self.resources.wall = self.driver.wall();
-        let ShardResources { handshakes, hellos, .. } = &mut self.resources;
+        let WorkerResources { handshakes, hellos, .. } = &mut self.resources;
         handshakes.begin_turn();
         hellos.begin_turn(handshakes);
         Ok(())
@@ -121,7 +121,7 @@ impl<D: Driver> Shard<D> {
             Phase::Draining { accepts_until, .. } if !self.listeners.is_empty() => {
                 Some(accepts_until)
             }
-            // The shard waits only for the driver to return the outputs of closed connections.
+            // The worker waits only for the driver to return the outputs of closed connections.
             Phase::Draining { .. } if self.conns.is_empty() => None,
             Phase::LameDuck { until } | Phase::Draining { until, .. } => Some(until),
         };
@@ -130,7 +130,7 @@ impl<D: Driver> Shard<D> {
         [resources.timers.next(), pause, phase, service].into_iter().flatten().min()
     }
 
-    /// Opens the connections that other shards have accepted for this one, and handles what other
+    /// Opens the connections that other workers have accepted for this one, and handles what other
     /// threads have sent.
     fn read_mailbox(&mut self) {
         if let Some(handover) = &self.handover {

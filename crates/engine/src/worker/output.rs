@@ -7,8 +7,8 @@ use sockeye_proto::driver::{InFlight, Key};
 use sockeye_proto::{End, Reason, Time};
 
 use super::input::reason_of;
-use super::state::{Active, Shard, find};
-use crate::conn::{Lingering, NOT_ASKED, SendState, ShardResources, Stage};
+use super::state::{Active, Worker, find};
+use crate::conn::{Lingering, NOT_ASKED, SendState, Stage, WorkerResources};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 
 /// The first check of a connection with unsent output comes after this part of the write timeout:
@@ -18,7 +18,7 @@ use crate::driver::{Driver, SendStatus, Sending, Sent};
 /// further check comes after the whole timeout, so a peer has at least that.
 const FIRST_CHECK: u32 = 8;
 
-impl<D: Driver> Shard<D> {
+impl<D: Driver> Worker<D> {
     /// Flushes each dirty connection once. Connections that become dirty again are flushed in the
     /// next turn, so that a connection with much to send doesn't delay others.
     pub(super) fn flush_dirty(&mut self) {
@@ -107,7 +107,7 @@ impl<D: Driver> Active<'_, D> {
     #[inline(always)] // Runs for each response, and is not inlined otherwise.
     fn count_sent(&mut self, sent: Sent) -> Result<(), Reason> {
         let Self { conn, resources, .. } = self;
-        let resources: &mut ShardResources = resources;
+        let resources: &mut WorkerResources = resources;
         let Sent { out, count, status } = sent;
         resources.stats.sent += count;
         let is_left = conn.session.put_back(out, count, resources);
