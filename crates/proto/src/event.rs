@@ -50,8 +50,10 @@ pub enum Event<'a> {
     /// just be sending a request, keep an idle connection open for [`DRAIN_GRACE`]. The protocol
     /// has been offered all input that arrived before this event, unless `unread` is set.
     Drain {
-        /// There is input that was not used: the connection is paused, its output is full, or the
-        /// protocol needs more input before it can use what has arrived.
+        /// Input was offered that the protocol has not used: it pauses, or needs more input.
+        unused: bool,
+        /// Input has arrived, behind any unused input, that was not offered: the connection is
+        /// paused, or its output is full.
         unread: bool,
     },
     /// The connection ended, for this reason. Output is discarded.

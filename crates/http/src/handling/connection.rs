@@ -16,6 +16,8 @@ pub(crate) struct Connection {
     /// Whether the server is stopping, or will be soon. Then HTTP/1.1 closes the connection after a
     /// response, unless more input has arrived after its request.
     pub(crate) stop: Stop,
+    /// Which input of an HTTP/1.1 connection was not offered before the drain.
+    pub(crate) unread: UnreadInput,
     /// Whether the client has closed its sending side. The server may not have read all input yet.
     pub(crate) half_closed: bool,
     /// Whether the hosts of this connection's requests are checked.
@@ -24,9 +26,28 @@ pub(crate) struct Connection {
     pub(crate) log: Option<Box<PendingLog>>,
 }
 
+/// Input that had arrived at a drain, and that the protocol was not offered. If nothing comes
+/// before it, no value is needed: it is offered next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnreadInput {
+    /// There is none, or it was offered since.
+    None,
+    /// It follows the unused input.
+    AfterUnused,
+    /// It follows the current request, which was the last one in the unused input.
+    AfterRequest,
+}
+
 impl Connection {
     pub(crate) fn new(config: Rc<ServerConfig>) -> Self {
-        Self { config, stop: Stop::No, half_closed: false, checks_host: false, log: None }
+        Self {
+            config,
+            stop: Stop::No,
+            unread: UnreadInput::None,
+            half_closed: false,
+            checks_host: false,
+            log: None,
+        }
     }
 
     /// Call this once the connection is established.
@@ -40,10 +61,11 @@ impl Connection {
     /// The state of one stream of this connection. The stream's request, which is the last one in
     /// the log, moves to the new state.
     pub(crate) fn split(&mut self) -> Self {
-        let Self { config, stop, half_closed, checks_host, log } = self;
+        let Self { config, stop, unread, half_closed, checks_host, log } = self;
         Self {
             config: Rc::clone(config),
             stop: *stop,
+            unread: *unread,
             half_closed: *half_closed,
             checks_host: *checks_host,
             log: log.as_mut().map(|log| Box::new(log.split_last())),

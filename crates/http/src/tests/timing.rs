@@ -176,6 +176,26 @@ fn draining_continues_after_a_late_response_if_input_is_unread() {
     }
 }
 
+/// Of three requests, the first one is being answered, the second one was received with it, and the
+/// third one was not read.
+#[test]
+fn draining_answers_a_request_that_was_not_read_behind_an_unused_one() {
+    let later = b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+    for second in [REQUEST, later] {
+        let mut client = connect();
+        client.input(&[later, second].concat());
+        client.drain_before_input();
+        while client.run_jobs() > 0 {}
+        let output = text(&mut client);
+        assert_eq!((codes(&output), client.end()), (vec![200; 2], None));
+        assert!(!output.contains(CLOSE), "{output}");
+        client.input(REQUEST);
+        let output = text(&mut client);
+        assert_eq!((codes(&output), client.end()), (vec![200], Some(End::Linger)));
+        assert!(output.contains(CLOSE), "{output}");
+    }
+}
+
 #[test]
 fn a_lame_duck_answers_each_connection_once_more_and_closes_no_idle_one() {
     let mut client = connect();

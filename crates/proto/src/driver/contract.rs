@@ -181,8 +181,8 @@ impl Session {
     /// offered. Only the first call has an effect.
     pub fn drain<O: Owner>(&mut self, unread: bool, owner: &mut O) {
         if !mem::replace(&mut self.is_drained, true) {
-            let unread = unread || !self.unused.is_empty();
-            self.send_event(Event::Drain { unread }, owner);
+            let unused = !self.unused.is_empty();
+            self.send_event(Event::Drain { unused, unread }, owner);
         }
     }
 

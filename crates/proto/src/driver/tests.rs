@@ -454,7 +454,11 @@ fn deadlines_and_the_stop_of_the_server_are_passed_on() {
         assert_eq!(scene.events(), ["a Deadline"]);
         scene.peer.drain();
         assert_eq!(scene.peer.output(), b".a.b");
-        let closed = ["a Drain { unread: false }", "a drained", "b Drain { unread: false }"];
+        let closed = [
+            "a Drain { unused: false, unread: false }",
+            "a drained",
+            "b Drain { unused: false, unread: false }",
+        ];
         assert_eq!(scene.events()[..3], closed);
     });
 }

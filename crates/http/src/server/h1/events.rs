@@ -6,6 +6,7 @@ use sockeye_proto::{Fault, Stop, Time, Turn};
 use super::server::Server;
 use super::state::State;
 use crate::handling::answer::AnswerKind;
+use crate::handling::connection::UnreadInput;
 use crate::semantics::exchange::{Incoming, WaitFor};
 use crate::semantics::refusal::Refusal;
 use crate::{Handler, Handlers, Limits, StreamEvent};
@@ -155,15 +156,23 @@ impl<S: Handlers + 'static> Server<S> {
         }
     }
 
-    /// The server is stopping. `unread`: there is input that this protocol has not used.
-    pub(super) fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
+    /// The server is stopping. `unused`, `unread`: see [`Event::Drain`](sockeye_proto::Event).
+    pub(super) fn on_drain(
+        &mut self,
+        unused: bool,
+        unread: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
         self.connection.stop = Stop::Drain;
+        if unused && unread {
+            self.connection.unread = UnreadInput::AfterUnused;
+        }
         match &mut self.state {
             State::ExpectRequest { deadline, .. } => {
                 *deadline = self.connection.idle_deadline(turn.now()).min(*deadline);
             }
             State::ExpectAnswer(in_flight) => {
-                in_flight.wire.more_input |= unread;
+                in_flight.wire.more_input |= unused || unread;
                 // A handler whose response has started is notified now, other handlers when their
                 // response starts.
                 if in_flight.exchange.has_started() {

@@ -7,7 +7,7 @@ use super::state::{State, UnreadContent};
 use crate::h1::body::Decoded;
 use crate::h1::exchange::H1Exchange;
 use crate::handling::answer::AnswerKind;
-use crate::handling::connection::Connection;
+use crate::handling::connection::{Connection, UnreadInput};
 use crate::handling::in_flight::{InFlight, NextStep};
 use crate::semantics::exchange::Incoming;
 use crate::semantics::refusal::Refusal;
@@ -48,6 +48,7 @@ impl<S: Handlers + 'static> Server<S> {
         if had_input {
             wire.more_input = !input.is_empty();
         }
+        wire.more_input |= self.connection.unread == UnreadInput::AfterRequest;
         exchange.send_deadline = self.connection.send_deadline(exchange, turn.now());
         let reads = exchange.wait_for.reads_content();
         self.state = State::ExpectAnswer(in_flight);

@@ -4,8 +4,8 @@
 //! [`reading`](super::reading) reads content, and [`events`](super::events) handles the end of
 //! input, deadlines, room in the output, and the server's stop.
 
-use std::fmt;
 use std::rc::Rc;
+use std::{fmt, mem};
 
 use sockeye_proto::{Consumed, End, Event, Fault, Mark, Peer, Protocol, Stop, Time, Turn};
 
@@ -15,7 +15,7 @@ use crate::h1::exchange::H1Exchange;
 use crate::h1::framing;
 use crate::h1::head::{self, Head, Progress};
 use crate::handling::answer::AnswerKind;
-use crate::handling::connection::Connection;
+use crate::handling::connection::{Connection, UnreadInput};
 use crate::handling::in_flight::{InFlight, NextStep};
 use crate::semantics::exchange::{Exchange, Incoming, MAX_REQUESTED, UpgradeProtocols};
 use crate::semantics::method::MethodKind;
@@ -154,11 +154,8 @@ impl<S: Handlers + 'static> Server<S> {
         if self.connection.checks_host && !self.allows_host(&request, cached) {
             return Err(self.refuse_host(&request, turn));
         }
-        // A stopping server answers all requests that have arrived. The last one closes the
-        // connection. A request with content counts as the last one, since the server doesn't know
-        // yet whether more requests follow the content.
         let stopping = self.connection.is_stopping();
-        let is_last = stopping && (framing.content != Content::None || rest.is_empty());
+        let is_last = stopping && self.is_last(framing.content, rest);
         request.upgrade = framing.upgrade && framing.content == Content::None && !stopping;
         let incoming = Incoming::NotRequested {
             content: framing.content,
@@ -196,6 +193,24 @@ impl<S: Handlers + 'static> Server<S> {
             NextStep::Done => self.complete_request(&in_flight, input, turn),
             NextStep::Switched => Ok(self.hand_over(turn)),
         }
+    }
+
+    /// Whether the response to a request closes the connection, because the server is stopping. It
+    /// answers all requests that have arrived, and the last one closes. `rest`: the input behind
+    /// the request's head. A request with content counts as the last one, since the server doesn't
+    /// know yet whether more requests follow the content.
+    #[cold]
+    fn is_last(&mut self, content: Content, rest: &[u8]) -> bool {
+        let unread = mem::replace(&mut self.connection.unread, UnreadInput::None);
+        if content != Content::None {
+            return true;
+        }
+        self.connection.unread = match unread {
+            UnreadInput::AfterUnused if rest.is_empty() => UnreadInput::AfterRequest,
+            UnreadInput::AfterUnused => UnreadInput::AfterUnused,
+            UnreadInput::AfterRequest | UnreadInput::None => UnreadInput::None,
+        };
+        rest.is_empty() && self.connection.unread == UnreadInput::None
     }
 
     /// Ends the connection after its output is sent. `unread`: the client has sent, or may be
@@ -285,7 +300,7 @@ impl<S: Handlers + 'static> Server<S> {
             }
             State::ExpectAnswer(_) | State::ExpectRoom => ReadOutcome::Pause,
             State::ExpectUnreadContent(_) => {
-                match std::mem::replace(&mut self.state, State::ExpectNothing) {
+                match mem::replace(&mut self.state, State::ExpectNothing) {
                     State::ExpectUnreadContent(unread) => {
                         self.discard_content(*unread, input, turn)?
                     }
@@ -362,7 +377,7 @@ impl<S: Handlers + 'static> Protocol for Server<S> {
             }
             Event::Woken => return self.on_woken(turn),
             Event::LameDuck => self.connection.stop = Stop::LameDuck,
-            Event::Drain { unread } => return self.on_drain(unread, turn),
+            Event::Drain { unused, unread } => return self.on_drain(unused, unread, turn),
             Event::Sent(mark) => {
                 if let Some(log) = &mut self.connection.log {
                     log.on_sent(mark, turn.now());

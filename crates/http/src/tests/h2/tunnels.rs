@@ -388,7 +388,7 @@ fn a_protocol_finishes_before_the_server_stops() {
     tunnels.client.harness.drain();
     let frames = tunnels.client.read();
     assert!(frames.contains(&"1 DATA 3".to_owned()), "{frames:?}");
-    assert_eq!(tunnels.events(), ["Drain { unread: false }"]);
+    assert_eq!(tunnels.events(), ["Drain { unused: false, unread: false }"]);
     tunnels.client.harness.pass(DRAIN_GRACE);
     assert_eq!(tunnels.client.read(), ["GOAWAY 1 NO_ERROR"]);
     assert_eq!(tunnels.client.harness.end(), None, "it has as long as the engine lets it");
