@@ -12,10 +12,10 @@
 //! sockeye-benches limit echo
 //! ```
 //!
-//! The server closes a connection after MAX responses. For `frames`, each request is a frame of N
-//! bytes. `http2` takes pairs of files: a response's header block, and its content. For `websocket`
-//! and `broadcast`, FILE is a whole WebSocket frame. `broadcast` sends it to all open WebSockets
-//! for every frame of N bytes from any of them.
+//! The server closes a connection after MAX responses. For `frames`, each request is a frame of
+//! Sockeye's message protocol, of N bytes. `http2` takes pairs of files: a response's header block,
+//! and its content. For `websocket` and `broadcast`, FILE is a whole WebSocket frame. `broadcast`
+//! sends it to all open WebSockets for every frame of N bytes from any of them.
 //!
 //! The server has one thread and one epoll instance. Per wake-up of a connection, it makes one
 //! receive, and usually one send for all requests that it received. It prints its address as

@@ -48,7 +48,7 @@ pub trait Runtime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Report {
-    /// An order begins.
+    /// An order begins. Not reported for further attempts after a failure.
     Ordering {
         /// The names of the certificate.
         names: Vec<String>,
@@ -64,7 +64,7 @@ pub enum Report {
         names: Vec<String>,
         /// When it expires.
         not_after: SystemTime,
-        /// When it is renewed.
+        /// When it is renewed, unless the authority asks for another time.
         renewed_at: SystemTime,
     },
     /// Another server has stored a new certificate in the same folder.
@@ -255,7 +255,7 @@ impl<R: Runtime> Renewer<R> {
         entry.check = now + DEFAULT_CHECK;
         if let Ok(Some(window)) = answer {
             entry.check = now + window.check_after;
-            // A random time is drawn only for a new window.
+            // A new random time is chosen only for a new window.
             if entry.window.is_none_or(|known| known.times != window.times) {
                 // After a failure, `due` remains the time of the next attempt.
                 if entry.failures == 0 {
@@ -328,8 +328,8 @@ impl<R: Runtime> Renewer<R> {
             self.runtime.report(&Report::Found { names, not_after });
             return Ok(due > now);
         }
-        // If there is a window, `due` is already a random time in it, drawn when the window
-        // arrived.
+        // If there is a window, `due` remains: it is a random time in the window, or, after a
+        // failure or a wait for another server, the time of this attempt.
         let due = match entry.window {
             Some(_) => entry.due,
             None => renewal::due(stored.lifetime, None, 0.0).max(entry.earliest_due),

@@ -1,7 +1,8 @@
 //! One connection: its session, its socket, and their state.
 //!
-//! The worker (event loop) reads and writes; the [`Session`] calls the protocol. Most connections
-//! are idle most of the time, so state that few connections need at a time is behind a pointer.
+//! The worker (event loop) reads and writes; the [`Session`] (a protocol with its unused input and
+//! its output) calls the protocol. Most connections are idle most of the time, so state that few
+//! connections need at a time is behind a pointer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,8 +26,8 @@ const SMALL_READ: u64 = 32 * 1024;
 
 /// An output that holds more than this many bytes in memory is large. Without TLS, the worker tries
 /// to send a large output of plain bytes before it reads from another connection, while the bytes
-/// are still in the cache of the core. Other outputs are sent at the end of the turn: 64 that are
-/// not large fit into a core's second-level cache of 1 MiB.
+/// are still in the cache of the core. Other outputs are sent at the end of the turn (pass of the
+/// event loop): 64 that are not large fit into a core's second-level cache of 1 MiB.
 const LARGE_OUTPUT: usize = 16 * 1024;
 // `Conn::schedule` charges clients for large outputs only.
 const _: () = assert!(LARGE_OUTPUT <= UNCHARGED_BYTES, "no charge is missed");
@@ -54,8 +55,8 @@ pub(crate) struct WorkerResources {
     pub(crate) ready: Vec<Key>,
     pub(crate) handshakes: Handshakes,
     pub(crate) hellos: Hellos,
-    /// Work for connections that was requested during a call into a session, but needs parts of the
-    /// worker that the call can't reach. The worker does it after reading.
+    /// Work for connections that was requested while one connection was handled, but needs parts of
+    /// the worker that can't be reached meanwhile. The worker does it after reading.
     pub(crate) chores: Vec<(Key, Chore)>,
     /// Gathers parts of outputs that are encrypted together. Empty until it is first used.
     pub(crate) sealing_buffer: Vec<u8>,
@@ -369,7 +370,7 @@ impl Owner for WorkerResources {
     fn context(&self, peer: &Peer) -> Context<'_> {
         let Self { now, wall, handles, output_budget, config, .. } = self;
         let is_exhausted = output_budget.must_check_clients() && is_exhausted(output_budget, peer);
-        // With room for a single byte, a connection that holds any output counts as full.
+        // If its output may hold only one byte (`room`), a connection with any output is full.
         let room = if is_exhausted { 1 } else { config.max_buffered_output };
         Context { now: *now, wall: *wall, handles, room, is_over_budget: is_exhausted }
     }

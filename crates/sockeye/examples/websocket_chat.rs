@@ -49,7 +49,7 @@ impl Handler for Member {
         }
     }
 
-    // Called when the room has new messages, or when the output has room for more of them.
+    // Called when the room has new messages, or when the output has space for more of them.
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
         let Some(news) = &mut self.news else { return };
         if self.close_if_slow && news.missed() > 0 {

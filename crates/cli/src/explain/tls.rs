@@ -1,4 +1,4 @@
-//! The part of an explanation about TLS: redirects to HTTPS, the certificate, and headers.
+//! What `sockeye explain` says about TLS: redirects to HTTPS, the certificate, and headers.
 
 use std::fmt::Write;
 use std::io;
@@ -160,7 +160,7 @@ fn acme_names(flags: &args::Http) -> Result<Vec<Vec<String>>, Error> {
 /// The host names that a server with these flags allows because its certificates have them.
 pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
     // `given_certificates` doesn't create a self-signed certificate. Errors are ignored here, since
-    // [`outcome`] returns them.
+    // [`outcome`] reports them.
     let mut names = acme_names(flags).unwrap_or_default().concat();
     if let Ok(Some(certificates)) = tls::given_certificates(&flags.tls) {
         names.extend(certificates.hosts());
@@ -174,8 +174,8 @@ enum FileCertificates {
     Nothing,
     /// The certificates that a server would use.
     Certificates(Box<Certificates>),
-    /// The user of this command may not read the files, though the server's user may. The text is
-    /// the error.
+    /// The user of this command has no permission to read the files, but the server's user may have
+    /// it. The text is the error.
     Unreadable(String),
     /// A server with these files doesn't start. The text is the error.
     Refused(String),

@@ -193,8 +193,8 @@ impl Report<'_> {
             Until::Time(time) => json!({ "seconds": time.as_secs_f64() }),
             Until::Requests(count) => json!({ "requests": count }),
         };
-        // The number of requests in flight is `streams` for HTTP/2, and `pipeline` for every other
-        // protocol. The key that doesn't apply is `null`.
+        // The maximum number of requests in flight per connection is `streams` for HTTP/2, and
+        // `pipeline` for every other protocol. The key that doesn't apply is `null`.
         let in_flight = |applies: bool| applies.then_some(self.plan.pipeline);
         let report = json!({
             "targets": self.targets.iter().map(ToString::to_string).collect::<Vec<_>>(),

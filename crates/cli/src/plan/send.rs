@@ -1,4 +1,5 @@
-//! The plans of `sockeye send`: one for bytes, one for messages, one for WebSockets.
+//! The plans of `sockeye send`: one for bytes, one for Sockeye's message protocol, one for
+//! WebSockets.
 
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;

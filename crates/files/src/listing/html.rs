@@ -1,5 +1,6 @@
-//! A listing as an HTML page. It loads nothing except the images of a grid and of a README. Its
-//! script filters while the user types and shows local times; the page works without it.
+//! A listing as an HTML page. It loads nothing except the images of a grid and of a README, and the
+//! script of `--live`. Its own script filters while the user types and shows local times; the page
+//! works without it.
 
 use super::assets::SCRIPT;
 use super::human::{Count, Size};
@@ -82,7 +83,7 @@ fn has_entries(view: &View) -> bool {
     view.rows().len() > 0
 }
 
-/// Whether the folder has nothing that can be shown.
+/// Whether the folder has nothing that can be shown. With a filter, this is unknown: `false`.
 fn is_empty_folder(view: &View) -> bool {
     view.totals.entries() == 0 && view.query.filter.is_empty()
 }

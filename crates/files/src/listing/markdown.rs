@@ -119,7 +119,7 @@ const OPTIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_GFM)
     .union(Options::ENABLE_YAML_STYLE_METADATA_BLOCKS);
 
-/// The tags around what is shown as it was written.
+/// The tags around text that is shown as it was written: HTML and YAML metadata.
 const RAW: &str = "<pre class=\"raw\">";
 const RAW_END: &str = "</pre>\n";
 

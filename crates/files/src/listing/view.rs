@@ -24,7 +24,8 @@ pub(crate) struct View {
     pub(crate) path: Box<[u8]>,
     pub(crate) totals: Totals,
     pub(crate) paging: Option<Paging>,
-    /// The number of rows of an HTML page. `None` if all rows that the query selects fit.
+    /// The number of rows to which an HTML page was cut. `None` if all rows that the query selects
+    /// fit.
     pub(crate) shown_rows: Option<u32>,
     /// Whether the folder has more entries than are listed.
     pub(crate) truncated: bool,
@@ -66,8 +67,8 @@ pub(crate) struct Paging {
 }
 
 impl View {
-    /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if the budget
-    /// or the client's share has too little left for them.
+    /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if the memory
+    /// budget, or the client's share of it, has too little left for them.
     pub(crate) fn new(
         listing: Arc<Listing>,
         query: ListingQuery,
@@ -83,8 +84,8 @@ impl View {
         // The client is charged for the whole listing while rows are selected from it, so that one
         // client can't keep many listings in memory. If the response has the rows in another order,
         // or not all of them, they are copied, and the lease is resized to the copy below. A
-        // listing that is shared counts against the total already, so only the client is charged
-        // (`charge`).
+        // listing that is shared counts against the total already, so `Lease::charge` charges only
+        // the client.
         let weight = listing.rows.weight();
         let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
         if !has_room {

@@ -15,7 +15,7 @@ use super::problems::Problem;
 /// hidden.
 pub(crate) const SCRIPT_PATH: &[u8] = b"/.sockeye/live.js";
 
-/// The path of the WebSocket, beside the script.
+/// The path of the WebSocket through which the script learns of changes.
 pub(crate) const CHANNEL_PATH: &[u8] = b"/.sockeye/live";
 
 /// The script.
@@ -78,7 +78,8 @@ impl Live {
     }
 }
 
-/// Whether a content is in UTF-16: it has a byte order mark, or NUL bytes, which no HTML has.
+/// Whether a content is in UTF-16: it begins with a byte order mark of UTF-16, or has NUL bytes in
+/// its first [`ENCODING_RANGE`] bytes, which HTML in other encodings doesn't have.
 fn is_utf16(content: &[u8]) -> bool {
     let start = &content[..content.len().min(ENCODING_RANGE)];
     start.starts_with(b"\xFE\xFF") || start.starts_with(b"\xFF\xFE") || start.contains(&0)

@@ -1,5 +1,5 @@
-//! How an output stores shared bytes and ranges of files (pieces), and what drivers get from it
-//! (parts).
+//! How an output stores shared bytes and ranges of files (pieces), and what a driver, the interface
+//! to the kernel, gets from it (parts).
 
 use std::collections::vec_deque;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub(super) struct Piece {
     /// How many bytes of `Output::plain` come before this piece.
     pub(super) at: usize,
     pub(super) data: PieceData,
-    /// Held until the piece is sent.
+    /// A part of a budget, held until the piece is sent or dropped.
     pub(super) permit: Option<Permit>,
 }
 
@@ -52,7 +52,7 @@ impl PieceData {
         }
     }
 
-    /// This piece as the part at the front. The driver may send at most `max` bytes of it.
+    /// This piece as a part. The driver may send at most `max` bytes of it.
     pub(super) fn part(&self, max: u64) -> Part<'_> {
         match self {
             Self::Shared(bytes) => Part::Memory(bytes),
@@ -67,7 +67,7 @@ impl PieceData {
     }
 }
 
-/// What is at the front of an [`Output`](crate::Output).
+/// What is at the front of an [`Output`](crate::Output), or comes after other [`Parts`].
 #[derive(Debug)]
 pub enum Part<'a> {
     /// Nothing: everything is sent.
