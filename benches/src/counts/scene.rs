@@ -212,8 +212,9 @@ impl<'a> Scene<'a> {
         Ok(scene)
     }
 
-    /// Completes the handshakes, and reads what the server sends after them, such as session
-    /// tickets: until 10 turns have brought nothing.
+    /// Completes the TLS handshakes, and reads what the server sends after them, such as session
+    /// tickets. For each client, stops after 10 turns without input, those of its handshake
+    /// included.
     fn handshakes(&mut self) -> Result<()> {
         for at in 0..self.clients.len() {
             let mut quiet_turns = 0;
@@ -227,8 +228,8 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Sends the prefaces of HTTP/2, and reads what the server sends in return: until 10 turns have
-    /// brought nothing.
+    /// Sends the prefaces of HTTP/2 and acknowledges the server's settings. After each of these,
+    /// reads what the server sends in return, until 10 turns have brought nothing.
     fn prefaces(&mut self, requests: &'a Requests) -> Result<()> {
         let Batches::Http2(senders, _) = &mut self.batches else { return Ok(()) };
         let mut openings = Vec::new();

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// A duration. Parsing accepts zero only in [`Span::parse_with_zero`] and [`Span::parse_up_to`].
-/// `{}` displays it as it is typed, `10s`, and `{:#}` as in a sentence, `10 s`.
+/// `{}` displays it in a form that users can type, `10s`, and `{:#}` as in a sentence, `10 s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -14,7 +14,8 @@ pub(crate) struct Span(pub(crate) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) usize);
 
-/// Maximum duration: longer than any useful timeout, and too short to overflow the clock.
+/// Maximum duration, except in [`Span::parse_up_to`]: longer than any useful timeout, and too short
+/// to overflow the clock.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Units in nanoseconds, the largest first, since `Display` uses the first unit that divides a

@@ -223,8 +223,8 @@ impl Target {
         })
     }
 
-    /// The end of an error that a port with TLS may have caused: the target to write then. Empty if
-    /// there is none.
+    /// The end of an error message for a failure that TLS at the port may explain: it names the
+    /// target to write in that case. Empty if there is no such target.
     pub(crate) fn tls_hint(&self) -> String {
         let text = |with_tls| format!("; if the port speaks TLS, write {with_tls}");
         self.with_tls().map_or_else(String::new, text)

@@ -10,7 +10,7 @@ use super::names::name_of_alert;
 /// Why a TLS connection can't go on. The alert for the peer, if there is one, is in the output.
 #[derive(Debug)]
 pub(crate) enum TlsError {
-    /// The peer broke the protocol, or nothing that it offers is acceptable.
+    /// The peer broke the protocol, or what it offers or its certificate is not acceptable.
     Failed(Error),
     /// The peer's alert.
     Alert(AlertDescription),
@@ -19,7 +19,7 @@ pub(crate) enum TlsError {
     TooLarge,
     /// We have no certificate for the name that the client asked for.
     UnknownName,
-    /// Our configuration, the clock or the randomness is at fault.
+    /// We are at fault: our configuration, clock, random number generator or code.
     Ours(Error),
     /// The connection has failed before.
     HasFailed,

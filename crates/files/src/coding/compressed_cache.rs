@@ -1,9 +1,8 @@
 //! A cache of contents that were compressed on demand, shared by all workers (event loops).
 //!
-//! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
-//!   content stays valid after the file was looked up again, after a `touch`, and after a
-//!   deployment that changes nothing. If the ETag is not a hash of the content, the identity of the
-//!   file belongs to the key, too.
+//! - The key is the folder, the ETag of the uncompressed content and the coding. If the ETag is a
+//!   hash of the content, the compressed content stays valid after a `touch`, and after a
+//!   deployment that changes nothing. Otherwise, the identity of the file belongs to the key, too.
 //! - A budget limits the compressed contents of all folders together. A content counts until the
 //!   cache and all responses have dropped it. When the budget is spent, contents that were not used
 //!   lately and are not being sent are evicted. If that is not enough, the file is sent
@@ -233,7 +232,8 @@ impl CompressedCache {
 }
 
 impl State {
-    /// The history of a content, or an empty one if there is none or its period is over.
+    /// The history of a content, or an empty one if there is none or its period is over. A history
+    /// that says `not_smaller` is valid without limit.
     fn history(&mut self, key: &Key, now: Time) -> History {
         let is_valid =
             |history: &History| history.not_smaller || now.since(history.since) < REPEAT_PERIOD;

@@ -75,8 +75,8 @@ impl Entry {
         self.file().into_iter().flat_map(|file| file.all())
     }
 
-    /// Whether this is the same file as that of `before`, with the same precompressed files.
-    /// Encodings made on first use may differ.
+    /// Whether the file and its precompressed files are unchanged since `before`, an earlier entry.
+    /// What was compressed on demand may differ.
     pub(crate) fn is_same_file_as(&self, before: &Self) -> bool {
         match (self.file(), before.file()) {
             (Some(file), Some(before)) => file.is_same_file_as(before),

@@ -39,8 +39,8 @@ struct Header {
 }
 
 /// Headers that [`Headers::set`] refuses: those that are computed for each file or response, and
-/// `Expires` and `Pragma`, which are never sent. [`Fields`] refuses further ones, which the server
-/// writes, such as `Content-Length` and `Date`.
+/// `Expires` and `Pragma`, which are never sent. [`Fields`] refuses further ones: those that the
+/// server writes, such as `Content-Length` and `Date`, and those about the connection.
 const COMPUTED: [&str; 15] = [
     "Accept-Ranges",
     "Access-Control-Allow-Origin",
@@ -87,7 +87,7 @@ impl Headers {
     /// # Errors
     ///
     /// When the name or value is invalid, the server computes the header itself, or the header is
-    /// `Expires` or `Pragma`.
+    /// about the connection (such as `Upgrade`), or is `Expires` or `Pragma`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), BadField> {
         Fields::new().push(name, value.as_bytes())?;
         if COMPUTED.iter().any(|own| own.eq_ignore_ascii_case(name)) {

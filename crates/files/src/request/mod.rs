@@ -1,4 +1,4 @@
-//! What a request says besides its path.
+//! Reading the fields of a request. Its path is parsed in `naming`.
 //!
 //! - `view`: the parts of a request that responses depend on.
 //! - `accept`: which media types the client accepts.

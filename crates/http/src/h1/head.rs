@@ -1,10 +1,12 @@
-//! A strict parser of request heads (RFC 9112, 2 to 5): one pass, no allocation.
+//! A strict parser of request heads and trailer sections (RFC 9112, 2 to 5 and 7.1.2). It allocates
+//! only to enlarge its buffers, which the next head reuses.
 //!
-//! If a head arrives in parts, [`Progress`] remembers where the first incomplete line starts, and
-//! up to where its end was searched. So the work is bounded by the length of the head, in however
-//! many parts the head arrives. Whether a head is refused, and why, depends on its bytes alone: a
-//! line is checked when it is complete or exceeds a limit. Only the method is checked as its bytes
-//! arrive, since a client of another protocol may never send a line end.
+//! A head that arrives whole is read in one pass. If a head arrives in parts, [`Progress`]
+//! remembers where the first incomplete line starts, and up to where its end was searched. The
+//! complete head is then read once more. So the work is bounded by the length of the head, in
+//! however many parts the head arrives. Whether a head is refused, and why, depends on its bytes
+//! alone: a line is checked when it is complete or exceeds a limit. Only the method is checked as
+//! its bytes arrive, since a client of another protocol may never send a line end.
 //!
 //! The meaning of the fields is determined in [`framing`](crate::h1::framing).
 
@@ -331,7 +333,7 @@ fn tokenize_field_line(
     Ok((span, value_end + 2))
 }
 
-/// The refusal of a line whose name isn't followed by a colon.
+/// The refusal of a line that doesn't begin with a name and a colon.
 #[cold]
 fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal<'static> {
     Refusal::bad(match (name, next) {

@@ -1,7 +1,8 @@
 //! Windows of flow control (RFC 9113, 5.2 and 6.9).
 
-/// How many bytes of content a sender may still send on a stream or a connection. Negative if the
-/// receiver has lowered its initial window below what was sent already (6.9.2).
+/// How many bytes a sender may still send in payloads of DATA frames, padding included, on a stream
+/// or a connection. Negative if the receiver has lowered its initial window by more than was left
+/// (6.9.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window(i32);
 

@@ -26,11 +26,12 @@ pub(super) struct Connection {
     settings: Rc<Settings>,
     config: Rc<Config>,
     progress: Rc<Progress>,
-    /// When the timeout started: when the server last made progress, or when an answer became due.
+    /// When the timeout started: when the server last made progress, when an answer became due, or
+    /// when reading went on after a pause.
     since: Time,
-    /// Whether an answer of the server was due at the end of the last call.
+    /// Whether an answer of the server was due at the end of the last callback.
     was_due: bool,
-    /// How many bytes of output were unsent at the end of the last call.
+    /// How many bytes of output were unsent at the end of the last callback.
     unsent: u64,
     /// The first bytes (at most 8) of the server's response, which show what the server speaks.
     first: Vec<u8>,
@@ -125,9 +126,9 @@ impl Connection {
     }
 
     /// Runs at the end of each callback, unless it has failed or the connection has ended. Ends the
-    /// connection if reading the messages to send, or
-    /// writing to standard output, has failed. Restarts the timeout if more output was sent than a
-    /// control frame, or if an answer has just become due.
+    /// connection if reading the messages to send, or writing to standard output, has failed.
+    /// Restarts the timeout if more output was sent than a control frame, or if an answer has just
+    /// become due.
     fn after_call(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Some(what) = self.progress.failure.take() {
             self.state = State::Failed;
@@ -151,15 +152,15 @@ impl Connection {
                 self.since = turn.now();
             }
             self.unsent = turn.unsent();
-            // The kernel's next taking of output causes an event, and so a call of this function.
+            // When the kernel takes more output, `Event::Sent` comes, and this function runs again.
             turn.mark();
         }
         Ok(())
     }
 
     /// Whether an answer of the server is due: the response to the handshake, or a message for each
-    /// message that was sent. Messages typed on a terminal need no answer. None is due while a
-    /// received message waits for the printer.
+    /// message that was sent. Messages typed on a terminal need no answer. No message is due while
+    /// a received one waits for the printer (the thread that writes standard output).
     fn is_due(&self) -> bool {
         match self.state {
             State::Opening(..) | State::Refused(_) => true,
@@ -254,9 +255,9 @@ impl Connection {
         Ending::Failed(format!("the peer {how}{why}{when}"))
     }
 
-    /// What to tell the user besides the ending. If the server has closed the WebSocket and that is
-    /// no error: the reason that the server gave. If the handshake has no valid response: a hint on
-    /// what the port may speak instead.
+    /// What to tell the user besides the ending: the reason that the server gave for closing the
+    /// WebSocket, if closing it is no error, or a hint on what the port may speak instead, if the
+    /// handshake got no valid response.
     fn hint(&self, reason: &Reason) -> Option<String> {
         if let Some((code, text)) = &*self.progress.closed.borrow()
             && !self.progress.is_done.get()
@@ -357,8 +358,7 @@ impl Protocol for Connection {
             (Event::Closed(reason), state) => {
                 if let State::Open(websocket) = state {
                     // The handler records the close code for the report. If a message waits for
-                    // room in the queue of the printer (the thread that writes standard output),
-                    // the handler prints it now.
+                    // room in the printer's queue, the handler prints it now.
                     websocket.on_event(Event::Closed(reason), turn)?;
                 }
                 self.report(reason);
