@@ -1,6 +1,6 @@
-//! TLS 1.3 for the rows of the benchmark that use it. All servers have the same certificate
-//! (P-256), and the client offers one cipher suite and one key exchange, so that all servers make
-//! the same computations.
+//! TLS 1.3 for the rows (workloads) of the benchmark that use it. All servers have the same
+//! certificate (P-256), and the client offers one cipher suite and one key exchange, so that all
+//! servers make the same computations.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +29,7 @@ use sockeye_load::Tls;
 use crate::Result;
 
 const NAME: &str = "localhost";
-/// Maximum number of tickets that the client keeps.
+/// Maximum number of session tickets that the client keeps.
 const MAX_TICKETS: usize = 1024;
 
 /// How the connections of a row begin.

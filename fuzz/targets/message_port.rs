@@ -1,4 +1,4 @@
-//! Fuzzes a port that accepts frames and HTTP: see `scripts/fuzz`.
+//! Fuzzes a port that accepts message frames and HTTP: see `scripts/fuzz`.
 
 #![no_main]
 

@@ -77,7 +77,7 @@ pub(crate) fn cannot_listen(
         (_, ListenAddr::Unix(_)) => {
             return Error::of_path(source, format!("cannot listen on {address}"));
         }
-        // The name has no address: an error of the system's resolver has no `errno`.
+        // The name can't be resolved: errors of the system's resolver have no `errno`.
         (_, ListenAddr::Host(_, port)) if source.raw_os_error().is_none() => anyhow!(
             "cannot listen on {address}: {source}; write an address of this machine, or :{port} for \
              all of them"
@@ -86,7 +86,7 @@ pub(crate) fn cannot_listen(
     })
 }
 
-/// The error if `address`, a value of `flag`, is in use. `owner` has the listener that uses it;
+/// The error if `address`, a value of `flag`, is in use. `owner` is the process that listens at it;
 /// `None` if no listener is found. `other` is another address of this command with the same port,
 /// and its flag.
 fn in_use(

@@ -42,9 +42,9 @@ enum LexerState {
 }
 
 impl JsonNodes {
-    /// A count for the content of `header`. `None` if the content isn't JSON, has an unknown
-    /// encoding, or is too short to exceed [`Limits::json_nodes`]: each value or key takes at least
-    /// a byte.
+    /// A count for the content that a frame's `header` announces. `None` if the content isn't JSON,
+    /// has an unknown encoding, or is too short to exceed [`Limits::json_nodes`]: each value or key
+    /// takes at least a byte.
     pub(super) fn of(header: &Header, limits: &Limits) -> Option<Self> {
         if header.content_length <= limits.json_nodes as u64 || header.content_type != JSON {
             return None;

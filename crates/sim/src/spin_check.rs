@@ -1,6 +1,6 @@
 //! Detects a worker (event loop) that spins: one that wakes up repeatedly without progress. A turn
-//! makes progress if its wait reported an event, or if a call of the worker to the driver had an
-//! effect.
+//! (a pass of the event loop) makes progress if its wait reported an event of a connection, or if a
+//! simulated system call of the worker had an effect.
 
 use std::time::Duration;
 
@@ -43,8 +43,9 @@ impl SpinCheck {
         !self.settled || poller.is_woken(now)
     }
 
-    /// Counts a turn. `summary` is that of the turn's wait. `progressed`: whether a call of the
-    /// worker to the driver had an effect in this turn. `connections`: how many the worker has.
+    /// Counts a turn. `summary` is that of the turn's wait. `progressed`: whether a simulated
+    /// system call of the worker had an effect in this turn. `connections`: how many the worker
+    /// has.
     ///
     /// # Panics
     ///

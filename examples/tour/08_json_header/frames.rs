@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind, Read};
 
 use crate::message::{Header, Message};
 
-/// Reads one frame. `None`: the peer has closed its side, and its last frame was complete.
+/// Reads one frame: the length of the header, the header, and the content. `None`: the peer has
+/// closed its side, and its last frame was complete.
 pub(crate) fn read(input: &mut impl Read) -> io::Result<Option<Message>> {
     let mut length = [0; 2];
     match input.read_exact(&mut length[..1]) {

@@ -213,8 +213,8 @@ impl Certificates {
         }
     }
 
-    /// Makes the self-signed certificate again if it is about to expire. The thread then loads the
-    /// new one, as it loads all files that have changed.
+    /// Makes the self-signed certificate again if it expires soon, lacks a name, or is missing or
+    /// damaged. The thread then loads the new one, as it loads all files that have changed.
     fn renew(&mut self) {
         if let Some(Err(error)) = self.self_signed.as_mut().map(SelfSigned::renew) {
             error!(target: "sockeye", "cannot renew the self-signed certificate: {error}");
@@ -230,7 +230,7 @@ impl Certificates {
         }
     }
 
-    /// Logs a warning for each certificate that expires soon.
+    /// Logs a warning for each certificate that has expired or soon will, at most once an hour.
     fn warn_of_expiry(&mut self, now: SystemTime) {
         for info in self.store.expiring(now) {
             let path = info.path.display();
@@ -260,7 +260,7 @@ fn failure_line(error: &Error) -> String {
     format!("still using the old certificates: {error}")
 }
 
-/// The names of a certificate, at most [`MAX_NAMES`], or its file if it has no name.
+/// The names of a certificate, at most [`MAX_NAMES`], or the path of its file if it has no name.
 fn names(info: &CertificateInfo) -> String {
     match &info.names[..] {
         [] => format!("no name ({})", info.path.display()),

@@ -255,8 +255,8 @@ impl Tls {
         // variable still has what that hello asked for. This discards it.
         server_name::take();
         loop {
-            // At most `max` bytes at a time, those kept included, so that a message that is too
-            // large is refused whether it arrives at once or in parts.
+            // rustls gets at most `max` bytes at a time, including the kept ones. So a message that
+            // is too large is refused whether it arrives at once or in parts.
             let (now, later) = input.split_at_mut(input.len().min(max - self.unused.len()));
             let is_plaintext = self.awaits_hello() || self.side.protocol_version().is_none();
             let before = out.len();
@@ -362,8 +362,8 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// If the handshake is not complete, the keys are used up and can't be renewed, or the
-    /// connection has failed.
+    /// If the connection has failed, if the handshake is not complete, or if the keys are used up
+    /// and can't be renewed.
     pub(crate) fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
         if self.has_failed {
             return Err(TlsError::HasFailed);

@@ -1,5 +1,5 @@
-//! Listings, pages or archive manifests (lists of an archive's entries) that were read within the
-//! last second, so that many requests for one folder read it once.
+//! Caches listings, HTML pages or archive manifests (lists of an archive's entries) for a second,
+//! so that many requests for one folder read it once.
 //!
 //! If a folder is being read, the jobs of other requests wait for the result: a second read at the
 //! same time would slow down both reads.
@@ -88,7 +88,7 @@ impl<T> FolderCache<T> {
 }
 
 /// Whether a value that was read at `at` is fresh at `now`. A value from after `now` is not: the
-/// clock was set back.
+/// clock may have been set back.
 fn is_fresh(at: Stamp, now: Stamp) -> bool {
     let until = Stamp { secs: at.secs.saturating_add(FRESH.as_secs() as i64), nanos: at.nanos };
     at <= now && now < until

@@ -10,9 +10,11 @@ use crate::semantics::refusal::Refusal;
 use crate::{Request, Status};
 
 /// An access log, one per worker (event loop), set by
-/// [`ServerConfig::logging`](crate::ServerConfig::logging). It is called twice for each request.
+/// [`ServerConfig::logging`](crate::ServerConfig::logging). It is called twice for each request:
 /// [`Log::on_request`] notes what the log needs from the head, and [`Log::on_end`] gets these notes
-/// back at the end of the response.
+/// back at the end of the response. A request is not logged if the client leaves before its head is
+/// complete, or, in HTTP/2, if the client may repeat it because it was not processed (RFC 9113,
+/// 8.7).
 pub trait Log: fmt::Debug {
     /// A request has arrived. Append notes about it, in a format of your own, to `notes`, which may
     /// already contain notes about other requests.
@@ -34,12 +36,13 @@ pub trait Log: fmt::Debug {
 pub enum RequestHead<'a> {
     /// A valid head. The server may still refuse the request because of its fields.
     Parsed(&'a Request<'a>),
-    /// A malformed or incomplete head. The server refuses the request.
+    /// A head that the server can't parse. The server refuses the request.
     Unparsed(UnparsedHead<'a>),
 }
 
-/// A head that is malformed or incomplete. It may be longer than the limit on heads, and contain
-/// any bytes: a log must truncate and escape it.
+/// A head that is malformed, incomplete, too large or not supported. It may be longer than the
+/// limit on heads, and contain any bytes: a log must truncate and escape it. A head of HTTP/2 is
+/// written as lines in the form of HTTP/1.1.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnparsedHead<'a> {
@@ -95,7 +98,7 @@ impl<'a> UnparsedHead<'a> {
     }
 }
 
-/// Shows no values: they may be secrets.
+/// Shows no values of fields, which may be secrets.
 impl fmt::Debug for UnparsedHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnparsedHead")
@@ -120,16 +123,16 @@ pub struct Outcome {
     /// Bytes of the response's content that were sent. Trailers count, too, and in HTTP/1.1 the
     /// framing of chunks.
     pub content: u64,
-    /// The time from the end of the request's head to the last byte of the response, or to the end
-    /// of the connection. Zero if start and end are in the same turn of the event loop. For an
-    /// incomplete head, the time starts with the first byte of the head. For a refused request, the
-    /// time ends when the response is written.
+    /// The time from the end of the request's head until the last byte of the response is sent, or
+    /// the stream or connection ends. Zero if start and end are in the same turn of the event loop.
+    /// For an incomplete head, the time starts with the first byte of the head. For a refused
+    /// request, the time ends when the response is written to the output.
     pub duration: Duration,
     /// Why the request ended.
     pub end_reason: EndReason,
     /// The code of the fault ([`Fault::code`]) for which the server itself, not a handler, refused
-    /// the request, for example `head_timeout`. In HTTP/2, also of the client's fault for which the
-    /// server ended the stream or the connection, for example `http2_stream_stalled`.
+    /// the request, for example `head_timeout`. In HTTP/2, also the code of a fault of the client
+    /// for which the server ended the stream or the connection, for example `http2_stream_stalled`.
     pub fault_code: Option<&'static str>,
 }
 

@@ -10,7 +10,7 @@ use super::status::Status;
 pub(crate) struct Refusal<'a> {
     pub(crate) status: Status,
     pub(crate) code: &'static str,
-    /// The end of a sentence that begins with "the peer".
+    /// The end of a sentence that begins with "the peer" in logs, and "The client" in responses.
     pub(crate) what: &'a str,
 }
 
