@@ -5,12 +5,12 @@
 //! sockeye-benches cliffs streams
 //! ```
 //!
-//! | path | 2,000 bytes of content |
+//! | path | content of the response |
 //! |---|---|
-//! | `/whole` | in one piece |
-//! | `/pieces` | in 100 pieces, at once |
-//! | `/turns` | in 100 pieces, each from a job of the pool |
-//! | `/echo` | (the request's body) |
+//! | `/whole` | 2,000 bytes in one piece |
+//! | `/pieces` | 2,000 bytes in 100 pieces, at once |
+//! | `/turns` | 2,000 bytes in 100 pieces, each from a job of the thread pool |
+//! | `/echo` | the request's content |
 
 use std::num::NonZeroUsize;
 

@@ -159,7 +159,7 @@ impl<'a> Issuance<'a> {
     ///
     /// # Errors
     ///
-    /// If a request can't be signed, or the authority takes too long.
+    /// If a key can't be generated, or a request can't be signed.
     pub fn step(&mut self) -> Result<Step, Failure> {
         if let Some(pause) = self.pause.take() {
             return Ok(Step::Wait(pause));

@@ -2,12 +2,12 @@
 //! wake-ups for the worker's connections), commands, and results of reads and handshakes. The inbox
 //! has connections that another worker accepted for this one.
 //!
-//! Both are bounded. A promise sends one envelope. Remotes send any number, of which only a few
-//! messages and one wake-up may wait for each connection or stream. A connection has at most one
-//! read or handshake in progress. A call of a [`Handle`](crate::Handle) sends each worker at most
-//! one command, to drain or to stop. A worker sends no further command to evict before the last one
-//! is answered. Connections in the inbox count as open, so the limit on connections applies to
-//! them.
+//! Both are bounded. A promise sends one envelope, with one message. Remotes (handles for any
+//! thread) send any number, of which only a few messages and one wake-up may wait for each
+//! connection or stream. A connection has at most one read or handshake in progress. A call of a
+//! [`Handle`](crate::Handle) sends each worker at most one command, to drain or to stop. A worker
+//! sends no further command to evict before the last one is answered. Connections in the inbox
+//! count as open, so the limit on connections applies to them.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -76,7 +76,7 @@ impl<T> Drop for ResultSender<T> {
     }
 }
 
-/// What a worker takes from its mailbox in one turn.
+/// What a worker takes from its mailbox in one turn (pass of its event loop).
 #[derive(Debug, Default)]
 pub(crate) struct MailboxContents {
     pub(crate) envelopes: Vec<Envelope>,
@@ -185,7 +185,7 @@ impl fmt::Debug for Mailbox {
 /// socket for all workers: then the workers distribute the connections of all listeners among
 /// themselves.
 pub struct Inbox<S> {
-    /// `None` once the worker has started to drain.
+    /// `None` once the worker has started to drain or to stop.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,
     non_empty: AtomicBool,
     waker: Arc<dyn Wake>,
@@ -211,7 +211,7 @@ impl<S> Inbox<S> {
     ///
     /// # Errors
     ///
-    /// The connection, if its worker has started to drain.
+    /// The connection, if its worker has started to drain or to stop.
     pub(crate) fn put(&self, accepted: Accepted<S>) -> Result<(), Accepted<S>> {
         match &mut *self.lock() {
             Some(waiting) => waiting.push_back(accepted),

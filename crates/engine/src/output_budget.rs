@@ -1,10 +1,10 @@
 //! The budget for output and incomplete input in memory, shared by all connections.
 //!
 //! Each connection has a limit of its own, but a client may have a thousand connections. So if a
-//! connection holds more than [`UNCHARGED_BYTES`], the client is charged for what it holds, from a
-//! budget that the workers (event loops) share. While the budget, or the client's share of it, is
-//! exhausted, each connection of that client counts as full if it has any unsent output: its next
-//! request is answered only after the peer has taken that output.
+//! connection holds more than [`UNCHARGED_BYTES`], its client is charged for all the bytes that the
+//! connection holds, from a budget that the workers (event loops) share. While the budget, or the
+//! client's share of it, is exhausted, each connection of that client counts as full if it has any
+//! unsent output: its next request is answered only after the peer has taken that output.
 //!
 //! While at most an eighth of the budget is charged, no client's share is checked: see
 //! [`OutputBudget::must_check_clients`].
@@ -136,7 +136,7 @@ impl OutputBudget {
 
     /// Updates `must_check_clients` from what is charged by all workers, and returns it.
     fn update(&mut self) -> bool {
-        // An eighth of the total: well below one client's share, which is a quarter.
+        // An eighth of the total: well below one client's share, which is at least a quarter.
         self.must_check_clients = self.budget.used() > self.total / 8;
         self.must_check_clients
     }

@@ -135,8 +135,8 @@ impl SelfSigned {
         &self.info
     }
 
-    /// Whether this process has made the certificate. If so, it is possible that no client trusts
-    /// the certificate yet.
+    /// Whether this process has made the certificate, or an earlier one. If so, it is possible that
+    /// no client trusts the certificate yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.is_new
@@ -236,8 +236,8 @@ fn load(path: &Path, now: SystemTime) -> Result<Certificate, Error> {
     Certificate::load(&Source { chain: file, key: file, now, may_be_expired: true, in_use: &[] })
 }
 
-/// The certificate in this file. `None` if the file is missing or damaged: the caller then makes a
-/// new one.
+/// The certificate in this file. `None` if the file is missing, unreadable or damaged: the caller
+/// then makes a new one.
 fn existing(path: &Path, now: SystemTime) -> Option<CertificateInfo> {
     Some(load(path, now).ok()?.info().clone())
 }

@@ -5,9 +5,9 @@
 //! hashing), at a lower priority; TLS handshakes, which only compute; and the work of the library's
 //! users. Each sub-pool schedules its jobs fairly: see [`queue`].
 //!
-//! A sub-pool starts a thread when a job can run and no thread is idle, up to its limit. A thread
-//! that has been idle for [`IDLE_TIMEOUT`] ends. A cancelled job is dropped when its turn comes, or
-//! when the queue is full. A panic of a job is caught.
+//! When a job can run and fewer threads are idle than jobs wait, a sub-pool starts a thread, unless
+//! it has reached its limit. A thread that has been idle for [`IDLE_TIMEOUT`] ends. A cancelled job
+//! is dropped when its turn comes, or when the queue is full. A panic of a job is caught.
 //!
 //! [`JobStats`] counts how long jobs wait, which shows whether there are enough threads. This reads
 //! the clock twice per job: when it is spawned, and on its thread when it starts.
@@ -35,11 +35,11 @@ const MAX_WAITING_LONG: usize = 1024;
 /// How many handshakes may wait. Each holds its client hello, up to 16 KiB, and the other TLS state
 /// of its connection, some KiB.
 const MAX_WAITING_HANDSHAKES: usize = 4096;
-/// Maximum number of threads for lookups and reads, if that is enough for the workers. Only a few
-/// run, unless a file system hangs.
+/// Maximum number of threads for lookups and reads. With many workers (event loops), it is higher:
+/// see [`lookup_limits`]. Only a few threads run, unless a file system hangs.
 const MAX_LOOKUP_THREADS: usize = 256;
-/// Maximum number of these threads for the jobs of one served folder, or for reads from one device,
-/// if that is enough for the workers.
+/// Maximum number of these threads for the jobs of one served folder, or for reads from one device.
+/// With many workers, it is higher, too.
 const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;
 /// How long a thread waits for work before it ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -96,8 +96,8 @@ fn drop_job(job: Job) {
     }
 }
 
-/// The limits of the sub-pool for lookups and reads. Groups and roots leave threads for others, as
-/// those of long jobs do.
+/// The limits of the sub-pool for lookups and reads. As for long jobs, one root (a served folder or
+/// a device) leaves threads for other roots, and one group (a part of a root) for other groups.
 fn lookup_limits(workers: usize, per_group: usize) -> Limits {
     let per_root = MAX_LOOKUP_THREADS_PER_ROOT.max(per_group.saturating_add(workers));
     Limits {

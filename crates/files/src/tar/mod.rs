@@ -7,9 +7,9 @@
 //! ```
 //!
 //! So an aborted download can be resumed with `Range` and `If-Range`: the same files make the same
-//! archive, and the same ETag unless one was modified just now. Entries are sorted by name and have
-//! the modification times of the files. All have the same owner, and one of two modes: for files or
-//! for folders.
+//! archive, with the same ETag. But if a file was modified just now, each archive gets a new ETag.
+//! Entries are sorted by name and have the modification times of the files. All have the same
+//! owner, and one of two modes: for files or for folders.
 
 mod header;
 pub(crate) mod manifest;

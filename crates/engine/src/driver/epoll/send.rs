@@ -5,11 +5,11 @@
 //! for each range.
 //!
 //! `sendfile` waits for the disk if the content is not in the page cache. No flag prevents that. So
-//! a file on a disk is probed first, once per quantum (the most bytes of one send), by reading the
-//! last byte of the quantum with `RWF_NOWAIT`. The kernel reads ahead in order, so if the last page
-//! is in the page cache, those before it most likely are, too. (`cachestat` is no alternative: it
-//! also counts pages that are still being read, and is newer than the oldest Linux that we
-//! support.)
+//! a file of [`Access::Probe`] is probed first, once per quantum (the most bytes of one send), by
+//! reading the last byte of the quantum with `RWF_NOWAIT`. The kernel reads ahead in order, so if
+//! the last page is in the page cache, those before it most likely are, too. (`cachestat` is no
+//! alternative: it also counts pages that are still being read, and is newer than the oldest Linux
+//! that we support.)
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
@@ -44,7 +44,7 @@ fn is_short(range: &FileRange) -> bool {
 }
 
 impl Epoll {
-    /// Sends, and watches the socket for room if the send has blocked.
+    /// Sends. If the send has blocked, watches until the socket is writable.
     #[inline(always)] // `send` runs for each response.
     pub(super) fn send_with(
         &mut self,
@@ -58,8 +58,8 @@ impl Epoll {
         };
         if matches!(status, SendStatus::Blocked) && !socket.watches_writing {
             socket.watches_writing = true;
-            // After this change, epoll reports the current state as an edge. So room that came
-            // since the send blocked is not missed.
+            // After this change, epoll reports the current state as an edge. So a socket that
+            // became writable since the send blocked is not missed.
             let key = EventData::new_u64(socket.key.0);
             if socket.watched
                 && let Err(error) =
@@ -196,7 +196,8 @@ impl Epoll {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let (mut filled, mut has_file, mut more_follows) = (0, false, false);
         // Only the beginning of the previous part was read: the part was longer than the free end
-        // of the buffer or than the rest of `max`, or its file has become shorter.
+        // of the buffer or than the rest of `max`, only its beginning is in the page cache, or its
+        // file has become shorter.
         let mut is_cut = false;
         let mut left = max;
         for part in out.parts(max) {

@@ -1,4 +1,5 @@
-//! Events other than input: the server's stop, deadlines, the end of input, and messages.
+//! Events other than input: the server's stop, deadlines, the end of input, and messages from other
+//! threads.
 
 use std::mem;
 
@@ -30,9 +31,9 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// Called when the server stops. Sends the first GOAWAY and a PING. The client's answer to the
-    /// PING shows that it has received the GOAWAY. The last GOAWAY is sent after this answer, or
-    /// after [`DRAIN_GRACE`] without an answer.
+    /// Called when the server stops. Sends the first GOAWAY, if it was not sent before, and a PING.
+    /// The client's answer to the PING shows that it has received the GOAWAY. The last GOAWAY is
+    /// sent after this answer, or after [`DRAIN_GRACE`] without an answer.
     pub(super) fn start_drain(&mut self, turn: &mut Turn<'_>) {
         self.warn(turn);
         self.timers.goaway = turn.now() + DRAIN_GRACE;
@@ -162,7 +163,8 @@ impl<S: Handlers> H2Connection<S> {
             Event::Open(_) => self.open(turn),
             Event::Message(ticket, body) => {
                 let Some(active) = self.streams.get_mut(id) else { return Ok(()) };
-                // The body can't be copied, so either the tunnel or the handler gets it.
+                // The body can't be copied, so either the tunnel (the protocol that runs in the
+                // stream after CONNECT) or the handler gets it.
                 if active.is_tunnel() {
                     active.deliver_to_tunnel(Event::Message(ticket, body), turn);
                 } else {

@@ -16,9 +16,8 @@ pub(super) struct Streams<H> {
     all: Vec<Box<Option<ActiveStream<H>>>>,
     /// The number of streams in `all`.
     len: usize,
-    /// The numbers of streams that this side has reset, each with the bytes of content that the
-    /// peer may still have sent on it. A ring buffer: `oldest` is the index of the next entry to
-    /// replace.
+    /// The numbers of streams that this side has reset, each with what is left of its receive
+    /// window. A ring buffer: `oldest` is the index of the next entry to replace.
     resets: Vec<(u32, u32)>,
     oldest: usize,
 }
@@ -117,8 +116,8 @@ impl<H: Handler> Streams<H> {
         self.shrink();
     }
 
-    /// Remembers that this side has reset a stream. `window` is how many bytes of content the peer
-    /// may still have sent on the stream. With [`MAX_RESETS`] entries, replaces the oldest.
+    /// Remembers that this side has reset a stream. `window` is what is left of the stream's
+    /// receive window. With [`MAX_RESETS`] entries, replaces the oldest.
     pub(super) fn add_reset(&mut self, id: u32, window: u32) {
         if self.resets.len() < MAX_RESETS {
             self.resets.push((id, window));
@@ -128,9 +127,9 @@ impl<H: Handler> Streams<H> {
         }
     }
 
-    /// If this side has reset the stream, how many bytes of content the peer may still have sent on
-    /// it. The caller ignores frames on such a stream, which the peer may have sent before the
-    /// reset arrived (RFC 9113, 5.1).
+    /// If this side has reset the stream, what is left of its receive window. The caller ignores
+    /// frames on such a stream, except for DATA beyond the window: the peer may have sent them
+    /// before the reset arrived (RFC 9113, 5.1).
     pub(super) fn reset_window(&mut self, id: u32) -> Option<&mut u32> {
         self.resets.iter_mut().find(|(reset, _)| *reset == id).map(|(_, window)| window)
     }
