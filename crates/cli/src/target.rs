@@ -155,6 +155,19 @@ fn authority(text: &str, has_tls: bool) -> Result<Server, String> {
     }
 }
 
+/// A host as it is written in a URL: an IPv6 address in brackets.
+fn in_brackets(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+/// A host without the zone of an IPv6 address: `fe80::1` of `fe80::1%eth0`.
+fn without_zone(host: &str) -> &str {
+    match host.split_once('%') {
+        Some((address, _)) if address.contains(':') => address,
+        _ => host,
+    }
+}
+
 impl Target {
     /// The server's addresses, in the order to try them.
     pub(crate) fn look_up(&self) -> io::Result<Vec<driver::Target>> {
@@ -184,22 +197,26 @@ impl Target {
         }
     }
 
-    /// The value of the `Host` header. The port is left out if it is the default of the URL's
-    /// scheme. Empty for a Unix socket.
+    /// The value of the `Host` header: without the zone of an IPv6 address, which means something
+    /// only on this machine. Empty for a Unix socket.
     pub(crate) fn authority(&self) -> String {
-        let Some(Server { port, has_tls, .. }) = self.server() else { return String::new() };
-        let host = self.host_of_url().unwrap_or_default();
-        let default = PORTS[usize::from(*has_tls)];
-        match self {
-            Self::Http { .. } | Self::WebSocket { .. } if *port == default => host,
-            _ => format!("{host}:{port}"),
-        }
+        self.server()
+            .map(|server| self.authority_of(server, without_zone(&server.host)))
+            .unwrap_or_default()
     }
 
-    /// The host as it is written in a URL: an IPv6 address in brackets. `None` for a Unix socket.
-    fn host_of_url(&self) -> Option<String> {
-        let Server { host, .. } = self.server()?;
-        Some(if host.contains(':') { format!("[{host}]") } else { host.clone() })
+    /// The authority in a URL of `server`, with `host` as its host. The port is left out if it is
+    /// the default of the URL's scheme.
+    fn authority_of(&self, server: &Server, host: &str) -> String {
+        let host = in_brackets(host);
+        match self {
+            Self::Http { .. } | Self::WebSocket { .. }
+                if server.port == PORTS[usize::from(server.has_tls)] =>
+            {
+                host
+            }
+            _ => format!("{host}:{}", server.port),
+        }
     }
 
     /// The server's address. `None` for a Unix socket.
@@ -216,11 +233,7 @@ impl Target {
     /// The host whose certificate is expected: without the zone of an IPv6 address. `None` without
     /// TLS.
     pub(crate) fn tls_host(&self) -> Option<&str> {
-        let server = self.server().filter(|server| server.has_tls)?;
-        Some(match server.host.split_once('%') {
-            Some((address, _)) if address.contains(':') => address,
-            _ => &server.host,
-        })
+        self.server().filter(|server| server.has_tls).map(|server| without_zone(&server.host))
     }
 
     /// The end of an error message for a failure that TLS at the port may explain: it names the
@@ -261,7 +274,7 @@ impl Target {
         if std::mem::replace(&mut server.has_tls, true) {
             return None;
         }
-        let (host, port) = (self.host_of_url()?, server.port);
+        let (host, port) = (in_brackets(without_zone(&server.host)), server.port);
         let rest = location.strip_prefix("https://")?;
         let authority = rest.split(['/', '?', '#']).next()?;
         let is_same = [format!("{host}:{port}"), target.authority()]
@@ -286,9 +299,11 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_tls = self.server().is_some_and(|server| server.has_tls);
+        let server = self.server();
+        let has_tls = server.is_some_and(|server| server.has_tls);
         let of = |plain, tls| if has_tls { tls } else { plain };
-        let authority = self.authority();
+        let authority = server.map(|server| self.authority_of(server, &server.host));
+        let authority = authority.unwrap_or_default();
         match self {
             Self::Unix(path) => ListenAddr::Unix(path.clone()).fmt(f),
             Self::Tcp(_) => write!(f, "{}://{authority}", of("tcp", "tls")),
@@ -429,6 +444,19 @@ mod tests {
         assert_eq!(with_tls("unix:/s"), None);
         assert_eq!(with_tls("https://h:80/"), None);
         assert_eq!(any_target("https://h/").unwrap().without_tls().to_string(), "http://h:443/");
+    }
+
+    /// RFC 6874, 4 says so, and servers refuse a `Host` with a zone.
+    #[test]
+    fn the_zone_of_an_address_is_not_sent() {
+        for (text, authority) in [
+            ("http://[fe80::1%lo]/", "[fe80::1]"),
+            ("ws://[fe80::1%lo]:81/", "[fe80::1]:81"),
+            ("http://[::1]/", "[::1]"),
+            ("unix:/s", ""),
+        ] {
+            assert_eq!(any_target(text).unwrap().authority(), authority, "{text}");
+        }
     }
 
     #[test]
