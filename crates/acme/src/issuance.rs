@@ -468,12 +468,15 @@ impl<'a> Issuance<'a> {
         self.polls += 1;
         self.waited += wait;
         if self.waited > MAX_WAIT || self.polls > MAX_POLLS {
-            let minutes = MAX_WAIT.as_secs() / 60;
+            let limit = match self.waited > MAX_WAIT {
+                true => format!("within {} minutes", MAX_WAIT.as_secs() / 60),
+                false => format!("though asked {MAX_POLLS} times"),
+            };
             let text = match (&self.stage, &self.challenge) {
                 (Stage::Validation(_), Some(Challenge { name, kind, .. })) => {
-                    format!("the CA has not validated {name} by {kind} within {minutes} minutes")
+                    format!("the CA has not validated {name} by {kind} {limit}")
                 }
-                _ => format!("the CA has not made the certificate within {minutes} minutes"),
+                _ => format!("the CA has not made the certificate {limit}"),
             };
             return Err(Failure::new(FailureKind::TooSlow, text));
         }

@@ -132,6 +132,13 @@ fn a_slow_validation_is_awaited_with_limits() {
         "the CA has not validated example.org by tls-alpn-01 within 5 minutes"
     );
     assert!(ca.waits.iter().sum::<Duration>() <= Duration::from_secs(300));
+    let mut ca = Authority::new();
+    let pending = reply(200, &json!({ "status": "processing" }));
+    for _ in 0..100 {
+        ca.fault("/order/1", Response { retry_after: Some("1".into()), ..pending.clone() });
+    }
+    let failure = run(&mut ca, wanted(&["example.org"])).0.unwrap_err();
+    assert_eq!(failure.text, "the CA has not made the certificate though asked 60 times");
     // What the CA says about the time is clamped.
     for (retry_after, expected) in [("0", 1), ("7", 7), ("86400", 60)] {
         let mut ca = Authority::new();
