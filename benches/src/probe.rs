@@ -48,7 +48,7 @@ pub(crate) fn exchange(mut socket: impl Read + Write, request: &[u8]) -> Result<
         Framing::Chunks => chunks(&mut reader, &mut body)?,
     }
     if !reader.buffer().is_empty() {
-        return Err("the response is longer than its Content-Length".into());
+        return Err("the response is followed by further bytes".into());
     }
     Ok(Response { head, body })
 }

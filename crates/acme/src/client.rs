@@ -1,5 +1,5 @@
-//! A blocking HTTPS client that limits how long an authority can make it wait, and how much memory
-//! an authority can make it use.
+//! A blocking HTTPS client that limits how long a certificate authority (CA) can make it wait, and
+//! how much memory a CA can make it use.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -112,7 +112,11 @@ fn split(url: &str) -> (&str, &str) {
 }
 
 fn host_and_port(authority: &str) -> Result<(&str, u16), Failure> {
-    let malformed = || Failure::malformed(format!("the URL of the CA has the host {authority:?}"));
+    let malformed = || {
+        Failure::malformed(format!(
+            "the URL of the CA has no valid host and port, but {authority:?}"
+        ))
+    };
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => {
             (host, port.parse().map_err(|_| malformed())?)

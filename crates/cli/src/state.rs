@@ -16,7 +16,7 @@ use crate::error::Error;
 ///
 /// # Errors
 ///
-/// There is no default, because HOME is not set; or the folder belongs to neither the server's user
+/// There is no default, because HOME is no absolute path; or the folder belongs to neither the server's user
 /// nor root, or other users can write to it.
 pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = path(flag)?;
@@ -58,7 +58,7 @@ fn problem(owner: u32, mode: u32, user: u32) -> Option<FolderProblem> {
 fn path(flag: Option<&Path>) -> Result<PathBuf, Error> {
     flag.map(Path::to_owned).or_else(|| default(|name| env::var_os(name))).ok_or_else(|| {
         Error::usage(
-            "there is no folder to keep files in, because HOME is not set: name one with --state \
+            "there is no folder to keep files in, because HOME is no absolute path: name one with --state \
              FOLDER (a systemd unit needs StateDirectory=sockeye)",
         )
     })

@@ -162,9 +162,9 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
 /// Starts the thread that writes what is queued. The thread passes the bytes that it takes from the
 /// queue to `write`, which removes from its first argument those that it has written or given up.
 /// As long as bytes are left, the thread takes no others, and calls `write` again. The second
-/// argument of `write` says whether a flush is waiting. The result of `write` is the time at which
-/// to call it again even if nothing is queued. `None`: when something is queued, or a flush or
-/// [`Queue::wake`] asks for it.
+/// argument of `write` says whether a flush was waiting when the bytes were taken. The thread calls
+/// `write` again when something is queued, for a flush, after [`Queue::wake`], and at the time that
+/// `write` returns, if it returns one.
 pub(crate) fn start(
     queue: &Arc<Queue>,
     name: &str,

@@ -131,6 +131,7 @@ impl<H: ClientHandler> Client<H> {
         }
         self.in_flight.push_back(number);
         self.unsent = turn.unsent();
+        // For an event whenever output is sent.
         turn.mark();
         Ok(())
     }
@@ -140,7 +141,7 @@ impl<H: ClientHandler> Client<H> {
         let used = match &mut self.response {
             Some(response) => {
                 let piece = frame::prefix(input, response.1.remaining());
-                // `take` can't fail, since nobody is charged for a response.
+                // This can't fail: the content of a response counts against no budget of memory.
                 let _ = response.1.take(piece);
                 piece.len()
             }
@@ -277,16 +278,17 @@ impl<H: ClientHandler> Client<H> {
         Err(self.fail(ClientEnd::TimedOut { unanswered }, fault, turn))
     }
 
+    /// A promise that the handler has made was fulfilled or dropped.
     fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Settled,
+        settled: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         if matches!(self.state, ClientState::Connecting | ClientState::Ended(_)) {
             return Ok(());
         }
-        let action = self.handler.on_settled(ticket, body, turn);
+        let action = self.handler.on_settled(ticket, settled, turn);
         if matches!(self.state, ClientState::Paused) && action == ClientAction::Continue {
             // The pause doesn't count as silence of the server: nothing was received meanwhile.
             self.progress = turn.now();
@@ -323,7 +325,8 @@ pub fn other_protocol(input: &[u8]) -> Option<String> {
 
 fn drop_unsent(turn: &mut Turn<'_>) {
     turn.out.clear();
-    // Replaces an earlier mark, which may lie beyond the bytes that are sent.
+    // Events follow until the output is sent up to the mark. An earlier mark may never be reached
+    // now. This one replaces it.
     turn.mark();
 }
 

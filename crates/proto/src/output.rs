@@ -110,7 +110,7 @@ impl Output {
 
     /// Attaches `permit`, a part of a budget, to the next piece: the shared bytes or the range of a
     /// file that is appended next. The permit is held until that piece is sent or dropped. A
-    /// protocol must append the piece in the same call: an output that is empty after the call is
+    /// protocol must append the piece before its method returns: an output that is empty then is
     /// cleared, and its permit dropped.
     pub fn attach_permit(&mut self, permit: Permit) {
         self.permit = Some(permit);
@@ -175,8 +175,8 @@ impl Output {
 
     /// The parts from the front, for drivers that send several parts at once. The last part may be
     /// longer than what is left of `max`; the driver may send at most `max` bytes in all. Each part
-    /// is what [`Output::part`] would return after the parts before it were sent. So a driver that
-    /// doesn't send all of a part must not take the next one.
+    /// is what [`Output::part`] would return after the parts before it were sent. So if a driver
+    /// sends only the start of a part, it must send nothing of the parts that follow.
     #[must_use]
     pub fn parts(&self, max: u64) -> Parts<'_> {
         Parts::new(&self.plain, self.sent, self.pieces.iter(), max)

@@ -22,7 +22,7 @@ pub struct Faults {
     pub spurious: u16,
     /// A wait reports only some of the events, with the connections in a random order.
     pub partial_wait: u16,
-    /// An event of the network happens between two system calls of one turn.
+    /// An event of the network happens between two system calls of one turn of an event loop.
     pub mid_turn_event: u16,
     /// A delivery contains only part of the bytes in flight.
     pub split: u16,
@@ -121,8 +121,8 @@ impl Faults {
         }
     }
 
-    /// Random faults of all kinds: those of [`Faults::lossless`], and those that delay, prevent or
-    /// end connections.
+    /// Random faults: those of [`Faults::lossless`], and all that delay, prevent or end connections
+    /// (but [`Faults::watch_listener_fails`] is 0).
     #[must_use]
     pub fn lossy(rng: &mut Rng) -> Self {
         Self {

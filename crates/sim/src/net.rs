@@ -231,7 +231,7 @@ impl Net {
             ScheduledEvent::Reset(endpoint) => self.fail(endpoint, io::ErrorKind::ConnectionReset),
             ScheduledEvent::BlackHole(endpoint) => self.black_hole(endpoint),
             ScheduledEvent::Script(script) => self.run_script(script),
-            ScheduledEvent::Job(_) => unreachable!("jobs are handed to the world"),
+            ScheduledEvent::Job(_) => unreachable!("the caller runs jobs"),
         }
     }
 

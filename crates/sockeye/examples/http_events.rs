@@ -1,7 +1,7 @@
 //! Server-sent events to many clients, which read one log, each at its own pace.
 //!
 //! ```console
-//! $ cargo run --example http_events 127.0.0.1:8080 &     # optional: seconds between comments
+//! $ cargo run --example http_events 127.0.0.1:8080 &
 //! $ curl -N http://127.0.0.1:8080/events &              # or open / in a browser
 //! $ curl -d 'Hello' http://127.0.0.1:8080/say
 //! data: Hello
@@ -9,7 +9,7 @@
 //!
 //! A slow client delays nobody. A client that is more than [`MAX_LOG`] events behind misses the
 //! oldest ones. The server also sends comments, which clients ignore: see [`serve`]. A second
-//! argument sets the number of seconds between two comments.
+//! argument of the program sets the number of seconds between two comments.
 
 use std::collections::VecDeque;
 use std::error::Error;

@@ -65,7 +65,7 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) serve: Serve,
-    /// The results of the action `search`.
+    /// What messages with the action `search` are answered with.
     pub(crate) answers: Answers,
     pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) limits: protocol::Limits,
@@ -313,7 +313,7 @@ pub(crate) fn echo(flags: args::Echo, stdout: Stdout) -> Result<Echo, Error> {
 fn origins(typed: &[String], what: &str) -> Result<AllowedOrigins, Error> {
     let hint = "To allow an origin, start sockeye with --origin URL";
     let mut origins = AllowedOrigins::default().hint(hint).on_refused(|origin| {
-        let origin = origin.unwrap_or("(none, or not one)");
+        let origin = origin.unwrap_or("(none, or malformed)");
         tracing::warn!(
             target: "sockeye", origin,
             "a web page was refused because of its origin; allow it with --origin URL"

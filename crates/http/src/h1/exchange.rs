@@ -38,7 +38,7 @@ impl H1Exchange {
         match incoming {
             Incoming::NotRequested { content, .. } => Decoder::new(*content),
             Incoming::Reading { .. } => Some(self.decoder),
-            Incoming::Complete => None,
+            Incoming::Ended => None,
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) enum NextStep {
     Done,
     /// The connection, or in HTTP/2 the stream, switches to another protocol.
     Switched,
-    /// Wait for a message, for room in the output, or for input.
+    /// Wait for an event: a message of a promise or a remote, room in the output, or input.
     Wait,
     /// Read more of the request's content, and pass it to the handler: see [`InFlight::deliver`].
     Read,
@@ -87,8 +87,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
     ) -> Result<AnswerKind, Fault> {
         self.call(connection, turn, |handler, responder| match (responder.into_stream(), event) {
             (Ok(stream), event) => handler.on_stream(event, stream),
-            (Err(responder), StreamEvent::Message(ticket, body)) => {
-                handler.on_message(ticket, body, responder)
+            (Err(responder), StreamEvent::Message(ticket, message)) => {
+                handler.on_message(ticket, message, responder)
             }
             (Err(responder), StreamEvent::Body(piece)) => handler.on_body(piece, responder),
             (Err(responder), StreamEvent::BodyEnd(trailers)) => {
@@ -117,8 +117,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         self.deliver(StreamEvent::Body(piece), connection, turn)
     }
 
-    /// Acts on an answer, and returns what to do next. If the server is stopping in order (drain)
-    /// and the response has started, notifies the handler once, and acts on its new answer.
+    /// Acts on an answer, and returns what to do next. If the server is draining and the
+    /// response has started, notifies the handler once, and acts on its new answer.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
                     return Ok(NextStep::Read);
                 }
                 Incoming::Reading { .. } => return Ok(NextStep::Read),
-                Incoming::Complete => exchange.wait_for.content = None,
+                Incoming::Ended => exchange.wait_for.content = None,
             }
             return Ok(NextStep::Wait);
         }
@@ -213,7 +213,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
 
     /// Notifies the handler, within a panic boundary, that the request's content won't be complete.
     pub(crate) fn notify_incomplete(&mut self, now: Time) -> Result<(), Fault> {
-        self.exchange.incoming = Incoming::Complete;
+        self.exchange.incoming = Incoming::Ended;
         let handler = &mut self.handler;
         catch_unwind(AssertUnwindSafe(|| handler.on_incomplete(now)))
             .map_err(|panic| panic_fault(&*panic))

@@ -63,7 +63,7 @@ pub(crate) enum Incoming {
     Reading { remaining: u64 },
     /// The handler has received the end of the content, or was notified that the content will never
     /// be complete.
-    Complete,
+    Ended,
 }
 
 /// How much of a response has been written.

@@ -117,7 +117,7 @@ impl<S: Handlers + 'static> Server<S> {
                 in_flight.deliver(event, connection, turn).map(Some)
             }
             Decoded::End(len) => {
-                in_flight.exchange.incoming = Incoming::Complete;
+                in_flight.exchange.incoming = Incoming::Ended;
                 // If this request has no trailer section, `spans` still contains the positions of
                 // an earlier request's trailers.
                 let spans: &[Span] = if len > 0 { spans } else { &[] };

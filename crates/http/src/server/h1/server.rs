@@ -263,7 +263,7 @@ impl<S: Handlers + 'static> Server<S> {
         let Some(handlers) = &self.handlers else { return };
         let mut in_flight = InFlight {
             handler: handlers.handler(turn.peer()),
-            exchange: Exchange::new(head_only, Incoming::Complete),
+            exchange: Exchange::new(head_only, Incoming::Ended),
             wire: H1Exchange::for_refusal(),
         };
         in_flight.refuse(refusal, &mut self.connection, turn);

@@ -181,7 +181,7 @@ impl<S: Handlers> H2Connection<S> {
             }
             Err(HeadError::Refused(refusal)) => {
                 self.log_unparsed(head, turn);
-                let request = (Incoming::Complete, &head.refused());
+                let request = (Incoming::Ended, &head.refused());
                 self.answer(id, ends, request, turn, |in_flight, connection, turn| {
                     in_flight.refuse(refusal, connection, turn);
                     Ok(AnswerKind::Done)

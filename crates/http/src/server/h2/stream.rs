@@ -197,7 +197,7 @@ impl<H: Handler> ActiveStream<H> {
     /// `code`.
     pub(super) fn abort(&mut self, code: ErrorCode, reason: &Reason, outer: &Turn<'_>) {
         if let State::InFlight(in_flight) = &mut self.state
-            && in_flight.exchange.incoming != Incoming::Complete
+            && in_flight.exchange.incoming != Incoming::Ended
             && (!self.receive.has_ended || !self.receive.unread.is_empty())
         {
             // A panic of the handler is only reported: the stream is ending already.
@@ -436,7 +436,7 @@ pub(super) fn follow_answers<H: Handler>(
             }
             NextStep::Read if receive.end.is_some() => {
                 let trailers = receive.end.take().unwrap_or_default();
-                in_flight.exchange.incoming = Incoming::Complete;
+                in_flight.exchange.incoming = Incoming::Ended;
                 let event = StreamEvent::BodyEnd(&trailers.view());
                 in_flight.deliver(event, connection, turn)
             }

@@ -74,7 +74,7 @@ impl<H: Handler> ActiveStream<H> {
                 }
                 Ok(NextStep::Read) if self.end.is_some() => {
                     let end = self.end.take().unwrap_or_default();
-                    in_flight.exchange.incoming = Incoming::Complete;
+                    in_flight.exchange.incoming = Incoming::Ended;
                     let trailers = end.trailers();
                     answer = in_flight.deliver(StreamEvent::BodyEnd(&trailers), connection, turn);
                 }
@@ -134,7 +134,7 @@ impl<H: Handler> ActiveStream<H> {
     /// Whether the request's content has not completely arrived, and the handler may still read it.
     pub(super) fn is_incomplete(&self) -> bool {
         let State::InFlight(in_flight) = &self.state else { return false };
-        in_flight.exchange.incoming != Incoming::Complete && self.end.is_none()
+        in_flight.exchange.incoming != Incoming::Ended && self.end.is_none()
     }
 
     /// Cancels the request, and drops the unsent content of its response.
