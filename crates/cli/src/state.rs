@@ -16,8 +16,8 @@ use crate::error::Error;
 ///
 /// # Errors
 ///
-/// There is no default, because HOME is no absolute path; or the folder belongs to neither the server's user
-/// nor root, or other users can write to it.
+/// There is no default, because HOME is no absolute path; or the folder belongs to neither the
+/// server's user nor root, or other users can write to it.
 pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = path(flag)?;
     // The folder may be missing. If it can't be accessed for another reason, or is not a folder,

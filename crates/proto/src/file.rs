@@ -102,8 +102,8 @@ pub struct FileRange {
 }
 
 /// Calls of the source's methods on an event loop, where a panic would end all connections. So
-/// panics are caught. If the result is needed to read the file, it then leads to a read by a thread,
-/// where a panic ends one connection.
+/// panics are caught. If the result is needed to read the file, it then leads to a read by a
+/// thread, where a panic ends one connection.
 impl FileRange {
     /// Calls [`FileSource::read_at`] for the start of this range. `None` if it panics.
     pub fn read(&self, buffer: &mut [u8]) -> Option<io::Result<usize>> {

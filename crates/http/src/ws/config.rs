@@ -22,8 +22,8 @@ pub struct Limits {
     /// Time without input after which a ping is sent. `None`: never. Default: 30 s.
     pub ping_after: Option<Duration>,
     /// Time that a peer has to answer a ping, with a pong or anything else. The time doesn't run
-    /// while the handler has paused the input, or while output is unsent, since that may include the ping.
-    /// Default: 20 s.
+    /// while the handler has paused the input, or while output is unsent, since that may include
+    /// the ping. Default: 20 s.
     pub pong_timeout: Duration,
     /// Time that a peer has to answer a close frame. Default: 5 s.
     pub close_timeout: Duration,
