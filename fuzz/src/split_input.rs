@@ -11,7 +11,7 @@ const LENGTHS_MAX: usize = 7;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitInput<'a> {
     lengths: &'a [u8],
-    /// The bytes that the client sends.
+    /// The bytes of all parts, one after the other.
     pub stream: &'a [u8],
 }
 

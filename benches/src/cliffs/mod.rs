@@ -9,11 +9,11 @@
 //! Most cliffs have one or more cases ([`cases`]). A case is a pair of conditions of our server: a
 //! plain one, and a strained one, whose strain should not affect other requests. Both run in each
 //! round, each on a server of its own, so that a slow minute of the machine affects both
-//! ([`mod@run`]). The main figure is the server's CPU time per request, strained divided by plain,
-//! in the same round. Other figures are memory, the 99th percentile of the latency, and for some
-//! cases the number of system calls ([`trace`]). [`waiting`] measures the cost of idle connections
-//! and slow readers. The cliff `corking` has no cases: [`wire`] counts the system calls and
-//! segments of each kind of response.
+//! ([`mod@run`]). The main figure of most cases is the server's CPU time per request, strained
+//! divided by plain, in the same round. The main figure of the others is the 99th percentile of the
+//! latency. All cases show the latency and the memory, some also the number of system calls
+//! ([`trace`]). [`waiting`] measures the cost of idle connections and slow readers. The cliff
+//! `corking` has no cases: [`wire`] counts the system calls and segments of each kind of response.
 //!
 //! Other servers are not measured. Nor are files that the kernel has to read from a disk: in the
 //! cliff `cold`, files are missing from the server's cache, but not from the kernel's page cache.

@@ -12,14 +12,15 @@ use sockeye_http::client::HeadTemplate;
 /// What a response must look like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExpectedResponse {
-    /// The head, for HTTP.
+    /// The head, for HTTP/1.1.
     pub(crate) template: Option<HeadTemplate>,
-    /// For messages: the bytes before the content, which are the header's length and the header.
+    /// For frames of the message protocol: the bytes before the content, which are the length of
+    /// the message's header and that header.
     pub(crate) header: Bytes,
     /// The content, if the content of other responses is compared with it.
     pub(crate) content: Option<Bytes>,
     pub(crate) content_len: u64,
-    /// For messages: the server keeps the connection open after this response.
+    /// For the message protocol: the server keeps the connection open after this response.
     pub(crate) keep_alive: bool,
     /// The text of the error, if the response is one.
     pub(crate) error: Option<String>,

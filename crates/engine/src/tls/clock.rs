@@ -1,4 +1,4 @@
-//! The time that rustls sees, for certificates and tickets: that of the event loop.
+//! The time that rustls sees, for certificates and session tickets: the event loop's wall time.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Limits on the handshakes of a worker: how many are in progress, and how much they do in a turn.
+//! Limits on the handshakes of a worker: how many are in progress, and how much they do in a turn
+//! (a pass of the event loop).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ const MAX_IN_PROGRESS: usize = 4096;
 /// After this many steps, the only handshake messages that are still read in this turn are client
 /// hellos, since threads can answer them.
 const MAX_STEPS_PER_TURN: u32 = 4;
-/// Maximum number of client hellos that the event loop answers in one turn. Each answer takes a
-/// signature.
+/// Maximum number of client hellos that the event loop answers in one turn. An answer takes a
+/// signature, unless the client resumes a TLS session.
 const MAX_SIGNATURES_PER_TURN: u32 = 1;
 /// Maximum number of results of handshakes that are kept for later connections to share.
 const MAX_SHARED: usize = 8;

@@ -11,7 +11,7 @@
 //! | `server_name` | the name that a client asks for |
 //! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a worker (event loop) |
-//! | `hello` | client hellos that are passed to a thread, which signs: that takes long |
+//! | `hello` | client hellos that threads read and answer, because a signature takes long |
 //! | `limits` | sizes of records and handshake messages |
 //! | `harness` | a connection without a socket, for fuzzing |
 //! | `no_tls` | replaces the files that use rustls, if the feature `tls` is off |

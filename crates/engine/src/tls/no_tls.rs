@@ -98,7 +98,7 @@ impl TlsError {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The text of a fault is the rest of a sentence that begins with "we".
+        // The text of a fault of ours is the rest of a sentence that begins with "we".
         f.write_str("were built without TLS")
     }
 }

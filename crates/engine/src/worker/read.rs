@@ -1,11 +1,11 @@
-//! Reading files on threads of the pool, because `sendfile` might block the event loop.
+//! Reading files on threads of the pool, if reading might block the event loop.
 //!
 //! A connection has at most one read in progress, of at most [`QUANTUM`](crate::driver::QUANTUM)
 //! bytes. The read is a job of the pool. The job is cancelled when the connection closes. The
 //! result comes through the mailbox, replaces the beginning of the file range at the front of the
-//! output, and is flushed in the same turn. If the protocol has dropped that range meanwhile, the
-//! result is dropped, too. During a read the connection sends nothing, and its write deadline is
-//! that of the read.
+//! output, and is flushed in the same turn (pass of the event loop). If the protocol has dropped
+//! that range meanwhile, the result is dropped, too. During a read the connection sends nothing,
+//! and its write deadline is that of the read.
 
 use std::time::Duration;
 

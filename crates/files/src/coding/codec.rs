@@ -121,7 +121,7 @@ pub(crate) struct Step {
 
 type BrotliDecoder = BrotliState<HeapAlloc<u8>, HeapAlloc<u32>, HeapAlloc<HuffmanCode>>;
 
-/// Decodes one compressed stream.
+/// Decodes one compressed stream: one frame of zstd, or one member of gzip.
 pub(crate) enum Decoder {
     Zstd(ZstdDecoder<'static>),
     Brotli(Box<BrotliDecoder>),
@@ -146,7 +146,8 @@ impl Decoder {
         })
     }
 
-    /// Decodes some of `input` to `output`. `None` if the input is corrupt.
+    /// Decodes some of `input` to `output`. `None` if the input is corrupt, or has a larger window
+    /// than the coding allows.
     pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Option<Step> {
         match self {
             Self::Zstd(decoder) => {

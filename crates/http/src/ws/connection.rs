@@ -1,4 +1,4 @@
-//! One side of a WebSocket, as a protocol for an engine.
+//! One side of a WebSocket, as a [`Protocol`] that an engine runs.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +44,7 @@ pub struct Connection<H> {
 const REPORTED: usize = 16 * 1024;
 
 /// A connection may hold this much memory for an incomplete message and for compression even while
-/// its client's share of the budget is spent.
+/// the budget for output, or its client's share of that budget, is spent.
 const UNCHARGED: usize = 40 * 1024;
 
 impl<H: Handler> Connection<H> {
@@ -179,8 +179,8 @@ impl<H: Handler> Connection<H> {
         Fault::peer(name, what)
     }
 
-    /// Fails if an incomplete message and the extension together hold much memory, and the client's
-    /// share of the budget is spent.
+    /// Fails if an incomplete message and the extension together hold much memory, and the budget
+    /// for output, or the client's share of it, is spent.
     fn check_budget(&self, turn: &Turn<'_>) -> Result<(), Violation> {
         match self.held_by_message() > UNCHARGED && turn.is_over_budget() {
             true => Err(Violation::OVER_BUDGET),

@@ -47,8 +47,8 @@ pub(super) struct Progress {
     pub(super) is_printing: Cell<bool>,
     /// Whether writing to standard output has failed, usually because its reader has exited.
     pub(super) is_output_closed: Cell<bool>,
-    /// Why no more messages can be sent, if reading them failed. The connection takes this text,
-    /// and fails with it.
+    /// Why no more messages can be sent: standard input can't be read, or has a line that can't be
+    /// a message. The connection takes this text, and fails with it.
     pub(super) failure: RefCell<Option<String>>,
     /// The code and reason with which the WebSocket was closed.
     pub(super) closed: RefCell<Option<(CloseCode, String)>>,
@@ -93,14 +93,15 @@ pub(super) struct Handler {
     pub(super) progress: Rc<Progress>,
     /// Whether the source is at its end.
     pub(super) is_all_sent: bool,
-    /// A message that waits for room in the printer's queue, and the ticket (number) of the
-    /// delivery that says that there is room.
+    /// A message that waits for room in the printer's queue, and the ticket (number) of the promise
+    /// that is fulfilled when there is room.
     pub(super) unprinted: Option<(Ticket, OwnedMessage)>,
 }
 
 impl Handler {
-    /// Sends messages while there is room. If the source has no message yet, the source requests a
-    /// piece of standard input, and sending goes on when the piece has arrived.
+    /// Sends messages while fewer than [`PIECE`] bytes are unsent. If the source has no message
+    /// yet, the source requests a piece of standard input, and sending goes on when the piece has
+    /// arrived.
     fn send(&mut self, socket: &mut Socket<'_, '_>) {
         while !self.is_all_sent && !socket.is_closing() {
             if socket.unsent() >= PIECE as u64 {

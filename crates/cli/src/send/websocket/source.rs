@@ -47,8 +47,9 @@ impl Source {
         Self::Lines { input, lines: Lines::default(), requested: None }
     }
 
-    /// Returns the next message. If this needs another piece of standard input, requests the piece.
-    /// The thread that reads it sends it to the connection, by the promise that `promise` creates.
+    /// Returns the next message. If this needs another piece of standard input, requests the piece
+    /// from the thread that reads it. The thread sends the piece to the connection, by the promise
+    /// that `promise` creates.
     pub(super) fn next(&mut self, promise: impl FnOnce() -> Promise) -> Next<'_> {
         match self {
             Self::Messages { next, total, .. } if next == total => Next::End,

@@ -32,7 +32,8 @@ pub struct Connection<T> {
     /// Bytes of DATA frames received since the connection's window was last enlarged.
     received: u32,
     pub(super) going_away: Option<GoAway>,
-    /// The number of frames received since the last frame with a part of a response.
+    /// The number of frames received since the last one that had a part of a response or reset a
+    /// stream.
     pub(super) other_frames: u32,
 }
 
@@ -203,8 +204,8 @@ impl<T> Connection<T> {
     ///
     /// # Errors
     ///
-    /// If the input is not valid. A GOAWAY frame with the error's code is in `out`. The connection
-    /// must end: don't call this again.
+    /// If the input is not valid, or exceeds a limit. A GOAWAY frame with the error's code is in
+    /// `out`. The connection must end: don't call this again.
     #[inline]
     pub fn read<'a, 'i: 'a>(
         &'a mut self,

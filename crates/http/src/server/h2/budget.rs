@@ -22,8 +22,9 @@ const RESETS_PER_PAUSE: u32 = RESETS / 10;
 /// After this many pauses without an answered request between them, the connection ends.
 const MAX_PAUSES: u32 = 10;
 
-/// If this many control frames and empty frames arrive at once, the connection ends. Each second
-/// that passes allows `CONTROL_FRAMES_PER_SECOND` more.
+/// If this many control frames arrive at once, the connection ends. Control frames are here all
+/// frames that [`Budgets::on_control`] counts. Each second that passes allows
+/// `CONTROL_FRAMES_PER_SECOND` more.
 const CONTROL_FRAMES: i64 = 1000;
 const CONTROL_FRAMES_PER_SECOND: u64 = 33;
 
@@ -81,7 +82,8 @@ impl Budgets {
         self.pauses = 0;
     }
 
-    /// A frame that is neither a request nor content has arrived.
+    /// A frame that has neither a request nor content has arrived. If it is the RST_STREAM frame of
+    /// an open stream, [`Budgets::on_reset`] is called instead.
     pub(super) fn on_control(&mut self, now: Time) -> Result<(), H2Error> {
         if self.control <= 0 {
             self.control_since = now;
