@@ -20,7 +20,7 @@ use crate::{
 pub(crate) enum Program {
     /// `sockeye`.
     Sockeye,
-    /// `sockeye-benches`, which contains the services that some rows of the benchmarks measure.
+    /// `sockeye-benches`, which contains the services that some rows of the report measure.
     Bench,
 }
 

@@ -43,7 +43,7 @@ pub struct Response {
     pub content: Vec<u8>,
 }
 
-/// Maximum length of a URL or a nonce, in bytes. Longer ones are refused.
+/// Maximum length in bytes of a URL, a nonce or a challenge's token. Longer ones are invalid.
 const MAX_TEXT: usize = 2048;
 
 impl Response {

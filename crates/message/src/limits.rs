@@ -1,4 +1,4 @@
-//! Limits and timeouts of a connection.
+//! Limits and timeouts of a connection that carries messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +11,22 @@ use sockeye_proto::Budget;
 /// handlers should do the same.
 pub const LARGE_CONTENT: usize = 64 * 1024;
 
-/// Limits and timeouts of one connection. The defaults are safe for unknown peers.
+/// Limits and timeouts of one connection. It carries messages in frames (each has a JSON header and
+/// content), over HTTP or over WebSocket. The defaults are safe for unknown peers.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Maximum size of a frame's header, in bytes. A larger one gets the response `too_large`.
     /// Default: 65,535, the maximum of the format.
     pub header: u16,
-    /// Maximum size of a message's content, in bytes. A larger message gets the response
-    /// `too_large`: at once if a frame's header or Content-Length announces its length,
-    /// otherwise when more than this has arrived. Default: 16 MiB.
+    /// Maximum size of a message's content, in bytes. Larger content gets the response `too_large`:
+    /// at once if a frame's header or Content-Length announces its length, otherwise when more than
+    /// this has arrived. A WebSocket message that is too large even for content and a header
+    /// together closes the WebSocket with 1009. Default: 16 MiB.
     pub content: u64,
     /// Maximum number of values and keys in JSON content that is collected
     /// ([`ContentMode::Whole`](super::ContentMode::Whole)). Limits the memory and time that parsing
-    /// takes. Content with more gets the response `too_complex` when it is complete. Default:
-    /// 100,000.
+    /// takes. Content with more gets the response `too_complex` when all of it has arrived.
+    /// Default: 100,000.
     pub json_nodes: usize,
     /// Budget for collected content, shared by all connections whose limits are clones of these. A
     /// message is charged for its bytes above 64 KiB (over HTTP/2, for all of them) until it is
@@ -32,19 +34,19 @@ pub struct Limits {
     /// a quarter of the budget, a client on the same machine half. When the budget or the client's
     /// share is spent, the content is discarded and the response is `busy`. Default: 256 MiB.
     pub collected: Arc<Budget>,
-    /// Maximum number of requests of one connection in flight, in frames or over WebSocket. At this
-    /// number, or when their contents together reach [`Limits::content`], no more requests are read
-    /// until one is answered. Default: 16; 0 counts as 1.
+    /// Maximum number of requests in flight in the frames of one connection, or on one WebSocket.
+    /// At this number, or when their contents together reach [`Limits::content`], no more requests
+    /// are read until one is answered. Default: 16; 0 counts as 1.
     pub in_flight: usize,
-    /// Maximum time to receive a header, from its first byte. When it passes, the response is
-    /// `timeout`. While the output is full, the server reads nothing, and no frame times out.
-    /// Default: 10 s.
+    /// Maximum time to receive a frame's header, from its first byte. When it passes, the response
+    /// is `timeout`. While the output is full, the server reads nothing, and no frame times out.
+    /// Over HTTP, this is the `head_timeout` of [`Limits::http`]. Default: 10 s.
     pub header_timeout: Duration,
     /// Maximum time without progress while content arrives. When it passes, the response is
     /// `timeout`. Default: 30 s.
     pub content_timeout: Duration,
-    /// Maximum time to wait for the first byte of a frame. When it passes, the connection closes.
-    /// Default: 60 s.
+    /// Maximum time to wait for the first byte of a frame or an HTTP request. When it passes, the
+    /// connection closes. Default: 60 s.
     pub idle_timeout: Duration,
     /// Maximum time without progress while an HTTP/2 client's flow-control windows hold up a
     /// response. When it passes, the server resets the stream. For a client that reads nothing from

@@ -13,15 +13,15 @@ use super::{Header, Id, Limits, Message, Refusal, error_response, frame};
 pub(super) struct PendingRequest {
     /// Its number on the connection, from 0.
     pub(super) number: u64,
-    /// The id to echo. `None` if the client sent none, or didn't ask to keep the connection open:
-    /// then a connection ends after the response. (A WebSocket stays open also without ids.)
+    /// The id to echo. `None` if the client sent none, or didn't ask to keep the connection open.
+    /// Without an id, a connection with frames ends after the response. A WebSocket stays open.
     pub(super) id: Option<Id>,
     /// After this time, no response is sent. Exception: over WebSocket, a request without an id
     /// gets the error `timeout`.
     pub(super) deadline: Time,
     /// Bytes of its content.
     pub(super) content_len: u64,
-    /// The tickets of its promises (jobs or other pending results) that aren't settled.
+    /// The tickets that identify its unsettled promises (jobs or other pending results).
     pub(super) tickets: Vec<Ticket>,
     /// Charges the client for the content until the request is answered and the jobs that may hold
     /// the content have ended. `None` if nothing is charged.

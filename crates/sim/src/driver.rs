@@ -81,7 +81,7 @@ impl SimDriver {
     }
 
     /// Called at the start of most methods that stand for a system call. Counts the call, and may
-    /// let a network event occur: in a real network, events occur during turns.
+    /// let a network event occur, because real ones also occur between two system calls.
     fn call(&self, net: &mut Net) {
         net.pollers[self.poller].summary.calls += 1;
         net.mid_turn_event();
@@ -149,7 +149,7 @@ impl Driver for SimDriver {
     fn watch_listener(&mut self, listener: &mut SimListener, id: u32) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         let fails = net.faults.watch_listener_fails;
-        // The first call is that of a worker that is made, which would fail.
+        // Only later calls fail: the first one is part of the worker's creation, which would fail.
         if mem::replace(&mut listener.was_watched, true) && net.inject(fails) {
             return Err(io::Error::from_raw_os_error(NOT_WATCHED));
         }
@@ -369,8 +369,9 @@ impl Driver for SimDriver {
 }
 
 impl Net {
-    /// Checks that a FIN has followed each output that was sent before one, by the next wait of the
-    /// driver: a real kernel holds back the last bytes until then.
+    /// Checks, at a wait of the driver, that a FIN has followed each output that was wholly sent by
+    /// [`Driver::send_before_fin`] since the last wait. A real kernel may hold back the last bytes
+    /// of the output until the FIN.
     fn check_fins(&mut self, poller: usize) {
         for endpoint in mem::take(&mut self.pollers[poller].fins_due) {
             let this = &self.endpoints[endpoint.0];

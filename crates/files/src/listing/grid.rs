@@ -1,6 +1,6 @@
-//! The entries of a listing page as a grid. An image that all browsers support is shown itself,
-//! unless it is empty or too large; other files have icons. The browser loads only images that are
-//! visible or nearly visible.
+//! The entries of a listing page as a grid. Images in formats that all browsers support are shown,
+//! unless they are empty or too large. Other entries have icons. The browser loads only images that
+//! are visible or nearly visible.
 
 use super::human::{Count, Size};
 use super::icon::{icon, is_image};

@@ -28,8 +28,8 @@ pub(crate) struct Readme {
 
 impl Readme {
     /// Reads the README of `folder`. `None` if there is none that can be shown. The second value is
-    /// whether a README was left out for lack of memory: `lease`, its part of the memory budget,
-    /// could not grow to hold it. Blocks.
+    /// whether a README was left out for lack of memory: that of the system, or that of the budget,
+    /// which `lease` charges. Blocks.
     pub(super) fn read(
         listing: &Listing,
         store: &dyn Store,

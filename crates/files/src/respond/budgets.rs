@@ -27,8 +27,9 @@ pub struct BudgetLimits {
     /// files that are not kept in memory get a 503; those over HTTP/2 wait instead, up to 1,024 in
     /// all, and 256 of a client (512 if it is on the same machine). Default: 512.
     pub open_files: u64,
-    /// Bytes of compressed contents that are cached or being sent. Beyond this limit, files are
-    /// sent uncompressed. Default: 32 MiB.
+    /// Bytes of compressed contents that are cached or being sent. At this limit, cached contents
+    /// that are not being sent are evicted. If too little can be evicted, files are sent
+    /// uncompressed. Default: 32 MiB.
     pub compressed: u64,
     /// Bytes of working memory of compressors, and of decompressors that check precompressed files.
     /// Beyond this limit, files are sent uncompressed. Default: 64 MiB.

@@ -46,10 +46,10 @@ pub(super) struct State {
 /// What is expected from the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expects {
-    /// Any frame. When the deadline comes, a ping is sent.
+    /// Any frame. If no input arrives before the deadline, a ping is sent.
     Frame,
-    /// Any frame, which answers our ping even if it is no pong. When the deadline comes, the
-    /// connection ends.
+    /// A pong. Any other input, even a part of a frame, also counts as an answer to our ping. When
+    /// the deadline comes, the connection ends.
     Pong,
     /// The peer's close frame, after ours was sent. Other frames are dropped.
     Close,
@@ -101,8 +101,8 @@ impl State {
         }
     }
 
-    /// Restarts the time limit for a pong, because until now, input was not read or the ping was
-    /// not sent.
+    /// Restarts the time limit for a pong, because until now, input was not read or the ping may
+    /// have been unsent.
     pub(super) fn reads_again(&mut self, now: Time, limits: &Limits) {
         if self.expects == Expects::Pong {
             self.deadline = now + limits.pong_timeout;

@@ -27,7 +27,7 @@ use super::websockets::WebSocketConfigs;
 /// | blocking work makes | [`Reply::run`] |
 /// | needs the request's body | [`Body::collect`](super::Body::collect), [`Body::receive`](super::Body::receive) |
 /// | a thread sends piece by piece | [`Reply::stream`]; without an end: [`Reply::endless`], [`Reply::events`] |
-/// | is sent as there is room | [`Reply::pull`], [`Reply::pieces`] |
+/// | is sent as the output has room | [`Reply::pull`], [`Reply::pieces`] |
 /// | sends the same news to many clients | [`Reply::follow`], [`Reply::follow_events`] |
 /// | opens a WebSocket | [`ws::on_message`](super::ws::on_message), [`ws::upgrade`](super::ws::upgrade()) |
 /// | switches to another protocol | [`Reply::upgrade`] |
@@ -76,7 +76,8 @@ pub(super) type RespondFn = Box<dyn FnOnce(&WebSocketConfigs, Responder<'_, '_>)
 /// such as [`Reply::later`].
 pub(super) enum ReplyKind {
     Response(Response<Bytes>),
-    /// 200 with a Content-Type and no other field. A [`Response`] would allocate twice for its map.
+    /// 200 with a Content-Type and no other field. A [`Response`] would allocate twice for its
+    /// [`HeaderMap`].
     Content(&'static str, Bytes),
     /// A page in plain text: see [`Reply::error`].
     Page(StatusCode, String),
@@ -162,7 +163,7 @@ impl Reply {
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
     /// response is a 500 if `work` panics, and a 503 if too many jobs wait already: 100,000 in
-    /// total, or a quarter of that of this client (half, if it is on the same machine).
+    /// total, or 25,000 of this client (50,000 if it is on the same machine).
     /// [`Config::job_threads`](crate::Config::job_threads) sets how many jobs run at a time.
     ///
     /// After [`Limits::response_timeout`](super::Limits::response_timeout), the client gets a 503.
@@ -179,7 +180,7 @@ impl Reply {
     }
 
     /// Sends content from another thread: `start` gets a [`Sender`], and passes it to that thread.
-    /// If the response has no content, because it answers HEAD or has the status 204 or 304,
+    /// If the response has no content, because it answers HEAD or has the status 204, 205 or 304,
     /// `start` is dropped.
     pub fn stream(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
@@ -214,8 +215,8 @@ impl Reply {
         Self::follow(event_stream(), make)
     }
 
-    /// Sends content from `source`, which the event loop calls whenever there is room. No thread
-    /// waits for a slow client.
+    /// Sends content from `source`, which the event loop calls whenever the output buffer has room.
+    /// No thread waits for a slow client.
     pub fn pull(head: Response<()>, source: impl BodySource) -> Self {
         Self(ReplyKind::Stream(head, ContentSource::Source(Box::new(source))))
     }
