@@ -1,4 +1,4 @@
-//! Refusals of messages, each with a code and a sentence.
+//! Refusals of messages (content with a JSON header), each with a code and a sentence.
 
 use std::borrow::Cow;
 use std::fmt;

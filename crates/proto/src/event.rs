@@ -34,14 +34,15 @@ pub enum Event<'a> {
     Room,
     /// The time that [`Protocol::deadline`](crate::Protocol::deadline) returned has come.
     Deadline,
-    /// A [`Promise`](crate::Promise) with this ticket was fulfilled or abandoned, or a
+    /// The [`Promise`](crate::Promise) that this ticket identifies was fulfilled or abandoned, or a
     /// [`Remote`](crate::Remote) sent a message (with [`Ticket::REMOTE`]).
     Message(Ticket, Result<Message, Abandoned>),
     /// [`Remote::wake`](crate::Remote::wake) was called, once or more, since the last such event.
     Woken,
-    /// The kernel has taken all output up to this mark (a position in the output). After a call of
-    /// [`Turn::mark`](crate::Turn::mark), this event comes whenever output was sent, until the mark
-    /// that the call returned is reached.
+    /// The kernel has taken all output up to this mark (a position in the output). If the protocol
+    /// runs inside another one, the outer protocol has moved this output to its own. After a call
+    /// of [`Turn::mark`](crate::Turn::mark), this event comes whenever output was sent, until the
+    /// mark that the call returned is reached.
     Sent(Mark),
     /// The server will drain soon, and accepts connections until then. Ask the peer to connect
     /// again elsewhere, if the protocol can. May come several times, or never.
@@ -52,8 +53,8 @@ pub enum Event<'a> {
     Drain {
         /// Input was offered that the protocol has not used: it pauses, or needs more input.
         unused: bool,
-        /// Input has arrived, behind any unused input, that was not offered: the connection is
-        /// paused, or its output is full.
+        /// Behind any unused input, there may be input that was not offered: the connection is
+        /// paused, its output is full, or more has arrived than is read before a drain.
         unread: bool,
     },
     /// The connection ended, for this reason. Output is discarded.

@@ -40,7 +40,7 @@ pub(super) const MAX_END_LEN: usize = 256;
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_FIELD: usize = 1024;
 const MAX_CODE: usize = 64;
-/// The limit for a method on a terminal.
+/// The limit for a method on a terminal, where a target has the limit `MAX_FIELD`.
 const MAX_SHORT_METHOD: usize = 16;
 
 /// The notes are a number, in this many bytes, and a text. The number is a position in the text:

@@ -1,10 +1,11 @@
 //! The driver for Linux: epoll, edge-triggered for connections and level-triggered for listeners.
 //!
-//! A receive or a send is tried at once, and waits for an edge only after `WouldBlock`. An accepted
-//! connection is registered for reading at the end of the turn (pass of the event loop) in which it
-//! was accepted, if it is still open. It is registered for writing when a send first blocks; on
-//! most connections, no send blocks. A connection that we open is registered for both at once. The
-//! module `send` has the code that sends.
+//! A receive that returns less than the buffer holds has usually emptied the socket's receive
+//! queue: the next one waits for an edge. Sends wait for an edge only after one has blocked. An
+//! accepted connection is registered for reading at the end of the turn (pass of the event loop) in
+//! which it was accepted, if it is still open. It is registered for writing when a send first
+//! blocks; on most connections, no send blocks. A connection that we open is registered for both at
+//! once. The module `send` has the code that sends.
 
 mod send;
 #[cfg(test)]
@@ -33,8 +34,8 @@ use sockeye_proto::{Address, FileRange, Output, Time, WallTime};
 use super::listener::Listener;
 use super::{Driver, IoEvent, Received, Sending, Target, Wake, bind};
 
-/// One receive takes at most this many bytes: 64 KiB, which peers often send at once, and the frame
-/// headers around them.
+/// One receive takes at most this many bytes. Peers often send 64 KiB at once. The rest is for
+/// headers of frames, such as those of WebSocket.
 const RECEIVE_BUFFER: usize = 68 * 1024;
 /// One wait reports at most this many events; the next wait reports those beyond.
 const MAX_EVENTS: usize = 1024;
@@ -67,7 +68,8 @@ pub struct Epoll {
     receive_buffer: Box<[u8]>,
     /// Connections on which a receive may return only a part of what has arrived: the kernel stops
     /// before urgent data (`MSG_OOB`), and on a Unix socket after bytes that came with file
-    /// descriptors. Usually empty. Closing a connection removes it.
+    /// descriptors. Usually empty. A receive that doesn't fill the buffer removes the connection,
+    /// and so does closing it.
     cut_short: HashSet<Key>,
     calls: SyscallCounts,
 }

@@ -174,7 +174,8 @@ impl Representation {
     /// The memory that the content takes, in bytes.
     pub(crate) fn weight(&self) -> usize {
         match &self.content {
-            // Short content is in the prepared response, too.
+            // Short content is in the prepared response, too. Longer content is not, so its weight
+            // is a little too large.
             Content::Memory(bytes) => {
                 bytes.len() + bytes.len().min(PreparedResponse::MAX_COPIED_LEN)
             }
@@ -184,8 +185,8 @@ impl Representation {
 }
 
 /// An ETag: a digest of the content or, if the content was not hashed, of size and modification
-/// time. In the latter case, it is used only once if a later write may leave the modification time
-/// as it is: see [`Identity::is_modification_settled`]. `now` was read before the identity.
+/// time. If a later write may leave the modification time as it is, an ETag of the latter kind is
+/// used only once: see [`Identity::is_modification_settled`]. `now` was read before the identity.
 pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, now: Stamp) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {

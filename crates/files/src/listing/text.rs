@@ -31,8 +31,9 @@ fn parts(name: &[u8]) -> impl Iterator<Item = Part> {
     })
 }
 
-/// Whether a character is invisible, or changes how its neighbours look. The joiners U+200C and
-/// U+200D are allowed: some writing systems and emoji need them.
+/// Whether a character is escaped because it is invisible, or changes how its neighbours look.
+/// Joiners (U+200C, U+200D) and variation selectors are not escaped: some writing systems and emoji
+/// need them.
 fn is_invisible(char: char) -> bool {
     char.is_control()
         || matches!(char,

@@ -83,7 +83,7 @@ impl Cors {
         with(with(Fields::new(), name, value), "Access-Control-Expose-Headers", EXPOSED_HEADERS)
     }
 
-    /// `fields` and those of CORS.
+    /// Returns `fields` with the fields of CORS added.
     pub(crate) fn add_to<'f>(&self, fields: &'f Fields, origin: Option<&[u8]>) -> Cow<'f, Fields> {
         let constant = self.constant_fields();
         if constant.is_empty() {

@@ -38,8 +38,8 @@ pub(super) fn head(
     };
     let not_modified = options.cors.with_allowed_origin(&not_modified, origin).into_owned();
     let is_page = format == Format::Html;
-    // A Content-Security-Policy that the user has set is for the user's own pages. Listings have a
-    // different one, `POLICY`.
+    // A Content-Security-Policy that the user has set is for the user's HTML files. Listings and
+    // Markdown pages have a different one, `POLICY`.
     let headers = options.headers.of(is_page);
     let fields = headers
         .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Security-Policy"))

@@ -252,9 +252,9 @@ impl Session {
         self.protocol.is_none() && self.expects != Expects::Nothing
     }
 
-    /// Whether to flush the session, and to read if [`Session::wants_input`]. Since the last call
-    /// of this method, the protocol has written output, asked for something by a method of
-    /// [`Turn`](crate::Turn), or failed, or the input has ended.
+    /// Whether to flush the session, and to read if [`Session::wants_input`]. This is so if, since
+    /// the last call of this method, the protocol has written output, asked for something by a
+    /// method of [`Turn`](crate::Turn), or failed, or the input has ended.
     #[inline]
     pub fn take_needs_flush(&mut self) -> bool {
         mem::take(&mut self.needs_flush)

@@ -10,15 +10,15 @@ use crate::{Mark, Output, Protocol, Turn};
 
 /// One of several streams of a session. It has an output of its own.
 ///
-/// The session's protocol writes to the stream in turns that [`Stream::turn`] returns, and moves
-/// the stream's output into the session's output with [`Stream::move_to`] when there is room. If a
-/// promise or remote was made in a stream's turn, the protocol gets its messages in a turn with the
-/// stream's number: [`Turn::stream`].
+/// The session's protocol writes to the stream through a [`Turn`] that [`Stream::turn`] returns,
+/// and moves the stream's output into the session's output with [`Stream::move_to`] when there is
+/// room. If a [`Promise`](crate::Promise) or [`Remote`](crate::Remote) was made in a stream's turn,
+/// the protocol gets its messages in a turn with the stream's number: [`Turn::stream`].
 ///
-/// [`Turn::end`] and [`Turn::resume`] do nothing in a stream's turn, and [`Turn::mark`] causes no
-/// [`Event::Sent`](crate::Event::Sent). After [`Turn::want_room`], the session's protocol calls
-/// [`Stream::take_room`]; after [`Turn::switch_to`], it calls
-/// [`NestedSession::in_stream`](super::NestedSession::in_stream).
+/// [`Turn::end`], [`Turn::resume`], [`Turn::set_held`] and [`Turn::limit_unsent`] do nothing in a
+/// stream's turn, and [`Turn::mark`] causes no [`Event::Sent`](crate::Event::Sent). After
+/// [`Turn::want_room`], the session's protocol calls [`Stream::take_room`]; after
+/// [`Turn::switch_to`], it calls [`NestedSession::in_stream`](super::NestedSession::in_stream).
 #[derive(Debug)]
 pub struct Stream {
     id: NonZeroU32,
@@ -130,8 +130,8 @@ impl Stream {
         moved
     }
 
-    /// If the output has only bytes that were copied into it, passes it to `take`, and counts it as
-    /// moved. Returns whether the output was passed on.
+    /// If the output has only bytes that were copied into it, passes them to `take`, and counts
+    /// them as moved. Returns whether they were passed on.
     pub fn move_plain(&mut self, take: impl FnOnce(&[u8])) -> bool {
         let Some(bytes) = self.out.plain() else { return false };
         let len = bytes.len() as u64;

@@ -23,8 +23,8 @@ use crate::semantics::exchange::{Incoming, WaitFor};
 use crate::semantics::refusal::Refusal;
 use crate::{Handler, StreamEvent};
 
-/// A stream whose request was not answered at once or has not ended, or whose response is not
-/// completely moved to the connection's output.
+/// A stream whose request was not answered at once, whose request has not ended, or whose response
+/// is not completely moved to the connection's output.
 pub(super) struct ActiveStream<H> {
     pub(super) stream: Box<driver::Stream>,
     pub(super) connection: Connection,
@@ -33,8 +33,8 @@ pub(super) struct ActiveStream<H> {
     /// The stream's flow-control window: how much content the peer accepts on this stream.
     pub(super) send_window: Window,
     pub(super) receive: RequestContent,
-    /// The handler has asked for room (space in the output) again without writing anything. It gets
-    /// the next [`StreamEvent::Room`] when the connection has room.
+    /// The handler, or the tunnel's protocol, has asked for room (space in the output) again
+    /// without writing anything. It is told that there is room when the connection has room.
     pub(super) waits_for_connection: bool,
     /// How many bytes of memory the connection has counted for this stream.
     pub(super) counted: usize,
@@ -57,7 +57,8 @@ pub(super) enum State<H> {
     Sending(H2Exchange),
     /// The stream has switched to another protocol.
     Tunnel(Box<Tunnel>),
-    /// The response is sent. The rest of the request is discarded, up to this many bytes.
+    /// All output of the stream was moved. The rest of the request is discarded, up to this many
+    /// bytes.
     Discarding { left: usize },
     /// The stream has to be reset with this code. Usually the response can't be completed. With
     /// [`ErrorCode::NoError`], the response is complete, and the client is to stop sending the
@@ -89,8 +90,8 @@ impl<H: Handler> ActiveStream<H> {
         matches!(&self.state, State::InFlight(in_flight) if in_flight.exchange.has_started())
     }
 
-    /// Calls the handler by `call`, and acts on its answers. `outer` is the connection's turn: the
-    /// current call into the connection's protocol.
+    /// Runs `call`, which usually calls the handler, and acts on the handler's answers. `outer` is
+    /// the connection's turn: the current call into the connection's protocol.
     pub(super) fn continue_request(
         &mut self,
         outer: &Turn<'_>,
@@ -151,8 +152,9 @@ impl<H: Handler> ActiveStream<H> {
         self.drop_unread();
     }
 
-    /// The response is sent, and the request is not complete: discards the rest of the request. If
-    /// the connection's input has ended, nothing more can arrive, so the stream is reset.
+    /// All output of the stream was moved, and the request is not complete: discards the rest of
+    /// the request. If the connection's input has ended, nothing more can arrive, so the stream is
+    /// reset.
     pub(super) fn discard_request(&mut self, now: Time) {
         let discard = self.connection.config.limits.discard.saturating_mul(DISCARD_FACTOR);
         self.state = State::Discarding { left: usize::try_from(discard).unwrap_or(usize::MAX) };
@@ -281,7 +283,8 @@ impl<H: Handler> ActiveStream<H> {
         Ok(())
     }
 
-    /// Whether the handler, or the tunnel's protocol, waits for room, and there is room.
+    /// Whether the handler waits for room, and there is room. For a tunnel: whether
+    /// [`driver::NestedSession::progress`] would do something.
     pub(super) fn is_room_due(&self) -> bool {
         match &self.state {
             State::Tunnel(tunnel) => tunnel.session.is_progress_due(),
@@ -308,7 +311,7 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// Whether a frame can be written now.
+    /// Whether a HEADERS or DATA frame can be written now.
     pub(super) fn is_sendable(&self, sender: &Sender) -> bool {
         let unsent = self.stream.unsent();
         let (head, trailers) = match &self.state {
