@@ -253,21 +253,26 @@ fn header_rule(text: &str) -> Result<HeaderRule, String> {
     let (name, value) = text.split_once(':').ok_or(help)?;
     let (name, value) = (name.trim(), value.trim());
     Headers::none().set(name, value).map_err(|error| match error {
-        BadField::Reserved if name.eq_ignore_ascii_case("cache-control") => {
-            "use --cache-control for this header".into()
-        }
-        BadField::Reserved if name.eq_ignore_ascii_case("content-type") => {
-            "use --content-type for this header".into()
-        }
-        BadField::Reserved if name.eq_ignore_ascii_case("content-encoding") => {
-            "use --content-encoding for this header".into()
-        }
-        BadField::Reserved => format!("the server sets {name} for each file"),
+        BadField::Reserved => match flag_for(name) {
+            Some(flag) => format!("--header can't set {name}: use {flag}"),
+            None => format!("--header can't set {name}: the server decides about it"),
+        },
         BadField::Name => format!("'{name}' is not a header name; {help}"),
         other => other.to_string(),
     })?;
     let value = (!value.is_empty()).then(|| value.to_owned());
     Ok(HeaderRule { name: name.to_owned(), value })
+}
+
+/// The flag that decides about a header, which the server writes.
+fn flag_for(header: &str) -> Option<&'static str> {
+    Some(match &*header.to_ascii_lowercase() {
+        "cache-control" | "expires" | "pragma" => "--cache-control",
+        "content-type" => "--content-type",
+        "content-encoding" => "--content-encoding",
+        "access-control-allow-origin" | "access-control-expose-headers" => "--cors",
+        _ => return None,
+    })
 }
 
 pub(super) fn origin(text: &str) -> Result<String, String> {
@@ -360,8 +365,11 @@ mod tests {
             ("Cache-Control: no-store", "--cache-control"),
             ("content-type: a/b", "--content-type"),
             ("Content-Encoding: br", "--content-encoding"),
-            ("ETag: \"a\"", "the server sets ETag"),
-            ("Content-Length: 1", "the server sets Content-Length"),
+            ("EXPIRES: 0", "can't set EXPIRES: use --cache-control"),
+            ("Access-Control-Allow-Origin: *", "--cors"),
+            ("ETag: \"a\"", "can't set ETag: the server decides"),
+            ("Content-Length: 1", "can't set Content-Length: the server decides"),
+            ("Upgrade: a", "can't set Upgrade: the server decides"),
             ("a b: c", "'a b' is not a header name"),
             ("A: b\rc", "control character"),
         ] {
