@@ -59,6 +59,9 @@ impl Lines {
             };
         };
         let (start, end) = (self.start, self.searched + len);
+        if end - start > MAX_LINE {
+            return NextLine::TooLong;
+        }
         (self.start, self.searched) = (end + 1, end + 1);
         let line = &self.bytes[start..end];
         NextLine::Line(line.strip_suffix(b"\r").unwrap_or(line))
@@ -101,11 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_is_refused() {
-        let mut lines = Lines::default();
-        lines.push(&vec![b'x'; MAX_LINE]);
-        assert_eq!(lines.next(), NextLine::NeedMore);
-        lines.push(b"x");
-        assert_eq!(lines.next(), NextLine::TooLong);
+    fn a_line_that_is_too_long_is_refused() {
+        for (end, is_refused) in [(&b"x"[..], true), (b"x\n", true), (b"\n", false)] {
+            let mut lines = Lines::default();
+            lines.push(&vec![b'x'; MAX_LINE]);
+            assert_eq!(lines.next(), NextLine::NeedMore);
+            lines.push(end);
+            assert_eq!(lines.next() == NextLine::TooLong, is_refused, "{end:?}");
+        }
     }
 }
