@@ -42,13 +42,13 @@ impl Failure {
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Closed => "closed",
-            Self::TruncatedHead => "cut_head",
-            Self::TruncatedContent => "cut_content",
+            Self::TruncatedHead => "truncated_head",
+            Self::TruncatedContent => "truncated_content",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::BadResponse => "bad_response",
             Self::ErrorResponse => "error_response",
-            Self::Mismatch => "different",
+            Self::Mismatch => "mismatch",
             Self::Socket => "socket",
         }
     }
@@ -92,13 +92,13 @@ mod tests {
             (Failure::Connect, "connect"),
             (Failure::Tls, "tls"),
             (Failure::Closed, "closed"),
-            (Failure::TruncatedHead, "cut_head"),
-            (Failure::TruncatedContent, "cut_content"),
+            (Failure::TruncatedHead, "truncated_head"),
+            (Failure::TruncatedContent, "truncated_content"),
             (Failure::Reset, "reset"),
             (Failure::Timeout, "timeout"),
             (Failure::BadResponse, "bad_response"),
             (Failure::ErrorResponse, "error_response"),
-            (Failure::Mismatch, "different"),
+            (Failure::Mismatch, "mismatch"),
             (Failure::Socket, "socket"),
         ] {
             assert_eq!(failure.code(), code);

@@ -154,7 +154,7 @@ fn errors_are_counted_by_kind_and_set_the_exit_code() {
             }),
         ),
         (
-            "different",
+            "mismatch",
             peer(|stream, number| {
                 let response = String::from_utf8_lossy(OK)
                     .replace("hi", if number == 0 { "hi" } else { "ho" });

@@ -164,6 +164,6 @@ impl Stream<'_, '_> {
 /// The fault that is reported when a response is aborted, unless the handler names another.
 static ABORTED: Fault = Fault {
     blame: Blame::Ours,
-    code: "reply_aborted",
+    code: "response_aborted",
     what: Cow::Borrowed("could not complete a response that had started"),
 };

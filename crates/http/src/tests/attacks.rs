@@ -125,7 +125,7 @@ fn an_endless_response_ends_if_its_content_is_not_sent() {
     let mut client = odd_client();
     client.input(b"GET /too-much HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(text(&mut client).ends_with("\r\nContent-Length: 9\r\n\r\n"));
-    assert_eq!(client.fault().unwrap().code, "reply_aborted");
+    assert_eq!(client.fault().unwrap().code, "response_aborted");
 }
 
 #[test]

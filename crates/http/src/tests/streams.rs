@@ -224,7 +224,7 @@ fn a_streamed_response_of_the_wrong_length_ends_the_connection() {
         let (output, client) = output_with_jobs(&format!("{}{}", get(path), get("/")));
         assert!(output.ends_with(&format!("\r\n\r\n{content}")), "{output}");
         assert_eq!(codes(&output), [200]);
-        assert_eq!(client.fault().unwrap().code, "reply_aborted");
+        assert_eq!(client.fault().unwrap().code, "response_aborted");
     }
 }
 
@@ -301,7 +301,7 @@ fn messages_are_stream_events_and_the_connection_stays_open() {
     client.output();
     client.drop_jobs();
     assert_eq!(client.output(), b"", "an aborted response has no last chunk");
-    assert_eq!(client.fault().unwrap().code, "reply_aborted");
+    assert_eq!(client.fault().unwrap().code, "response_aborted");
 }
 
 #[test]

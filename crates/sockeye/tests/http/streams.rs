@@ -106,7 +106,7 @@ fn a_sender_that_is_dropped_cuts_the_response() {
     drop(sender);
     client.response_head();
     assert_eq!(client.rest(), b"4\r\nsome\r\n");
-    assert_eq!(stop(serving).closed_for("reply_aborted"), 1);
+    assert_eq!(stop(serving).closed_for("response_aborted"), 1);
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_response_that_fails_is_aborted() {
     assert_eq!(client.chunk().unwrap(), b"some");
     send.blocking_send(Err(std::io::Error::other("on purpose"))).unwrap();
     assert_eq!(client.rest(), b"", "there is no last chunk");
-    assert_eq!(running.stop().closed_for("reply_aborted"), 1);
+    assert_eq!(running.stop().closed_for("response_aborted"), 1);
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn a_wrong_content_length_is_a_500_and_the_connection_stays_open() {
     }
     assert_eq!(client.request("GET /right").text(), "Hello, you");
     drop(client);
-    assert_eq!(running.stop().closed_for("reply_aborted"), 0);
+    assert_eq!(running.stop().closed_for("response_aborted"), 0);
 }
 
 /// RFC 9110, 15.5.22.
@@ -216,5 +216,5 @@ fn a_stream_that_breaks_its_content_length_is_aborted() {
         assert_eq!(client.response_head().status, 200);
         assert_eq!(client.rest(), rest.as_bytes(), "{path}");
     }
-    assert_eq!(running.stop().closed_for("reply_aborted"), 2);
+    assert_eq!(running.stop().closed_for("response_aborted"), 2);
 }

@@ -248,7 +248,7 @@ fn later_cut_responses_of_a_load_are_counted() {
     let output = run(&args);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(report["errors"]["cut_content"]["count"], 2, "{report:#}");
+    assert_eq!(report["errors"]["truncated_content"]["count"], 2, "{report:#}");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_panic_ends_its_stream_alone() {
         assert_eq!(fault.code, "handler_panicked");
         assert!(fault.what.ends_with(what), "{fault}");
     }
-    assert_eq!(aborted.code, "reply_aborted");
+    assert_eq!(aborted.code, "response_aborted");
     scene.fulfill("still there");
     scene.client.read();
     assert_eq!(scene.client.streams[&1].text(), "still there");
