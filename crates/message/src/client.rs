@@ -131,7 +131,7 @@ impl<H: ClientHandler> Client<H> {
         }
         self.in_flight.push_back(number);
         self.unsent = turn.unsent();
-        // For an event whenever output is sent.
+        // Asks for `Event::Sent` whenever output is sent: sending counts as progress (`on_event`).
         turn.mark();
         Ok(())
     }
@@ -290,7 +290,8 @@ impl<H: ClientHandler> Client<H> {
         }
         let action = self.handler.on_settled(ticket, settled, turn);
         if matches!(self.state, ClientState::Paused) && action == ClientAction::Continue {
-            // The pause doesn't count as silence of the server: nothing was received meanwhile.
+            // During the pause, nothing was read, whether the server has sent something or not. So
+            // the pause doesn't count as silence of the server.
             self.progress = turn.now();
             turn.resume();
         }
@@ -325,8 +326,8 @@ pub fn other_protocol(input: &[u8]) -> Option<String> {
 
 fn drop_unsent(turn: &mut Turn<'_>) {
     turn.out.clear();
-    // Events follow until the output is sent up to the mark. An earlier mark may never be reached
-    // now. This one replaces it.
+    // An earlier mark may lie beyond what is sent now. It would never be reached, and `Event::Sent`
+    // would be sent until the end of the connection. The new mark replaces it.
     turn.mark();
 }
 

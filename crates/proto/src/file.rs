@@ -12,9 +12,9 @@ use crate::{CancelToken, JobGroup};
 
 /// An open file, as the engine sees it.
 ///
-/// A method that panics on an event loop ends nothing: a thread reads the file instead, unless the
-/// result isn't needed to read it. If [`FileSource::read_at`] or [`FileSource::verify`] panics on a
-/// thread, the connection ends as [`Reason::Panicked`](crate::Reason::Panicked).
+/// Panics of the methods are caught. On an event loop, a panic ends no connection: [`FileRange`]
+/// says what each call returns instead. If [`FileSource::read_at`] or [`FileSource::verify`] panics
+/// on a thread, the connection ends as [`Reason::Panicked`](crate::Reason::Panicked).
 pub trait FileSource: Send + Sync + fmt::Debug {
     /// Reads into `buffer` from `offset` on. Returns how many bytes were read: 0 at the end of the
     /// file.
@@ -102,8 +102,8 @@ pub struct FileRange {
 }
 
 /// Calls of the source's methods on an event loop, where a panic would end all connections. So
-/// panics are caught. If the result is needed to read the file, it then leads to a read by a
-/// thread, where a panic ends one connection.
+/// panics are caught. The results that are returned after panics let a thread read the file, where
+/// another panic ends only one connection.
 impl FileRange {
     /// Calls [`FileSource::read_at`] for the start of this range. `None` if it panics.
     pub fn read(&self, buffer: &mut [u8]) -> Option<io::Result<usize>> {

@@ -57,8 +57,8 @@ impl Default for CacheLimits {
 /// The result of a lookup, and how long it may be used.
 pub(crate) struct CachedEntry {
     pub(crate) entry: Arc<Entry>,
-    /// Whether the key is also this entry's path as clients send it, not decoded. False if it
-    /// contains `%` or a backslash, which a client must send as `%25` and `%5C`.
+    /// Whether a path that is equal to the key before it is decoded is a path of this entry. False
+    /// if the key contains `%` or a backslash, which a client must send as `%25` and `%5C`.
     key_is_raw_path: bool,
     /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,

@@ -30,10 +30,10 @@ impl<'r, 't> Responder<'r, 't> {
     /// Answers with `status`, the fields that the server adds to every response, `fields` and
     /// `body`.
     ///
-    /// Content-Length is the body's length. It is left out if the status has no content. A response
-    /// to HEAD has a Content-Length and no content: pass the body of the response to GET, or call
-    /// [`Responder::send_head`]. With status 205, `body` is ignored: a 205 has no content (RFC
-    /// 9110, 15.3.6).
+    /// Content-Length is the body's length. With status 1xx, 204 or 304, there is neither content
+    /// nor Content-Length. With status 205, `body` is ignored, and Content-Length is 0 (RFC 9110,
+    /// 15.3.6). A response to HEAD has a Content-Length and no content: pass the body of the
+    /// response to GET, or call [`Responder::send_head`].
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
         let length = ContentLength::of(status, body.len());
@@ -82,7 +82,7 @@ impl<'r, 't> Responder<'r, 't> {
         if !self.exchange.head_only {
             return self.send(status, fields, Body::Empty);
         }
-        // A 205 has no content (RFC 9110, 15.3.6).
+        // The content of a 205 is empty (RFC 9110, 15.3.6).
         let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
         let length =
             length.map_or(ContentLength::Absent, |length| ContentLength::of(status, length));
@@ -112,7 +112,7 @@ impl<'r, 't> Responder<'r, 't> {
         fields: &Fields,
         length: Option<u64>,
     ) -> Stream<'r, 't> {
-        // A 205 has no content (RFC 9110, 15.3.6).
+        // The content of a 205 is empty (RFC 9110, 15.3.6).
         let is_reset = status == Status::RESET_CONTENT;
         let (length, outgoing) = match length {
             _ if !status.has_content() => (ContentLength::Absent, Outgoing::HeadOnly),
