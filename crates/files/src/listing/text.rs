@@ -32,14 +32,15 @@ fn parts(name: &[u8]) -> impl Iterator<Item = Part> {
 }
 
 /// Whether a character is escaped because it is invisible, or changes how its neighbours look.
-/// Joiners (U+200C, U+200D) and variation selectors are not escaped: some writing systems and emoji
-/// need them.
+/// Joiners (U+200C, U+200D), variation selectors and the fillers of Hangul letters (U+115F, U+1160)
+/// are not escaped: some writing systems and emoji need them.
 fn is_invisible(char: char) -> bool {
     char.is_control()
         || matches!(char,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{200b}'
+            | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Writes a name as plain text on one line.
@@ -204,6 +205,11 @@ mod tests {
             assert_eq!(written(html, name.as_bytes()), as_html);
             assert_eq!(written(url, name.as_bytes()), as_url);
             assert_eq!(written(json, name.as_bytes()), as_json);
+        }
+        // Fillers, which show nothing.
+        for filler in ['\u{34f}', '\u{17b4}', '\u{3164}', '\u{ffa0}'] {
+            let escaped = format!("a\\u{{{:x}}}", u32::from(filler));
+            assert_eq!(written(plain, format!("a{filler}").as_bytes()), escaped);
         }
         assert_eq!(written(plain, b"caf\xe9"), "caf\\xe9");
         assert_eq!(written(url, b"caf\xe9"), "caf%E9");
