@@ -3,12 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Kinds of failures. Of several failures of one kind in a row, only the first is reported, unless
-/// [`Renewer::retry_now`](crate::Renewer::retry_now) was called in between.
+/// Kinds of failures. If the orders of one certificate fail several times in a row with one kind,
+/// only the first failure is reported, unless [`Renewer::retry_now`](crate::Renewer::retry_now) was
+/// called in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// There was no connection to the authority, or it broke.
+    /// There was no connection to the authority, it broke, or a response took too long.
     Unreachable,
     /// The authority's own TLS certificate isn't trusted.
     Untrusted,

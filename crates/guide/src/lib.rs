@@ -1,5 +1,6 @@
-//! Compiles the Rust code of `docs/library.md` and the README, and runs its tests, as documentation
-//! tests. Other crates can't include these pages: their packages don't contain them.
+//! Compiles and runs the Rust code of `docs/library.md` and the README as documentation tests, and
+//! only compiles code that is marked `no_run`. Other crates can't include these pages: their
+//! packages don't contain them.
 
 #![forbid(unsafe_code)]
 

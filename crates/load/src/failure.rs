@@ -11,8 +11,9 @@ pub enum Failure {
     /// TLS failed: the handshake was not completed, the certificate was refused, or an alert was
     /// received.
     Tls,
-    /// The server closed the connection or the WebSocket before the first byte of a pending final
-    /// response.
+    /// The server closed the connection before the first byte of a pending final response, or
+    /// closed the WebSocket while a response was pending. In HTTP/2, it may also have ended too
+    /// many connections in a row without a response.
     Closed,
     /// The server closed the connection in the middle of a response's head.
     TruncatedHead,
@@ -23,10 +24,12 @@ pub enum Failure {
     Reset,
     /// The server sent nothing for too long.
     Timeout,
-    /// The server sent something that is not a response.
+    /// The server sent something that is not a response, a response without a request, or one with
+    /// too much content. It may also have refused HTTP/2, or a WebSocket (with a status below 400).
     BadResponse,
-    /// The response is an error: over HTTP, a status of 400 or above; in the message protocol, an
-    /// error message.
+    /// The response is an error: over HTTP, a status of 400 or above; in the protocol of
+    /// `sockeye-message`, an error message. For echo servers and WebSockets: the first response to
+    /// the same request was not what was sent.
     ErrorResponse,
     /// The content of the response is not that of the first response to the same request.
     Mismatch,

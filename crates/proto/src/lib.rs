@@ -13,6 +13,9 @@
 //!  message, end of input …
 //! ```
 //!
+//! A message comes from a [`Promise`] or a [`Remote`], which other threads can use. A mark is a
+//! position in the output: an event reports that the output was sent up to there.
+//!
 //! A protocol that answers each line with its length, and a test of it:
 //!
 //! ```

@@ -112,7 +112,8 @@ impl Script {
         self.then(Step::Reset)
     }
 
-    /// Closes the connection. Bytes that arrive afterwards are answered with a reset.
+    /// Closes the connection: with a reset if unread bytes have arrived. Bytes that arrive
+    /// afterwards are answered with a reset.
     #[must_use]
     pub fn close(self) -> Self {
         self.then(Step::Close)
@@ -139,7 +140,8 @@ pub enum Outcome {
 pub struct PeerState {
     /// The bytes that it received.
     pub bytes: Vec<u8>,
-    /// How its connection ended and when, if it did.
+    /// How its connection ended and when. `None` if it has not ended, or if the script closed or
+    /// reset it first.
     pub outcome: Option<(Outcome, Time)>,
     /// Number of bytes that its send buffer has taken.
     pub sent: usize,

@@ -1,4 +1,5 @@
-//! Selects the coding of a response: of the available ones, the one that the client prefers.
+//! Selects the content coding of a response: of the available ones, the one that the client
+//! prefers.
 
 use crate::options::codings::Coding;
 use crate::request::accept_encoding::Accepted;

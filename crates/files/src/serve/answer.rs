@@ -184,7 +184,8 @@ impl Site {
         }
     }
 
-    /// Answers with `entry` as it is: without another lookup, and without compressing the file.
+    /// Sends the file of `entry` without another lookup: uncompressed if it would have to be
+    /// compressed first. If `entry` has no file, answers with an error.
     pub(super) fn finish<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -289,8 +290,8 @@ impl Site {
         }
     }
 
-    /// Answers OPTIONS: a CORS preflight request with what scripts of its origin may do, any other
-    /// request with the allowed methods.
+    /// Answers OPTIONS: a CORS preflight request of an allowed origin with what its scripts may do,
+    /// any other request with the allowed methods.
     pub(crate) fn options(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let mut scratch = self.inner.scratch.borrow_mut();
         let mut allowed = || {

@@ -63,8 +63,8 @@ pub struct Explanation {
     pub nearest: Option<PathBuf>,
     /// The headers of the response, without those that the server adds (Date, Content-Length), and
     /// without those of a listing that depend on the folder's content, such as its ETag. Empty for
-    /// an error without a page in the folder (`404.html`). A 304 or a 206 leaves out some of them
-    /// or adds others.
+    /// an error without a page in the folder (`404.html`). The headers of a 304, of a 206 and of a
+    /// compressed response differ.
     pub fields: Fields,
 }
 

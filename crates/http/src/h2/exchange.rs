@@ -25,7 +25,8 @@ pub(crate) struct H2Exchange {
     /// How many bytes at the front of the output are the header block; 0 once they have been moved
     /// to the connection's output.
     pub(crate) head_len: usize,
-    /// How many bytes at the end of the output are the trailers; 0 while content may follow.
+    /// How many bytes at the end of the output are the trailers; 0 while content may follow, and if
+    /// there are none.
     pub(crate) trailers_len: usize,
 }
 
@@ -35,9 +36,9 @@ pub(crate) const CONTINUE: &[u8] = b"\x08\x03100";
 /// The length of the status 200 in a header block.
 const OK_LEN: usize = 1;
 
-/// The start of the header blocks of a worker's (event loop's) responses, encoded once a second:
-/// the status 200, `Date`, and what the configuration adds. A response with another status uses all
-/// of it except the 200.
+/// The start of the header blocks of a worker's (event loop's) responses, encoded at most once a
+/// second: the status 200, `Date`, and what the configuration adds. A response with another status
+/// uses all of it except the 200.
 #[derive(Default)]
 pub(crate) struct CachedBlock {
     /// The second for which `bytes` is encoded.
@@ -121,7 +122,7 @@ impl H2Exchange {
     }
 }
 
-/// Encodes the fields of a response.
+/// Encodes the fields of a response, or its trailers.
 pub(crate) fn encode_fields<'a>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     is_huffman: bool,

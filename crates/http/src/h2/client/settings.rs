@@ -8,7 +8,8 @@ use crate::h2::window::Window;
 /// What the server allows: its settings so far, and defaults for those that it has not sent.
 #[derive(Debug)]
 pub(super) struct ServerSettings {
-    /// The maximum number of requests in flight.
+    /// The maximum number of requests in flight. Unlimited by default in RFC 9113, but here
+    /// [`STREAMS_BEFORE_SETTINGS`] until the server sends another number.
     pub(super) max_streams: u32,
     /// The flow-control window of new streams, for content that this client sends.
     pub(super) initial_window: Window,
@@ -61,8 +62,8 @@ impl ServerSettings {
                     Error::protocol("sent a SETTINGS_NO_RFC7540_PRIORITIES other than 0 and 1");
                 return Err(WRONG);
             }
-            // The client ignores unknown settings, those of features that it doesn't use, and the
-            // maximum size of heads, because its heads are short.
+            // The client ignores unknown settings, those of features that it doesn't use, and
+            // SETTINGS_MAX_HEADER_LIST_SIZE, because its requests have short heads.
             _ => {}
         }
         Ok(Change::None)
