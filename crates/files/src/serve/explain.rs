@@ -134,7 +134,7 @@ impl Mounts {
                 let slash = entry.slash().filter(|_| !names_format);
                 explanation.status = Status::MOVED_PERMANENTLY;
                 explanation.rule = Rule::MergeSlashes;
-                explanation.fields = location(path, query, slash).unwrap_or_default();
+                explanation.fields = self.redirect_fields(entry.mount, path, query, slash);
                 explanation.file = None;
             }
             (Target::Listing, Purpose::Requested) if self.has_bad_query(&entry, query) => {
@@ -202,6 +202,18 @@ impl Mounts {
         listing_headers::head(options, None, format, title, None, is_live).fields
     }
 
+    /// The headers of a redirect in a folder.
+    fn redirect_fields(
+        &self,
+        mount: Option<usize>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        slash: Option<Slash>,
+    ) -> Fields {
+        let cors = mount.map(|at| self.get(at).folder.options.cors.constant_fields());
+        location(path, query, slash).unwrap_or_default().and(&cors.unwrap_or_default())
+    }
+
     /// The same folders, with stores that record which names can't be opened or listed.
     fn watched(&self) -> (Self, Arc<Failures>) {
         let failures = Arc::<Failures>::default();
@@ -234,8 +246,8 @@ impl Mounts {
             }
             Target::Redirect(slash) if purpose == Purpose::Requested => {
                 let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
-                let fields = location(path, query, Some(*slash));
-                (Status::MOVED_PERMANENTLY, rule, fields.unwrap_or_default())
+                let fields = self.redirect_fields(entry.mount, path, query, Some(*slash));
+                (Status::MOVED_PERMANENTLY, rule, fields)
             }
             Target::Listing if purpose == Purpose::Requested => {
                 (Status::OK, Rule::Listing, Fields::new())

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::scratch::{Scratch, as_unprivileged};
-use crate::{Folder, Mounts, Options, Rule};
+use crate::{Cors, Folder, Mounts, Options, Rule};
 
 /// The rest of the line that starts with this.
 fn line(text: &str, name: &str) -> Option<String> {
@@ -110,6 +110,20 @@ fn every_rule_is_explained() {
     }
     let file = mounts.explain("/about").to_string();
     assert_eq!(line(&file, "Content-Type: ").as_deref(), Some("text/html; charset=utf-8"));
+}
+
+#[test]
+fn redirects_of_a_folder_with_cors_have_its_headers() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path().join("docs")).unwrap();
+    let options = Options { cors: Cors::origins(["*"]).unwrap(), ..Options::default() };
+    let mounts = Mounts::from(Folder::open(scratch.path()).unwrap().with_options(options));
+    for target in ["/docs", "//docs/"] {
+        let explained = mounts.explain(target);
+        let text = explained.to_string();
+        assert_eq!(explained.status.code(), 301, "{text}");
+        assert_eq!(line(&text, "Access-Control-Allow-Origin: ").as_deref(), Some("*"), "{text}");
+    }
 }
 
 #[test]
