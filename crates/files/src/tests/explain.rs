@@ -116,6 +116,7 @@ fn every_rule_is_explained() {
 fn redirects_of_a_folder_with_cors_have_its_headers() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path().join("docs")).unwrap();
+    fs::write(scratch.path().join("docs/index.html"), "x").unwrap();
     let options = Options { cors: Cors::origins(["*"]).unwrap(), ..Options::default() };
     let mounts = Mounts::from(Folder::open(scratch.path()).unwrap().with_options(options));
     for target in ["/docs", "//docs/"] {
