@@ -57,7 +57,7 @@ const IDLE: usize = 10_000;
 /// Number of functions that `profile` prints.
 const PROFILE_FUNCTIONS: usize = 40;
 
-/// Counts, and then shows, checks or records the figures.
+/// Runs `counts` with the arguments `words`: see the module.
 pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => show(&measure()?, &baseline()?),

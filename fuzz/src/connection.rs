@@ -15,7 +15,7 @@ const MAX_SHOWN: usize = 4096;
 pub(crate) struct Outcome {
     /// The output.
     pub(crate) output: Vec<u8>,
-    /// The fault that ended it, if any.
+    /// The fault that ended the connection, if any.
     pub(crate) fault: Option<String>,
 }
 
@@ -33,11 +33,11 @@ pub(crate) enum Ending {
     Eof,
     /// The client sends nothing more, and all deadlines pass.
     Silence,
-    /// The server drains, then [`Ending::Silence`].
+    /// The server drains. The client sends nothing more, as in [`Ending::Silence`].
     Drain,
 }
 
-/// When jobs run.
+/// When the protocol's jobs (work for other threads) run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Jobs {
     /// After each part.

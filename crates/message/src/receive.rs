@@ -1,4 +1,5 @@
-//! Content while it arrives, in frames or over HTTP, and the content of WebSocket messages.
+//! Receives the content of requests: piece by piece from [frames](super::frame) and over HTTP, in
+//! one piece from WebSocket messages.
 
 use std::sync::Arc;
 
@@ -59,8 +60,8 @@ impl Receiver {
         }
     }
 
-    /// Takes a piece of at most [`Receiver::remaining`] bytes. [`Flow::Pause`] is returned only if
-    /// a promise can end the pause.
+    /// Takes a piece of at most [`Receiver::remaining`] bytes. Returns [`Flow::Pause`] only if the
+    /// request has an unsettled promise (a pending result), which can end the pause.
     pub(super) fn take(
         &mut self,
         piece: &[u8],

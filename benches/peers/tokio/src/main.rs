@@ -1,4 +1,4 @@
-//! An echo with tokio, on one thread. Prints its address.
+//! An echo server with tokio, on one thread. Prints its address.
 
 #![forbid(unsafe_code)]
 

@@ -41,7 +41,8 @@ impl Report {
         (self.warn)(text.to_owned());
     }
 
-    /// Records how connection `number` ended, what it sent and received, and a hint for the user.
+    /// Records how connection `number` ended, and what it sent and received. If it is done or has
+    /// failed, prints `hint` for the user.
     pub(in crate::send) fn record(
         &mut self,
         number: usize,
@@ -69,7 +70,7 @@ impl Report {
         }
     }
 
-    /// Whether connections have failed to be established, and none was.
+    /// Whether connections have ended, and none of them was established.
     pub(in crate::send) fn is_unconnected(&self) -> bool {
         !self.unconnected.is_empty() && self.summary.all() == 0
     }

@@ -31,7 +31,7 @@ impl Hello {
         let mut records = Vec::new();
         let Secure { tls, early, received, .. } = &mut *secure;
         let result = tls.read(now, &mut input, &mut records, |plain| {
-            // When the session is opened, it gets this plaintext.
+            // The connection's protocol gets this plaintext after the handshake.
             *received += plain.len() as u64;
             early.extend_from_slice(plain);
         });

@@ -146,11 +146,11 @@ impl<D: Driver> Worker<D> {
             if is_at_end {
                 conn.session.end_of_input(*resources);
             }
-            // If the session has ended with this input, no read is queued, so that the connection
-            // can close in this turn.
+            // If the session has ended with this input, this queues no read, so that the connection
+            // can close in this pass of the event loop.
             conn.queue_if_readable(resources);
-            // The peer may have closed its sending side during the handshake. No receive will
-            // report that if the session has paused.
+            // The peer may have closed its sending side during the handshake. If the session reads
+            // no input now, no receive will report that.
             if conn.session.is_half_closed() && !conn.wants_input(&resources.config) {
                 return active.check_disconnect();
             }

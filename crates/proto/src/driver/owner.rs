@@ -5,26 +5,28 @@ use crate::protocol::Context;
 use crate::remote::Key;
 use crate::{Output, Peer};
 
-/// What a session needs from its owner during a call.
+/// What the methods of a session need from its owner.
 pub trait Owner {
     /// What a call into the protocol may use, such as the clocks, in a session with `peer`.
     fn context(&self, peer: &Peer) -> Context<'_>;
 
-    /// The high-water mark in bytes: a session that holds this much output gets no input. At a
-    /// quarter of it or less, a protocol that asked for room gets
-    /// [`Event::Room`](crate::Event::Room).
+    /// The high-water mark in bytes: a session that holds this much output gets no input. If a
+    /// protocol asked for room (space in the output), [`Event::Room`](crate::Event::Room) follows
+    /// once the session holds at most a quarter of the mark.
     fn high_water(&self) -> usize;
 
     /// How many bytes of unused input a session may hold. A session that holds more fails.
     fn max_unused_input(&self) -> usize;
 
-    /// The number of the stream in which the session runs. The session's turns and the messages to
-    /// it carry this number. 0 if the session runs in no stream of another session.
+    /// The number of the stream in which the session runs. Each [`Turn`](crate::Turn) of the
+    /// session and each message to it carries this number. 0 if the session runs in no stream of
+    /// another session.
     fn stream(&self) -> u32 {
         0
     }
 
-    /// Lends an empty output. A session has one only while it has something to send.
+    /// Lends an empty output for a call into the protocol. If the output is still empty after the
+    /// call, the session gives it back at once.
     fn lend_output(&mut self) -> Box<Output>;
 
     /// Takes an output back. It may hold bytes that will not be sent.

@@ -18,7 +18,7 @@ pub(super) const LOW_INPUT: usize = 16 * 1024;
 /// Maximum number of bytes from the task that wait for the event loop.
 const MAX_OUTPUT: usize = 64 * 1024;
 
-/// What both ends share: the event loop's and the task's.
+/// What the event loop and the task share.
 #[derive(Default)]
 pub(super) struct Pipe {
     state: Mutex<PipeState>,
@@ -30,8 +30,8 @@ pub(super) struct Pipe {
 struct PipeState {
     /// Bytes from the peer that the task has not read.
     input: BytesMut,
-    /// What follows `input`: the end, or an error, which the task gets once, and then the end.
-    /// `None` while more input may come.
+    /// What follows `input`: the end, or an error. After the task got the error, the end replaces
+    /// it. `None` while more input may come.
     input_end: Option<io::Result<()>>,
     /// The task that waits for input.
     reader: Option<Waker>,
@@ -207,7 +207,7 @@ impl Pipe {
             state.writer = Some(waker.clone());
             return Poll::Pending;
         }
-        // If the pipe held output already, the event loop was woken then, and will take all of it.
+        // If the pipe already held output, the event loop takes all of it without another wake-up.
         let is_first = state.output.is_empty() && count > 0;
         state.output.extend_from_slice(&bytes[..count]);
         drop(state);

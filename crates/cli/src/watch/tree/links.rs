@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 /// total.
 const MAX_LINKS: usize = 40;
 
-/// The path that a link leads to. If nothing is there, the path that the link names.
+/// The path that a link leads to. If it can't be resolved, for example because nothing is there,
+/// the path that the link names.
 pub(super) fn target_of(link: &Path) -> PathBuf {
     let named = || link.parent().unwrap_or(link).join(fs::read_link(link).unwrap_or_default());
     fs::canonicalize(link).unwrap_or_else(|_| named())
 }
 
 /// The names on the way from a link to its target, each with the folder that contains it. Names
-/// that are links are followed, as the kernel does. Whether a name is a link is looked at when the
-/// next name is asked for, so that the caller can watch the name's folder before.
+/// that are links are followed, as by the kernel. A name is checked for being a link only when the
+/// next name is requested, so that the caller can first watch the name's folder.
 pub(super) struct Way {
     /// No segment of this path is a link.
     folder: PathBuf,
