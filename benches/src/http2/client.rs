@@ -29,7 +29,7 @@ const RECEIVED_MAX: usize = 128 << 10;
 /// The client sends a WINDOW_UPDATE for a connection when it has received more than this much
 /// content since the last one: half of the window that it grants to each new connection.
 const WIDEN_BY: u32 = ENOUGH_WINDOW / 2;
-/// Time without a response after which a run fails.
+/// A run fails if no socket has an event for this long.
 const TIMEOUT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// What the connections request, and what they expect.
@@ -114,7 +114,7 @@ impl<'a> Client<'a> {
         let count = match recv(&connection.socket, &mut *self.received, RecvFlags::empty()) {
             Ok((0, _)) => return Err("the server has closed a connection".into()),
             Ok((count, _)) => count,
-            // There is nothing to read: the event reports room to send.
+            // There is nothing to read: the event says that the socket is writable.
             Err(Errno::AGAIN) => return connection.flush(&self.poll, index),
             Err(error) => return Err(error.into()),
         };
@@ -183,7 +183,7 @@ impl<'a> Connection<'a> {
         Ok(ended)
     }
 
-    /// Sends what the kernel accepts, and waits for room for the rest.
+    /// Sends what the kernel accepts. If some is left, waits until the socket is writable.
     fn flush(&mut self, poll: &OwnedFd, index: usize) -> Result<()> {
         let is_empty = match &mut self.tls {
             None => {
@@ -224,9 +224,9 @@ impl<'a> Connection<'a> {
 #[derive(Debug, Default)]
 struct Streams {
     frames: Frames,
-    /// The number of each open stream, and the length of the content that has not arrived yet,
-    /// which is known from the first response to the same request. A list is fast enough: it has
-    /// few entries, and servers mostly answer the oldest stream first.
+    /// The number of each open stream, and how much of its content has not arrived yet. The length
+    /// of the whole content is from [`Load::lengths`]. A list is fast enough: it has few entries,
+    /// and servers mostly answer the oldest stream first.
     open: Vec<(u32, u32)>,
     /// The length of the content that was received since the last WINDOW_UPDATE.
     used: u32,

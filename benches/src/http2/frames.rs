@@ -178,7 +178,7 @@ impl Frames {
 }
 
 /// Checks that a header block starts with `:status: 200`, in the encoding that all measured servers
-/// use. An update of the dynamic table's size may precede this field.
+/// use. Updates of the dynamic table's size, of one octet each, may precede this field.
 pub(super) fn check_status(block: &[u8]) -> Result<()> {
     const STATUS_200: u8 = 0x88;
     let status = block.iter().find(|octet| *octet & 0xe0 != 0x20);

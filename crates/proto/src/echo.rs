@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
-/// Echoes until the peer closes its sending side or the idle timeout passes.
+/// Echoes until the peer closes its sending side, the idle timeout passes or the server stops.
 #[derive(Debug)]
 pub struct Echo {
     /// The idle timeout.

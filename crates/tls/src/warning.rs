@@ -32,8 +32,8 @@ pub enum WarningKind {
         /// The issuer's common name.
         issuer: String,
         /// Whether the server's certificate has a URL of its issuer's certificate, as certificates
-        /// of public CAs do. If so, the issuer is an intermediate, whose certificate many clients
-        /// need.
+        /// of public CAs do. If so, the issuer is most likely an intermediate, whose certificate
+        /// many clients need.
         is_public: bool,
     },
     /// The certificate of an intermediate CA expired at this time.

@@ -1,7 +1,7 @@
 //! Flushing connections, and ending those that have sent everything.
 //!
-//! A connection is dirty if it may have something to send, or may have to be ended. Each dirty
-//! connection is flushed once a turn.
+//! A connection is dirty if it may have something to send, or may have to be ended. At the end of
+//! each turn of the event loop, each dirty connection is flushed once.
 
 use sockeye_proto::driver::{InFlight, Key};
 use sockeye_proto::{End, Reason, Time};
@@ -11,11 +11,11 @@ use super::state::{Active, Worker, find};
 use crate::conn::{Lingering, NOT_ASKED, SendState, Stage, WorkerResources};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 
-/// The first check of a connection with unsent output comes after this part of the write timeout:
-/// an eighth. It only records how much is unacknowledged. By then, the peer has acknowledged the
-/// data that was on the way. If the first check came earlier, the second would take these
-/// acknowledgements for progress, and a peer that reads nothing would have twice the timeout. Each
-/// further check comes after the whole timeout, so a peer has at least that.
+/// The first check of a connection with unsent output comes after an eighth of the write timeout.
+/// It only records how much is unacknowledged. By then, the peer has acknowledged the data that was
+/// on the way. If the first check came earlier, the second would take these acknowledgements for
+/// progress, and a peer that reads nothing would have twice the timeout. Each further check comes
+/// after the whole timeout, so a peer has at least that.
 const FIRST_CHECK: u32 = 8;
 
 impl<D: Driver> Worker<D> {
@@ -76,7 +76,7 @@ impl<D: Driver> Active<'_, D> {
         }
     }
 
-    /// Sends once, at most a quantum.
+    /// Sends once: stops after about [`QUANTUM`](crate::driver::QUANTUM) bytes.
     fn send(&mut self) -> Result<(), Reason> {
         let conn = &mut *self.conn;
         if conn.secure.is_some() {
@@ -190,7 +190,8 @@ impl<D: Driver> Active<'_, D> {
         if session.is_at_end_of_input() { Err(session.orderly_reason()) } else { Ok(()) }
     }
 
-    /// Closes our sending side, and discards input until the peer closes its sending side.
+    /// Closes our sending side, and discards input until the peer closes its sending side, or until
+    /// a limit of [`Linger`](crate::Linger) is reached.
     fn linger(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         if conn.session.is_at_end_of_input() {

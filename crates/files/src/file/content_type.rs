@@ -7,8 +7,8 @@ use crate::naming::mime;
 use crate::options::codings::Coding;
 use crate::options::folder_options::Options;
 
-/// The number of bytes at the start of a file that decide whether it is UTF-8, if it isn't read
-/// whole.
+/// How many bytes at the start of a file are checked for UTF-8, unless the whole file was checked
+/// while it was hashed.
 const CHECKED_START: usize = 64 * 1024;
 
 /// What a file's responses say about its content.
@@ -21,8 +21,8 @@ pub(crate) struct ContentType {
 }
 
 impl ContentType {
-    /// The type and the coding of the file `name`. `utf8` is the result of reading the whole file,
-    /// if the lookup did that.
+    /// The type and the coding of the file `name`. `utf8` is whether the whole file is UTF-8, if
+    /// that was checked while the file was hashed.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Reads files for a lookup. Blocks, unless the scope is [`ReadScope::Cached`].
+//! Reads files for a lookup (finding what a path names). Blocks, unless the scope is
+//! [`ReadScope::Cached`].
 //!
 //! A file of *unknown size* has a content whose length is not the size in its metadata, as in
 //! `/proc` and `/sys`.
@@ -94,7 +95,8 @@ impl LoadError {
 }
 
 impl ReadScope<'_> {
-    /// The token that stops reading: it is set when nobody waits for the result any more.
+    /// The token that stops reading. That of [`ReadScope::WholeFiles`] is set when nobody waits for
+    /// the result any more; the others are never set.
     pub(crate) fn cancel(self) -> CancelToken {
         match self {
             Self::Cached | Self::SmallFiles => CancelToken::default(),

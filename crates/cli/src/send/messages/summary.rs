@@ -1,4 +1,5 @@
-//! The last line that `sockeye send message://…` prints: counts of messages and their responses.
+//! The last line that `sockeye send message://…` prints: counts of messages (the requests of
+//! Sockeye's own protocol) and of their responses.
 
 use std::fmt;
 use std::time::Duration;

@@ -22,9 +22,10 @@
 //! Responses to the same request often differ in their date only: a [`HeadTemplate`] made from the
 //! first head recognises the others without parsing them.
 //!
-//! The framing of responses is checked as strictly as the server checks that of requests. Heads may
-//! have lines that end with a bare LF (RFC 9112, 2.2). Heads and trailers may have folded values
-//! (RFC 9112, 5.2). Requests, redirects and content codings are up to the caller.
+//! Lines and chunks have the same rules as in requests, with two exceptions: heads may have lines
+//! that end with a bare LF (RFC 9112, 2.2), and heads and trailers may have folded values (5.2). A
+//! response with both a Content-Length and a Transfer-Encoding is an error, unless its status
+//! excludes content. Requests, redirects and content codings are up to the caller.
 
 pub(crate) mod head;
 mod head_template;
@@ -155,8 +156,8 @@ impl ResponseReader {
         }
     }
 
-    /// Call this when the server has closed its sending side. Returns whether that completes a
-    /// response.
+    /// Call this when the server has closed its sending side. Returns whether this ends a response:
+    /// [`ResponseReader::read`] returns no [`Piece::End`] for it.
     ///
     /// # Errors
     ///
@@ -244,7 +245,8 @@ impl ResponseReader {
             RequestKind::Head => Some(Content::None),
             RequestKind::Other => head.content,
         };
-        // No `Content`: the content ends with the connection. No decoder: there is no content.
+        // Without a `Content`, the content ends with the connection. Without a decoder, there is no
+        // content.
         head.persistent &= content.is_some();
         self.persistent = head.persistent;
         self.stage = match content.map(Decoder::new) {
