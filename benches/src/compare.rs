@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// servers interleave all streams of a connection, so that all large files are complete only at
 /// about the same time, after several lengths.
 const MAX_LENGTHS: usize = 20;
-/// A run is disturbed if other processes, or the hypervisor, use more than this share of a core.
+/// A run is disturbed if [`Run::others`] is more than this share of a core.
 const DISTURBED: f64 = 0.10;
 /// A server or client that used at least this share of its core was saturated.
 const SATURATED: f64 = 0.95;
@@ -49,7 +49,7 @@ pub(crate) struct Report {
     pub(crate) idle: usize,
     /// The servers that are measured.
     pub(crate) kinds: Vec<Kind>,
-    /// The versions of the other servers.
+    /// The versions of the servers other than Sockeye.
     pub(crate) versions: Vec<String>,
     /// Whether the servers and the client share a core.
     pub(crate) same_core: bool,
@@ -84,9 +84,11 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     /// Server CPU time per request, in microseconds.
     pub(crate) micros: f64,
-    /// The shares of one core that the server, the client and all other processes used.
+    /// The shares of one core that the server and the client used.
     pub(crate) server: f64,
     pub(crate) client: f64,
+    /// How much other work disturbed the run, as a share of one core: the largest of three
+    /// measures, see [`ServerRow::time_once`].
     pub(crate) others: f64,
 }
 
@@ -358,7 +360,8 @@ impl ServerRow<'_> {
         Ok(prepared.iter().map(|request| (request.keep_alive().len(), response.clone())).collect())
     }
 
-    /// Makes each request once, and checks the responses.
+    /// Sends each request once, or twice over HTTP/2, and checks the responses. An echo of bytes is
+    /// not checked.
     fn check(&self, address: SocketAddr) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
         if load.is_http2() {

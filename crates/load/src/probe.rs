@@ -25,7 +25,7 @@ pub struct ProbeError {
     /// An answer has shown that the port doesn't expect TLS: an HTTP request that came back
     /// unchanged, as from an echo server, or a valid response, other than a redirect or one with
     /// status 400, to a request for a WebSocket. `false` only means that no such answer has
-    /// arrived.
+    /// arrived. Meaningless if the plan uses TLS.
     pub is_known_without_tls: bool,
 }
 

@@ -165,7 +165,8 @@ impl Certificate {
     }
 
     /// Finds a key that belongs to one of the certificates. Returns the key, the certificates in
-    /// the order of the chain, beginning with the key's, and warnings about the order in the file.
+    /// the order of the chain, beginning with the key's, and warnings about the order in the file
+    /// and about certificates that don't belong to the chain.
     #[allow(clippy::type_complexity)]
     fn assemble(
         chain_pem: Pem,

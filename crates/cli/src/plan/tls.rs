@@ -33,7 +33,7 @@ pub(crate) fn uses_self_signed(flags: &args::Tls) -> bool {
 
 /// Reads the certificates of `--tls` and of `acme`. Returns `None` if there is neither. If `alpn`
 /// is not empty, a client that offers protocols (ALPN) must offer one of those in `alpn`. A
-/// self-signed certificate includes `names`.
+/// self-signed certificate includes `names`, and is created if necessary.
 pub(crate) fn certificates(
     flags: &args::Tls,
     alpn: &[&[u8]],
@@ -139,8 +139,8 @@ fn with_advice(
     };
     match problem {
         Problem::CertificateInsteadOfKey if is_alone => {
-            // The text of `error` ends with "name the file of the key". The words after it go on
-            // with this sentence.
+            // The text of `error` ends with "name the file of the key". The words after `{error}`
+            // continue this sentence.
             anyhow!("--tls: {error} after a comma, --tls {},KEY", path.display())
         }
         Problem::Unreadable(cause) if cause.kind() == NotFound && path.starts_with("~") => anyhow!(

@@ -154,7 +154,7 @@ impl ListingQuery {
     }
 
     /// Whether the query selects all entries, in any order. There are few such queries, and many
-    /// requests with each of them, so their results are cached.
+    /// requests with each of them, so the HTML pages for them are cached.
     pub(crate) fn selects_all(&self) -> bool {
         self.filter.is_empty() && self.paging().is_none()
     }

@@ -1,5 +1,5 @@
-//! Reads responses of the message protocol in frames. All requests have the same id, so that all
-//! responses can be equal.
+//! Reads responses of Sockeye's message protocol, in frames: a JSON header and its content (see
+//! [`frame`]). All requests have the same id, so that all responses can be equal.
 
 use std::sync::LazyLock;
 

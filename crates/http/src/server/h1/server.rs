@@ -195,10 +195,10 @@ impl<S: Handlers + 'static> Server<S> {
         }
     }
 
-    /// Whether the response to a request closes the connection, because the server is stopping. It
-    /// answers all requests that have arrived, and the last one closes. `rest`: the input behind
-    /// the request's head. A request with content counts as the last one, since the server doesn't
-    /// know yet whether more requests follow the content.
+    /// Whether the response to a request closes the connection, because the server is stopping. A
+    /// stopping server answers all requests that have arrived, and closes the connection after the
+    /// last one. `rest`: the input behind the request's head. A request with content counts as the
+    /// last one, since the server doesn't know yet whether more requests follow the content.
     #[cold]
     fn is_last(&mut self, content: Content, rest: &[u8]) -> bool {
         let unread = mem::replace(&mut self.connection.unread, UnreadInput::None);
@@ -311,9 +311,9 @@ impl<S: Handlers + 'static> Server<S> {
         })
     }
 
-    /// Whether the client may begin to speak HTTP/2 with its preface: on a connection without TLS,
-    /// as the first thing that it sends (RFC 9113, 3.3). Not in a stream of HTTP/2: see
-    /// [`Turn::stream`].
+    /// Whether the client may begin to speak HTTP/2 with its preface: if HTTP/2 is enabled, on a
+    /// connection without TLS, as the first thing that the client sends (RFC 9113, 3.3). Not in a
+    /// stream of HTTP/2: see [`Turn::stream`].
     #[cold]
     fn may_switch_to_http2(&self, turn: &Turn<'_>) -> bool {
         let has_blank = matches!(
