@@ -7,8 +7,8 @@ use super::{Server, Setup, process::free_address};
 use crate::{Result, kind::Kind, rows::Shape};
 
 impl Setup {
-    /// The command that starts one of the servers in `benches/peers`. Its arguments say what the
-    /// load needs.
+    /// The command that starts one of the servers in `benches/peers`, with the arguments that the
+    /// server and the load need.
     pub(super) fn peer(&self, kind: Kind, load: Shape) -> Result<Command> {
         let program = self.program(kind)?;
         let mut command = match kind {

@@ -172,8 +172,8 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
         // The service consists of the site and the closure. At the site's deadlines, the worker
-        // calls the site, which then, for example, closes cached files that were not requested
-        // lately.
+        // (event loop) calls the site, which then, for example, closes cached files that were not
+        // requested lately.
         (site.clone(), move |peer: &Peer| {
             let config = if peer.tls.is_some() { &secure } else { &plain };
             http_core::Server::new(Rc::clone(config), site.clone())

@@ -8,9 +8,9 @@ use sockeye_proto::{Client, Job, JobKind, Peer, Permit, Promise, Ticket, Time, T
 use super::request::PendingRequest;
 use super::{Answer, Message, Refusal, error_response};
 
-/// The call in which a request is answered: a turn of a connection of frames, a request of HTTP, or
-/// a call of a WebSocket's handler. The client is the one that sent the HTTP request, or the one
-/// that opened the WebSocket.
+/// The call in which a request is answered: a call into the protocol of a connection that carries
+/// frames (this crate's format) without HTTP, or a call of the handler of an HTTP request or of a
+/// WebSocket. The client is the one that sent the HTTP request or opened the WebSocket.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call<'r, 't> {
     Frames(&'r Turn<'t>),
@@ -104,7 +104,7 @@ impl<'r, 't> Responder<'r, 't> {
         self.request.deadline
     }
 
-    /// The time of this turn.
+    /// The time of this call, on the event loop's clock.
     #[must_use]
     pub fn now(&self) -> Time {
         match self.call {
@@ -129,8 +129,8 @@ impl<'r, 't> Responder<'r, 't> {
     /// The permit that charges the client for the content of the request
     /// ([`Limits::collected`](super::Limits::collected)), until all its clones are dropped. `None`
     /// if nothing is charged. The request and the jobs of this responder keep clones. Code that
-    /// passes the message to a thread of its own should keep one for as long as it keeps the
-    /// message, which may be longer than the connection exists.
+    /// passes the content to a thread of its own should keep a clone for as long as it keeps the
+    /// content, even if the connection ends before.
     #[must_use]
     pub fn permit(&self) -> Option<Arc<Permit>> {
         self.request.permit.clone()

@@ -18,8 +18,8 @@ use crate::settings::{ACME_TLS_ALPN, Settings};
 pub(crate) type Tickets = Option<Arc<dyn ProducesTickets>>;
 
 impl Settings {
-    /// A configuration with these certificates, which are not read again. It has its own keys of
-    /// session tickets, so no other configuration accepts a ticket that it issued.
+    /// A configuration with these certificates, which are not read again. No other configuration
+    /// accepts a session ticket that this one issues.
     ///
     /// # Errors
     ///

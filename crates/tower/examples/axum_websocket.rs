@@ -36,7 +36,7 @@ async fn member(mut socket: WebSocket, room: Room) {
     loop {
         tokio::select! {
             line = lines.recv() => {
-                let Ok(line) = line else { break }; // The room is closed, or the member too slow.
+                let Ok(line) = line else { break }; // The room closed, or the member is too slow.
                 if socket.send(line.into()).await.is_err() { return }
             }
             message = socket.recv() => match message {

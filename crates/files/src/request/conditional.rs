@@ -42,8 +42,8 @@ impl RequestView<'_> {
     /// `etag` of the current content.
     ///
     /// A date never matches. It would have to be a strong validator, but a file can change several
-    /// times in a second (8.8.2.2). No client needs dates: each response that accepts ranges has an
-    /// ETag, and a client that has an ETag must not send a date.
+    /// times in a second (8.8.2.2). No client needs dates: each response with `Accept-Ranges` has
+    /// an ETag, and a client that has an ETag must not send a date.
     pub(crate) fn range_applies_to(self, etag: &[u8]) -> bool {
         match self.single(FieldName::IfRange) {
             SingleValue::None => true,

@@ -13,10 +13,10 @@ use crate::semantics::limits::Limits;
 /// stream of HTTP/2.
 pub(crate) struct Connection {
     pub(crate) config: Rc<ServerConfig>,
-    /// Whether the server is stopping, or will be soon. Then HTTP/1.1 closes the connection after a
-    /// response, unless more input has arrived after its request.
+    /// Whether the server is stopping, or will be soon. Then HTTP/1.1 announces the close in the
+    /// response to the last request that has arrived. A request with content counts as the last.
     pub(crate) stop: Stop,
-    /// Which input of an HTTP/1.1 connection was not offered before the drain.
+    /// In HTTP/1.1: where input is that arrived before the drain and is still unread.
     pub(crate) unread: UnreadInput,
     /// Whether the client has closed its sending side. The server may not have read all input yet.
     pub(crate) half_closed: bool,
@@ -26,13 +26,14 @@ pub(crate) struct Connection {
     pub(crate) log: Option<Box<PendingLog>>,
 }
 
-/// Input that had arrived at a drain, and that the protocol was not offered. If nothing comes
-/// before it, no value is needed: it is offered next.
+/// Where the unread input of [`Event::Drain`](sockeye_proto::Event) is: input that may have arrived
+/// before the drain, and that no call has passed to the protocol. If no other input precedes it,
+/// the next call passes it, so this is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnreadInput {
-    /// There is none, or it was offered since.
+    /// There is none, or a call has passed it since.
     None,
-    /// It follows the unused input.
+    /// It follows the unused input, which calls have passed, but the protocol has not used.
     AfterUnused,
     /// It follows the current request, which was the last one in the unused input.
     AfterRequest,

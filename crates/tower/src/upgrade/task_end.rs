@@ -1,4 +1,5 @@
-//! The end of the pipe that the service's task reads and writes after an upgrade.
+//! The task's end of the pipe (two buffers) between the event loop and the task of an upgraded
+//! connection.
 
 use std::io;
 use std::pin::Pin;

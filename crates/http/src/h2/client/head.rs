@@ -124,8 +124,9 @@ struct KnownHead {
 ///
 /// The client sends the requests of a fixed list again and again, and numbers them by their place
 /// in it. Responses to the same request usually differ only in their date, which changes once a
-/// second. So the last head for each request is remembered. If the next header block for the
-/// request has the same bytes, and the dynamic table has not changed, the block is not decoded.
+/// second. So the last head for each of the first [`MAX_KNOWN_HEADS`] requests is remembered. If
+/// the next header block for the request has the same bytes, and the dynamic table has not changed,
+/// the block is not decoded.
 #[derive(Debug)]
 pub(super) struct HeadReader {
     decoder: Decoder,

@@ -35,7 +35,7 @@ impl<S: Handlers + 'static> Server<S> {
     }
 
     /// Stores a request whose handler waits. `input` is the input that hasn't been read.
-    /// `had_input`: whether there was unread input before the handler's answer was followed.
+    /// `had_input`: whether there was unread input before [`Server::follow_answer`] was called.
     pub(super) fn wait_for_handler(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
@@ -55,8 +55,9 @@ impl<S: Handlers + 'static> Server<S> {
         if reads { ReadOutcome::NeedMore } else { ReadOutcome::Pause }
     }
 
-    /// Ends this protocol's part, because another protocol takes over the connection. The engine
-    /// passes the unread input to that protocol.
+    /// Ends this protocol's part, because another protocol takes over the connection. The caller of
+    /// [`Protocol::on_bytes`](sockeye_proto::Protocol::on_bytes) passes the unread input to that
+    /// protocol.
     pub(super) fn hand_over(&mut self, turn: &Turn<'_>) -> ReadOutcome {
         if let Some(log) = &mut self.connection.log {
             log.on_protocol_switch(turn);
@@ -210,8 +211,8 @@ impl<S: Handlers + 'static> Server<S> {
             Some(decoder) => {
                 let limit = self.connection.config.limits.discard;
                 // Whether to close because of too much unread content is usually decided before the
-                // response's head is written. Not so for a streamed response: after its head, the
-                // handler could still have read the content. So this is decided here.
+                // response's head is written. For a streamed response, it is decided here, because
+                // the handler could still have read the content after the head.
                 if decoder.remaining().is_some_and(|remaining| remaining > limit) {
                     self.end_connection(true, turn);
                     return Ok(ReadOutcome::Stop);
