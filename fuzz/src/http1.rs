@@ -40,8 +40,8 @@ pub fn http1_stream(input: &[u8]) {
     };
     for ending in [Ending::Eof, Ending::Silence, Ending::Drain] {
         let (whole, requests) = outcome(&mut [split.stream].into_iter(), ending, Jobs::Quick);
-        // Slow jobs run after the ending. After a silence, their responses would have another date,
-        // and after a drain, they would announce the close.
+        // Slow jobs run after the ending. After `Silence`, which lasts an hour, their responses
+        // would have another date. After `Drain`, their responses would announce the close.
         let late = matches!(ending, Ending::Eof).then_some(Jobs::Slow);
         for jobs in [Jobs::Quick].into_iter().chain(late) {
             let (parts, requests_in_parts) = outcome(&mut split.parts(), ending, jobs);

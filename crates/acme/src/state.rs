@@ -10,9 +10,9 @@
 //!       cert.pem  key.pem     the certificate with its chain, and its key
 //! ```
 //!
-//! Each version has a new folder, whose files are synchronised before the link is replaced. The
-//! link is replaced by a rename, so that the certificate and its key change together. So after a
-//! crash at any point, the link leads to a complete version.
+//! Each version has a new folder, whose files are written to the disk (`fsync`) before the link is
+//! replaced. The link is replaced by a rename, so that the certificate and its key change together.
+//! So after a crash at any point, the link leads to a complete version.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -61,7 +61,7 @@ pub struct Stored {
 /// The mode of each file: only its owner may read it.
 const MODE: u32 = 0o600;
 
-/// Longer names of files are shortened to this number of bytes, and a hash. (Linux allows 255.)
+/// A longer file name is cut to this number of bytes, and a hash is appended. (Linux allows 255.)
 const MAX_NAME: usize = 150;
 
 impl StateFolder {
@@ -102,8 +102,8 @@ impl StateFolder {
         self.certificates().join(certificate_name(names))
     }
 
-    /// The folder of the certificates. It holds nothing else: a host may have the same name as
-    /// another file of the state, such as `lock`.
+    /// The folder of the certificates. The other files of the state are not in it: a host may have
+    /// the same name as one of them, such as `lock`.
     fn certificates(&self) -> PathBuf {
         self.folder.join(CERTIFICATES)
     }
@@ -264,8 +264,8 @@ impl Version<'_> {
     /// # Errors
     ///
     /// If the certificate isn't for these names or this key, or can't be written. The previous
-    /// certificate stays then, unless only the last step failed: to synchronise the folder
-    /// `certificates`, which holds the new link.
+    /// certificate then stays in place, with one exception: if the new link can't be synchronised
+    /// with the disk, the new certificate is in place, and may be lost in a crash.
     pub fn install(mut self, chain: &str) -> Result<Stored, Failure> {
         let stored = check(&self.names, chain, &self.key.0).map_err(|text| {
             let text = format!("the CA sent a certificate that can't be used: {text}");

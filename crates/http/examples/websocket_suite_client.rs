@@ -21,7 +21,7 @@ use sockeye_http::ws::{
 };
 use sockeye_proto::harness::Harness;
 
-/// The client gives up if the server sends nothing for this long.
+/// A read from the socket fails if the server sends nothing for this long.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> Result<(), Box<dyn Error>> {

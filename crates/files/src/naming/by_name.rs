@@ -84,9 +84,9 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 /// Whether `text` matches `pattern`, in which `*` matches any bytes. After a mismatch, only the
-/// last star is tried with a longer text. That is enough: a longer text for an earlier star would
-/// leave less for the rest of the pattern. So the number of steps is in proportion to the product
-/// of both lengths at most.
+/// last star is made to match a longer text. That is enough: if an earlier star matched more, less
+/// text would be left for the rest of the pattern. So the number of steps is at most proportional
+/// to the product of both lengths.
 fn matches_glob(text: &[u8], pattern: &[u8]) -> bool {
     let (mut text_at, mut pattern_at) = (0, 0);
     // The position of the last star, and the end of the text that it matches.

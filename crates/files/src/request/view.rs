@@ -1,4 +1,4 @@
-//! The parts of a request that responses depend on: its path, its query, and a dozen fields.
+//! The parts of a request that responses depend on: its method, path and query, and a dozen fields.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ pub(crate) struct RequestView<'a>(&'a Request<'a>);
 pub(crate) enum SingleValue<'a> {
     None,
     One(&'a [u8]),
-    /// The field occurs several times, and is ignored.
+    /// The field occurs several times. No value is used.
     Many,
 }
 

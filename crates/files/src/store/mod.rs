@@ -1,5 +1,5 @@
-//! Stores: sources of files. Calls of a store may block, so jobs make them on threads. `cached` is
-//! the exception.
+//! Stores: sources of files. Calls to a store may block, so they are made in jobs, on threads other
+//! than the event loops. `cached` is the exception.
 //!
 //! - `traits`: the traits of stores and of their open files.
 //! - `absent`: why nothing is served for a name.

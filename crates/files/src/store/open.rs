@@ -32,8 +32,8 @@ pub(crate) const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 pub(crate) const FOLDER_FLAGS: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The most attempts at a call that fails because of a signal, a new symbolic link, or a rename
-/// during the call (then the kernel can't tell whether the name stays beneath the root).
+/// The most attempts at a call that fails because of a signal (`EINTR`), a new symbolic link
+/// (`ELOOP`), or a conflict with another process (`EAGAIN`, such as a lease on the file).
 pub(crate) const MAX_ATTEMPTS: usize = 16;
 
 /// Why a name was not opened.
@@ -47,7 +47,7 @@ pub(crate) enum Error {
     /// A sandbox forbids the system call with this name.
     Forbidden(&'static str),
     /// The system's error: `XDEV` if a link leads out of the root, `LOOP` if there are too many
-    /// links, as in a circle, `AGAIN` if renames or changing links disturbed each attempt.
+    /// links, as in a circle, `AGAIN` if other processes disturbed each attempt.
     Os(Errno),
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn without_links(
     }
 }
 
-/// Calls `open` until no signal or rename disturbs it, at most [`MAX_ATTEMPTS`] times.
+/// Calls `open` until it returns neither `EINTR` nor `EAGAIN`, at most [`MAX_ATTEMPTS`] times.
 fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     let mut last = Errno::AGAIN;
     for _ in 0..MAX_ATTEMPTS {

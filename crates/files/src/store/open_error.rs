@@ -11,7 +11,7 @@ use super::absent::FORBIDDEN;
 pub enum OpenError {
     /// It does not exist.
     NotFound(PathBuf),
-    /// This process may not read it.
+    /// This process has no permission to open it, or a folder on the way to it.
     Denied(PathBuf),
     /// It is neither a folder nor a regular file.
     NotServable(PathBuf),
@@ -44,11 +44,11 @@ impl fmt::Debug for OpenError {
     }
 }
 
-// Display includes the system's error: as a source it would appear twice.
+// `source` returns nothing: `Display` includes the system's error, which would appear twice.
 impl std::error::Error for OpenError {}
 
 impl OpenError {
-    /// Why the folder or file at `path` can't be opened, by the system's error.
+    /// Converts the system's error for the folder or file at `path`.
     pub(super) fn of(path: &Path, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {

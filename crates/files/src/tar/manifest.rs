@@ -75,7 +75,7 @@ pub(crate) struct Manifest {
     /// The content of the last item, which says what the archive leaves out. `None` if nothing is
     /// left out.
     note: Option<Box<[u8]>>,
-    /// The permit for the memory of this manifest.
+    /// Counts the memory of this manifest against the total of the memory budget.
     _held: Permit,
 }
 
@@ -173,9 +173,9 @@ impl Manifest {
         Ok(())
     }
 
-    /// Makes the same ETag for the same archive, going by names, sizes and modification times. If a
-    /// later write may leave a modification time as it is
-    /// ([`Identity::is_modification_settled`]), each call makes a new ETag.
+    /// Makes an ETag of the names, sizes and modification times. If a later write may leave a
+    /// modification time unchanged (see [`Identity::is_modification_settled`]), each call makes a
+    /// new ETag.
     fn make_etag(&self, now: Stamp) -> String {
         static SALT: AtomicU64 = AtomicU64::new(1);
         let mut hasher = DefaultHasher::new();
@@ -238,8 +238,8 @@ impl Manifest {
     }
 }
 
-/// Adds an item, the note, that says what is left out. Returns its content; `None` if nothing is
-/// left out.
+/// Adds the note, an item that says what is left out. Returns the content of the note; `None` if
+/// nothing is left out.
 fn add_note(
     omitted: Omitted,
     names: &mut Vec<u8>,
@@ -249,8 +249,8 @@ fn add_note(
         return Ok(None);
     }
     let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
-    // Without the final slash of a folder's name, and in lower case, since some file systems ignore
-    // case.
+    // Names are compared without the final slash of a folder, and in lower case: the archive may be
+    // extracted to a file system that ignores case.
     let without_slash = |item| name(item).strip_suffix(b"/").unwrap_or(name(item));
     let lowercase = items.iter().map(|item| without_slash(item).to_ascii_lowercase());
     let taken: HashSet<_> = lowercase.filter(|name| name.starts_with(b"omitted")).collect();

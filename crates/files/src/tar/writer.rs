@@ -24,7 +24,7 @@ use crate::store::traits::{Kind, Opened, Store};
 /// always less than twice this many.
 pub(crate) const BATCH: usize = 128 * 1024;
 
-/// The part of an archive that is not sent yet.
+/// The bytes of an archive, or of a part of it, that are not in a batch yet.
 #[derive(Debug)]
 pub(crate) struct ArchiveWriter {
     pub(crate) manifest: Arc<Manifest>,
@@ -32,7 +32,7 @@ pub(crate) struct ArchiveWriter {
     position: u64,
     /// The position in the archive where the part ends.
     end: u64,
-    /// The lease for the batches, and the permit for the manifest.
+    /// Charges the client for memory: the lease for the batches, the permit for the manifest.
     _memory: (Lease, Permit),
 }
 
@@ -74,8 +74,8 @@ impl From<Absent> for ArchiveAborted {
 }
 
 impl ArchiveWriter {
-    /// A writer of the whole archive. `memory`: the lease for the batches, and the permit for
-    /// the manifest.
+    /// A writer of the whole archive. `memory` charges the client for memory: the lease for the
+    /// batches, the permit for the manifest.
     pub(crate) fn new(manifest: Arc<Manifest>, memory: (Lease, Permit)) -> Self {
         let end = manifest.len;
         Self { manifest, position: 0, end, _memory: memory }

@@ -10,7 +10,7 @@ use crate::error::Error;
 pub enum ClientError {
     /// A file can't be used, or rustls refuses the configuration.
     Certificate(Error),
-    /// No authorities were found on this machine.
+    /// No certificates of authorities (CAs) were found on this machine.
     NoRoots {
         /// Where they were looked for.
         looked_in: String,

@@ -30,7 +30,7 @@ use sockeye_proto::Remote;
 ///
 ///     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
 ///         let Some(news) = &mut self.news else { return };
-///         // To close it instead:
+///         // To close the WebSocket instead of skipping messages:
 ///         // if news.missed() > 0 {
 ///         //     return socket.close(CloseCode::TRY_AGAIN_LATER, "too slow");
 ///         // }
@@ -51,6 +51,7 @@ struct Log {
     /// The cost of all `messages`: the bytes of their payloads, and [`MESSAGE_COST`] for each.
     cost: usize,
     max_cost: usize,
+    /// By number: handles that wake the connections of the subscribers.
     subscribers: BTreeMap<u64, Remote>,
     /// The number of the next subscriber.
     next_subscriber: u64,
