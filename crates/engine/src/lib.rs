@@ -6,7 +6,7 @@
 //!                     ┌───────────────┼──────────────────┐
 //!                  Driver           Conn               Service
 //!            epoll, or simulated  socket and         makes a Protocol
-//!            (system calls)       Session            for each peer
+//!            (system calls)       Protocol           for each peer
 //! ```
 //!
 //! [`Server`] binds addresses and runs as many [`Worker`]s as the caller asks for, usually one per

@@ -138,12 +138,13 @@ impl Net {
         WallTime::from_secs(self.start.as_secs() + self.now.as_nanos() / 1_000_000_000)
     }
 
-    /// A hash of all events so far. Equal runs have equal hashes.
+    /// A hash of the connections, deliveries, calls and endings so far. Equal runs have equal
+    /// hashes.
     pub(crate) fn trace(&self) -> u64 {
         self.trace
     }
 
-    /// Adds an event to the hash (FNV-1a, by words). `what` identifies the kind of event, `which`
+    /// Adds to the hash (FNV-1a, by words) what happened now. `what` identifies its kind, `which`
     /// is the index of the endpoint, and `value` depends on the kind.
     pub(crate) fn record(&mut self, what: u64, which: usize, value: u64) {
         for word in [self.now.as_nanos(), what, which as u64, value] {

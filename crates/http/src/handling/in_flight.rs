@@ -31,7 +31,8 @@ pub(crate) enum NextStep {
     Done,
     /// The connection, or in HTTP/2 the stream, switches to another protocol.
     Switched,
-    /// Wait for an event: a message of a promise or a remote, room in the output, or input.
+    /// Wait for an event, such as a message that a thread sends through a `Promise`, room in the
+    /// output, or input.
     Wait,
     /// Read more of the request's content, and pass it to the handler: see [`InFlight::deliver`].
     Read,
