@@ -19,8 +19,8 @@ pub(super) struct HttpRules {
 
 impl HttpRules {
     pub(super) fn new(limits: Rc<Limits>, origins: AllowedOrigins, websocket: ws::Limits) -> Self {
-        // The maximum size of a WebSocket message follows from `limits`, so that a message
-        // with its header fits. The one in `websocket` is ignored.
+        // A message of the message protocol, with its header, must fit into one of a WebSocket. So
+        // the limit on the latter follows from `limits`, and the one in `websocket` is ignored.
         let message = limits.websocket().message;
         let websocket = ws::Config::new(ws::Limits { message, ..websocket });
         let websocket = Rc::new(websocket.allowing_origins(origins.clone()));
