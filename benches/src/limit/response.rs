@@ -1,5 +1,6 @@
-//! The bare server for HTTP/1.1, where each request ends at a blank line, and for frames that all
-//! have the same length. It sends the same response for every request.
+//! The bare server for HTTP/1.1, where each request ends at a blank line, and for frames (of
+//! WebSockets or of Sockeye's message protocol) that all have the same length. It sends the same
+//! response for every request.
 
 use std::{fs::File, io, os::fd::OwnedFd};
 
@@ -19,9 +20,9 @@ use super::{
 const BATCH: usize = 64;
 /// Maximum size of these copies together, in bytes. A larger response is sent as one copy.
 const BATCH_BYTES: usize = 256 << 10;
-/// Maximum number of bytes of a file that one call sends. A turn of a connection ends when it has
-/// sent this many bytes. A smaller number would take more calls. With a larger one, a response of
-/// 1 MiB costs two or three times as much if there are 64 connections.
+/// Maximum number of bytes of a file that one `sendfile` sends. [`Connection::ready`] returns when
+/// it has sent at least this many bytes. A smaller number would take more system calls. With a
+/// larger one, a response of 1 MiB costs two or three times as much if there are 64 connections.
 pub(super) const QUANTUM: usize = 128 << 10;
 const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
 

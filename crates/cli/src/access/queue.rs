@@ -1,5 +1,5 @@
-//! The queue between the workers, which produce log lines, and the thread that writes the lines to
-//! a [`Sink`]. Lost lines are counted, and reported as warnings.
+//! The queue between the workers (event loops), which produce log lines, and the thread that writes
+//! the lines to a [`Sink`]. Lost lines are counted, and reported as warnings.
 //!
 //! For a file, a pipe or standard error, each worker has its own lane (a pair of buffers) of the
 //! [`Queue`], so it never waits. For a terminal, all workers share one lane, which keeps the lines
@@ -30,7 +30,8 @@ const BATCH_DELAY: Duration = Duration::from_millis(250);
 const TERMINAL_BATCH_DELAY: Duration = Duration::from_millis(50);
 /// The minimum time between two warnings about lost lines.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How long the exiting program waits until all lines are written to a file or pipe.
+/// How long the exiting program waits until all lines are written to a file, a pipe or standard
+/// error.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a terminal, which Ctrl-S may have stopped.
 const TERMINAL_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -80,8 +81,8 @@ const FOR_PEOPLE: Mode = Mode {
 };
 
 impl Lines {
-    /// Starts the thread that writes the lines of all workers to `sink`. `subject` is
-    /// the noun that warnings on a terminal use for lost lines, such as `request`.
+    /// Starts the thread that writes the lines of all workers to `sink`. `subject` is the noun that
+    /// warnings on a terminal use for lost lines, such as `request`.
     pub(super) fn start(workers: usize, mut sink: Sink, subject: &'static str) -> io::Result<Self> {
         let mode = match sink {
             Sink::Terminal => Mode { what: subject, ..FOR_PEOPLE },
@@ -195,8 +196,8 @@ impl Losses {
         self.dropped > 0 || self.error.is_some()
     }
 
-    /// Logs the losses, unless the previous report was less than [`REPORT_EVERY`] ago. The `last`
-    /// call always logs them.
+    /// Logs the losses, unless the previous report was less than [`REPORT_EVERY`] ago. With `last`,
+    /// always logs them.
     fn report(&mut self, what: &str, last: bool) {
         if !last && self.reported.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;

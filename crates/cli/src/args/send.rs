@@ -165,8 +165,8 @@ pub(crate) struct MessageFlags {
 }
 
 impl Send {
-    /// Refuses flags that don't apply to the target. `given` has the typed flags under the headings
-    /// [`MESSAGES`] and [`WEBSOCKETS`].
+    /// Refuses flags that don't apply to the target. `given` has the flags on the command line that
+    /// are under the heading [`MESSAGES`], and those under [`WEBSOCKETS`].
     pub(super) fn check(&self, given: [Vec<String>; 2]) -> Result<(), String> {
         let target = &self.target;
         self.tls.check(target)?;

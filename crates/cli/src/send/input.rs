@@ -1,12 +1,12 @@
 //! Standard input, shared by several connections in bounded memory.
 //!
 //! When every connection has requested a piece, a thread reads one and sends it to all of them. So
-//! all connections send at the speed of the slowest peer, and each holds at most one piece besides
-//! its output. When its output has room, a connection requests a piece: it gives the thread a
-//! [`Promise`], with which the thread sends it one message. If the thread sent pieces without a
-//! request, by a [`Remote`](sockeye::proto::Remote), it would fill the output up to the limit at
-//! which the engine stops reading. Then an echo server would stop reading, too, and neither side
-//! would continue.
+//! all connections send at the speed of the slowest peer. Besides its output, each connection holds
+//! at most one piece, and for a WebSocket also a line that is not complete yet. When its output has
+//! room, a connection requests a piece: it gives the thread a [`Promise`], with which the thread
+//! sends it one message. If the thread sent pieces without a request, by a
+//! [`Remote`](sockeye::proto::Remote), it would fill the output up to the limit at which the engine
+//! stops reading. Then an echo server would stop reading, too, and neither side would continue.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};

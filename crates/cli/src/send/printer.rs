@@ -1,10 +1,10 @@
 //! Writes received bytes to standard output (or a file), which may be slower than the network.
 //!
 //! Connections append the bytes to a queue with a limit, and a thread writes them. If the queue is
-//! full, a connection pauses, so that its peer has to wait, and leaves a promise, which the thread
-//! fulfills when there is room. If the event loop wrote the bytes itself, a slow reader of standard
-//! output (such as `less`) would block the event loop, and all peers would seem to have been silent
-//! during that time.
+//! full, a connection stops reading, so that its peer has to wait. It leaves a [`Promise`], with
+//! which the thread sends it a message when the queue has room. If the event loop wrote the bytes
+//! itself, a slow reader of standard output (such as `less`) would block the event loop, and all
+//! peers would seem to have been silent during that time.
 
 use std::io::{self, Write};
 use std::mem;
@@ -85,7 +85,7 @@ impl Printer {
     }
 
     /// Calls `write` to append to the queue, if there is room. Otherwise calls `promise` to create
-    /// a promise, which is fulfilled when there is room.
+    /// a promise, which is fulfilled when there is room. Calls neither if writing has failed.
     pub(super) fn print(
         &self,
         promise: impl FnOnce() -> Promise,
@@ -120,7 +120,7 @@ impl Printer {
     ///
     /// # Errors
     ///
-    /// Writing has failed.
+    /// Writing has failed, or the thread has panicked.
     pub(super) fn finish(&self) -> io::Result<()> {
         if !self.queue.flush(Duration::MAX) {
             return Err(io::Error::other("the printer's thread panicked"));

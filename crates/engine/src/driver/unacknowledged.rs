@@ -10,8 +10,9 @@ use rustix::ioctl::{Getter, Opcode, ioctl};
 const SIOCOUTQ: Opcode = 0x5411;
 
 /// For TCP, the number of bytes that were written to the socket and not acknowledged, also if the
-/// kernel has not sent them yet. For a Unix stream socket, 0 if the other end has read everything;
-/// otherwise the size of the memory that holds the unread bytes, which is larger than their number.
+/// kernel has not sent them yet. A FIN counts as one byte. For a Unix stream socket, 0 if the other
+/// end has read everything; otherwise the size of the memory that holds the unread bytes, which is
+/// larger than their number.
 pub(super) fn bytes(socket: BorrowedFd<'_>) -> io::Result<u64> {
     // SAFETY: SIOCOUTQ writes one C int through its argument (tcp(7); the kernel does the same for
     // Unix sockets), which is the type given as the getter's output.

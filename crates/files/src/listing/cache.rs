@@ -22,8 +22,9 @@ use crate::store::traits::Store;
 use crate::tar::manifest::{ArchiveError, Manifest};
 use crate::tar::writer::ArchiveWriter;
 
-/// The memory that is charged for each archive that is being sent, besides its manifest, in bytes:
-/// enough for two batches of [`ArchiveWriter`], the one that is being sent and the next.
+/// The memory that is charged for each archive that is being sent, besides its manifest (the list
+/// of its entries), in bytes: enough for two batches of [`ArchiveWriter`], the one that is being
+/// sent and the next.
 const BATCH_MEMORY: usize = 1024 * 1024;
 
 /// Maximum number of attempts to read a folder or file that changes during each attempt: for
@@ -49,7 +50,7 @@ pub(crate) struct ListingRequest {
     pub(crate) is_file: bool,
     /// The requested path, percent-encoded.
     pub(crate) path: Box<[u8]>,
-    /// The name of the folder in an archive.
+    /// The name that the folder gets in an archive.
     pub(crate) title: Box<[u8]>,
     pub(crate) query: ListingQuery,
     pub(crate) format: Format,
@@ -85,8 +86,8 @@ pub(crate) enum ListingResult {
 enum Unshared {
     /// The page could not be made.
     Absent(Absent),
-    /// The page lacks the README, because this client's share of the memory is spent. Other clients
-    /// get the README.
+    /// The page lacks the README for lack of memory, for example because this client's share is
+    /// spent. Other clients may get the README.
     WithoutReadme(Arc<Page>),
 }
 

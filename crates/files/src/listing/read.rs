@@ -1,4 +1,4 @@
-//! Reads all entries of a folder, in a job.
+//! Reads all entries of a folder, in a job (work on a thread that may block).
 
 use std::ops::ControlFlow;
 
@@ -37,8 +37,8 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// The error of the store; [`Absent::OutOfMemory`]; or [`Absent::Exhausted`] if `lease` can't
-    /// be resized for the entries, or `cancel` is set.
+    /// The error of the store; [`Absent::OutOfMemory`]; or [`Absent::Exhausted`] if `lease` (memory
+    /// charged to the client) can't be resized for the entries, or `cancel` is set.
     pub(crate) fn read(
         store: &dyn Store,
         folder: &[u8],

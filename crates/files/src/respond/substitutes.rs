@@ -31,8 +31,8 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     /// The fields of the responses with `file`. A page that is sent instead of the requested file
-    /// is revalidated each time, or not stored if its size is unknown, since the requested file may
-    /// be created later.
+    /// is revalidated each time, since the requested file may be created later. If the page's size
+    /// is unknown, it is not stored.
     pub(crate) fn head(self, file: &Representation) -> Cow<'_, Head> {
         let Head { fields, not_modified } = &file.head;
         let caching = if file.has_unknown_size { NO_STORE } else { REVALIDATE };
@@ -59,7 +59,8 @@ impl Purpose {
     }
 }
 
-/// The status of the response for a name that is absent for this reason. It discloses no details.
+/// The status of the response for a name that is absent for this reason. A hidden name, or one
+/// outside the served folder, gets the same status as a missing one.
 pub(crate) fn status(absent: Absent) -> Status {
     match absent {
         Absent::Missing

@@ -58,7 +58,7 @@ enum Pending {
 #[derive(Debug)]
 struct WaitingRequest {
     awaited: AwaitedJob,
-    /// When the request arrived.
+    /// When the request arrived. If it has waited for a permit or a listing: when that wait ended.
     arrived: Time,
     request: OwnedRequest,
     /// The permit for an open file, if this request already has one.
@@ -87,8 +87,8 @@ impl FileHandler {
         *self.pending = Some(Box::new(pending));
     }
 
-    /// Returns the answer to a request that arrived at `arrived`. If the request has to wait,
-    /// stores what it waits for, with the copy of the request that `keep` makes.
+    /// Returns the answer to a request (`arrived`: see [`WaitingRequest`]). If the request has to
+    /// wait, stores what it waits for, with the copy of the request that `keep` makes.
     #[inline(always)] // Runs for each request.
     fn progress(
         &mut self,
@@ -211,7 +211,7 @@ impl Handler for FileHandler {
             }
             Method::Options => self.site.options(request, responder),
             Method::Connect => self.site.connect(request, responder),
-            // HTTP does not define this method (RFC 9110, 9.1).
+            // Neither a method of RFC 9110 nor PATCH: 501 (RFC 9110, 9.1).
             Method::Extension(name) => {
                 let text = format!(
                     "This server does not support the method {name}. The files here are \

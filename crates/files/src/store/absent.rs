@@ -38,8 +38,8 @@ pub enum Absent {
     TooLong,
     /// The system has not enough memory.
     OutOfMemory,
-    /// The budget of memory for listings, archives and files of unknown size is spent, or no
-    /// request waits for the result any longer.
+    /// The budget of memory for listings, archives and files of unknown size, or the client's share
+    /// of it, is spent. Also if no request waits for the result any longer.
     Exhausted,
     /// The limit on open files is reached.
     TooManyOpenFiles(OpenFilesOf),

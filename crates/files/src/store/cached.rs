@@ -1,10 +1,10 @@
 //! Lookups on an event loop, which must not block: the kernel answers from memory, or not at all.
 //!
 //! `RESOLVE_CACHED` (Linux 5.12) makes `openat2` fail if it would have to read a folder.
-//! `RESOLVE_NO_XDEV` keeps names in the file system of the root, so that nothing is opened on
-//! another mount, which may hang. The root's own file system must not hang either. So a thread has
-//! to find out its type first ([`CachedLookups::record`]), and each lookup checks that the root is
-//! still the same ([`RootId`]).
+//! `RESOLVE_NO_XDEV` makes it fail if the name leads to another mount, which may hang. The root's
+//! own file system must not hang either. So a thread has to find out its type first
+//! ([`CachedLookups::record`]), and each lookup checks that the root is still the same
+//! ([`RootId`]).
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -80,8 +80,9 @@ impl RootId {
         let has_born = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
         let (_, Identity { device, inode, .. }) = from_statx(&stat);
         let born = has_born.then_some((tv_sec, tv_nsec));
-        // The kernel gives device numbers with major 0 to file systems without a disk, and reuses
-        // these numbers. Without a time of creation, such a number identifies nothing.
+        // The kernel gives device numbers with major 0 to file systems without a disk and to some
+        // with one (Btrfs), and reuses these numbers. Without a time of creation, such a number
+        // identifies nothing.
         if born.is_none() && device >> 32 == 0 {
             return None;
         }
@@ -162,8 +163,8 @@ impl CachedRoot<'_> {
 impl Store for CachedRoot<'_> {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let name = OsStr::from_bytes(if name.is_empty() { b"." } else { name });
-        // `NONBLOCK` in the flags: if another process has a lease on the file, opening fails
-        // instead of waiting for that process.
+        // `NONBLOCK` in the flags: if another process has a lease on the file (`F_SETLEASE`),
+        // opening fails instead of waiting for that process.
         debug_assert!(READ_FLAGS.contains(OFlags::NONBLOCK));
         let file = match rustix::fs::openat2(&self.folder, name, READ_FLAGS, NO_MODE, RESOLVE) {
             Ok(file) => file,

@@ -23,8 +23,8 @@ pub(crate) enum AnswerKind {
     Abort(&'static Fault),
 }
 
-/// The methods that a [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) share: access
-/// to the turn.
+/// The methods that a [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) share. They
+/// give access to the turn, the current call into the connection's protocol.
 macro_rules! context_methods {
     () => {
         /// The time of this turn (call into the connection's protocol).
@@ -45,13 +45,14 @@ macro_rules! context_methods {
             self.turn.peer()
         }
 
-        /// Makes a promise of one message to this request's handler: see [`Turn::promise`].
+        /// Makes a promise, by which any thread can send this request's handler one message: see
+        /// [`Turn::promise`].
         #[must_use]
         pub fn promise(&self) -> Promise {
             self.turn.promise()
         }
 
-        /// A handle for other threads: see [`Turn::remote`].
+        /// A handle by which any thread can send messages and wake-ups: see [`Turn::remote`].
         #[must_use]
         pub fn remote(&mut self) -> Remote {
             self.turn.remote()
@@ -71,10 +72,11 @@ macro_rules! context_methods {
             self.turn.spawn(job)
         }
 
-        /// Keeps `permit` until the shared bytes or the file range written next have been sent or
-        /// dropped. Don't call it for a response without content, or before content that is copied
-        /// ([`Stream::write`](crate::Stream::write), [`Body::Copied`](crate::Body::Copied), a body
-        /// in memory of up to 1,024 bytes): a later piece would keep the permit instead.
+        /// Keeps `permit`, a part of a budget, until the shared bytes or the file range written
+        /// next have been sent or dropped. Don't call it for a response without content, or before
+        /// content that is copied ([`Stream::write`](crate::Stream::write),
+        /// [`Body::Copied`](crate::Body::Copied), a body in memory of up to 1,024 bytes): a later
+        /// piece would keep the permit instead.
         pub fn attach_permit(&mut self, permit: Permit) {
             self.turn.out.attach_permit(permit);
         }

@@ -2,8 +2,9 @@
 //! protocol").
 //!
 //! A browser sends a preflight request, OPTIONS with `Access-Control-Request-Method`, before a
-//! script of another origin may send most requests. The caller decides which origins are allowed,
-//! and adds `Access-Control-Allow-Origin` and `Vary`.
+//! script's request to another origin, unless the method and the headers of that request are
+//! CORS-safelisted. The caller decides which origins are allowed, and adds
+//! `Access-Control-Allow-Origin` and `Vary`.
 
 use super::fields::Fields;
 

@@ -45,10 +45,10 @@ impl Body {
     /// `then` runs on the event loop: don't block. For blocking work, return [`Reply::run`] from
     /// it.
     ///
-    /// Collected bodies are charged to a budget,
-    /// [`Options::collected`](super::Options::collected), until their requests are answered and the
-    /// work that makes the responses has ended. When the budget is spent, the request gets 503 with
-    /// Retry-After, and its body is not read.
+    /// The body (over HTTP/1.1, its memory beyond 64 KiB) is charged to the budget
+    /// [`Options::collected`](super::Options::collected), until the response begins and the work
+    /// that makes it has ended. If the budget or the client's share of it is spent, the request
+    /// gets 503 with Retry-After, and the rest of its body is not collected.
     ///
     /// `then` is dropped and not called if the body does not arrive as a whole, or was refused for
     /// one of these reasons: see [`Body::try_collect`].
@@ -77,8 +77,9 @@ impl Body {
         Reply(ReplyKind::Collect { limit, length: self.length(), then })
     }
 
-    /// Passes the body to `receiver` as it arrives. [`BodyReceiver::end`] makes the response. A
-    /// client that sends faster than `receiver` takes the pieces is slowed down.
+    /// Passes the body to `receiver` as it arrives. [`BodyReceiver::end`] makes the response, if
+    /// [`BodyReceiver::piece`] has not made it before. A client that sends faster than `receiver`
+    /// takes the pieces is slowed down.
     ///
     /// A request whose body has more than `limit` bytes gets 413, as with [`Body::collect`].
     /// `u64::MAX` means no limit.

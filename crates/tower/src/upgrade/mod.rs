@@ -3,7 +3,8 @@
 //!
 //! - [`pending`](self::pending) makes the `OnUpgrade`, and sends the response that accepts.
 //! - [`pipe`](self::pipe) connects the task with the event loop from then on. Its ends are
-//!   [`connection_end`](self::connection_end), a protocol, and [`task_end`](self::task_end).
+//!   [`connection_end`](self::connection_end), a [`Protocol`](sockeye::Protocol), and
+//!   [`task_end`](self::task_end).
 
 mod connection_end;
 mod pending;
