@@ -99,7 +99,8 @@ fn each_kind_of_failure() {
         "fs.file-max",
         "wait to be closed",
         "out of memory",
-        "the budget of memory for listings, archives and files of unknown size is spent",
+        "the memory for listings, archives and files of unknown size, or the client's share of it, \
+         is spent",
         "Input/output error",
         "openat2 is not permitted here (a seccomp sandbox?)",
         "up to 1 MiB only",

@@ -174,8 +174,8 @@ impl Send {
         let is_websocket = matches!(target, Target::WebSocket { .. });
         if self.half_close && (is_message || is_websocket) {
             return Err(format!(
-                "--half-close is for tcp:// and tls://HOST:PORT and unix:PATH; {target} takes messages, and \
-                 they have a length"
+                "--half-close is for tcp:// and tls://HOST:PORT and unix:PATH; {target} takes messages, \
+                 which end without it"
             ));
         }
         let [mut for_messages, for_websockets] = given;

@@ -32,7 +32,7 @@ pub enum Absent {
     LinkLoop,
     /// It is neither a file nor a folder.
     NotRegular(Special),
-    /// It changed each time it was read.
+    /// It changed at each attempt to open or read it. Or another process holds a lease on it.
     Changing,
     /// Its size on disk is not that of its content, and the content is longer than 1 MiB.
     TooLong,
@@ -115,13 +115,16 @@ impl fmt::Display for Absent {
             Self::BrokenLink => "a symbolic link leads to a name that does not exist",
             Self::LinkLoop => "symbolic links lead in circles, or are more than 40",
             Self::NotRegular(special) => return write!(f, "it is {special}, not a file"),
-            Self::Changing => "the file changed each time it was read",
+            Self::Changing => {
+                "it was changed at each attempt to read it, or another process holds a lease on it"
+            }
             Self::TooLong => {
-                "its size on disk is not that of its content, and such a file is sent up to 1 MiB only"
+                "its size on disk is not that of its content, which is longer than 1 MiB"
             }
             Self::OutOfMemory => "out of memory",
             Self::Exhausted => {
-                "the budget of memory for listings, archives and files of unknown size is spent"
+                "the memory for listings, archives and files of unknown size, or the client's share of \
+                 it, is spent"
             }
             Self::TooManyOpenFiles(OpenFilesOf::Process) => {
                 "this process has as many files open as it may: raise its limit on open files \
