@@ -21,8 +21,8 @@ const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 ///
 /// # Panics
 ///
-/// If the results differ from each other or from the simple decoder's; or if an unread body hides
-/// the request after it, or is parsed as a request.
+/// If the results differ from each other or from that of `chunk_decoder`; or if a body that the
+/// handler doesn't read hides the request after it, or is parsed as a request.
 pub fn chunked_body(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
     let limits = limits();

@@ -86,7 +86,8 @@ fn cost(text: &mut String, row: &Row) {
     );
 }
 
-/// The strained side's cost divided by the plain side's in the same round.
+/// The strained side's CPU time per request, divided by the plain side's in the same round: the
+/// median over the rounds, and its interval.
 fn ratio(row: &Row) -> String {
     let ratios = row.of(Side::Strained).filter_map(|strained| {
         let plain = row.of(Side::Plain).find(|plain| plain.round == strained.round)?;
@@ -102,7 +103,7 @@ fn calls([plain, strained]: &[Calls; 2]) -> String {
 }
 
 /// Lists the system calls by name, if there are more than 5 per request: a small response needs
-/// fewer.
+/// fewer. Omits names with fewer than 0.1 calls per request.
 fn list_calls(text: &mut String, title: &str, calls: &Calls) {
     const FEW: f64 = 5.0;
     if calls.total() > FEW {

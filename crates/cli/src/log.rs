@@ -1,9 +1,9 @@
 //! The log, on standard error.
 //!
-//! Lines go through a bounded [`Queue`] to a thread that writes them, so that a worker never waits
-//! for a terminal or a pipe. If the queue is full, lines are dropped and counted. [`limit`] bounds
-//! the number of lines about one client. Lines may contain text from peers, so control characters
-//! are escaped in every line.
+//! Lines go through a bounded [`Queue`] to a thread that writes them, so that a worker (event loop)
+//! never waits for a terminal or a pipe. If the queue is full, lines are dropped and counted.
+//! [`limit`] bounds the number of lines of one kind about one client. Lines may contain text from
+//! peers, so control characters are escaped in every line.
 
 mod limit;
 

@@ -13,7 +13,8 @@ use super::text::{BadText, Encoding};
 /// The content type of JSON.
 pub const JSON: &str = "text/json";
 
-/// A request or a response: in a frame, over HTTP or over WebSocket.
+/// A request or a response. It is sent in a [frame](crate::frame) over TCP, over HTTP, or over
+/// WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// [`JSON`], or a name that both peers have agreed on.

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! The harness keeps the guarantees that [`Protocol`] states, as the engine does. It has no socket,
-//! and only one limit: an output is full at [`Harness::ROOM`] bytes. Jobs run in
+//! and no limit on unused input. An output is full as in the engine, at [`Harness::ROOM`] bytes in
+//! memory or earlier: see [`Turn::is_full`](crate::Turn::is_full). Jobs run in
 //! [`Harness::run_jobs`], on the test's thread. A panic of the protocol ends the test.
 
 use std::cell::Cell;
@@ -37,7 +38,7 @@ pub struct Harness {
     jobs: Arc<Jobs>,
 }
 
-/// The session's owner.
+/// Calls the session (the protocol with its input and output), in place of the engine.
 struct TestOwner {
     handles: WorkerHandles,
     now: Time,
@@ -80,7 +81,7 @@ impl Owner for TestOwner {
     }
 
     fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
-        // Also clears it if the protocol panics, since a test may catch the panic.
+        // Clears `IN_CALL` even if the protocol panics, since a test may catch the panic.
         struct EndOfCall;
         impl Drop for EndOfCall {
             fn drop(&mut self) {
@@ -99,7 +100,8 @@ impl Owner for TestOwner {
 struct Envelopes(Mutex<Vec<Envelope>>);
 
 thread_local! {
-    /// Whether this thread is calling a protocol. Then it counts as the thread of an event loop.
+    /// Whether this thread is calling a protocol. During the call, the thread counts as that of an
+    /// event loop.
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -131,7 +133,7 @@ impl std::fmt::Debug for Harness {
 }
 
 impl Harness {
-    /// The output is full at this many bytes.
+    /// The output is full at this many bytes in memory.
     pub const ROOM: usize = 256 * 1024;
 
     /// Opens a connection with a peer at 127.0.0.1:9, on 2015-10-21T07:28:00Z.
@@ -191,8 +193,9 @@ impl Harness {
     }
 
     /// The peer reads all output, which is returned. The protocol gets [`Event::Sent`] and
-    /// [`Event::Room`] if they are due. If the protocol has ended the connection, the connection is
-    /// closed: after [`End::Finish`], only if the peer has closed its sending side.
+    /// [`Event::Room`] if they are due. Then the connection is closed if the protocol has asked for
+    /// that or failed. But after [`End::Finish`], it stays open until the peer has closed its
+    /// sending side.
     pub fn output(&mut self) -> Vec<u8> {
         let mut sent = Vec::new();
         loop {
@@ -215,7 +218,8 @@ impl Harness {
         sent
     }
 
-    /// Closes the connection for `reason`, such as [`Reason::Reset`], even if output is unsent.
+    /// Closes the connection, even if output is unsent. The reason is the protocol's fault or, if
+    /// it has none, `reason`, such as [`Reason::Reset`].
     pub fn end_for(&mut self, reason: &Reason) {
         self.close(reason);
     }
@@ -247,15 +251,15 @@ impl Harness {
         self.call(|session, owner| session.drain(true, owner));
     }
 
-    /// Runs the jobs of the protocol that are not cancelled, and delivers their messages. Returns
-    /// how many ran.
+    /// Runs the jobs of the protocol that are not cancelled, and calls [`Harness::deliver`].
+    /// Returns how many ran.
     pub fn run_jobs(&mut self) -> usize {
         let count = self.run_jobs_only();
         self.deliver();
         count
     }
 
-    /// As [`Harness::run_jobs`], but delivers no messages: see [`Harness::deliver`].
+    /// As [`Harness::run_jobs`], but without the call of [`Harness::deliver`].
     pub fn run_jobs_only(&mut self) -> usize {
         let jobs = mem::take(&mut *self.jobs.0.lock().expect("no test panics while spawning"));
         let mut count = 0;
@@ -273,7 +277,7 @@ impl Harness {
         jobs.iter().map(Job::client).collect()
     }
 
-    /// Drops the jobs of the protocol, as if they had panicked.
+    /// Drops the jobs of the protocol, as if they had panicked, and calls [`Harness::deliver`].
     pub fn drop_jobs(&mut self) {
         self.jobs.0.lock().expect("no test panics while spawning").clear();
         self.deliver();

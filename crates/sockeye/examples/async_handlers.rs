@@ -3,7 +3,7 @@
 //! ```console
 //! $ cargo run --example async_handlers 127.0.0.1:8080 &
 //! $ curl http://127.0.0.1:8080/wait
-//! That took … ms.
+//! That took 10 ms.
 //! $ curl -d Hello http://127.0.0.1:8080/shout
 //! HELLO
 //! ```

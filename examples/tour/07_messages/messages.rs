@@ -1,4 +1,5 @@
-//! Step 7: messages on a connection. Each begins with its length, in 2 bytes, big-endian.
+//! Step 7: messages on a connection. Each begins with the length of its content, in 2 bytes,
+//! big-endian.
 
 use std::io::{self, ErrorKind, Read, Write};
 

@@ -62,8 +62,8 @@ impl Content {
     ///
     /// # Errors
     ///
-    /// If the file can't be read. [`Absent::Exhausted`] if `lease` can't be resized for the
-    /// content.
+    /// If the file can't be read. [`Absent::Exhausted`] if the memory budget of `lease` has too
+    /// little left for the content.
     pub(super) fn read(
         file: &dyn OpenFile,
         name: &[u8],

@@ -26,7 +26,7 @@ impl Channel {
     }
 
     /// Sends the changes that the page does not know yet, in one message. If the output is full,
-    /// waits for room: so a slow page gets several batches at once.
+    /// waits for space in it, so a slow page gets several batches at once.
     fn send(&mut self, socket: &mut Socket<'_, '_>) {
         if socket.is_full() {
             socket.want_room();

@@ -9,9 +9,9 @@ use crate::coding::file_entry::Selected;
 use crate::options::fields::{value, with, without};
 use crate::request::range::Part;
 
-/// The boundary between the parts: 128 random bits, chosen when a `Site` is made. Only someone who
-/// can read responses and also write files could put it into a file. Its length is fixed, so that
-/// the length of a response is known in advance.
+/// The boundary between the parts: 128 random bits, chosen when a `Site` (the folders that an event
+/// loop serves) is made. Only someone who can read responses and also write files could put it into
+/// a file. Its length is fixed, so that the length of a response is known in advance.
 #[derive(Debug)]
 pub(crate) struct Boundary(String);
 
@@ -53,8 +53,8 @@ pub(crate) fn send(
     let mut stream = responder.stream(Status::PARTIAL_CONTENT, &fields, Some(len));
     for (at, (part, head)) in parts.iter().zip(&heads).enumerate() {
         stream.write(head);
-        // The permit is kept until the piece that is written next is sent. So it is attached just
-        // before the last part.
+        // The permit is kept until the shared bytes or the file range written next are sent. So it
+        // is attached just before the content of the last part.
         if at + 1 == parts.len()
             && let Some(permit) = permit.take()
         {

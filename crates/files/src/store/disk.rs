@@ -181,7 +181,8 @@ impl Root<'_> {
         Ok(Roots { folder: self.folder()?, linked: &self.linked, well_known })
     }
 
-    /// Whether the root's path now leads to another folder, because its link was switched.
+    /// Whether the root's path now leads to another folder, for example because it is a symbolic
+    /// link that was switched.
     fn is_switched(&self) -> bool {
         let id = |folder: BorrowedFd<'_>| {
             rustix::fs::fstat(folder).ok().map(|stat| (stat.st_dev, stat.st_ino))

@@ -6,9 +6,10 @@ use sockeye_proto::{Mark, Time};
 
 use crate::{EndReason, Status};
 
-/// Requests that are not yet logged, with the notes that [`Log::on_request`](crate::Log) wrote. A
-/// connection takes a buffer from `ServerConfig::log_buffers` for its first such request, and
-/// returns it when all are logged.
+/// Requests that are not yet logged, with the notes that [`Log::on_request`](crate::Log) wrote. For
+/// its first such request, a connection takes a buffer from `ServerConfig::log_buffers`, or makes
+/// one. When all are logged, the connection returns the buffer, unless that has grown large or
+/// there are enough spare buffers.
 #[derive(Debug, Default)]
 pub(crate) struct LogBuffer {
     // Invariant: `notes[removed..]` are the notes of `entries`, in their order; only the last

@@ -53,7 +53,7 @@ impl Socket<'_, '_> {
         self.turn.is_full()
     }
 
-    /// Bytes in the output that the kernel has not taken yet.
+    /// Bytes that were written and are not sent yet: see [`Turn::unsent`].
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.turn.unsent()
@@ -100,15 +100,16 @@ impl Socket<'_, '_> {
         self.turn.remote()
     }
 
-    /// A promise of one call of [`Handler::on_delivery`](super::Handler::on_delivery).
+    /// A promise of one call of [`Handler::on_delivery`](super::Handler::on_delivery), to be
+    /// fulfilled by any thread.
     #[must_use]
     pub fn promise(&self) -> Promise {
         self.turn.promise()
     }
 
-    /// Runs `work`, which may block, on another thread.
-    /// [`Handler::on_delivery`](super::Handler::on_delivery) gets its result with the returned
-    /// ticket. Messages that arrive meanwhile are delivered, unless the handler pauses.
+    /// Runs `work`, which may block, on another thread. The returned ticket identifies the result
+    /// in [`Handler::on_delivery`](super::Handler::on_delivery): see [`Turn::run`]. Messages that
+    /// arrive meanwhile are delivered, unless the handler pauses.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         self.turn.run(work)
     }
