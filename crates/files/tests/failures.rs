@@ -103,7 +103,7 @@ fn each_kind_of_failure() {
          is spent",
         "Input/output error",
         "openat2 is not permitted here (a seccomp sandbox?)",
-        "up to 1 MiB only",
+        "longer than 1 MiB",
     ]) {
         assert!(line.contains(part), "{part} in {line}");
     }
