@@ -33,7 +33,8 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListenAddr {
-    /// A host name or IP address, and a port. If a name has several addresses, all are used.
+    /// A host name or IP address, and a port. If a name has several addresses, all those that this
+    /// machine has are used.
     Host(String, u16),
     /// Every address of this machine, IPv6 and IPv4.
     Any(u16),

@@ -232,8 +232,8 @@ impl<H: Handler + 'static> HttpRequest<H> {
         }
     }
 
-    /// Sends the handler's answer. If there is none yet, reads more content, or waits for a
-    /// promise.
+    /// Sends the handler's answer. If there is none yet, reads more content, or waits for a promise
+    /// (a pending result).
     fn continue_with(
         &mut self,
         answer: Answer,
@@ -329,8 +329,8 @@ fn status_for_code(code: &str) -> Status {
     }
 }
 
-/// The code in the error message for an error of HTTP. If the same error exists for messages in
-/// frames, the code is the same as there. Otherwise it is `method_not_allowed` or `code`.
+/// The code in the error message for an error of HTTP. If the same error exists for messages
+/// without HTTP, the code is the same as there. Otherwise it is `method_not_allowed` or `code`.
 fn message_code(status: Status, code: &'static str) -> &'static str {
     match status {
         Status::BAD_REQUEST if code == "eof_in_body" => "incomplete",
@@ -432,7 +432,7 @@ impl<H: Handler + 'static> http_core::Handler for HttpRequest<H> {
         let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
         let request = &mut pending.request;
         if !request.take_ticket(ticket) {
-            // The promise belongs to another request.
+            // The promise was made for an earlier request of the connection.
             return self.continue_with(Answer::LATER, pending, responder);
         }
         let call = Call::Http(&responder, pending.client);

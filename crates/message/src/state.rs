@@ -20,13 +20,13 @@ use super::receive::{IncomingRequest, Receiver};
 #[derive(Debug)]
 #[expect(clippy::enum_variant_names, reason = "a state is named for what it expects")]
 pub(super) enum State {
-    /// The first byte of a frame.
+    /// The first byte of a [frame](super::frame).
     ExpectFrame {
         /// When the connection times out. While a response is pending, this applies only if the
         /// server drains.
         until: Time,
     },
-    /// The rest of a header.
+    /// The rest of a frame's header.
     ExpectHeader {
         /// When the header times out.
         until: Time,
@@ -67,8 +67,8 @@ impl State {
         match self {
             Self::ExpectFrame { until } | Self::ExpectHeader { until } => *until,
             Self::ExpectContent(incoming) => incoming.until(),
-            // Needs no timeout: promises of responses are always fulfilled or abandoned, and the
-            // engine's write timeout ends a connection whose output gets no room.
+            // No timeout is needed: promises (pending results) are always fulfilled or abandoned,
+            // and the engine's write timeout ends a connection whose peer takes no output.
             Self::ExpectCapacity | Self::ExpectResponses(_) | Self::ExpectNothing => Time::NEVER,
         }
     }

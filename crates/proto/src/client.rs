@@ -1,12 +1,12 @@
-//! Clients, as budgets count them.
+//! Clients, as budgets (limits on resources) count them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::Address;
 
-/// A client, as budgets count them: an IPv4 address, the /64 of an IPv6 address (a network that
-/// providers give to one customer), or all peers at Unix sockets.
+/// A client, as [budgets](crate::Budget) count them: an IPv4 address, the /64 of an IPv6 address (a
+/// network that providers give to one customer), or all peers at Unix sockets.
 ///
 /// Behind a trusted proxy, this is the client that the proxy names, if the protocol supports that:
 /// `sockeye-http` does.

@@ -125,17 +125,17 @@ pub(super) struct ListenerState<L> {
     /// The [`Peer::via`](sockeye_proto::Peer::via) of its connections.
     pub(super) via: u32,
     pub(super) ready: bool,
-    /// Whether the driver reports that connections wait. It would report them at each wait, so it
-    /// doesn't in a pause.
+    /// Whether the driver reports that the listener has connections to accept. It would repeat the
+    /// report at each wait for events, so reports are turned off during a pause.
     pub(super) watched: bool,
     pub(super) batch: Batch,
 }
 
 /// How many connections a turn accepts from a listener if accepting was not paused.
 ///
-/// A call that finds no connection to accept is wasted. So a turn accepts only as many as are
-/// likely to wait: one, or twice as many as the last turn if more waited after that. If still more
-/// wait, the driver reports the listener again.
+/// An accept(2) that finds no connection is wasted. So a turn accepts only as many as are likely to
+/// wait: one, or twice as many as in the last turn if more waited after it. If still more wait, the
+/// driver reports the listener again.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     size: u32,
@@ -174,7 +174,7 @@ pub(super) enum Shortage {
     Resources,
 }
 
-/// How a worker makes room for new connections at the limit.
+/// How a worker evicts idle connections for new ones at the limit on connections.
 #[derive(Debug, Default)]
 pub(super) struct Eviction {
     /// The connections that were idle at the last scan and have not been checked since, each with
@@ -221,8 +221,8 @@ pub(super) enum Phase {
     /// Finishing what is in flight. Connections that are not finished at `until` are cut.
     Draining {
         until: Time,
-        /// Until this time, connections are accepted whose TCP handshake had started when the drain
-        /// began.
+        /// Until this time, the worker accepts connections whose TCP handshake started before the
+        /// drain.
         accepts_until: Time,
     },
 }
@@ -317,12 +317,12 @@ impl<D: Driver> Worker<D> {
             events: Vec::new(),
             keys: Vec::new(),
         };
-        // The first wait must not be longer than until this deadline.
+        // The first wait for events must end by this deadline.
         worker.update_service_deadline();
         Ok(worker)
     }
 
-    /// From now on, logs no slow turns. For programs that are clients: there, a protocol that
+    /// Stops logging slow turns. Called for the event loop of a client, where a protocol that
     /// prepares much output delays nobody else.
     pub(crate) fn ignore_slow_turns(&mut self) {
         self.slow_turns.ignore();

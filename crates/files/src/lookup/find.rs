@@ -1,6 +1,6 @@
 //! Lookups: finding out which file a request path names, and by which rule. A lookup opens the
-//! file, and reads it if it is small. It may block, so it runs on a thread of the pool, unless the
-//! kernel has everything in memory.
+//! file, and reads it if it is small or its ETag is a hash of its content. It may block, so it runs
+//! on a thread of the pool, unless the kernel has everything in memory.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -42,8 +42,8 @@ const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 #[derive(Debug)]
 pub(crate) enum Unfinished {
     /// The lookup has to read a whole file. `Some`: the requested file, which the lookup has
-    /// opened. `None`: a file that the next lookup opens, which is a precompressed form of the
-    /// requested one, or an HTML file that gets the script of `--live`.
+    /// opened. `None`: a precompressed form of the requested file, or an HTML file that gets the
+    /// script of `--live`. The next lookup opens it.
     NeedsFullRead(Option<Box<OpenedEarlier>>),
     /// The lookup would block the event loop.
     WouldBlock,
@@ -108,7 +108,7 @@ pub(crate) fn look_up(
         let opened = RefCell::new(opened.take());
         let lookup = Lookup { mount: mount_at, folder, known: known_file, reader, opened };
         let found = lookup.find(path);
-        // Checked before `found`: if a call would have blocked, `find` took the file for missing.
+        // Checked before `found`: if the store would block, `find` has taken the file for missing.
         if store.would_block() {
             return Err(Unfinished::WouldBlock);
         }
@@ -265,8 +265,8 @@ impl Lookup<'_> {
         reader: &Reader<'_>,
     ) -> Result<Option<Target>, LoadError> {
         let folder = self.folder;
-        // The tag of the script of `--live` says up to which change its page is current. It is made
-        // before the file is read, so that no later change is missed.
+        // The `<script>` tag of `--live` says which changes its page has seen. It is made before
+        // the file is read, so that no later change is missed.
         let tag = folder.live.as_ref().map(|live| live.tag(&self.mount.path_of(name)));
         // A lookup may try other names first: `about` before `about.html`.
         let earlier = self.opened.borrow_mut().take_if(|opened| *opened.name == *name);

@@ -44,8 +44,8 @@ pub struct PreparedResponse {
     // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then the content
     // if it is in memory and short. For HTTP/2, `fields` parses the fields again.
     pub(crate) bytes: Box<[u8]>,
-    /// The fields as HTTP/2 sends them, encoded when it first sends this response. They use HPACK's
-    /// static table only, so every connection can send them.
+    /// The fields as HTTP/2 sends them, encoded when this response is first sent over HTTP/2. They
+    /// use HPACK's static table only, so every connection can send them.
     h2_block: OnceLock<Box<[u8]>>,
     /// Where the content begins in `bytes`.
     pub(crate) content_start: usize,
@@ -132,7 +132,7 @@ impl PreparedResponse {
     }
 }
 
-/// Shows no values, because they may be secret.
+/// Shows only the status: the values of fields may be secret.
 impl fmt::Debug for PreparedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PreparedResponse").field("status", &self.status).finish_non_exhaustive()
