@@ -26,7 +26,8 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let refused = refused_host(&flags.url, &flags.http).or_usage()?;
     let outcome = tls::outcome(&flags.http, origin(&flags.url), &target)?;
     // Explains a server that runs without a terminal, such as a service, even if this command has a
-    // terminal. `on_terminal`: whether a server on a terminal would list folders, only for a hint.
+    // terminal. `on_terminal` says whether a server on a terminal would list folders. It is used
+    // only for a hint.
     let listing = Listing::of(&flags.http, Stdout::Other);
     let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
     let folders = Folders::of(flags.http.folders, listing)?;
@@ -68,7 +69,7 @@ struct RefusedHost {
     /// What to print: the response, the addresses, and how to allow the host.
     text: String,
     /// Whether all requests for the host are refused: the host is checked at every address, and
-    /// there is no trusted proxy, whose requests would not be checked.
+    /// `--trusted-proxy` names no network. Requests from such a network would not be checked.
     always: bool,
 }
 
@@ -76,8 +77,8 @@ struct RefusedHost {
 fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedHost>> {
     let Some(host) = host(url) else { return Ok(None) };
     let is_live = flags.folders.live;
-    // As in `hosts::check`: hosts are checked at loopback addresses, with --live at all addresses
-    // except Unix sockets.
+    // As in `hosts::check`: hosts are checked only at loopback addresses. With --live, they are
+    // checked at all addresses except Unix sockets.
     let is_checked = |address: &&ListenAddr| match is_live {
         true => !matches!(address, ListenAddr::Unix(_)),
         false => hosts::is_loopback(address),

@@ -1,4 +1,5 @@
-//! The header of a frame: it is read strictly, and written as Python's `json.dumps` writes it.
+//! The JSON header of a message. Header and content form a frame. The header is read strictly, and
+//! written as Python's `json.dumps` writes it.
 //!
 //! Keys may have any order and spacing, and unknown keys are ignored. A header that repeats a known
 //! key is refused, since readers differ in which value they use.
@@ -21,8 +22,8 @@ pub struct Header {
     /// Length of the content, in bytes. For chunked content over HTTP, whose length is not known
     /// yet, this is the maximum length.
     pub content_length: u64,
-    /// The id of the request, which its response repeats. `None` if there is none, or if the value
-    /// is not a valid [`Id`].
+    /// The id of the request, which its response repeats. `None` if there is none, or if keep-alive
+    /// is not requested and the value is not a valid [`Id`].
     pub id: Option<Id>,
     /// Whether more messages may follow on this connection: the header has `"connection":
     /// "keep-alive"` and an `id`. Over WebSocket, an `id` is enough.
@@ -190,8 +191,8 @@ impl Header {
         Ok(())
     }
 
-    /// Appends the header as JSON, with the keys in the order of the protocol's Python programs,
-    /// and with their spacing.
+    /// Appends the header as JSON, with the order of keys and the spacing of the Python server that
+    /// this protocol comes from.
     pub fn write(&self, json: &mut Vec<u8>) {
         let order = if cfg!(target_endian = "big") { "big" } else { "little" };
         json.extend_from_slice(b"{\"byteorder\": \"");
@@ -276,7 +277,7 @@ fn natural(key: &str, raw: &str) -> Result<u64, Refusal> {
         let what = format!("{key:?} in the header must be an integer of at least 0");
         return Err(Refusal::bad_header(what));
     }
-    // The text has only digits, so parsing fails only if the number is above `u64::MAX`.
-    // `u64::MAX` itself is above every limit, too.
+    // The text has only digits, so parsing fails only if the number is above `u64::MAX`. Then the
+    // result is `u64::MAX`, which is above every practical limit, too.
     Ok(raw.parse().unwrap_or(u64::MAX))
 }

@@ -23,8 +23,8 @@ use crate::{Faults, SimDriver};
 /// Maximum virtual duration of a job.
 const MAX_JOB_TIME: Duration = Duration::from_millis(50);
 
-/// Time within which all connections must end by themselves. Longer than any deadline and the
-/// slowest transfer of a test.
+/// Time within which all connections must end by themselves. Longer than any deadline or transfer
+/// of a test.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 
 /// The number of a scripted peer.
@@ -57,7 +57,7 @@ struct WorkerState {
     poller: usize,
     /// What the worker held before its first connection.
     initial_footprint: Footprint,
-    /// Panics when the worker spins: when it makes turn after turn without progress.
+    /// Panics if the worker makes too many turns (passes of its event loop) without progress.
     spin_check: SpinCheck,
     draining: bool,
 }
@@ -242,14 +242,15 @@ impl World {
         &mut self.workers[id.0].worker
     }
 
-    /// Gives a worker a turn, in which it reads its clock, and then drains it. A real worker does
-    /// the same when it takes the message to drain from its mailbox.
+    /// Gives a worker a turn, in which it reads its clock, and then tells it to drain: to finish
+    /// what is in flight, and to stop. A real worker does the same when it takes the message to
+    /// drain from its mailbox.
     pub fn drain(&mut self, id: WorkerId) {
         self.workers[id.0].drain();
     }
 
-    /// Drains a worker without giving it a turn first. So its clock still shows the time of its
-    /// last turn.
+    /// Drains a worker without giving it a turn first. So [`Worker::drain`] itself has to read the
+    /// clock.
     pub fn drain_between_turns(&mut self, id: WorkerId) {
         self.workers[id.0].drain_now();
     }
@@ -401,8 +402,8 @@ impl World {
         for worker in &mut self.workers {
             let mut footprint = worker.worker.footprint();
             if worker.is_over() {
-                // A drained worker removes neither expired timers nor closed connections from its
-                // list of ready ones.
+                // A drained worker keeps expired timers, and keeps closed connections in its list
+                // of ready connections.
                 footprint.timers = worker.initial_footprint.timers;
                 footprint.ready = worker.initial_footprint.ready;
             }

@@ -65,7 +65,7 @@ impl<'a> File<'a> {
         Self { name, content, identity, settled: *settled }
     }
 
-    /// Whether the file has not changed since it was opened.
+    /// Whether `content` is as it was when the file was opened. Content in memory never changes.
     pub(crate) fn is_unchanged(&self) -> bool {
         match self.content {
             Content::Memory(_) | Content::Compressed(_) => true,

@@ -54,7 +54,8 @@ pub(crate) struct Compressed {
     content: Bytes,
     /// Whether the content was sent since the last call of [`Compressed::take_used`].
     used: AtomicBool,
-    /// Released with the bytes: the cache drops this value only if no response holds them.
+    /// Holds the memory of the bytes in a budget. Released with the bytes: the cache drops this
+    /// value only if no response holds them.
     _permit: Permit,
 }
 

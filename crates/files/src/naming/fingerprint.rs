@@ -303,8 +303,8 @@ const ONSETS: &[&[u8]] = &[
     b"tr", b"tw", b"wh", b"wr",
 ];
 
-/// Texts without vowels that people write in file names: abbreviations, codes of languages and
-/// countries, and the ends of ordinals.
+/// Abbreviations, codes of languages and countries, and the ends of ordinals that people write in
+/// file names. Most have no vowel.
 const ABBREVIATIONS: &[&[u8]] = &[
     b"bg", b"blk", b"br", b"btn", b"cdn", b"cfg", b"cms", b"cn", b"crm", b"css", b"csv", b"ctx",
     b"cv", b"db", b"dj", b"dk", b"dns", b"dr", b"fn", b"ftp", b"gb", b"gl", b"gps", b"gpt", b"gql",

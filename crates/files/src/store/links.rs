@@ -5,7 +5,7 @@
 //! that lead out of the folder and back in. Where the walk arrives in the folder again, the folder
 //! is recognised by its device and inode, whichever path leads to it. The result is a name beneath
 //! one of the roots: the folder, and the other folders that links may lead into. This name contains
-//! no links and is checked; then it is opened without following links. So even if links change
+//! no links. If it is not hidden, it is opened without following links. So even if links change
 //! meanwhile, the opened file is beneath a root and not hidden.
 //!
 //! Nothing discloses what exists outside the roots: if a lookup fails there, the error says only
@@ -172,8 +172,8 @@ impl Roots<'_> {
         Ok(at.map(|at| at + 1))
     }
 
-    /// The innermost root that `folder` is beneath, the name of `folder` in it, and the folder that
-    /// this name leads to without links: the same one as `folder`. `None` if no root is found.
+    /// The innermost root that `folder` is beneath, the name of `folder` in it, and `folder` opened
+    /// again by this name, without following links. `None` if no root is found.
     fn find_above(&self, folder: &OwnedFd) -> Result<Option<(usize, Vec<u8>, OwnedFd)>, Errno> {
         // Nothing above the served folder is in it.
         if self.linked.paths.is_empty() {

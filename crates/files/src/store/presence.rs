@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 use tracing::{info, warn};
 
-/// Whether the root of a store was missing when it was opened last.
+/// Whether the served folder or file was missing when it was opened last.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     is_missing: AtomicBool,
 }
 
 impl Presence {
-    /// Takes note of the result of opening the root at `path`. Returns whether it is missing.
+    /// Takes note of the result of opening the served folder or file, which is at `path`. Returns
+    /// whether it is missing.
     pub(super) fn note<T>(&self, opened: &Result<T, Errno>, path: &Path) -> bool {
         let is_missing = matches!(opened, Err(Errno::NOENT | Errno::NOTDIR));
         // Most calls only read the flag, because threads that write it at the same time slow each

@@ -1,4 +1,5 @@
-//! A request as handlers receive it: a view of the head's bytes, without a copy.
+//! A request as handlers receive it: a view of the bytes before its content (its head), without a
+//! copy.
 
 use std::fmt;
 
@@ -56,8 +57,8 @@ impl<'a> Request<'a> {
     }
 
     /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with its dot
-    /// segments, and with the characters beyond RFC 3986 that [`Request::target`] lists. `/` if an
-    /// absolute target has no path; `*` in `OPTIONS *`.
+    /// segments, and with the characters beyond RFC 3986 that [`Request::target`] lists. `/` if the
+    /// target has no path, such as `http://host`; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
         match self.control.target.path().of(self.head) {
@@ -93,8 +94,8 @@ impl<'a> Request<'a> {
 
     /// The protocols that the client asks for, if [`Responder::upgrade`](crate::Responder::upgrade)
     /// can switch to one of them. In HTTP/1.1, this is the `Upgrade` field of a request without
-    /// content. In HTTP/2, it is `:protocol` of a request with the method CONNECT, which is kept as
-    /// that field and names one protocol (RFC 8441, 4).
+    /// content. In HTTP/2, it is the `:protocol` of a CONNECT request. It names one protocol (RFC
+    /// 8441, 4), and is stored as an `Upgrade` field.
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
         if self.upgrade { self.common_field(FieldName::Upgrade) } else { None }

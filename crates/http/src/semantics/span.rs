@@ -1,6 +1,7 @@
-//! Byte ranges in a head, which the server keeps instead of copies of names and values.
+//! Byte ranges in a head (what precedes the content) or in trailers, kept instead of copies of
+//! names and values.
 
-/// A byte range in a head.
+/// A byte range in a head or in trailers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) start: u32,
@@ -8,7 +9,7 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    // Positions fit in 32 bits, because a head is far smaller than 4 GiB.
+    // Positions fit in 32 bits, because heads and trailers are far smaller than 4 GiB.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         Self { start: start as u32, end: end as u32 }
     }

@@ -30,14 +30,14 @@ pub struct JsonLines<S: Handlers> {
     handlers: S,
     streams: VecDeque<ActiveStream<S::Handler>>,
     /// The number of the last stream that was opened, 0 before the first one. No number is used
-    /// twice: a message to an ended stream must not reach another one.
+    /// twice: a message that another thread sends to an ended stream must not reach a later one.
     last_stream: u32,
     /// The stream to which the piece of content at the front of the input belongs, and how many
     /// bytes of this piece are still to come. `None` if a line comes next.
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
     half_closed: bool,
-    /// The input ends with an incomplete line.
+    /// Whether the input ends with an incomplete line.
     is_partial: bool,
     /// When the connection is closed because it is idle or a line stays incomplete.
     deadline: Time,
@@ -155,9 +155,9 @@ impl<S: Handlers> JsonLines<S> {
         Ok(())
     }
 
-    /// Moves quanta of all streams, which take turns, to the connection's output, while there is
-    /// room. Ends the connection if no stream is left and the client has closed its sending side or
-    /// the server drains.
+    /// Moves output of the streams to the connection's output, while that has space: a piece of
+    /// limited size of each stream in turn. Ends the connection if no stream is left and the client
+    /// has closed its sending side or the server drains.
     fn send_output(&mut self, turn: &mut Turn<'_>) {
         // How many streams in a row had nothing to do.
         let mut idle = 0;
