@@ -34,7 +34,7 @@ pub(crate) enum Shape {
     /// In turn: a GET with numbers in its query, a POST with a length, and a chunked POST. The
     /// response is the sum of all numbers, so that a server has to read everything.
     Mix,
-    /// A page's files, one after the other, with a browser's Accept-Encoding.
+    /// A page's files, one after the other, with [`ACCEPT_ENCODING`].
     Pages,
     /// A small response, with an access log.
     Logged,
@@ -43,9 +43,8 @@ pub(crate) enum Shape {
     Browser { alike: bool },
     /// The client sends 64 bytes, and receives them again.
     Echo,
-    /// A search in a frame of the message protocol, and its response: with `depth` requests in
-    /// flight per connection, or if that is `None`, with one connection per request, as older
-    /// clients do.
+    /// A search in a frame of the protocol of [`sockeye::message`], and its response: with `depth`
+    /// requests in flight per connection, or if `depth` is `None`, with one connection per request.
     Message { depth: Option<usize> },
     /// Connections that made one request and stay open. Measures memory, not time.
     Idle { file: File, tls: Option<Handshakes>, http2: bool },
@@ -65,7 +64,7 @@ pub(crate) enum Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Http2Content {
     File(File),
-    /// A page's files in turn, with a browser's Accept-Encoding.
+    /// A page's files in turn, with [`ACCEPT_ENCODING`].
     Pages,
 }
 
@@ -89,8 +88,8 @@ pub(crate) const FILES: [File; 6] = [
     File { name: "10m.bin", size: 10 << 20 },
 ];
 
-/// The bare server sends files of this size or more with sendfile, and smaller files from memory.
-/// At this size, sendfile becomes the cheaper of the two.
+/// The bare server (`limit`, which parses almost nothing) sends files of this size or more with
+/// sendfile, and smaller files from memory. At this size, sendfile becomes the cheaper of the two.
 pub(crate) const SENDFILE_FROM: usize = 64 << 10;
 
 const fn get(name: &'static str, title: &'static str, file: usize, connections: usize) -> Row {
@@ -419,7 +418,8 @@ impl Shape {
     }
 }
 
-/// The encodings that browsers accept, with weights, so that servers have to parse the field.
+/// Two of the encodings that browsers accept, with weights, so that servers have to parse the
+/// field.
 const ACCEPT_ENCODING: &str = "br;q=1, gzip;q=0.8";
 
 /// The response to the search of [`Shape::Message`].

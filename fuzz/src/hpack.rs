@@ -4,7 +4,8 @@ use sockeye_http::check_header_blocks;
 
 use crate::SplitInput;
 
-/// Decodes the parts of the input's stream as header blocks, up to the first invalid one.
+/// Splits the input as [`SplitInput`] says, and decodes the parts as header blocks, up to the first
+/// invalid one.
 ///
 /// # Panics
 ///

@@ -10,13 +10,13 @@ use rustls::{
 };
 use sockeye_engine::{TlsAcceptor, TlsConnector, TlsHarness};
 
-/// A connection keeps less than this of incomplete input. The longest input that is kept is a
-/// server's incomplete handshake message, on the client's side: 64 KiB and some headers.
+/// A connection keeps fewer bytes of incomplete input than this. It keeps most when it is a client
+/// that has received part of a handshake message: 64 KiB and some headers.
 const MAX_UNUSED: usize = 65 * 1024;
 
-/// Runs a connection as the input says. Its first byte chooses the side that is tested, the
-/// version, and whether the handshake is complete at the beginning. Then come steps: see
-/// `Run::step`.
+/// Runs a connection as the input says. The input's first byte chooses the side that is tested, the
+/// version of TLS, and whether the handshake is complete at the beginning. The other bytes are
+/// steps: see `Run::step`.
 ///
 /// # Panics
 ///
@@ -157,8 +157,8 @@ impl Run {
 
     fn read(&mut self, bytes: &mut [u8]) {
         if self.has_closed && self.is_changed {
-            // In debug builds, rustls panics if an alert follows close_notify. The engine catches
-            // that panic. Release builds send the alert.
+            // In debug builds, rustls panics when it has to send an alert after its close_notify.
+            // The engine catches that panic. Release builds send the alert.
             return;
         }
         let (mut out, accepted) = (Vec::new(), &mut self.accepted);

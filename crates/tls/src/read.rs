@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Problem};
 
-/// Maximum size of a file, in bytes. The largest bundles of CA certificates have less than 300 KB.
+/// Maximum size of a file, in bytes. Mozilla's bundle of CA certificates has less than 300 KB.
 const MAX_SIZE: u64 = 1024 * 1024;
 
 /// A file that was read.

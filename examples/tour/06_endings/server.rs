@@ -31,8 +31,8 @@ struct Connection {
 }
 
 impl Connection {
-    /// Reads up to the limit, and sends what the kernel takes. Returns false when the input has
-    /// ended and everything is sent.
+    /// Reads what has arrived, until [`MAX_UNSENT`] bytes are to be sent. Sends what the kernel
+    /// takes. Returns false when the input has ended and everything is sent.
     fn proceed(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 16 * 1024];
         while self.wants_input()
@@ -49,7 +49,7 @@ impl Connection {
         Ok(!self.input_has_ended || !self.unsent.is_empty())
     }
 
-    /// Whether more input may come, and there is room for it.
+    /// Whether more input may come, and fewer than [`MAX_UNSENT`] bytes are to be sent.
     fn wants_input(&self) -> bool {
         !self.input_has_ended && self.unsent.len() < MAX_UNSENT
     }

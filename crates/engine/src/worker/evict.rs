@@ -1,5 +1,5 @@
-//! Eviction: at the limit on connections, the connection of a worker (event loop) that has been
-//! idle longest is closed for a new one.
+//! Eviction: at the limit on connections, a worker (event loop) closes a connection for each new
+//! one. It closes the one of its connections that has been idle longest.
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the worker scan its
 //! connections once and list those that are idle. Each new connection above the limit closes the

@@ -34,8 +34,8 @@ static NO_CORS: Cors = Cors::none();
 /// The code that owns a site has to call its methods of [`Timed`]. At its deadlines, the site
 /// closes cached files that were not requested for 5 to 6 s (without these calls they stay open
 /// until they are evicted), drops stale listings, and logs, at most once a minute, how many
-/// requests failed or found a budget spent. When the last clone is dropped, it logs how many such
-/// requests were not logged yet.
+/// requests failed or found a budget spent (a limit on a resource, such as open files). When the
+/// last clone is dropped, it logs how many such requests were not logged yet.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,

@@ -1,4 +1,4 @@
-//! Why a request is refused whose transfer codings are not a single `chunked` (RFC 9112, 6.1, 6.3
+//! How requests are refused whose transfer codings are not a single `chunked` (RFC 9112, 6.1, 6.3
 //! and 7).
 //!
 //! This reads the grammar of the whole list, parameters included, so that the status of the refusal

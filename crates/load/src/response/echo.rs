@@ -18,8 +18,8 @@ impl ResponseReader for EchoReader {
         let sent = context.request.to_send(context.last);
         let remaining = sent.len() - self.content.len as usize;
         let piece = &input[..input.len().min(remaining)];
-        // Without `verify`, only the probe's response to each request is compared, to find out
-        // whether the server echoes.
+        // Without `verify`, only the responses of the probe, before the load, are compared, to find
+        // out whether the server echoes.
         if context.plan.verify || context.expected.is_none() {
             self.content.compare(piece, sent);
         } else {

@@ -58,7 +58,7 @@ pub(crate) struct Response {
     pub(crate) persistent: bool,
     /// Number of interim responses (1xx) before this one, for HTTP.
     pub(crate) interim: u32,
-    /// What to expect of later responses, if nothing was expected of this one.
+    /// What to expect of later responses to the same request, if nothing was expected of this one.
     pub(crate) learned: Option<ExpectedResponse>,
 }
 

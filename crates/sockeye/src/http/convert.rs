@@ -20,15 +20,16 @@ pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 /// Converts the head of a request.
 ///
 /// Fields of the same name keep their order. Names are in lower case. All values and the target
-/// share one allocation, which lives as long as any of them. If [`Uri`] refuses the
-/// target, the characters that it refuses are percent-encoded, and the extensions contain the
+/// share one allocation, which lives as long as any of them. If [`Uri`] refuses characters of the
+/// target, they are percent-encoded. If it refuses the host in a target of absolute form, only the
+/// path and the query are converted. In both cases, the extensions contain the
 /// [`RawTarget`](crate::http::RawTarget).
 ///
 /// The [`Uri`] of an HTTP/1.1 request is what the client sent: usually a path. The [`Uri`] of an
-/// HTTP/2 request also has a scheme and a host, as in hyper. The scheme is `https` if `peer` uses
-/// TLS, whatever the client claims. The host is also in the `Host` field. If the target of an
-/// HTTP/1.1 request is in absolute form, the `Host` field has the host of the target, whatever the
-/// client sent in the field (RFC 9112, 3.2.2).
+/// HTTP/2 request also has a scheme and a host, as in hyper, unless it is `*` or can't represent
+/// the host. The scheme is `https` if `peer` uses TLS, whatever the client claims. The host is also
+/// in the `Host` field. If the target of an HTTP/1.1 request is in absolute form, the `Host` field
+/// has the host of the target, whatever the client sent in the field (RFC 9112, 3.2.2).
 ///
 /// # Errors
 ///

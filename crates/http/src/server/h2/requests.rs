@@ -96,8 +96,9 @@ impl<S: Handlers> H2Connection<S> {
         result
     }
 
-    /// Reads a request. A block that is the same as the last one, with the same dynamic table, is
-    /// not decoded again: clients often repeat blocks.
+    /// Reads a request. A block is not decoded again if the last block that this worker (event
+    /// loop) decoded was equal and came from the same connection, and the dynamic table has not
+    /// changed since: clients often repeat blocks.
     fn read_request(
         &mut self,
         ends: bool,

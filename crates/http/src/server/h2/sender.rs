@@ -135,8 +135,9 @@ impl Sender {
         Ok(moved)
     }
 
-    /// Fast path: moves a whole response that fits one HEADERS frame and one DATA frame, and has
-    /// neither shared bytes nor file ranges. Returns false if the response has another form.
+    /// Fast path: moves a whole response that becomes one HEADERS frame and one DATA frame, fits
+    /// into the windows, and has neither shared `Bytes` nor file ranges. Returns whether the
+    /// response was moved.
     #[inline]
     fn move_small(
         &mut self,

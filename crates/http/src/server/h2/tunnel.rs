@@ -8,8 +8,8 @@ use super::receive::RequestContent;
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::ErrorCode;
 
-/// The protocol that a stream has switched to, which `session` runs. DATA frames are its input and
-/// its output.
+/// The protocol that a stream has switched to. `session` holds it, with its unused input and its
+/// output. DATA frames carry the input and the output.
 pub(super) struct Tunnel {
     pub(super) session: NestedSession,
     pub(super) wire: H2Exchange,
@@ -66,9 +66,9 @@ impl Tunnel {
             true => session.drop_output(),
             false => session.move_to_stream(stream),
         }
-        // If content was written before a fault and is unsent, it is sent, and then the end of the
-        // stream: there is no reset. Nor is there one if the end was sent before the fault. After a
-        // panic, there is always a reset.
+        // If the stream holds unsent content when the protocol fails, the content and the end of
+        // the stream are sent, and the stream is not reset. If the end was sent before, the stream
+        // is not reset either. After a panic, the stream is always reset.
         let ends_later = *has_sent_end || stream.unsent() > wire.head_len as u64;
         let code = match session.reason() {
             Some(Reason::Fault(fault)) if !ends_later => match fault.blame {
