@@ -29,8 +29,7 @@ Usage: sockeye-benches [OPTIONS]
   --json FILE       write every run to FILE
   --svg FILE        write the ratios to FILE as a chart
   --install         install missing servers and compression programs, with apt-get, cargo and
-                    npm;
-                    static-web-server takes some minutes
+                    npm; static-web-server takes some minutes
   --quick           one short round, to check that everything works; servers that would have to be
                     built or installed first are left out
   --help            this text

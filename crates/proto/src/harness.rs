@@ -38,11 +38,13 @@ pub struct Harness {
     jobs: Arc<Jobs>,
 }
 
+/// The time of day at the start of a test, in seconds since 1970.
+const START: u64 = 1_445_412_480;
+
 /// Calls the session (the protocol with its input and output), in place of the engine.
 struct TestOwner {
     handles: WorkerHandles,
     now: Time,
-    wall: WallTime,
     /// The last output. Its memory is reused, as in the engine, so that tests can count
     /// allocations.
     spare_output: Option<Box<Output>>,
@@ -52,8 +54,9 @@ struct TestOwner {
 
 impl Owner for TestOwner {
     fn context(&self, _: &Peer) -> Context<'_> {
-        let Self { handles, now, wall, is_over_budget, .. } = self;
-        let (now, wall, is_over_budget) = (*now, *wall, *is_over_budget);
+        let Self { handles, now, is_over_budget, .. } = self;
+        let (now, is_over_budget) = (*now, *is_over_budget);
+        let wall = WallTime::from_secs(START + now.as_nanos() / 1_000_000_000);
         Context { now, wall, handles, room: Harness::ROOM, is_over_budget }
     }
 
@@ -148,7 +151,6 @@ impl Harness {
         let owner = TestOwner {
             handles: WorkerHandles::new(envelopes.clone(), jobs.clone()),
             now: Time::from_nanos(1),
-            wall: WallTime::from_secs(1_445_412_480),
             spare_output: None,
             unsent_limit: None,
             is_over_budget: false,
@@ -232,7 +234,6 @@ impl Harness {
             let is_new = self.call(Session::expire);
             assert!(!self.session.is_open() || is_new, "the protocol sets the same deadline again");
         }
-        self.owner.wall = WallTime::from_secs(self.owner.wall.as_secs() + time.as_secs());
         self.owner.now = until;
     }
 
@@ -385,10 +386,40 @@ mod tests {
     use std::panic::catch_unwind;
 
     use super::*;
+    use crate::{Consumed, Turn};
 
     #[test]
     fn after_a_protocol_has_panicked_its_thread_calls_none() {
         let caught = catch_unwind(|| TestOwner::catch_panic::<()>(|| panic!("on purpose")));
         assert!(caught.is_err() && !IN_CALL.get());
+    }
+
+    /// Writes how many seconds of the day have passed, every half second.
+    struct Clock(Time);
+
+    impl Protocol for Clock {
+        fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+            Ok(Consumed::more(input.len()))
+        }
+
+        fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+            if let Event::Deadline = event {
+                turn.out.write((turn.wall().as_secs() - START).to_string().as_bytes());
+            }
+            self.0 = turn.now() + Duration::from_millis(500);
+            Ok(())
+        }
+
+        fn deadline(&self) -> Option<Time> {
+            Some(self.0)
+        }
+    }
+
+    #[test]
+    fn the_time_of_day_passes_with_the_time() {
+        let mut harness = Harness::new(Clock(Time::ZERO));
+        harness.pass(Duration::from_millis(1250));
+        harness.pass(Duration::from_millis(1250));
+        assert_eq!(harness.output(), b"01122");
     }
 }
