@@ -35,7 +35,8 @@
 //! - Requests per second have a note if the server was not saturated, because then they don't show
 //!   what the server can do.
 //!
-//! Latency, several cores, and networks with loss or delay are not measured.
+//! Latency is measured only by `cliffs`. Several cores, and networks with loss or delay, are not
+//! measured.
 
 #![forbid(unsafe_code)]
 

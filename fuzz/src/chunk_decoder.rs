@@ -73,7 +73,7 @@ fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     line.strip_suffix(b"\r\n")
 }
 
-/// Whether these are chunk extensions, or nothing (RFC 9112, 7.1.1).
+/// Whether `rest` consists of chunk extensions or is empty (RFC 9112, 7.1.1).
 fn are_extensions(mut rest: &[u8]) -> bool {
     while !rest.is_empty() {
         let Some(after) = sign(rest, b';') else { return false };

@@ -53,11 +53,13 @@ pub fn websocket(input: &[u8]) {
         context_takeover: first & 2 != 0,
         is_client: first & 4 != 0,
     };
-    // All connections share this, so that one that leaves something in it can affect the next.
+    // All connections share `config`: if one leaves something in it, the next one's outcome may
+    // change.
     let config = mode.config();
     for ending in [Ending::Eof, Ending::Silence, Ending::Drain] {
         let whole = run(mode, &config, &mut [split.stream].into_iter(), ending, Jobs::Quick);
-        // At the other endings, what comes after a pause is dropped.
+        // Slow jobs end a pause only after the ending. A drain has closed the WebSocket by then, so
+        // the messages that have waited are dropped.
         let slow = matches!(ending, Ending::Silence).then_some(Jobs::Slow);
         for jobs in [Jobs::Quick].into_iter().chain(slow) {
             let parts = run(mode, &config, &mut split.parts(), ending, jobs);
@@ -71,7 +73,7 @@ pub fn websocket(input: &[u8]) {
 struct Outcome {
     /// What the handler got.
     events: Vec<String>,
-    /// What was sent, except for pings: how often the peer is silent for long depends on the jobs.
+    /// What was sent, except for pings, whose number depends on when the jobs run.
     frames: Vec<Frame>,
     fault: Option<String>,
 }
@@ -108,7 +110,7 @@ fn run(
     Outcome { events, frames, fault }
 }
 
-/// A request of a client, which offers what `config` says.
+/// A client's request for a WebSocket. It offers compression if `config` enables that.
 fn request(config: &Rc<Config>) -> Vec<u8> {
     ClientHandshake::new(NONCE, config).request("localhost", "/", &Fields::new())
 }

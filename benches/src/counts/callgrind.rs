@@ -49,8 +49,8 @@ pub(super) fn count(name: &str) -> Result<Costs> {
     })
 }
 
-/// The functions with their instructions per request, without those of the functions that they
-/// call. The largest number is first.
+/// The functions, each with its own instructions per request: those of the functions that it calls
+/// are not included. The largest number is first.
 pub(super) fn profile(name: &str) -> Result<Vec<(String, f64)>> {
     let annotate = |out: &Path| {
         let output = Command::new("callgrind_annotate")

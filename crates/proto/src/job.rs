@@ -179,7 +179,8 @@ pub trait Spawn: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Returns the job if too many jobs are waiting, in total or for its client.
+    /// Returns the job if too many jobs are waiting, in total or for its client, or if no thread
+    /// can be started for it.
     fn spawn(&self, job: Job) -> Result<(), Job>;
 }
 

@@ -102,8 +102,8 @@ pub(crate) async fn answer<S, B>(
     }
 }
 
-/// Logs that the service failed. If the request has already ended, because its client left, the
-/// service isn't to blame, and the level is `debug` instead of `error`.
+/// Logs that the service failed. If the request has already ended, for example because its client
+/// left, the service isn't to blame, and the level is `debug` instead of `error`.
 fn log_failure(
     what: &str,
     error: &impl fmt::Display,

@@ -46,8 +46,8 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Starts the thread that writes the lines of this number of workers. `subject` is the noun
-    /// that warnings on a terminal use for lost lines, such as `request`.
+    /// Starts the thread that writes the lines of all workers. `workers` is their number. `subject`
+    /// is the noun that warnings on a terminal use for lost lines, such as `request`.
     pub(crate) fn start(
         sink: Sink,
         format: Format,

@@ -100,7 +100,8 @@ pub(super) fn shorten(command: Command) -> Command {
 }
 
 /// Prepares an argument for `--help`: if it is in [`FIRST`] and not in `hidden`, it gets the text
-/// and the position that it has there. Every other option is hidden, except the two help flags.
+/// from there and, if it is an option, the position. Every other option is hidden, except the two
+/// help flags.
 fn show_first(arg: Arg, hidden: &[&str]) -> Arg {
     let id = arg.get_id().as_str();
     match FIRST.iter().position(|(first, _)| *first == id && !hidden.contains(first)) {

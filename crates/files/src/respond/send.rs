@@ -34,7 +34,8 @@ pub(crate) struct ResponseContext<'a> {
 /// The result of an attempt to send a file.
 pub(crate) enum Attempt<'r, 't> {
     Answered(Answer),
-    /// No more files may be open now. A message with this ticket brings a permit.
+    /// No more files may be open now. The handler gets a permit later, in the message of the
+    /// promise with this ticket.
     WaitForFile(Ticket, Responder<'r, 't>),
 }
 
@@ -168,7 +169,8 @@ fn charge(
         (None, Content::Open(file)) => {
             let granted = context.granted.take();
             let permit = match view.request().version() {
-                // Streams that send the same open file hold one descriptor.
+                // A client's streams that send the same open file share its descriptor, and are
+                // charged for it once.
                 Version::Http2 => open_files.take_once(client, file.number(), granted),
                 _ => granted.or_else(|| open_files.take(client, 1)),
             };

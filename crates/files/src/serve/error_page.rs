@@ -1,7 +1,7 @@
 //! Errors as small pages, for browsers, in the look of listings; other clients get plain text.
 //!
 //! A page shows the beginning of the requested path, escaped so that nothing in it is markup. It
-//! has no script except that of `--live`, and loads nothing else.
+//! has no scripts and loads nothing, except for the script of `--live`.
 
 use sockeye_http::{Answer, Body, Fields, Responder, Status};
 

@@ -76,7 +76,7 @@ pub(crate) mod kind {
 /// Flags of frames (RFC 9113, 6).
 pub(crate) mod flags {
     pub(crate) const NONE: u8 = 0;
-    /// Of DATA and HEADERS: the sender sends nothing more on the stream.
+    /// Of DATA and HEADERS: the sender sends no further DATA or HEADERS on the stream.
     pub(crate) const END_STREAM: u8 = 0x1;
     /// Of SETTINGS and PING: the frame acknowledges a frame of the peer.
     pub(crate) const ACK: u8 = 0x1;

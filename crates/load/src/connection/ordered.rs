@@ -200,8 +200,8 @@ impl Connection {
     }
 }
 
-/// Whether `input`, which is no valid response, is the beginning of the HTTP request: an echo
-/// server has sent the request back.
+/// Whether `input`, which is no valid response, begins as the HTTP request does: an echo server has
+/// sent the request back.
 fn is_echo(input: &[u8], request: &PendingRequest, worker: &WorkerState) -> bool {
     const METHOD: usize = 3; // The length of the shortest methods.
     let sent = worker.plan.requests[request.index].to_send(request.last);

@@ -8,8 +8,8 @@ pub(super) const MAX_STREAMS: usize = 100;
 /// A stream's output is full at this many bytes.
 pub(super) const MAX_STREAM_OUTPUT: usize = 64 * 1024;
 
-/// Maximum number of bytes of a stream's content in one frame, so that a more urgent response can
-/// overtake it.
+/// Maximum number of bytes of content in one frame, and of one stream's content that is sent before
+/// a more urgent stream can have its turn.
 pub(super) const QUANTUM: u64 = 16 * 1024;
 
 /// Frames are moved to the connection's output while it holds fewer unsent bytes than this.
@@ -18,9 +18,10 @@ pub(super) const MAX_UNSENT: u64 = 128 * 1024;
 /// A DATA frame with fewer bytes of content than this is small.
 pub(super) const SMALL: u64 = 256;
 
-/// If a window allows fewer than `SMALL` bytes of the content, the stream waits this long for a
-/// larger window. Otherwise, a client that enlarges its windows by the length of each frame would
-/// get small frames forever.
+/// If a window allows fewer than `SMALL` bytes and less than the rest of the content, the stream
+/// waits up to this long for a larger window, unless the client's initial window is small. Without
+/// the wait, a client that enlarges its windows by the length of each frame would get small frames
+/// forever.
 pub(super) const SMALL_DELAY: Duration = Duration::from_millis(200);
 
 /// About this many unsent bytes may wait in the kernel, so that a more urgent response doesn't wait
@@ -42,16 +43,17 @@ pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub(super) const MAX_UNREAD_CONTENT: usize = 4 * 1024 * 1024;
 
 /// If the connection's window is not enlarged because too much content waits for handlers, this
-/// side checks again after this time: no event says that the budget has recovered.
+/// side checks again after this time: no event says that the output budget has recovered.
 pub(super) const WINDOW_RECHECK: Duration = Duration::from_secs(1);
 
-/// The memory that streams hold is reported to the engine when it has changed by this many bytes.
+/// The memory that streams and an incomplete header block hold is reported to the engine when it
+/// has changed by this many bytes, or is 0 again.
 pub(super) const REPORTED_CHANGE: usize = 16 * 1024;
 
 /// A connection that holds at most this many bytes is not charged to the output budget. While the
 /// budget, or the client's share of it, is spent, a connection whose streams hold more bytes than
-/// this refuses new streams. If more bytes of content than this wait for handlers then, the
-/// connection's window is not enlarged.
+/// this refuses new streams, and the window of a connection is not enlarged if more bytes of
+/// content than this wait for handlers.
 pub(super) const UNCHARGED: usize = 40 * 1024;
 
 /// If a connection has neither streams nor input for this long, the memory of its ended streams is
