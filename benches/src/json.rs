@@ -7,7 +7,8 @@ use std::{
 
 use crate::{compare::Report, table};
 
-/// Writes an object with the machine and a list of runs.
+/// Returns an object with the date, the machine, the versions of the servers other than Sockeye,
+/// and a list of runs. The list also has the measurements of memory.
 pub(crate) fn write(report: &Report) -> String {
     let machine = table::machine();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -6,7 +6,8 @@ use crate::failure::{Failure, FailureKind};
 
 /// The wait after the first failure. Each further failure multiplies the wait by 4, so that there
 /// are at most 4 attempts in the first hour: Let's Encrypt allows 5 failed validations of a name
-/// per hour. Only shortly before a certificate expires, [`Validity::longest_wait`] allows more.
+/// per hour. [`Validity::longest_wait`] allows more attempts only in the last hours before a
+/// certificate expires, and after the expiry of one that was valid for a few hours.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The longest wait, unless the authority demands a longer one.
@@ -53,7 +54,8 @@ impl Validity {
 }
 
 /// How long to wait after this many failures in a row; `failure` is the last of them. `validity` is
-/// that of the current certificate, if there is one. `random` is in 0..1.
+/// that of the current certificate, if there is one. `random`, from 0 to 1, changes the wait by up
+/// to 10 %, unless the authority demands a longer one.
 pub(crate) fn delay(
     failures: u32,
     failure: &Failure,

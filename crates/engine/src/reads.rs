@@ -21,9 +21,9 @@ pub(crate) struct Reads {
     in_progress: HashMap<Key, StartedRead>,
 }
 
-/// A read in progress.
+/// A read in progress, of a range of a file.
 pub(crate) struct StartedRead {
-    /// The range's file. A weak reference, since dropping the last strong one may block.
+    /// The file. A weak reference, since dropping the last strong one may block.
     source: Weak<dyn FileSource>,
     offset: u64,
     len: u64,
@@ -33,7 +33,8 @@ pub(crate) struct StartedRead {
 }
 
 impl StartedRead {
-    /// Whether the range is still at the front of `out`: its protocol may have dropped it.
+    /// Whether the range is still at the front of `out`, the connection's output: the connection's
+    /// protocol may have dropped the range.
     pub(crate) fn is_at_front_of(&self, out: &Output) -> bool {
         out.range_to_read(self.len).is_some_and(|(range, must_verify)| {
             ptr::addr_eq(Arc::as_ptr(&range.source), self.source.as_ptr())
@@ -120,9 +121,10 @@ impl fmt::Debug for Reads {
 }
 
 /// The kind of the job that reads `range`. If the job must verify the file, and `check` can't tell
-/// whether the file has changed, the job may have to read all of it. That would occupy a lookup
-/// thread for too long, so the kind is [`JobKind::ReadWhole`]. Files of [`Access::Thread`] are not
-/// checked, because that may block the event loop: their reads are always [`JobKind::ReadPart`].
+/// whether the file has changed, the job may have to read all of it. That would occupy for too long
+/// a thread that also runs [`JobKind::Lookup`], so the kind is [`JobKind::ReadWhole`]. `check` is
+/// not called for files of [`Access::Thread`], because it may block the event loop: their reads are
+/// always [`JobKind::ReadPart`].
 fn kind(range: &FileRange, must_verify: bool) -> JobKind {
     let reads_whole =
         must_verify && range.access() != Access::Thread && range.check() == Validity::Unknown;

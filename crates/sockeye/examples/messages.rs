@@ -1,4 +1,5 @@
-//! One handler for messages in frames, over HTTP and over WebSocket, on one port.
+//! One handler for messages over plain TCP (in frames: a length, a JSON header and the content),
+//! over HTTP and over WebSocket, on one port.
 //!
 //! ```console
 //! $ cargo run --example messages 127.0.0.1:8080 &     # then open http://127.0.0.1:8080/

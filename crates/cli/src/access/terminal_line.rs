@@ -1,7 +1,8 @@
-//! Formats the log line of a request for a terminal: method, path, status, size and time. If the
-//! response was not completed, the line also says why. If the request has an
-//! [`Outcome::fault_code`], the line ends with it. The columns are aligned, and paths are cut so
-//! that a line without this reason and code fits the terminal.
+//! Formats the log line of a request for a terminal: method, path (with the query), status, size of
+//! the content, and time. If the response was not completed, the line also says why. The line ends
+//! with the code of the error for which the server refused the request or ended its stream, if
+//! there is one ([`Outcome::fault_code`]). The columns are aligned, and paths are cut so that a
+//! line without this reason and code fits the terminal.
 //!
 //! ```text
 //! GET  /                                               200     1.2 KiB     <1 ms

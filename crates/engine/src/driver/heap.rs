@@ -1,8 +1,9 @@
 //! Returns freed memory from the allocator to the kernel.
 
-/// Makes glibc return freed memory to the kernel: a block of 128 KiB or more as soon as it is
-/// freed, and the free memory at the end of an arena when it exceeds 128 KiB. A program calls this
-/// function once, before it starts threads.
+/// Makes glibc return freed memory to the kernel: a block with a mapping of its own as soon as it
+/// is freed, and the free memory at the end of an arena when it exceeds 128 KiB. A block of 128 KiB
+/// or more gets a mapping, unless an arena has enough free memory for the block. A program calls
+/// this function once, before it starts threads.
 ///
 /// Without this call, glibc raises both thresholds when large blocks are freed, the first up to
 /// 32 MiB and the second up to 64 MiB. Each arena may keep that much at its end, and there are up
@@ -19,12 +20,12 @@ pub fn return_freed_memory() {
 }
 
 /// Returns to the kernel the free memory between used blocks, which many small buffers leave
-/// behind. The call takes some milliseconds per 100 MiB, so it must run on a job's thread. Without
-/// glibc, this does nothing.
+/// behind. The call takes some milliseconds per 100 MiB, so it must run on a thread of the pool,
+/// not on an event loop. Without glibc, this does nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "malloc_trim has no safe wrapper"))]
 pub(crate) fn trim_heaps() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim takes an integer by value and locks each arena while it looks through it,
+    // SAFETY: malloc_trim takes an integer by value and locks each arena while it trims that arena,
     // so it may be called at any time and from any thread (malloc_trim(3)).
     unsafe {
         libc::malloc_trim(0);

@@ -1,6 +1,6 @@
 //! The representations of files in content codings (RFC 9110, 8.4), and which of them is sent.
 //!
-//! - `encoder`: what all workers share to encode the files of a folder.
+//! - `encoder`: what all workers (event loops) share to encode the files of a folder.
 //! - `file_entry`: a file in all its representations, and which of them is sent for a request.
 //! - `encodings`: the encodings of one file; `select`: which of them the client prefers.
 //! - `precompressed`: precompressed files; `checks`, `compare`: whether they match the original.

@@ -17,11 +17,11 @@ const MIN_FILE_SIZE: u64 = 64;
 /// The precompressed files beside a file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Precompressed {
-    /// The files that may be sent: each is smaller than the original, and its decompressed content
-    /// is that of the original.
+    /// The files that may be sent: each is smaller than the original, and has passed
+    /// [`PrecompressedChecks::check`], which compares its decompressed content with the original.
     files: [Option<Arc<Representation>>; Coding::ALL.len()],
-    /// Whether any precompressed file exists, even one that may not be sent. A later version of
-    /// that file may be sent, so responses already have `Vary`.
+    /// Whether any precompressed file can be opened, even one that may not be sent. A later version
+    /// of that file may be sent, so responses already have `Vary`.
     pub(crate) any_exists: bool,
 }
 
@@ -44,8 +44,8 @@ impl Precompressed {
 
     /// Looks for the precompressed files beside `file`. Blocks, unless the reader's scope is
     /// [`ReadScope::Cached`]. `known` has the results of an earlier lookup. A precompressed file
-    /// that isn't in `known` and is smaller than the original is decompressed and compared with the
-    /// original, unless `checks` has the result.
+    /// that is smaller than the original is decompressed and compared with it, unless the file has
+    /// not changed since it was added to `known`, or `checks` has the result.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The fields of a file's responses. A lookup makes them once for each file.
+//! The fields of a file's responses, made when a lookup (finding what a path names) loads the file.
 
 use sockeye_http::{Fields, date};
 use sockeye_proto::WallTime;
@@ -24,16 +24,17 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The `Cache-Control` of pages, and of files that are deployed with them: caches revalidate them
 /// for each use, because a page could otherwise be combined with an old script. Playlists have the
-/// same value: the playlist of a live stream changes every few seconds. Revalidating a file that
-/// has not changed costs a short 304.
+/// same value: the playlist of a live stream changes every few seconds. So have listings, error
+/// pages and redirects and, with [`Options::fresh`], all files. Revalidating a file that has not
+/// changed costs a short 304.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
 /// The `Cache-Control` of all other files, such as images, fonts, videos and archives: most are
 /// large, and rarely replaced under their names.
 const OTHER_FILES: &str = "max-age=600";
 
-/// The `Cache-Control` of a file that is read for each request, and of generated pages that have
-/// the script of `--live`.
+/// The `Cache-Control` of a file of unknown size ([`Head::with_unknown_size`]), and of generated
+/// pages that have the script of `--live`.
 pub(crate) const NO_STORE: &str = "no-store";
 
 impl Head {
@@ -87,7 +88,7 @@ impl Head {
     }
 }
 
-/// `Cache-Control` by name and type.
+/// The `Cache-Control` of a file for which [`Options::caching`] has none.
 fn default_caching(options: &Options, name: &[u8], kind: &str) -> &'static str {
     if options.fresh {
         REVALIDATE

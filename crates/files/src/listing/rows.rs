@@ -53,7 +53,7 @@ impl Rows {
     }
 
     /// Adds a row. Returns `false` if its name is longer than 255 bytes, or if the names before it
-    /// exceed 4 GiB.
+    /// take 4 GiB or more.
     pub(crate) fn push(&mut self, row: Row<'_>) -> bool {
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u8::try_from(row.name.len()))
         else {

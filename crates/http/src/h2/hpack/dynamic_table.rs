@@ -118,9 +118,9 @@ impl DynamicTable {
         }
     }
 
-    /// Makes room for `len` bytes behind the entries. The bytes of evicted entries are removed only
-    /// if they are at least half as many as the bytes of entries, which have to be moved: so at
-    /// most two bytes are moved for each byte that was evicted.
+    /// Makes room for `len` bytes behind the entries. Removing the bytes of evicted entries moves
+    /// those of all others. So they are removed only if they are at least half as many: at most two
+    /// bytes are moved for each byte that was evicted.
     fn make_room(&mut self, len: usize) {
         if len <= self.bytes.capacity() - self.bytes.len() {
             return;

@@ -1,6 +1,6 @@
 //! Why a header block can't be decoded.
 
-/// Why a header block can't be decoded. After such an error, the dynamic table no longer equals the
+/// Why a header block can't be decoded. After such an error, the dynamic table may differ from the
 /// peer's, so the connection must end: with `COMPRESSION_ERROR` (RFC 9113, 4.3), except for
 /// [`Self::Stopped`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
-//! Streams that switch to another protocol (RFC 8441): calls into that protocol, whose session is
-//! in a [`Tunnel`].
+//! Streams that switch to another protocol (RFC 8441): calls into that protocol. A [`Tunnel`] holds
+//! its session: the protocol with its unused input and its output.
 //!
-//! The parameter `outer` is the turn of the HTTP/2 connection that has the stream.
+//! The parameter `outer` is the turn (the current call) of the HTTP/2 connection that has the
+//! stream.
 
 use std::mem;
 
@@ -48,10 +49,10 @@ impl<H: Handler> ActiveStream<H> {
         matches!(&self.state, State::Tunnel(tunnel) if tunnel.is_closed())
     }
 
-    /// If the stream is a tunnel, calls its session, which gets `received` bytes of input.
-    /// [`Tunnel::change`] says when the stream is reset afterwards. If the end of this side was
-    /// sent, and the protocol reads nothing more, ends the session, and discards what the client
-    /// sends from now on.
+    /// If the stream is a tunnel, runs `call`, which calls the session and passes `received` bytes
+    /// of input to it. [`Tunnel::change`] says when the stream is reset afterwards. If the end of
+    /// this side was sent, and the protocol reads nothing more, ends the session, and discards what
+    /// the client sends from now on.
     pub(super) fn change_tunnel(
         &mut self,
         received: usize,
