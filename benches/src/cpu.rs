@@ -80,7 +80,7 @@ impl Spent {
     }
 }
 
-/// What each thread of a process has used since the thread started, by its ID.
+/// What each thread of a process has used since the thread started, by the thread's ID.
 #[derive(Debug, Default)]
 pub(crate) struct Threads(HashMap<OsString, Spent>);
 

@@ -1,5 +1,5 @@
-//! One port for frames and HTTP. The first bytes of a connection show which of the two it carries.
-//! A WebSocket begins as HTTP.
+//! One port for HTTP and for frames, which carry this crate's messages without HTTP. The first
+//! bytes of a connection show which of the two it carries. A WebSocket begins as HTTP.
 //!
 //! A [`FramesOrHttp`] consumes no input. As soon as the bytes show the protocol, it switches the
 //! connection to a [`Server`] for frames or an [`http_core::Server`], which reads from the first

@@ -132,8 +132,9 @@ impl Budget {
         Permit { budget, client, in_total: true, resource: None, amount: 1 }
     }
 
-    /// Queues `client` for a permit of amount 1, with which the promise is fulfilled. Returns the
-    /// promise's ticket; `None` if too many requests wait already, or if the total is 0.
+    /// Queues `client` for a permit of amount 1. The promise delivers the permit to the waiting
+    /// protocol, in an [`Event::Message`](crate::Event::Message) with the returned ticket. Returns
+    /// `None` if too many requests wait already, or if the total is 0.
     pub fn wait(
         self: &Arc<Self>,
         client: Client,

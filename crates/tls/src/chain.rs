@@ -5,9 +5,9 @@ use rustls::pki_types::CertificateDer;
 use crate::warning::WarningKind;
 use crate::x509::CertificateFields;
 
-/// Maximum number of certificates in a chain. A full handshake sends all of them. Chains of public
-/// authorities have up to four certificates. Bundles of root certificates have more than a hundred:
-/// a bundle that is given instead of a chain is refused.
+/// Maximum number of certificates in the file of a chain. A full handshake sends all of them,
+/// except duplicates. Chains of public authorities have up to four certificates. Bundles of root
+/// certificates have more than a hundred: a bundle that is given instead of a chain is refused.
 pub(crate) const MAX_CHAIN: usize = 16;
 
 /// A certificate, and the facts read from it.

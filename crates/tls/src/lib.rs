@@ -18,15 +18,16 @@
 //! | make a development certificate in a folder | [`SelfSigned`]; [`self_signed`] in memory |
 //! | ask clients for certificates | [`Settings::client_ca`] |
 //! | answer an ACME authority that validates names by TLS | [`Settings::challenges`] |
+//! | verify the certificates of servers, in a client | [`ClientSettings`] |
 //!
 //! # Which certificate a client gets
 //!
 //! 1. A certificate with the name that the client asks for (SNI), or else a certificate with a
 //!    wildcard for the name. If no certificate has either, the setting [`UnknownName`] decides
 //!    whether the client gets the first certificate or is refused.
-//! 2. If several certificates have the name, the first. Those with ECDSA or Ed25519 keys come
-//!    before those with RSA keys, whose signatures cost more. A certificate whose signatures the
-//!    client can't verify is skipped, unless the client can verify none.
+//! 2. If several certificates have the name, the client gets the first of them. Those with ECDSA or
+//!    Ed25519 keys come before those with RSA keys, whose signatures cost more. A certificate whose
+//!    signatures the client can't verify is skipped, unless the client can verify none.
 //! 3. A client that asks for no name, because it knows only an address, gets the first certificate
 //!    for an IP address, or else the first of all.
 //!
@@ -34,8 +35,8 @@
 //!
 //! Clients resume sessions by tickets for up to 12 hours. The keys of the tickets are random,
 //! rotate every 6 hours, and are shared by all connections of a store. They stay in use after a
-//! reload of certificates. A resumed session shows clients the certificate with which it began.
-//! There is no cache of sessions and no early data.
+//! reload of certificates. No certificate is sent when a session is resumed: its client still goes
+//! by the one with which the session began. There is no cache of sessions and no early data.
 //!
 //! With [`Settings::client_ca`], the server issues no tickets, and accepts none that it issued
 //! before. So every connection has a full handshake, in which the server asks for the client's

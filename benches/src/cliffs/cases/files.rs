@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Number of connections of a load.
+/// Number of connections of a load whose CPU time is measured.
 const BUSY: usize = 64;
 /// Numbers of files in the folders.
 const FEW: usize = 10;

@@ -161,7 +161,8 @@ fn show_default(arg: Arg) -> Arg {
 }
 
 impl Command {
-    /// Checks flags against each other, and applies `--port` to `--listen`.
+    /// Checks flags against each other, and applies flags that set others, such as `--acme` and
+    /// `--port`, which set `--listen`.
     fn check(&mut self, command: &clap::Command, matches: &ArgMatches) -> Result<(), String> {
         let (listen, port) = match self {
             Self::Http(http) => {

@@ -106,8 +106,8 @@ impl UpgradeRequest {
         Ok(request)
     }
 
-    /// Adds the header of one `--header`. Fails for a header that is set automatically, or that the
-    /// request can't have.
+    /// Adds the header of one `--header`. Fails for a header that is malformed, that is set
+    /// automatically, or that the request can't have.
     fn add(&mut self, header: &str) -> Result<(), Error> {
         let Some((name, value)) = header.split_once(':') else {
             let error = format!("--header '{header}' has no colon: write 'Name: value'");

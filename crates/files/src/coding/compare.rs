@@ -103,8 +103,8 @@ pub(crate) fn compare(
             break Mismatch::Truncated;
         }
         if (step.consumed, step.produced) == (0, 0) && start < end {
-            // The decoder did nothing, although it has input and room: the loop would not end. No
-            // decoder should behave like this.
+            // The decoder did nothing, although it has input and space for output: the loop would
+            // not end. No decoder should behave like this.
             break Mismatch::Corrupt;
         }
     };

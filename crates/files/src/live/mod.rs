@@ -13,7 +13,7 @@
 //!   token when it opens the WebSocket, and is told of the changes since the page was made.
 //! - `channel`: the WebSocket of an open page.
 //! - `page`: the script's tag, and where it is put into a page.
-//! - `policy`: what to change in a Content-Security-Policy so that the script may run.
+//! - `policy`: what the user has to change in a Content-Security-Policy so that the script may run.
 //! - `problems`: logs which pages can't reload themselves, and why.
 //!
 //! Nothing here watches files. The program that created a [`Live`](changes::Live) does, and calls

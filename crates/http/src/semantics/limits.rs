@@ -12,8 +12,8 @@ pub struct Limits {
     /// Maximum bytes of a request head. A longer one gets 431. In HTTP/2, the size of a head is
     /// that of its decompressed names and values, plus 32 bytes per field (RFC 9113, 6.5.2). The
     /// server ends the connection if this size exceeds 8 times the limit, or if the compressed head
-    /// comes in several frames and exceeds 4 times the limit. While the client's share of the
-    /// budget for buffered output is spent, the factor 4 is 1. Default: 32 KiB.
+    /// comes in several frames and exceeds 4 times the limit. While the budget for buffered output,
+    /// or the client's share of it, is spent, this factor is 1 instead of 4. Default: 32 KiB.
     pub head: usize,
     /// Maximum number of field lines of a request. A request with more gets 431. Default: 128.
     pub fields: usize,
@@ -22,17 +22,17 @@ pub struct Limits {
     /// DATA. If one of these takes longer, the server ends the connection with all its requests.
     /// Default: 10 s.
     pub head_timeout: Duration,
-    /// Time to receive the first byte of a request, while no request is in flight. After this time,
-    /// the server closes the connection. Default: 60 s.
+    /// Time to receive the first byte of a request, or in HTTP/2 its whole head, while no request
+    /// is in flight. After this time, the server closes the connection. Default: 60 s.
     pub idle_timeout: Duration,
     /// Maximum bytes of a request's content, unless the handler sets a limit of its own. Larger
     /// content gets 413. Default: 16 MiB.
     pub body: u64,
     /// Time that a handler waits for the next piece of content. After this time, the server answers
     /// 408. In HTTP/2, while too much content of other requests waits for their handlers, the
-    /// client may be unable to send; that time doesn't count. In HTTP/1.1 also the time to receive
-    /// all content that is [discarded](Self::discard); in HTTP/2 that time is always 5 s. Default:
-    /// 30 s.
+    /// client may be unable to send; that time doesn't count. In HTTP/1.1, this is also the time to
+    /// receive all content that is [discarded](Self::discard). In HTTP/2, the time for discarded
+    /// content is always 5 s. Default: 30 s.
     pub body_timeout: Duration,
     /// Time from when a handler receives a request, or the latest piece of its content, until the
     /// response must start. After this time, the handler answers 503

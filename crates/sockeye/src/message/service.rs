@@ -1,4 +1,5 @@
-//! Makes a service, which the engine runs, from a closure that answers messages.
+//! Makes a service, which the engine runs, from a closure that answers messages (content with a
+//! type and an encoding).
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::serving::{ServeError, Serving};
 /// `answer` runs on the event loop: don't block, and use [`Reply::run`] or [`Reply::later`] for
 /// slow work. A request with more than 64 KiB of content is answered on a thread of the pool
 /// instead, so that parsing it doesn't delay other connections. A panic on the event loop ends the
-/// connection; a panic on the pool is answered with the error `internal`.
+/// connection, or in HTTP/2 only the request. A panic on the pool is answered with the error
+/// `internal`.
 ///
 /// # Errors
 ///
@@ -96,7 +98,8 @@ impl Handler for ClosureHandler {
     }
 }
 
-/// Sends what the closure has returned. The kind of the error decides who is blamed for it.
+/// Sends what the closure has returned. The kind of an error decides whether the log blames the
+/// peer, this server or nobody.
 fn send(result: Result<Message, Error>, responder: Responder<'_, '_>) -> Answer {
     match result {
         Ok(message) => responder.send(message),

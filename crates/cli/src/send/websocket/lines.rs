@@ -1,7 +1,8 @@
 //! Splits standard input, which arrives in pieces, into lines.
 
-/// Maximum length of a line, in bytes. It is limited because a whole line is held in memory. A
-/// longer line is refused as soon as more than this was read without finding the line's end.
+/// Maximum length of a line, in bytes; the CR of a CRLF counts. It is limited because a whole line
+/// is held in memory. A longer line is refused as soon as more than this was read without finding
+/// the line's end.
 const MAX_LINE: usize = 64 * 1024 * 1024;
 
 /// Splits bytes into lines, which end with LF or CRLF. The last line may lack both.

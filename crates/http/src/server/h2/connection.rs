@@ -35,8 +35,9 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     /// Identifies the connection: no other HTTP/2 connection of the worker (event loop) has this
     /// number.
     pub(super) number: u64,
-    /// Fields from HPACK's tables are checked as literal fields are. Set after an error in a header
-    /// block: from then on, the dynamic table may contain fields that were refused or not checked.
+    /// Whether fields from HPACK's tables are checked like literal fields. Set after an error in a
+    /// header block: from then on, the dynamic table may contain fields that were refused or not
+    /// checked.
     pub(super) checks_all_fields: bool,
     pub(super) streams: Streams<S::Handler>,
     pub(super) scheduler: Scheduler,
@@ -47,15 +48,15 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) has_skipped: bool,
     /// The highest number of a stream that was or will be answered.
     pub(super) last_answered: u32,
-    /// The connection's flow-control window for DATA frames from the peer, and in `received` how
-    /// many bytes of their payload were received since the window was last enlarged.
+    /// The connection's flow-control window for DATA frames from the peer.
     pub(super) receive_window: Window,
+    /// Bytes of DATA payload that were received since the window was last enlarged.
     pub(super) received: u32,
     /// Bytes of content that wait for handlers.
     pub(super) unread: usize,
-    /// Memory that streams hold, in bytes; in `reported`, the value that the engine knows, which
-    /// includes `block`.
+    /// Memory that streams hold, in bytes.
     pub(super) held: usize,
+    /// The memory that was last reported to the engine: `held` and the capacity of `block`.
     reported: usize,
     pub(super) budgets: Budgets,
     /// Priorities of streams whose HEADERS have not arrived (PRIORITY_UPDATE, RFC 9218, 7.1).
@@ -178,7 +179,8 @@ impl<S: Handlers> H2Connection<S> {
     }
 
     /// Whether no more frames may be moved to the connection's output for now: because too much of
-    /// it is unsent, or because too many requests wait to be logged.
+    /// it is unsent (anything, while the budget for output is spent), or because too many requests
+    /// wait to be logged.
     pub(super) fn is_full(&self, turn: &Turn<'_>) -> bool {
         turn.unsent() >= MAX_UNSENT
             || (turn.is_over_budget() && turn.unsent() > 0)
@@ -277,10 +279,10 @@ impl<S: Handlers> H2Connection<S> {
         Ok(())
     }
 
-    /// Sets the deadline for the rest of a preface, header block or frame that has arrived in part.
-    /// The payload of a DATA frame has no such deadline: while a handler waits for it, the
-    /// request's deadline for content applies. `has_read`: some input was read. `has_rest`: some
-    /// was not.
+    /// Sets the deadline for the preface and its SETTINGS, or for the rest of a header block or
+    /// frame that has arrived in part. The payload of a DATA frame has no such deadline: while a
+    /// handler waits for it, the request's deadline for content applies. `has_read`: some input was
+    /// read. `has_rest`: some was not.
     fn set_partial_timer(&mut self, has_read: bool, has_rest: bool, now: Time) {
         if has_read && self.block.is_none() && self.expects == Expects::Frame {
             self.timers.partial = Time::NEVER;
