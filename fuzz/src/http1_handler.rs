@@ -47,8 +47,8 @@ enum AfterJob {
 ///   then sends a third of [`LARGE`] for each byte, at most seven. `/more` reads nothing, and sends
 ///   seven such thirds. `/events` starts its response, and completes it after a job has run.
 /// - `/later` answers after a job has run; `/big` with more than fits into the output; `/none`,
-///   `/204` and `/205` without content; `/error` with 404; `/upgrade` switches protocols;
-///   `/closing` closes the connection.
+///   `/204` and `/205` without content; `/error` with 404; `/upgrade` switches protocols, or
+///   answers with 409; `/closing` closes the connection.
 pub(crate) struct FuzzHandler {
     requests: Rc<RefCell<Vec<RecordedRequest>>>,
     path: Vec<u8>,

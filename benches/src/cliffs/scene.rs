@@ -63,22 +63,23 @@ pub(super) struct Case {
     pub(super) figures: Figures,
 }
 
-/// The figures that a case shows.
+/// The figures that a case shows besides requests per second, latency and memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Figures {
     /// CPU time and system calls of a request.
     CpuTimeAndSyscalls,
-    /// CPU time only. The strain causes system calls at its own rate, so that a number per request
-    /// would mean nothing.
+    /// CPU time of a request. The strain causes system calls at its own rate, so that a number per
+    /// request would mean nothing.
     CpuTime,
-    /// Latency, at a rate that doesn't saturate the server. Not CPU time, because the strain's
-    /// share of it is unknown.
+    /// None. The main figure is the latency, at a rate that doesn't saturate the server. The
+    /// strain's share of the CPU time is unknown.
     Latency,
 }
 
 /// The figures of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
+    /// The number of the round: a plain and a strained run, which are compared.
     pub(super) round: usize,
     pub(super) responses: u64,
     pub(super) seconds: f64,

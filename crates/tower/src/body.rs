@@ -13,22 +13,23 @@ use sockeye::http::Incomplete;
 use sockeye::http_core::Content;
 use sockeye::proto::{Permit, Promise};
 
-/// Reading from the client stops when this number of bytes is buffered.
+/// The event loop stops reading a body when this number of bytes is buffered.
 const HIGH_WATER: usize = 128 * 1024;
 
-/// Reading from the client resumes when fewer bytes are buffered.
+/// The event loop reads the body again when fewer bytes are buffered.
 const LOW_WATER: usize = 32 * 1024;
 
-/// The message of a promise that is fulfilled when a body has room again.
+/// The message to the event loop that a body has room again. A promise sends it.
 pub(crate) struct HasRoom;
 
 /// The body of a request.
 ///
-/// It buffers up to 196 KiB (128 KiB, and one receive of 68 KiB), and slows down a client that
-/// sends faster than the service polls. Over HTTP/2, where a connection has many bodies, the
-/// buffered bytes are charged to [`Options::collected`]. Once that budget is spent, a body that
-/// buffers anything counts as full. After a `RequestBody` is dropped, the rest of the body is not
-/// read. An incomplete body ends with [`Incomplete`].
+/// It slows down a client that sends faster than the service polls. Over HTTP/1.1, it buffers up to
+/// 196 KiB: 128 KiB, and one receive of 68 KiB. Over HTTP/2, it buffers up to 544 KiB: 32 KiB, and
+/// a stream's window of 512 KiB. Since an HTTP/2 connection has many bodies, their buffered bytes
+/// are charged to [`Options::collected`]. Once that budget, or the client's share of it, is spent,
+/// a body that buffers anything counts as full. After a `RequestBody` is dropped, the rest of the
+/// body is not read. An incomplete body ends with [`Incomplete`].
 ///
 /// [`Options::collected`]: sockeye::http::Options::collected
 pub struct RequestBody {

@@ -26,9 +26,9 @@ pub(crate) struct Limits {
     pub(crate) per_root: usize,
     /// Threads for the jobs of one [`JobGroup`].
     pub(crate) per_group: usize,
-    /// Whether a client is limited to its share of the threads.
+    /// Whether a client is limited to its share of the threads ([`Client::share`]).
     pub(crate) limits_clients: bool,
-    /// Waiting jobs in total. A client may have its share of them.
+    /// Waiting jobs in total. A client may have its share of them, too.
     pub(crate) waiting: usize,
 }
 

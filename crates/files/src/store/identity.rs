@@ -79,9 +79,9 @@ impl Identity {
     }
 
     /// An ETag, quotes included, made of size and modification time. It is the same on every worker
-    /// (event loop), after a restart, for a copy that keeps the time, and after a change of
-    /// metadata only. `salt` is 0 if the modification time is settled. Otherwise callers pass
-    /// another number each time, so that different contents get different ETags.
+    /// (event loop), after a restart, for a copy that keeps the time, and after a `chmod` or a
+    /// rename. `salt` is 0 if the modification time is settled. Otherwise callers pass a new number
+    /// each time, so that different contents get different ETags.
     #[must_use]
     pub fn etag(&self, salt: u64) -> String {
         let Self { size, modified: Stamp { secs, nanos }, .. } = self;

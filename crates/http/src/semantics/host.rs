@@ -4,7 +4,7 @@
 //! the server at that address as part of the owner's site, and lets the site's pages read the
 //! server's responses. The server can recognise such a request only by its host, which is a name in
 //! the owner's domain. So a server at loopback addresses answers only for hosts that an attacker
-//! can't own: `localhost`, its subdomains (RFC 6761, 6.3), IP addresses, and names that the
+//! can't point at it: `localhost`, its subdomains (RFC 6761, 6.3), IP addresses, and names that the
 //! server's operator allows.
 
 use std::fmt;
@@ -59,8 +59,8 @@ impl AllowedHosts {
     /// # Errors
     ///
     /// If `name` is neither an IP address (IPv6 in brackets) nor a host name as browsers send it:
-    /// ASCII letters, digits, hyphens, dots and underscores. Browsers send other letters as
-    /// Punycode.
+    /// at most 253 ASCII letters, digits, hyphens, dots and underscores. Browsers send other
+    /// letters as Punycode.
     pub fn allow(mut self, name: &str) -> Result<Self, BadHostName> {
         let host = name.as_bytes();
         let stripped = without_port(host);

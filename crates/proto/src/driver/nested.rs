@@ -1,4 +1,4 @@
-//! A session that runs inside another one.
+//! A session (a protocol with its input and output) that runs inside another one.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,7 @@ use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
 
 /// A session that runs inside another one, the outer session: in one of the outer session's
 /// [`Stream`]s, or in messages that the outer protocol frames. The outer protocol owns the nested
-/// session, and makes all calls during the outer session's turns (calls of the outer protocol),
+/// session, and calls its methods during the outer session's turns (calls into the outer protocol),
 /// which provide the clocks and the context.
 ///
 /// ```text
@@ -79,7 +79,7 @@ impl Owner for NestedOwner<'_> {
         output.clear();
     }
 
-    // The outer protocol charges what it holds: `NestedSession::held`.
+    // The outer protocol charges what the nested session holds: `NestedSession::held`.
     fn charge(&mut self, _: Key) {}
 
     // The connection belongs to the outer session.
@@ -152,8 +152,8 @@ impl NestedSession {
         }
     }
 
-    /// The input has ended. Sends [`Event::Eof`] when all input was offered. If some was not, sends
-    /// [`Event::HalfClosed`] first.
+    /// The input has ended. Sends [`Event::Eof`], unless the protocol pauses or some input was not
+    /// offered. In these cases sends [`Event::HalfClosed`] now, and [`Event::Eof`] later.
     pub fn end_of_input(&mut self, outer: &Turn<'_>) {
         self.has_ended = true;
         self.session.half_close();
@@ -286,7 +286,7 @@ impl NestedSession {
         self.session.output().map_or(0, Output::unsent)
     }
 
-    /// Bytes in memory: unused input, output, and what the protocol holds outside of it
+    /// Bytes in memory: unused input, output, and what the protocol itself holds
     /// ([`Turn::set_held`]). Output that is in flight in a [`Stream`] counts.
     #[must_use]
     pub fn held(&self) -> usize {
