@@ -64,7 +64,8 @@ impl AllowedHosts {
     pub fn allow(mut self, name: &str) -> Result<Self, BadHostName> {
         let host = name.as_bytes();
         let stripped = without_port(host);
-        if !chars::is_host(host) || !(is_name(stripped) || stripped.starts_with(b"[")) {
+        let is_valid = is_name(stripped) && !stripped.ends_with(b".") || stripped.starts_with(b"[");
+        if !chars::is_host(host) || !is_valid {
             return Err(BadHostName(name.to_owned()));
         }
         self.names.push(String::from_utf8_lossy(stripped).into());
@@ -243,9 +244,19 @@ mod tests {
         for good in ["a", "a.example", "a_b.example", "10.0.0.1", "[::1]", "a.example:8000"] {
             assert!(allow(good).is_ok(), "{good}");
         }
-        for bad in
-            ["", ":80", ".", "*", "*.example", "b\u{fc}cher.example", "http://a", "a/b", "a b"]
-        {
+        for bad in [
+            "",
+            ":80",
+            ".",
+            "..",
+            "a..",
+            "*",
+            "*.example",
+            "b\u{fc}cher.example",
+            "http://a",
+            "a/b",
+            "a b",
+        ] {
             let error = allow(bad).unwrap_err().to_string();
             assert!(error.contains("such as www.example.org"), "{bad}: {error}");
         }
