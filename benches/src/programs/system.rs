@@ -12,8 +12,8 @@ use crate::{
 const COMPRESSORS: [&str; 2] = ["brotli", "gzip"];
 
 /// A shell script that installs the packages that its arguments name. It keeps their services from
-/// starting: now, by a `policy-rc.d` that exits with 101 (forbidden), and at boot, by
-/// `systemctl disable`.
+/// starting: now, by a `policy-rc.d` that exits with 101 (forbidden) if the system has none, and at
+/// boot, by `systemctl disable`.
 const INSTALL: &str = "\
 set -e
 exec >&2

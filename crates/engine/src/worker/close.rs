@@ -26,7 +26,8 @@ const HANDSHAKE_TIME: Duration = Duration::from_millis(10);
 const MAX_GENERATION: u32 = u32::MAX >> 1;
 
 impl<D: Driver> Worker<D> {
-    /// Closes a connection for the reason why its session has failed; for `reason` if it hasn't.
+    /// Closes a connection. If its session (the protocol and its output) has failed, the failure is
+    /// the reason that is logged and reported, and `reason` is ignored.
     pub(super) fn close(&mut self, key: Key, reason: Reason) {
         if find(&mut self.conns, key).is_none() {
             return;
@@ -125,10 +126,10 @@ impl<D: Driver> Worker<D> {
         log_late_panic(&session);
     }
 
-    /// Drains this worker. After [`Config::lame_duck`](crate::Config::lame_duck), the worker stops
-    /// listening and tells every protocol to finish. When
-    /// [`Config::drain_timeout`](crate::Config::drain_timeout) has passed after that, it cuts the
-    /// connections that are not finished.
+    /// Drains this worker. For the time [`Config::lame_duck`](crate::Config::lame_duck), it still
+    /// accepts connections, and protocols get [`Event::LameDuck`]. Then it stops listening and
+    /// tells every protocol to finish. When [`Config::drain_timeout`](crate::Config::drain_timeout)
+    /// has passed after that, it cuts the connections that are not finished.
     ///
     /// No request that has arrived is lost: waiting connections are accepted, and input that has
     /// arrived is read, before protocols get [`Event::Drain`].
@@ -205,8 +206,8 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Tells a connection's protocol that the server is stopping: by [`Event::LameDuck`] before the
-    /// drain, and by [`Event::Drain`] during it. The protocol gets [`Event::Drain`] only once, and
-    /// only after the input that has arrived.
+    /// drain, and by [`Event::Drain`] during it. The protocol gets [`Event::Drain`] only once,
+    /// after the input that has arrived: see `read_arrived`.
     pub(super) fn notify_phase(&mut self, key: Key) {
         let is_draining = self.is_draining();
         if is_draining {
@@ -266,9 +267,9 @@ impl<D: Driver> Worker<D> {
         for state in self.listeners.drain(..) {
             self.driver.close_listener(state.listener);
         }
-        // `waiting` is an accepted connection for which there was no room. A drain has admitted it
-        // by now, so only a stop finds one here. A stop cuts it, as the kernel cuts the connections
-        // that are still in the listeners' queues.
+        // `waiting` is an accepted connection above the limit on connections. A drain has admitted
+        // it by now, so only a stop finds one here. A stop cuts it, as the kernel cuts the
+        // connections that are still in the listeners' queues.
         if let Some(accepted) = self.waiting.take() {
             self.resources.stats.count_closed(&Reason::Cut);
             self.driver.close(accepted.socket);

@@ -69,7 +69,7 @@ pub(crate) struct HeadBuffer {
     has_fields: bool,
     /// The size of the fields as RFC 9113, 6.5.2, counts it: with 32 bytes for each.
     size: usize,
-    /// The first reason to refuse the request. Fields after it are not kept.
+    /// The first error of the block. Fields after it are not kept.
     error: Option<HeadError>,
     /// The last valid host, of this block or an earlier one.
     host: Vec<u8>,
@@ -112,7 +112,7 @@ impl HeadBuffer {
     }
 
     /// Takes the next field. `is_checked`: it comes from an HPACK table that has only valid fields.
-    /// Returns false if the fields exceed the limit by the factor [`MAX_EXCESS`].
+    /// After an error, returns false if the fields exceed the limit by the factor [`MAX_EXCESS`].
     #[inline]
     pub(crate) fn take(&mut self, field: Field<'_>, is_checked: bool, limits: &Limits) -> bool {
         self.size += field.name.len() + field.value.len() + 32;

@@ -37,7 +37,7 @@ use super::websockets::WebSocketConfigs;
 /// The closure that answers requests. All workers of a server share it.
 pub(super) type RequestFn = dyn Fn(Request<Body>) -> Reply + Send + Sync;
 
-/// What the connections of a worker share.
+/// What the connections of a worker (event loop) share.
 pub(super) struct WorkerState {
     pub(super) request_fn: Arc<RequestFn>,
     /// The budget for collected bodies. All workers of a server share it.
@@ -103,6 +103,7 @@ enum Expects {
     Nothing,
     /// The [`Reply`] from a job or a [`PendingReply`].
     Reply {
+        /// Identifies the message with the `Reply`.
         ticket: Ticket,
         /// When this is dropped, [`PendingReply::is_gone`] becomes true.
         _open: Option<OpenResponse>,
@@ -113,14 +114,14 @@ enum Expects {
     BodyPiece(BodyWaiter<Box<dyn BodyReceiver>>),
     /// Content from a [`Sender`], or its end.
     Sender {
-        /// The ticket of the promise that the sender fulfills at the end.
+        /// Identifies the message of the promise that the sender fulfills at the end.
         end: Ticket,
         /// The content has no end of its own: it ends when the server drains.
         endless: bool,
         /// When this is dropped, [`Sender::is_gone`] becomes true.
         open: OpenResponse,
     },
-    /// Room for the next piece of the source.
+    /// Space in the output for the next piece of the source.
     Room(Box<dyn BodySource>),
     /// A wake-up of the source.
     Woken(Box<dyn BodySource>),
@@ -327,7 +328,7 @@ impl Exchange {
         }
     }
 
-    /// Runs `work` on the pool.
+    /// Runs `work` on the thread pool.
     fn run(&mut self, work: Work, responder: Responder<'_, '_>) -> Answer {
         let promise = responder.promise();
         self.expects = Expects::Reply { ticket: promise.ticket(), _open: None };
@@ -441,8 +442,8 @@ impl Exchange {
         answer
     }
 
-    /// Answers 503 because the budget for collected bodies is spent. The rest of the body is not
-    /// read.
+    /// Answers 503 because the budget for collected bodies, or the client's share of it, is spent.
+    /// The rest of the body is not collected.
     fn refuse_body(&mut self, responder: Responder<'_, '_>) -> Answer {
         let (budget, client) = (&self.worker.collected, self.client);
         if let Some(requests) = budget.report(responder.now()) {

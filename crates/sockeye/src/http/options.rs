@@ -20,11 +20,10 @@ pub struct Options {
     pub limits: Limits,
     /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. A
     /// body's memory beyond 64 KiB (over HTTP/2, all of it) is charged to the client, until the
-    /// response begins and the work that makes the response has ended. One client may use a quarter
-    /// of the budget, a client on this machine half of it. Choose the budget so that a client's
-    /// share is at least twice the limit of a single body, because a body's memory doubles when it
-    /// is full. When the budget is spent, requests get 503. Default: 256 MiB for all connections
-    /// together.
+    /// response begins and the work that makes the response has ended. A client's share is a
+    /// quarter of the budget, or half of it for a client on this machine. Choose the budget so that
+    /// this share is at least the limit of a single body. When the budget or the client's share is
+    /// spent, requests get 503. Default: 256 MiB for all connections together.
     pub collected: Arc<Budget>,
     /// Limits and deadlines of connections.
     pub config: Config,

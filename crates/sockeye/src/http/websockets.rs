@@ -21,7 +21,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Makes a configuration with these values, and with its own memory for messages.
+    /// Makes a configuration with these values except `protocols`, and with its own memory for
+    /// messages.
     pub(super) fn config(&self) -> Config {
         let config = Config::new(self.limits.clone()).allowing_origins(self.origins.clone());
         #[cfg(feature = "deflate")]

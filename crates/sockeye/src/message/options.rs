@@ -20,7 +20,8 @@ pub struct Options {
     /// Limits and timeouts of WebSockets. [`WebSocketLimits::message`] is ignored: the maximum size
     /// of a message follows from [`Limits::header`] and [`Limits::content`].
     pub websocket: WebSocketLimits,
-    /// Answer only frames, and neither HTTP nor WebSockets. Default: `false`.
+    /// Answer only [frames](crate::message::protocol), and neither HTTP nor WebSockets. Default:
+    /// `false`.
     pub frames_only: bool,
     /// Host names that are answered over HTTP and WebSocket at loopback addresses: see
     /// [`http::Options::allowed_hosts`](crate::http::Options::allowed_hosts). Default: `None`,

@@ -13,7 +13,8 @@ use super::super::sender::{Finished, SentPiece};
 use super::super::source::SourceNext;
 use super::{Exchange, Expects};
 
-/// Maximum number of pieces from one source per turn, so that other connections are served, too.
+/// Maximum number of pieces from a source per call of [`Exchange::advance`], so that other
+/// connections are served, too.
 const PIECES_PER_TURN: usize = 1024;
 
 /// Number of empty pieces in a row that abort a response.
@@ -59,8 +60,8 @@ impl Exchange {
         }
     }
 
-    /// Writes `next` and the pieces that follow it, until the source has to wait or the content
-    /// ends.
+    /// Writes `next` and the pieces that follow it, until the output is full, the source has to
+    /// wait, or the content ends. Writes at most [`PIECES_PER_TURN`] pieces.
     pub(super) fn advance(&mut self, mut next: SourceNext, mut stream: Stream<'_, '_>) -> Answer {
         let mut taken = 0;
         loop {
@@ -111,7 +112,8 @@ impl Exchange {
         }
     }
 
-    /// Writes a piece from the [`Sender`](super::Sender) of this response. Drops any other message.
+    /// Handles a message from another thread: writes the piece, if the message is from the
+    /// [`Sender`](super::Sender) of this response, and otherwise drops it.
     fn on_sent(
         &mut self,
         body: Result<Message, Abandoned>,

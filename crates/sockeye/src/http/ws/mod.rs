@@ -15,8 +15,8 @@
 //! ```
 //!
 //! [`upgrade`] opens one with a [`Handler`], which has state and also learns when the WebSocket
-//! opens, closes, has room, or is woken by a [`Remote`](crate::Remote). [`Options`] has limits, the
-//! origins of pages that may connect, and subprotocols:
+//! opens, closes, has space in its output, or is woken by a [`Remote`](crate::Remote). [`Options`]
+//! has limits, the origins of pages that may connect, and subprotocols:
 //!
 //! ```
 //! use sockeye::http::{AllowedOrigins, Body, Reply, Request, ws};
@@ -46,8 +46,8 @@
 //! # Backpressure
 //!
 //! Nothing is read from a peer whose output is full
-//! ([`Config::max_buffered_output`](crate::Config::max_buffered_output), 256 KiB), so a handler
-//! that only answers each message needs no code for slow peers. A handler that sends other
+//! ([`Config::max_buffered_output`](crate::Config::max_buffered_output), by default 256 KiB), so a
+//! handler that only answers each message needs no code for slow peers. A handler that sends other
 //! messages, too, checks [`Socket::is_full`], and continues in [`Handler::on_room`].
 //!
 //! | to send | use |
