@@ -62,8 +62,8 @@ pub struct Progress {
 pub struct Outcome {
     /// The counts of all threads.
     pub stats: Stats,
-    /// How long the load took. Of a final wait for pending responses, it includes the time until
-    /// the last response arrives.
+    /// How long the load took. It ends when no more requests are sent, or with the last response,
+    /// whichever is later. With [`Until::Requests`], it doesn't end before the last failure.
     pub time: Duration,
     /// A [`StopHandle`] stopped the load.
     pub stopped: bool,
@@ -118,7 +118,7 @@ pub fn run(
     .map(|()| Outcome { stats, time, stopped: stop.is_stopped() })
 }
 
-/// Runs one thread's share.
+/// Runs one thread's share of the load.
 fn work(
     plan: &Arc<Plan>,
     probe: &Probe,

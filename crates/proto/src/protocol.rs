@@ -16,12 +16,13 @@ use crate::{Address, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 ///   and that failed, [`Event::Closed`] is the only call.
 /// - Input comes in order. What a call didn't use is offered again, followed by newer input.
 /// - [`Event::Eof`] comes after all input was offered, and not during a pause. During a pause, and
-///   while the output is full, nothing is read from the peer. If the peer closes its sending side
-///   then, [`Event::HalfClosed`] comes first.
-/// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
+///   while the output in memory is at its limit, nothing is read from the peer. If the peer closes
+///   its sending side then, [`Event::HalfClosed`] comes first.
+/// - After a call that returned a [`Fault`], only [`Event::Closed`] follows. After [`End::Close`]
+///   and [`End::Linger`], only [`Event::Sent`] and [`Event::Closed`] follow.
 /// - [`Protocol::deadline`] is called after every call of [`Protocol::on_bytes`] and
 ///   [`Protocol::on_event`].
-/// - A panic closes this connection only.
+/// - A panic closes this connection only. The protocol gets no further call.
 ///
 /// Calls run on an event loop, which serves no other connection meanwhile. Run code that blocks
 /// with [`Turn::run`].
@@ -109,7 +110,7 @@ pub struct Context<'a> {
     pub wall: WallTime,
     /// The mailbox and job threads of the worker (event loop).
     pub handles: &'a WorkerHandles,
-    /// The output is full when it holds this many bytes.
+    /// The output is full when it holds this many bytes in memory.
     pub room: usize,
     /// The budget for output, or the client's share of it, is spent: see
     /// [`Turn::is_over_budget`].
@@ -182,7 +183,7 @@ pub struct WorkerHandles {
 }
 
 impl WorkerHandles {
-    /// Handles that send envelopes to `mailbox` and jobs to `spawn`.
+    /// Handles that send addressed messages to `mailbox` and jobs to `spawn`.
     pub fn new(mailbox: Arc<dyn MailboxSender>, spawn: Arc<dyn Spawn>) -> Self {
         let next_ticket = Cell::new(Ticket::REMOTE.0 + 1);
         Self {
@@ -275,10 +276,10 @@ impl<'a> Turn<'a> {
         self.in_flight + self.out.unsent()
     }
 
-    /// Whether the output is full (in the engine: 256 KiB in memory, 1024 pieces, or 2 ranges of
-    /// files). A protocol that writes much checks this before each part, and calls
-    /// [`Turn::want_room`] when it stops. Writing more is possible, but input isn't read while the
-    /// output is full.
+    /// Whether the output is full: it has 1024 pieces, 2 ranges of files, or as many bytes in
+    /// memory as the limit allows (in the engine: 256 KiB, or 1 byte if [`Turn::is_over_budget`]).
+    /// A protocol that writes much checks this before each part, and calls [`Turn::want_room`] when
+    /// it stops. Writing more is possible, but while 256 KiB are in memory, no input is read.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.out.held() >= self.context.room
@@ -385,7 +386,7 @@ impl<'a> Turn<'a> {
         Promise::new(Arc::clone(&self.context.handles.mailbox), to, Ticket(ticket))
     }
 
-    /// A handle by which any thread can send to this connection, or wake it.
+    /// A handle by which any thread can send to this connection (or stream), or wake it.
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));

@@ -197,8 +197,9 @@ impl Net {
         self.schedule(after, ScheduledEvent::SendCancelled { poller, key, sent });
     }
 
-    /// Moves as much of `out` as fits into the send buffer of `endpoint`, and at most the
-    /// engine's quantum. An injected fault may make it less.
+    /// Moves bytes of `out` into the send buffer of `endpoint`: as many as fit, but at most the
+    /// engine's quantum (its limit on the bytes of one send). An injected fault may lower the
+    /// number.
     pub(crate) fn transmit(&mut self, endpoint: EndpointId, mut out: Box<Output>) -> Sent {
         if let Some(kind) = self.endpoints[endpoint.0].failure() {
             return Sent { out, count: 0, status: SendStatus::Failed(kind.into()) };

@@ -1,5 +1,5 @@
-//! The events that a driver's next wait reports: readiness of connections, as edges, completed
-//! sends, and listeners at which connections wait.
+//! The events that a driver's next wait reports: changes of connections' readiness (edges),
+//! completed sends, and listeners at which connections wait.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
@@ -82,7 +82,7 @@ pub(crate) struct Poller {
     events: VecDeque<PollEvent>,
     /// The watched listeners at which a connection waits. Each wait reports them.
     incoming: BTreeSet<u32>,
-    /// Endpoints whose output was sent before a FIN, since the last wait.
+    /// Endpoints that must send a FIN before the next wait: `send_before_fin` sent their output.
     pub(crate) fins_due: Vec<EndpointId>,
     pub(crate) waker: Arc<Waker>,
     pub(crate) summary: WaitSummary,

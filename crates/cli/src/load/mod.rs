@@ -76,7 +76,7 @@ pub(crate) fn error_responses(probe: &Probe, targets: &[Target]) -> impl Iterato
     })
 }
 
-/// The error to report if the server sent no valid response to a request of the probe.
+/// The error to report if a request of the probe failed.
 pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error {
     let what = match error.failure {
         Failure::ErrorResponse => "did not accept the request",

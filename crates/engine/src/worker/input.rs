@@ -140,8 +140,8 @@ impl<D: Driver> Active<'_, D> {
 
 impl<S> Conn<S> {
     /// Discards input that has arrived while the connection lingers. If the connection has drained,
-    /// counts it in `stats.unread` when the first data for its protocol arrives. Over TLS, a client
-    /// that only answers the close sends close_notify, which is no data.
+    /// it is counted in `stats.unread` when the first data for its protocol arrives. Over TLS, a
+    /// client that only answers the close sends close_notify, which is no data.
     #[cold]
     fn discard(&mut self, input: &mut [u8], resources: &mut WorkerResources) -> Result<(), Reason> {
         let Self { session, secure, stage, .. } = self;

@@ -1,8 +1,9 @@
-//! Logs turns that take too long: while a handler blocks the event loop, its worker serves nobody.
+//! Logs turns (passes of the event loop) that take too long: while a handler blocks the loop, its
+//! worker serves nobody.
 //!
-//! A turn ends when the loop waits for events. Timing the turns costs little. Before a wait
-//! with a deadline, and after a wait of zero time, the loop reads the clock anyway. Only before a
-//! wait without a deadline does it read the clock just to time the turn.
+//! A turn ends when the loop waits for events. Timing the turns costs little. Before a wait with a
+//! deadline, and after a wait of zero time, the loop reads the clock anyway. Only before a wait
+//! without a deadline does it read the clock just to time the turn.
 
 use std::time::Duration;
 

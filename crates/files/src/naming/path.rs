@@ -85,7 +85,7 @@ impl std::error::Error for Refusal {}
 impl<'a> RequestPath<'a> {
     /// Parses the path of a request target, still percent-encoded.
     ///
-    /// `scratch` is for the decoded name; it never grows beyond the length of `raw`.
+    /// `scratch` receives the decoded name, which is never longer than `raw`.
     ///
     /// # Errors
     ///

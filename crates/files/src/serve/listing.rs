@@ -38,7 +38,7 @@ const ROOT_ARCHIVE: &[u8] = b"files";
 pub(crate) struct PendingListing {
     pub(crate) ticket: Ticket,
     request: OwnedRequest,
-    /// The index of the folder's mount in [`Mounts`].
+    /// The index in [`Mounts`] of the folder's mount: the served folder and its URL prefix.
     mount: usize,
     folder: Folder,
     /// The group of the jobs that read files for this request. Jobs of one group may block on the
@@ -49,7 +49,7 @@ pub(crate) struct PendingListing {
     is_file: bool,
     /// The name of an archive, without `.tar`.
     title: Box<[u8]>,
-    /// The permit for the files that an archive keeps open.
+    /// The part of the budget for open files that an archive uses.
     open_files: Option<Permit>,
     /// Dropping it cancels the job.
     _waiter: Waiter,

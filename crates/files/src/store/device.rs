@@ -3,9 +3,9 @@
 //! This is decided once for each mounted file system (a [`Device`]), by its type:
 //!
 //! - File systems in memory (tmpfs) never block.
-//! - On known disk file systems, each read is probed first: the flag `RWF_NOWAIT` makes the probe
-//!   fail if it would wait for the disk. Where the kernel doesn't support this flag, every probe
-//!   fails, and threads read.
+//! - On known disk file systems, an event loop first probes the page cache: a read with the flag
+//!   `RWF_NOWAIT` fails if it would wait for the disk. Then a thread reads. Where the kernel
+//!   doesn't support this flag, every probe fails.
 //! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
 //!   their files are sent directly while reads are quick. But opening a file there opens one on a
 //!   file system of unknown type, so threads open files there.

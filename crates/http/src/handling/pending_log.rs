@@ -135,8 +135,8 @@ impl PendingLog {
     }
 
     /// Records the code of the fault for which the server refuses the last request or ends its
-    /// stream: it has written the response, or resets the stream. The logged duration ends at
-    /// `now`.
+    /// stream. Called when the server has written the response, or resets the stream: the logged
+    /// duration ends at `now`.
     pub(crate) fn set_fault(&mut self, code: &'static str, now: Time) {
         self.change_last(|entry| entry.fault = Some((code, now)));
     }

@@ -14,8 +14,8 @@ const MAX_TEXT: usize = 300;
 pub(super) struct Refusal {
     reader: ResponseReader,
     status: u16,
-    /// Where the response redirects to. Other responses may have a `Location`, too: it means
-    /// something else (RFC 9110, 10.2.2).
+    /// Where the response redirects to. In a response that is no redirect, `Location` has another
+    /// meaning (RFC 9110, 10.2.2), and is ignored.
     redirect: Option<String>,
     /// Whether the content is plain text.
     is_text: bool,
