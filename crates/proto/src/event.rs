@@ -26,8 +26,8 @@ pub enum Event<'a> {
         clean: bool,
     },
     /// The peer has closed its sending side while nothing is read from it: during a pause, or while
-    /// the output is full. Comes at most once, before [`Event::Eof`]. Input that the peer sent
-    /// earlier may arrive between the two events. Output is still sent.
+    /// too much output waits in memory. Comes at most once, before [`Event::Eof`]. Input that the
+    /// peer sent earlier may arrive between the two events. Output is still sent.
     HalfClosed,
     /// The output is at most a quarter full. [`Turn::want_room`](crate::Turn::want_room) asked for
     /// this event.

@@ -148,7 +148,7 @@ fn a_server_of_something_else_is_named() {
         (
             url(&http, "ws"),
             &[][..],
-            "opened no WebSocket: 200 OK; there is something else at this path",
+            "opened no WebSocket: 200 OK; there is no WebSocket at this path",
         ),
         (url(&http, "ws") + "none", &[], "404 Not Found; write the path of a WebSocket"),
         (url(&bytes, "ws"), &[], "the peer sends back what it receives, as sockeye echo does"),
@@ -237,7 +237,7 @@ fn load_says_what_it_needs_and_guesses_no_tls_where_a_websocket_was_opened() {
     };
     let large = "x".repeat(2000);
     for (url, flags, expected) in [
-        (websocket(site.url()) + "/", &[][..], "there is something else at this path"),
+        (websocket(site.url()) + "/", &[][..], "there is no WebSocket at this path"),
         (websocket(site.url()) + "/none", &[], "404 Not Found; write the path of a WebSocket"),
         (websocket(message.url()) + "/", &[], "write message://HOST:PORT"),
         (small.url().to_owned(), &["--body", &large], "closed the WebSocket with 1009"),

@@ -91,7 +91,7 @@ impl WebSocketConnection {
                 let (failure, hint) = match status {
                     ..300 => (
                         Failure::BadResponse,
-                        "; there is something else at this path: write that of a WebSocket",
+                        "; there is no WebSocket at this path: write the path of one",
                     ),
                     300..=399 => (Failure::BadResponse, ""),
                     401 | 403 => (

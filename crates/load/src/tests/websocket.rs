@@ -207,7 +207,7 @@ fn a_refusal_and_a_silent_server_are_failures() {
             "HTTP/1.1 200 OK\r\n\r\n",
             Failure::BadResponse,
             true,
-            "opened no WebSocket: 200 OK; there is something else at this path",
+            "opened no WebSocket: 200 OK; there is no WebSocket at this path",
         ),
         (
             "HTTP/1.1 400 Bad Request\r\n\r\n",

@@ -76,14 +76,16 @@ impl Refusal {
             (_, Some(location)) => match target.with_tls_by(location) {
                 Some(with_tls) => format!("; this port speaks TLS: write {with_tls}"),
                 None => {
-                    let location = text::escape_controls(location).replacen("http", "ws", 1);
-                    format!("; it redirects to {location}")
+                    let location = text::escape_controls(location);
+                    match location.strip_prefix("http") {
+                        Some(rest) if rest.starts_with("://") || rest.starts_with("s://") => {
+                            format!("; it redirects to ws{rest}")
+                        }
+                        _ => format!("; it redirects to {location}"),
+                    }
                 }
             },
-            (200..=299, _) => {
-                let path = "; there is something else at this path: write that of a WebSocket";
-                path.into()
-            }
+            (200..=299, _) => "; there is no WebSocket at this path: write the path of one".into(),
             // With this status, nginx and others respond to plain HTTP at a port with TLS.
             (400, _) => target.tls_hint(),
             (401, _) => "; -H 'Authorization: …' sends credentials".into(),

@@ -331,8 +331,8 @@ fn a_refusal_is_shown_with_what_to_do() {
         ),
         (
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n<p>hi",
-            "opened no WebSocket: 200 OK; there is something else at this path: write that of a \
-             WebSocket",
+            "opened no WebSocket: 200 OK; there is no WebSocket at this path: write the path \
+             of one",
         ),
         (
             "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
@@ -356,11 +356,15 @@ fn a_refusal_is_shown_with_what_to_do() {
             "opened no WebSocket: 302 Found; it redirects to ws://a.example/x",
         ),
         (
+            "HTTP/1.1 302 X\r\nLocation: /http-docs/\r\nContent-Length: 0\r\n\r\n",
+            "opened no WebSocket: 302 Found; it redirects to /http-docs/",
+        ),
+        (
             "HTTP/1.1 404 X\r\nLocation: /x\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\n\
              No room",
             "opened no WebSocket: 404 Not Found (No room); write the path of a WebSocket",
         ),
-        ("HTTP/1.1 299 X\r\n\r\n", "opened no WebSocket: 299; there is something else at this"),
+        ("HTTP/1.1 299 X\r\n\r\n", "opened no WebSocket: 299; there is no WebSocket at this"),
         (
             "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
             "sent a Sec-WebSocket-Accept that does not fit the key",
