@@ -1,5 +1,5 @@
-//! The bare server for WebSockets: it answers the handshake, and then passes the connection to
-//! [`Frames`]. All frames of a client must have the same length.
+//! The bare server ([`limit`](super)) for WebSockets: it answers the handshake, and then passes the
+//! connection to [`Frames`]. All frames of a client must have the same length.
 
 use std::{io, os::fd::OwnedFd};
 

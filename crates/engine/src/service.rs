@@ -8,8 +8,8 @@ use sockeye_proto::{Peer, Protocol, Reason, Time, Timed};
 /// `Sync`, so the connections of a worker can share state without locks. Calls run on the event
 /// loop and must not block.
 ///
-/// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service. A pair of a [`Timed`]
-/// value and a closure is a service with a deadline:
+/// A closure that takes a [`Peer`] and returns a [`Protocol`] (boxed or not) is a service. A pair
+/// of a [`Timed`] value and such a closure is a service with a deadline:
 ///
 /// ```
 /// use sockeye_engine::Service;
@@ -40,7 +40,7 @@ pub trait Service {
     }
 
     /// When [`Service::on_deadline`] is due; `None` while there is nothing to do. Called once in
-    /// each turn of the loop.
+    /// each pass of the event loop.
     fn deadline(&self) -> Option<Time> {
         None
     }

@@ -45,8 +45,9 @@ pub fn subject(certificate: &[u8]) -> Option<String> {
     Some(text)
 }
 
-/// Appends an attribute as `NAME=VALUE`. A value that isn't text is written as its DER encoding in
-/// hexadecimal, after `#` (RFC 4514, 2.4).
+/// Appends an attribute as `NAME=VALUE`. If its type is not in [`NAMES`], its object identifier is
+/// the name. A value that is not a UTF8String, PrintableString, IA5String or NumericString is
+/// written as its DER encoding in hexadecimal, after `#` (RFC 4514, 2.4).
 fn push(attribute: &AttributeTypeAndValue<'_>, text: &mut String) {
     let kind = attribute.attr_type().to_id_string();
     let name = NAMES.iter().find(|(id, _)| *id == kind).map(|(_, name)| *name);

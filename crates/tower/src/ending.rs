@@ -14,8 +14,8 @@ use tokio::task::AbortHandle;
 /// roll back a transaction.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Maximum number of tasks in their grace period per worker. Beyond it, the oldest is aborted, so
-/// that clients that break off requests can't accumulate tasks.
+/// Maximum number of tasks in their grace period per worker (event loop). Beyond it, the oldest is
+/// aborted, so that clients that break off requests can't accumulate tasks.
 const MAX_TASKS: usize = 1024;
 
 /// Aborts a task when it is dropped.

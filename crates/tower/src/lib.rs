@@ -28,8 +28,8 @@
 //! ```
 //!
 //! Under `#[tokio::main]`, the runtime is `Handle::current()`, and `serving.stopped().await` waits
-//! without blocking, in place of `join`. Without a framework, [`spawn`] runs an async block as the
-//! response of a closure of [`sockeye::http`].
+//! without blocking, in place of `join`. Without a framework, a closure of [`sockeye::http`] can
+//! call [`spawn`], which runs an async block and responds with its output.
 //!
 //! The engine's threads read and write connections, and enforce limits and deadlines. Each request
 //! is a task of the tokio runtime:
@@ -48,8 +48,8 @@
 //!   its `ConnectInfo`. For code that needs `ConnectInfo`, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
 //! - With [`Options::with_tls`], [`Peer::tls`] contains the result of the TLS handshake: version,
-//!   cipher suite, ALPN, SNI, and the client's certificates. Over HTTP/1.1, the URI has no scheme,
-//!   as in hyper. If the client uses HTTPS, `peer.tls` is `Some`.
+//!   cipher suite, ALPN, SNI, and the client's certificates. Over HTTP/1.1, the URI usually has no
+//!   scheme, as in hyper. If the client uses HTTPS, `peer.tls` is `Some`.
 //! - Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. `http::Uri`
 //!   accepts some of them. The others (`<`, `>`, backquotes in a path, `"` in a query) are
 //!   percent-encoded, and the extensions contain the [`RawTarget`]. axum's `Path` and `Query` give
@@ -61,12 +61,12 @@
 //! - An incomplete body ends with the error [`Incomplete`]: the client disconnected, closed its
 //!   sending side of the connection, was too slow, or sent an invalid body. The server answers 400
 //!   or 408 if it can, and drops the service's response. A task that still owns the body has 5 s to
-//!   clean up, and is then aborted. A worker gives this time to at most 1,024 tasks at once, and
-//!   aborts the oldest one if there are more.
-//! - When a client resets its connection, or the server closes it, the task is aborted at its next
-//!   `await`: its future and both bodies are dropped. A client that only closed its sending side
-//!   (half-close) still gets its response. Once the response has started, the task is aborted when
-//!   no byte has been sent for
+//!   clean up, and is then aborted. A worker (event loop) gives this time to at most 1,024 tasks at
+//!   once, and aborts the oldest one if there are more.
+//! - If the request's body is complete when the client resets its connection or the server closes
+//!   it, the task is aborted at its next `await`: its future and both bodies are dropped. A client
+//!   that only closed its sending side (half-close) still gets its response. Once the response has
+//!   started, the task is aborted when no byte has been sent for
 //!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout) (default: 15 s),
 //!   because a client that closed an event stream without a reset looks the same. To keep a stream
 //!   to a half-closed client open, send something more often than that. axum's `KeepAlive`, at its
@@ -76,9 +76,10 @@
 //!
 //! - Bodies are streamed with backpressure, and with trailers. Content-Length is what the service
 //!   sets, or the exact size of the body (`size_hint`). Without either, the body is sent in chunks,
-//!   or with its length if it is ready at once, in at most one frame and without trailers. If the
-//!   service's Content-Length and the body's known size differ, the client gets a 500. If the body
-//!   turns out to be shorter or longer than the Content-Length, the connection is closed.
+//!   or with its length if it is ready at once, in at most one frame of under 64 KiB and without
+//!   trailers. If the service's Content-Length and the body's known size differ, the client gets a
+//!   500. If the body turns out to be shorter or longer than the Content-Length, the connection is
+//!   closed.
 //! - A response to HEAD has the Content-Length of the response to GET, or none (RFC 9110, section
 //!   8.6). Its body isn't polled. If the body is empty, a Content-Length of 0, which axum adds, is
 //!   removed.
@@ -157,9 +158,9 @@
 //! ```
 //!
 //! - The extensions of a request that asks for an upgrade contain hyper's `OnUpgrade`. In HTTP/1.1
-//!   that is a request with `Connection: upgrade` and no content. The service accepts by a 101 with
-//!   an `Upgrade` field that names one of the protocols that the client asked for. In every other
-//!   case the `OnUpgrade` fails, as in hyper.
+//!   that is a request with `Upgrade`, `Connection: upgrade` and no content. The service accepts by
+//!   a 101 with an `Upgrade` field that names one of the protocols that the client asked for. In
+//!   every other case the `OnUpgrade` fails, as in hyper.
 //! - In HTTP/2, a request for an upgrade is an extended CONNECT (RFC 8441). Its extensions contain
 //!   hyper's `Protocol`, too. The service accepts by any 2xx; the client gets a 200. Until the
 //!   service answers, 16 KiB for hyper's buffers are charged to the budget [`Options::collected`].

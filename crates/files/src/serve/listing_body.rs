@@ -1,5 +1,5 @@
 //! The content of a long response: a listing is written in pieces while the output has room, an
-//! archive in batches. While one batch is sent, a job makes the next.
+//! archive in batches. While one batch is sent, a job on another thread makes the next.
 
 use std::sync::{Arc, Weak};
 
@@ -43,7 +43,7 @@ pub(crate) struct ArchiveBody {
     job_group: JobGroup,
     /// The client that is charged for the jobs.
     client: Client,
-    /// The permit for the open files.
+    /// The permit (part of a budget) for the open files.
     open_files: Option<Permit>,
     next_batch: BatchState,
     /// Files in the output that may not have been sent yet.
@@ -53,7 +53,7 @@ pub(crate) struct ArchiveBody {
 /// The state of the next batch.
 #[derive(Debug)]
 enum BatchState {
-    /// A job is making it.
+    /// A job is making it, and sends it by the promise with this ticket.
     InProgress(Ticket, #[expect(dead_code, reason = "dropping it cancels the job")] Waiter),
     /// The writer makes it once the output has room and fewer than [`MAX_OPEN_FILES`] files are
     /// open.

@@ -19,7 +19,7 @@ use crate::{Fields, Trailers};
 pub enum StreamEvent<'a> {
     /// The output has room again. Sent after the handler answered with [`Stream::more`].
     Room,
-    /// A [`Promise`] was fulfilled or abandoned, or a [`Remote`] sent a message.
+    /// A [`Promise`] was fulfilled or abandoned, or a thread sent a message by a [`Remote`].
     Message(Ticket, Result<Message, Abandoned>),
     /// [`Remote::wake`] was called, in HTTP/1.1 perhaps for an earlier request of the connection. A
     /// call before the response starts is not delivered, so check for news when the response
@@ -91,7 +91,7 @@ impl Stream<'_, '_> {
     }
 
     /// Waits for the request's content, which arrives in [`StreamEvent::Body`] and
-    /// [`StreamEvent::BodyEnd`], or for a message. The content may be as long as
+    /// [`StreamEvent::BodyEnd`], or for a message or a wake-up. The content may be as long as
     /// [`Limits::body`](crate::Limits::body) allows, unless
     /// [`Responder::read_up_to`](crate::Responder::read_up_to) has set another limit. No content is
     /// read while the output is full.

@@ -25,7 +25,7 @@ use super::link::ResponseLink;
 #[derive(Debug)]
 pub struct Sender {
     pub(super) link: ResponseLink,
-    /// The promise to fulfill at the end of the content.
+    /// The promise that sends [`Finished`] to the event loop at the end of the content.
     pub(super) end: Promise,
     /// The number of the exchange whose response this sends.
     pub(super) exchange: u64,

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `connection` | the state of a connection, its input and its events |
-//! | `events`, `timers` | the server's stop, deadlines, the end of input, and messages |
+//! | `events`, `timers` | the server's stop, deadlines, the end of input, other threads' messages |
 //! | `frames` | received frames other than HEADERS and DATA |
 //! | `requests`, `content` | HEADERS and DATA: from frames to requests |
 //! | `receive` | the content of a request on its way to the handler |
