@@ -46,14 +46,15 @@ pub fn subject(certificate: &[u8]) -> Option<String> {
 }
 
 /// Appends an attribute as `NAME=VALUE`. If its type is not in [`NAMES`], its object identifier is
-/// the name. A value that is not a UTF8String, PrintableString, IA5String or NumericString is
-/// written as its DER encoding in hexadecimal, after `#` (RFC 4514, 2.4).
+/// the name. The value is then written as its DER encoding in hexadecimal, after `#` (RFC 4514,
+/// 2.4). So is a value that is not a UTF8String, PrintableString, IA5String or NumericString.
 fn push(attribute: &AttributeTypeAndValue<'_>, text: &mut String) {
     let kind = attribute.attr_type().to_id_string();
     let name = NAMES.iter().find(|(id, _)| *id == kind).map(|(_, name)| *name);
     text.push_str(name.unwrap_or(&kind));
     text.push('=');
-    let Ok(value) = attribute.as_str() else {
+    let value = name.and_then(|_| attribute.as_str().ok());
+    let Some(value) = value else {
         text.push('#');
         for byte in attribute.attr_value().to_der_vec().unwrap_or_default() {
             // Writing to a string doesn't fail.
@@ -109,7 +110,7 @@ mod tests {
             (&[(CommonName, "#")], "CN=\\#"),
             (&[(CommonName, "a\0b")], "CN=a\\00b"),
             (&[(CommonName, "Z\u{fc}rich")], "CN=Z\u{fc}rich"),
-            (&[(CustomDnType(vec![2, 5, 4, 97]), "x")], "2.5.4.97=x"),
+            (&[(CustomDnType(vec![2, 5, 4, 97]), "x")], "2.5.4.97=#0C0178"),
         ] {
             assert_eq!(of(parts), expected);
         }
