@@ -5,7 +5,7 @@ use sockeye_http::is_token_byte;
 /// The protocol that a peer uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerProtocol {
-    /// Frames, valid or not.
+    /// Frames of this crate's messages, valid or not.
     Frames,
     /// HTTP, valid or not.
     Http,
@@ -19,8 +19,8 @@ impl PeerProtocol {
     /// are always enough.
     ///
     /// - Three characters of a token (RFC 9110, 5.6.2) start the method of an HTTP request. They
-    ///   can't begin a frame: it has a length of two bytes, then a JSON header, so its third byte
-    ///   is a `{` or white space.
+    ///   can't begin a frame: its first two bytes are the length of its JSON header, which begins
+    ///   with a `{` or white space.
     /// - The first bytes of a TLS record of type 22 (handshake), with major version 3 and a minor
     ///   version below 5, are TLS.
     /// - Anything else counts as a frame, even a blank line in front of an HTTP request.

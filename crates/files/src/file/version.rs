@@ -1,12 +1,13 @@
-//! One version of an open file: what a response promises to send.
+//! One version of an open file: the content that a response promises, for example by its ETag.
 //!
 //! A file may change while it is sent. Before the last part of a response is sent, the file is
-//! checked: if it no longer has what was promised, the response is cut, so that the client notices.
-//! A change that keeps what was promised cuts nothing. How this is decided:
+//! checked: if it no longer has the promised content, the response is aborted, so that the client
+//! notices. A change that is known to keep the content has no effect. How this is decided:
 //!
 //! - If the file's [`Identity`] (device, inode, size and times) is the same, the file counts as
 //!   unchanged, and nothing is read.
-//! - If the file is shorter, the response is cut, even if the requested range may still be there.
+//! - If the file is shorter, the response is aborted, even if the requested range may still be
+//!   there.
 //! - If the content was hashed when it was promised, it is hashed again, on a thread.
 //! - Otherwise size and modification time decide: [`Identity::is_kept_by`].
 
@@ -100,8 +101,8 @@ impl FileSource for FileVersion {
     }
 
     fn verify(&self, cancel: &CancelToken) -> bool {
-        // The identity is read before the content. If the content changes later, the identity
-        // changes again and no longer equals `verified`.
+        // The identity is read before the content. If the content changes later, the identity no
+        // longer equals `verified`, except within one tick of the file system's clock.
         let Ok(now) = self.file.identity() else { return false };
         match self.check_identity(&now) {
             Validity::Valid => true,

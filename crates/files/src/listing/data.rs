@@ -7,8 +7,8 @@
 //! ]}
 //! ```
 //!
-//! `folders`, `files` and `bytes` count the entries that match the filter, on all pages. If the
-//! listing is paged, `page` and `pages` come before `complete`. `complete` is about the whole
+//! `folders`, `files` and `bytes` are sums over the entries that match the filter, on all pages. If
+//! the listing is paged, `page` and `pages` come before `complete`. `complete` is about the whole
 //! folder, whatever the filter and the page: it is false if the folder has more entries than can be
 //! listed, or if `omitted` is not empty. `omitted` has the numbers of entries that can't be served,
 //! by the codes of [`Omission`]. Hidden names and links to them are left out, too, but not counted.
@@ -16,11 +16,11 @@
 //! relative to the URL of the folder.
 //!
 //! In plain text each entry is a line of three fields, separated by tabs: the modification time,
-//! the size in bytes (`-` for a folder) and the name (with a slash after a folder's). Invisible
-//! characters in names are escaped: a line break is `\x0a`. Programs may take each line for an
-//! entry, so entries that are left out are counted in a header: `Listing-Omitted: unreadable=1,
-//! outside=2`. Only if the folder has more entries than can be listed, a last line that is no entry
-//! says so, with `-` for time and size.
+//! the size in bytes (`-` for a folder) and the name (with a slash after a folder's). In names,
+//! invisible characters and bytes that are not UTF-8 are escaped: a line break is `\x0a`. Entries
+//! that are left out are counted in a header, since programs may take each line for an entry:
+//! `Listing-Omitted: unreadable=1, outside=2`. If the folder has more entries than can be listed, a
+//! last line says so. It is the only line that is no entry, and has `-` for time and size.
 //!
 //! [`Omission`]: crate::Omission
 

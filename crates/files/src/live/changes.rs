@@ -18,8 +18,8 @@ use crate::limits::lock::lock;
 /// How many batches are kept: for pages that are being loaded, and for slow followers.
 const MAX_BATCHES: usize = 64;
 
-/// Maximum length, in bytes, of all kept batches together, and so of the paths in a message: enough
-/// for about a thousand paths.
+/// Maximum length, in bytes, of all kept batches together: enough for about a thousand paths. So
+/// the message to a page is bounded, too.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// The root folder: pages are told that it has changed if the changed paths are unknown, or too
@@ -112,8 +112,8 @@ impl Live {
 
     /// Returns the number of the last batch, and the message for a page that has seen the batches
     /// up to number `seen`. The message has a line with a new token, and a line for each path that
-    /// has changed: only `/` if `seen` is `None`, or if the batches after `seen` are not all kept.
-    /// Returns `None` if `seen` is the number of the last batch.
+    /// has changed: only `/` if `seen` is `None` or no batch has this number yet, or if the batches
+    /// after `seen` are not all kept. Returns `None` if `seen` is the number of the last batch.
     pub(crate) fn message(&self, seen: Option<u64>) -> Option<(u64, String)> {
         let state = lock(&self.state);
         let (number, known) = (state.number, state.batches.len());

@@ -20,8 +20,8 @@ pub(crate) struct Exchange {
     pub(crate) status: Option<Status>,
     /// The position in the output where the response's content starts.
     pub(crate) content_start: Mark,
-    /// What the handler waits for, besides messages. During a call of the handler: what it waited
-    /// for before the call.
+    /// What the handler waits for, besides messages from other threads and connections. During a
+    /// call of the handler: what it waited for before the call.
     pub(crate) wait_for: WaitFor,
     /// When the server stops waiting for more of the request's content.
     pub(crate) content_deadline: Time,
@@ -100,7 +100,7 @@ impl ContentLength {
     }
 }
 
-/// What a handler waits for, besides messages.
+/// What a handler waits for, besides messages from other threads and connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WaitFor {
     /// More of the request's content, or its end.

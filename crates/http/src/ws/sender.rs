@@ -18,8 +18,8 @@ pub struct Sender {
     closer: Arc<Closer>,
 }
 
-/// Closes a WebSocket for all its senders. It is a promise, because promises can be fulfilled even
-/// while 16 messages wait.
+/// Closes a WebSocket for all its senders, with a promise: unlike a [`Remote`], a promise can send
+/// its only message even while 16 messages wait.
 #[derive(Debug)]
 pub(super) struct Closer {
     /// The promise's ticket, which identifies the WebSocket.
@@ -35,8 +35,8 @@ impl Closer {
 
 /// What a [`Sender`] has sent.
 pub(super) struct Sent {
-    /// The ticket of the sender's [`Closer`]. A WebSocket whose tunnel contains another one also
-    /// gets what the senders of that one have sent.
+    /// The ticket of the sender's [`Closer`]. It identifies the sender's WebSocket: if that runs in
+    /// the tunnel of another WebSocket, the other one also gets what the sender has sent.
     pub(super) closer: Ticket,
     pub(super) action: Action,
 }

@@ -244,7 +244,7 @@ impl WebSocketConnection {
     }
 }
 
-/// The response to a message. `is_echo`: it is the same message, as it should be.
+/// The response to a message. `is_echo`: the response equals the message, as it should.
 fn response(content_len: u64, is_echo: bool, expected: Option<&ExpectedResponse>) -> Response {
     let (error, learned) = match expected {
         Some(expected) => (expected.error.clone(), None),

@@ -1,4 +1,5 @@
-//! Every call into a protocol, in the order that [`Protocol`] guarantees.
+//! Every call of a [`Session`] (a protocol with its input and output) into its protocol, in the
+//! order that [`Protocol`] guarantees.
 
 use std::mem;
 
@@ -21,7 +22,7 @@ enum Reoffer {
     AfterSwitch,
 }
 
-/// The calls that owners make.
+/// What the session's owner (the code that runs it) calls.
 impl Session {
     /// Sends [`Event::Open`]: the connection is established. Call this first.
     pub fn open<O: Owner>(&mut self, owner: &mut O) {
@@ -54,9 +55,9 @@ impl Session {
         self.fail(Fault::ours("unused_input_limit", what));
     }
 
-    /// The input has ended. Sends [`Event::Eof`]: now or, if the protocol pauses, when the pause
-    /// ends. Before that, sends [`Event::HalfClosed`] if it is due: see
-    /// [`Session::notify_half_close`].
+    /// The input has ended. Sends [`Event::HalfClosed`] if it is due: see
+    /// [`Session::notify_half_close`]. Then sends [`Event::Eof`]: now or, if the protocol pauses,
+    /// when the pause ends. After [`Session::truncate`], sends [`Event::Truncated`] just before it.
     pub fn end_of_input<O: Owner>(&mut self, owner: &mut O) {
         self.half_close();
         self.notify_half_close(owner);
@@ -79,7 +80,7 @@ impl Session {
         }
     }
 
-    /// Delivers what a promise or a remote has sent.
+    /// Delivers what a promise or a remote (both for use by any thread) has sent.
     pub fn deliver<O: Owner>(&mut self, envelope: Envelope, owner: &mut O) {
         let event = match envelope.content {
             Delivery::Settled(ticket, body) => Event::Message(ticket, body),
@@ -300,7 +301,7 @@ impl Session {
     }
 
     /// Calls the protocol. Returns the result, and whether to offer unused input again; `None` if
-    /// the protocol failed.
+    /// the protocol fails, panics or is gone.
     fn call<T, O: Owner>(
         &mut self,
         owner: &mut O,
@@ -311,7 +312,7 @@ impl Session {
         let unsent = out.unsent();
         let mut effects = Effects::default();
         let mut context = owner.context(&self.peer);
-        // Output in flight takes up room, too.
+        // Output that the owner has taken, but not sent yet, takes up room, too.
         if self.in_flight.is_any() {
             context.room = context.room.min(self.in_flight.remaining_room(owner.high_water()));
         }
@@ -380,8 +381,9 @@ impl Session {
             InputState::EofNotified => InputState::Ended,
             state => state,
         };
-        // Not through `send_event`. The caller offers the rest of the input, which comes before the
-        // end of input. If the new protocol switches again, `call` has sent the next `Event::Open`.
+        // Not through `send_event`, which might send the end of input, too. The caller offers the
+        // rest of the input before that. If the new protocol also switches, this `call` sends the
+        // next `Event::Open`.
         if self.is_open() {
             let peer = self.peer.clone();
             self.call(owner, |protocol, turn| protocol.on_event(Event::Open(&peer), turn));

@@ -56,14 +56,16 @@ pub struct Head<'a> {
     pub persistent: bool,
     /// The number of interim responses (RFC 9110, 15.2) before this response: at most 100.
     pub interim: u32,
-    /// How the end of the content is found; `None` if the content ends with the connection.
+    /// How the end of the content is found, unless the request was HEAD; `None` if the content ends
+    /// with the connection.
     pub(super) content: Option<Content>,
     /// The head as it arrived, with the blank line.
     pub bytes: &'a [u8],
 }
 
 impl Head<'_> {
-    /// The length of the content, if the head states it.
+    /// The length of the content, if the head states it. After a HEAD request: of the content that
+    /// GET would return.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self.content? {
