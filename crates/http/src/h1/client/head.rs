@@ -112,15 +112,17 @@ pub(super) fn unfold(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
         return Cow::Borrowed(lines);
     }
     let mut plain = Vec::with_capacity(lines.len());
+    // Where the last line begins that is not folded onto another one.
+    let mut last = 0;
     for (number, line) in lines.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if number > first && matches!(line, [b' ' | b'\t', ..]) {
-            plain.truncate(plain.len() - 2);
-            plain.truncate(plain.trim_ascii_end().len());
+            plain.truncate(last + plain[last..].trim_ascii_end().len());
             plain.push(b' ');
             plain.extend_from_slice(chars::trim(line));
         } else {
+            last = plain.len();
             plain.extend_from_slice(line);
         }
         plain.extend_from_slice(b"\r\n");

@@ -124,6 +124,7 @@ fn a_folded_field_is_one_field() {
     for (fields, says) in [
         ("Content-Length: 1\r\n 2\r\n\r\n", "not a number"),
         ("Content\r\n -Length: 2\r\n\r\n", "sent"),
+        (" \r\n Content-Length: 5\r\n\r\n", "sent"),
     ] {
         let error = whole(&format!("HTTP/1.1 200 OK\r\n{fields}"), RequestKind::Other).unwrap_err();
         assert!(error.to_string().contains(says), "{fields:?}: {error}");
