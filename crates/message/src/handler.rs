@@ -4,7 +4,8 @@ use sockeye_proto::{Abandoned, Peer, Ticket};
 
 use super::{Answer, Header, Message, Responder};
 
-/// The result of a promise ([`Responder::promise`]): its message, or that it was abandoned.
+/// The result of a promise ([`Responder::promise`]): the value that fulfilled it, or that it was
+/// abandoned.
 pub type Settled = Result<sockeye_proto::Message, Abandoned>;
 
 /// How a handler takes the content of a request.
@@ -40,8 +41,9 @@ pub trait Handler {
     fn on_message(&mut self, message: Message, peer: &Peer, responder: Responder<'_, '_>)
     -> Answer;
 
-    /// Takes a piece of content in [`ContentMode::Stream`]. The content of one request is complete
-    /// before that of the next arrives.
+    /// Takes a piece of content in [`ContentMode::Stream`]. Over HTTP/2, pieces of several requests
+    /// can alternate: [`Responder::request`] tells the requests apart. Otherwise, the content of
+    /// one request is complete before that of the next arrives.
     fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
         let _ = (piece, responder);
         Flow::More
@@ -52,8 +54,8 @@ pub trait Handler {
         responder.fail("this service does not take content piece by piece")
     }
 
-    /// Takes the result of the promise with this ticket, and answers its request or waits for
-    /// another promise. Not called for a request that was answered or cancelled.
+    /// Takes the result of the promise that `ticket` identifies, and answers the promise's request
+    /// or waits for another promise. Not called for a request that was answered or cancelled.
     ///
     /// Default: fails the request.
     fn on_settled(
@@ -68,8 +70,9 @@ pub trait Handler {
 
     /// Called when a request is cancelled. `request` is its number ([`Responder::request`]). A
     /// request is cancelled if its deadline passes before it is answered. Over HTTP and WebSocket,
-    /// it is also cancelled if its client leaves, and over HTTP if its chunked content is too
-    /// large. When a connection of frames without HTTP closes, the handler is dropped instead.
+    /// it is also cancelled if its connection, HTTP/2 stream or WebSocket ends, and over HTTP if
+    /// its content is malformed, incomplete or late, or chunked and too large. When a connection of
+    /// frames without HTTP closes, the handler is dropped instead.
     fn on_cancelled(&mut self, request: u64) {
         let _ = request;
     }

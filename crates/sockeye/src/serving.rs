@@ -132,8 +132,9 @@ impl Serving {
 
 /// Serves a protocol at `addresses`: `open` makes the [`Protocol`] of each connection.
 ///
-/// There is a worker for each core that this process may use. With [`Serving::start`], each worker
-/// can have a service of its own, whose connections share state without locks.
+/// There is a worker (a thread with an event loop) for each core that this process may use. With
+/// [`Serving::start`], each worker can have a service of its own, whose connections share state
+/// without locks.
 ///
 /// `open` runs on the event loop: don't block.
 ///

@@ -21,8 +21,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Secure {
     pub(crate) tls: Tls,
     /// We have accepted the connection. Its session is made when the handshake is complete, or when
-    /// the client turns out not to speak TLS. A connection that we opened has its session
-    /// before the handshake.
+    /// the client turns out not to speak TLS. A connection that we opened has its session before
+    /// the handshake.
     pub(crate) opens_session: bool,
     /// Ciphertext to send. `None` if there is none; never an empty output.
     pub(crate) out: Option<Box<Output>>,
@@ -128,8 +128,9 @@ impl Secure {
     }
 
     /// Seals bytes from the front of `plain`, at most `max`, and returns their number. Consecutive
-    /// parts, such as a head and a body, or frame headers and the pieces of files between them,
-    /// share records: they are gathered in `buffer` first.
+    /// parts of the output, such as the head and the body of an HTTP response, or HTTP/2 frame
+    /// headers and the pieces of files between them, share records: they are gathered in `buffer`
+    /// first.
     pub(crate) fn seal_front<D: Driver>(
         &mut self,
         driver: &mut D,

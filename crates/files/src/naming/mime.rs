@@ -54,7 +54,7 @@ pub(crate) fn named<'a>(
 /// header value.
 ///
 /// Responses may have another type, which depends on the content: `.ts` is text or a video, and
-/// text that isn't UTF-8 has no charset.
+/// text has no charset if it isn't UTF-8 or declares another encoding.
 #[must_use]
 pub fn content_type(name: &[u8]) -> String {
     by_name(name).with_start(b"").value(true)
@@ -122,8 +122,8 @@ fn by_extension(extension: &str) -> Option<&'static str> {
     found.ok().map(|at| TYPES[at].1)
 }
 
-/// How text of this type declares its encoding. `None` if it is no text, or its type has no
-/// charset: JSON (RFC 8259) and YAML (RFC 9512) are UTF-8.
+/// How text of this type declares its encoding. `None` if it is no text, or its type defines no
+/// parameter `charset`: JSON (RFC 8259) and YAML (RFC 9512).
 fn syntax(kind: &str) -> Option<Syntax> {
     let essence = &*essence(kind);
     match essence {

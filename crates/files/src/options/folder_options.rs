@@ -20,8 +20,9 @@ use crate::naming::content_types::ContentTypes;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `/about` serves `about.html` if there is no `about`. `/about/` redirects to `/about` if
-    /// there is only `about.html`. Default: on.
+    /// `/about` serves `about.html` if there is neither a file `about` nor a folder `about` with an
+    /// `index.html`. Then `/about/` redirects to `/about`, unless a folder `about` is listed.
+    /// Default: on.
     pub clean_urls: bool,
     /// For single-page apps: sends the folder's `index.html` instead of a page that is not found. A
     /// request is for a page if the last segment of its path has no extension, or `.html`, and if
@@ -37,9 +38,9 @@ pub struct Options {
     /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off,
     /// `tar` is an unknown format (400). Default: on.
     pub archives: bool,
-    /// Each request looks its file up, and caches revalidate the file for each use unless
-    /// [`caching`](Self::caching) has another value for it. So a change is visible at once: for a
-    /// site that is being edited. Default: off, the result of a lookup is used for a second.
+    /// For a site that is being edited: each request looks its file up, so a change is visible at
+    /// once. Caches revalidate the file for each use unless [`caching`](Self::caching) has another
+    /// value for it. If off, the result of a lookup is used for up to a second. Default: off.
     pub fresh: bool,
     /// `Cache-Control` by file name. Default: a year and `immutable` for names with a hash of the
     /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts,

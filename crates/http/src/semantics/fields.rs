@@ -1,8 +1,8 @@
 //! The fields of a response or request, checked and formatted when they are pushed.
 //!
 //! A name is a token, and a value has no control characters except tabs, so no field can end its
-//! line and split the message. Fields that Sockeye writes itself, such as Content-Length and Date,
-//! are refused, and so are other fields about the connection.
+//! line and split the message. The fields that Sockeye writes itself, such as Content-Length and
+//! Date, are refused, and so is Keep-Alive.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ pub enum BadField {
     Name,
     /// The value holds a control character other than a tab.
     Value,
-    /// Sockeye writes this field itself, such as Content-Length, or it is about the connection.
+    /// The field is one that Sockeye writes itself, such as Content-Length, or it is Keep-Alive.
     Reserved,
 }
 

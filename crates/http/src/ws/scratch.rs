@@ -1,4 +1,4 @@
-//! Memory for one message.
+//! Memory for one WebSocket message.
 
 use std::mem;
 

@@ -66,8 +66,8 @@ enum State {
     /// Sending and receiving.
     Open,
     /// Only with `half_close`: the peer has closed its sending side, and everything that has been
-    /// read from standard input was sent. The connection succeeds if standard input ends by this
-    /// time.
+    /// read from standard input was sent. The connection fails unless standard input ends by this
+    /// time, with no more bytes.
     InputEnd(Time),
     /// Everything was sent. As many bytes have come back or, with `half_close`, the peer has closed
     /// its sending side.

@@ -32,7 +32,8 @@ pub(super) enum State<H> {
     /// The rest of a request head. `blank`: a blank line preceded the head. `head_only`: the
     /// request's method is HEAD.
     ExpectHead { deadline: Time, progress: Progress, blank: bool, head_only: bool },
-    /// What the handler of this request waits for: content, room in the output, or a message.
+    /// What the handler of this request waits for: content, room in the output, or a message from
+    /// another thread.
     ExpectAnswer(Box<InFlight<H, H1Exchange>>),
     /// The rest of the content of a request that was already answered.
     ExpectUnreadContent(Box<UnreadContent>),
