@@ -41,7 +41,7 @@ impl fmt::Display for BadField {
         f.write_str(match self {
             Self::Name => "the name of the field is not a token",
             Self::Value => "the value of the field holds a control character",
-            Self::Reserved => "the server writes this field",
+            Self::Reserved => "Sockeye writes this field itself, or never sends it",
         })
     }
 }
