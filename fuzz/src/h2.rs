@@ -23,13 +23,13 @@ const MAX_HELD: usize = 200 * 1024;
 /// The maximum window.
 const MAX_WINDOW: i64 = 0x7fff_ffff;
 
-/// Sends the bytes of a [`SplitInput`] to a server, after the preface and a SETTINGS frame: both in
-/// the input's parts and frame by frame.
+/// Sends the preface, a SETTINGS frame and the bytes of a [`SplitInput`] to a server. One run sends
+/// the bytes in the input's parts, another one sends them frame by frame.
 ///
 /// # Panics
 ///
-/// If the output isn't a sequence of frames that RFC 9113 permits, exceeds a window, or leaves a
-/// stream without an end.
+/// If the output isn't a sequence of frames that RFC 9113 permits, exceeds a window, leaves a
+/// stream without an end, or takes too much memory; or if the connection doesn't end.
 pub fn h2_server(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
     let shared = Rc::new(ServerConfig::new(limits()));
@@ -65,7 +65,7 @@ fn run<'a>(shared: &Rc<ServerConfig>, parts: impl Iterator<Item = &'a [u8]>, end
         }
         client.input(part);
         settle(&mut client, &mut checker);
-        // Lets a pause end in which the server reads nothing, because too many streams were reset.
+        // After too many resets of streams, the server reads nothing for 100 ms. They pass here.
         client.pass(Duration::from_millis(100));
     }
     match ending {
@@ -308,7 +308,7 @@ impl Checker {
 /// The status of a response; `None` for trailers. Checks that the block refers to the static table
 /// only.
 fn status(mut block: &[u8]) -> Option<u16> {
-    // A change of the table's size to 0.
+    // A dynamic table size update to 0 (RFC 7541, 6.3).
     if block.first() == Some(&0x20) {
         block = &block[1..];
     }

@@ -8,8 +8,8 @@
 //!
 //! A target is a function of bytes that panics if something is wrong. For most targets, the bytes
 //! are a [`SplitInput`]: what a client sends, and in which parts. Most targets check that no input
-//! makes a connection panic, that the output doesn't depend on the parts, and that an independent
-//! parser can read the output. These targets differ:
+//! makes a connection panic, that the result doesn't depend on the parts, and that an independent
+//! parser, of the input or of the output, agrees with it. These targets differ:
 //!
 //! - [`h2_server`] doesn't compare outputs: which frames they consist of depends on the parts.
 //! - An input of [`websocket`] has one byte before the [`SplitInput`], which chooses a side and the
@@ -18,7 +18,8 @@
 //! - An input of [`tls_records`] is what the network does to the records of a peer.
 //!
 //! `corpus/TARGET` has small inputs that together reach the coverage so far. The fuzzer starts from
-//! them. `found/TARGET` has inputs that once made the target panic.
+//! them. `found/TARGET` has inputs that once made the target panic, or take too much time or
+//! memory.
 //!
 //! Sockets, time between bytes, and clients that don't read are tested with `sockeye-sim` instead.
 

@@ -227,9 +227,9 @@ impl Worker {
         self.state.stats.borrow().failures.clone()
     }
 
-    /// Whether an answer has shown that the port doesn't expect TLS: an HTTP request that came back
-    /// unchanged, as from an echo server, or a response, other than a redirect or one with status
-    /// 400, to a request for a WebSocket.
+    /// Whether an answer has shown that the port doesn't expect TLS: the HTTP request itself, sent
+    /// back as by an echo server, or any response to a request for a WebSocket, except a redirect
+    /// or one with status 400.
     pub(crate) fn is_known_without_tls(&self) -> bool {
         self.state.is_known_without_tls.get()
     }

@@ -16,7 +16,7 @@
 //! ```text
 //!  input ─▶ server ─▶ frame ─▶ header ─▶ Message ─▶ Handler ─▶ Responder ─▶ output
 //!             │       lengths  keys                   │          ▲
-//!             │       limits                          └─ later ──┘  a promise is settled
+//!             │       limits                          └─ later ──┘  any thread sends the result
 //!             └──▶ state: what is expected next
 //! ```
 //!

@@ -63,8 +63,8 @@ impl AllowedOrigins {
         self.origins.is_empty()
     }
 
-    /// The origin of `request`, if [`AllowedOrigins::allow`] has added it. A page of that origin
-    /// can read the response if the response has it in `Access-Control-Allow-Origin`.
+    /// The origin of `request`, if it is the only one and was added by [`AllowedOrigins::allow`]. A
+    /// page of it can read the response if `Access-Control-Allow-Origin` names the origin.
     #[must_use]
     pub fn added_origin<'r>(&self, request: &Request<'r>) -> Option<&'r [u8]> {
         let origin = request.common_field(FieldName::Origin)?;
@@ -81,8 +81,8 @@ impl AllowedOrigins {
     }
 
     /// Calls `on_refused` with the origin of each refused request, for example to log it. The
-    /// argument is `None` if the request has no origin, several, one with characters that an origin
-    /// can't have, or one of more than 300 bytes.
+    /// argument is `None` if the request has no origin or several, or if the origin has more than
+    /// 300 bytes or characters other than visible ASCII.
     #[must_use]
     pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
         self.on_refused = OnRefused(Some(Arc::new(on_refused)));
@@ -146,8 +146,8 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 /// Whether `origin` is the server's own, for a request with this `host`. `tls`: the connection uses
 /// TLS. Without TLS, the origin may begin with `http://` or `https://`, since a proxy in front of
-/// the server may use TLS. With TLS, a page that came over `http://` is refused, because anybody on
-/// the network path can have sent that page.
+/// the server may use TLS. With TLS, an `http://` origin is not the server's own, because anybody
+/// on the network path can have sent the page.
 fn is_own(origin: &[u8], host: Option<&[u8]>, tls: bool) -> bool {
     parts(origin).zip(host).is_some_and(|((port, origin), host)| {
         (!tls || port == HTTPS_PORT) && is_same_host(origin, host, port)

@@ -48,8 +48,8 @@ impl fmt::Display for CloseCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed<'a> {
     /// The code of the peer's close frame, or of ours if the peer broke the protocol or exceeded a
-    /// limit. [`CloseCode::NO_STATUS`] if the peer's frame had no code, [`CloseCode::ABNORMAL`] if
-    /// the connection ended without a close frame of the peer.
+    /// limit. [`CloseCode::NO_STATUS`] if the peer's frame had no code. [`CloseCode::ABNORMAL`] if
+    /// the connection ended for another reason without a close frame of the peer.
     pub code: CloseCode,
     /// The text of the same close frame, or why there was none.
     pub reason: &'a str,

@@ -28,6 +28,7 @@ pub struct Tunnel {
 enum Inner {
     /// The WebSocket is not open yet.
     New(Option<Box<dyn Protocol>>),
+    /// The protocol, its unused input, and its output that is in no message yet.
     Running(Box<NestedSession>),
 }
 
@@ -61,7 +62,7 @@ impl Tunnel {
                 socket.turn.out.write(&bytes[..count]);
                 session.move_to(socket.turn.out, len);
             }
-            // What was sent has made room in the inner output, so the protocol may write more.
+            // Moving the output has made room in the inner output, so the protocol may write more.
             if session.has_panicked() || !session.is_progress_due() {
                 break;
             }
@@ -82,7 +83,8 @@ impl Tunnel {
     }
 
     /// Called when the inner protocol has failed or chosen how to end its connection (`end`), and
-    /// everything is sent. Closes the WebSocket, unless the protocol still reads.
+    /// its whole output was moved to the WebSocket's or the WebSocket is closing. Closes the
+    /// WebSocket, unless the protocol still reads.
     fn end(session: &NestedSession, end: End, socket: &mut Socket<'_, '_>) {
         match session.reason() {
             Some(Reason::Fault(fault)) if fault.blame == sockeye_proto::Blame::Peer => {
@@ -155,7 +157,7 @@ impl Handler for Tunnel {
             None => Reason::PeerClosed,
         };
         session.close(&reason, socket.turn);
-        // The protocol panicked when it got `Event::Closed`, or in its destructor.
+        // The protocol panicked: earlier, when it got `Event::Closed`, or in its destructor.
         if let Some(Reason::Panicked) = session.reason() {
             let what = "panicked when its WebSocket was closed";
             socket.turn.report(Fault::ours("protocol_panicked", what));

@@ -73,7 +73,7 @@ impl Http2Connection {
                 PendingStream { request, written_before, response: StreamResponse::default() };
             client.request(heads, request.index, content, pending, turn.out);
             if content.is_some() {
-                // Sending content counts as progress.
+                // Asks for `Event::Sent`, since sending content counts as progress.
                 turn.mark();
             }
         }
@@ -165,7 +165,7 @@ impl Http2Connection {
         };
         drop(stats);
         if sends_content {
-            // Sending more of the content counts as progress.
+            // Asks for `Event::Sent` again: `client.read` may have written more content.
             turn.mark();
         }
         match failed {

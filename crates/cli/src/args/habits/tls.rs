@@ -29,7 +29,7 @@ impl TlsParts {
     ///
     /// # Errors
     ///
-    /// If there is no file, or the part has one already.
+    /// If `file` is missing or begins with `-`, or if the part has a file already.
     pub(super) fn set(
         &mut self,
         part: TlsPart,

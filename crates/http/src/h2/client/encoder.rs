@@ -4,7 +4,7 @@ use crate::h2::hpack::encode;
 
 /// The default size of a server's dynamic table (RFC 9113, 6.5.2). A larger one is never used.
 const TABLE_SIZE: usize = 4096;
-/// What an entry counts in addition to its bytes (RFC 7541, 4.1).
+/// The size of an entry is the lengths of its name and value, plus this (RFC 7541, 4.1).
 const OVERHEAD: usize = 32;
 /// The index of the newest entry of the dynamic table.
 const FIRST_DYNAMIC: usize = 62;
