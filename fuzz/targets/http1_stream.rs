@@ -1,4 +1,4 @@
-//! Fuzzes streams of HTTP requests: see `scripts/fuzz`.
+//! Fuzzes streams of HTTP/1.1 requests: see `scripts/fuzz`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes streams of message frames: see `scripts/fuzz`.
+//! Fuzzes streams of frames of `sockeye-message`: see `scripts/fuzz`.
 
 #![no_main]
 

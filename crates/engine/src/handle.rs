@@ -29,7 +29,7 @@ impl Handle {
         self.send_command(Command::Stop);
     }
 
-    /// How many connections are open, on all workers (event loops).
+    /// How many accepted connections are open, on all workers (event loops).
     #[must_use]
     pub fn connections(&self) -> usize {
         self.counts.total()

@@ -1,4 +1,4 @@
-//! The handler and the configuration of a client.
+//! The handler and the configuration of a client that sends messages in [frames](super::frame).
 
 use std::time::Duration;
 
@@ -47,8 +47,9 @@ pub enum ClientAction {
     /// Send and receive.
     Continue,
     /// Receive nothing, and send no further message, until [`ClientHandler::on_settled`] returns
-    /// another action. It is called with the result of a promise ([`Turn::promise`]) that the
-    /// handler has made.
+    /// another action. It is called with the result of a promise (a job or other pending result)
+    /// that the handler has made with [`Turn::promise`]. A response without an id ends the
+    /// connection even if the action is `Pause`.
     Pause,
     /// End the connection.
     Stop,
@@ -65,7 +66,8 @@ pub enum ClientEnd {
     NoKeepAlive,
     /// The handler or the program ended the connection.
     Stopped,
-    /// The server closed the connection, or announced that, before every message had its response.
+    /// The server closed the connection, or announced that it would. A request had no response, or
+    /// [`ClientHandler::next_message`] had not returned `None` yet.
     Closed {
         /// Requests without a response.
         unanswered: usize,
@@ -95,8 +97,8 @@ pub trait ClientHandler {
     /// [`ClientHandler::next_message`], from 0. [`ErrorResponse::of`] recognises an error.
     fn on_response(&mut self, number: u64, response: Message, turn: &mut Turn<'_>) -> ClientAction;
 
-    /// Takes the result of a promise that the handler has made. A pause ends when this returns
-    /// [`ClientAction::Continue`].
+    /// Takes the result of the promise that `ticket` identifies, which the handler has made. A
+    /// pause ends when this returns [`ClientAction::Continue`].
     fn on_settled(&mut self, ticket: Ticket, body: Settled, turn: &mut Turn<'_>) -> ClientAction {
         let _ = (ticket, body, turn);
         ClientAction::Continue

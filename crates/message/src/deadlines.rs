@@ -49,9 +49,9 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Restarts the timeout of a frame whose rest is expected, because nothing is read while the
-    /// output is full. If the client takes no output, the engine's write timeout applies. Returns
-    /// whether the rest of a frame is expected.
+    /// Restarts the timeout of an incomplete frame, because nothing is read while the output is
+    /// full. If the client takes no output, the engine's write timeout applies. Returns whether
+    /// there is an incomplete frame.
     fn wait_for_frame_again(&mut self, turn: &Turn<'_>) -> bool {
         match &mut self.state {
             State::ExpectHeader { until } => *until = turn.now() + self.limits.header_timeout,

@@ -31,9 +31,9 @@ pub struct Server<H> {
     next_number: u64,
     /// Unless this is [`Stop::No`], responses announce that the connection ends.
     stop: Stop,
-    /// The end of the grace period: frames that arrive later are not read. [`Time::NEVER`] until
-    /// the grace period begins, which is when the server drains or, if the connection waits for
-    /// capacity then, when it reads again.
+    /// The end of the grace period: frames that arrive later are not read. The grace period begins
+    /// when the server drains; if the connection waits for capacity ([`State::ExpectCapacity`])
+    /// then, it begins when the connection reads again. [`Time::NEVER`] before.
     frames_until: Time,
     /// How much of the input that had arrived when the grace period ended is still unread, in
     /// bytes. The frames that begin in it are answered. [`u32::MAX`] if not known yet.

@@ -33,8 +33,8 @@ pub(super) struct Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Write,
-    /// Leave out the line. It is the first one left out since the last report, so [`Limit::due`]
-    /// returns a time from now on, and the thread that writes has to be woken.
+    /// Leave out the line. It is the first one left out since the last report, so a report is now
+    /// due ([`Limit::due`]), and the thread that writes has to be woken.
     LeaveOutFirst,
     LeaveOut,
 }

@@ -28,8 +28,8 @@ use tracing::warn;
 use self::links::{Way, target_of};
 use super::names::is_ignored;
 
-/// Maximum number of watched folders, and of followed links. A watch takes about 1 KiB of the
-/// kernel's memory.
+/// Maximum of [`Tree::count`], and of the number of followed links. A watch takes about 1 KiB of
+/// the kernel's memory.
 const MAX_WATCHED: usize = 32 * 1024;
 
 /// Maximum number of changed paths that are collected. If more change, [`EVERYTHING`] replaces
@@ -246,7 +246,7 @@ impl Tree {
                     _ => {}
                 }
             }
-            // Called once, even if this name is on the way to the targets of several links.
+            // One call is enough, even if this name is on the way to the targets of several links.
             if is_way {
                 self.watch_again();
             }
@@ -419,8 +419,8 @@ impl Tree {
         true
     }
 
-    /// Stops watching the folder or link at `path`, and everything below it. The ways to served
-    /// folders are still watched.
+    /// Stops watching the folder or link at `path`, and everything below it. Folders on the way to
+    /// a served folder or file ([`Scope::Way`]) are still watched.
     fn remove_below(&mut self, path: &Path) {
         let (inotify, count, roots) = (&self.inotify, &mut self.count, &self.roots);
         self.links.retain(|link| !link.starts_with(path));

@@ -174,8 +174,8 @@ impl Mounts {
         })
     }
 
-    /// The group of a job for `key`: the jobs beneath one subfolder of a served folder may get
-    /// stuck together, for example if another file system is mounted there.
+    /// The group of a job (work for another thread) for `key`: the jobs beneath one subfolder of a
+    /// served folder may get stuck together, for example if another file system is mounted there.
     pub(crate) fn job_group(&self, key: &[u8]) -> JobGroup {
         let Some((mount, path)) = self.find(key) else { return JobGroup::default() };
         let key = if let MountedPath::Inside(path) = path { path.key() } else { b"" };

@@ -7,8 +7,9 @@
 //!   license, whose terms are in LICENSE-MIT;
 //! - mime.types of Debian's media-types 10.0.0: public domain.
 //!
-//! If the sources disagree, a comment above the row has the types that were not chosen. Preferred
-//! are types that are registered with IANA, then those without `x-`, then those that are not
+//! If the sources disagree, a comment above the row has the types that were not chosen. Types that
+//! a browser would run or render come only from media_types.txt. Of the others, those that are
+//! registered with IANA are preferred, then those without `x-`, then those that are not
 //! `application/`, then those of mime-db.
 
 /// Extensions in lower case, in order, and their types.

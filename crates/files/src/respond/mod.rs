@@ -3,7 +3,7 @@
 //! - `conditions`: preconditions and ranges.
 //! - `send`: a file; `multipart`: several ranges of it.
 //! - `substitutes`: errors, redirects, and pages that are sent in place of a file.
-//! - `budgets`: limits on the resources that requests hold, over all folders of a server.
+//! - `budgets`: limits on the resources that requests hold. Several folders can share them.
 //! - `failures`: log lines about failed requests.
 
 pub(crate) mod budgets;

@@ -1,7 +1,7 @@
 //! The interface to a file system. [`crate::Disk`] and a store in memory for tests implement it.
 //!
-//! Stores may block, so jobs call them on threads. Those that [`Store::for_event_loop`] returns
-//! don't block.
+//! Opening, listing and reading may block, so jobs (work for other threads) do it. The stores that
+//! [`Store::for_event_loop`] returns don't block.
 
 use std::fmt;
 use std::io;
@@ -67,7 +67,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The name of the root, if it is a file and not a folder.
     fn single_file(&self) -> Option<&[u8]>;
 
-    /// The path of the root, for messages.
+    /// The path of the root, for [`crate::Mounts::explain`]. Default: none.
     fn location(&self) -> Option<&Path> {
         None
     }
@@ -156,8 +156,8 @@ pub enum Kind {
     File,
 }
 
-/// An open file. A response sends it through a `FileVersion`, which checks that the file still has
-/// the promised content. So stores don't implement [`FileSource::check`].
+/// An open file. A response sends it through a `FileVersion`, which checks that the file's content
+/// hasn't changed since the lookup. So stores don't implement [`FileSource::check`].
 pub trait OpenFile: FileSource {
     /// Its identity now.
     ///

@@ -17,8 +17,9 @@ pub(crate) struct Priority {
     pub(crate) incremental: bool,
 }
 
-/// Without a signal from the client, responses are sent alternately. RFC 9218, 10, leaves that to
-/// the server: such a client may be a proxy, with requests of several users.
+/// The priority without a valid signal from the client. Responses are sent alternately, although a
+/// server should act as if the client had sent `i=?0` (RFC 9218, 4): such a client may be a proxy,
+/// with requests of several users.
 impl Default for Priority {
     fn default() -> Self {
         Self { urgency: 3, incremental: true }

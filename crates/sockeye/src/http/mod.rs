@@ -1,8 +1,8 @@
 //! An HTTP service from a closure.
 //!
 //! The closure gets a [`Request`] of the `http` crate and returns a [`Reply`], or a value that
-//! converts into one. It is called for every request, by all workers, so it must be `Fn`, `Send`
-//! and `Sync`: state that it shares is in an `Arc`.
+//! converts into one. It is called for every request, by all workers (event loops), so it must be
+//! `Fn`, `Send` and `Sync`. Keep state that several calls need in an `Arc`.
 //!
 //! ```
 //! use std::io::{Read, Write};
