@@ -4,7 +4,7 @@ use std::fmt;
 
 use sockeye_proto::driver::NestedSession;
 use sockeye_proto::{
-    Abandoned, End, Event, Fault, Message as Delivery, Protocol, Reason, Ticket, Time, Turn,
+    Abandoned, End, Event, Message as Delivery, Protocol, Reason, Ticket, Time, Turn,
 };
 
 use super::close::{CloseCode, Closed};
@@ -152,16 +152,12 @@ impl Handler for Tunnel {
             session.end_of_input(socket.turn);
         }
         let reason = match session.end() {
-            Some(_) => session.take_reason(),
-            None if closed.code == CloseCode::ABNORMAL => Reason::Reset,
-            None => Reason::PeerClosed,
+            Some(_) => None,
+            None if closed.code == CloseCode::ABNORMAL => Some(Reason::Reset),
+            None => Some(Reason::PeerClosed),
         };
-        session.close(&reason, socket.turn);
-        // The protocol panicked: earlier, when it got `Event::Closed`, or in its destructor.
-        if let Some(Reason::Panicked) = session.reason() {
-            let what = "panicked when its WebSocket was closed";
-            socket.turn.report(Fault::ours("protocol_panicked", what));
-        }
+        let panicked = "panicked while it spoke another protocol in a WebSocket";
+        session.close_and_report(reason.as_ref(), panicked, socket.turn);
     }
 }
 

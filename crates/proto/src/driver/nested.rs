@@ -8,7 +8,7 @@ use super::session::{InFlight, Session};
 use super::stream::Stream;
 use crate::protocol::Context;
 use crate::remote::Key;
-use crate::{End, Event, Output, Peer, Protocol, Reason, Time, Turn};
+use crate::{End, Event, Fault, Output, Peer, Protocol, Reason, Time, Turn};
 
 /// A session that runs inside another one, the outer session: in one of the outer session's
 /// [`Stream`]s, or in messages that the outer protocol frames. The outer protocol owns the nested
@@ -203,6 +203,24 @@ impl NestedSession {
     /// call has an effect.
     pub fn close(&mut self, reason: &Reason, outer: &Turn<'_>) {
         self.session.close(reason, &mut self.owner(outer));
+    }
+
+    /// As [`NestedSession::close`], but for the session's own reason if it has failed or if `reason`
+    /// is `None`. Reports a failure ([`Turn::report`]), unless the protocol was only idle.
+    /// `panicked` is what is reported of a panic, also of one in [`Event::Closed`].
+    pub fn close_and_report(&mut self, reason: Option<&Reason>, panicked: &str, outer: &Turn<'_>) {
+        let report_panic = || outer.report(Fault::ours("protocol_panicked", panicked.to_owned()));
+        let own = self.take_reason();
+        match &own {
+            Reason::Fault(fault) if !own.is_orderly() => outer.report(fault.clone()),
+            Reason::Panicked => report_panic(),
+            _ => {}
+        }
+        let has_failed = matches!(own, Reason::Fault(_) | Reason::Panicked);
+        self.close(reason.filter(|_| !has_failed).unwrap_or(&own), outer);
+        if let Some(Reason::Panicked) = self.reason() {
+            report_panic();
+        }
     }
 
     /// Moves up to `max` bytes of output to the end of `out`. They count as sent. Returns how many.

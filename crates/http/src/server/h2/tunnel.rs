@@ -1,7 +1,7 @@
 //! The protocol that a stream has switched to, after an extended CONNECT (RFC 8441).
 
 use sockeye_proto::driver::{NestedSession, Stream};
-use sockeye_proto::{Blame, End, Fault, Reason, Turn};
+use sockeye_proto::{Blame, End, Reason, Turn};
 
 use super::limits::STREAM_WINDOW;
 use super::receive::RequestContent;
@@ -94,21 +94,10 @@ impl Tunnel {
         self.session.end() == Some(End::Finish)
     }
 
-    /// Ends the session, for its own reason if it has failed or if `reason` is `None`, otherwise
-    /// for `reason`. A failure is logged ([`Turn::report`]), unless the protocol was only idle.
+    /// Ends the session: see [`NestedSession::close_and_report`].
     pub(super) fn close(&mut self, reason: Option<&Reason>, outer: &Turn<'_>) {
-        let own = self.session.take_reason();
-        match &own {
-            Reason::Fault(fault) if !own.is_orderly() => outer.report(fault.clone()),
-            Reason::Panicked => outer.report(panicked()),
-            _ => {}
-        }
-        let has_failed = matches!(own, Reason::Fault(_) | Reason::Panicked);
-        self.session.close(reason.filter(|_| !has_failed).unwrap_or(&own), outer);
-        // The protocol has panicked in `Event::Closed` or in its destructor.
-        if let Some(Reason::Panicked) = self.session.reason() {
-            outer.report(panicked());
-        }
+        let panicked = "panicked while it spoke another protocol on a stream";
+        self.session.close_and_report(reason, panicked, outer);
     }
 
     /// Lets the window be enlarged by the unused bytes. To be called when the session reads nothing
@@ -116,8 +105,4 @@ impl Tunnel {
     pub(super) fn discard_unused(&mut self, receive: &mut RequestContent) {
         receive.consume(std::mem::take(&mut self.uncredited));
     }
-}
-
-fn panicked() -> Fault {
-    Fault::ours("protocol_panicked", "panicked while it spoke another protocol on a stream")
 }

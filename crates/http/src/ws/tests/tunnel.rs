@@ -127,17 +127,19 @@ fn scripted() -> (Harness, Rc<RefCell<Vec<String>>>) {
 
 #[test]
 fn the_end_of_the_protocol_closes_the_websocket() {
-    for (input, close) in [
-        (b"e", "Close 1000 "),
-        (b"f", "Close 1008 sent an f"),
-        (b"o", "Close 1011 "),
-        (b"p", "Close 1011 "),
+    for (input, close, reported) in [
+        (b"e", "Close 1000 ", None),
+        (b"f", "Close 1008 sent an f", Some("test")),
+        (b"o", "Close 1011 ", Some("test")),
+        (b"p", "Close 1011 ", Some("protocol_panicked")),
     ] {
         let (mut client, _) = scripted();
         client.input(&binary(input));
         assert_eq!(read_frames(&client.output()), [close]);
         client.input(&frame(Opcode::Close, true, &[3, 0xE8]));
         assert_eq!(client.end(), Some(End::Close), "{close}");
+        let codes: Vec<_> = client.take_reported().iter().map(|fault| fault.code).collect();
+        assert_eq!(codes, Vec::from_iter(reported), "{close}");
     }
 }
 
