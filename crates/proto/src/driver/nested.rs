@@ -205,8 +205,8 @@ impl NestedSession {
         self.session.close(reason, &mut self.owner(outer));
     }
 
-    /// As [`NestedSession::close`], but for the session's own reason if it has failed or if
-    /// `reason` is `None`. Reports a failure ([`Turn::report`]), unless the protocol was only idle.
+    /// As [`NestedSession::close`]. The reason is the session's own if it has failed or if `reason`
+    /// is `None`. Reports a failure ([`Turn::report`]), unless the protocol was only idle.
     /// `panicked` is what is reported of a panic, also of one in [`Event::Closed`].
     pub fn close_and_report(&mut self, reason: Option<&Reason>, panicked: &str, outer: &Turn<'_>) {
         let report_panic = || outer.report(Fault::ours("protocol_panicked", panicked.to_owned()));
