@@ -1,4 +1,4 @@
-//! A stream of message frames.
+//! A stream of message frames (docs/message.md).
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -104,10 +104,10 @@ fn frame(bytes: &[u8]) -> Option<(Value, &[u8], &[u8])> {
     Some((header, content, rest))
 }
 
-/// Answers JSON as the reference service does, and other types by their names: `later` after a job
-/// has run, `lost` after a promise was abandoned, `big` with more than fits into the output,
-/// `stream` and `pause` with the length of content that arrived in pieces, `text` with the same
-/// text.
+/// Answers messages by the names of their types: `later` after a job (work for another thread) has
+/// run, `lost` with an error, since its promise (of a result) is dropped, `big` with more than fits
+/// into the output, `stream` and `pause` with the length of content that arrived in pieces, `text`
+/// with the same text. [`Reference`] answers all other types.
 #[derive(Default)]
 pub(crate) struct TestHandler {
     /// Number of bytes of content that arrived in pieces.

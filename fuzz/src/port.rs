@@ -1,4 +1,4 @@
-//! A stream of frames or of HTTP requests, to a port that accepts both.
+//! A stream of message frames (docs/message.md) or of HTTP requests, to a port that accepts both.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -34,7 +34,8 @@ const HTTP_CODES: [&str; 9] = [
 ///
 /// # Panics
 ///
-/// If the outputs differ, or another parser can't read them.
+/// If the outputs differ by more than `Date` fields and, after a pause in content, the order of
+/// frames. Or if another parser can't read an output.
 pub fn message_port(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
     if split.stream.starts_with(b"PRI * HTTP/2.0\r\n") {
@@ -46,7 +47,7 @@ pub fn message_port(input: &[u8]) {
         let (parts, paused) = outcome(port, split.parts(), ending, Jobs::Slow);
         let (quick, _) = outcome(port, split.parts(), ending, Jobs::Quick);
         match PeerProtocol::detect(split.stream) {
-            // On a port without TLS, the HTTP server answers TLS, with an error.
+            // On a port without TLS, the HTTP server answers a TLS handshake with an error.
             Some(PeerProtocol::Http | PeerProtocol::Tls) => {
                 // Requests are answered in order, so only the `Date` fields may differ.
                 assert_eq!(undated(&parts), undated(&whole), "the parts change the result");

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! small.instructions = 1576.17, at most 1655     # fails above 1655
-//! small.calls = 3                                # system calls, allocations: fails above 3 + NOISE
+//! small.calls = 3                                # fails above 3 + NOISE, as do allocations
 //! 16k.instructions = 1964.2                      # for comparison only
 //! ```
 
@@ -50,8 +50,8 @@ impl Baseline {
         self.0.get(name).map(|entry| entry.figure)
     }
 
-    /// The stated ceiling of `name`. If none is stated: for calls and allocations, the figure
-    /// plus [`NOISE`]; for everything else, `None`.
+    /// The stated ceiling of `name`. If none is stated: for system calls and allocations, the
+    /// figure plus [`NOISE`]; for everything else, `None`.
     fn ceiling(name: &str, entry: Entry) -> Option<f64> {
         let is_own_ceiling = name.ends_with(".calls") || name.ends_with(".allocations");
         entry.at_most.or(is_own_ceiling.then_some(entry.figure + NOISE))

@@ -16,7 +16,7 @@ pub(crate) fn base64url(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
 }
 
-/// The key of an account at an authority: ECDSA with P-256.
+/// The key of an account at a certificate authority: ECDSA with P-256.
 pub struct AccountKey(KeyPair);
 
 impl fmt::Debug for AccountKey {

@@ -14,8 +14,8 @@ pub struct Answer(Option<Response>);
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) message: Message,
-    /// In frames, ends the connection if this response is the last on it. Over HTTP, decides the
-    /// status.
+    /// In frames, the fault of a connection's last response ends the connection. Over HTTP, the
+    /// fault decides the status. WebSockets ignore it.
     pub(super) fault: Option<Fault>,
 }
 
@@ -26,7 +26,7 @@ impl Answer {
         Self(Some(Response { message, fault: None }))
     }
 
-    /// An error response to a request that the peer got wrong: the fault is the peer's.
+    /// An error response to a refused request. The peer gets the blame, even for `busy`.
     pub(super) fn refusal(refusal: Refusal) -> Self {
         Self(Some(Response {
             message: error_response(refusal.code, &refusal.reason),
@@ -41,8 +41,8 @@ impl Answer {
     }
 
     /// The response; `None` if it follows later. `may_follow`: whether the request has an open
-    /// promise, or more content to come. Otherwise, no response could follow later, so the response
-    /// is an error.
+    /// promise (of a result), or more content to come. Otherwise, no response could follow later,
+    /// so the response is an error.
     pub(super) fn into_response(self, may_follow: bool) -> Option<Response> {
         match self.0 {
             None if !may_follow => {

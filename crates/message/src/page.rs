@@ -1,4 +1,5 @@
-//! The responses to `GET /`: a text, and in browsers a page that uses the WebSocket.
+//! The responses to `GET /`: plain text, or for browsers a page that sends messages over a
+//! WebSocket.
 
 use sockeye_http::{Body, Fields, Request};
 

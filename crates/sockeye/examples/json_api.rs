@@ -21,8 +21,8 @@ use sockeye::http::{self, Body, Options, Reply, Request, Serving, StatusCode};
 const MAX_NOTE: u64 = 64 * 1024; // bytes
 const MAX_NOTES: usize = 10_000;
 
-/// All workers share the notes. The lock is never held during blocking work, so handlers may wait
-/// for it.
+/// All workers (threads) share the notes. The lock is never held during blocking work, so handlers
+/// may wait for it.
 type Notes = Arc<Mutex<BTreeMap<u64, Value>>>;
 
 fn error(status: StatusCode, text: &str) -> Reply {

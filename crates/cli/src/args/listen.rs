@@ -28,7 +28,7 @@ pub(super) fn parse_port(text: &str) -> Result<u16, String> {
 }
 
 /// Parses a value of `--listen`: an address, or a URL with one of `schemes`, as the server prints
-/// it when it has started. An address without a port gets `port`.
+/// it when it has started. A host without a port gets `port`, but not in a URL.
 pub(super) fn parse(text: &str, schemes: &[&str], port: u16) -> Result<ListenAddr, String> {
     let address = match text.split_once("://") {
         Some((scheme, address)) if schemes.iter().any(|own| own.eq_ignore_ascii_case(scheme)) => {

@@ -7,7 +7,7 @@ use super::absent::Absent;
 /// Why an entry of a folder is left out of a listing or an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Omission {
-    /// This process can't read it, or the file system failed.
+    /// This process can't read it, it kept changing, or the file system failed.
     Unreadable,
     /// It is neither a file nor a folder: a pipe, a socket or a device.
     Special,
@@ -16,7 +16,7 @@ pub enum Omission {
     Outside,
     /// A symbolic link that leads nowhere or in circles, or may not be followed.
     Broken,
-    /// Its name is too long for a request.
+    /// Its path is too long for a request.
     TooLong,
     /// A symbolic link to a folder. Only archives leave it out, since it could lead in circles.
     FolderLink,

@@ -41,8 +41,8 @@ pub struct ServerConfig {
     pub(crate) h2_connections: Cell<u64>,
     /// Whether HTTP/2 is off.
     pub(crate) is_http1_only: bool,
-    /// The last head's fields, and the memory in which the next head is parsed. `None` during
-    /// parsing.
+    /// The fields of the last HTTP/1.1 head, and the memory in which the next head is parsed.
+    /// `None` during parsing.
     pub(crate) cached_fields: Cell<Option<Box<CachedFields>>>,
     /// A buffer for the positions of trailer fields.
     pub(crate) trailers: Cell<Vec<Span>>,
@@ -85,15 +85,15 @@ impl ServerConfig {
         self
     }
 
-    /// The cached start of HTTP/2 responses, and the configured fields with which it is encoded
-    /// again each second.
+    /// The cached start of HTTP/2 responses, and the configured fields in it. The start is encoded
+    /// at most once a second.
     pub(crate) fn cached_block(&self) -> (&CachedBlock, ConfiguredFields) {
         let CachedPreamble { server_header, strict_transport_security, .. } = self.preamble;
         (&self.block, ConfiguredFields { server_header, strict_transport_security })
     }
 
-    /// Lends a stream whose output counts as full at `room` bytes. Every caller passes the same
-    /// `room`, since a stream that is used again keeps its own.
+    /// Lends a stream whose output counts as full at `room` bytes. Every caller must pass the same
+    /// `room`, since a reused stream keeps the `room` with which it was created.
     #[inline]
     pub(crate) fn lend_stream(&self, id: NonZeroU32, room: usize) -> Box<Stream> {
         match self.streams.borrow_mut().pop() {
@@ -141,8 +141,8 @@ impl ServerConfig {
 /// names.
 ///
 /// Called when a handler needs the client, for example because a request makes the server hold a
-/// resource such as an open file, or because an error is logged. Many requests need no call, so it
-/// may parse fields.
+/// resource such as an open file, or because an error is logged. Many requests need no call, so an
+/// implementation may parse fields.
 pub trait Clients: fmt::Debug {
     /// The client that sent `request`, which arrived from `peer`.
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client;

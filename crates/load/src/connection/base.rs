@@ -16,10 +16,11 @@ use crate::stats::Stats;
 /// rely on a timer, and checks the time in every turn of the event loop.
 const POLL_BEFORE_DUE: Duration = Duration::from_micros(1_200);
 
-/// How long a server may take to close a connection after the last response has announced the close
-/// (RFC 9112, 9.6). The server should close first, because the side that does keeps the port for a
-/// minute (TIME_WAIT), and a client would run out of ports. Once a server has exceeded this time,
-/// the worker closes each further connection itself, as soon as its end is announced.
+/// How long a server may take to close a connection whose end is announced, for example by
+/// `Connection: close` (RFC 9112, 9.6). The server should close first, because the side that closes
+/// first keeps its port for a minute (TIME_WAIT), and a client would run out of ports. Once a
+/// server has exceeded this time, the worker closes each further connection itself, as soon as its
+/// end is announced.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,8 +141,8 @@ impl ConnectionBase {
         Some(PendingRequest { since, index, last })
     }
 
-    /// Call this after sending. If a request is due soon, asks for `Event::Room`, so that the
-    /// connection checks the time again in the next turn.
+    /// Call this after sending. If a request is due soon, asks for `Event::Room` (the output has
+    /// space), so that the connection checks the time again in the next turn.
     pub(super) fn end_sending(&self, turn: &mut Turn<'_>) {
         if self.polling {
             turn.want_room();
@@ -193,7 +194,7 @@ impl ConnectionBase {
     }
 
     /// The end of the connection is announced: waits up to [`CLOSE_TIMEOUT`] for the server to
-    /// close it.
+    /// close it. If a server has exceeded this time before, closes it at once.
     pub(super) fn await_close(&mut self, turn: &mut Turn<'_>) {
         self.state = ConnectionState::ServerClosing;
         self.progress = turn.now();
@@ -207,7 +208,7 @@ impl ConnectionBase {
         turn.end(End::Close);
     }
 
-    /// Ends the connection with a fault of the server.
+    /// Records a failure of the server, and returns the fault that ends the connection.
     pub(super) fn fail(&mut self, failure: Failure, what: String) -> Fault {
         self.failure = Some(failure);
         Fault::peer(failure.code(), what)

@@ -8,9 +8,9 @@ use super::options::WINDOW_BITS;
 /// decompressed in one call, so several are in use only while peers send messages in parts.
 const MAX_SPARE: usize = 4;
 
-/// States of compressors and decompressors, which the connections of a worker share. Together, they
-/// take at most 560 KiB if all connections compress with the same window size, and at most 2.2 MiB
-/// if peers have asked for windows of every size.
+/// States of compressors and decompressors, which the connections of a worker share. Without those
+/// that are lent, they take at most 560 KiB if all connections compress with the same window size,
+/// and at most 2.2 MiB if peers have asked for windows of every size.
 #[derive(Debug, Default)]
 pub(crate) struct DeflateMemory {
     #[expect(clippy::vec_box, reason = "a connection has room for a pointer, not for 150 bytes")]
