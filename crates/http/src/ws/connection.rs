@@ -38,6 +38,9 @@ pub struct Connection<H> {
     /// The handler gets no more calls: its [`Handler::on_close`] was called, or it has panicked.
     is_closed: bool,
     has_panicked: bool,
+    /// When [`Handler::on_deadline`] is due: what [`Handler::deadline`] returned after the last
+    /// call of the handler.
+    handler_deadline: Time,
 }
 
 /// The memory that a connection holds is reported when it has changed by this many bytes.
@@ -61,8 +64,16 @@ impl<H: Handler> Connection<H> {
     }
 
     fn new(config: Rc<Config>, state: State, handler: H) -> Self {
-        let receiver = Receiver::default();
-        Self { config, handler, receiver, state, held: 0, is_closed: false, has_panicked: false }
+        Self {
+            config,
+            handler,
+            receiver: Receiver::default(),
+            state,
+            held: 0,
+            is_closed: false,
+            has_panicked: false,
+            handler_deadline: Time::NEVER,
+        }
     }
 
     /// Uses the extension that both sides have agreed on.
@@ -72,14 +83,21 @@ impl<H: Handler> Connection<H> {
         self
     }
 
-    /// Calls the handler. If it panics, the WebSocket is closed with 1011.
+    /// Calls the handler, and asks for its deadline. If it panics, the WebSocket is closed with
+    /// 1011.
     fn call(&mut self, turn: &mut Turn<'_>, call: impl FnOnce(&mut H, &mut Socket<'_, '_>)) {
-        let Self { config, handler, state, .. } = self;
+        let Self { config, handler, state, is_closed, .. } = self;
         let socket = &mut Socket { turn, state, config };
-        if catch_unwind(AssertUnwindSafe(|| call(handler, socket))).is_err() {
+        let deadline = catch_unwind(AssertUnwindSafe(|| {
+            call(handler, socket);
+            if *is_closed { None } else { handler.deadline() }
+        }))
+        .unwrap_or_else(|_| {
             (self.is_closed, self.has_panicked) = (true, true);
             self.state.end(Closed { code: CloseCode::INTERNAL_ERROR, reason: "" }, turn);
-        }
+            None
+        });
+        self.handler_deadline = deadline.unwrap_or(Time::NEVER);
     }
 
     /// Fails if the handler has panicked.
@@ -203,13 +221,8 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// When [`Handler::on_deadline`] is due.
-    fn handler_deadline(&self) -> Time {
-        if self.is_closed { Time::NEVER } else { self.handler.deadline().unwrap_or(Time::NEVER) }
-    }
-
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if self.handler_deadline() <= turn.now() {
+        if self.handler_deadline <= turn.now() {
             self.call(turn, Handler::on_deadline);
         }
         if turn.now() < self.state.deadline {
@@ -322,7 +335,7 @@ impl<H: Handler> Protocol for Connection<H> {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let deadline = self.state.deadline.min(self.handler_deadline());
+        let deadline = self.state.deadline.min(self.handler_deadline);
         (deadline != Time::NEVER).then_some(deadline)
     }
 }

@@ -42,17 +42,20 @@ fn a_close_of_the_handler_waits_for_the_answer() {
 
 #[test]
 fn a_handler_that_panics_closes_with_1011_and_is_not_called_again() {
-    let mut client = Client::new();
-    client.text("echo before");
-    client.text("panic");
-    client.text("echo after");
-    assert_eq!(client.frames(), ["Text echo before", "Close 1011 "]);
-    assert_eq!(client.events(), ["text echo before", "text panic"]);
-    let fault = client.harness.fault().unwrap();
-    assert_eq!((fault.blame, fault.code), (Blame::Ours, "handler_panicked"));
-    assert_eq!(client.harness.end(), Some(End::Linger));
-    client.harness.end_for(&Reason::Reset);
-    assert!(client.events().is_empty());
+    // `Handler::deadline` panics after the second message.
+    for panic in ["panic", "panic deadline"] {
+        let mut client = Client::new();
+        client.text("echo before");
+        client.text(panic);
+        client.text("echo after");
+        assert_eq!(client.frames(), ["Text echo before", "Close 1011 "], "{panic}");
+        assert_eq!(client.events(), ["text echo before", &format!("text {panic}")]);
+        let fault = client.harness.fault().unwrap();
+        assert_eq!((fault.blame, fault.code), (Blame::Ours, "handler_panicked"));
+        assert_eq!(client.harness.end(), Some(End::Linger));
+        client.harness.end_for(&Reason::Reset);
+        assert!(client.events().is_empty());
+    }
 }
 
 #[test]

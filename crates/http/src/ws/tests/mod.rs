@@ -9,11 +9,11 @@ mod timing;
 mod tunnel;
 mod violations;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use sockeye_proto::harness::Harness;
-use sockeye_proto::{Abandoned, Message as Delivery, Remote, Ticket};
+use sockeye_proto::{Abandoned, Message as Delivery, Remote, Ticket, Time};
 
 use super::{
     CloseCode, Closed, Config, Connection, FrameHeader, Handler, Limits, Message, Opcode, Sender,
@@ -26,6 +26,7 @@ struct Seen {
     events: RefCell<Vec<String>>,
     sender: RefCell<Option<Sender>>,
     remote: RefCell<Option<Remote>>,
+    deadline_panics: Cell<bool>,
 }
 
 impl Seen {
@@ -38,7 +39,8 @@ impl Seen {
     }
 }
 
-/// Notes what it gets, and obeys texts: `echo …`, `close CODE …`, `job`, `fill COUNT`, `room`.
+/// Notes what it gets, and obeys texts: `echo …`, `close CODE …`, `job`, `fill COUNT`, `room`,
+/// `panic` and `panic deadline`.
 struct Recorder(Rc<Seen>);
 
 impl Handler for Recorder {
@@ -73,6 +75,7 @@ impl Handler for Recorder {
                 (0..count.parse().unwrap()).for_each(|_| socket.send("0123456789"));
             }
             ("room", _) => socket.want_room(),
+            ("panic", "deadline") => self.0.deadline_panics.set(true),
             ("panic", _) => panic!("on purpose"),
             _ => {}
         }
@@ -96,6 +99,11 @@ impl Handler for Recorder {
 
     fn on_room(&mut self, _: &mut Socket<'_, '_>) {
         self.0.note("room");
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        assert!(!self.0.deadline_panics.get(), "on purpose");
+        None
     }
 
     fn on_close(&mut self, Closed { code, reason }: Closed<'_>, _: &mut Socket<'_, '_>) {
