@@ -30,7 +30,7 @@ impl H1Exchange {
     /// The state for a request that is refused. The connection closes: after most refusals, it is
     /// unknown where the next request begins.
     pub(crate) fn for_refusal() -> Self {
-        Self { more_input: true, ..Self::new(Version::Http11, false, false) }
+        Self::new(Version::Http11, false, false)
     }
 
     /// The decoder of the content that has not been read; `None` if there is none left.
