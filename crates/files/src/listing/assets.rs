@@ -10,6 +10,6 @@ pub(super) const ICONS: &str = include_str!("icons.svg");
 /// test checks), images from this server, the page's icon, and the form.
 pub(crate) const POLICY: &str = "default-src 'none'; img-src 'self' data:; \
     style-src 'sha256-fLwnm11cPc6kexez54CAsrrhfckbvSJd58HPJLVi2jI='; \
-    script-src 'sha256-UqU8W7IxhaOXwE64XZPR3Zz5ITVe/8BDXVjoBTxEwbY=' \
+    script-src 'sha256-R36wZJifdDa8U7RVdrh7fN9/nX8RY/ZkLxJuxY2OsHk=' \
     'sha256-1SZxB9RjUBMWiHiVfo612jVozklh+QmHp5eIpjftyh0='; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'self'";

@@ -58,7 +58,9 @@ impl Filter {
     }
 }
 
-/// Converts text to lower case; invalid UTF-8 stays unchanged.
+/// Converts text to lower case; invalid UTF-8 stays unchanged. [`str::to_lowercase`] converts a
+/// Greek `Σ` to `ς` at the end of a word, and to `σ` elsewhere. A filter may end within a word of a
+/// name, so `ς` becomes `σ`, too.
 fn lowercase(text: &[u8]) -> Cow<'_, [u8]> {
     if text.is_ascii() {
         if text.iter().any(u8::is_ascii_uppercase) {
@@ -68,7 +70,7 @@ fn lowercase(text: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut lower = Vec::with_capacity(text.len());
     for chunk in text.utf8_chunks() {
-        lower.extend_from_slice(chunk.valid().to_lowercase().as_bytes());
+        lower.extend_from_slice(chunk.valid().to_lowercase().replace('ς', "σ").as_bytes());
         lower.extend_from_slice(chunk.invalid());
     }
     Cow::Owned(lower)
@@ -99,6 +101,9 @@ mod tests {
             ("READ", "readme.md", true),
             ("me.", "ReadMe.md", true),
             ("é", "CAFÉ.txt", true),
+            ("ΟΔΟΣ", "ΟΔΟΣΑ.txt", true),
+            ("οδος", "ΟΔΟΣΑ.txt", true),
+            ("ΟΔΟΣ", "οδος.txt", true),
             ("x", "readme.md", false),
             ("readme.md.", "readme.md", false),
         ] {

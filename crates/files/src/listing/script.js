@@ -7,7 +7,9 @@
   const files = one("#files");
   const grid = one(".grid");
   const rows = [...document.querySelectorAll("#files .f, #files .n")];
-  const names = rows.map((row) => row.querySelector("bdi").textContent.toLowerCase());
+  // A Greek sigma has another form at the end of a word, and a filter may end within a word.
+  const lower = (text) => text.toLowerCase().replaceAll("ς", "σ");
+  const names = rows.map((row) => lower(row.querySelector("bdi").textContent));
   const found = one(".found");
   const before = [...found.childNodes];
   const asked = box.defaultValue;
@@ -26,7 +28,7 @@
   // Narrows what this page shows; Enter asks for the whole folder.
   const narrow = () => {
     if (!files) return;
-    const part = box.value.toLowerCase();
+    const part = lower(box.value);
     const idle = waiting.length === 0;
     waiting = [];
     let shown = 0;
@@ -38,7 +40,7 @@
     });
     if (idle) show();
     files.hidden = shown === 0;
-    const whole = paged || (asked !== "" && !part.includes(asked.toLowerCase()));
+    const whole = paged || (asked !== "" && !part.includes(lower(asked)));
     if (box.value === asked) {
       found.replaceChildren(...before);
     } else {
