@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 
-use crate::chain::{self, MAX_CHAIN};
+use crate::chain::{self, Chain, MAX_CHAIN};
 use crate::error::{Error, Problem};
 use crate::fingerprint::Fingerprint;
 use crate::pem::Pem;
@@ -149,8 +149,9 @@ impl Certificate {
         if key_pem.keys.is_empty() {
             return Err(Error::file(key_path, key_pem.without_key()));
         }
-        let (key, links, mut kinds) = Self::assemble(chain_pem, key_pem, source)?;
+        let (key, chain) = Self::assemble(chain_pem, key_pem, source)?;
 
+        let Chain { links, unrelated, warnings: mut kinds } = chain;
         let (der, first) = &links[0];
         let info = CertificateInfo::new(der, first, chain_path);
         check_times(&info, source, &mut kinds)?;
@@ -160,19 +161,17 @@ impl Certificate {
         if key_content.is_public {
             warnings.push(Warning::new(key_path, WarningKind::KeyIsPublic));
         }
-        let chain = links.into_iter().map(|(der, _)| der).collect();
+        let chain = links.into_iter().chain(unrelated).map(|(der, _)| der).collect();
         Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)), info, warnings })
     }
 
-    /// Finds a key that belongs to one of the certificates. Returns the key, the certificates in
-    /// the order of the chain, beginning with the key's, and warnings about the order in the file
-    /// and about certificates that don't belong to the chain.
-    #[allow(clippy::type_complexity)]
+    /// Finds a key that belongs to one of the certificates. Returns the key, and the certificates,
+    /// beginning with the key's.
     fn assemble(
         chain_pem: Pem,
         key_pem: Pem,
         source: &Source<'_>,
-    ) -> Result<(Arc<dyn SigningKey>, Vec<chain::ParsedCertificate>, Vec<WarningKind>), Error> {
+    ) -> Result<(Arc<dyn SigningKey>, Chain), Error> {
         let ((chain_path, _), (key_path, _)) = (source.chain, source.key);
         if chain_pem.certificates.len() > MAX_CHAIN {
             let problem = Problem::ChainTooLong(chain_pem.certificates.len());
@@ -201,8 +200,7 @@ impl Certificate {
             };
             if let Some(first) = first {
                 drop(public);
-                let (links, kinds) = chain::sort(links, first);
-                return Ok((key, links, kinds));
+                return Ok((key, chain::sort(links, first)));
             }
         }
         Err(Error::file(

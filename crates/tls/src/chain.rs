@@ -13,14 +13,19 @@ pub(crate) const MAX_CHAIN: usize = 16;
 /// A certificate, and the facts read from it.
 pub(crate) type ParsedCertificate = (CertificateDer<'static>, CertificateFields);
 
-/// Sorts certificates: first the server's, which is at the index `first`, then the issuer of each,
-/// up to the one nearest to the root. Certificates that aren't in this chain come last, in the
-/// order of the file. Duplicates are left out. Also returns warnings about the order and about
-/// certificates that don't belong to the chain.
-pub(crate) fn sort(
-    links: Vec<ParsedCertificate>,
-    first: usize,
-) -> (Vec<ParsedCertificate>, Vec<WarningKind>) {
+/// The certificates of a file, in the order in which they are sent.
+pub(crate) struct Chain {
+    /// First the server's certificate, then the issuer of each, up to the one nearest to the root,
+    /// then alternatives to intermediates, in the order of the file.
+    pub(crate) links: Vec<ParsedCertificate>,
+    /// Certificates that don't belong to the chain, in the order of the file.
+    pub(crate) unrelated: Vec<ParsedCertificate>,
+    /// Warnings about the order in the file, and about `unrelated`.
+    pub(crate) warnings: Vec<WarningKind>,
+}
+
+/// Sorts certificates, of which the server's is at the index `first`. Duplicates are left out.
+pub(crate) fn sort(links: Vec<ParsedCertificate>, first: usize) -> Chain {
     let mut rest: Vec<(usize, ParsedCertificate)> = Vec::with_capacity(links.len());
     for (at, link) in links.into_iter().enumerate() {
         // `first` is the first copy of the server's certificate, so it is never left out here.
@@ -40,26 +45,25 @@ pub(crate) fn sort(
         };
         sorted.push(link);
     }
-    let mut warnings = Vec::new();
     // An alternative to an intermediate (cross-signed: the same subject and another issuer) belongs
     // to the chain, too.
-    let unrelated = rest
-        .iter()
-        .filter(|(_, (_, facts))| {
-            !sorted
+    let (alternatives, unrelated): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|(_, (_, facts))| {
+            sorted
                 .iter()
                 .any(|(_, link)| facts.subject == link.issuer || facts.subject == link.subject)
-        })
-        .count();
+        });
     // The order is also wrong if an alternative comes before the last certificate of the chain. If
     // there are unrelated certificates, their own warning is enough.
-    if !order.is_sorted() || (rest.iter().any(|(at, _)| order.last() > Some(at)) && unrelated == 0)
-    {
+    let is_behind = |(at, _): &(usize, _)| order.last() < Some(at);
+    let mut warnings = Vec::new();
+    if !order.is_sorted() || (!alternatives.iter().all(is_behind) && unrelated.is_empty()) {
         warnings.push(WarningKind::Reordered);
     }
-    if unrelated > 0 {
-        warnings.push(WarningKind::Unrelated(unrelated));
+    if !unrelated.is_empty() {
+        warnings.push(WarningKind::Unrelated(unrelated.len()));
     }
-    sorted.extend(rest.into_iter().map(|(_, link)| link));
-    (sorted, warnings)
+    let link = |(_, link)| link;
+    sorted.extend(alternatives.into_iter().map(link));
+    Chain { links: sorted, unrelated: unrelated.into_iter().map(link).collect(), warnings }
 }

@@ -73,6 +73,19 @@ fn an_expired_intermediate_is_named() {
 }
 
 #[test]
+fn an_expired_certificate_of_another_server_is_no_intermediate() {
+    let root = Authority::root("root");
+    let leaf = root.sign(|_| ());
+    let other = Authority::root("other root").sign(|params| {
+        params.distinguished_name.push(rcgen::DnType::CommonName, "other.example");
+        params.not_before = (SystemTime::now() - 90 * DAY).into();
+        params.not_after = (SystemTime::now() - DAY).into();
+    });
+    let pair = Pair { cert: [leaf.cert, root.cert, other.cert].concat(), key: leaf.key };
+    assert_eq!(warnings(&pair), ["cert.pem has 1 certificates that don't belong to the chain"]);
+}
+
+#[test]
 fn a_key_that_everyone_may_read_is_named() {
     let folder = Folder::new();
     let [cert, key] = folder.pair(&super::pair(&["a.example"]));
