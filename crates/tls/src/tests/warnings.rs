@@ -76,13 +76,17 @@ fn an_expired_intermediate_is_named() {
 fn an_expired_certificate_of_another_server_is_no_intermediate() {
     let root = Authority::root("root");
     let leaf = root.sign(|_| ());
-    let other = Authority::root("other root").sign(|params| {
-        params.distinguished_name.push(rcgen::DnType::CommonName, "other.example");
-        params.not_before = (SystemTime::now() - 90 * DAY).into();
-        params.not_after = (SystemTime::now() - DAY).into();
-    });
-    let pair = Pair { cert: [leaf.cert, root.cert, other.cert].concat(), key: leaf.key };
-    assert_eq!(warnings(&pair), ["cert.pem has 1 certificates that don't belong to the chain"]);
+    // The second name is that of the server, as in an earlier certificate of it.
+    for name in ["other.example", "www.example.org"] {
+        let other = Authority::root("other root").sign(|params| {
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params.not_before = (SystemTime::now() - 90 * DAY).into();
+            params.not_after = (SystemTime::now() - DAY).into();
+        });
+        let cert = [&*leaf.cert, &root.cert, &other.cert].concat();
+        let warnings = warnings(&Pair { cert, key: leaf.key.clone() });
+        assert_eq!(warnings, ["cert.pem has 1 certificates that don't belong to the chain"]);
+    }
 }
 
 #[test]
