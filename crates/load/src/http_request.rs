@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sockeye_http::{BadField, Fields};
+use sockeye_http::{BadField, Fields, is_token_byte};
 
 use crate::plan::{Http2Request, PreparedRequest};
 
@@ -65,8 +65,7 @@ impl HttpRequest {
     pub fn prepare(&self) -> Result<PreparedRequest, BadRequest> {
         let bad = |what: String| Err(BadRequest(what));
         let Self { method, host, target, .. } = self;
-        // A method is a token, as the name of a field is, so `Fields` can check it.
-        if Fields::new().push(method, b"").is_err() {
+        if method.is_empty() || !method.bytes().all(is_token_byte) {
             return bad(format!("'{method}' is not a valid method"));
         }
         if let Some(c) = target.chars().find(|c| !c.is_ascii_graphic()) {
@@ -226,6 +225,12 @@ mod tests {
     }
 
     #[test]
+    fn a_method_may_have_the_name_of_a_field_that_is_set_here() {
+        let request = HttpRequest { method: "UPGRADE".into(), ..HttpRequest::get("h", "/") };
+        assert!(text(&request, false).starts_with("UPGRADE / HTTP/1.1\r\n"));
+    }
+
+    #[test]
     fn ambiguous_requests_are_not_sent() {
         let with = |name: &str, value: &str| HttpRequest {
             fields: vec![(name.into(), value.into())],
@@ -233,6 +238,7 @@ mod tests {
         };
         for (request, expected) in [
             (HttpRequest { method: "GE T".into(), ..HttpRequest::get("h", "/") }, "'GE T'"),
+            (HttpRequest { method: String::new(), ..HttpRequest::get("h", "/") }, "''"),
             (HttpRequest::get("h\r\nA: b", "/"), "a host can't contain '\\r'"),
             (HttpRequest::get("h", "/a b"), "a URL can't contain ' '"),
             (HttpRequest::get("h", "/a\r\nb"), "contain '\\r'"),
