@@ -184,19 +184,20 @@ impl Site {
         }
     }
 
-    /// Sends the file of `entry` without another lookup: uncompressed if it would have to be
-    /// compressed first. If `entry` has no file, answers with an error.
+    /// Sends the file of `entry` uncompressed if it would have to be compressed first. If `entry`
+    /// has no file, because the name has changed during a compression, answers as
+    /// [`Site::respond`].
     pub(super) fn finish<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         match &entry.target {
             Target::File(_, file) => {
                 self.send(lookup, &file.select_ready(lookup.view), file, entry, responder)
             }
-            _ => Progress::Answered(self.refuse(lookup, entry, responder)),
+            _ => self.respond(lookup, entry, responder),
         }
     }
 

@@ -401,8 +401,8 @@ impl Site {
         }
     }
 
-    /// Answers when the job panicked: with the uncompressed file if the job was a compression and
-    /// the file is still cached, otherwise with a 500.
+    /// Answers when the job panicked: with the cached result, uncompressed, if the job was a
+    /// compression and there is one, otherwise with a 500.
     pub(crate) fn on_panic<'r, 't>(
         &self,
         awaited: &AwaitedJob,

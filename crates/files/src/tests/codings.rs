@@ -295,6 +295,32 @@ fn refused_compression_jobs_are_answered_with_the_original() {
 }
 
 #[test]
+fn refused_compression_jobs_are_answered_with_what_the_file_has_become() {
+    let page = text(5000);
+    for (removed, written, target, status) in [
+        ("page.html", Some("page.html/index.html"), "/page.html", 301),
+        ("index.html", None, "/", 200),
+        ("page.html", None, "/page.html", 404),
+    ] {
+        let store = Memory::new();
+        ["page.html", "index.html"].iter().for_each(|name| store.write(name, &*page));
+        store.pass(1_000_000);
+        let options = Options { listing: true, ..Options::default() };
+        let site = Folder::new(store.clone()).with_options(options).site(CacheLimits::default());
+        let (mut first, mut second) = (Client::new(&site), Client::new(&site));
+        first.get(target);
+        first.ask("GET", target, BROWSER);
+        store.remove(removed);
+        written.iter().for_each(|name| store.write(name, &*page));
+        second.pass(2000);
+        assert_eq!(second.get(target).status, status);
+        first.0.drop_jobs();
+        first.run_all();
+        assert_eq!(first.response().unwrap().status, status, "{target}");
+    }
+}
+
+#[test]
 fn abandoned_compression_jobs_are_not_run() {
     let page = text(5000);
     let (_, site) = memory(&[("page.html", &page)]);
