@@ -42,7 +42,8 @@ pub(super) fn installed(kind: Kind) -> Result<PathBuf> {
     Ok(root()?.join("bin").join(kind.name()))
 }
 
-/// Installs a server with cargo, with only the features for sending files and precompressed files.
+/// Installs a server with cargo. Of its default features, only `compression` is enabled, without
+/// which it can't send precompressed files.
 pub(super) fn install(kind: Kind, version: &str) -> Result<()> {
     let mut command = cargo();
     command.args(["install", "--quiet", "--locked", "--version", version]);

@@ -15,7 +15,8 @@ use crate::tls::{Handshakes, Hello};
 pub(crate) struct Hellos {
     spawn: Arc<dyn Spawn>,
     mailbox: Arc<Mailbox>,
-    /// The pool has refused a hello in this turn, because too many wait for threads.
+    /// The pool has refused a hello in this turn (a pass of the event loop), because too many wait
+    /// for threads.
     is_full: bool,
     /// The job that the pool has refused, and that the event loop has not run instead. The next
     /// turn tries again.

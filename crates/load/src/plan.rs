@@ -152,9 +152,9 @@ pub enum Until {
 /// A request, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct PreparedRequest {
-    /// The bytes on a connection that stays open.
+    /// The bytes to send if more requests follow on the connection.
     pub(crate) keep_alive: Bytes,
-    /// The bytes as the last request of a connection.
+    /// The bytes to send if this is the last request on its connection.
     pub(crate) last: Bytes,
     /// The method is `HEAD`, so the response has no content, even if its head announces a length.
     pub(crate) is_head: bool,
@@ -190,8 +190,8 @@ impl PreparedRequest {
         }
     }
 
-    /// A message, with an id and `"connection": "keep-alive"` unless it is the last one on a
-    /// connection. `None` if its type or encoding is too long for a header.
+    /// A message in a frame. The header has an id and `"connection": "keep-alive"`, except in the
+    /// last message on a connection. `None` if its type or encoding is too long for a header.
     #[must_use]
     pub fn message(message: &Message) -> Option<Self> {
         let mut header = Header::of(message);

@@ -1,8 +1,9 @@
 //! Messages over WebSocket: a [`Handler`] answers the messages that a WebSocket receives.
 //!
-//! A text message is JSON, which may have a line with a header in front of it. A binary message is
-//! a frame: its header's length, its header, its content. A response is of the same kind as its
-//! request, except that a response that isn't JSON in UTF-8 is always binary.
+//! A text message is JSON, which may have a line with a [`Header`] in front of it. A binary message
+//! is a frame of this crate's format: the header's length, the header, the content. A response is
+//! of the same kind as its request, except that a response that isn't JSON in UTF-8 is always
+//! binary.
 //!
 //! Requests with an id are answered as soon as their responses are ready, in any order. After a
 //! request without an id, nothing is read until it is answered. So responses without an id arrive
@@ -194,7 +195,8 @@ fn responder<'r, 't>(
     Responder { call, peer: socket.peer(), request: &mut waiting.request }
 }
 
-/// Reads a binary message, which is one frame. Returns its header and its content.
+/// Reads a binary message, which is one frame of this crate's format. Returns its header and its
+/// content.
 fn read_binary<'m>(bytes: &'m [u8], limits: &Limits) -> Result<(Header, &'m [u8]), Refusal> {
     let Some((header, len)) = frame::read(bytes, limits)? else {
         return Err(Refusal::new("incomplete", "the message ended in the middle of its header"));
@@ -282,7 +284,8 @@ impl<H: Handler> ws::Handler for WebSocket<H> {
     }
 }
 
-/// Tells the handler that its requests are cancelled, because the client has left.
+/// Tells the handler that its requests are cancelled if the WebSocket ends without `on_close`, for
+/// example after a panic.
 impl<H: Handler> Drop for WebSocket<H> {
     fn drop(&mut self) {
         self.cancel_all();

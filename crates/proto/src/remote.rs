@@ -1,15 +1,15 @@
 //! How other threads and other connections reach a protocol: promises, messages and wake-ups.
 //!
-//! A protocol takes a [`Promise`] from its turn and gives it to the thread that does some work.
-//! When the promise is fulfilled, or dropped (say, because the work panicked), the protocol gets
-//! [`Event::Message`](crate::Event::Message) with the promise's [`Ticket`].
+//! A protocol gets a [`Promise`] from its [`Turn`](crate::Turn), and gives it to the thread that
+//! does some work. When the promise is fulfilled, or dropped (say, because the work panicked), the
+//! protocol gets [`Event::Message`](crate::Event::Message) with the promise's [`Ticket`].
 //!
 //! A [`Remote`] can be cloned, and used any number of times:
 //!
 //! | | carries | if the protocol is slow |
 //! |---|---|---|
 //! | [`Remote::send`] | a message | waits (on an event loop, it always fails) |
-//! | [`Remote::try_send`] | a message | fails when [`Remote::MESSAGES`] wait |
+//! | [`Remote::try_send`] | a message | fails if [`Remote::MESSAGES`] messages wait |
 //! | [`Remote::wake`] | nothing | does nothing if a wake-up waits |
 //!
 //! Use messages for one sender that can wait, such as a thread that produces a stream. To send the
@@ -145,7 +145,7 @@ impl fmt::Debug for Promise {
 pub(crate) struct Credit {
     state: Mutex<CreditState>,
     changed: Condvar,
-    /// A wake-up waits in the mailbox, or the connection is gone.
+    /// A wake-up waits in the mailbox, or the connection or stream is gone.
     woken: AtomicBool,
 }
 
@@ -171,7 +171,7 @@ impl Credit {
         self.changed.notify_all();
     }
 
-    /// The connection is gone: senders stop waiting.
+    /// The connection or stream is gone: senders stop waiting.
     pub(crate) fn close(&self) {
         self.lock().gone = true;
         self.changed.notify_all();
@@ -193,9 +193,9 @@ impl Credit {
 
 /// Why a [`Remote`] could not send. Each variant returns the message.
 pub enum SendError {
-    /// [`Remote::MESSAGES`] wait already. Only from [`Remote::try_send`].
+    /// [`Remote::MESSAGES`] messages wait already. Only from [`Remote::try_send`].
     Full(Message),
-    /// The connection has ended.
+    /// The connection or stream has ended.
     Gone(Message),
     /// The calling thread runs an event loop, where waiting would block all connections. Only from
     /// [`Remote::send`].
@@ -227,7 +227,7 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
-/// Sends to one connection, from any thread. [`Remote::wake`] has an example.
+/// Sends to a connection or one of its streams, from any thread. [`Remote::wake`] has an example.
 #[derive(Clone)]
 pub struct Remote {
     mailbox: Arc<dyn MailboxSender>,
@@ -237,7 +237,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// How many messages may wait for a connection.
+    /// How many messages of remotes may wait for a connection, or for one of its streams.
     pub const MESSAGES: u32 = 16;
 
     pub(crate) fn new(
@@ -248,12 +248,12 @@ impl Remote {
         Self { mailbox, to, stream, credit }
     }
 
-    /// Sends a message, and waits while [`Remote::MESSAGES`] wait already. For your own threads,
-    /// and for jobs.
+    /// Sends a message. If [`Remote::MESSAGES`] messages wait already, blocks until one more may be
+    /// sent. For your own threads, and for jobs.
     ///
     /// # Errors
     ///
-    /// [`SendError::Gone`] if the connection has ended. [`SendError::OnEventLoop`] on the
+    /// [`SendError::Gone`] if the connection or stream has ended. [`SendError::OnEventLoop`] on the
     /// thread of an event loop, where every call into a protocol runs.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         if self.mailbox.is_on_event_loop() {
@@ -280,7 +280,7 @@ impl Remote {
     }
 
     /// Wakes the protocol: it gets [`Event::Woken`](crate::Event::Woken). Never waits and never
-    /// fails. If the connection has ended, this does nothing.
+    /// fails. If the connection or stream has ended, this does nothing.
     ///
     /// Several calls may lead to one event. None is lost: a call is always followed by an event, in
     /// which the protocol sees what the caller wrote before the call. So write to something shared,
@@ -349,7 +349,7 @@ impl Remote {
         }
     }
 
-    /// Whether the connection has ended.
+    /// Whether the connection or stream has ended.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.credit.lock().gone

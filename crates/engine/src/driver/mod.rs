@@ -1,5 +1,5 @@
-//! The engine's interface to the kernel. Servers need nothing from here except [`Bound`] and
-//! [`BindError`]: see [`Server`](crate::Server).
+//! The engine's interface to the kernel. From here, programs need only [`Bound`], [`BindError`],
+//! [`Target`] and [`return_freed_memory`]: see [`Server`](crate::Server).
 //!
 //! A [`Driver`] owns the poller and the clock of one worker (event loop). [`Epoll`] is the driver
 //! for Linux, and the simulator has a driver of its own. The interface suits completions too, so a

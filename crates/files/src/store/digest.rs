@@ -79,8 +79,8 @@ impl Summary {
     }
 }
 
-/// The summaries of files by identity, shared by all workers (event loops), so that each file is
-/// read once.
+/// The summaries of files with a settled identity, by identity. All workers (event loops) share
+/// them, so that a file that one worker has read is seldom read again by another.
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
     summaries: Mutex<ClockMap<Identity, Summary>>,

@@ -13,7 +13,8 @@ use super::options::WINDOW_BITS;
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// [`TAIL`], then an empty final block. If the decompressor reads these bytes after a message and
-/// reports the end of the stream, the message ended between blocks, so it was complete.
+/// reports the end of the stream, the message with its tail ended between blocks, so it was
+/// complete.
 const TAIL_AND_END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 
 /// A message of at most this many bytes after decompression may expand by any ratio, as logs of
@@ -57,7 +58,7 @@ pub(crate) struct Codec {
     /// The last bytes, before compression, of the messages that were sent compressed. Later
     /// messages may refer to them. Empty without context takeover.
     sent: History,
-    /// The same for messages that were received compressed.
+    /// The last bytes, after decompression, of the messages that were received compressed.
     received: History,
     /// The message that is being received, if it arrives in parts.
     incomplete: Option<Inflating>,
