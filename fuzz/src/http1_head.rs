@@ -1,4 +1,4 @@
-//! One head of a request.
+//! The head of one HTTP/1.1 request.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -29,12 +29,13 @@ struct Read {
     fault: Option<&'static str>,
 }
 
-/// Reads the input's stream as one request, in parts and as a whole.
+/// Reads the bytes of a [`SplitInput`] as one request, in its parts and as a whole.
 ///
 /// # Panics
 ///
-/// If the results differ; if `httparse` parses an accepted head differently; if the length of the
-/// body contradicts the fields; or if the same head, serialized again, is parsed differently.
+/// If the results differ; if `httparse` refuses an accepted head or parses it differently; if the
+/// length of the body contradicts the fields; or if the head, serialized again, is parsed
+/// differently.
 pub fn head(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
     let shared = Rc::new(ServerConfig::new(limits()));
@@ -56,7 +57,7 @@ pub fn head(input: &[u8]) {
     );
     assert_eq!(*content, framing(&theirs), "the length of the body differs");
     let written = write(head);
-    // The second time, the head is cached.
+    // The second time, the head's fields are cached.
     for time in ["first", "second"] {
         let again = ours(&shared, [&written[..]]);
         assert_eq!(again.head, whole.head, "a written head is read differently the {time} time");

@@ -2,8 +2,8 @@
 //!
 //! For each kind of lines ([`LineKind`]) and each client, the first [`MAX_LINES`] lines are
 //! written. Further lines within [`PERIOD`] are suppressed, and their number is logged in one line
-//! when the period is over or the program ends. Lines of the levels `debug` and `trace` are not
-//! limited.
+//! when the period is over or the program ends. The lines of a kind that name no client are limited
+//! together. Lines of the levels `debug` and `trace` are not limited.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Write};
@@ -21,12 +21,13 @@ const MAX_LINES: u64 = 10;
 pub(super) const PERIOD: Duration = Duration::from_secs(60);
 
 /// While there are fewer counts than this, each kind of lines about each client gets a count of its
-/// own. From then on, all further clients share one count per kind. When there are twice as many
-/// counts, all further lines share one. A count takes a few hundred bytes.
+/// own. From then on, lines without such a count share one count per kind. When there are twice as
+/// many counts, lines of kinds without a shared count share one for all these kinds. A count takes
+/// a few hundred bytes.
 const MAX_COUNTS: usize = 1024;
 
-/// The minimum time between two sweeps, which remove the counts whose period is over. A sweep
-/// visits all counts, which takes time.
+/// The minimum time between two sweeps. A sweep removes the counts whose period is over, if they
+/// have no suppressed lines to report. It visits all counts, which takes time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Maximum length of a client's name and of a reason, in bytes. Longer ones are truncated.
@@ -38,22 +39,23 @@ pub(super) const TARGET: &str = "sockeye::suppressed";
 /// A kind of lines. Lines of one kind about one client are counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct LineKind {
-    /// The place in the program that logs the lines. Empty for the one count that all further lines
+    /// The place in the program that logs the lines. Empty for the one count that further kinds
     /// share: see [`MAX_COUNTS`].
     call_site: &'static str,
     /// The value of the field `code`. Empty for most lines.
     code: String,
-    /// The reason, up to the first value in it (a number, or text in double quotes or after a
-    /// colon). Values differ from line to line, and clients may choose them.
+    /// The reason, up to the first character that isn't an ASCII letter, a space or one of `,.-'`.
+    /// This leaves out most values, such as numbers and quoted text: they differ from line to line,
+    /// and clients may choose them.
     reason: String,
 }
 
 /// The client that caused a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Cause {
-    /// The client's address, or the /64 of its IPv6 address.
+    /// The client's IPv4 address, the /64 of its IPv6 address, or its name: see [`client_of`].
     Client(String),
-    /// No client caused the line.
+    /// The line names no client.
     None,
     /// One of the clients that share a count: see [`MAX_COUNTS`].
     Others,
@@ -121,7 +123,7 @@ impl Visit for Fields {
     }
 }
 
-/// The text of a reason before the first value in it: see [`LineKind::reason`].
+/// The start of a reason, without most values: see [`LineKind::reason`].
 fn reason_kind(reason: &str) -> String {
     let is_in_word = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | ',' | '.' | '-' | '\'');
     let end = reason.find(|c| !is_in_word(c)).unwrap_or(reason.len());
@@ -129,8 +131,8 @@ fn reason_kind(reason: &str) -> String {
     reason[..end.min(MAX_TEXT)].trim_end().to_owned()
 }
 
-/// The client that an event's field names: its address without the port, or the /64 of its IPv6
-/// address. If the field has no address with a port, its text, truncated.
+/// The client that an event's field names: its IPv4 address, or the /64 of its IPv6 address. If the
+/// field isn't an address with a port, its text is returned, truncated.
 fn client_of(mut name: String) -> String {
     match name.parse::<SocketAddr>() {
         Ok(address) => Client::of(Address::Ip(address)).to_string(),
@@ -148,7 +150,7 @@ struct Count {
     since: Instant,
     /// All lines in the period, also the suppressed ones.
     lines: u64,
-    /// The level and message of the first line.
+    /// The level and message of the first line that was counted, even in an earlier period.
     level: Option<Level>,
     message: String,
 }
@@ -177,7 +179,7 @@ pub(super) enum Decision {
 pub(super) struct Limits {
     /// At most `2 * MAX_COUNTS + 1` counts: see [`MAX_COUNTS`].
     counts: HashMap<(LineKind, Cause), Count>,
-    /// When counts whose period is over were last removed.
+    /// The time of the last sweep: see [`SWEEP_INTERVAL`].
     swept: Option<Instant>,
 }
 
@@ -249,8 +251,8 @@ pub(super) struct Suppressed {
 }
 
 impl Suppressed {
-    /// Logs how many lines were suppressed, at the level of these lines. If they have no level,
-    /// returns the text for the caller to print.
+    /// Logs how many lines were suppressed, at the level of the first counted line. If it has no
+    /// level, returns the text for the caller to print.
     pub(super) fn log(&self) -> Option<String> {
         let Self { kind: LineKind { code, reason, .. }, count, .. } = self;
         let [code, reason] = [code, reason].map(|text| (!text.is_empty()).then(|| display(text)));

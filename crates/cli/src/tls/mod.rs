@@ -1,4 +1,4 @@
-//! TLS in servers: their certificates, and how they answer clients that speak plain HTTP.
+//! TLS in servers: certificates, redirects of plain HTTP, and validation of names by a CA (ACME).
 
 mod certificates;
 mod plain;
