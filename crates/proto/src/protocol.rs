@@ -398,6 +398,9 @@ impl<'a> Turn<'a> {
     /// the returned ticket: [`Abandoned`](crate::Abandoned) if it panics, or if too many jobs wait.
     /// To answer in order, return [`Consumed::pause`] until then, and call [`Turn::resume`]. The
     /// engine's `Config::job_threads` is how many jobs run at a time.
+    ///
+    /// The job is charged to the peer of the connection. To charge another client, such as one that
+    /// a trusted proxy names, use [`Turn::spawn`] with a [`Job`] of the kind [`JobKind::Other`].
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         let promise = self.promise();
         let ticket = promise.ticket();

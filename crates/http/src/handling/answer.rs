@@ -58,7 +58,9 @@ macro_rules! context_methods {
             self.turn.remote()
         }
 
-        /// Runs `work` on another thread: see [`Turn::run`].
+        /// Runs `work` on another thread: see [`Turn::run`]. The job is charged to the peer of the
+        /// connection, and not to the client of the request
+        /// ([`Responder::client`](crate::Responder::client)), which a trusted proxy may name.
         pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
             self.turn.run(work)
         }

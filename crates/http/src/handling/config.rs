@@ -122,7 +122,9 @@ impl ServerConfig {
         self
     }
 
-    /// Decides which client is charged for a request. Default: the peer of its connection.
+    /// Decides which client is charged for a request. Default: the peer of its connection. The peer
+    /// is always charged for output, and for jobs of [`Responder::run`](crate::Responder::run),
+    /// [`Stream::run`](crate::Stream::run) and [`Socket::run`](crate::ws::Socket::run).
     #[must_use]
     pub fn clients(mut self, clients: Rc<dyn Clients>) -> Self {
         self.clients = Some(clients);

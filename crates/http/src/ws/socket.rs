@@ -109,7 +109,8 @@ impl Socket<'_, '_> {
 
     /// Runs `work`, which may block, on another thread. The returned ticket identifies the result
     /// in [`Handler::on_delivery`](super::Handler::on_delivery): see [`Turn::run`]. Messages that
-    /// arrive meanwhile are delivered, unless the handler pauses.
+    /// arrive meanwhile are delivered, unless the handler pauses. The job is charged to the peer of
+    /// the connection, and not to the client that a trusted proxy names.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         self.turn.run(work)
     }
