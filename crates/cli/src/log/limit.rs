@@ -6,6 +6,7 @@
 //! together. Lines of the levels `debug` and `trace` are not limited.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::{self, Debug, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -103,7 +104,7 @@ impl Fields {
         let to = match field.name() {
             "message" => &mut self.message,
             "code" => &mut self.code,
-            "reason" | "why" | "error" => &mut self.reason,
+            "reason" | "error" => &mut self.reason,
             "client" | "peer" => &mut self.client,
             _ => return,
         };
@@ -150,7 +151,7 @@ struct Count {
     since: Instant,
     /// All lines in the period, also the suppressed ones.
     lines: u64,
-    /// The level and message of the first line that was counted, even in an earlier period.
+    /// The level and message of the first line in the period.
     level: Option<Level>,
     message: String,
 }
@@ -188,13 +189,19 @@ impl Limits {
     pub(super) fn count(&mut self, line: Line, now: Instant) -> Decision {
         let Line { kind, cause, level, message } = line;
         let key = self.key(kind, cause, now);
-        let new = || Count { since: now, lines: 0, level, message };
-        let count = self.counts.entry(key).or_insert_with(new);
-        // If lines were suppressed, the period continues until `take` reports and removes the
-        // count.
-        if count.is_over(now) && count.suppressed() == 0 {
-            (count.since, count.lines) = (now, 0);
-        }
+        let new = Count { since: now, lines: 0, level, message };
+        let count = match self.counts.entry(key) {
+            Entry::Vacant(entry) => entry.insert(new),
+            Entry::Occupied(entry) => {
+                let count = entry.into_mut();
+                // If lines were suppressed, the period continues until `take` reports and removes
+                // the count.
+                if count.is_over(now) && count.suppressed() == 0 {
+                    *count = new;
+                }
+                count
+            }
+        };
         count.lines += 1;
         match count.suppressed() {
             0 => Decision::Write,

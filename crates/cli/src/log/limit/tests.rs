@@ -66,6 +66,21 @@ fn occasional_lines_are_all_written() {
 }
 
 #[test]
+fn a_report_has_the_message_and_level_of_the_first_line_in_its_period() {
+    let (mut limits, start) = (Limits::default(), Instant::now());
+    limits.count(line("close", "", "192.0.2.7:1"), start);
+    let later = |_| Line {
+        level: Some(Level::ERROR),
+        message: "failed".into(),
+        ..line("close", "", "192.0.2.7:1")
+    };
+    assert_eq!(written(&mut limits, start + PERIOD, 12, later), 10);
+    let reports = limits.take(start + PERIOD, true);
+    assert_eq!(reports[0].to_string(), "failed: 2 more from 192.0.2.7 in 1 s");
+    assert_eq!(reports[0].count.level, Some(Level::ERROR));
+}
+
+#[test]
 fn clients_beyond_the_limit_share_a_count() {
     let (mut limits, start) = (Limits::default(), Instant::now());
     let client = |n: u64| format!("10.{}.{}.{}:1", n / 65536, n / 256 % 256, n % 256);
