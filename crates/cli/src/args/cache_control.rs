@@ -89,12 +89,16 @@ fn seconds(text: &str) -> Option<u64> {
     text.parse::<Span>().ok().map(|span| span.0.as_secs())
 }
 
-/// The error if only a comma is missing, or only the colon after a pattern.
+/// The error if only the first comma is missing, or only the colon after a pattern.
 fn repaired(value: &str) -> Option<String> {
-    let (first, rest) = value.split_once(' ')?;
-    let with_comma = format!("{}, {rest}", first.trim_end_matches(','));
-    let with_colon = check_list(rest).is_ok().then(|| format!("{first}: {rest}"));
-    let is_directive = check_list(first).is_ok() && check_list(&with_comma).is_ok();
-    let text = if is_directive { with_comma } else { with_colon? };
+    let (first, rest) = value.split_once(' ').filter(|(first, _)| !first.ends_with(','))?;
+    let with_comma = format!("{first}, {rest}");
+    let text = if check_list(first).is_ok() && check_list(&with_comma).is_ok() {
+        with_comma
+    } else if check_list(rest).is_ok() && !first.contains('=') {
+        format!("{first}: {rest}")
+    } else {
+        return None;
+    };
     Some(format!("{value:?} is no directive; write '{text}'"))
 }
