@@ -94,6 +94,7 @@ impl Client {
     fn deliver(&mut self) -> Result<()> {
         let Self { members, message, received } = self;
         let sender = members.first_mut().ok_or("there is no member")?;
+        // The bytes of a message's frame.
         sender.write_all(message.request.keep_alive())?;
         // Reads from the last member first: once its message has arrived, most others have theirs,
         // if the server sends in order. So the server wakes this client once for each message, and

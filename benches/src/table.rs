@@ -18,8 +18,8 @@ use crate::{
 /// Maximum number of servers besides Sockeye and the bare one in a table of costs. With more, there
 /// is a second table, of ratios.
 const OTHERS: usize = 2;
-/// A ratio is marked with `≈` if an end of its interval differs from the ratio by more than this
-/// share of the ratio, or if there are too few rounds for an interval.
+/// A ratio that is shown without its interval is marked with `≈` if an end of the interval differs
+/// from the ratio by more than this share of the ratio, or if there are too few rounds for one.
 const ROUGH: f64 = 0.10;
 
 /// Writes the tables and their explanations.
@@ -259,7 +259,7 @@ fn legend(report: &Report) -> String {
          on one core, the client on {}. ÷ limit: divided by the cost of a bare server that parses \
          almost nothing and sends the same bytes, in the same round: the median over the rounds, and its 95 % \
          confidence interval (with a ? the range, because there are too few rounds). ≈ marks a ratio that is \
-         shown without its interval, which is wider than a tenth of it, or unknown.\n",
+         shown without its interval, if an end of the interval is more than a tenth away, or unknown.\n",
         date_and_machine(),
         if report.rounds == 1 {
             "one round".to_owned()
@@ -279,7 +279,7 @@ fn legend(report: &Report) -> String {
     if !not_from_files.is_empty() {
         let _ = writeln!(
             text,
-            "The small response comes from a file, except with {}.",
+            "The small response comes from a file, except with the bare server, {}.",
             not_from_files.join(", with ")
         );
     }
@@ -295,7 +295,8 @@ fn legend(report: &Report) -> String {
         let _ = writeln!(
             text,
             "\nThe machine was not quiet: other work disturbed {disturbed} of {} runs, even after \
-             repeating them. Such a run counts only where a server has no other.",
+             repeating them. Such a run counts only where all runs of a server were \
+             disturbed.",
             runs.count()
         );
     }

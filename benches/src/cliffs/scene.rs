@@ -30,8 +30,7 @@ pub(super) enum Side {
     Strained,
 }
 
-/// A server under a load. The fields are dropped in this order. Dropping the server, which is last,
-/// kills its process.
+/// A server under a load. Dropping the server kills its process.
 pub(super) struct Scene {
     pub(super) strain: Strain,
     pub(super) client: Worker,

@@ -36,7 +36,7 @@ const TIMEOUT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 #[derive(Debug)]
 pub(crate) struct Load<'a> {
     pub(crate) requests: &'a Requests,
-    /// The length of the content of each response.
+    /// The length of the content of the response to each of the different requests.
     pub(crate) lengths: Vec<u32>,
     pub(crate) connections: usize,
     /// The number of open streams of a connection.
@@ -183,7 +183,8 @@ impl<'a> Connection<'a> {
         Ok(ended)
     }
 
-    /// Sends what the kernel accepts. If some is left, waits until the socket is writable.
+    /// Sends what the kernel accepts. If some is left, asks the kernel to report when the socket is
+    /// writable.
     fn flush(&mut self, poll: &OwnedFd, index: usize) -> Result<()> {
         let is_empty = match &mut self.tls {
             None => {
@@ -258,11 +259,13 @@ impl Streams {
             let place = open.iter().position(|(open, _)| *open == stream);
             let place = place.ok_or("a frame of a stream that has ended")?;
             let missing = &mut open[place].1;
-            let longer = "a response is longer than the first one to the same request";
+            let longer = "a response is longer than that to the same request before the run";
             *missing = missing.checked_sub(length).ok_or(longer)?;
             if frame.ends_stream() {
                 if *missing > 0 {
-                    return Err("a response is shorter than the first one".into());
+                    return Err(
+                        "a response is shorter than that to the same request before the run".into(),
+                    );
                 }
                 open.remove(place);
             }
@@ -301,8 +304,8 @@ mod tests {
         assert!(streams.open.is_empty() && out.is_empty());
 
         for (length, content, message) in [
-            (3, &b"ab"[..], "a response is shorter than the first one"),
-            (3, b"abcd", "a response is longer than the first one to the same request"),
+            (3, &b"ab"[..], "a response is shorter than that to the same request before the run"),
+            (3, b"abcd", "a response is longer than that to the same request before the run"),
         ] {
             let mut streams = Streams::default();
             streams.open.push((1, length));

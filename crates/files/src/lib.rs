@@ -11,8 +11,9 @@
 //! use sockeye_http as http;
 //! use sockeye_proto::harness::Harness;
 //!
-//! let files = Memory::new(); // Or `Folder::open("site")?`.
+//! let files = Memory::new();
 //! files.write("index.html", "<!doctype html>Hello World");
+//! // For a folder on a disk: `Folder::open("site")?.site(…)`.
 //! let site = Folder::new(files).site(CacheLimits::default());
 //!
 //! let mut peer = Harness::new(http::Server::new(Rc::default(), site.clone()));

@@ -59,9 +59,9 @@ impl HttpRequest {
     /// If servers could misread the request:
     /// - The method or the name of a field is not a token (RFC 9110, 5.6.2).
     /// - The host or the target has a character that is not visible ASCII.
-    /// - The value of a field has a control character.
-    /// - `fields` has a field that this method adds, such as Content-Length, or a field that would
-    ///   have to be named in Connection, such as Upgrade.
+    /// - The value of a field has a control character other than a tab.
+    /// - `fields` has a field that this method adds, such as Content-Length (but Host replaces the
+    ///   one that it adds), or it has Upgrade or Keep-Alive.
     pub fn prepare(&self) -> Result<PreparedRequest, BadRequest> {
         let bad = |what: String| Err(BadRequest(what));
         let Self { method, host, target, .. } = self;

@@ -80,7 +80,8 @@ pub(crate) struct WaitSummary {
 #[derive(Debug, Default)]
 pub(crate) struct Poller {
     events: VecDeque<PollEvent>,
-    /// The watched listeners at which a connection waits. Each wait reports them.
+    /// The watched listeners at which a connection waits. Each wait reports them, unless it is one
+    /// that reports only some of the events.
     incoming: BTreeSet<u32>,
     /// Endpoints that must send a FIN before the next wait: `send_before_fin` sent their output.
     pub(crate) fins_due: Vec<EndpointId>,

@@ -20,7 +20,8 @@ const MAX_IDLE_PER_SECOND: u32 = 100;
 /// Counts the turns of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct SpinCheck {
-    /// Whether the last turn found nothing to do, and the test has changed nothing since.
+    /// Whether the last turn found nothing to do (it was not woken, and made no system call after
+    /// its wait), and the test has changed nothing since.
     settled: bool,
     /// Turns without progress at `moment`, since the last turn with progress.
     idle_now: u32,

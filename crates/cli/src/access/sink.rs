@@ -1,9 +1,10 @@
 //! Where the access log is written: a file, a pipe (FIFO), standard error, or a terminal on
 //! standard output.
 //!
-//! The reader of a pipe may be missing, exit, or be slow. So a pipe is opened and written without
-//! blocking. While the pipe has no reader, lines are lost, and later writes try to open the pipe
-//! again. While the pipe is full, lines wait in the writer thread's batch and in the queue.
+//! The reader of a pipe may be missing, exit, or be slow. So a pipe is opened without waiting for a
+//! reader, and a write waits for room for a second at most. While the pipe has no reader, lines are
+//! lost, and later writes try to open the pipe again. While the pipe is full, lines wait in the
+//! writer thread's batch and in the queue.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -91,7 +92,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Whether a write may block: a terminal may be stopped, or standard error may be a full pipe.
+    /// Whether a write may block without a limit: a terminal may be stopped, or standard error may
+    /// be a full pipe.
     pub(super) fn may_block(&self) -> bool {
         matches!(self, Self::Stderr | Self::Terminal)
     }

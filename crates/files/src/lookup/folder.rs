@@ -60,7 +60,8 @@ impl Folder {
         Self { options: Arc::new(options), encoder, ..self }
     }
 
-    /// The same folder with budgets that it shares with other folders. Default: budgets of its own.
+    /// The same folder with budgets (of memory and open files) that it shares with other folders.
+    /// Default: budgets of its own.
     #[must_use]
     pub fn with_budgets(self, budgets: &Arc<Budgets>) -> Self {
         let encoder = Arc::new(Encoder::new(&self.options.codings, &budgets.cache));
@@ -81,8 +82,8 @@ impl Folder {
         Self { live: Some(Arc::clone(live)), ..self }
     }
 
-    /// The same folder at another prefix than `/`, where `.well-known` is hidden. It has a cache of
-    /// listings of its own, because listings of the folder at `/` may show that name.
+    /// The same folder at another prefix than `/`. There, `.well-known` is hidden. At `/`, listings
+    /// may show that name, so the folder gets another cache of listings.
     pub(crate) fn beneath_prefix(self) -> Self {
         let Some(store) = self.store.beneath_prefix() else { return self };
         let listings = Arc::new(ListingCache::new(Arc::clone(&self.budgets.listings)));
@@ -99,6 +100,7 @@ impl Folder {
             hashed_up_to: options.hashed_up_to,
             scope,
             may_grow: false,
+            // This budget is for files of unknown size, too.
             content_memory: &budgets.listings,
         }
     }

@@ -19,7 +19,7 @@ impl Purpose {
         let why = self.absent(entry)?;
         let mount = entry.mount?;
         let folder = &mounts.get(mount).folder;
-        // A served file has no page for missing names.
+        // If a single file is served instead of a folder, there is no page for missing names.
         if status(why) != Status::NOT_FOUND || folder.is_file() {
             return None;
         }
@@ -31,8 +31,8 @@ impl Purpose {
         Some(Self::ErrorPage { mount, why, spa: folder.options.spa })
     }
 
-    /// The key to look up, for purposes that look up no path of the request: for the others, it is
-    /// empty and not used.
+    /// The key to look up for a purpose that doesn't depend on the request's path. For other
+    /// purposes, the key is empty and not used.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
             Self::Requested | Self::MergedSlashes { .. } => b"",

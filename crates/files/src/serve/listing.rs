@@ -136,6 +136,7 @@ impl PendingListing {
             query,
             format,
             archives: folder.options.archives,
+            // Links to Markdown files lead to the pages that are made of them.
             links_pages: prefers_html(view.accept().as_deref()),
             always_read: folder.options.fresh,
             coding: match &script {

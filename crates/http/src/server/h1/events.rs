@@ -103,8 +103,9 @@ impl<S: Handlers + 'static> Server<S> {
                     });
                 }
                 if is_late && turn.unsent() > 0 {
-                    // The engine's write timeout applies to unsent output. This timeout starts
-                    // again whenever a part of the output is sent.
+                    // Until the output is sent, the engine's write timeout applies instead. After
+                    // `mark`, `Event::Sent` comes whenever a part is sent, and the half-closed
+                    // timeout starts again.
                     exchange.send_deadline = turn.now() + half_closed_timeout;
                     turn.mark();
                 } else if is_late {
@@ -173,8 +174,8 @@ impl<S: Handlers + 'static> Server<S> {
             }
             State::ExpectAnswer(in_flight) => {
                 in_flight.wire.more_input |= unused || unread;
-                // A handler whose response has started is notified now, other handlers when their
-                // response starts.
+                // A handler whose response has started is notified now, by `continue_with`. Other
+                // handlers are notified when their response starts.
                 if in_flight.exchange.has_started() {
                     return self.continue_with(turn, |in_flight, _, _| {
                         Ok(AnswerKind::Wait(in_flight.exchange.wait_for))
