@@ -1,4 +1,4 @@
-//! Converts between a Content-Type (RFC 9110, 8.3.1) and the type and encoding of a message.
+//! Converts between a Content-Type (RFC 9110, 8.3.1) and the type and encoding of a [`Message`].
 
 use std::borrow::Cow;
 
@@ -10,10 +10,11 @@ use super::{JSON, Message};
 /// JSON in HTTP (RFC 8259, 11).
 const APPLICATION_JSON: &str = "application/json";
 
-/// The name of JSON in a Content-Type. A response uses the name that its request used.
+/// The name of JSON in a Content-Type. A response uses the name that its request used, or the
+/// default if the request was not JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum JsonName {
-    /// `text/json`, as in frames.
+    /// `text/json`, the only name in the frames of messages over TCP.
     Text,
     /// `application/json`.
     #[default]

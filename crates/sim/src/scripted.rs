@@ -35,7 +35,8 @@ impl Net {
         self.schedule(Duration::ZERO, ScheduledEvent::Script(id));
     }
 
-    /// Runs the steps of a script up to the first one that has to wait.
+    /// Runs the steps of a script up to the first one that has to wait. After the last step, closes
+    /// the connection once the other side's output has ended or the connection has failed.
     pub(crate) fn run_script(&mut self, id: usize) {
         let endpoint = self.scripts[id].endpoint;
         if self.scripts[id].state.closed

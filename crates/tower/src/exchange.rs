@@ -61,7 +61,8 @@ struct ActiveRequest {
     reads_body: bool,
     /// Whether the output is full.
     output_full: bool,
-    /// Whether the response consists of server-sent events. If so, a drain ends it.
+    /// Whether the response consists of server-sent events. If so, it ends when the server drains
+    /// (shuts down).
     is_event_stream: bool,
     /// The upgrade that the client asks for. Taken when the response starts.
     #[cfg(feature = "upgrade")]

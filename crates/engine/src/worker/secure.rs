@@ -1,7 +1,7 @@
 //! TLS connections: decrypting, and sending ciphertext.
 //!
-//! A chore is work, such as opening a session, that a call about one connection leaves to the
-//! worker, because the work needs more than that connection.
+//! A chore is work that the code for one connection leaves to the worker, because the work needs
+//! more than that connection: for example, opening its session (its protocol and plaintext).
 
 use sockeye_proto::driver::InFlight;
 use sockeye_proto::{Blame, Client, Output, Part, Reason, Time};
@@ -132,8 +132,8 @@ impl<D: Driver> Active<'_, D> {
         secure.sealed = u32::try_from(sealed).unwrap_or(u32::MAX);
         conn.session.put_back(plain, 0, *resources);
         conn.session.set_in_flight(InFlight::of_bytes(sealed as usize));
-        // The peer may take the records slowly, and its client may have many such connections. So
-        // the client is charged before the send.
+        // The peer may take the records slowly, and one client address may have many such
+        // connections. So the client is charged before the send.
         if conn.session.held() > UNCHARGED_BYTES {
             conn.charge(resources);
         }
@@ -225,7 +225,7 @@ impl<S> Conn<S> {
         let Self { session, secure, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
         if is_handshaking && secure.is_not_tls(input) {
-            // A session in plain text answers it, for example with a redirect to TLS.
+            // The service may answer in plain text, for example with a redirect to TLS.
             secure.is_plain = true;
             resources.chores.push((session.key(), Chore::OpenSession));
             return secure.early.extend_from_slice(input);

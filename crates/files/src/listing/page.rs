@@ -16,7 +16,7 @@ use crate::options::codings::Coding;
 use crate::store::absent::Absent;
 use crate::store::digest::Digest;
 
-/// The most bytes of a page: enough for 10,000 rows with names of 55 bytes.
+/// The most bytes of a page: enough for 10,000 rows with names of 50 letters.
 pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
 
 /// After this many rows, rendering checks again whether memory is left, and whether the request was

@@ -2,10 +2,10 @@
 //! requests for that name wait for one job.
 //!
 //! [`InFlight`] is the table of one worker (event loop). A job holds a [`Completer`], which sends
-//! the result by promises, one for each request. Each request holds a [`Waiter`]: when the last
-//! waiter is dropped, because its request was cancelled, the job is cancelled, too. If a job is
-//! refused or dropped, its requests receive [`JobResult::Refused`]; if it panics, their promises
-//! are abandoned.
+//! the result by promises: each sends one message to the connection of one request. Each request
+//! holds a [`Waiter`]: when the last waiter is dropped, because its request was cancelled, the job
+//! is cancelled, too. If a job is refused or dropped, its requests receive [`JobResult::Refused`];
+//! if it panics, their promises are abandoned.
 
 use std::collections::HashMap;
 use std::mem;
@@ -59,8 +59,8 @@ impl JobInFlight {
     }
 }
 
-/// A job holds this to send its result. If it is dropped without a result, it sends
-/// [`JobResult::Refused`].
+/// A job holds this to send its result. If this is dropped without a result, it sends
+/// [`JobResult::Refused`]; if a panic drops it, it abandons the promises.
 #[derive(Debug)]
 pub(crate) struct Completer {
     job: Arc<JobInFlight>,

@@ -1,4 +1,4 @@
-//! The next lookup when a name is not found: of the page of a single-page app, then of `404.html`.
+//! What is looked up next when a name is not found: the page of a single-page app, then `404.html`.
 //! These pages are looked up and cached like other names.
 
 use sockeye_http::Status;

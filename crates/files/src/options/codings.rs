@@ -2,11 +2,11 @@
 
 /// A content coding.
 ///
-/// Of codings with equal weights in a request, that of the shortest precompressed file is used. If
-/// there is no such file, the server compresses in the first coding in [`Coding::ALL`] that
-/// [`Codings::on_demand`] has. Browsers give all codings the same weight. At the levels that a
-/// server can afford, zstd compresses text about as well as brotli, and is faster to encode and
-/// decode; both compress better than gzip.
+/// Browsers give all codings the same weight. Of codings with the same weight, the server prefers
+/// the one with the shortest precompressed file. If none has such a file, the server compresses in
+/// the first of these codings in [`Coding::ALL`] that [`Codings::on_demand`] has. At the levels
+/// that a server can afford, zstd compresses text about as well as brotli, and is faster to encode
+/// and decode; both compress better than gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// Zstandard (RFC 8878), with a window of at most 8 MiB (RFC 9659).

@@ -1,4 +1,4 @@
-//! How a peer can break the protocol, or exceed a limit.
+//! How a peer can break the WebSocket protocol, or exceed a limit.
 
 use super::close::CloseCode;
 

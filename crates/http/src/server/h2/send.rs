@@ -41,7 +41,7 @@ impl<S: Handlers> H2Connection<S> {
             }
             State::Discarding { .. } | State::Failed(_) => return Ok(()),
         };
-        // What is moved depends on the window, on whether the output holds the rest of the
+        // What is moved depends on the window, on whether the stream's output holds the rest of the
         // response, and on whether the stream has waited long enough to send fewer than `SMALL`
         // bytes.
         let limits = (send_window, is_whole, *sends_small);
@@ -74,7 +74,7 @@ impl<S: Handlers> H2Connection<S> {
     /// Ends the stream. If the peer's side has not ended, first discards the rest of the request,
     /// or lets the tunnel read on.
     pub(super) fn complete(&mut self, id: u32, turn: &mut Turn<'_>) {
-        // A client may reset more streams after it has taken a response.
+        // For each complete response, the client may reset one more stream.
         self.budgets.on_response();
         let Some(active) = self.streams.get_mut(id) else { return };
         if active.is_tunnel() {
@@ -96,8 +96,9 @@ impl<S: Handlers> H2Connection<S> {
     }
 
     /// Called after a stream has changed. Resets a stream that has failed, and removes a tunnel
-    /// that is closed. Otherwise enlarges the stream's window, and queues the stream if it has
-    /// something to send or its handler is to be told that there is room.
+    /// that is closed. Otherwise enlarges the receive windows of the stream and the connection, if
+    /// that is due, and queues the stream if it has something to send or its handler is to be told
+    /// that the output has room.
     pub(super) fn update_stream(&mut self, id: u32, turn: &mut Turn<'_>) {
         let Self { streams, scheduler, sender, timers, unread, held, .. } = self;
         let Some(active) = streams.get_mut(id) else { return };
@@ -146,7 +147,7 @@ impl<S: Handlers> H2Connection<S> {
         self.enlarge_window(turn);
     }
 
-    /// Removes a stream, whose request and response are complete or aborted.
+    /// Removes a stream that is complete or aborted.
     pub(super) fn drop_stream(&mut self, id: u32) {
         if let Some(active) = self.streams.remove(id) {
             let ActiveStream { stream, receive, is_queued, counted, .. } = active;
