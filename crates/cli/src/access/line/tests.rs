@@ -243,7 +243,7 @@ fn a_malformed_request_is_logged_with_its_complete_parts_and_the_reason() {
     assert!(combined.contains("] \"GET /slow HTTP/1.1\" 408 "), "{combined}");
     assert!(combined.ends_with(" timed-out\n"), "{combined}");
     let expected = serde_json::json!({
-        "time": "2015-10-21T07:28:00Z", "address": "127.0.0.1",
+        "time": "2015-10-21T07:28:10Z", "address": "127.0.0.1",
         "method": "GET", "target": "/slow", "version": "HTTP/1.1", "host": "a.example",
         "unread": "GET /slow HTTP/1.1", "referer": null, "user_agent": null,
         "status": 408, "bytes": json["bytes"], "seconds": json["seconds"], "ended": "timed-out",
