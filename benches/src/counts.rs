@@ -69,7 +69,7 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
             }
         }
         // This program runs itself with these arguments, under callgrind.
-        ["scene", name, turns] => scene::run(name, turns.parse()?)?,
+        ["scene", name, exchanges] => scene::run(name, exchanges.parse()?)?,
         _ => return Err("counts takes --check, --write, profile ROW, or nothing".into()),
     }
     Ok(ExitCode::SUCCESS)
@@ -103,13 +103,15 @@ fn measure() -> Result<Counts> {
     for row in ROWS.iter().filter(|row| whole::ROWS.contains(&row.name)) {
         counts.set(row.name, "calls", whole::calls(&setup, row)?);
     }
-    let descriptors = usize::try_from(memory::raise_descriptors()?)?;
-    if descriptors < IDLE {
-        return Err(format!("{IDLE} connections need more descriptors than {descriptors}").into());
+    let max = usize::try_from(memory::raise_descriptors()?)?;
+    if max < IDLE {
+        let what = format!("the limit on descriptors allows {max} connections, and not {IDLE}");
+        return Err(what.into());
     }
     for name in ["idle", "tls-idle", "h2-idle", "h2-tls-idle", "ws-idle"] {
         let idle = named(name)?.load;
-        let server = setup.start(Kind::Ours, idle, &[])?.ok_or("our server has no such load")?;
+        let server =
+            setup.start(Kind::Ours, idle, &[])?.ok_or("our server does not support this row")?;
         let tls = setup.certificate.client_for(idle.tls(), idle.is_http2())?;
         let memory = memory::measure(server.pid(), server.address, tls.as_ref(), idle, IDLE)?;
         counts.set(name, "bytes", memory.per_connection);

@@ -271,16 +271,16 @@ fn legend(report: &Report) -> String {
     );
     let from = |kind, text: &str| report.kinds.contains(&kind).then(|| text.to_owned());
     let not_from_files = [
-        from(Kind::Nginx, "nginx from its configuration"),
-        from(Kind::Hyper, "hyper from its program"),
-        from(Kind::May, "may from its program"),
+        from(Kind::Nginx, "nginx (its configuration has the text)"),
+        from(Kind::Hyper, "hyper"),
+        from(Kind::May, "may"),
     ];
     let not_from_files: Vec<String> = not_from_files.into_iter().flatten().collect();
     if !not_from_files.is_empty() {
         let _ = writeln!(
             text,
             "The small response comes from a file, except with the bare server, {}.",
-            not_from_files.join(", with ")
+            not_from_files.join(", ")
         );
     }
     if report.rows.iter().any(|row| row.row.load.is_page() && !row.runs.is_empty()) {

@@ -36,7 +36,8 @@ const TIMEOUT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 #[derive(Debug)]
 pub(crate) struct Load<'a> {
     pub(crate) requests: &'a Requests,
-    /// The length of the content of the response to each of the different requests.
+    /// The length of the content of the response to each of the different requests, as the server
+    /// sent it before the run.
     pub(crate) lengths: Vec<u32>,
     pub(crate) connections: usize,
     /// The number of open streams of a connection.
@@ -259,13 +260,11 @@ impl Streams {
             let place = open.iter().position(|(open, _)| *open == stream);
             let place = place.ok_or("a frame of a stream that has ended")?;
             let missing = &mut open[place].1;
-            let longer = "a response is longer than that to the same request before the run";
+            let longer = "a response is longer than before the run";
             *missing = missing.checked_sub(length).ok_or(longer)?;
             if frame.ends_stream() {
                 if *missing > 0 {
-                    return Err(
-                        "a response is shorter than that to the same request before the run".into(),
-                    );
+                    return Err("a response is shorter than before the run".into());
                 }
                 open.remove(place);
             }
@@ -304,8 +303,8 @@ mod tests {
         assert!(streams.open.is_empty() && out.is_empty());
 
         for (length, content, message) in [
-            (3, &b"ab"[..], "a response is shorter than that to the same request before the run"),
-            (3, b"abcd", "a response is longer than that to the same request before the run"),
+            (3, &b"ab"[..], "a response is shorter than before the run"),
+            (3, b"abcd", "a response is longer than before the run"),
         ] {
             let mut streams = Streams::default();
             streams.open.push((1, length));

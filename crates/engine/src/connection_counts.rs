@@ -2,7 +2,8 @@
 //!
 //! A connection is counted from the time when it is accepted until it closes. Connections from
 //! loopback addresses and of Unix sockets have no limit by client. The workers' mailboxes are here,
-//! too, so that a worker at the limit can ask the others to evict (close) an idle connection.
+//! too, so that at the limit in total, a worker can ask the others to evict (close) an idle
+//! connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -18,7 +18,7 @@
 //!
 //! let mut peer = Harness::new(http::Server::new(Rc::default(), site.clone()));
 //! peer.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-//! peer.run_jobs();
+//! peer.run_jobs(); // Files are looked up by jobs, which run on threads in a server.
 //! let response = String::from_utf8(peer.output()).unwrap();
 //! assert!(response.starts_with("HTTP/1.1 200 OK\r\n"));
 //! assert!(response.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"));

@@ -22,9 +22,9 @@
 //!
 //! An invalid frame gets an error response at the first byte that shows that it is invalid:
 //! `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
-//! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input
-//! ended inside a frame), `tls_on_plain_port` and `internal` (the server's fault); HTTP and
-//! handlers add their own codes.
+//! `too_large`, `too_complex` (JSON with too many values), `unsupported_encoding`, `busy`,
+//! `timeout`, `incomplete` (the input ended inside a frame), `tls_on_plain_port` and `internal`
+//! (the server's fault); HTTP and handlers add their own codes.
 //!
 //! A server that sends every message back:
 //!

@@ -41,7 +41,7 @@ pub struct Harness {
 /// The time of day at the start of a test, in seconds since 1970.
 const START: u64 = 1_445_412_480;
 
-/// Calls the session (the protocol with its input and output), in place of the engine.
+/// What the methods of the session (the protocol with its input and output) need from the engine.
 struct TestOwner {
     handles: WorkerHandles,
     now: Time,
@@ -271,7 +271,8 @@ impl Harness {
         count
     }
 
-    /// The clients that are charged for the jobs of the protocol, in the order of the jobs.
+    /// For each job that waits, the client to whose limits it counts: the peer, or the one that the
+    /// protocol has named.
     #[must_use]
     pub fn job_clients(&self) -> Vec<Client> {
         let jobs = self.jobs.0.lock().expect("no test panics while spawning");

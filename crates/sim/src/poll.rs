@@ -90,7 +90,7 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    /// Sets whether each wait reports this listener.
+    /// Sets whether a connection waits at this listener: see [`Poller::incoming`].
     pub(crate) fn set_incoming(&mut self, listener: u32, incoming: bool) {
         if incoming {
             self.incoming.insert(listener);

@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         cliff: "writes",
-        title: "2,000 bytes from a handler, in one piece and in 100 at once",
+        title: "2,000 bytes from a handler, in one piece and in 100 pieces at once",
         make: |fixture, side| writes(fixture, side, "/pieces"),
         figures: Figures::CpuTimeAndSyscalls,
     },

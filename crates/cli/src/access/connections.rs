@@ -73,6 +73,7 @@ impl<S: Service> Service for WithLines<S> {
         protocol
     }
 
+    // For a client that speaks plain text where TLS is expected. `None` closes the connection.
     fn open_plain(&mut self, peer: &Peer) -> Option<Box<dyn Protocol>> {
         let protocol = self.service.open_plain(peer)?;
         self.show_open(peer);

@@ -98,9 +98,9 @@ impl Sink {
         matches!(self, Self::Stderr | Self::Terminal)
     }
 
-    /// Writes `lines`, in one system call if the file accepts them all, and removes the written
-    /// bytes from `lines`. If a full pipe leaves bytes in `lines`, the next call must start with
-    /// them.
+    /// Writes `lines`, in one system call if the file accepts them all and its last line is
+    /// complete, and removes the written bytes from `lines`. If a full pipe leaves bytes in
+    /// `lines`, the next call must start with them.
     ///
     /// # Errors
     ///

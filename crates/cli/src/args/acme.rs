@@ -35,7 +35,7 @@ pub(crate) struct Acme {
     #[arg(requires = "acme")]
     pub(crate) acme_email: Option<String>,
 
-    /// URL of the CA's ACME directory; staging is Let's Encrypt's CA for tests.
+    /// URL of the CA's ACME directory, or the word staging: Let's Encrypt's CA for tests.
     ///
     /// No browser trusts the certificates of staging, but its limits are generous: use it until
     /// everything works. Each CA has its own account and certificates in --state. Default: Let's

@@ -82,8 +82,8 @@ impl Folder {
         Self { live: Some(Arc::clone(live)), ..self }
     }
 
-    /// The same folder at another prefix than `/`. There, `.well-known` is hidden. At `/`, listings
-    /// may show that name, so the folder gets another cache of listings.
+    /// The same folder at another prefix than `/`. There, `.well-known` is hidden. So it gets a new
+    /// cache of listings, as listings that were cached for `/` may show that name.
     pub(crate) fn beneath_prefix(self) -> Self {
         let Some(store) = self.store.beneath_prefix() else { return self };
         let listings = Arc::new(ListingCache::new(Arc::clone(&self.budgets.listings)));

@@ -10,8 +10,8 @@ use crate::store::absent::Absent;
 
 impl Purpose {
     /// The purpose of the next lookup, after the lookup for this purpose had the result `entry`.
-    /// `None` if no other lookup follows: `entry` decides the response. `is_navigation`: whether
-    /// the request is for a page.
+    /// `None` if no other lookup follows, and the response is decided. `is_navigation`: whether the
+    /// request is for a page.
     pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, is_navigation: bool) -> Option<Self> {
         if matches!((self, &entry.target), (_, Target::File(..)) | (Self::ErrorPage { .. }, _)) {
             return None;
@@ -31,8 +31,8 @@ impl Purpose {
         Some(Self::ErrorPage { mount, why, spa: folder.options.spa })
     }
 
-    /// The key to look up for a purpose that doesn't depend on the request's path. For other
-    /// purposes, the key is empty and not used.
+    /// The key of the page to look up: of the app's page or of the error page. For other purposes,
+    /// whose key follows from the request's path, it is empty and not used.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
             Self::Requested | Self::MergedSlashes { .. } => b"",
@@ -41,7 +41,8 @@ impl Purpose {
         }
     }
 
-    /// The reason why the requested name is not served. `None` if it is served, or redirected.
+    /// The reason why the requested name is not served or, if a fallback can't be read, why the
+    /// fallback is not served. `None` if the name is served, or redirected.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.target) {
             (Self::MergedSlashes { why }, Target::Absent(absent))

@@ -36,9 +36,9 @@ impl<S: Handlers + 'static> Server<S> {
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // While the handler reads no content, this protocol pauses its input, and the end of
-            // input is reported only after the pause: the request is answered first. If the handler
-            // reads content, the rest of the content will never come.
+            // If the handler reads content, the rest of the content will never come. If it reads
+            // none, nothing ends here: the input is paused then, and this event comes only after
+            // the pause, when the request was answered.
             State::ExpectAnswer(in_flight) => {
                 if let Incoming::Reading { .. } = in_flight.exchange.incoming {
                     return self.refuse_content(Refusal::EOF_IN_BODY, turn);
@@ -84,14 +84,14 @@ impl<S: Handlers + 'static> Server<S> {
                 self.state = State::ExpectNothing;
                 return Err(Fault::idle(idle_timeout));
             }
-            State::ExpectHead { deadline, head_only, .. } => {
-                let head_only = *head_only;
+            State::ExpectHead { deadline, method_is_head, .. } => {
+                let method_is_head = *method_is_head;
                 let since = deadline.checked_sub(head_timeout).unwrap_or(turn.now());
                 self.state = State::ExpectNothing;
                 if let Some(log) = &mut self.connection.log {
                     log.add_partial_head(since, turn);
                 }
-                return Err(self.refuse(Refusal::HEAD_TIMEOUT, head_only, turn));
+                return Err(self.refuse(Refusal::HEAD_TIMEOUT, method_is_head, turn));
             }
             State::ExpectAnswer(in_flight) => {
                 let exchange = &mut in_flight.exchange;

@@ -94,8 +94,8 @@ impl<S: Handlers + 'static> Server<S> {
                     }
                     _ => (turn.now() + limits.head_timeout, false),
                 };
-                let head_only = is_head(input);
-                self.state = State::ExpectHead { progress, deadline, blank, head_only };
+                let method_is_head = is_head(input);
+                self.state = State::ExpectHead { progress, deadline, blank, method_is_head };
                 if let Some(log) = &mut self.connection.log {
                     log.keep_partial_head(input);
                 }

@@ -29,9 +29,9 @@ pub(super) enum State<H> {
     /// The first byte of a request, until a deadline. `blank`: the blank line that may precede a
     /// request line has arrived.
     ExpectRequest { deadline: Time, blank: bool },
-    /// The rest of a request head. `blank`: a blank line preceded the head. `head_only`: the
+    /// The rest of a request head. `blank`: a blank line preceded the head. `method_is_head`: the
     /// request's method is HEAD.
-    ExpectHead { deadline: Time, progress: Progress, blank: bool, head_only: bool },
+    ExpectHead { deadline: Time, progress: Progress, blank: bool, method_is_head: bool },
     /// What the handler of this request waits for: content, room in the output, or a message from
     /// another thread.
     ExpectAnswer(Box<InFlight<H, H1Exchange>>),

@@ -12,8 +12,8 @@ const MAX_MESSAGES: usize = 16;
 /// While messages of this many bytes in total wait for a [`Receiver`], nothing is read from the
 /// peer.
 const MAX_BYTES: usize = 256 * 1024;
-/// What the client is charged for waiting messages changes in steps of this many bytes. So the
-/// event loop is not woken for each small message that the receiver takes.
+/// The charge for messages that wait changes in steps of this many bytes. So the event loop is not
+/// woken for each small message that the receiver takes.
 const CHARGE_STEP: usize = 16 * 1024;
 
 /// Receives the messages of a WebSocket of [`channel`](super::channel()), on any thread.
