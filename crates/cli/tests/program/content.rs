@@ -174,7 +174,7 @@ fn wrong_flags_are_refused_with_a_hint() {
         (&[here, "--compress", "none,gzip"], "can't be combined"),
         (&[here, "--compress", "deflate"], "zstd, br, gzip"),
         (&[here, "--cors", "example.org"], "https://example.org"),
-        (&[here, "--header", "ETag: x"], "the server sets ETag"),
+        (&[here, "--header", "ETag: x"], "can't set ETag"),
         (&[here, "--content-type", "text/css"], "*.foo: text/x-foo"),
         (&[here, "--content-type", "*.html: text/html; charset"], "\"charset\" is not a name and"),
         (&[here, "--content-encoding", "*.gz"], "*.wasm.br: br"),

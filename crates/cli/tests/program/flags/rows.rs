@@ -316,7 +316,7 @@ pub(super) const LOAD: &[Row] = &[
     row("--requests-per-connection", "2", load_echo, "\"connected\": 1,", "\"connected\": 2,")
         .base(ALONE),
     row("--rate", "1k", load_echo, "\"rate\": null", "\"rate\": 1000").base(SHORT),
-    row("--verify", SWITCH, load_falsified, "\"errors\": {}", "\"different\"").base(ALONE),
+    row("--verify", SWITCH, load_falsified, "\"errors\": {}", "\"mismatch\"").base(ALONE),
     row("--max-content", "1", load_recorded, "\"errors\": {}", "more than 1 B").base(ALONE),
     slow_default(
         "--timeout",
