@@ -16,8 +16,8 @@ use crate::error::Error;
 ///
 /// # Errors
 ///
-/// There is no default, because HOME is no absolute path; or the folder belongs to neither the
-/// server's user nor root, or other users can write to it.
+/// There is no default, because HOME is not set to an absolute path; or the folder belongs to
+/// neither the server's user nor root, or other users can write to it.
 pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = path(flag)?;
     // The folder may be missing. If it can't be accessed for another reason, or is not a folder,
@@ -58,8 +58,8 @@ fn problem(owner: u32, mode: u32, user: u32) -> Option<FolderProblem> {
 fn path(flag: Option<&Path>) -> Result<PathBuf, Error> {
     flag.map(Path::to_owned).or_else(|| default(|name| env::var_os(name))).ok_or_else(|| {
         Error::usage(
-            "there is no folder to keep files in, because HOME is no absolute path: name one with --state \
-             FOLDER (a systemd unit needs StateDirectory=sockeye)",
+            "there is no folder to keep files in, because HOME is not set to an absolute path: name \
+             one with --state FOLDER (a systemd unit needs StateDirectory=sockeye)",
         )
     })
 }

@@ -1,6 +1,6 @@
 //! A small response and, at `/baseline`, the sums of the benchmark `mix`, with hyper on one thread.
-//! Prints its address. With the argument `http2`, it speaks only HTTP/2; with a certificate and a key
-//! as further arguments, it uses TLS.
+//! Prints its address. With the argument `http2`, it speaks only HTTP/2; with a certificate and a
+//! key as further arguments, it uses TLS.
 
 #![forbid(unsafe_code)]
 
