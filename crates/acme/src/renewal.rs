@@ -107,7 +107,9 @@ fn window(response: &Response, now: SystemTime) -> Result<Window, Failure> {
         return Err(Failure::malformed("the renewal information has no suggestedWindow"));
     };
     if start >= end {
-        return Err(Failure::malformed("the renewal information has a window that ends first"));
+        return Err(Failure::malformed(
+            "the renewal information has a suggestedWindow that ends before it begins",
+        ));
     }
     let check_after = response.retry_after(now).unwrap_or(DEFAULT_CHECK);
     Ok(Window { times: [start, end], check_after: check_after.clamp(CHECKS[0], CHECKS[1]) })

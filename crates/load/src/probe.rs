@@ -26,7 +26,7 @@ pub struct ProbeError {
     /// unchanged, as from an echo server, or a valid response, other than a redirect or one with
     /// status 400, to a request for a WebSocket. `false` only means that no such answer has
     /// arrived. Meaningless if the plan uses TLS.
-    pub is_known_without_tls: bool,
+    pub answered_without_tls: bool,
 }
 
 impl fmt::Display for ProbeError {
@@ -50,7 +50,7 @@ pub fn probe(plan: &Plan, targets: &[Target]) -> Result<Probe, ProbeError> {
     let started = Instant::now();
     let text = "there is no address to connect to".into();
     let failure = Failure::Connect;
-    let mut error = ProbeError { text, failure, request: 0, is_known_without_tls: false };
+    let mut error = ProbeError { text, failure, request: 0, answered_without_tls: false };
     for target in targets {
         match probe_target(plan, target, started) {
             Ok(expected) => {
@@ -123,7 +123,7 @@ fn send_once(
         text: format!("the event loop failed: {error}"),
         failure: Failure::Socket,
         request: 0,
-        is_known_without_tls: false,
+        answered_without_tls: false,
     };
     let mut worker = Worker::new(once.into(), &unknown, share).map_err(socket_error)?;
     let time = match plan.until {
@@ -143,8 +143,8 @@ fn send_once(
         return Ok(learned);
     }
     if let Some((failure, _, text)) = worker.failures().iter().next() {
-        let (text, is_known_without_tls) = (text.to_owned(), worker.is_known_without_tls());
-        return Err(ProbeError { text, failure, request: 0, is_known_without_tls });
+        let (text, answered_without_tls) = (text.to_owned(), worker.answered_without_tls());
+        return Err(ProbeError { text, failure, request: 0, answered_without_tls });
     }
     let text = match (time, worker.stop()) {
         (Some(time), Some(unfinished)) => {
@@ -152,6 +152,6 @@ fn send_once(
         }
         _ => "the peer sent no response".into(),
     };
-    let is_known_without_tls = worker.is_known_without_tls();
-    Err(ProbeError { text, failure: Failure::Timeout, request: 0, is_known_without_tls })
+    let answered_without_tls = worker.answered_without_tls();
+    Err(ProbeError { text, failure: Failure::Timeout, request: 0, answered_without_tls })
 }

@@ -38,7 +38,7 @@ pub(crate) struct WorkerState {
     /// the client closes such connections.
     pub(crate) client_closes: Cell<bool>,
     /// The answer to a request has shown that the port doesn't expect TLS.
-    pub(crate) is_known_without_tls: Cell<bool>,
+    pub(crate) answered_without_tls: Cell<bool>,
     /// What a connection was waiting for when the load ended.
     pub(crate) unfinished: RefCell<Option<String>>,
     /// The worker's connections.
@@ -90,7 +90,7 @@ impl WorkerState {
             last_failure: Cell::new(Time::ZERO),
             unresponsive: Cell::new(0),
             client_closes: Cell::new(false),
-            is_known_without_tls: Cell::new(false),
+            answered_without_tls: Cell::new(false),
             unfinished: RefCell::default(),
             slots: RefCell::new(vec![Slot::default(); connections]),
             closed: RefCell::default(),

@@ -230,8 +230,8 @@ impl Worker {
     /// Whether an answer has shown that the port doesn't expect TLS: the HTTP request itself, sent
     /// back as by an echo server, or any response to a request for a WebSocket, except a redirect
     /// or one with status 400.
-    pub(crate) fn is_known_without_tls(&self) -> bool {
-        self.state.is_known_without_tls.get()
+    pub(crate) fn answered_without_tls(&self) -> bool {
+        self.state.answered_without_tls.get()
     }
 
     /// Takes what was learned: the response to each request that had no expected response yet, with

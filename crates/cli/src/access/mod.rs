@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  a worker: http ─▶ Worker: makes notes when a request starts, and a line when it ends
-//!                       │ never waits for the thread: lines that don't fit are dropped and counted
+//!                       │ never waits for a write: lines that don't fit are dropped and counted
 //!                       ▼
 //!                    queue ─▶ one thread ─▶ one write for a batch of whole lines
 //! ```

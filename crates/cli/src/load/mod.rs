@@ -90,7 +90,7 @@ pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error 
             return anyhow::anyhow!("{target} {what}: {}", why_unconnected(&error.to_string()));
         }
         Failure::Tls | Failure::Socket => String::new(),
-        _ if error.is_known_without_tls => String::new(),
+        _ if error.answered_without_tls => String::new(),
         _ => target.tls_hint(),
     };
     anyhow::anyhow!("{target} {what}: {error}{hint}")

@@ -97,18 +97,18 @@ pub(crate) fn send_bytes(flags: args::Send) -> Result<Send, Error> {
 }
 
 pub(crate) fn send_messages(flags: args::Send) -> Result<SendMessages, Error> {
-    let typed = &flags.message;
-    let (content_type, encoding) = (typed.content_type.as_deref(), typed.encoding.as_deref());
+    let message = &flags.message;
+    let (content_type, encoding) = (message.content_type.as_deref(), message.encoding.as_deref());
     let messages =
-        messages::read(&flags.contents, &typed.file, TypeFlags { content_type, encoding })?;
+        messages::read(&flags.contents, &message.file, TypeFlags { content_type, encoding })?;
     let client = client(&flags)?;
     Ok(SendMessages {
         client,
         messages,
-        count: usize::try_from(typed.count.get()).or_usage()?,
-        keep_alive: typed.keep_alive,
-        max_content: typed.max_content.bytes(),
-        output: typed.output.as_ref().map(create).transpose()?,
+        count: usize::try_from(message.count.get()).or_usage()?,
+        keep_alive: message.keep_alive,
+        max_content: message.max_content.bytes(),
+        output: message.output.as_ref().map(create).transpose()?,
     })
 }
 
@@ -120,15 +120,15 @@ pub(crate) fn send_websocket(mut flags: args::Send) -> Result<SendWebSocket, Err
     // After both close frames, the server closes the connection (RFC 6455, 7.1.1).
     client.config.linger =
         Linger { quiet: CLOSE_TIMEOUT, total: CLOSE_TIMEOUT, ..Linger::default() };
-    let typed = &flags.message;
+    let message = &flags.message;
     Ok(SendWebSocket {
         client,
         request,
         messages: messages.map(Into::into),
         deflate: flags.websocket.deflate,
-        count: usize::try_from(typed.count.get()).or_usage()?,
-        max_content: typed.max_content.0,
-        output: typed.output.as_ref().map(create).transpose()?,
+        count: usize::try_from(message.count.get()).or_usage()?,
+        max_content: message.max_content.0,
+        output: message.output.as_ref().map(create).transpose()?,
         target: flags.target,
     })
 }

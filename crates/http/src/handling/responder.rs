@@ -51,6 +51,7 @@ impl<'r, 't> Responder<'r, 't> {
         let is_sent = !self.exchange.head_only;
         let content = if is_sent { response.bytes.len() - response.content_start } else { 0 };
         let context = (self.config, &*self.exchange, &mut *self.turn);
+        // `false`: there is no content besides the response's own.
         self.wire.write_prepared::<false>(context, response, is_sent, b"");
         self.record_head(response.status, content);
         if is_sent {

@@ -235,7 +235,7 @@ impl<H: Handler> Connection<H> {
             // receives no output at all, the code that runs this protocol, such as the engine, ends
             // the connection.
             Expects::Pong if self.state.is_paused || turn.unsent() > 0 => {
-                self.state.reads_again(turn.now(), limits);
+                self.state.restart_pong_timeout(turn.now(), limits);
             }
             Expects::Pong => {
                 let what = format!("answered no ping within {} s", limits.pong_timeout.as_secs());
@@ -279,7 +279,7 @@ impl<H: Handler> Connection<H> {
 
     fn on_room(&mut self, turn: &mut Turn<'_>) {
         if std::mem::take(&mut self.state.waits_for_room) {
-            self.state.reads_again(turn.now(), self.config.limits());
+            self.state.restart_pong_timeout(turn.now(), self.config.limits());
             self.state.had_room = true;
             turn.resume();
         }

@@ -74,7 +74,7 @@ impl Socket<'_, '_> {
     /// Ends a pause.
     pub fn resume(&mut self) {
         if std::mem::take(&mut self.state.is_paused) {
-            self.state.reads_again(self.turn.now(), self.config.limits());
+            self.state.restart_pong_timeout(self.turn.now(), self.config.limits());
             self.turn.resume();
         }
     }

@@ -103,7 +103,7 @@ impl State {
 
     /// Restarts the time limit for a pong, because until now, input was not read or the ping may
     /// have been unsent.
-    pub(super) fn reads_again(&mut self, now: Time, limits: &Limits) {
+    pub(super) fn restart_pong_timeout(&mut self, now: Time, limits: &Limits) {
         if self.expects == Expects::Pong {
             self.deadline = now + limits.pong_timeout;
         }

@@ -92,7 +92,7 @@ impl Connection {
                     }
                 }
                 Err(_) if is_echo(&input[used..], request, &worker) => {
-                    worker.is_known_without_tls.set(true);
+                    worker.answered_without_tls.set(true);
                     let what = "sent back the request, as an echo server does".into();
                     return Err(self.fail(Failure::BadResponse, what, turn));
                 }

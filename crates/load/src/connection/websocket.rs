@@ -78,7 +78,7 @@ impl WebSocketConnection {
             Ok(Opening::NeedMore) => Ok(0),
             Ok(Opening::Open { len, .. }) => {
                 self.opening = None;
-                self.base.worker.is_known_without_tls.set(true);
+                self.base.worker.answered_without_tls.set(true);
                 Ok(len)
             }
             Ok(Opening::Refused { status }) => {
@@ -87,7 +87,7 @@ impl WebSocketConnection {
                     format!("opened no WebSocket: {status} {reason}").trim_end().to_owned();
                 // Most answers show that the port doesn't expect TLS. But a redirect may lead to
                 // TLS, and with 400, nginx and others respond to plain HTTP at a port with TLS.
-                self.base.worker.is_known_without_tls.set(!(300..=400).contains(&status));
+                self.base.worker.answered_without_tls.set(!(300..=400).contains(&status));
                 let (failure, hint) = match status {
                     ..300 => (
                         Failure::BadResponse,
@@ -108,7 +108,7 @@ impl WebSocketConnection {
                 let mut what = String::from(bad.0);
                 // The peer has sent our own request back.
                 if input.starts_with(b"GET ") {
-                    self.base.worker.is_known_without_tls.set(true);
+                    self.base.worker.answered_without_tls.set(true);
                     what += "; the peer sends back what it receives, as an echo server without \
                              WebSocket does: write tcp://HOST:PORT";
                 }

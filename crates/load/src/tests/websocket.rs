@@ -190,7 +190,7 @@ fn each_way_to_fail_has_its_kind_and_text() {
 
 #[test]
 fn a_refusal_and_a_silent_server_are_failures() {
-    for (response, failure, is_known_without_tls, expected) in [
+    for (response, failure, answered_without_tls, expected) in [
         (
             "HTTP/1.1 403 Forbidden\r\n\r\n",
             Failure::ErrorResponse,
@@ -228,7 +228,7 @@ fn a_refusal_and_a_silent_server_are_failures() {
             server.eof();
         }
         server.output();
-        assert_eq!(state.is_known_without_tls.get(), is_known_without_tls, "{response}");
+        assert_eq!(state.answered_without_tls.get(), answered_without_tls, "{response}");
         let stats = state.stats.borrow();
         let all: Vec<_> = stats.failures.iter().collect();
         assert!(

@@ -102,7 +102,7 @@ impl<S: Handlers> H2Connection<S> {
         }
         if self.sender.initial_window != before {
             // Streams that waited for a larger window may be able to send now.
-            self.for_each_stream(turn, |_, _| {});
+            self.update_streams(turn);
         }
         turn.out.write_with(|bytes| frame::write(kind::SETTINGS, flags::ACK, 0, &[], bytes));
         Ok(())
@@ -193,7 +193,7 @@ impl<S: Handlers> H2Connection<S> {
             let may_block = self.sender.window.available() < SMALL;
             self.sender.window.add(increment).map_err(|_| TOO_LARGE)?;
             if may_block {
-                self.for_each_stream(turn, |_, _| {});
+                self.update_streams(turn);
             }
             return Ok(());
         }

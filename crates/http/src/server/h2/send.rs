@@ -160,6 +160,11 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
+    /// Calls [`Self::update_stream`] for each stream.
+    pub(super) fn update_streams(&mut self, turn: &mut Turn<'_>) {
+        self.for_each_stream(turn, |_, _| {});
+    }
+
     /// Calls `act` and then [`Self::update_stream`] for each stream.
     pub(super) fn for_each_stream(
         &mut self,
