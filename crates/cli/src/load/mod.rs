@@ -23,7 +23,8 @@ use crate::text::why_unconnected;
 /// # Errors
 ///
 /// If a request of the probe, which sends each request before the load, gets no valid response, or
-/// is redirected to TLS at the same port. Also if signals can't be handled, or if the event loop or
+/// is redirected to TLS at the same port. Also if the probe's request for a WebSocket is refused;
+/// other error responses are only logged. Also if signals can't be handled, or if the event loop or
 /// standard output fails. Failures of the load are counted in the report, and make the exit code 1.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();

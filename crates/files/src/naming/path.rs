@@ -85,7 +85,8 @@ impl std::error::Error for Refusal {}
 impl<'a> RequestPath<'a> {
     /// Parses the path of a request target, still percent-encoded.
     ///
-    /// `scratch` receives the decoded name, which is never longer than `raw`.
+    /// If the path contains a `%`, `scratch` receives the decoded name, which is never longer than
+    /// `raw`.
     ///
     /// # Errors
     ///

@@ -248,7 +248,7 @@ impl<'r, 't> Responder<'r, 't> {
         Ok(self)
     }
 
-    // `now`, `wall`, `peer`, `promise`, `remote` and others, which call the turn.
+    // `now`, `wall`, `peer`, `promise`, `remote` and others, which call the methods of `self.turn`.
     context_methods!();
 
     /// Writes the page that [`Responder::error`] describes. Its text is the concatenation of

@@ -11,9 +11,9 @@ use crate::remote::Key;
 use crate::{End, Event, Fault, Output, Peer, Protocol, Reason, Time, Turn};
 
 /// A session that runs inside another one, the outer session: in one of the outer session's
-/// [`Stream`]s, or in messages that the outer protocol frames. The outer protocol owns the nested
-/// session, and calls its methods during the outer session's turns (calls into the outer protocol),
-/// which provide the clocks and the context.
+/// [`Stream`]s, or in messages to which the outer protocol adds headers. The outer protocol owns
+/// the nested session, and calls its methods during the outer session's turns (calls into the outer
+/// protocol), which provide the clocks and the context.
 ///
 /// ```text
 ///   outer protocol                              nested session
@@ -69,7 +69,7 @@ impl Owner for NestedOwner<'_> {
         self.stream
     }
 
-    // Not from a pool: most sessions are idle, and an idle session holds no output.
+    // Allocated instead of taken from a pool: a session keeps it only while output is unsent.
     fn lend_output(&mut self) -> Box<Output> {
         Box::default()
     }

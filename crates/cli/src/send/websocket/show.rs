@@ -11,7 +11,8 @@ use crate::text;
 pub(super) enum Style {
     /// One line for each message, quoted, with the connection's number.
     Labelled,
-    /// For people: text with control characters escaped, binary messages quoted.
+    /// For people: text with a line break at the end, and control characters except line feeds
+    /// escaped; binary messages quoted.
     Terminal,
     /// For programs: text with a line break at the end, binary messages unchanged.
     Text,
