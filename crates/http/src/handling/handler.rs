@@ -11,7 +11,7 @@ pub trait Handlers {
     /// The type of the handlers.
     type Handler: Handler;
 
-    /// A handler for one request of `peer`.
+    /// A handler for one request of `peer`. A panic here ends the connection without a response.
     fn handler(&self, peer: &Peer) -> Self::Handler;
 }
 
