@@ -80,7 +80,7 @@ pub(crate) enum Stage {
     Lingering(Box<Lingering>),
 }
 
-/// A client hello that a thread answers. Dropping this cancels the job of the thread.
+/// A client hello that a thread answers. Dropping this cancels the job, unless it has started.
 #[derive(Debug)]
 pub(crate) struct AnsweringHello {
     /// The handshake fails at this time.

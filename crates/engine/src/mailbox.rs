@@ -2,12 +2,13 @@
 //! wake-ups for the worker's connections), commands, and results of reads and handshakes. The inbox
 //! has connections that another worker accepted for this one.
 //!
-//! Both are bounded. A promise sends one envelope, with one message. Remotes (handles for any
-//! thread) send any number, of which only a few messages and one wake-up may wait for each
-//! connection or stream. A connection has at most one read or handshake in progress. A call of a
-//! [`Handle`](crate::Handle) sends each worker at most one command, to drain or to stop. A worker
-//! sends no further command to evict before the last one is answered. Connections in the inbox
-//! count as open, so the limit on connections applies to them.
+//! Peers can't make them grow without bound. A promise (a handle for any thread that sends a single
+//! message) sends one envelope. Remotes (handles for any thread) send any number, of which only a
+//! few messages and one wake-up may wait for each connection or stream. A connection has at most one
+//! read or handshake in progress. A worker sends no further command to evict before the last one is
+//! answered. Other commands come from the program: each call of a [`Handle`](crate::Handle) sends
+//! one to each worker. Connections in the inbox count as open, so the limit on connections applies
+//! to them.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -58,7 +59,7 @@ pub(crate) enum ReadError {
     /// The file has changed since it was opened, or ends before the part does.
     Changed,
     Failed(io::Error),
-    /// The file's source panicked.
+    /// The [`FileSource`](sockeye_proto::FileSource) that reads the file panicked.
     Panicked,
 }
 
@@ -94,7 +95,7 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// A mailbox for the worker whose driver `waker` wakes.
+    /// Creates the mailbox of a worker. `waker` wakes the worker's driver.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
         Self { contents: Mutex::default(), non_empty: AtomicBool::new(false), waker }
     }
@@ -201,7 +202,7 @@ pub(crate) struct Accepted<S> {
 }
 
 impl<S> Inbox<S> {
-    /// An inbox for the worker whose driver `waker` wakes.
+    /// Creates the inbox of a worker. `waker` wakes the worker's driver.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
         let waiting = Mutex::new(Some(VecDeque::new()));
         Self { waiting, non_empty: AtomicBool::new(false), waker }

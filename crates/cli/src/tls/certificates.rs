@@ -103,7 +103,7 @@ impl Certificates {
         if let Some(certificate) = &self.self_signed {
             lines.extend([
                 format!(
-                    "Browsers warn of it; curl accepts it with --cacert {}. SHA-256:",
+                    "Browsers warn of the self-signed certificate; curl accepts it with --cacert {}. SHA-256:",
                     text::shell_word(&certificate.certificate_path())
                 ),
                 certificate.info().fingerprint.to_string(),

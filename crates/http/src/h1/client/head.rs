@@ -138,7 +138,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     let mut spans = Vec::new();
     let whole = head::trailers(fields, &mut head::Progress::default(), &LIMITS, &mut spans)?;
     if whole != Some(fields.len()) {
-        return Err(BadResponse("sent a response's head that ends in two places"));
+        return Err(BadResponse("sent a response's head whose end is ambiguous"));
     }
     let mut framing = FramingFields::default();
     for (name, value) in (Trailers { section: fields, spans: &spans }).fields() {

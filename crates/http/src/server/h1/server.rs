@@ -170,7 +170,7 @@ impl<S: Handlers + 'static> Server<S> {
         };
         if request.upgrade {
             let mut names = request.common_field(FieldName::Upgrade).unwrap_or_default();
-            // The list is too long to keep. The server doesn't switch to any protocol in it.
+            // A longer list isn't kept, and the server doesn't switch to any protocol in it.
             if names.len() > MAX_REQUESTED {
                 names = b"";
             }
@@ -201,6 +201,7 @@ impl<S: Handlers + 'static> Server<S> {
     /// last one, since the server doesn't know yet whether more requests follow the content.
     #[cold]
     fn is_last(&mut self, content: Content, rest: &[u8]) -> bool {
+        // Unread input may hold more requests, which this one precedes.
         let unread = mem::replace(&mut self.connection.unread, UnreadInput::None);
         if content != Content::None {
             return true;
