@@ -47,10 +47,13 @@ pub(crate) fn sort(links: Vec<ParsedCertificate>, first: usize) -> Chain {
     }
     // An alternative to an intermediate (cross-signed: the same subject and another issuer) belongs
     // to the chain, too. Another certificate with the subject of the server's doesn't: it may be an
-    // earlier one of this server, or of any other server if both subjects are empty.
-    let (alternatives, unrelated): (Vec<_>, Vec<_>) = rest
-        .into_iter()
-        .partition(|(_, (_, facts))| sorted.iter().any(|(_, link)| facts.subject == link.issuer));
+    // earlier one of this server, or of any other server if both subjects are empty. So the issuer
+    // of a self-issued certificate, which has the certificate's own subject, is not looked for.
+    let (alternatives, unrelated): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|(_, (_, facts))| {
+            let mut links = sorted.iter().map(|(_, link)| link);
+            links.any(|link| !link.is_self_issued() && facts.subject == link.issuer)
+        });
     // The order is also wrong if an alternative comes before the last certificate of the chain. If
     // there are unrelated certificates, their own warning is enough.
     let is_behind = |(at, _): &(usize, _)| order.last() < Some(at);

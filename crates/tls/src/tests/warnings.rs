@@ -90,6 +90,14 @@ fn an_expired_certificate_of_another_server_is_no_intermediate() {
 }
 
 #[test]
+fn an_earlier_certificate_that_was_signed_by_itself_too_does_not_belong_to_the_chain() {
+    let (earlier, now) = (super::pair(&["a.example"]), super::pair(&["a.example"]));
+    let cert = [&*now.cert, &earlier.cert].concat();
+    let warnings = warnings(&Pair { cert, key: now.key });
+    assert_eq!(warnings, ["cert.pem has 1 certificates that don't belong to the chain"]);
+}
+
+#[test]
 fn a_key_that_everyone_may_read_is_named() {
     let folder = Folder::new();
     let [cert, key] = folder.pair(&super::pair(&["a.example"]));
