@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 use tracing::{info, warn};
 
-/// Whether the served folder or file was missing when it was opened last.
+/// Whether the served folder or file is missing.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
+    /// The result of the last call of [`Presence::note`] that opened it or found it missing. Other
+    /// errors, such as missing permission, don't tell whether it is there, so they change nothing.
     is_missing: AtomicBool,
 }
 
