@@ -222,12 +222,15 @@ impl<S: Handlers> Protocol for JsonLines<S> {
                 break;
             }
         }
-        self.is_partial = !rest.is_empty();
-        self.deadline = match self.is_partial {
-            true => turn.now() + self.config.limits.head_timeout,
+        // A line that was incomplete before keeps its deadline. Otherwise a client that sends a byte
+        // from time to time could occupy a connection forever.
+        let was_partial = mem::replace(&mut self.is_partial, !rest.is_empty());
+        if !self.is_partial {
             // If no stream is left, `send_output` sets the deadline of an idle connection.
-            false => Time::NEVER,
-        };
+            self.deadline = Time::NEVER;
+        } else if !was_partial || rest.len() < input.len() {
+            self.deadline = turn.now() + self.config.limits.head_timeout;
+        }
         self.send_output(turn);
         Ok(Consumed::more(input.len() - rest.len()))
     }

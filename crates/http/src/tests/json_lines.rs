@@ -199,6 +199,18 @@ fn an_idle_connection_and_an_incomplete_line_end_with_different_faults() {
 }
 
 #[test]
+fn each_line_has_a_deadline_which_further_bytes_do_not_move() {
+    let half = Limits::default().head_timeout / 2;
+    let mut scene = Scene::new();
+    for part in ["{\"stream\"", ": 1, \"cancel\": true}\n{", "\"stream\""] {
+        scene.client.input(part.as_bytes());
+        assert!(scene.client.fault().is_none(), "before {part}");
+        scene.client.pass(half);
+    }
+    assert_eq!(scene.client.fault().unwrap().code, "line_timeout");
+}
+
+#[test]
 fn responses_and_log_entries_appear_when_they_are_ready() {
     let mut scene = Scene::new();
     scene.get(1, "/later");
