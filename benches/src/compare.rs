@@ -87,8 +87,7 @@ pub(crate) struct Run {
     /// The shares of one core that the server and the client used.
     pub(crate) server: f64,
     pub(crate) client: f64,
-    /// How much other work disturbed the run, as a share of one core: the largest of three
-    /// measures, see [`ServerRow::time_once`].
+    /// How much other work disturbed the run, as a share of one core: see [`cpu::disturbance`].
     pub(crate) others: f64,
 }
 
@@ -260,11 +259,7 @@ impl ServerRow<'_> {
         let server = after.0.since(&before.0);
         let client = after.1.since(&before.1);
         let machine = after.2.since(before.2);
-        let known = server.cpu_time + client.cpu_time;
-        // Three measures of disturbance: CPU time of other processes, time for which the server
-        // waited for a core, and time that the hypervisor used. None finds every disturbance, so
-        // the largest counts.
-        let others = machine.busy.saturating_sub(known).max(server.waited).max(machine.stolen);
+        let others = cpu::disturbance(self.setup.cores, machine, server, client);
         Ok(Some(Run {
             kind: self.kind,
             round,

@@ -156,6 +156,16 @@ impl Busy {
     }
 }
 
+/// How long other work disturbed a measurement. This is the largest of three measures, since none
+/// finds every disturbance: the CPU time of other processes, the time for which the server waited
+/// for its core, and the time that the hypervisor took.
+pub(crate) fn disturbance(cores: Cores, machine: Busy, server: Spent, client: Spent) -> Duration {
+    // On a core that they share, the server also waits for the client, which is no disturbance.
+    let waited = if cores.server == cores.client { Duration::ZERO } else { server.waited };
+    let known = server.cpu_time + client.cpu_time;
+    machine.busy.saturating_sub(known).max(waited).max(machine.stolen)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +210,27 @@ mod tests {
         // Which thread was busy before doesn't matter.
         assert_eq!(since(&[(2500, 40), (0, 7)], &[(2500, 40), (2500, 9)]), (2500, 2));
         assert_eq!(since(&[(2500, 40)], &[(3500, 45), (1000, 1)]), (2000, 0));
+    }
+
+    #[test]
+    fn the_largest_measure_of_disturbance_counts() {
+        let millis = Duration::from_millis;
+        let spent = |cpu_time, waited| Spent { cpu_time: millis(cpu_time), waited: millis(waited) };
+        let client = spent(400, 300);
+        for (cores, server, [busy, stolen], expected) in [
+            ([0, 1], spent(500, 20), [910, 0], 20),
+            ([0, 1], spent(500, 20), [930, 0], 30),
+            ([0, 1], spent(500, 20), [930, 40], 40),
+            ([0, 1], spent(500, 20), [890, 0], 20),
+            // While the server waits, the client uses the core.
+            ([0, 0], spent(500, 400), [910, 0], 10),
+            ([0, 0], spent(500, 400), [910, 40], 40),
+        ] {
+            let [server_core, client_core] = cores;
+            let cores = Cores { server: server_core, client: client_core };
+            let machine = Busy { busy: millis(busy), stolen: millis(stolen) };
+            assert_eq!(disturbance(cores, machine, server, client), millis(expected));
+        }
     }
 
     #[test]

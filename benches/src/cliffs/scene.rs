@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Result,
-    cpu::{Busy, Cores, Threads},
+    cpu::{self, Busy, Cores, Threads},
     memory,
     servers::Server,
 };
@@ -131,11 +131,7 @@ pub(super) fn measure(
     }
     let own = after.0.since(&before.0);
     let machine = after.2.since(before.2);
-    let known = own.cpu_time + after.1.since(&before.1).cpu_time;
-    // Three measures of disturbance: CPU time of other processes, time for which the server waited
-    // for a core, and time that the hypervisor used. None finds every disturbance, so the largest
-    // counts.
-    let others = machine.busy.saturating_sub(known).max(own.waited).max(machine.stolen);
+    let others = cpu::disturbance(cores, machine, own, after.1.since(&before.1));
     let resident = memory::field(server.pid(), "Rss:")?;
     let (stats, _) = client.finish(|_, _| true)?;
     Ok(Sample {
