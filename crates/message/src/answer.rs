@@ -26,7 +26,9 @@ impl Answer {
         Self(Some(Response { message, fault: None }))
     }
 
-    /// An error response to a refused request. The peer gets the blame, even for `busy`.
+    /// An error response to a refused request. The peer gets the blame, even for `busy`: it has
+    /// exceeded a limit, its share of the memory or that of all clients together. A fault of ours
+    /// would be logged as an error, and TLS would end as if the response were incomplete.
     pub(super) fn refusal(refusal: Refusal) -> Self {
         Self(Some(Response {
             message: error_response(refusal.code, &refusal.reason),
