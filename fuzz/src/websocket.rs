@@ -59,7 +59,8 @@ pub fn websocket(input: &[u8]) {
     for ending in [Ending::Eof, Ending::Silence, Ending::Drain] {
         let whole = run(mode, &config, &mut [split.stream].into_iter(), ending, Jobs::Quick);
         // Slow jobs end a pause only after the ending. A drain has closed the WebSocket by then, so
-        // the messages that have waited are dropped.
+        // the messages that have waited are dropped. The end of input has closed it, too, unless
+        // bytes behind the message that began the pause have waited.
         let slow = matches!(ending, Ending::Silence).then_some(Jobs::Slow);
         for jobs in [Jobs::Quick].into_iter().chain(slow) {
             let parts = run(mode, &config, &mut split.parts(), ending, jobs);
