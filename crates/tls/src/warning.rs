@@ -68,6 +68,9 @@ impl fmt::Display for Warning {
                 "the certificates in {path} are in the wrong order, and are sent in the right one: \
                  the server's comes first, and each is followed by its issuer's"
             ),
+            WarningKind::Unrelated(1) => {
+                write!(f, "{path} has a certificate that doesn't belong to the chain")
+            }
             WarningKind::Unrelated(count) => {
                 write!(f, "{path} has {count} certificates that don't belong to the chain")
             }

@@ -66,7 +66,7 @@ fn the_order_of_a_chain_is_put_right() {
     let other = pair(&["other.example"]).cert;
     let all = [&leaf.cert, &second.cert, &first.cert, &root.cert, &other].map(String::as_str);
     let wrong = "the certificates in cert.pem are in the wrong order";
-    let unrelated = "cert.pem has 1 certificates that don't belong to the chain";
+    let unrelated = "cert.pem has a certificate that doesn't belong to the chain";
     let folder = Folder::new();
     let key = folder.file("key.pem", &leaf.key);
     for (order, expected, warning) in [

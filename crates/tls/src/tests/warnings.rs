@@ -85,7 +85,7 @@ fn an_expired_certificate_of_another_server_is_no_intermediate() {
         });
         let cert = [&*leaf.cert, &root.cert, &other.cert].concat();
         let warnings = warnings(&Pair { cert, key: leaf.key.clone() });
-        assert_eq!(warnings, ["cert.pem has 1 certificates that don't belong to the chain"]);
+        assert_eq!(warnings, ["cert.pem has a certificate that doesn't belong to the chain"]);
     }
 }
 
@@ -94,7 +94,7 @@ fn an_earlier_certificate_that_was_signed_by_itself_too_does_not_belong_to_the_c
     let (earlier, now) = (super::pair(&["a.example"]), super::pair(&["a.example"]));
     let cert = [&*now.cert, &earlier.cert].concat();
     let warnings = warnings(&Pair { cert, key: now.key });
-    assert_eq!(warnings, ["cert.pem has 1 certificates that don't belong to the chain"]);
+    assert_eq!(warnings, ["cert.pem has a certificate that doesn't belong to the chain"]);
 }
 
 #[test]
