@@ -19,7 +19,7 @@ use crate::{
 /// is a second table, of ratios.
 const OTHERS: usize = 2;
 /// A ratio that is shown without its interval is marked with `≈` if an end of the interval differs
-/// from the ratio by more than this share of the ratio, or if there are too few rounds for one.
+/// from the ratio by more than this fraction of it, or if there are too few rounds for an interval.
 const ROUGH: f64 = 0.10;
 
 /// Writes the tables and their explanations.

@@ -9,9 +9,9 @@
 //! | [`Renewer`] | decides what is due, and runs the state machines with a [`Runtime`] |
 //! | [`Client`] | a blocking HTTPS client, for the `Runtime` of a program |
 //!
-//! A program implements [`Runtime`] with a clock and a [`Client`], and calls [`Renewer::turn`] on a
-//! thread of its own. Its listeners look into [`Challenges`] before they answer a client: for plain
-//! HTTP, the program calls [`Challenges::http`]; for TLS, it sets
+//! A program implements [`Runtime`] with a clock and a [`Client`], and calls [`Renewer::turn`] in a
+//! loop on a thread of its own. Its listeners look into [`Challenges`] before they answer a client:
+//! for plain HTTP, the program calls [`Challenges::http`]; for TLS, it sets
 //! [`sockeye_tls::Settings::challenges`].
 //!
 //! [`Client`] limits the time and the memory that an authority can use.

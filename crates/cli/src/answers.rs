@@ -1,5 +1,5 @@
-//! The answers of `sockeye message` to searches. They are built in (the answers of the Python
-//! server that `message` is compatible with) or come from a file.
+//! The answers of `sockeye message` to searches: requests that look up a value. They come from a
+//! file. By default, they are those of the Python server that `message` is compatible with.
 
 use std::collections::HashMap;
 use std::fs::File;

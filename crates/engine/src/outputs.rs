@@ -1,4 +1,4 @@
-//! A pool of outputs: a connection has one only while it has something to send.
+//! A pool of outputs (bytes to send): a connection has one only while it has something to send.
 
 use sockeye_proto::Output;
 
@@ -6,7 +6,7 @@ use crate::driver::QUANTUM;
 
 /// Maximum number of unused outputs that are kept.
 const MAX_KEPT: usize = 1024;
-/// Maximum size of the buffer of plain bytes that an unused output keeps.
+/// Maximum size of the byte buffer that an unused output keeps, in bytes.
 const MAX_KEPT_BYTES: usize = 8 * 1024;
 /// Capacity for the TLS records of one send: at most [`QUANTUM`] bytes of plaintext, and 4 KiB for
 /// the headers and tags of the records, which is enough even if each record is as small as a TCP

@@ -11,8 +11,8 @@ use crate::plan::{Http2Request, Plan};
 use crate::schedule::Schedule;
 use crate::stats::Stats;
 
-/// With `Until::Requests`, a worker gives up after too many consecutive connections without a
-/// response: more than this number times the worker's number of connections.
+/// With `Until::Requests`, a worker gives up when too many connections have ended without a
+/// response since its last response: more than this number times its number of connections.
 const MAX_UNRESPONSIVE: u64 = 10;
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct WorkerState {
     pub(crate) last_response: Cell<Time>,
     /// When the last request or connection failed.
     pub(crate) last_failure: Cell<Time>,
-    /// Connections in a row that ended without a response.
+    /// How many connections have ended without a response since the worker's last response.
     pub(crate) unresponsive: Cell<u64>,
     /// The server has announced the end of a connection, but did not close it soon: from then on,
     /// the client closes such connections.
@@ -98,7 +98,7 @@ impl WorkerState {
         }
     }
 
-    /// The heads of the plan's requests, for HTTP/2, in the same order.
+    /// The heads of the plan's requests, for HTTP/2, in the plan's order.
     pub(crate) fn request_heads(&self) -> &RequestHeads {
         self.request_heads.get_or_init(|| {
             let mut heads = RequestHeads::default();
@@ -117,7 +117,7 @@ impl WorkerState {
         self.finishing.get() || self.remaining.get() == 0
     }
 
-    /// Maximum number of connections in a row that may end without a response.
+    /// The limit on [`WorkerState::unresponsive`].
     pub(crate) fn max_unresponsive(&self) -> u64 {
         MAX_UNRESPONSIVE * self.slots.borrow().len() as u64
     }

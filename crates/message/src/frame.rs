@@ -1,4 +1,4 @@
-//! Frames: the length of a header (`u16`, big-endian), the header, and its content.
+//! Frames: the length of a JSON header (`u16`, big-endian), the header, and the content.
 //!
 //! A length is checked before anything is allocated for it, and memory for content grows with what
 //! has arrived, not with what was announced.
@@ -15,8 +15,8 @@ const LENGTH_SIZE: usize = 2;
 /// send than two.
 const MAX_COPIED: usize = 1024;
 
-/// Bytes of content that a message may hold without charge to its client. Over HTTP/2, where a
-/// connection can have many messages at a time, all content is charged.
+/// How many bytes of a request's content are not charged to its client. Over HTTP/2, where a
+/// connection can have many requests at a time, all content is charged.
 pub(super) const UNCHARGED: usize = 64 * 1024;
 
 /// Reads the header at the front of `input`. Returns the header and the number of bytes before the

@@ -1,4 +1,5 @@
-//! The service of the Python server that this protocol comes from: looks values up in a table.
+//! The service of the Python server that the message protocol comes from. It looks values up in a
+//! table.
 //!
 //! Where the Python server closes the connection without a response, this service sends an error.
 
@@ -121,7 +122,7 @@ fn refused_value(key: &str, raw: &str) -> Message {
     error_response("bad_request", &what)
 }
 
-/// The kind of a JSON value, for messages that refuse it.
+/// The kind of a JSON value, for the text of an error.
 fn kind(raw: &str) -> &'static str {
     match raw.as_bytes().first() {
         Some(b'{') => "an object",

@@ -174,8 +174,8 @@ impl Encoding {
     }
 }
 
-/// A name as Python compares it: in lower case, with one `_` for each run of other characters
-/// between letters, digits and dots.
+/// A name as Python compares it at first: in lower case, with one `_` for each run of other
+/// characters between letters, digits and dots. (If it is unknown, Python replaces the dots, too.)
 fn normalised(name: &str) -> String {
     let mut normal = String::with_capacity(name.len());
     let mut gap = false;

@@ -71,7 +71,7 @@ pub enum Reason {
     PeerClosed,
     /// The peer reset the connection.
     Reset,
-    /// The protocol could not go on.
+    /// The protocol, or TLS, could not go on.
     Fault(Fault),
     /// The peer took no output for the whole write timeout.
     WriteStalled,
@@ -91,13 +91,13 @@ pub enum Reason {
     Cut,
     /// The peer's address had too many connections.
     OverAddressLimit,
-    /// There were too many connections, and this one had been idle longest.
+    /// There were too many connections, and this one had been idle longest on its event loop.
     MadeRoom,
-    /// The protocol's code panicked.
+    /// Code for this connection panicked: its protocol, the service or a job.
     Panicked,
-    /// A connection that we opened failed.
+    /// An outgoing connection could not be established.
     ConnectFailed(io::Error),
-    /// A connection that we opened was not established in time.
+    /// An outgoing connection was not established in time.
     ConnectTimedOut,
     /// The kernel could not watch the connection (epoll): no memory was free, or the user's limit
     /// on watched descriptors was reached.

@@ -62,7 +62,7 @@ pub struct CertificateStore {
     /// The digest of the files' [`Contents`]. A reload checks the files only if their digest has
     /// changed, or if `valid_from` has passed.
     seen: [u8; 32],
-    /// The first time at which a certificate that is not valid yet becomes valid. The next reload
+    /// When a certificate that was not valid yet at the last check becomes valid. The next reload
     /// after this time checks the files again, even if they haven't changed.
     valid_from: Option<SystemTime>,
     /// The certificates that [`CertificateStore::expiring`] has returned. Between the two times of
@@ -214,7 +214,8 @@ impl CertificateStore {
     /// Reads the files again: call this every few seconds. If a file has changed since the last
     /// call, all files are checked, and then used for new connections. They are also checked when a
     /// certificate that was not valid yet becomes valid. Otherwise, returns `None`. A certificate
-    /// that has expired since it was loaded stays in use, with a [warning](WarningKind::Expired).
+    /// that has expired since it was loaded passes the check, with a
+    /// [warning](WarningKind::Expired).
     ///
     /// # Errors
     ///

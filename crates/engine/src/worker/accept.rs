@@ -23,8 +23,9 @@ impl<D: Driver> Worker<D> {
         !is_paused && self.listeners.iter().any(|state| state.ready)
     }
 
-    /// Accepts waiting connections: of each listener a [`Batch`](super::state::Batch), or after a
-    /// pause, at most [`ACCEPT_BATCH`] in a turn until none is left.
+    /// Accepts waiting connections in a turn (pass) of the event loop: a
+    /// [`Batch`](super::state::Batch) from each listener. After a pause, accepts at most
+    /// [`ACCEPT_BATCH`] from each listener in a turn, until none is left.
     pub(super) fn accept(&mut self) {
         if self.may_accept() {
             self.accept_from_each(self.accept_pause.map(|_| ACCEPT_BATCH));
@@ -60,8 +61,8 @@ impl<D: Driver> Worker<D> {
         self.accept_pause = None;
     }
 
-    /// Accepts all waiting connections before the listeners close, even above the limit on
-    /// connections, since no more follow.
+    /// While draining, accepts all waiting connections, even above the limit on connections: new
+    /// clients can't connect any more.
     pub(super) fn accept_all(&mut self) {
         for state in &mut self.listeners {
             // The driver may not have reported a new connection yet.
@@ -71,7 +72,7 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Tries to admit the accepted connection that waits for another one to close, if any. Then
-    /// accepts from each listener: a batch, or at most `max` until none is left.
+    /// accepts from each ready listener: a batch, or up to `max` connections.
     fn accept_from_each(&mut self, max: Option<u32>) {
         if let Some(accepted) = self.waiting.take() {
             self.admit_or_wait(accepted);
@@ -101,8 +102,8 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Accepts one connection. Returns false if no further one can be accepted now: none is waiting
-    /// in the kernel, or there is no descriptor or memory for it.
+    /// Accepts one connection. Returns false if the kernel returns none: none is waiting, or there
+    /// is no descriptor or memory for it.
     fn accept_one(&mut self, index: usize) -> bool {
         let state = &mut self.listeners[index];
         match self.driver.accept(&mut state.listener) {
@@ -123,9 +124,10 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Admits an accepted connection. At the limit on connections, closes an idle one to make room;
-    /// if none is idle, the new one waits, and accepting pauses. If the new one's address is at the
-    /// limit per address, closes no idle connection: `admit` refuses the new one.
+    /// Admits an accepted connection. At the limit on connections, unless this worker is draining,
+    /// closes an idle one of this worker. If this worker has none, the new one waits, and accepting
+    /// pauses. If the new one's address is at the limit per address, closes no idle connection:
+    /// `admit` refuses the new one.
     fn admit_or_wait(&mut self, accepted: Accepted<D::Socket>) {
         let config = &self.resources.config;
         let max = config.max_connections_of(accepted.address);
@@ -223,11 +225,11 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// If this turn accepted several connections, queues them for reading in the same turn. Several
-    /// new connections mean that this worker is behind, so most of their requests have arrived. A
-    /// connection that is answered and closed within the turn need not be registered with the
-    /// driver. The request of a single new connection has rarely arrived: a receive would be
-    /// wasted.
+    /// If several accepted connections are not registered with the driver yet, queues them for
+    /// reading in this turn. Several new connections mean that this worker is behind, so most of
+    /// their requests have arrived. A connection that is answered and closed within the turn need
+    /// not be registered. The request of a single new connection has rarely arrived: a receive
+    /// would be wasted.
     pub(super) fn queue_accepted(&mut self) {
         if self.unwatched.len() < 2 {
             return;
@@ -239,8 +241,8 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Registers with the driver the connections that this turn opened and that are still open.
-    /// The driver also reports input that arrived before.
+    /// Registers accepted connections with the driver if they are new and still open. The driver
+    /// also reports input that arrived before.
     pub(super) fn watch_accepted(&mut self) {
         let mut keys = std::mem::take(&mut self.unwatched);
         for key in keys.drain(..) {
@@ -322,7 +324,7 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Opens the session of an established connection.
+    /// Opens the session of an established connection: its protocol gets the first event.
     pub(super) fn start_session(&mut self, key: Key) {
         self.serve(key, |active| {
             active.conn.session.open(active.resources);
@@ -334,7 +336,7 @@ impl<D: Driver> Worker<D> {
         self.catch_up(key);
     }
 
-    /// If the server is stopping, notifies a session that has just opened.
+    /// If the server is stopping, notifies a connection that was just accepted or established.
     #[inline]
     pub(super) fn catch_up(&mut self, key: Key) {
         if self.phase != Phase::Serving {

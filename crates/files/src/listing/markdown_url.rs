@@ -35,14 +35,15 @@ pub(super) fn target(url: &str) -> Option<Target> {
     }
 }
 
-/// A URL for an attribute. Bytes that are not allowed in a URL are percent-encoded.
+/// A URL for an HTML attribute. Bytes that are not allowed in a URL, and `'`, are percent-encoded;
+/// `&` becomes `&amp;`.
 pub(super) fn escaped(url: &str) -> String {
     let mut escaped = String::with_capacity(url.len());
     escape(url.trim_matches(' '), &mut escaped);
     escaped
 }
 
-/// A relative link for an attribute. A link to a Markdown file gets the query that requests the
+/// As [`escaped`], for a relative link. A link to a Markdown file gets the query that requests the
 /// file as a page; a link to a heading gets the prefix of IDs.
 pub(super) fn escaped_link(url: &str) -> String {
     let url = url.trim_matches(' ');

@@ -88,9 +88,10 @@ impl PendingReply {
 
 /// An error response: a code for programs and a sentence for people.
 ///
-/// In a frame, the content is a `text/json` object: `result` is `Error: ` followed by the sentence,
-/// and `error.code` is the code. Over HTTP, the response also has a status: 404 for `not_found`,
-/// the status that the message protocol defines for its own codes, and 422 for any other code.
+/// In a frame (over TCP), the content is a `text/json` object: `result` is `Error: ` followed by
+/// the sentence, and `error.code` is the code. Over HTTP, the response also has a status: 404 for
+/// `not_found`, the status that the message protocol defines for its own codes, and 422 for any
+/// other code.
 ///
 /// Two error types convert into this one. A [`Refusal`] is logged as the client's fault. A
 /// [`serde_json::Error`] means that the response can't be written as JSON: it gets the code

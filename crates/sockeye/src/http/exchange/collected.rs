@@ -1,4 +1,4 @@
-//! Memory for collected bodies, which the budget for them limits.
+//! Memory for collected bodies (read whole before they are handled), limited by a budget.
 
 use sockeye_proto::Permit;
 
@@ -10,8 +10,8 @@ pub(super) const UNCHARGED: u64 = 64 * 1024;
 /// Makes room in `collected` for `more` bytes, and charges its capacity above `uncharged` to
 /// `permit`. Returns false if the budget doesn't allow that. When capacity grows, it doubles, up to
 /// `max`, the most bytes that the body can have. So the budget is charged a few times per body and
-/// not for each piece. It is not charged for a Content-Length whose bytes may never come: clients
-/// could spend the budget with a few bytes each.
+/// not for each piece. It is not charged for a Content-Length whose bytes may never come:
+/// otherwise, clients could use up the budget with a few bytes each.
 pub(super) fn reserve(
     collected: &mut Vec<u8>,
     permit: &mut Permit,

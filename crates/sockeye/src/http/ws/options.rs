@@ -13,7 +13,7 @@ use crate::http::reply::{Reply, ReplyKind};
 use crate::http::upgrade::Upgrade;
 use crate::http::websockets::Settings;
 
-/// How WebSockets are opened: limits, origins and subprotocols. Cheap to clone.
+/// How WebSockets are opened: limits, origins, subprotocols and compression. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options(Arc<Settings>);
 
