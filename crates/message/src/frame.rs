@@ -104,18 +104,18 @@ impl ContentBuffer {
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         let wanted = self.bytes.len() + piece.len();
         if wanted > self.bytes.capacity() {
-            // Capacity doubles, up to the announced length, so the permit is seldom resized.
+            // The capacity doubles, up to the announced length, so the permit is seldom resized.
             let remaining = usize::try_from(self.remaining).unwrap_or(usize::MAX);
             let announced = self.bytes.len().saturating_add(remaining);
-            let room = wanted.max(2 * self.bytes.capacity()).min(announced);
-            let charge = room.saturating_sub(self.uncharged) as u64;
+            let capacity = wanted.max(2 * self.bytes.capacity()).min(announced);
+            let charge = capacity.saturating_sub(self.uncharged) as u64;
             if charge > 0
                 && let Some(permit) = &mut self.permit
                 && !permit.resize(charge)
             {
                 return false;
             }
-            self.bytes.reserve_exact(room - self.bytes.len());
+            self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(piece);
         self.remaining -= piece.len() as u64;

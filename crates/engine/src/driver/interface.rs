@@ -70,7 +70,7 @@ pub trait Driver {
     fn set_key(&mut self, socket: &mut Self::Socket, key: Key);
 
     /// From now on, [`Driver::wait`] reports events of an accepted connection, beginning with its
-    /// current state. Called before the first wait after the connection was accepted.
+    /// current state. Called in the turn in which the connection was accepted, or in the next one.
     ///
     /// # Errors
     ///

@@ -63,7 +63,7 @@ impl<D: Driver> Worker<D> {
 
     /// While draining, accepts all waiting connections, even above the limit on connections: new
     /// clients can't connect any more.
-    pub(super) fn accept_all(&mut self) {
+    pub(super) fn accept_for_drain(&mut self) {
         for state in &mut self.listeners {
             // The driver may not have reported a new connection yet.
             state.ready = true;

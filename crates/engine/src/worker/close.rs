@@ -157,7 +157,7 @@ impl<D: Driver> Worker<D> {
         for state in &mut self.listeners {
             self.driver.block_new_clients(&mut state.listener);
         }
-        self.accept_all();
+        self.accept_for_drain();
         for key in self.all_keys() {
             self.notify_phase(key);
         }
@@ -195,7 +195,7 @@ impl<D: Driver> Worker<D> {
         match self.phase {
             Phase::LameDuck { until } if until <= now => self.begin_drain(),
             Phase::Draining { until, accepts_until } if accepts_until <= now => {
-                self.accept_all();
+                self.accept_for_drain();
                 self.close_listeners();
                 if until <= now {
                     self.cut_all();

@@ -107,7 +107,7 @@ pub struct Worker<D: Driver> {
     pub(super) eviction: Eviction,
     pub(super) slow_turns: SlowTurns,
     pub(super) conns: Slab<Conn<D::Socket>>,
-    /// Connections accepted in this turn: the driver doesn't report their events yet.
+    /// Accepted connections whose events the driver doesn't report yet.
     pub(super) unwatched: Vec<Key>,
     /// The slots of `conns`, by index.
     pub(super) slots: Vec<Slot>,
