@@ -14,7 +14,7 @@ pub(super) struct PendingRequest {
     /// Its number on the connection, from 0.
     pub(super) number: u64,
     /// The id to echo. `None` if the client sent none, or didn't ask to keep the connection open.
-    /// Without an id, a connection with frames ends after the response. A WebSocket stays open.
+    /// Without an id, a connection that isn't a WebSocket ends after the response.
     pub(super) id: Option<Id>,
     /// After this time, no response is sent. Exception: over WebSocket, a request without an id
     /// gets the error `timeout`.

@@ -14,6 +14,7 @@ const MAX_LAID_OUT: usize = 1000;
 /// Writes the table up to its first entry: the caption, the column headers and, if `has_parent`, a
 /// row with a link to the folder above.
 pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
+    // `vh`: visually hidden, so only screen readers read it.
     put!(
         out,
         "<table id=\"files\" role=\"table\">\n<caption class=\"vh\">Files and folders</caption>\n"

@@ -68,7 +68,7 @@ pub(crate) struct Paging {
 
 impl View {
     /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if the memory
-    /// budget, or the client's share of it, has too little left for them.
+    /// budget, or the client's share of it, has too little left for the whole listing.
     pub(crate) fn new(
         listing: Arc<Listing>,
         query: ListingQuery,

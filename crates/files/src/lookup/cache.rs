@@ -57,8 +57,9 @@ impl Default for CacheLimits {
 /// The result of a lookup, and how long it may be used.
 pub(crate) struct CachedEntry {
     pub(crate) entry: Arc<Entry>,
-    /// Whether a path that is equal to the key before it is decoded is a path of this entry. False
-    /// if the key contains `%` or a backslash, which a client must send as `%25` and `%5C`.
+    /// Whether a requested path that has the bytes of the key, and is not decoded yet, is a path of
+    /// this entry. False if the key contains `%` or a backslash, which a client must send as `%25`
+    /// and `%5C`.
     key_is_raw_path: bool,
     /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,

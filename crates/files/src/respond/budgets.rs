@@ -35,8 +35,8 @@ pub struct BudgetLimits {
     /// Beyond this limit, files are sent uncompressed. Default: 64 MiB.
     pub compressor_memory: u64,
     /// Bytes of listings, of pages made from them or from Markdown, of the manifests of archives,
-    /// and of files whose size on disk isn't that of their content. Beyond this limit, requests for
-    /// these get a 503. Default: 128 MiB.
+    /// and of files whose size, as the system reports it, isn't that of their content, as in
+    /// `/proc`. Beyond this limit, requests for these get a 503. Default: 128 MiB.
     pub listings: u64,
 }
 
@@ -115,7 +115,7 @@ impl Budgets {
     fn warn(&self, budget: &Budget, client: Option<Client>, requests: u64) {
         let effect = match ptr::eq(budget, &*self.open_files) {
             true => NO_MORE_FILES,
-            false => "a budget is spent: some requests get less",
+            false => "a budget is spent: some requests get uncompressed content, or a 503",
         };
         let (total, used, client) = (budget.total(), budget.used(), client.map(display));
         warn!(budget = budget.name(), total, used, client, requests, "{effect}");

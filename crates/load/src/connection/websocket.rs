@@ -47,8 +47,8 @@ impl WebSocketConnection {
         self.opening.is_none() && self.base.can_send(self.pending.len())
     }
 
-    /// Sends the messages that are due. Closes the WebSocket if all responses have arrived, and
-    /// this connection sends no further message.
+    /// Sends the messages that are due. If all responses have arrived and this connection sends no
+    /// further message, closes the WebSocket.
     fn send(&mut self, turn: &mut Turn<'_>) {
         self.base.start_sending();
         while self.can_send() {
