@@ -1,7 +1,7 @@
 //! Finds or builds the servers, and starts them on free ports.
 //!
-//! [`Kind`] lists the servers; [`process`] has the type of a running server. A server that is not
-//! available is left out, with a message.
+//! [`Kind`] lists the servers; [`process`] has the type of a running server. Other servers than our
+//! own are left out, with a message, if they are not available.
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, process::Command};
 
@@ -50,7 +50,7 @@ pub(crate) struct Setup {
     other_servers: Vec<OtherServer>,
     /// The maximum number of connections, for the configurations of servers that need one.
     connections: usize,
-    /// The certificate of all servers, in rows with TLS.
+    /// The certificate of all servers, for loads over TLS.
     pub(crate) certificate: Certificate,
     /// Maximum number of attempts of a run that other work disturbs.
     pub(crate) tries: u32,
@@ -126,7 +126,7 @@ impl Setup {
         self.dir.join(name)
     }
 
-    /// The available servers among `wanted`, the bare one first.
+    /// The available servers among `wanted`, in the order of [`Kind::ALL`].
     pub(crate) fn kinds(&self, wanted: &[Kind]) -> Vec<Kind> {
         let here = |kind: &Kind| match kind {
             Kind::Limit => true,

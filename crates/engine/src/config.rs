@@ -16,8 +16,8 @@ pub struct Config {
     /// that has been idle longest on its worker or, if none is idle there, on another worker. If
     /// none has been idle for 1 s, new connections wait. Default: 100,000.
     pub max_connections: usize,
-    /// Connections of one IPv4 address or IPv6 /64, at most a quarter of `max_connections`.
-    /// Loopback and Unix sockets are exempt. Default: 1024.
+    /// Connections of one IPv4 address or IPv6 /64, at most a quarter of `max_connections`. Further
+    /// ones are closed at once. Loopback and Unix sockets are exempt. Default: 1024.
     pub max_connections_per_address: usize,
     /// Networks whose addresses have no limit per address, such as those of proxies. Default: none.
     pub unlimited_networks: Vec<Network>,
@@ -26,16 +26,17 @@ pub struct Config {
     pub max_buffered_output: usize,
     /// Bytes of output and incomplete input in memory, of all connections that hold more than
     /// 40 KiB each. A client may use a quarter of this, or half if it is at a loopback address or a
-    /// Unix socket. A client that uses all of its share gets more output on a connection only when
-    /// it has read what is buffered there. Default: 64 MiB.
+    /// Unix socket. While its share or the whole is used up, a client gets more output on a
+    /// connection only when it has read what is buffered there. Default: 64 MiB.
     pub max_buffered_total: usize,
     /// Bytes of input per connection that the protocol has not consumed. A connection with more is
     /// closed. Protocols should have lower limits, above which they send an error response.
     /// Default: 1 MiB.
     pub max_unused_input: usize,
-    /// A connection whose peer takes no output for this long is closed. The first check comes after
-    /// an eighth of this time, and each further check after the whole time, so a peer that stops
-    /// taking output has twice this time at most. Default: 60 s.
+    /// A connection whose peer takes no output for this long is closed. The first check, after an
+    /// eighth of this time, only records how much the peer has taken. Each further check comes
+    /// after the whole time, so a peer that stops taking output has twice this time at most.
+    /// Default: 60 s.
     pub write_timeout: Duration,
     /// How long a server waits before it drains. It accepts connections meanwhile, and protocols
     /// ask clients to connect elsewhere ([`Event::LameDuck`](sockeye_proto::Event::LameDuck)), so

@@ -144,8 +144,8 @@ impl Server {
         })
     }
 
-    /// Starts to serve. Each worker's thread calls `make` with the worker's number to make its
-    /// service.
+    /// Starts to serve. Each worker's thread calls `make` with the worker's number, from 0, to make
+    /// its [`Service`].
     ///
     /// # Errors
     ///

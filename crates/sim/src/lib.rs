@@ -2,10 +2,10 @@
 //!
 //! A [`World`] has one clock, connections, and a count of open descriptors. The workers (event
 //! loops) are those of the real engine, each on a [`SimDriver`]. They are connected to each other
-//! or to scripted peers ([`Script`]). A seed determines the random [`Faults`]: how sent bytes are
-//! split and delayed, which calls return `WouldBlock` needlessly, which calls to send return before
-//! they are done, and which connections are reset, are refused or stop delivering. The same seed
-//! gives the same run, call by call.
+//! or to scripted peers ([`Script`]). A seed determines the random [`Faults`]. For example, sent
+//! bytes are split or delayed, a call returns `WouldBlock` needlessly, a send completes after its
+//! call, or a connection is refused, is reset or stops delivering. The same seed gives the same
+//! run, call by call.
 //!
 //! ```text
 //!  Worker ── SimDriver ──┐                       ┌── SimDriver ── Worker

@@ -31,7 +31,8 @@
 //!
 //! The same service speaks HTTP/2: over TLS by ALPN, and without TLS by prior knowledge. [`http`]
 //! also has request bodies, streams, server-sent events and WebSockets ([`http::ws`]). [`message`]
-//! answers messages with a closure.
+//! answers messages (content with a type and an encoding) with a closure, over TCP, HTTP and
+//! WebSocket.
 //!
 //! # An axum app in ten lines
 //!
@@ -104,9 +105,9 @@
 //!
 //! Protocols, and the closures of [`http`] and [`message`], run on the event loop of a worker,
 //! which serves thousands of connections. While a protocol or a closure blocks (sleeps, waits for a
-//! lock or a channel, reads a file, computes for long), all these connections wait. If a turn
-//! of the loop takes more than 100 ms, the server logs a warning, at most every 10 s per worker.
-//! Use instead:
+//! lock or a channel, reads a file, computes for long), all these connections wait. If a pass of
+//! the loop takes more than 100 ms, the server logs a warning, at most every 10 s per worker. Use
+//! instead:
 //!
 //! | for | in a [`Protocol`] | in [`http`] | in [`http::ws`] | in [`message`] |
 //! |---|---|---|---|---|

@@ -1,4 +1,5 @@
-//! What all pages have around their content: the head, and links to the folders above.
+//! What all pages (listings and Markdown files) have around their content: the head, and links to
+//! the folders above.
 //!
 //! A page is cached for all clients. The server writes no host into it, because a client can send
 //! any `Host`. The browser knows the host, and a script shows it.

@@ -24,7 +24,8 @@ pub(crate) struct Part {
 /// The ranges that a `Range` field selects in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ranges {
-    /// The whole file: the field is invalid or has too many ranges, or the file is empty.
+    /// The whole file: the field is invalid, has a unit other than bytes or too many ranges, or the
+    /// file is empty.
     Whole,
     /// No range contains a byte of the file: 416.
     Unsatisfiable,

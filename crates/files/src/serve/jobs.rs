@@ -27,10 +27,11 @@ pub(crate) enum Progress<'r, 't> {
     Answered(Answer),
     /// The request waits for this job.
     Waiting(AwaitedJob, Responder<'r, 't>),
-    /// The request waits for a permit for an open file, which comes as a message with this ticket.
+    /// The request waits for a permit for an open file. The promise with this ticket delivers the
+    /// permit.
     WaitingForFile(Ticket, Responder<'r, 't>),
-    /// The response is a listing or an archive of a folder, or a page of a Markdown file. Its job
-    /// is not started yet.
+    /// The response is a listing or an archive of a folder, or a page of a Markdown file. The job
+    /// that makes it is not started yet.
     NeedsListing(Responder<'r, 't>),
 }
 
@@ -88,8 +89,9 @@ impl Site {
     ///
     /// Most lookups take a few system calls, on threads that longer jobs don't use. Unless `kind`
     /// is [`JobKind::ReadWhole`], a lookup that would have to read a whole file ends without a
-    /// result. Then each client that waits for it starts a long job of its own, so that no client
-    /// waits in another client's queue. `opened` is the file to be read, if it is open already.
+    /// result. Then each client that waits for it starts a [`JobKind::ReadWhole`] lookup of its
+    /// own, so that no client waits in another client's queue. `opened` is the file to be read, if
+    /// it is open already.
     pub(super) fn look_up<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -141,8 +143,8 @@ impl Site {
         }
     }
 
-    /// Does the lookup on the event loop if the kernel has everything in memory that the lookup
-    /// needs, otherwise on a thread.
+    /// Does the lookup on the event loop, if `may_look_up_here` allows it and the kernel has in
+    /// memory everything that the lookup needs. Otherwise, makes the request wait for a job.
     pub(super) fn look_up_here_or_wait<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -286,7 +288,8 @@ impl Site {
         Some(AwaitedJob { ticket, key: key.into(), purpose, kind, name, joined, _waiter })
     }
 
-    /// Answers with `known`, the cached result of any age, since no lookup can be started now.
+    /// Answers with `known`, the cached result of any age, or with 503 if there is none. Called
+    /// when no lookup can be started now.
     fn answer_cached<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -384,8 +387,8 @@ impl Site {
 
     /// Answers when the job was refused: with the cached result (uncompressed, if the job was a
     /// compression), or with a 503 if there is none. Exception: a request that had joined another
-    /// request's lookup starts one of its own, since the share of the queue that was full may be
-    /// that of the other request's client.
+    /// request's lookup looks the name up again, because the queue may have been full only for the
+    /// other request's client.
     pub(crate) fn on_refused<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -401,8 +404,8 @@ impl Site {
         }
     }
 
-    /// Answers when the job panicked: with the cached result, uncompressed, if the job was a
-    /// compression and there is one, otherwise with a 500.
+    /// Answers when the job panicked. If the job was a compression and the file is still cached,
+    /// sends the file uncompressed, otherwise a 500.
     pub(crate) fn on_panic<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -448,8 +451,8 @@ fn is_new_file(found: &Arc<Entry>, known: Option<&Arc<Entry>>) -> bool {
     found.descriptors() > 0 && known.is_none_or(|known| !Arc::ptr_eq(found, known))
 }
 
-/// The name of a long job or a compression for `key`. No key contains a NUL, so the name differs
-/// from those of lookups, which are named by their keys alone.
+/// The name of a [`JobKind::ReadWhole`] lookup or a compression for `key`. No key contains a NUL,
+/// so the name differs from those of other lookups, which are named by their keys alone.
 fn job_name(key: &[u8], parts: &[&str]) -> Box<[u8]> {
     let mut name = key.to_vec();
     for part in parts {

@@ -106,7 +106,8 @@ impl H1Exchange {
         }
     }
 
-    /// Writes a piece of content whose length was not announced.
+    /// Writes a piece of content whose total length was not announced. `write` writes the bytes of
+    /// the piece: `len` of them, at least one.
     pub(crate) fn write_chunk(&self, len: u64, out: &mut Output, write: impl FnOnce(&mut Output)) {
         // In HTTP/1.0, such content ends with the connection.
         if self.version == Version::Http10 {

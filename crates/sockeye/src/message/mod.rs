@@ -46,11 +46,11 @@
 //! ```
 //!
 //! Over HTTP, Content-Type has the message's type and encoding, and the body is the content. Over
-//! WebSocket, a text message is JSON, and a binary message is a frame. In frames and over
-//! WebSocket, requests with an `id` are answered as soon as their responses are ready, in any
-//! order. A browser that opens the address gets a page from which one can send messages.
-//! `docs/message.md` in the repository has the details, and the example `messages` is a whole
-//! service.
+//! WebSocket, a text message is JSON, and a binary message is a frame. Over WebSocket, and in
+//! frames with `keep-alive`, requests with an `id` are answered as soon as their responses are
+//! ready, in any order. A browser that opens the address gets a page from which one can send
+//! messages. `docs/message.md` in the repository has the details, and the example `messages` is a
+//! whole service.
 //!
 //! Every limit has a default that is safe with unknown clients: see [`Options`]. The closure gets
 //! the content of a request as a whole. If the content is longer than [`LARGE_CONTENT`], the

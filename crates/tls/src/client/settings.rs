@@ -31,8 +31,9 @@ pub enum Trust {
     /// `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, certificates issued by the authorities there.
     #[default]
     System,
-    /// The certificates in these PEM files, and those that the authorities among them (`CA:TRUE`)
-    /// have issued. In either case, the certificate must be for the server's name and be valid.
+    /// The certificates in these PEM files, and those that the authorities among them (`CA:TRUE`,
+    /// or X.509 version 1) have issued. In either case, the certificate must be for the server's
+    /// name and be valid.
     Files(Vec<PathBuf>),
     /// Every certificate, for every name. An attacker on the network path can read and change
     /// everything.

@@ -12,8 +12,8 @@ const MAX_MESSAGES: usize = 16;
 /// While messages of this many bytes in total wait for a [`Receiver`], nothing is read from the
 /// peer.
 const MAX_BYTES: usize = 256 * 1024;
-/// The charge for messages that wait changes in steps of this many bytes. So the event loop is not
-/// woken for each small message that the receiver takes.
+/// Messages that wait are charged to the client, against its share of memory, in steps of this many
+/// bytes. So the event loop is not woken for each small message that the receiver takes.
 const CHARGE_STEP: usize = 16 * 1024;
 
 /// Receives the messages of a WebSocket of [`channel`](super::channel()), on any thread.
@@ -181,7 +181,7 @@ impl<F: FnOnce(Receiver, Sender)> Handler for ChannelHandler<F> {
         self.queue.changed.notify_one();
     }
 
-    /// Called after the receiver has taken messages or was dropped.
+    /// Called after the receiver was dropped, or when `Receiver::take` has woken this handler.
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
         let mut state = self.queue.lock();
         state.charge(socket);
