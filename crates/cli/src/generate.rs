@@ -131,7 +131,7 @@ fn complete_help(arg: Arg) -> Arg {
 const EXIT_STATUS: &str = "EXIT STATUS";
 const ENVIRONMENT: &str = "ENVIRONMENT";
 const VARIABLES: &str = "\
-An environment variable can set each option: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout. The variable \
+Each option has an environment variable that sets it: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout. The variable \
 of an option without a value is true or false. The command line takes precedence.";
 
 /// A section of the page, made from a part of the text at the end of a command's help.

@@ -229,7 +229,8 @@ impl Load {
                 _ => false,
             };
             if given && !is_fit {
-                return Err(format!("{flag} is for http[s]://HOST[:PORT]/PATH, not {first}"));
+                let schemes = if flag == "--header" { "http[s]:// and ws[s]" } else { "http[s]" };
+                return Err(format!("{flag} is for {schemes}://HOST[:PORT]/PATH, not {first}"));
             }
         }
         if self.streams > NonZeroUsize::MIN && !self.http2 && first.tls_host().is_none() {

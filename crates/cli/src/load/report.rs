@@ -121,8 +121,8 @@ impl Report<'_> {
             0 => "every connection was waiting for a response".into(),
             all if all == unsent => "no connection was established".into(),
             some => format!(
-                "for {} no connection was established, and the others' connections were waiting for a \
-                 response",
+                "{} had no established connection, and the connections of the others were waiting \
+                 for a response",
                 grouped(some as f64)
             ),
         }
@@ -288,7 +288,7 @@ mod tests {
             (5, 0, "5 requests: due, but every connection was waiting for a response"),
             (5, 5, "5 requests: due, but no connection was established"),
             (1, 1, "1 request: due, but no connection was established"),
-            (5, 2, "5 requests: due, but for 2 no connection was established, and"),
+            (5, 2, "5 requests: due, but 2 had no established connection, and"),
         ] {
             let mut stats = Stats::default();
             (stats.unsent, stats.unsent_unconnected, stats.unanswered) =

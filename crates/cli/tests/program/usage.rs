@@ -157,6 +157,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("load http://127.0.0.1:{closed}/ --body-file {dir}/missing", "cannot send"),
             ("load tcp://127.0.0.1:{closed} --body=", "at least one byte"),
             ("load tcp://127.0.0.1:{closed} -X GET", "is for http[s]://"),
+            ("load tcp://127.0.0.1:{closed} -H a:b", "--header is for http[s]:// and ws[s]://"),
             ("load http://127.0.0.1:{closed}/ --rate 0", "requests per second"),
         ],
     );

@@ -128,7 +128,7 @@ impl H1Exchange {
 
 /// Writes `Upgrade`, and the option of `Connection` that it requires (RFC 9110, 7.8).
 #[cold]
-pub(crate) fn write_offer(protocols: &UpgradeProtocols, bytes: &mut Vec<u8>) {
+pub(crate) fn write_upgrade(protocols: &UpgradeProtocols, bytes: &mut Vec<u8>) {
     if protocols.offered.is_empty() {
         return;
     }

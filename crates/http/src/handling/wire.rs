@@ -7,7 +7,7 @@ use super::config::ServerConfig;
 use super::prepared::PreparedResponse;
 use crate::h1::body::Decoder;
 use crate::h1::exchange::H1Exchange;
-use crate::h1::write::{append, write_offer};
+use crate::h1::write::{append, write_upgrade};
 use crate::h2::exchange::{H2Exchange, encode_fields, encode_length};
 #[cfg(feature = "test-wire")]
 use crate::json_lines::JsonExchange;
@@ -83,7 +83,7 @@ impl Wire<'_> {
                 h1.decide_persistence(exchange, length, config.limits.discard);
                 h1.write_head(&config.preamble, status, turn, |bytes| {
                     if let Some(protocols) = &exchange.protocols {
-                        write_offer(protocols, bytes);
+                        write_upgrade(protocols, bytes);
                     }
                     append(fields[0], bytes);
                     append(fields[1], bytes);
