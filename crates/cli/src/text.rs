@@ -167,7 +167,7 @@ pub(crate) fn refuse_list(flag: &str, text: &str) -> Result<(), String> {
         return Ok(());
     };
     let flags = format!("{flag} {first} {flag} {second}");
-    Err(format!("several values are several flags: {flags}; in a unit: OPTIONS=\"{flags}\""))
+    Err(format!("repeat the flag for each value: {flags}; in a systemd unit: OPTIONS=\"{flags}\""))
 }
 
 #[cfg(test)]

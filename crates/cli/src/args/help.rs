@@ -28,7 +28,7 @@ Environment variables set the options of servers: SOCKEYE_IDLE_TIMEOUT sets --id
 /// which fit on one line, instead of the arguments' own.
 pub(super) const FIRST: [(&str, &str); 14] = [
     ("folders", "Folder or file to serve; /docs=./docs serves one at /docs. Default: ."),
-    ("listen", "HOST[:PORT], unix:PATH; PORT: all addresses. Default: 127.0.0.1:8000"),
+    ("listen", "HOST[:PORT], unix:PATH, PORT (all addresses). Default: 127.0.0.1:8000"),
     ("port", "Port, at the default host or at --listen HOST. 0 picks a free one"),
     ("acme", "Serve HTTPS for this name, with a certificate from Let's Encrypt"),
     ("tls", "Serve HTTPS with this certificate and key, as cert.pem,key.pem"),

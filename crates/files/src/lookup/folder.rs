@@ -99,6 +99,7 @@ impl Folder {
             digests,
             hashed_up_to: options.hashed_up_to,
             scope,
+            // A file that has grown since it was opened counts as changed.
             may_grow: false,
             // This budget is for files of unknown size, too.
             content_memory: &budgets.listings,

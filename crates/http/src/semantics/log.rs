@@ -194,7 +194,10 @@ impl EndReason {
             Reason::WriteStalled => Self::TimedOut,
             Reason::Fault(fault) if TOO_SLOW.contains(&fault.code) => Self::TimedOut,
             Reason::Fault(Fault { blame: Blame::Ours, .. }) | Reason::Panicked => Self::Failed,
-            Reason::FileTimedOut | Reason::FileFailed(_) | Reason::ReadRefused => Self::Failed,
+            Reason::FileTimedOut | Reason::FileFailed(_) => Self::Failed,
+            // Too many reads of files waited for a thread.
+            Reason::ReadRefused => Self::Failed,
+            // The driver could not watch the connection's socket.
             Reason::NotWatched(_) => Self::Failed,
             Reason::Cut | Reason::Drained => Self::Stopped,
             _ => Self::ClientAborted,

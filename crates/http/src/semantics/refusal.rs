@@ -4,8 +4,8 @@ use sockeye_proto::Fault;
 
 use super::status::Status;
 
-/// Why a request is refused. In HTTP/1.1 the connection ends after the response, whatever the
-/// reason: after a malformed request, the server can't know where the next one begins.
+/// Why a request is refused. In HTTP/1.1 the connection ends after the response: after a malformed
+/// request, the server can't know where the next one begins. Other reasons are treated alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal<'a> {
     pub(crate) status: Status,

@@ -203,8 +203,8 @@ impl Session {
         if let Some(output) = self.output.take() {
             owner.take_back_output(output);
         }
-        // Last: the protocol's destructor may wait for a thread that sends to one of the session's
-        // remotes. Such a thread waits no longer, since the credit is closed.
+        // Last: the protocol's destructor may wait for a thread that sends through one of the
+        // session's remotes. Such a thread waits no longer, since the credit is closed.
         self.drop_protocol::<O>();
     }
 }
@@ -252,7 +252,7 @@ impl Session {
     }
 
     /// Continues after an event in which the protocol has ended its pause, or another protocol has
-    /// replaced it: offers unused input, and sends the events that were due after it.
+    /// replaced it: offers unused input, and then sends the end of input or the half-close, if due.
     fn reoffer<O: Owner>(&mut self, owner: &mut O) {
         self.resume();
         self.offer_unused(owner);
@@ -375,7 +375,7 @@ impl Session {
             return Reoffer::No;
         }
         self.resume();
-        // The old protocol got `Event::HalfClosed` or `Event::Eof`, but the new one did not.
+        // If the old protocol got `Event::HalfClosed` or `Event::Eof`, the new one must get it, too.
         self.input_state = match self.input_state {
             InputState::HalfClosedNotified => InputState::HalfClosed,
             InputState::EofNotified => InputState::Ended,
@@ -401,6 +401,7 @@ impl Session {
         // The memory of `rare` is kept for a later call.
         owner.context(&self.peer).handles.keep_spare(rare);
         if let Some(held) = held {
+            // What the protocol holds besides its output counts towards the client's memory.
             self.held_outside = u32::try_from(held).unwrap_or(u32::MAX);
             owner.charge(self.key);
         }
@@ -439,7 +440,7 @@ impl Session {
     /// [`Event::Closed`].
     fn stop_calling(&mut self) {
         if self.is_open() {
-            self.expects = Expects::LastByte;
+            self.expects = Expects::LastByteSent;
         }
     }
 

@@ -62,7 +62,7 @@ pub(super) enum Expects {
     /// That the last byte is sent: the protocol has failed, or asked to be closed. It gets only
     /// [`Event::Sent`](crate::Event::Sent) (not if it has failed) and
     /// [`Event::Closed`](crate::Event::Closed).
-    LastByte,
+    LastByteSent,
     /// Nothing: the protocol got [`Event::Closed`](crate::Event::Closed).
     Nothing,
 }

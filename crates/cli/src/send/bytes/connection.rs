@@ -213,7 +213,7 @@ impl Connection {
         } else if self.requested == Some(ticket) {
             self.requested = None;
             let piece = body.ok().and_then(|message| message.downcast::<Piece>().ok());
-            let stopped = || Piece::Failed("reading it stopped".into());
+            let stopped = || Piece::Failed("the thread that reads it has stopped".into());
             return self.on_piece(piece.map_or_else(stopped, |piece| *piece), turn);
         }
         Ok(())

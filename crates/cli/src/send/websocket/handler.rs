@@ -180,7 +180,7 @@ impl ws::Handler for Handler {
             self.print(message.message(), socket);
         } else if self.source.takes(ticket) {
             let piece = delivery.ok().and_then(|delivery| delivery.downcast::<Piece>().ok());
-            let stopped = || Piece::Failed("reading it stopped".into());
+            let stopped = || Piece::Failed("the thread that reads it has stopped".into());
             match self.source.take(piece.map_or_else(stopped, |piece| *piece)) {
                 Ok(()) => self.send(socket),
                 Err(what) => self.fail(what, socket),
