@@ -219,11 +219,11 @@ impl Net {
         } else if limit > 1 && self.inject(short_write) {
             limit = self.rng.between(1, limit);
         }
-        let (count, stuck) =
+        let (count, obstacle) =
             crate::gather::gather(&mut out, limit, &mut self.endpoints[endpoint.0].in_flight);
         self.record(6, endpoint.0, count);
         self.dispatch(endpoint);
-        let status = match stuck {
+        let status = match obstacle {
             Some(status) => status,
             None if out.is_empty() || (count as usize) == quantum => SendStatus::Ready,
             None => self.block(endpoint, count > 0),

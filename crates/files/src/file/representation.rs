@@ -26,7 +26,8 @@ pub(crate) struct Representation {
     pub(crate) settled: bool,
     /// Empty if the file has none: see `has_unknown_size`.
     pub(crate) etag: String,
-    /// Whether the ETag is made of the content.
+    /// Whether the ETag is made of the content. A compressed representation has the value of the
+    /// original.
     pub(crate) is_hashed: bool,
     /// Whether the size on disk is not that of the content, as in `/proc` and `/sys`. Such a file
     /// is read for each request, and has no ETag, date or ranges.

@@ -41,8 +41,9 @@ impl Purpose {
         }
     }
 
-    /// The reason why the requested name is not served or, if a fallback can't be read, why the
-    /// fallback is not served. `None` if the name is served, or redirected.
+    /// The reason why the requested name is not served. If the path with merged slashes or the
+    /// fallback exists, but can't be served, the reason for that. `None` if the name is served, or
+    /// redirected.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.target) {
             (Self::MergedSlashes { why }, Target::Absent(absent))

@@ -36,7 +36,7 @@ impl<'a> RequestView<'a> {
 
     /// Whether the request is a HEAD without conditions about ETags. Then a listing or an archive
     /// is answered without reading its folder.
-    pub(crate) fn is_head_without_etags(self) -> bool {
+    pub(crate) fn is_head_without_etag_conditions(self) -> bool {
         const CONDITIONS: FieldNames =
             FieldNames::of(&[FieldName::IfMatch, FieldName::IfNoneMatch]);
         self.is_head() && !self.has_any(CONDITIONS)

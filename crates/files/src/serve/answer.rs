@@ -57,7 +57,7 @@ impl Site {
         let mounts = &self.inner.mounts;
         match RequestPath::parse(view.path(), &mut scratch) {
             Ok(path)
-                if !view.is_head_without_etags()
+                if !view.is_head_without_etag_conditions()
                     && is_listing_requested(mounts, path, view.query()) =>
             {
                 Progress::NeedsListing(responder)
@@ -69,10 +69,10 @@ impl Site {
         }
     }
 
-    /// Answers a request whose path [`RequestPath::parse`] has rejected. It also rejects the hidden
-    /// paths of `--live`: requests for these get the script or the WebSocket. Any other path gets a
-    /// redirect if the path with merged slashes ([`merge_slashes`]) is valid and names something,
-    /// or else an error.
+    /// Answers a request whose path [`RequestPath::parse`] has rejected. These include the hidden
+    /// paths of `--live`, which get the script or the WebSocket. Any other path gets a redirect if
+    /// the path with merged slashes ([`merge_slashes`]) is valid and names something, or else an
+    /// error.
     #[cold]
     fn answer_invalid<'r, 't>(
         &self,
@@ -143,7 +143,7 @@ impl Site {
     ) -> Progress<'r, 't> {
         let LookupRequest { purpose, view, .. } = lookup;
         let (mounts, is_requested) = (&self.inner.mounts, purpose == Purpose::Requested);
-        if is_requested && view.is_head_without_etags() && self.is_listed(lookup, entry) {
+        if is_requested && view.is_head_without_etag_conditions() && self.is_listed(lookup, entry) {
             return Progress::Answered(answer_head(mounts, view, responder));
         }
         match &entry.target {
@@ -155,6 +155,7 @@ impl Site {
                 let slash = entry.slash().filter(|_| !self.is_listed(lookup, entry));
                 Progress::Answered(self.redirect(slash, entry, view, responder))
             }
+            // `Rule::File`: the path names the file itself.
             Target::File(Rule::File, _)
                 if is_requested
                     && view.query().is_some()
@@ -184,9 +185,9 @@ impl Site {
         }
     }
 
-    /// Sends the file of `entry` uncompressed if it would have to be compressed first. If `entry`
-    /// has no file, because the name has changed during a compression, answers as
-    /// [`Site::respond`].
+    /// Sends the file of `entry` without compressing it: uncompressed, unless the selected
+    /// representation exists. If `entry` has no file, because the name has changed during a
+    /// compression, answers as [`Site::respond`].
     pub(super) fn finish<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -291,8 +292,8 @@ impl Site {
         }
     }
 
-    /// Answers OPTIONS: a CORS preflight request of an allowed origin with what its scripts may do,
-    /// any other request with the allowed methods.
+    /// Answers OPTIONS. A CORS preflight request of an allowed origin is answered with what the
+    /// origin's scripts may do, any other request with the allowed methods.
     pub(crate) fn options(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let mut scratch = self.inner.scratch.borrow_mut();
         let mut allowed = || {

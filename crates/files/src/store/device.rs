@@ -30,14 +30,15 @@ use tracing::debug;
 
 use crate::limits::lock::lock;
 
-/// A read that takes longer than this makes its device slow.
+/// A read, send or lookup that takes longer than this makes its device slow.
 pub(super) const SLOW_READ: Duration = Duration::from_millis(100);
 /// A read that takes less than this shows that a slow device has recovered.
 const QUICK_READ: Duration = Duration::from_millis(10);
 /// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file
 /// frees its blocks.
 const MIN_SLOW_CLOSE: u64 = 64 * 1024 * 1024;
-/// The most files of one device that may wait to be closed. At this limit, no file is opened there.
+/// The most files of one device that may wait to be closed. At this limit, its files are
+/// refused.
 const MAX_WAITING_TO_CLOSE: usize = 256;
 /// The files of a device are divided into this many groups, so that a file that hangs doesn't block
 /// the threads for the other groups.
@@ -98,7 +99,8 @@ pub(crate) struct Device {
     access: Access,
     /// Whether its reads are timed, because it may become slow.
     timed: bool,
-    /// Whether a read was slow, and none was quick since: see [`SLOW_READ`] and [`QUICK_READ`].
+    /// Whether a read, send or lookup was slow, and no read was quick since: see [`SLOW_READ`] and
+    /// [`QUICK_READ`].
     slow: AtomicBool,
     /// How many of its files are open. While any is open, the number of the device is not reused.
     open_files: AtomicUsize,
@@ -145,7 +147,7 @@ impl Device {
         self.number
     }
 
-    /// Counts an open file, until it is passed to [`Device::close`].
+    /// Counts an open file, until [`Device::close`], or the thread that it uses, has closed it.
     pub(crate) fn add_open_file(&self) {
         self.open_files.fetch_add(1, Ordering::Relaxed);
     }

@@ -245,8 +245,7 @@ impl ResponseReader {
             RequestKind::Head => Some(Content::None),
             RequestKind::Other => head.content,
         };
-        // Without a `Content`, the content ends with the connection. Without a decoder, there is no
-        // content.
+        // `None`: the content ends with the connection. For `Content::None`, there is no decoder.
         head.persistent &= content.is_some();
         self.persistent = head.persistent;
         self.stage = match content.map(Decoder::new) {

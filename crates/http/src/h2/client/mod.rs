@@ -1,4 +1,4 @@
-//! The client's side of an HTTP/2 connection (RFC 9113), as pure code.
+//! The client's side of an HTTP/2 connection (RFC 9113), without I/O.
 //!
 //! A [`Connection`] writes requests, reads the server's frames, and returns what happened to each
 //! request as [`Event`]s. The heads of requests that are sent over and over are prepared once, as
