@@ -74,8 +74,9 @@ pub enum Report {
         /// When it expires.
         not_after: SystemTime,
     },
-    /// Another server that uses the same folder is ordering. This renewer waits, and will use the
-    /// certificate that the other server gets. Reported once per certificate.
+    /// Another server that uses the same folder is ordering. This renewer waits. If the other
+    /// server then has a certificate for the same names, this renewer uses it, otherwise it orders
+    /// one. Reported once for each certificate that is due.
     Waiting {
         /// The names of the certificate.
         names: Vec<String>,
@@ -304,7 +305,7 @@ impl<R: Runtime> Renewer<R> {
             FailureKind::Account => {
                 let key = self.state.account_key_path();
                 let text = format!(
-                    "{failure}; for a new account, correct its e-mail address or remove {}",
+                    "{failure}; correct the account's e-mail address, or remove {} to get a new account",
                     key.display()
                 );
                 Failure { text, ..failure }

@@ -93,7 +93,7 @@ fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedH
         && !flags.trusted_proxy.iter().any(|trusted| matches!(trusted, TrustedProxy::Network(_)));
     let text = format!(
         "{}: the host {} is not allowed {}\n  at: {}\n  \
-         fix: allow it with --host, or give explain the --listen and --trusted-proxy of the server\n",
+         fix: allow it with --host, or pass the server's --listen and --trusted-proxy to sockeye explain\n",
         Status::MISDIRECTED_REQUEST,
         text::escape_controls(host),
         if is_live { "with --live" } else { "at a loopback address" },

@@ -48,7 +48,7 @@ impl Span {
         if nanos > max.as_nanos() {
             return Err(format!("it must be at most {}d", max.as_secs() / (24 * 60 * 60)));
         }
-        // Fits into 64 bits, because `max` does, and `nanos` is not larger.
+        // Fits into 64 bits: `nanos` is at most `max`, which is a few years in all calls.
         Ok(Self(Duration::from_nanos(nanos as u64)))
     }
 }

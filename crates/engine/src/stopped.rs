@@ -32,7 +32,8 @@ pub(crate) struct WorkerGuard {
 }
 
 impl RunningWorkers {
-    /// The count of `workers` running workers, and a guard for each of them.
+    /// Counts all workers, whose number is `workers`, as running. Returns the count, and a guard
+    /// for each worker.
     pub(crate) fn of(workers: usize, handle: &Handle) -> (Arc<Self>, Vec<WorkerGuard>) {
         let state = State { workers, wakers: Slab::new() };
         let running_workers = Arc::new(Self { state: Mutex::new(state) });

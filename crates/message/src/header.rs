@@ -1,8 +1,8 @@
-//! The JSON header of a message. Header and content form a frame. The header is read strictly, and
-//! written as Python's `json.dumps` writes it.
+//! The JSON header of a message. It is written as Python's `json.dumps` writes it.
 //!
-//! Keys may have any order and spacing, and unknown keys are ignored. A header that repeats a known
-//! key is refused, since readers differ in which value they use.
+//! Keys may have any order and spacing, and unknown keys are ignored. A header that lacks a
+//! required key, or has a value of the wrong type, is refused. So is one that repeats a known key,
+//! since readers differ in which value they use.
 
 use std::borrow::Cow;
 

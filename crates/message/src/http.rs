@@ -1,4 +1,5 @@
-//! Messages over HTTP: a [`Handler`] of messages answers HTTP requests, and opens WebSockets.
+//! Messages over HTTP: a [`Handler`] of messages answers those in HTTP requests, and those on
+//! WebSockets that clients open.
 //!
 //! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its
 //! body is the content. The status of the response shows whether it is an error. `application/json`
@@ -143,7 +144,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
             return Err(HttpError::unsupported_type("there is no Content-Type"));
         };
         let Some(media) = Media::read(value).filter(|_| types.next().is_none()) else {
-            let what = "the Content-Type is malformed, or there are several; for example text/json; charset=utf-8";
+            let what = "the Content-Type is malformed, or there are several; send one, such as 'text/json; charset=utf-8'";
             return Err(HttpError::new("bad_header", what));
         };
         if media.is_form() {
@@ -152,7 +153,7 @@ impl<H: Handler + 'static> HttpRequest<H> {
         let json = media.json.unwrap_or_default();
         let is_encoded = |coding: &[u8]| !coding.eq_ignore_ascii_case(b"identity");
         if request.fields_named("content-encoding").any(is_encoded) {
-            let what = "the content has a Content-Encoding; send it as it is";
+            let what = "the content has a Content-Encoding; send it without one, uncompressed";
             let error = HttpError { json, ..HttpError::new("unsupported_encoding", what) };
             return Err(error.with("Accept-Encoding", "identity"));
         }

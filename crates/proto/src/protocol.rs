@@ -13,7 +13,8 @@ use crate::{Address, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 /// The *owner* of a protocol, such as the engine, guarantees:
 ///
 /// - [`Event::Open`] comes first and [`Event::Closed`] last, each once. If we opened the connection
-///   and that failed, [`Event::Closed`] is the only call.
+///   and that failed, [`Event::Closed`] is the only call. A protocol that [`Turn::switch_to`] has
+///   replaced gets no further call.
 /// - Input comes in order. What a call didn't use is offered again, followed by newer input.
 /// - [`Event::Eof`] comes after all input was offered, and not during a pause. During a pause, and
 ///   while the output in memory is at its limit, nothing is read from the peer. If the peer closes

@@ -72,6 +72,7 @@ impl<D: Driver> Worker<D> {
     #[cold]
     pub(super) fn end_handshake(&mut self, conn: &Conn<D::Socket>, reason: &Reason) {
         self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
+        // Handshakes of connections that this side has opened are not limited.
         if conn.counted {
             self.resources.handshakes.end();
         }
@@ -156,8 +157,9 @@ impl<D: Driver> Worker<D> {
             }
             Ok(())
         });
-        // If the server drains, `catch_up` reads more input. So it is called only now, after the
-        // session got the input that came with the handshake.
+        // If the server is stopping, `catch_up` tells the session so, and reads more input while it
+        // drains. So it is called only now, after the session got the input that came with the
+        // handshake.
         self.catch_up(key);
     }
 }

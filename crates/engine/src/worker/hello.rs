@@ -4,8 +4,9 @@
 //! mailbox. Meanwhile nothing is received or sent on the connection. If the connection closes, at
 //! the deadline of its handshake for example, the state that the thread returns is dropped.
 //!
-//! If too many hellos wait for threads, the event loop answers one per turn (a pass of the event
-//! loop), and receives no further ones in the same turn.
+//! The event loop itself answers at most one hello per turn (a pass of the event loop): if no
+//! connection waits to be flushed and the key is not likely to be RSA, or if too many hellos wait
+//! for threads. In the latter case, it receives no further ones in the same turn.
 
 use sockeye_proto::Reason;
 

@@ -88,6 +88,7 @@ impl FileEntry {
                 // The cache has evicted it.
                 None => Selection::Compress(coding),
             },
+            // Not of a file that was compressed on demand.
             Content::Memory(_) | Content::Open(_) => Selection::Send(Selected::of(file)),
         }
     }
@@ -117,8 +118,8 @@ impl FileEntry {
     }
 
     /// Whether the file and its precompressed files are unchanged since `before`, an earlier entry
-    /// for the file. A hashed file whose ETag is the same is unchanged, even if its identity on
-    /// disk has changed.
+    /// for the file. If the ETag is a hash of the content, a file with the same ETag is unchanged,
+    /// even if its identity on disk has changed.
     pub(crate) fn is_same_file_as(&self, before: &Self) -> bool {
         let none = &Precompressed::default();
         let [this, that] = [self, before].map(|file| file.precompressed().unwrap_or(none));

@@ -7,10 +7,10 @@
 //!   license, whose terms are in LICENSE-MIT;
 //! - mime.types of Debian's media-types 10.0.0: public domain.
 //!
-//! If the sources disagree, a comment above the row has the types that were not chosen. Types that
-//! a browser would run or render come only from media_types.txt. Of the others, those that are
-//! registered with IANA are preferred, then those without `x-`, then those that are not
-//! `application/`, then those of mime-db.
+//! If the sources disagree, a comment above the row has the types that were not chosen, except
+//! application/octet-stream. Types that a browser would run, or render with scripts, come only from
+//! media_types.txt. Of the others, those that are registered with IANA are preferred, then those
+//! without `x-`, then those that are not `application/`, then those of mime-db.
 
 /// Extensions in lower case, in order, and their types.
 pub(super) const TYPES: &[(&str, &str)] = &[
@@ -1852,7 +1852,7 @@ pub(super) const TYPES: &[(&str, &str)] = &[
     ("zst", "application/zstd"),
 ];
 
-/// Types, except text, whose content compresses well; in order.
+/// Types whose content compresses well, in order; those of `is_text` in mime.rs are left out.
 pub(super) const COMPRESSIBLE: &[&str] = &[
     "application/dart",
     "application/ecmascript",
@@ -1891,7 +1891,7 @@ pub(super) const COMPRESSIBLE: &[&str] = &[
     "x-shader/x-vertex",
 ];
 
-// Left out, because a browser would run or render them:
+// Left out, because a browser would run them, or render them with scripts:
 //
 // 1km=application/vnd.1000minds.decision-model+xml appcache=text/cache-manifest
 // application=application/x-ms-application apxml=application/auth-policy+xml

@@ -175,7 +175,7 @@ impl Roots<'_> {
     /// The innermost root that `folder` is beneath, the name of `folder` in it, and `folder` opened
     /// again by this name, without following links. `None` if no root is found.
     fn find_above(&self, folder: &OwnedFd) -> Result<Option<(usize, Vec<u8>, OwnedFd)>, Errno> {
-        // Nothing above the served folder is in it.
+        // `folder` is above the base. If the base can only be the served folder, no root is above.
         if self.linked.paths.is_empty() {
             return Ok(None);
         }
@@ -220,8 +220,8 @@ struct Walk<'a> {
     /// If the base is beneath further roots, [`Walk::up`] finds them when the walk leaves the base.
     roots_above: Vec<(usize, usize)>,
     /// Used outside the roots. If the walk has left a root by `..`: the length of the prefix of
-    /// `name` that leads to the folder above that root. As this folder is known to exist, a further
-    /// `..` from it discloses nothing. Otherwise 0.
+    /// `name` that leads to the folder above that root, otherwise 0. As this folder is known to
+    /// exist, a further `..` from it discloses nothing.
     known_above: usize,
     /// How many links were followed.
     followed: usize,

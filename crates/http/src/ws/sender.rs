@@ -35,8 +35,9 @@ impl Closer {
 
 /// What a [`Sender`] has sent.
 pub(super) struct Sent {
-    /// The ticket of the sender's [`Closer`]. It identifies the sender's WebSocket: if that runs in
-    /// the tunnel of another WebSocket, the other one also gets what the sender has sent.
+    /// The ticket of the sender's [`Closer`]. It identifies the sender's WebSocket. If that runs
+    /// inside another WebSocket, the other one gets this first, and passes it on, since the ticket
+    /// isn't its own.
     pub(super) closer: Ticket,
     pub(super) action: Action,
 }

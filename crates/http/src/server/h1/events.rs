@@ -36,9 +36,9 @@ impl<S: Handlers + 'static> Server<S> {
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // If the handler reads content, the rest of the content will never come. If it reads
-            // none, nothing ends here: the input is paused then, and this event comes only after
-            // the pause, when the request was answered.
+            // If the handler reads content, the rest of the content will never come. Nothing else
+            // occurs here: if the handler reads none, the input is paused until the request is
+            // answered, and this event comes after that.
             State::ExpectAnswer(in_flight) => {
                 if let Incoming::Reading { .. } = in_flight.exchange.incoming {
                     return self.refuse_content(Refusal::EOF_IN_BODY, turn);
