@@ -143,7 +143,6 @@ pub(super) fn render(source: &str, level: u8) -> Rendered {
             break;
         }
     }
-    renderer.end_heading();
     while !renderer.open.is_empty() {
         renderer.close();
     }
@@ -172,7 +171,7 @@ struct Renderer {
     /// one.
     html_block: String,
     /// The IDs of headings. The value is the last number that was appended to the ID for a later
-    /// heading with the same text, or 0.
+    /// heading whose text makes the same ID, or 0.
     ids: HashMap<String, u32>,
     alignments: Vec<Alignment>,
     column: usize,
@@ -183,6 +182,8 @@ struct Renderer {
 #[derive(Debug)]
 struct Heading {
     level: u8,
+    /// The length of `open` before the heading.
+    depth: usize,
     /// The position in the output where the start tag is inserted.
     start: usize,
     id: String,
@@ -270,7 +271,8 @@ impl Renderer {
                     let level = (level as u8 - 1 + self.level).min(6);
                     let title = self.title.is_none().then(String::new);
                     let start = self.out.len();
-                    self.heading = Some(Heading { level, start, id: String::new(), title });
+                    let (depth, id) = (self.open.len(), String::new());
+                    self.heading = Some(Heading { level, depth, start, id, title });
                 }
                 self.open.push("");
             }
@@ -331,7 +333,6 @@ impl Renderer {
     fn end(&mut self, end: TagEnd) {
         self.close();
         match end {
-            TagEnd::Heading(_) => self.end_heading(),
             TagEnd::TableHead => self.in_table_head = false,
             TagEnd::HtmlBlock => self.end_html_block(),
             _ => {}
@@ -361,10 +362,13 @@ impl Renderer {
         }
         self.in_link &= end != LINK_END;
         self.tag(end);
+        if self.heading.as_ref().is_some_and(|heading| heading.depth == self.open.len()) {
+            self.end_heading();
+        }
     }
 
     fn end_heading(&mut self) {
-        let Some(Heading { level, start, id, title }) = self.heading.take() else { return };
+        let Some(Heading { level, start, id, title, .. }) = self.heading.take() else { return };
         self.title = self.title.take().or(title.filter(|title| !title.trim().is_empty()));
         let mut tag = format!("<h{level}");
         if !id.is_empty() {

@@ -140,6 +140,19 @@ fn the_first_heading_with_a_text_is_the_title() {
 }
 
 #[test]
+fn a_heading_in_which_the_output_ends_is_closed_from_the_inside_out() {
+    // Each `&` becomes `&amp;`.
+    let [before, within] = [MAX_LEN / 2, MAX_LEN / 2 - 100].map(|len| "&".repeat(len));
+    for (start, end, expected) in [("*", "*", "</em>"), ("![", "](x)", "\">"), ("", "", "")] {
+        let rendered = render(&format!("{before}\n\n# {start}a{within}a{end}"), 3);
+        assert!(rendered.is_truncated);
+        let html = String::from_utf8(rendered.html).unwrap();
+        assert!(html.ends_with(&format!("{expected}</h3>\n")), "{}", &html[html.len() - 100..]);
+        check(&html).unwrap();
+    }
+}
+
+#[test]
 fn headings_begin_at_a_level_and_end_at_the_last() {
     let html = |level| String::from_utf8(render("# a\n#### b\n###### c", level).html).unwrap();
     assert_eq!(
