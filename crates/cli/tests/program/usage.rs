@@ -128,7 +128,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --trusted-proxy loopback", "write 127.0.0.1 or ::1"),
             (
                 "http {dir} --trusted-proxy unix,::1",
-                "in a unit: OPTIONS=\"--trusted-proxy unix --trusted-proxy ::1\"",
+                "in a systemd unit: OPTIONS=\"--trusted-proxy unix --trusted-proxy ::1\"",
             ),
             ("http {dir} --max-connections 1k", "write a number above zero, as 100"),
             ("echo --listen unix:{dir}/index.html", "is not a socket"),
