@@ -56,7 +56,7 @@ pub(super) struct LineKind {
 enum Cause {
     /// The client's IPv4 address, the /64 of its IPv6 address, or its name: see [`client_of`].
     Client(String),
-    /// The line names no client.
+    /// The line names no client. Also for the one count that further kinds share.
     None,
     /// One of the clients that share a count: see [`MAX_COUNTS`].
     Others,
@@ -224,11 +224,14 @@ impl Limits {
         if self.counts.len() < MAX_COUNTS {
             return key;
         }
-        let others = (key.0, Cause::Others);
-        if self.counts.len() < 2 * MAX_COUNTS || self.counts.contains_key(&others) {
-            return others;
+        let shared = match key {
+            (kind, Cause::None) => (kind, Cause::None),
+            (kind, _) => (kind, Cause::Others),
+        };
+        if self.counts.len() < 2 * MAX_COUNTS || self.counts.contains_key(&shared) {
+            return shared;
         }
-        (LineKind::default(), Cause::Others)
+        (LineKind::default(), Cause::None)
     }
 
     /// When suppressed lines must be reported next. `None` if no line is suppressed.

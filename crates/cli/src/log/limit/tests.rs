@@ -3,7 +3,7 @@
 use super::*;
 
 fn line(call_site: &'static str, reason: &str, client: &str) -> Line {
-    let kind = LineKind { call_site, code: String::new(), reason: reason_kind(reason) };
+    let kind = LineKind { call_site, reason: reason_kind(reason), ..LineKind::default() };
     let cause = Cause::Client(client_of(client.to_owned()));
     Line { kind, cause, level: Some(Level::INFO), message: "closed".into() }
 }
@@ -110,6 +110,25 @@ fn clients_beyond_the_limit_share_a_count() {
     assert_eq!(written(&mut limits, late, 20, |_| line("close", "", "192.0.2.7:1")), 10);
     let reported = reported(&mut limits, late, true);
     assert_eq!(reported, ["closed: 10 more from 192.0.2.7 in 1 s"]);
+}
+
+#[test]
+fn the_report_of_lines_without_a_client_names_no_clients() {
+    let (mut limits, start) = (Limits::default(), Instant::now());
+    let client = |n: u64| line("close", "", &format!("10.0.{}.{}:1", n / 256, n % 256));
+    assert_eq!(written(&mut limits, start, MAX_COUNTS as u64, client), MAX_COUNTS);
+    let nobodys = |_| Line { cause: Cause::None, ..line("renew", "", "") };
+    assert_eq!(written(&mut limits, start, 12, nobodys), 10);
+    assert_eq!(reported(&mut limits, start, true), ["closed: 2 more in 1 s"]);
+
+    // The lines of the count that all further kinds share may name clients or not.
+    let kinds = |n: u64| {
+        let word: String = (0..4).map(|at| char::from(b'a' + (n >> (4 * at) & 15) as u8)).collect();
+        Line { cause: Cause::None, ..line("renew", &word, "") }
+    };
+    assert_eq!(written(&mut limits, start, MAX_COUNTS as u64, kinds), MAX_COUNTS);
+    assert_eq!(written(&mut limits, start, 12, |_| line("accept", "", "192.0.2.7:1")), 10);
+    assert_eq!(reported(&mut limits, start, true), ["various lines: 2 more in 1 s"]);
 }
 
 #[test]
