@@ -238,6 +238,25 @@ mod tests {
     }
 
     #[test]
+    fn different_messages_without_a_client_are_counted_apart() {
+        let output = Output::default();
+        let log = Log::to(output.clone()).unwrap();
+        tracing::subscriber::with_default(log.subscriber(LevelFilter::INFO), || {
+            for n in 0..30 {
+                tracing::warn!("--flag-{} has no effect", n % 15);
+                // Clients choose the values of fields, such as the names of hosts.
+                tracing::warn!(host = format!("{n}.example"), "host not allowed");
+            }
+            log.flush();
+        });
+        let text = output.text();
+        let count = |part: &str| text.lines().filter(|line| line.contains(part)).count();
+        assert_eq!(count("has no effect"), 30, "{text}");
+        assert_eq!(count("host not allowed host="), 10, "{text}");
+        assert_eq!(count("host not allowed: 20 more in 1 s"), 1, "{text}");
+    }
+
+    #[test]
     fn a_log_without_a_reader_never_blocks_and_counts_dropped_lines() {
         let output = Output::default();
         let log = Log::to(output.clone()).unwrap();

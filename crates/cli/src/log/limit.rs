@@ -2,8 +2,9 @@
 //!
 //! For each kind of lines ([`LineKind`]) and each client, the first [`MAX_LINES`] lines are
 //! written. Further lines within [`PERIOD`] are suppressed, and their number is logged in one line
-//! when the period is over or the program ends. The lines of a kind that name no client are limited
-//! together. Lines of the levels `debug` and `trace` are not limited.
+//! when the period is over or the program ends. Lines that name no client are counted together if
+//! they are of one kind and have the same message. Lines of the levels `debug` and `trace` are not
+//! limited.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -49,6 +50,9 @@ pub(super) struct LineKind {
     /// This leaves out most values, such as numbers and quoted text: they differ from line to line,
     /// and clients may choose them.
     reason: String,
+    /// The message, if the line names no client: such messages contain names of flags or of
+    /// certificates, and no text from clients. Empty for a line that names a client.
+    message: String,
 }
 
 /// The client that caused a line.
@@ -77,9 +81,12 @@ impl Line {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let Fields { message, code, reason, client } = fields;
-        let kind =
-            LineKind { call_site: event.metadata().name(), code, reason: reason_kind(&reason) };
-        let cause = if client.is_empty() { Cause::None } else { Cause::Client(client_of(client)) };
+        let (cause, kind_message) = match client.is_empty() {
+            true => (Cause::None, message.clone()),
+            false => (Cause::Client(client_of(client)), String::new()),
+        };
+        let (call_site, reason) = (event.metadata().name(), reason_kind(&reason));
+        let kind = LineKind { call_site, code, reason, message: kind_message };
         Self { kind, cause, level: Some(*event.metadata().level()), message }
     }
 
