@@ -57,12 +57,15 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// The URL path of a served folder, with a final slash. For a served file, the URL path of the
-    /// folder that contains the file.
+    /// The URL path of the served folder or file, with a final slash if it is a folder.
     fn url(&self) -> Vec<u8> {
         let prefix = self.prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
-        format!("/{prefix}{slash}").into_bytes()
+        let mut url = format!("/{prefix}{slash}").into_bytes();
+        if let (true, Some(name)) = (self.is_file, self.path.file_name()) {
+            url.extend_from_slice(name.as_bytes());
+        }
+        url
     }
 }
 
@@ -136,11 +139,7 @@ impl Tree {
     /// Adds watches for all served folders and files. With many folders, this takes long.
     pub(super) fn look(&mut self) {
         for root in self.roots.clone() {
-            let Root { path, is_file, .. } = &root;
-            let mut url = root.url();
-            if let (true, Some(name)) = (is_file, path.file_name()) {
-                url.extend_from_slice(name.as_bytes());
-            }
+            let (Root { path, is_file, .. }, url) = (&root, root.url());
             self.add_target(path, &url);
             self.watch_above(path, &url, *is_file);
             if !is_file {
@@ -268,7 +267,16 @@ impl Tree {
         // A deleted folder needs no removal: its watch ends by itself.
         let was_link = self.links.contains(&path);
         if was_link || is_folder && flags.contains(ReadFlags::MOVED_FROM) {
-            self.remove_below(&path);
+            let is_moved = |root: &&Root| root.path.starts_with(&path);
+            let moved: Vec<_> = self.roots.iter().filter(is_moved).map(Root::url).collect();
+            if moved.is_empty() {
+                self.remove_below(&path);
+            } else {
+                // `path` is now a name on the way to these served folders and files, which may
+                // appear again.
+                self.watch_again();
+                changed.extend(moved);
+            }
         }
         let is_link = is_new && path.is_symlink();
         changed.insert(url.clone());
@@ -419,18 +427,14 @@ impl Tree {
         true
     }
 
-    /// Stops watching the folder or link at `path`, and everything below it. Folders on the way to
-    /// a served folder or file ([`Scope::Way`]) are still watched.
+    /// Stops watching the folder or link at `path`, and everything below it. No served folder or
+    /// file may be there.
     fn remove_below(&mut self, path: &Path) {
-        let (inotify, count, roots) = (&self.inotify, &mut self.count, &self.roots);
+        let (inotify, count) = (&self.inotify, &mut self.count);
         self.links.retain(|link| !link.starts_with(path));
         self.watched.retain(|watch, all| {
             let before = counted(all);
-            all.retain(|watched| {
-                let leads_to_root = matches!(watched.scope, Scope::Way(_))
-                    && roots.iter().any(|root| root.path == watched.path);
-                leads_to_root || !watched.path.starts_with(path)
-            });
+            all.retain(|watched| !watched.path.starts_with(path));
             *count -= before - counted(all);
             if all.is_empty() {
                 let _ = remove_watch(inotify, *watch);

@@ -352,6 +352,34 @@ fn a_served_folder_whose_parents_are_replaced_is_watched_again() {
     }
 }
 
+/// As a build does that renames its output folder, which is served, too.
+#[test]
+fn a_served_file_is_watched_again_after_a_folder_above_it_was_moved_in_another_served_folder() {
+    for (name, moved) in [("moved-parent", "dist/html"), ("moved-above", "dist")] {
+        let mut site = Site::of(
+            name,
+            |path| dir(path.join("dist/html")),
+            |root| {
+                let path = root.path.join("dist/html/page.html");
+                let file = Root { path, prefix: "/one".into(), is_file: true, ..root.clone() };
+                vec![root, file]
+            },
+        );
+        site.write("dist/html/page.html");
+        site.expect(&["/dist/html/page.html", "/one/page.html"]);
+        site.rename(moved, "old");
+        let changed = site.tree.read().unwrap();
+        assert!(changed.contains(&b"/one/page.html"[..]), "{moved}");
+        dir(site.path("dist/html"));
+        site.tree.read().unwrap();
+        site.write("dist/html/page.html");
+        site.expect(&["/dist/html/page.html", "/one/page.html"]);
+        // The old folder is watched by its new name only.
+        site.write("old/x");
+        site.expect(&["/old/x"]);
+    }
+}
+
 #[test]
 fn while_a_served_folder_is_replaced_changes_of_others_are_noticed() {
     let root = |root: &Root, name: &str| Root {
