@@ -69,8 +69,8 @@ enum State {
     /// read from standard input was sent. The connection fails unless standard input ends by this
     /// time, with no more bytes.
     InputEnd(Time),
-    /// Everything was sent. As many bytes have come back or, with `half_close`, the peer has closed
-    /// its sending side.
+    /// Everything was written. As many bytes have come back or, with `half_close`, the peer has
+    /// closed its sending side. The connection closes when everything is sent.
     Done,
     /// Writing to standard output has failed, usually because its reader has exited.
     OutputClosed,
@@ -237,6 +237,12 @@ impl Connection {
         }
     }
 
+    /// Whether the kernel has taken everything that was written. A peer that isn't an echo server
+    /// may send as many bytes before that, so that the connection may fail in [`State::Done`].
+    fn is_all_sent(&self) -> bool {
+        self.sent >= self.written
+    }
+
     /// Drops the output that has not been sent.
     fn drop_unsent(&mut self, turn: &mut Turn<'_>) {
         self.dropped += turn.out.unsent();
@@ -347,7 +353,7 @@ impl Connection {
             "the peer does not send back what it receives".into()
         };
         Some(match self.state {
-            State::Done => {
+            State::Done if self.is_all_sent() => {
                 format!(
                     "{what}, and only as many bytes were read as were sent; --half-close reads all"
                 )
@@ -360,17 +366,12 @@ impl Connection {
         let text = &mut self.text;
         self.settings.printer.print_last(|queue| text.finish(queue));
         let ending = match self.state {
-            State::Done => Ending::Done,
+            State::Done if self.is_all_sent() => Ending::Done,
             State::OutputClosed => Ending::OutputClosed,
             State::Connecting => Ending::NotConnected(text::why_unconnected(&reason.to_string())),
-            State::Open | State::InputEnd(_) => Ending::Failed(reason.to_string()),
+            State::Open | State::InputEnd(_) | State::Done => Ending::Failed(reason.to_string()),
         };
-        // All bytes were sent if they have come back, even if the engine has not reported it yet.
-        let sent = match self.state {
-            State::Done => self.written,
-            _ => self.sent,
-        };
-        let (traffic, hint) = (Traffic::bytes([sent, self.received]), self.hint(reason));
+        let (traffic, hint) = (Traffic::bytes([self.sent, self.received]), self.hint(reason));
         self.settings.report.borrow_mut().record(self.number, traffic, ending, hint.as_deref());
     }
 }
@@ -425,12 +426,9 @@ impl Protocol for Connection {
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if let Event::Closed(reason) = event {
-            self.report(reason);
-            return Ok(());
-        }
         self.record_sent(turn);
         match event {
+            Event::Closed(reason) => self.report(reason),
             Event::Open(_) => {
                 self.state = State::Open;
                 self.progress = turn.now();

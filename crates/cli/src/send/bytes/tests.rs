@@ -9,7 +9,7 @@ use super::*;
 use crate::send::input::Piece;
 use crate::send::input::tests::input_alone;
 use crate::send::printer::tests::FULL_QUEUE;
-use sockeye::proto::End;
+use sockeye::proto::{End, Reason};
 
 /// What a connection prints and reports.
 struct TestOutput {
@@ -373,6 +373,20 @@ fn bytes_that_are_dropped_for_lack_of_a_reader_do_not_count_as_sent() {
     assert_eq!(peer.output(), b"");
     let summary = output.summary();
     assert!(summary.contains("sent 0 B"), "{summary}");
+}
+
+#[test]
+fn bytes_that_a_failed_connection_did_not_send_do_not_count_even_if_as_many_came_back() {
+    for (received, banner) in [(3, &b"220"[..]), (11, b"220 Welcome")] {
+        let (mut peer, output) = connect_with_contents(&[b"Hello World"], Style::Unchanged);
+        peer.input(banner);
+        peer.end_for(&Reason::Reset);
+        let expected = "connection 1: the peer reset the connection; the peer does not send back \
+                        what it receives; --half-close reads everything";
+        assert_eq!(output.warning(), expected);
+        let expected = format!("0 finished, 1 failed; sent 0 B, received {received} B");
+        assert_eq!(output.summary(), format!("1 connection: {expected}"));
+    }
 }
 
 #[test]
