@@ -43,6 +43,7 @@ pub(super) struct Lines {
     reopen: Arc<AtomicBool>,
     /// The number of lines that the thread has taken from the queue and not written yet.
     unwritten: Arc<AtomicU64>,
+    losses: Arc<Mutex<Losses>>,
     /// The limit on lines about connections, which only a terminal shows.
     limit: Arc<Mutex<Limit>>,
     mode: Mode,
@@ -94,11 +95,11 @@ impl Lines {
             queue,
             reopen: Arc::default(),
             unwritten: Arc::default(),
+            losses: Arc::default(),
             limit: Arc::default(),
             mode,
         };
         let own = lines.clone();
-        let mut losses = Losses::default();
         writer::start(&lines.queue, "access-log", move |batch, flushing| {
             let reopen = own.reopen.swap(false, Ordering::AcqRel);
             if reopen {
@@ -115,6 +116,7 @@ impl Lines {
                 own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             }
             if let Err(error) = sink.write(batch) {
+                let mut losses = lock(&own.losses);
                 losses.failed += count_lines(batch);
                 losses.error = Some(error);
                 batch.clear();
@@ -128,6 +130,7 @@ impl Lines {
                 }
             }
             own.unwritten.store(count_lines(batch), Ordering::Relaxed);
+            let mut losses = lock(&own.losses);
             losses.dropped += own.queue.take_refused();
             losses.report(mode.what, flushing && batch.is_empty());
             // If losses are unreported, this closure is called again at this time even without new
@@ -170,11 +173,21 @@ impl Lines {
     /// the lines that were not written.
     pub(super) fn finish(&self) {
         if !self.queue.flush(self.mode.flush_timeout) {
-            let lines = self.unwritten.load(Ordering::Relaxed)
-                + self.queue.count_lines()
-                + self.queue.take_refused();
+            let lines = self.count_lost();
             warn!(target: "sockeye", lines, "{} lines lost: not written in time", self.mode.what);
         }
+    }
+
+    /// How many lines are lost if nothing more is written, except those that the thread has
+    /// reported.
+    fn count_lost(&self) -> u64 {
+        // The thread counts refused lines as dropped while it holds this lock.
+        let losses = lock(&self.losses);
+        self.unwritten.load(Ordering::Relaxed)
+            + self.queue.count_lines()
+            + self.queue.take_refused()
+            + losses.dropped
+            + losses.failed
     }
 }
 
@@ -234,6 +247,7 @@ mod tests {
             queue: Arc::clone(&queue),
             reopen: Arc::default(),
             unwritten: Arc::default(),
+            losses: Arc::default(),
             limit: Arc::default(),
             mode: FOR_PROGRAMS,
         };
@@ -248,6 +262,25 @@ mod tests {
         assert_eq!(queue.take_refused(), 7);
         put(&lines, 0, &line);
         assert_eq!(queue.take_refused(), 0, "there is room again");
+    }
+
+    #[test]
+    fn losses_that_the_thread_has_not_reported_are_counted_at_the_end() {
+        let lines = Lines {
+            queue: Arc::new(Queue::new(1, BATCH_DELAY)),
+            reopen: Arc::default(),
+            unwritten: Arc::new(AtomicU64::new(10_000)),
+            losses: Arc::new(Mutex::new(Losses {
+                dropped: 1000,
+                failed: 100,
+                ..Losses::default()
+            })),
+            limit: Arc::default(),
+            mode: FOR_PROGRAMS,
+        };
+        (0..10).for_each(|_| put(&lines, 0, "queued\n"));
+        lines.put(0, MAX_QUEUED, |_| unreachable!("the line is refused"));
+        assert_eq!(lines.count_lost(), 11_111);
     }
 
     #[test]
