@@ -211,6 +211,9 @@ impl Load {
         if let Some(other) = others.iter().find(|other| !other.has_server_of(first)) {
             return Err(format!("{first} and {other} are two servers; give paths of one server"));
         }
+        if !others.is_empty() && !matches!(first, Target::Http { .. }) {
+            return Err(format!("give {first} once: only http[s]:// can have several paths"));
+        }
         self.tls.check(first)?;
         check_tls(&[("--resume", self.resume)], first)?;
         let flags = &self.request;

@@ -196,7 +196,7 @@ fn every_flag_of_a_server_has_its_environment_variable() {
 
 #[test]
 fn wrong_command_lines_are_refused_with_a_hint() {
-    let table: [(&[&str], ErrorKind, &str); 17] = [
+    let table: [(&[&str], ErrorKind, &str); 18] = [
         (&["htpp"], ErrorKind::InvalidSubcommand, "http"),
         (&["http", "--worker", "2"], ErrorKind::UnknownArgument, "--workers"),
         (&["http", "--workers", "0"], ErrorKind::ValueValidation, "1..=1024"),
@@ -219,6 +219,7 @@ fn wrong_command_lines_are_refused_with_a_hint() {
         (&["message", "--max-content", "0"], ErrorKind::ValueValidation, "one byte"),
         (&["load", "localhost:80"], ErrorKind::ValueValidation, "http://localhost:80/"),
         (&["load", "http://a/", "http://b/"], ErrorKind::ArgumentConflict, "two servers"),
+        (&["load", "tcp://h:1", "tcp://h:1"], ErrorKind::ArgumentConflict, "give tcp://h:1 once"),
         (&["load", "tcp://h:1", "-X", "GET"], ErrorKind::ArgumentConflict, "--method is for"),
         (&["load", "http://h/", "--chunked"], ErrorKind::ArgumentConflict, "--body"),
         (
