@@ -127,6 +127,10 @@ fn other_habits_are_answered_with_what_to_type() {
         ("sockeye --cert a.pem", "http: '--cert' needs the key, too: write --tls a.pem,KEY, or"),
         ("sockeye --ssl-key=k.pem", "'--ssl-key' needs the certificate, too: write --tls CERT,k"),
         ("sockeye http --tls-cert --spa", "'--tls-cert' needs a file: write --tls cert.pem,key"),
+        (
+            "sockeye --cert a,b --key b",
+            "'--cert' names the key, too: leave out '--key', and write --tls a,b",
+        ),
         ("sockeye --cert a --cert b --key c", "'--cert' is given twice: for several"),
         ("sockeye http --https", "'--https' is not a flag of sockeye http: write --tls cert.pem"),
         ("sockeye echo -S", "echo: '-S' is not a flag of sockeye echo: for TLS, write --tls"),

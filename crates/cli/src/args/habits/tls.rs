@@ -57,6 +57,12 @@ impl TlsParts {
     pub(super) fn value(self) -> Result<Option<OsString>, String> {
         match (self.certificate, self.key) {
             (None, None) => Ok(None),
+            (Some((certificate, value)), Some((key, _))) if value.as_bytes().contains(&b',') => {
+                Err(format!(
+                    "'{certificate}' names the key, too: leave out '{key}', and write --tls {}",
+                    text::shell_word(Path::new(&value))
+                ))
+            }
             (Some((_, mut value)), Some((_, key))) => {
                 value.push(",");
                 value.push(key);
