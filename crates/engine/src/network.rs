@@ -92,7 +92,10 @@ impl fmt::Display for Network {
 impl fmt::Display for BadNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text, reason } = self;
-        write!(f, "invalid network '{text}': {reason} (192.0.2.7, 192.0.2.0/24, 2001:db8::/32)")
+        write!(
+            f,
+            "invalid network '{text}': {reason} (valid: 192.0.2.7, 192.0.2.0/24, 2001:db8::/32)"
+        )
     }
 }
 

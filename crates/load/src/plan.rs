@@ -233,10 +233,10 @@ impl PreparedRequest {
         self.http2.as_ref()?.content.as_ref()
     }
 
-    /// The bytes to send. `last`: the request is the last one on its connection.
+    /// The bytes to send. `is_last`: the request is the last one on its connection.
     #[must_use]
-    pub fn to_send(&self, last: bool) -> &Bytes {
-        if last { &self.last } else { &self.keep_alive }
+    pub fn to_send(&self, is_last: bool) -> &Bytes {
+        if is_last { &self.last } else { &self.keep_alive }
     }
 
     /// The bytes to send if more requests follow on the connection.

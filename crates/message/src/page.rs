@@ -7,7 +7,7 @@ macro_rules! help {
     ($http:literal, $ws:literal) => {
         concat!(
             "\
-This port answers messages, over HTTP, over WebSocket and in frames.
+This port answers messages, over HTTP, over WebSocket, and in frames of its own over TCP.
 
 Over HTTP, POST a message to /. Its Content-Type is the message's type (for JSON,
 application/json or text/json), and the body is its content:

@@ -9,7 +9,7 @@
 //! ```text
 //!  input bytes ──────────▶ on_bytes ─┐              ┌─▶ Output: bytes, shared bytes, ranges of files
 //!                                    ├─ a protocol ─┤
-//!  Event: open, deadline, ▶ on_event ┘              └─▶ Turn: end, pause, resume, mark, promise, job
+//!  Event: open, deadline, ▶ on_event ┘              └─▶ Turn: end, resume, mark, promise, job
 //!  message, end of input …
 //! ```
 //!

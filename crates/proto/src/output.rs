@@ -413,8 +413,8 @@ impl Output {
         self.pieces.shrink_to(Self::KEPT_PIECES);
     }
 
-    /// Drops sent bytes from the plain buffer. Moves the unsent bytes only if at least as many are
-    /// dropped, so that the cost per byte is constant.
+    /// Drops sent bytes from the plain buffer. Moves the unsent bytes only if about as many are
+    /// dropped, or more, so that the cost per byte is constant.
     fn drop_sent(&mut self) {
         // With fewer sent bytes than this, moving the unsent ones is not worth the cost.
         const MIN_DROP: usize = 16 * 1024;

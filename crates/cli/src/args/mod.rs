@@ -86,6 +86,7 @@ impl CommandLine {
         let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
         let definition = Self::definition();
         let tip = habits::folder_named_like_command(&line, &definition);
+        // Arguments in the style of other programs are translated, or refused with a hint.
         let line = habits::translate(line, &definition).map_err(|refusal| {
             Self::command_named(&refusal.command).error(ErrorKind::UnknownArgument, refusal.text)
         })?;

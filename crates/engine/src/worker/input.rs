@@ -54,7 +54,10 @@ impl<D: Driver> Worker<D> {
 
     /// Handles a failure or a half-close of a connection that is not being read from: no receive
     /// would report it.
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "its path names one lifetime")]
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the path of the method is for one lifetime of Active, serve calls it for any"
+    )]
     pub(super) fn check_disconnect(&mut self, key: Key) {
         self.serve(key, |active| active.check_disconnect());
     }

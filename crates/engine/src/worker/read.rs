@@ -35,6 +35,8 @@ impl<D: Driver> Active<'_, D> {
         let Self { conn, resources, .. } = self;
         let (key, client) = (conn.session.key(), conn.client());
         let max = resources.max_read(client);
+        // `must_verify`: the end of the range is read, so the thread must also check that the file
+        // still has the content that was promised.
         let Some((range, must_verify)) =
             conn.session.output().and_then(|out| out.range_to_read(max))
         else {

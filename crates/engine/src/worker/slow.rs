@@ -72,7 +72,7 @@ impl SlowTurns {
             longest_ms = self.longest.as_millis(),
             "the event loop was blocked for more than 100 ms, and all connections of this worker \
              waited. Run blocking code on the pool (Reply::run, Responder::run, Turn::run). If \
-             none blocks, the process gets too little CPU time, or a disk is slow"
+             no handler blocks, the process gets too little CPU time, or a disk is slow"
         );
         (self.count, self.longest) = (0, Duration::ZERO);
     }

@@ -23,7 +23,8 @@ use crate::{Config, ConnectionCounts, Service, TlsAcceptor};
 /// How long accepting pauses at most: see [`AcceptPause`].
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Maximum number of connections that a turn of the event loop accepts from one listener.
+/// Maximum number of connections that a turn of the event loop accepts from one listener, except in
+/// a drain.
 pub(super) const ACCEPT_BATCH: u32 = 64;
 
 /// The parts of a new worker.
@@ -131,7 +132,7 @@ pub(super) struct ListenerState<L> {
     pub(super) batch: Batch,
 }
 
-/// How many connections a turn accepts from a listener if accepting was not paused.
+/// How many connections a turn accepts from a listener, unless it ends a pause or a drain begins.
 ///
 /// An accept(2) that finds no connection is wasted. So a turn accepts only as many as are likely to
 /// wait: one, or twice as many as in the last turn if more waited after it. If still more wait, the

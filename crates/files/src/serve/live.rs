@@ -43,7 +43,7 @@ impl LivePages {
     }
 
     /// Answers a request for the script or the WebSocket. Returns the responder if the path names
-    /// neither.
+    /// neither, and for CONNECT of the script.
     pub(super) fn answer<'r, 't>(
         &self,
         request: &Request<'_>,

@@ -1,7 +1,7 @@
 //! Folders as tar archives. The position of every byte is known before the first is sent.
 //!
 //! ```text
-//!  store ─▶ manifest: names, sizes, times, identities ─▶ length and ETag ─▶ head of the response
+//!  store ─▶ manifest: names, sizes, times, inodes ─▶ length and ETag ─▶ head of the response
 //!               │
 //!               └─▶ writer: a batch at a time, in jobs ─▶ bytes and ranges of files
 //! ```

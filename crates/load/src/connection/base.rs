@@ -41,18 +41,18 @@ pub(super) struct PendingRequest {
     /// The request's index in [`Plan::requests`].
     pub(super) index: usize,
     /// The connection sends no request after this one.
-    pub(super) last: bool,
+    pub(super) is_last: bool,
 }
 
 impl PendingRequest {
     pub(super) fn context<'a>(&self, worker: &'a WorkerState) -> RequestContext<'a> {
-        let Self { index, last, .. } = *self;
+        let Self { index, is_last, .. } = *self;
         let plan = &*worker.plan;
         // A server may respond differently to a connection's last request, which announces the end
         // (`Connection: close`).
         let expected =
-            worker.expected.get(index).and_then(|expected| expected[usize::from(last)].as_ref());
-        RequestContext { plan, request: &plan.requests[index], last, expected }
+            worker.expected.get(index).and_then(|expected| expected[usize::from(is_last)].as_ref());
+        RequestContext { plan, request: &plan.requests[index], is_last, expected }
     }
 }
 
@@ -134,11 +134,11 @@ impl ConnectionBase {
         *sent += 1;
         let index = *next;
         *next = if index + 1 == worker.plan.requests.len() { 0 } else { index + 1 };
-        let last = *sent >= worker.plan.max_per_connection();
+        let is_last = *sent >= worker.plan.max_per_connection();
         if pending == 0 {
             self.progress = now;
         }
-        Some(PendingRequest { since, index, last })
+        Some(PendingRequest { since, index, is_last })
     }
 
     /// Call this after sending. If a request is due soon, asks for `Event::Room` (the output has

@@ -62,7 +62,7 @@ impl Connection {
     }
 
     fn write(&mut self, request: PendingRequest, turn: &mut Turn<'_>) {
-        let wire = self.base.worker.plan.requests[request.index].to_send(request.last);
+        let wire = self.base.worker.plan.requests[request.index].to_send(request.is_last);
         if wire.len() < LARGE_REQUEST {
             turn.out.write(wire);
         } else {
@@ -204,7 +204,7 @@ impl Connection {
 /// sent the request back.
 fn is_echo(input: &[u8], request: &PendingRequest, worker: &WorkerState) -> bool {
     const METHOD: usize = 3; // The length of the shortest methods.
-    let sent = worker.plan.requests[request.index].to_send(request.last);
+    let sent = worker.plan.requests[request.index].to_send(request.is_last);
     let len = input.len().min(sent.len());
     worker.plan.kind == LoadKind::Http && len > METHOD && input[..len] == sent[..len]
 }

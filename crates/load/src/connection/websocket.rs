@@ -55,7 +55,7 @@ impl WebSocketConnection {
             let next = self.base.next_request(self.pending.len(), turn.now());
             let Some(request) = next else { break };
             self.pending.push_back((request, turn.written().0));
-            let wire = self.base.worker.plan.requests[request.index].to_send(request.last);
+            let wire = self.base.worker.plan.requests[request.index].to_send(request.is_last);
             if wire.len() < LARGE_FRAME {
                 turn.out.write(wire);
             } else {

@@ -15,7 +15,7 @@ impl ResponseReader for EchoReader {
         input: &[u8],
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse> {
-        let sent = context.request.to_send(context.last);
+        let sent = context.request.to_send(context.is_last);
         let remaining = sent.len() - self.content.len as usize;
         let piece = &input[..input.len().min(remaining)];
         // Without `verify`, only the responses of the probe, before the load, are compared, to find
@@ -28,8 +28,8 @@ impl ResponseReader for EchoReader {
         if piece.len() < remaining {
             return Ok((piece.len(), None));
         }
-        // `end` must not compare again: the content was compared with the request, and an echo's
-        // `ExpectedResponse` has no content.
+        // `end` must not compare: an echo's `ExpectedResponse` has no content. What has to be
+        // compared was compared with the request.
         let content = self.content.end(&RequestContext { expected: None, ..context });
         let (error, learned) = match context.expected {
             Some(expected) => (expected.error.clone(), None),
@@ -56,7 +56,7 @@ impl ResponseReader for EchoReader {
             0 => ReceivedSoFar::nothing(),
             read => ReceivedSoFar::content(
                 read,
-                Some(context.request.to_send(context.last).len() as u64),
+                Some(context.request.to_send(context.is_last).len() as u64),
             ),
         }
     }

@@ -76,16 +76,16 @@ impl MessageReader {
         let Some(unexpected) = self.unexpected.take() else {
             if let Some(expected) = context.expected {
                 response.error.clone_from(&expected.error);
-                response.persistent = !context.last && expected.keep_alive;
+                response.persistent = !context.is_last && expected.keep_alive;
             }
             return response;
         };
         let Unexpected { header, bytes, content } = *unexpected;
         let keep_alive = header.keep_alive;
         let message = header.into_message(content.into());
-        let sent = context.request.to_send(context.last);
+        let sent = context.request.to_send(context.is_last);
         let is_echo = sent.strip_prefix(&*bytes) == Some(&message.content);
-        response.persistent = !context.last && keep_alive;
+        response.persistent = !context.is_last && keep_alive;
         response.error = match ErrorResponse::of(&message) {
             Some(error) => Some(error.text),
             None => is_echo.then(|| "the response is the request itself: the server echoes".into()),

@@ -37,7 +37,7 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) request: &'a PreparedRequest,
     /// The request is the last one on its connection.
-    pub(crate) last: bool,
+    pub(crate) is_last: bool,
     /// The expected response: the one that the server sent to this request in the probe, before the
     /// load. `None` during the probe.
     pub(crate) expected: Option<&'a ExpectedResponse>,

@@ -29,7 +29,7 @@ fn plan() -> Plan {
 /// A connection of `plan` that sends `requests` requests and expects `response`.
 fn open(plan: Plan, requests: u64, response: &[u8]) -> (Harness, Rc<WorkerState>) {
     let context =
-        RequestContext { plan: &plan, request: &plan.requests[0], last: false, expected: None };
+        RequestContext { plan: &plan, request: &plan.requests[0], is_last: false, expected: None };
     let response = match reader(plan.kind).read(response, context) {
         Ok((_, Some(response))) => response.learned,
         other => panic!("no response: {other:?}"),
