@@ -39,8 +39,9 @@ pub struct Plan {
     pub pipeline: NonZeroUsize,
     /// Number of requests after which a connection is replaced by another. Default: no limit.
     pub per_connection: Option<NonZeroU64>,
-    /// Compare the content of each response with that of the first response to the same request.
-    /// Default: `false`.
+    /// Compare the content of each response with that of the first response to the same request, or
+    /// with what was sent for [`LoadKind::Echo`]. For [`LoadKind::WebSocket`], this is always
+    /// compared. Default: `false`.
     pub verify: bool,
     /// Maximum size of a response's content, in bytes. A larger response is a
     /// [`Failure::BadResponse`](crate::Failure::BadResponse). Default: 1 GiB.

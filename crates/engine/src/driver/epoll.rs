@@ -373,7 +373,8 @@ impl Driver for Epoll {
 
     fn close(&mut self, socket: Socket) {
         if socket.holds_back {
-            // If there is unread input, closing alone would send a reset instead of these bytes.
+            // If there is unread input, closing alone would send a reset instead of the output that
+            // the kernel holds back.
             let _ = shutdown(&socket.fd, Shutdown::Write);
         }
         if !self.cut_short.is_empty() {

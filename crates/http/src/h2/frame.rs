@@ -84,7 +84,8 @@ pub(crate) mod flags {
     pub(crate) const END_HEADERS: u8 = 0x4;
     /// Of DATA and HEADERS: the payload has padding at its end.
     pub(crate) const PADDED: u8 = 0x8;
-    /// Of HEADERS: the block follows the fields of a PRIORITY frame, which are deprecated.
+    /// Of HEADERS: before the block, the payload has the fields that a PRIORITY frame has. They are
+    /// deprecated.
     pub(crate) const PRIORITY: u8 = 0x20;
 }
 

@@ -83,8 +83,8 @@ impl Tunnel {
     }
 
     /// Called when the inner protocol has failed or chosen how to end its connection (`end`), and
-    /// its whole output was moved to the WebSocket's or the WebSocket is closing. Closes the
-    /// WebSocket, unless the protocol still reads.
+    /// either its whole output was moved to that of the WebSocket, or the WebSocket is closing.
+    /// Closes the WebSocket, unless the protocol still reads.
     fn end(session: &NestedSession, end: End, socket: &mut Socket<'_, '_>) {
         match session.reason() {
             Some(Reason::Fault(fault)) if fault.blame == sockeye_proto::Blame::Peer => {

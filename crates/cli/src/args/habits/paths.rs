@@ -1,4 +1,4 @@
-//! Arguments that are paths, but probably not as the user meant them, and what to type instead.
+//! Paths typed in a way that probably doesn't mean what the user meant, and what to type instead.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -237,8 +237,8 @@ impl Connection {
         }
     }
 
-    /// Whether the kernel has taken everything that was written. A peer that isn't an echo server
-    /// may send as many bytes before that, so that the connection may fail in [`State::Done`].
+    /// Whether the kernel has taken everything that was written. In [`State::Done`], this can be
+    /// false: a peer that isn't an echo server may send that many bytes before it reads ours.
     fn is_all_sent(&self) -> bool {
         self.sent >= self.written
     }
