@@ -176,7 +176,8 @@ fn warn_of_websocket_share(flag: &str, size: Size, config: &Config) {
     }
 }
 
-/// Warns if the folder of `--state` isn't used. `needed` names the flags that would use it.
+/// Warns if `--state` is given, but no self-signed certificate needs it. Not called if certificates
+/// of `--acme` do. `needed` names the flags that would use it.
 fn warn_of_state(flags: &args::Tls, needed: &str) {
     if flags.state.is_some() && !tls::uses_self_signed(flags) {
         warn_without_effect("--state", needed);
@@ -201,7 +202,7 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
     let failure = format!("--access-log: cannot write to {}", path.display());
     if path.to_string_lossy().starts_with("syslog:") {
         return Err(Error::usage(format!(
-            "{failure}: it is no file; --access-log - writes to standard error, which a systemd unit \
+            "{failure}: it is no file; '--access-log -' writes to standard error, which a systemd unit \
              sends to the journal, and from there to syslog"
         )));
     }

@@ -10,7 +10,8 @@ use super::names::name_of_alert;
 /// Why a TLS connection can't go on. The alert for the peer, if there is one, is in the output.
 #[derive(Debug)]
 pub(crate) enum TlsError {
-    /// The peer broke the protocol, or what it offers or its certificate is not acceptable.
+    /// The peer broke the protocol, or has an unacceptable certificate, or offers nothing that is
+    /// acceptable.
     Failed(Error),
     /// The peer's alert.
     Alert(AlertDescription),
@@ -119,7 +120,7 @@ fn refusal(error: &CertificateError) -> String {
 }
 
 /// Splits the name of an error into words: rustls and webpki display some errors by their names in
-/// the code, such as `CaUsedAsEndEntity`. Returns a text that is no such name unchanged.
+/// the code, such as `CaUsedAsEndEntity`. Other texts are not changed.
 fn words(text: &str) -> String {
     if !text.chars().all(|c| c.is_ascii_alphanumeric()) {
         return text.to_owned();

@@ -16,7 +16,7 @@ pub(crate) struct Connection {
     /// Whether the server is stopping, or will be soon. Then HTTP/1.1 announces the close in the
     /// response to the last request that has arrived. A request with content counts as the last.
     pub(crate) stop: Stop,
-    /// In HTTP/1.1: where input is that arrived before the drain and is still unread.
+    /// In HTTP/1.1: the place of the input that arrived before the drain and is still unread.
     pub(crate) unread: UnreadInput,
     /// Whether the client has closed its sending side. The server may not have read all input yet.
     pub(crate) half_closed: bool,
@@ -27,11 +27,11 @@ pub(crate) struct Connection {
 }
 
 /// Where the unread input of [`Event::Drain`](sockeye_proto::Event) is: input that may have arrived
-/// before the drain, and that no call has passed to the protocol. If no other input precedes it,
-/// the next call passes it, so this is `None`.
+/// before the drain, and that no call has passed to the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnreadInput {
-    /// There is none, or a call has passed it since.
+    /// There is none, a call has passed it since, or the next call passes it, because no other
+    /// input precedes it.
     None,
     /// It follows the unused input, which calls have passed, but the protocol has not used.
     AfterUnused,

@@ -34,9 +34,8 @@ pub(super) struct Entry {
     pub(super) response_end: Option<Mark>,
     /// Why the request ended, if that is known before its response is sent.
     pub(super) end_reason: Option<EndReason>,
-    /// Set if the server refused the request or ended its stream: the code of the fault, and the
-    /// time at which the response was written, or it was decided to send none. The logged duration
-    /// ends at this time.
+    /// Set if the server refused the request or ended its stream: the code of the fault, and when
+    /// the server wrote the response or decided to send none. The logged duration ends then.
     pub(super) fault: Option<(&'static str, Time)>,
 }
 

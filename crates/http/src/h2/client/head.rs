@@ -46,7 +46,7 @@ impl Section {
             return;
         }
         if self.size > MAX_HEAD {
-            self.error = Some("sent a response's head of more than 64 KiB");
+            self.error = Some("sent a response's head or trailers of more than 64 KiB");
         } else if let Err(what) = self.add(field) {
             self.error = Some(what);
         }

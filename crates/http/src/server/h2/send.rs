@@ -128,6 +128,7 @@ impl<S: Handlers> H2Connection<S> {
             scheduler.push(id, active.priority);
         }
         active.note_progress(false, turn.now());
+        // The memory of the stream counts in the connection's.
         let now_held = active.held();
         *held = *held + now_held - std::mem::replace(&mut active.counted, now_held);
         timers.streams = timers.streams.min(active.deadline());
