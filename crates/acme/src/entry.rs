@@ -27,8 +27,9 @@ pub(crate) struct Entry {
     pub(crate) earliest_due: SystemTime,
     /// Number of failures in a row.
     pub(crate) failures: u32,
-    /// The index in [`Settings::kinds`](crate::Settings::kinds) of the kind that the first attempt
-    /// to order prefers. After each failure, the next attempt prefers the next kind of the list.
+    /// The index in [`Settings::kinds`](crate::Settings::kinds) of the kind of challenge that the
+    /// first attempt to order prefers. After each failure, the next attempt prefers the next kind
+    /// of the list.
     pub(crate) first_kind: usize,
     /// Number of orders that may have failed because of their field `replaces`, since the last new
     /// certificate, or since the last order without this field.
@@ -74,9 +75,9 @@ impl Entry {
         (self.failures, self.reported) = (0, None);
     }
 
-    /// Looks again at everything that depends on the time. The failures are forgotten, because the
-    /// wrong clock may have caused them, for example if a certificate of the authority seemed to
-    /// have expired.
+    /// Makes everything that depends on the time due, so that it is looked at again. The failures
+    /// are forgotten, because the wrong clock may have caused them, for example if a certificate of
+    /// the authority seemed to have expired.
     pub(crate) fn on_clock_set_back(&mut self, now: SystemTime) {
         // This overwrites `due`, which may have been a random time of the window. Without `window`,
         // the next renewal information sets `due` to a new random time.
@@ -89,7 +90,7 @@ impl Entry {
 }
 
 /// The shortest time for which a certificate that was just issued is used before the next one is
-/// ordered: a third of its lifetime, from [`SHORTEST_USE`] to [`DEFAULT_CHECK`].
+/// ordered: a third of its lifetime, but at least [`SHORTEST_USE`] and at most [`DEFAULT_CHECK`].
 fn shortest_use(stored: &Stored) -> Duration {
     let [start, end] = stored.lifetime;
     let lifetime = end.duration_since(start).unwrap_or_default();

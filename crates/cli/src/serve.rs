@@ -427,10 +427,13 @@ fn few_descriptors(server: &Server, wanted: usize, sends_files: bool) -> Option<
             "--max-connections {wanted} was lowered to {allowed}: this process may open only \
              {descriptors} files"
         ),
-        true if descriptors < FEW_DESCRIPTORS => format!(
-            "this process may open only {descriptors} files, so it accepts at most {allowed} \
-             connections at a time and sends fewer files at a time"
-        ),
+        true if descriptors < FEW_DESCRIPTORS => {
+            let sends = if sends_files { " and sends fewer files at a time" } else { "" };
+            format!(
+                "this process may open only {descriptors} files, so it accepts at most {allowed} \
+                 connections at a time{sends}"
+            )
+        }
         false if sends_files && files < allowed.min(MOST_FILES) => format!(
             "this process may open only {descriptors} files, so it sends at most {files} files at \
              a time, fewer than --max-connections {allowed}"

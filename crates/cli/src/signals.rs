@@ -4,11 +4,11 @@
 //!   stops the server at once, the third ends the process.
 //! - SIGHUP: counts as one of the signals above if the terminal of standard error was closed.
 //!   Otherwise the server reads the files of `--answers` and `--tls` again, retries failed orders
-//!   of `--acme`, and reopens the file of `--access-log`. If none of these flags is given, a server
-//!   on a terminal counts SIGHUP as one of the signals above, and any other server (a service,
-//!   `nohup`) ignores it.
-//! - SIGUSR1: if one of these flags is given, the server does the same as on SIGHUP, because nginx
-//!   reopens its logs on SIGUSR1. Otherwise the signal is ignored.
+//!   of `--acme`, and reopens the file of `--access-log`. If it has none of these, a server on a
+//!   terminal counts SIGHUP as one of the signals above, and any other server (a service, `nohup`)
+//!   ignores it.
+//! - SIGUSR1: if the server has any of these, it does the same as on SIGHUP, because nginx reopens
+//!   its logs on SIGUSR1. Otherwise the signal is ignored.
 //! - SIGXFSZ: ignored. The kernel sends it at a write beyond the limit on file sizes, and then the
 //!   write fails.
 

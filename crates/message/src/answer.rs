@@ -14,8 +14,8 @@ pub struct Answer(Option<Response>);
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) message: Message,
-    /// In frames, the fault of a connection's last response ends the connection. Over HTTP, the
-    /// fault decides the status. WebSockets ignore it.
+    /// On a connection without HTTP, the fault of the last response ends the connection. Over HTTP,
+    /// the fault decides the status. WebSockets ignore it.
     pub(super) fault: Option<Fault>,
 }
 
@@ -26,9 +26,9 @@ impl Answer {
         Self(Some(Response { message, fault: None }))
     }
 
-    /// An error response to a refused request. The peer gets the blame, even for `busy`: it has
-    /// exceeded a limit, its share of the memory or that of all clients together. A fault of ours
-    /// would be logged as an error, and TLS would end as if the response were incomplete.
+    /// An error response to a refused request. The peer gets the blame, even for `busy`: its
+    /// content exceeds its share of the memory, or the memory that is left for all clients. A fault
+    /// of ours would be logged as an error, and TLS would end as if the response were incomplete.
     pub(super) fn refusal(refusal: Refusal) -> Self {
         Self(Some(Response {
             message: error_response(refusal.code, &refusal.reason),
@@ -43,8 +43,8 @@ impl Answer {
     }
 
     /// The response; `None` if it follows later. `may_follow`: whether the request has an open
-    /// promise (of a result), or more content to come. Otherwise, no response could follow later,
-    /// so the response is an error.
+    /// promise (of a result), or more content to come. If neither, an answer that is to follow
+    /// later never could, so an error is returned instead.
     pub(super) fn into_response(self, may_follow: bool) -> Option<Response> {
         match self.0 {
             None if !may_follow => {

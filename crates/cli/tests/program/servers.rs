@@ -144,33 +144,34 @@ fn the_server_survives_the_file_size_limit_on_standard_error() {
     assert_eq!(fs::read_to_string(&log).unwrap(), older);
 }
 
-/// Below 8,192 descriptors, fewer files than documented can be sent at a time, too.
 #[test]
 fn few_descriptors_are_a_warning_with_the_number_of_connections_that_they_allow() {
     let warning = "WARN this process may open only 1024 files, so it accepts at most 768 \
-                   connections at a time and sends fewer files at a time; raise the hard limit \
-                   (ulimit -Hn 65536 as root, LimitNOFILE=65536 in a systemd unit, or docker run \
-                   --ulimit nofile=65536)\n";
+                   connections at a time; raise the hard limit (ulimit -Hn 65536 as root, \
+                   LimitNOFILE=65536 in a systemd unit, or docker run --ulimit nofile=65536)\n";
+    // Fewer files than documented, too.
+    let files = "at most 768 connections at a time and sends fewer files at a time; raise the hard";
     let lowered = "WARN --max-connections 5000 was lowered to 768: this process may open only 1024 \
                    files; raise the hard limit (ulimit -Hn 65536 as root, ";
-    let table: [(u32, &[&str], Option<&str>); 5] = [
-        (1024, &[], Some(warning)),
-        (8191, &[], Some("only 8191 files, so it accepts at most 6144 connections")),
+    let table: [(u32, &[&str], Option<&str>); 6] = [
+        (1024, &["echo"], Some(warning)),
+        (1024, &["http"], Some(files)),
+        (8191, &["echo"], Some("only 8191 files, so it accepts at most 6144 connections")),
         // Lowered, but enough for a small server.
-        (8192, &[], None),
-        (1024, &["--max-connections", "5000"], Some(lowered)),
+        (8192, &["echo"], None),
+        (1024, &["echo", "--max-connections", "5000"], Some(lowered)),
         // Who asks for few connections knows.
-        (1024, &["--max-connections", "700"], None),
+        (1024, &["echo", "--max-connections", "700"], None),
     ];
-    for (descriptors, flags, expected) in table {
-        let args = [&["echo"], &ANY_PORT[..], flags].concat();
+    for (descriptors, args, expected) in table {
+        let args = [args, &ANY_PORT[..]].concat();
         let mut server = Running::start_by(&mut sockeye_with_descriptors(descriptors, &args));
         server.signal(Signal::TERM);
         let (code, stderr) = server.end();
         assert_eq!(code, Some(0), "{stderr}");
         match expected {
-            Some(text) => assert!(stderr.contains(text), "{descriptors} {flags:?}: {stderr}"),
-            None => assert!(!stderr.contains("WARN"), "{descriptors} {flags:?}: {stderr}"),
+            Some(text) => assert!(stderr.contains(text), "{descriptors} {args:?}: {stderr}"),
+            None => assert!(!stderr.contains("WARN"), "{descriptors} {args:?}: {stderr}"),
         }
     }
 }

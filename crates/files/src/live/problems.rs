@@ -56,8 +56,8 @@ impl fmt::Display for Problem {
 pub(crate) struct Problems(Mutex<HashMap<String, Problem>>);
 
 impl Problems {
-    /// Logs the problem of a page, unless the same problem was the last one logged for this page.
-    /// `None` says that the page has no problem any more.
+    /// Logs the problem of a page, unless the previous call for this page had the same problem.
+    /// `None`: the page has no problem.
     pub(crate) fn report(&self, page: &str, problem: Option<Problem>) {
         let mut known = lock(&self.0);
         let Some(problem) = problem else {

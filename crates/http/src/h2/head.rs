@@ -419,7 +419,7 @@ impl HeadBuffer {
             return Ok(if has_content { Content::Chunked } else { Content::None });
         };
         if is_extended_connect {
-            // CONNECT has no content: its DATA frames are the tunnel (RFC 9110, 9.3.6).
+            // The DATA frames of this stream are a tunnel, not content (RFC 9110, 9.3.6).
             return Err(HeadError::Malformed("announced content of a CONNECT request"));
         }
         if self.index.repeated.contains(FieldName::ContentLength) {
