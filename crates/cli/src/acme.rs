@@ -170,7 +170,7 @@ impl Runtime for ThreadRuntime {
             ),
             Report::Waiting { names } => info!(
                 target: "sockeye",
-                "another server is ordering certificates in the same folder: waiting for that for {}",
+                "another server is ordering certificates in the same folder: the order for {} waits",
                 names.join(", ")
             ),
             Report::Failed { names, failure, retry_after, not_after } => {

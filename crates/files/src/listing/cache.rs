@@ -162,7 +162,7 @@ impl ListingCache {
         // since the same path can be encoded in several ways.
         let flags = [(*archives).into(), (*links_pages).into()];
         let mut key = [&**folder, b"\0", &percent_decoded(path), b"\0", &flags].concat();
-        // Appends the query, as links contain it.
+        // Appends the query in the form that links have.
         query.link(&mut key);
         let now = store.now();
         let make = || {

@@ -171,9 +171,9 @@ impl Epoll {
     /// `max` bytes in total: bytes in memory may exceed `max`. Returns how many bytes were sent,
     /// and how many were offered. `None` if no range was read.
     ///
-    /// Bytes of files beyond `max` are not sent, because [`Output::parts`] checks for changes only
-    /// the files of ranges that end within `max`. Bytes of files that the socket doesn't take are
-    /// read again for the next send.
+    /// Bytes of files beyond `max` are not sent, because [`Output::parts`] checks whether a file
+    /// has changed only if its range ends within `max`. Bytes of files that the socket doesn't take
+    /// are read again for the next send.
     fn send_gathered(
         &mut self,
         fd: &OwnedFd,

@@ -25,9 +25,9 @@ pub(super) const MAX_OTHER_FRAMES: u32 = 10_000;
 /// recommends that servers allow at least 100.
 pub(super) const STREAMS_BEFORE_SETTINGS: u32 = 100;
 
-/// Maximum number of response heads that are remembered, one for each request of [`RequestHeads`].
-/// If the header block of the next response to that request is the same, and HPACK's dynamic table
-/// has not changed, the block is not decoded.
+/// Maximum number of response heads that are remembered: the last one for each request of
+/// [`RequestHeads`], which are sent again and again. If the header block of the next response to the
+/// same request is the same, and HPACK's dynamic table has not changed, the block is not decoded.
 ///
 /// [`RequestHeads`]: super::RequestHeads
 pub(super) const MAX_KNOWN_HEADS: usize = 64;

@@ -8,8 +8,9 @@ use crate::h2::window::Window;
 /// What the server allows: its settings so far, and defaults for those that it has not sent.
 #[derive(Debug)]
 pub(super) struct ServerSettings {
-    /// The maximum number of requests in flight. Unlimited by default in RFC 9113, but here
-    /// [`STREAMS_BEFORE_SETTINGS`] until the server sends another number.
+    /// The maximum number of requests in flight: [`STREAMS_BEFORE_SETTINGS`] until the server's
+    /// first SETTINGS frame arrives. From then on what the server has sent, or no limit, which is
+    /// the default of RFC 9113.
     pub(super) max_streams: u32,
     /// The flow-control window of new streams, for content that this client sends.
     pub(super) initial_window: Window,

@@ -43,7 +43,8 @@ pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub(super) const MAX_UNREAD_CONTENT: usize = 4 * 1024 * 1024;
 
 /// If the connection's window is not enlarged because too much content waits for handlers, this
-/// side checks again after this time: no event says that the output budget has recovered.
+/// side checks again after this time: no event says that the engine's budget for memory has
+/// recovered.
 pub(super) const WINDOW_RECHECK: Duration = Duration::from_secs(1);
 
 /// The memory that streams and an incomplete header block hold is reported to the engine when it
