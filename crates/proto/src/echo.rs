@@ -45,7 +45,7 @@ impl Protocol for Echo {
             Event::Eof { .. } => turn.end(End::Finish),
             Event::Drain { .. } => turn.end(End::Linger),
             // While output is unsent, the connection is not idle. The write timeout limits how long
-            // the peer may take no output.
+            // the peer may accept no output.
             Event::Deadline if turn.unsent() == 0 => return Err(Fault::idle(self.idle)),
             Event::Deadline => self.expires = turn.now() + self.idle,
             Event::Room

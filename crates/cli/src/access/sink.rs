@@ -98,8 +98,8 @@ impl Sink {
         matches!(self, Self::Stderr | Self::Terminal)
     }
 
-    /// Writes `lines`, in one system call if the file accepts them all and its last line is
-    /// complete, and removes the written bytes from `lines`. If a full pipe leaves bytes in
+    /// Writes `lines`, and removes the written bytes from them. One system call does it if the file
+    /// accepts them all and the last line in the file is complete. If a full pipe leaves bytes in
     /// `lines`, the next call must start with them.
     ///
     /// # Errors

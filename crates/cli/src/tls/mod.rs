@@ -5,5 +5,6 @@ mod plain;
 mod redirect;
 
 pub(crate) use self::certificates::Certificates;
+// `WithReasons` is an access log, which adds reasons to the lines of refused requests.
 pub(crate) use self::plain::{WithReasons, WithRedirects};
 pub(crate) use self::redirect::{RedirectRequest, Redirects};

@@ -10,11 +10,12 @@
 //!                       └▶ markdown_page ─▶ content ─▶ markdown
 //! ```
 //!
-//! A job, on a thread of the pool, makes a `page` (HTML) or a `document` (JSON, text), through the
-//! `cache` that all workers (event loops) share. The cache also makes archives, with the module
-//! `tar` of this crate. `markdown_page` makes a page of one Markdown file. Pages are rendered
-//! whole, up to a limit. Those without a filter or paging are cached like listings, so that all
-//! requests within a second share them and their compressed forms.
+//! A job, on a thread of the pool, makes a `page` (HTML), with the head and the links of `frame`,
+//! or a `document`, whose text (JSON, plain text) is written later. Both come from the `cache` that
+//! all workers (event loops) share. The cache also makes archives, with the module `tar` of this
+//! crate. `markdown_page` makes a page of one Markdown file. Pages are rendered whole, up to a
+//! limit. Those without a filter or paging are cached like listings, so that all requests within a
+//! second share them and their compressed forms.
 //!
 //! The number of entries of a listing is limited. A budget limits the memory of all listings and
 //! pages. The text of a long JSON document is never in memory as a whole.

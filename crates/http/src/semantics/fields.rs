@@ -85,8 +85,8 @@ impl Fields {
         Ok(())
     }
 
-    /// Appends a field of a request. Unlike [`Fields::push`], permits `Date` and `Server`: no
-    /// client of Sockeye writes them itself, and they are not about the connection.
+    /// Appends a field of a request. Unlike [`Fields::push`], permits `Date` and `Server`: Sockeye
+    /// writes neither into requests itself, and they are not about the connection.
     ///
     /// # Errors
     ///

@@ -26,8 +26,9 @@ pub(super) const MAX_OTHER_FRAMES: u32 = 10_000;
 pub(super) const STREAMS_BEFORE_SETTINGS: u32 = 100;
 
 /// Maximum number of response heads that are remembered: the last one for each request of
-/// [`RequestHeads`], which are sent again and again. If the header block of the next response to the
-/// same request is the same, and HPACK's dynamic table has not changed, the block is not decoded.
+/// [`RequestHeads`], which are sent again and again. If the header block of the next response to
+/// the same request is the same, and HPACK's dynamic table has not changed, the block is not
+/// decoded.
 ///
 /// [`RequestHeads`]: super::RequestHeads
 pub(super) const MAX_KNOWN_HEADS: usize = 64;

@@ -39,7 +39,8 @@ pub(super) enum State<H> {
     ExpectUnreadContent(Box<UnreadContent>),
     /// Room in the output, before another request is read.
     ExpectRoom,
-    /// Nothing: the connection ends when everything is sent, or another protocol has taken it over.
+    /// Nothing: either the connection ends when everything is sent, or another protocol has taken
+    /// it over.
     ExpectNothing,
 }
 

@@ -179,8 +179,8 @@ impl<S: Handlers> H2Connection<S> {
     }
 
     /// Whether no more frames may be moved to the connection's output for now: because too much of
-    /// it is unsent (anything, while the budget for output is spent), or because too many requests
-    /// wait to be logged.
+    /// it is unsent (one byte is too much while the engine's budget for memory is spent), or
+    /// because too many requests wait to be logged.
     pub(super) fn is_full(&self, turn: &Turn<'_>) -> bool {
         turn.unsent() >= MAX_UNSENT
             || (turn.is_over_budget() && turn.unsent() > 0)
@@ -264,6 +264,7 @@ impl<S: Handlers> H2Connection<S> {
             }
             return Ok(());
         }
+        // Without a new stream until then, memory of streams that have ended is freed.
         self.timers.streams = self.streams.keep_for().map_or(Time::NEVER, |time| now + time);
         self.timers.silence = Time::NEVER;
         self.pings.is_unanswered = false;

@@ -140,7 +140,7 @@ impl<S: Handlers> H2Connection<S> {
         self.for_each_stream(turn, |active, turn| {
             active.connection.stop = Stop::Drain;
             active.change_tunnel(0, turn, |session| session.drain(turn));
-            // The handler's last answer is followed again, now that the server drains.
+            // What the handler waits for is decided again, now that the server drains.
             active.recheck_wait(true, turn);
         });
     }
@@ -169,7 +169,8 @@ impl<S: Handlers> H2Connection<S> {
                 if active.is_tunnel() {
                     active.deliver_to_tunnel(Event::Message(ticket, body), turn);
                 } else {
-                    // A remote may send the next message once it gets back the credit for this one.
+                    // A message of a remote uses credit. It is given back when the message is
+                    // handled and the output has room.
                     let is_from_remote = ticket == Ticket::REMOTE;
                     if is_from_remote {
                         active.stream.start_delivery();
