@@ -89,6 +89,7 @@ impl<H: Handler> Server<H> {
             return self.finish(Err(deadline_passed()), turn);
         }
         incoming.request.expired = true;
+        // Ends the handler's pause, if there is one.
         incoming.resume(&self.limits, turn);
         incoming.discard();
         Ok(())

@@ -20,7 +20,8 @@
 //!             └──▶ state: what is expected next
 //! ```
 //!
-//! An invalid frame gets an error response at the first byte that shows that it is invalid:
+//! A refused request gets an error response: for an invalid frame or header, at the first byte that
+//! shows that it is invalid; for its content, when that is complete. The response is
 //! `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
 //! `too_large`, `too_complex` (JSON with too many values), `unsupported_encoding`, `busy`,
 //! `timeout`, `incomplete` (the input ended inside a frame), `tls_on_plain_port` and `internal`

@@ -39,8 +39,8 @@
 //! by the one with which the session began. There is no cache of sessions and no early data.
 //!
 //! With [`Settings::client_ca`], the server issues no tickets, and accepts none that it issued
-//! before. So every connection has a full handshake, in which the server asks for the client's
-//! certificate and checks it.
+//! before this was set. So every connection has a full handshake, in which the server asks for the
+//! client's certificate and checks it.
 //!
 //! # What this crate doesn't do
 //!

@@ -38,12 +38,12 @@ use tokio::runtime::Handle;
 /// If the future needs the request's body, call this in the closure of
 /// [`Body::collect`](sockeye::http::Body::collect).
 ///
-/// The future is dropped at its next `await` when the connection (in HTTP/2, the stream) is gone,
-/// for example because the client has reset it, or when the client gets a 503 after
-/// [`Limits::response_timeout`](sockeye::http::Limits::response_timeout). If the future panics, or
-/// `runtime` has shut down, the client gets a 500. Some thread has to drive `runtime`: see
-/// [the runtime](crate#the-runtime). Unlike [`serve`](crate::serve), this function logs no warning
-/// if no thread drives it.
+/// The future is dropped where it waits (while it runs: where it waits next) when the connection
+/// (in HTTP/2, the stream) is gone, for example because the client has reset it, or when the client
+/// gets a 503 after [`Limits::response_timeout`](sockeye::http::Limits::response_timeout). If the
+/// future panics, or `runtime` has shut down, the client gets a 500. Some thread has to drive
+/// `runtime`: see [the runtime](crate#the-runtime). Unlike [`serve`](crate::serve), this function
+/// logs no warning if no thread drives it.
 pub fn spawn<R: Into<Reply>>(
     runtime: &Handle,
     future: impl Future<Output = R> + Send + 'static,

@@ -1,5 +1,5 @@
-//! Step 8: answers JSON with the result of its search, and other content with its first 10 bytes.
-//! Each connection has a thread.
+//! Step 8: answers JSON, which asks for a search, with the result, and other content with its first
+//! 10 bytes. Each connection has a thread.
 
 mod answers;
 mod frames;

@@ -58,7 +58,9 @@ impl Protocol for Http10 {
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Open(_) => self.deadline = Some(turn.now() + TIMEOUT),
-            Event::Deadline => return Err(Fault::idle(TIMEOUT)),
+            Event::Deadline => {
+                return Err(Fault::peer("head_timeout", "sent no complete head in time"));
+            }
             Event::Eof { .. } | Event::Drain { .. } => turn.end(End::Linger),
             _ => {}
         }
@@ -133,6 +135,6 @@ mod tests {
         let mut client = Harness::new(Http10::default());
         client.input(b"GET / HT");
         client.pass(TIMEOUT);
-        assert_eq!(client.fault().map(|fault| fault.code), Some("idle_timeout"));
+        assert_eq!(client.fault().map(|fault| fault.code), Some("head_timeout"));
     }
 }

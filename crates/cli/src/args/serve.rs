@@ -259,7 +259,7 @@ pub(crate) struct WebSocket {
     pub(crate) origin: Vec<String>,
 }
 
-/// Answer messages in frames (a length, a JSON header, content), over HTTP or WebSocket.
+/// Answer messages in frames (a length, a JSON header, content), HTTP requests or WebSockets.
 ///
 /// A JSON search is looked up in a dictionary; for any other message, the response is its first ten
 /// bytes. Over HTTP, POST / sends a message: the Content-Type header is the message's type and
@@ -377,11 +377,11 @@ impl Http2 {
 pub(crate) struct Hosts {
     /// Allow HTTP requests for this host name at loopback addresses.
     ///
-    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address
-    /// or one of these names; others get 421. Otherwise a website could use this server through a
-    /// browser, by a name of its own that resolves to 127.0.0.1 (DNS rebinding). Requests from Unix
-    /// sockets and trusted proxies are not checked. Can be given several times, or as a list with
-    /// commas. Default: none.
+    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address,
+    /// a name of a certificate (self-signed ones don't count) or one of these names; others get
+    /// 421. Otherwise a website could use this server through a browser, by a name of its own that
+    /// resolves to 127.0.0.1 (DNS rebinding). Requests from Unix sockets and trusted proxies are
+    /// not checked. Can be given several times, or as a list with commas. Default: none.
     #[arg(long, value_name = "NAME", help_heading = "Browsers", value_delimiter = ',')]
     #[arg(value_parser = |name: &str| AllowedHosts::default().allow(name).map(|_| name.to_owned()))]
     pub(crate) host: Vec<String>,
@@ -398,7 +398,8 @@ pub(crate) struct Serve {
     ///
     /// At info and more severe levels, at most ten lines of a kind are logged per client and
     /// minute, and then a line that says how many were left out. Lines of debug and trace are never
-    /// left out. The lines that a terminal shows for HTTP requests and connections have level info.
+    /// left out. On a terminal, the lines for HTTP requests and connections are shown at info and
+    /// more verbose levels, without this limit.
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
     #[arg(value_parser = level())]
     pub(crate) log: LevelFilter,

@@ -110,8 +110,8 @@ fn redirect(text: &str) -> Result<Redirect, String> {
         "" => Ok(Redirect::Default),
         _ if is_switch => {
             Err("this is no address: write HOST:PORT or :PORT, as :8080, or nothing \
-                               for port 80 of the hosts of --listen; without this flag, no port \
-                               redirects"
+                               for port 80 of each host where --listen has port 443; to open no \
+                               port for redirects, leave the flag out"
                 .into())
         }
         _ => listen::parse(text, &["http"], HTTP_PORT).map(Redirect::At),

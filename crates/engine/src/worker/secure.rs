@@ -236,8 +236,8 @@ impl<S> Conn<S> {
             }
             resources.handshakes.count_signature();
         }
-        // The session is opened after the handshake. Until then, decrypted input is kept in
-        // `early`.
+        // The session gets no input before the end of the handshake. Until then, decrypted input is
+        // kept in `early`.
         let now = resources.wall;
         let mut out = secure.out.take().unwrap_or_else(|| resources.outputs.lend());
         let before = out.unsent();

@@ -56,8 +56,8 @@ const AFTER_HASH: &[&[u8]] = &[
 /// SHA-1, SHA-256, SHA-384 and SHA-512, and the 20 digits of webpack.
 const LONG_HEX_LENGTHS: &[usize] = &[20, 32, 40, 64, 96, 128];
 
-/// Whether a file with this name never changes: the name contains a hash of the content, or is in a
-/// folder whose files never change.
+/// Whether a file with this name never changes: bundlers write files with its extension, and it
+/// contains a hash of the content, or is in a folder whose files never change.
 pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let folder = &name[..name.len() - file.len()];

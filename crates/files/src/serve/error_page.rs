@@ -125,8 +125,8 @@ impl<'a> ErrorResponse<'a> {
         put!(out, "</main>\n</body>\n</html>\n");
     }
 
-    /// The heading and the explanation. They are the same for all reasons of a 404, so that they
-    /// don't reveal names that aren't served.
+    /// The heading and the explanation. Those of a 404 depend on the path, not on the reason, so
+    /// that they don't reveal names that aren't served.
     fn texts(self, path: &[u8]) -> (&'static str, &'a str) {
         let (title, explanation) = match self.status {
             Status::NOT_FOUND if path == b"/" => (
@@ -166,6 +166,7 @@ fn page_fields(fields: Fields, options: Option<&Options>, is_live: bool) -> Fiel
     // The operator's headers of these names are left out: a Content-Security-Policy, for example,
     // could forbid the style of this page.
     let is_own = |name: &str| own.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    // `true`: also the headers that only pages get.
     let others = headers.of(true).filter(|(name, _)| !is_own(name));
     own.into_iter().chain(others).fold(fields, |fields, (name, value)| with(fields, name, value))
 }

@@ -1,4 +1,4 @@
-//! Decoding a message's body: content without its framing (RFC 9112, 6 and 7).
+//! Decoding a message's body: finds the content in the framing (RFC 9112, 6 and 7).
 //!
 //! A [`Decoder`] buffers no bytes, and reads each byte of a chunk's framing once. A trailer
 //! section, like a head, is consumed when it has arrived as a whole.

@@ -172,7 +172,8 @@ pub fn check_header_blocks<'a>(blocks: impl IntoIterator<Item = &'a [u8]>) {
         assert_eq!(fields, expected, "fields of {block:02x?}");
         assert_eq!(result.is_ok(), valid, "{block:02x?}: {result:?}");
         assert!(decoder.memory() <= 7 << 10, "{} bytes of memory", decoder.memory());
-        // The shortest Huffman codes have 5 bits, and a copied name has up to 4 KiB.
+        // The shortest Huffman codes have 5 bits. A name that is copied from the table has up to
+        // 4 KiB.
         assert!(scratch.len() <= block.len() * 8 / 5 + 4096, "{} bytes of scratch", scratch.len());
         check_again(&fields);
         if result.is_err() {

@@ -44,7 +44,7 @@ impl<S: Handlers + 'static> Server<S> {
         turn: &Turn<'_>,
     ) -> ReadOutcome {
         let InFlight { exchange, wire, .. } = &mut *in_flight;
-        // A call for an event passes no input, so it doesn't show whether more input has arrived.
+        // After an event, `input` is always empty, so it doesn't show whether more has arrived.
         if had_input {
             wire.more_input = !input.is_empty();
         }
@@ -78,6 +78,7 @@ impl<S: Handlers + 'static> Server<S> {
         loop {
             let next = in_flight.next_step(answer, &mut self.connection, turn)?;
             let NextStep::Read = next else { return Ok(next) };
+            // A buffer for the positions of trailer fields, which is used again.
             let mut spans = self.connection.config.trailers.take();
             let answered = self.deliver_content(in_flight, input, &mut spans, turn);
             self.connection.config.trailers.set(spans);
