@@ -133,8 +133,8 @@ impl Lines {
             let mut losses = lock(&own.losses);
             losses.dropped += own.queue.take_refused();
             losses.report(mode.what, flushing && batch.is_empty());
-            // If losses are unreported, this closure is called again at this time even without new
-            // lines.
+            // If losses are unreported, this closure is called again after [`REPORT_EVERY`], even
+            // without new lines.
             let losses_due = losses.are_unreported().then(|| Instant::now() + REPORT_EVERY);
             lock(&own.limit).due().into_iter().chain(losses_due).min()
         })?;

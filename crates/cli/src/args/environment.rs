@@ -80,6 +80,7 @@ pub(super) fn warnings(
         let flag = format!("--{}", name[PREFIX.len()..].to_lowercase().replace('_', "-"));
         let value = value.to_string_lossy();
         let asks_for_nothing = ["", "no", "off", "false", "0"].contains(&&*value.to_lowercase());
+        // `habits` knows the settings of other programs; `own` is the flag for the same thing here.
         match habits::answer_to_variable(command, &flag, &value) {
             Some(Answer::Refuse(text)) if !asks_for_nothing => {
                 return Some(Err(format!("{name} sets no flag: {text}")));

@@ -162,8 +162,9 @@ pub enum IoEvent {
         readable: bool,
         /// There may be room for output, or the connection is established.
         writable: bool,
-        /// The peer has closed its sending side. The last receive returns no bytes. So after this
-        /// flag, one more receive is needed even if [`Received::more`] is false.
+        /// The peer has closed its sending side. A receive that returns no bytes reports this end,
+        /// after all bytes. So after this flag, one more receive is needed even if
+        /// [`Received::more`] is false.
         ended: bool,
         /// The connection may have failed.
         failed: bool,

@@ -26,7 +26,7 @@ pub enum Opening {
     NeedMore,
     /// The WebSocket is open.
     Open {
-        /// Length of the response in bytes. Frames follow it.
+        /// Length in bytes of the response, and of interim responses before it. Frames follow.
         len: usize,
         /// The subprotocol that the server has chosen.
         protocol: Option<String>,

@@ -234,7 +234,8 @@ impl Reply {
     /// use std::sync::{Arc, Mutex};
     /// use sockeye::http::{BodySource, Bytes, Reply, SourceNext, SourceWaker};
     ///
-    /// /// Appending to the log must wake the followers. The example `http_events` has a limit.
+    /// /// Appending to the log must wake the followers. This log grows without limit; that of the
+    /// /// example `http_events` doesn't.
     /// #[derive(Default)]
     /// struct News { log: Vec<Bytes>, followers: Vec<SourceWaker> }
     ///
