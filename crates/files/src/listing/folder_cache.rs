@@ -70,7 +70,7 @@ impl<T> FolderCache<T> {
                 Ok(known)
             })?;
             // If another thread was reading the same folder, this is its value. If that thread
-            // began too long before `now`, the folder is read again.
+            // began too long before `now`, or after `now`, the folder is read again.
             if is_fresh(at, now) {
                 return Ok((at, found));
             }

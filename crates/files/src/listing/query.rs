@@ -184,7 +184,8 @@ impl ListingQuery {
         query.link(out);
     }
 
-    /// Writes the query with its question mark, for an HTML attribute. Defaults are left out.
+    /// Writes the query with its question mark, for an HTML attribute. Defaults are left out,
+    /// except `sort` without a filter.
     pub(super) fn link(&self, out: &mut Vec<u8>) {
         let mut between = "?";
         let mut pair = |name: &str, value: &dyn fmt::Display, out: &mut Vec<u8>| {

@@ -26,8 +26,8 @@ pub trait Handler {
     fn on_message(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>);
 
     /// A promise of [`Socket::promise`] was fulfilled or abandoned, work of [`Socket::run`] is
-    /// done, or a remote of [`Socket::remote`] has sent a message, whose ticket is
-    /// [`Ticket::REMOTE`]. While the output is full, at most
+    /// done, or a remote of [`Socket::remote`] (a handle for other threads) has sent a message,
+    /// whose ticket is [`Ticket::REMOTE`]. While the output is full, at most
     /// [`Remote::MESSAGES`](sockeye_proto::Remote::MESSAGES) messages of remotes are delivered.
     fn on_delivery(
         &mut self,
@@ -38,7 +38,7 @@ pub trait Handler {
         let _ = (ticket, delivery, socket);
     }
 
-    /// A remote of [`Socket::remote`] was woken: see [`Remote::wake`](sockeye_proto::Remote::wake).
+    /// [`Remote::wake`](sockeye_proto::Remote::wake) was called on a remote of [`Socket::remote`].
     fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
         let _ = socket;
     }

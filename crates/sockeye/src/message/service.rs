@@ -93,7 +93,9 @@ impl Handler for ClosureHandler {
     ) -> Answer {
         match body.ok().and_then(|body| body.downcast::<Result<Message, Error>>().ok()) {
             Some(result) => send(*result, responder),
-            None => responder.fail("the handler panicked, was refused or gave no response"),
+            None => {
+                responder.fail("the handler panicked or gave no response, or its job was refused")
+            }
         }
     }
 }

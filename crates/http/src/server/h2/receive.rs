@@ -42,7 +42,7 @@ impl RequestContent {
             counted: 0,
             remaining: match head.content {
                 Content::None if is_connect => None,
-                // An empty DATA frame may still follow.
+                // With `Content-Length: 0`, an empty DATA frame may follow.
                 Content::None => Some(0),
                 Content::Length(length) => Some(length),
                 Content::Chunked => None,
