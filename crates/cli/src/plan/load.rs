@@ -78,8 +78,8 @@ pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
     plan.tls = tls.map(of_load);
     // Twice the time limit of the whole plan, so that only the plan's limit ends the request.
     (plan.timeout, plan.connect_timeout) = (2 * timeout.0, 2 * timeout.0);
-    // The request announces that it is the last one of its connection, so that the server may close
-    // the connection.
+    // The request is the last one of its connection. By HTTP/1.1 and as a message it says so, and
+    // the server may close the connection.
     plan.per_connection = Some(NonZeroU64::MIN);
     Ok(Health { plan, addresses, target })
 }
@@ -165,8 +165,8 @@ fn http(
     let fits = requests.iter().all(PreparedRequest::fits_http2);
     match versions {
         HttpVersions::Http2 if !fits => Err(Error::usage(
-            "the method CONNECT and the headers TE, Proxy-Connection and HTTP2-Settings can't be \
-             sent by HTTP/2: leave them out, or use --http1",
+            "the method CONNECT and the headers TE (except 'trailers'), Proxy-Connection and \
+             HTTP2-Settings can't be sent by HTTP/2: leave them out, or use --http1",
         )),
         HttpVersions::Http2 => Ok((LoadKind::Http2, requests)),
         HttpVersions::Any if !fits => {

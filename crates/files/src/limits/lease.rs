@@ -8,8 +8,9 @@ use sockeye_proto::{Budget, Client, Permit};
 /// Memory for the result of one client's request. Dropping the lease returns the memory to the
 /// budget.
 ///
-/// A result that several clients share counts only against the total ([`Lease::stop_charging`]).
-/// Each client to which it is sent is charged by another permit.
+/// If several clients share the result, the lease counts only against the total
+/// ([`Lease::stop_charging`]). Each client to which the result is sent is charged by a permit of
+/// its own.
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// Counts against the total.
@@ -19,7 +20,8 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// A lease of 0 bytes. `None` if more than the total or the client's share is taken already.
+    /// A lease of 0 bytes. `None` if more is taken already than the total allows, or than the
+    /// client's share.
     pub(crate) fn new(budget: &Arc<Budget>, client: Client) -> Option<Self> {
         Some(Self { held: budget.take_shared(0)?, charged: budget.charge(client, 0)? })
     }

@@ -99,7 +99,7 @@ pub(crate) fn offer(options: &DeflateOptions) -> String {
         server_max_window_bits: limits_window.then_some(options.window_bits),
         ..no_context_takeover
     };
-    // The second offer is for servers that can't limit their window.
+    // If the first offer asks for a smaller window, the second one is for servers that have none.
     format!("{context_takeover}, {no_context_takeover}")
 }
 

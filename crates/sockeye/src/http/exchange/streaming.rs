@@ -39,6 +39,7 @@ impl Exchange {
             (StreamEvent::Room, Expects::Room(source))
             | (StreamEvent::Woken, Expects::Woken(source)) => self.advance(source.next(), stream),
             (StreamEvent::Woken, expects) => {
+                // A source of `Reply::follow` may wait to be woken.
                 if let Some(follow) = &mut self.follow {
                     follow.woken = true;
                 }
@@ -51,6 +52,7 @@ impl Exchange {
                 if let Some(follow) = &mut self.follow {
                     follow.draining = true;
                 }
+                // Through its link, the sender learns that the server drains.
                 if let Expects::Sender { open, .. } = &expects {
                     open.drain();
                 }
