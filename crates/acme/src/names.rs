@@ -30,8 +30,8 @@ impl fmt::Display for BadName {
                 "no public CA gives a certificate for a name that is not in the public DNS"
             }
             Self::Malformed => {
-                "this is no host name such as www.example.org (write names with other letters as \
-                 in DNS: xn--...)"
+                "this is no host name such as www.example.org (write a name with letters \
+                 other than a to z as in DNS: xn--...)"
             }
         })
     }

@@ -163,8 +163,9 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
 /// queue to `write`, which removes from its first argument those that it has written or given up.
 /// As long as bytes are left, the thread takes no others, and calls `write` again. The second
 /// argument of `write` says whether a flush was waiting when the bytes were taken. The thread calls
-/// `write` again when something is queued, for a flush, after [`Queue::wake`], and at the latest at
-/// the [`Instant`] in the result of the last call.
+/// `write` again at once for a flush and after [`Queue::wake`]. Otherwise it first waits for the
+/// queue's `batch_delay`, and then until something is queued, or until the [`Instant`] in the
+/// result of the last call.
 pub(crate) fn start(
     queue: &Arc<Queue>,
     name: &str,

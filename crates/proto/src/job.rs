@@ -35,13 +35,13 @@ pub enum JobKind {
     ReadWhole,
     /// Answering a TLS client hello, which needs a signature with the server's key.
     Handshake,
-    /// Work of a user of the library.
+    /// Any other work, such as that of a user of the library.
     Other,
 }
 
 /// A group of jobs that may block on the same thing, such as a file system. The jobs of one group
-/// can't occupy all threads for lookups or for long jobs, so that a file system that hangs doesn't
-/// delay lookups in another one.
+/// can't occupy all threads for lookups, or all for long jobs such as listings, so that a file
+/// system that hangs doesn't delay lookups in another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobGroup {
     /// The number of a folder that is served, or of a file system.

@@ -269,7 +269,8 @@ impl World {
         self.net.borrow().injected
     }
 
-    /// How often workers have sent an output as the last one before a FIN.
+    /// How often workers have called `Driver::send_before_fin`, for output that is most likely the
+    /// last before a FIN.
     #[must_use]
     pub fn sends_before_fin(&self) -> u64 {
         self.net.borrow().sends_before_fin

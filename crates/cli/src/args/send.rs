@@ -55,8 +55,8 @@ Examples:
 /// these, each line of standard input is a message of text. Messages that come in are printed: text
 /// with a line break, bytes escaped on a terminal and unchanged elsewhere. --file, --count,
 /// --output and --max-content apply to these messages, too. The WebSocket is closed when as many
-/// messages have come in as were sent. On a terminal it stays open until Ctrl-D, or until the
-/// server closes it.
+/// messages have come in as were sent. If the lines are typed on a terminal, it stays open until
+/// Ctrl-D, or until the server closes it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Send {

@@ -106,7 +106,7 @@ pub(crate) struct ContentReader<'a> {
 }
 
 impl<'a> ContentReader<'a> {
-    /// Reading fails once `cancel` is set.
+    /// Reading fails once `cancel` says that the job is cancelled.
     pub(crate) fn new(content: &'a Content, cancel: CancelToken) -> Self {
         Self { content, at: 0, cancel }
     }

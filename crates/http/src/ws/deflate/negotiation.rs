@@ -99,7 +99,7 @@ pub(crate) fn offer(options: &DeflateOptions) -> String {
         server_max_window_bits: limits_window.then_some(options.window_bits),
         ..no_context_takeover
     };
-    // If the first offer asks for a smaller window, the second one is for servers that have none.
+    // The second offer has no limit of the window, for servers that can't limit theirs.
     format!("{context_takeover}, {no_context_takeover}")
 }
 
