@@ -152,8 +152,8 @@ impl Proxies {
     }
 }
 
-/// The client whose share of files, memory and threads a request uses is the one that the access log
-/// shows.
+/// The client whose share of files, memory and threads a request uses is the one that the access
+/// log shows.
 impl Clients for Proxies {
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client {
         Client::of(self.client_of(peer.address, request))
@@ -167,9 +167,9 @@ fn x_forwarded_for_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr
     entries.filter(|entry| !entry.is_empty()).map(address_in)
 }
 
-/// The addresses in the value of a `Forwarded`, from the right. Skips empty elements. An element that
-/// is malformed or contains no address is `None`. A malformed element ends the iteration, since
-/// where it starts is unknown.
+/// The addresses in the value of a `Forwarded`, from the right. Skips empty elements. An element
+/// that is malformed or contains no address is `None`. A malformed element ends the iteration,
+/// since where it starts is unknown.
 fn forwarded_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     let mut rest = Some(list);
     std::iter::from_fn(move || {

@@ -4,11 +4,11 @@
 //!
 //! Peers can't make them grow without bound. A promise (a handle for any thread that sends a single
 //! message) sends one envelope. Remotes (handles for any thread) send any number, of which only a
-//! few messages and one wake-up may wait for each connection or stream. A connection has at most one
-//! read or handshake in progress. A worker sends no further command to evict before the last one is
-//! answered. Other commands come from the program: each call of a [`Handle`](crate::Handle) sends
-//! one to each worker. Connections in the inbox count as open, so the limit on connections applies
-//! to them.
+//! few messages and one wake-up may wait for each connection or stream. A connection has at most
+//! one read or handshake in progress. A worker sends no further command to evict before the last
+//! one is answered. Other commands come from the program: each call of a [`Handle`](crate::Handle)
+//! sends one to each worker. Connections in the inbox count as open, so the limit on connections
+//! applies to them.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -87,7 +87,8 @@ impl HttpError {
         self
     }
 
-    /// Names JSON in the response as the Content-Type of `request` does.
+    /// For JSON, the response gets the name that the Content-Type of `request` uses:
+    /// application/json or text/json.
     fn in_type_of(mut self, request: &Request<'_>) -> Self {
         let media = request.field("content-type").and_then(Media::read);
         self.json = media.and_then(|media| media.json).unwrap_or_default();

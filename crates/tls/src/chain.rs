@@ -54,8 +54,9 @@ pub(crate) fn sort(links: Vec<ParsedCertificate>, first: usize) -> Chain {
             let mut links = sorted.iter().map(|(_, link)| link);
             links.any(|link| !link.is_self_issued() && facts.subject == link.issuer)
         });
-    // The order is also wrong if an alternative comes before the last certificate of the chain. This
-    // alone isn't warned of if there are unrelated certificates, which have a warning of their own.
+    // The order is also wrong if an alternative comes before the last certificate of the chain.
+    // This alone isn't warned of if there are unrelated certificates, which have a warning of their
+    // own.
     let is_behind = |(at, _): &(usize, _)| order.last() < Some(at);
     let mut warnings = Vec::new();
     if !order.is_sorted() || (!alternatives.iter().all(is_behind) && unrelated.is_empty()) {

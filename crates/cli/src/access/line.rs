@@ -35,8 +35,8 @@ pub(crate) enum Format {
 /// The maximum number of bytes by which a line is longer than its notes.
 pub(super) const MAX_END_LEN: usize = 256;
 
-/// The maximum lengths of a target, of a field, and of a fault's code or a name from TLS, in bytes.
-/// Longer values are truncated, and three dots follow.
+/// The maximum lengths in bytes of a target, of a field, and of a fault's code, the TLS version or
+/// the cipher suite. Longer values are truncated, and three dots follow.
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_FIELD: usize = 1024;
 const MAX_CODE: usize = 64;

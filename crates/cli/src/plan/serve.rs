@@ -42,7 +42,7 @@ pub(crate) struct Serve {
     pub(crate) sends_files: bool,
     /// The certificates of `--acme`, which a CA issues.
     pub(crate) acme: Option<Acme>,
-    /// Whether the CA of `acme` is a public one: it connects to this server from the internet, to
+    /// Whether the CA of `acme` is Let's Encrypt. It connects to this server from the internet, to
     /// validate names.
     pub(crate) is_public_ca: bool,
 }
@@ -171,13 +171,14 @@ fn warn_of_websocket_share(flag: &str, size: Size, config: &Config) {
         tracing::warn!(
             target: "sockeye",
             "{flag} {size} is more than a client may send over WebSocket: {remote} in all of its \
-             incomplete messages, {local} from this machine; more closes its WebSockets with 1013"
+             incomplete messages, {local} if it is on this machine. If it sends more, its \
+             WebSockets are closed with 1013"
         );
     }
 }
 
 /// Warns if `--state` is given, but no self-signed certificate needs it. Not called if certificates
-/// of `--acme` do. `needed` names the flags that would use it.
+/// of `--acme` need it. `needed` names the flags that would use it.
 fn warn_of_state(flags: &args::Tls, needed: &str) {
     if flags.state.is_some() && !tls::uses_self_signed(flags) {
         warn_without_effect("--state", needed);

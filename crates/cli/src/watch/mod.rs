@@ -27,7 +27,7 @@ const QUIET: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
 /// How long [`start`] waits at most for the first look at all folders, after which all are watched.
-/// Most sites take less, so that no change after the start is missed.
+/// For most sites that takes less. Then no change is missed that is made after [`start`] returns.
 const MAX_FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Watches these folders until the process ends. If they contain very many folders, some are not
@@ -39,8 +39,8 @@ const MAX_FIRST_LOOK: Duration = Duration::from_secs(1);
 pub(crate) fn start(roots: Vec<Root>, live: Arc<Live>) -> anyhow::Result<()> {
     let mut tree = Tree::new(roots).map_err(|error| match error {
         Errno::MFILE => anyhow!(
-            "--live: this user watches too many folders in other programs; raise the limit with \
-             sysctl fs.inotify.max_user_instances=1024"
+            "--live: too many programs of this user watch files; raise the limit with sysctl \
+             fs.inotify.max_user_instances=1024"
         ),
         other => anyhow!("--live: cannot watch folders: {}", io::Error::from(other)),
     })?;

@@ -191,8 +191,8 @@ fn a_served_folder_that_goes_and_comes_back_is_named() {
         assert!(line.trim_end().ends_with(&path), "{line}");
     }
     let mut page = Page::open(&server, "http://localhost").unwrap();
-    // The folder that is back may not be watched yet. Pages are told `/` (everything) once it is, so
-    // the file is written again after that message.
+    // The folder that is back may not be watched yet. Pages are told `/` (everything) once it is,
+    // so the file is written again after that message.
     let mut paths = Vec::new();
     while !paths.contains(&"/new.css".to_owned()) {
         assert!(paths.iter().all(|path| path == "/"), "{paths:?}");

@@ -271,7 +271,8 @@ fn flags_without_effect_are_warned_about() {
 #[test]
 fn messages_that_are_too_large_for_websocket_are_warned_about() {
     let what = "is more than a client may send over WebSocket: 16MiB in all of its incomplete \
-                messages, 32MiB from this machine; more closes its WebSockets with 1013\n";
+                messages, 32MiB if it is on this machine. If it sends more, its WebSockets are closed \
+                with 1013\n";
     for (args, expected) in [
         (&["message", "--max-content", "64M"][..], Some(" WARN --max-content 64MiB")),
         (&["message", "--max-content", "16M"], None),

@@ -32,9 +32,9 @@ pub(crate) const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 pub(crate) const FOLDER_FLAGS: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The most attempts to open a name. The call is repeated after a signal (`EINTR`) or a conflict with
-/// another process (`EAGAIN`, such as a lease on the file). After `ELOOP`, the module `links` opens
-/// the target of the link instead.
+/// The most attempts to open a name. The call is repeated after a signal (`EINTR`) or a conflict
+/// with another process (`EAGAIN`, such as a lease on the file). After `ELOOP`, the module `links`
+/// opens the target of the link instead.
 pub(crate) const MAX_ATTEMPTS: usize = 16;
 
 /// Why a name was not opened.

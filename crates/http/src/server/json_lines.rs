@@ -68,7 +68,7 @@ impl<S: Handlers> JsonLines<S> {
 
     /// Acts on one line.
     fn on_line(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Fault> {
-        const BAD: &str = "sent a line that is no request or part of one";
+        const BAD: &str = "sent a line that is neither a request nor a part of one";
         let (id, input) = parse(text).ok_or_else(|| Fault::peer("bad_line", BAD))?;
         match (input, self.find_stream(id.get())) {
             (Input::Request(request), _) => self.start_request(id, &request, turn)?,
@@ -222,8 +222,8 @@ impl<S: Handlers> Protocol for JsonLines<S> {
                 break;
             }
         }
-        // A line that was incomplete before keeps its deadline. Otherwise a client that sends a byte
-        // from time to time could occupy a connection forever.
+        // A line that was incomplete before keeps its deadline. Otherwise a client that sends a
+        // byte from time to time could occupy a connection forever.
         let was_partial = mem::replace(&mut self.is_partial, !rest.is_empty());
         if !self.is_partial {
             // If no stream is left, `send_output` sets the deadline of an idle connection.

@@ -375,7 +375,8 @@ impl Session {
             return Reoffer::No;
         }
         self.resume();
-        // If the old protocol got `Event::HalfClosed` or `Event::Eof`, the new one must get it, too.
+        // If the old protocol got `Event::HalfClosed` or `Event::Eof`, the new one must get it,
+        // too.
         self.input_state = match self.input_state {
             InputState::HalfClosedNotified => InputState::HalfClosed,
             InputState::EofNotified => InputState::Ended,

@@ -12,7 +12,7 @@
 //!   receives           ── input, events ─────────▶ calls the protocol
 //!   sends              ◀─ take_output ───────────
 //!                      ── put_back, progress ────▶ sends Event::Room, Event::Sent
-//!   flushes, reads     ◀─ take_needs_flush ──────  after output, a request, a failure or the end of input
+//!   flushes, reads     ◀─ take_needs_flush ──────  after output, a request, a fault, the end
 //!   closes             ◀─ end, reason ───────────
 //! ```
 

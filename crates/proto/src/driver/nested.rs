@@ -173,8 +173,8 @@ impl NestedSession {
     /// Passes on an event that the outer session got in its turn `outer`: [`Event::Message`],
     /// [`Event::Woken`] or [`Event::LameDuck`].
     pub fn deliver(&mut self, event: Event<'_>, outer: &Turn<'_>) {
-        // A nested protocol in a stream (`self.stream`) has no streams of its own. Any other may have
-        // streams. Then `outer.stream` says for which of them the event is (0: for none).
+        // A nested protocol in a stream (`self.stream`) has no streams of its own. Any other may
+        // have streams. Then `outer.stream` says for which of them the event is (0: for none).
         let stream = if self.stream == 0 { outer.stream } else { self.stream };
         self.session.deliver_event(event, stream, &mut self.owner(outer));
     }

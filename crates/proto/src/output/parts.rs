@@ -24,8 +24,8 @@ pub(super) enum PieceData {
     File {
         range: FileRange,
         /// This piece lacks the end of the range that the protocol wrote: later pieces, of this or
-        /// another output, hold the rest. Whether the file has changed is checked at the last of these
-        /// pieces: see [`Output::move_front`](crate::Output::move_front).
+        /// another output, hold the rest. Whether the file has changed is checked at the last of
+        /// these pieces: see [`Output::move_front`](crate::Output::move_front).
         lacks_end: bool,
     },
 }

@@ -21,8 +21,8 @@ pub(super) struct ConnectionEnd {
     pipe: Arc<Pipe>,
     /// Whether input waits until the task has read most of what is in the pipe.
     is_paused: bool,
-    /// How many bytes in the pipe count towards the memory that the client may hold. It is a multiple
-    /// of [`LOW_INPUT`], so that it changes seldom.
+    /// How many bytes in the pipe count towards the memory that the client may hold. It is a
+    /// multiple of [`LOW_INPUT`], so that it changes seldom.
     charged: usize,
 }
 
@@ -56,8 +56,8 @@ impl ConnectionEnd {
         self.charge(held, turn);
     }
 
-    /// Counts the `held` bytes in the pipe, rounded down to a multiple of [`LOW_INPUT`], towards the
-    /// memory that the client may hold.
+    /// Counts the `held` bytes in the pipe, rounded down to a multiple of [`LOW_INPUT`], towards
+    /// the memory that the client may hold.
     fn charge(&mut self, held: usize, turn: &mut Turn<'_>) {
         let charged = held / LOW_INPUT * LOW_INPUT;
         if charged != self.charged {

@@ -175,8 +175,8 @@ impl<S: Handlers> H2Connection<S> {
         if self.received < CONNECTION_WINDOW / 4 {
             return;
         }
-        // Content up to `UNCHARGED` bytes doesn't count towards the memory budget, so it may wait even
-        // if that is spent.
+        // Content up to `UNCHARGED` bytes doesn't count towards the memory budget, so it may wait
+        // even if that is spent.
         if self.unread >= MAX_UNREAD_CONTENT || (turn.is_over_budget() && self.unread > UNCHARGED) {
             if self.timers.window == Time::NEVER {
                 self.timers.window = turn.now() + WINDOW_RECHECK;

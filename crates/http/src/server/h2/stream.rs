@@ -33,9 +33,9 @@ pub(super) struct ActiveStream<H> {
     /// The stream's flow-control window: how much content the peer accepts on this stream.
     pub(super) send_window: Window,
     pub(super) receive: RequestContent,
-    /// The handler, or the tunnel's protocol, was told that there is room (space in the output), and
-    /// asked for room again without writing anything. It is told again when the connection has sent
-    /// something.
+    /// The handler, or the tunnel's protocol, was told that there is room (space in the output),
+    /// and asked for room again without writing anything. It is told again when the connection has
+    /// sent something.
     pub(super) waits_for_connection: bool,
     /// How many bytes of memory the connection has counted for this stream.
     pub(super) counted: usize,

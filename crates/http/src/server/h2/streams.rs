@@ -127,8 +127,8 @@ impl<H: Handler> Streams<H> {
         }
     }
 
-    /// If this side has reset the stream, what is left of its receive window. The peer may have sent
-    /// frames before the reset arrived (RFC 9113, 5.1), so the caller ignores frames on such a
+    /// If this side has reset the stream, what is left of its receive window. The peer may have
+    /// sent frames before the reset arrived (RFC 9113, 5.1), so the caller ignores frames on such a
     /// stream. Only DATA beyond the window is an error.
     pub(super) fn reset_window(&mut self, id: u32) -> Option<&mut u32> {
         self.resets.iter_mut().find(|(reset, _)| *reset == id).map(|(_, window)| window)
