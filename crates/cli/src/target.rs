@@ -52,7 +52,7 @@ pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
     parse(text, false)
 }
 
-/// Parses a target of any form: `sockeye load` and `sockeye health` accept the same targets.
+/// Parses a target of any form, for `sockeye load` and `sockeye health`.
 pub(crate) fn any_target(text: &str) -> Result<Target, String> {
     parse(text, true)
 }
@@ -114,11 +114,11 @@ fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
 
 /// Parses what follows `ws://` or `wss://`. Such a URL has no fragment (RFC 6455, section 3).
 fn websocket(rest: &str, has_tls: bool) -> Result<Target, String> {
-    if let Some((before, fragment)) = rest.split_once('#') {
+    if let Some((before, _)) = rest.split_once('#') {
         let scheme = if has_tls { "wss" } else { "ws" };
         return Err(format!(
-            "the URL of a WebSocket has no fragment: leave #{fragment} out, or write %23 for #: \
-             {scheme}://{before}"
+            "the URL of a WebSocket has no fragment: write {scheme}://{before}, or write %23 if # is \
+             part of the path"
         ));
     }
     url(rest, has_tls).map(|(server, path)| Target::WebSocket { server, path })
@@ -131,7 +131,7 @@ fn url(rest: &str, has_tls: bool) -> Result<(Server, String), String> {
     let slash = if path.starts_with('/') { "" } else { "/" };
     if server.contains('@') {
         return Err("a URL can't contain a user and password here: \
-                    add -H 'Authorization: Basic …'"
+                    with send and load, add -H 'Authorization: Basic …'"
             .into());
     }
     let has_port = server.rsplit(']').next().unwrap_or(server).contains(':');

@@ -35,8 +35,9 @@ impl From<SocketAddr> for Address {
 pub struct Peer {
     /// Its address.
     pub address: Address,
-    /// The listener that accepted the connection: its index in the server's list of addresses. For
-    /// a connection that we opened, a number chosen by the code that opened it.
+    /// The listener that accepted the connection: its index in the list of bound addresses. (A host
+    /// name may have several.) For a connection that we opened, a number chosen by the code that
+    /// opened it.
     pub via: u32,
     /// What the TLS handshake has agreed on. `None` without TLS.
     pub tls: Option<Arc<TlsInfo>>,

@@ -59,10 +59,10 @@ pub(crate) struct FolderArgs {
     /// While you edit: reload pages in the browser when their files change.
     ///
     /// A style sheet is replaced without a reload. Each HTML page gets a script, which follows the
-    /// changes of the files that the page has loaded; a page whose Content-Security-Policy forbids
-    /// that is named in the log. HTML is sent uncompressed, and browsers don't store it. Includes
-    /// --fresh. At every address, requests must be for localhost, an IP address, a name of --host,
-    /// or a name of a certificate.
+    /// changes of the files that the page has loaded. The log names pages whose
+    /// Content-Security-Policy forbids this script. HTML is sent uncompressed, and browsers don't
+    /// store it. Includes --fresh. At every address, requests must be for localhost, an IP address,
+    /// a name of --host, or a name of a certificate, except from Unix sockets and trusted proxies.
     #[arg(long, help_heading = "Content")]
     pub(crate) live: bool,
 
@@ -78,7 +78,8 @@ pub(crate) struct FolderArgs {
     /// A pattern with a slash is matched against a file's path in the served folder, not against
     /// the URL. The type is sent as given. Can be given several times; the first match is used.
     /// Default: from the file's extension, with charset=utf-8 for text that is UTF-8 and declares
-    /// no other encoding. Above --hash-up-to, the first 64 KiB of a file decide.
+    /// no other encoding. Of files above --hash-up-to, only the first 64 KiB are checked
+    /// for this.
     #[arg(long, value_name = "PATTERN: TYPE", help_heading = "Content", value_parser = type_rule)]
     pub(crate) content_type: Vec<ByPattern>,
 

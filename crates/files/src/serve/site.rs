@@ -120,8 +120,8 @@ impl Site {
         Self { inner: Rc::new(inner) }
     }
 
-    /// Sets the time at which stale listings are dropped to twice [`FRESH`] after `now`, unless one
-    /// is set already. A listing is stale after [`FRESH`].
+    /// Lets stale listings be dropped at `now` plus twice [`FRESH`], unless a time is set already.
+    /// A listing is stale after [`FRESH`].
     pub(super) fn set_listings_deadline(&self, now: Time) {
         if self.inner.listings_deadline.get().is_none() {
             self.inner.listings_deadline.set(Some(now + 2 * FRESH));

@@ -27,7 +27,8 @@ pub(super) struct State {
     /// What the [`Sender`](super::Sender)s of this WebSocket share. `None` until the first sender
     /// is made.
     closer: Option<Arc<Closer>>,
-    /// The value of [`Socket::set_held`](super::Socket::set_held).
+    /// How many bytes the handler holds for this WebSocket: see
+    /// [`Socket::set_held`](super::Socket::set_held).
     pub(super) held_by_handler: usize,
     pub(super) expects: Expects,
     /// The deadline for what is expected.
