@@ -97,7 +97,7 @@ pub(super) fn apply_port(
             *own = port;
         } else if conflicts && *own != port {
             return Err(format!(
-                "{listen_flag} {raw} has a port of its own: remove that port, or {port_flag} {port}"
+                "{listen_flag} {raw} has a port of its own: remove either that port or {port_flag} {port}"
             ));
         }
         is_used = true;

@@ -273,9 +273,9 @@ fn a_port_applies_to_addresses_that_have_none() {
     for (line, expected) in [
         (
             "sockeye http -l :80 -p 81",
-            "--listen :80 has a port of its own: remove that port, or --port 81",
+            "--listen :80 has a port of its own: remove either that port or --port 81",
         ),
-        ("sockeye http -l ::1 -l http://[::1]:80 -p 81", "remove that port, or --port 81"),
+        ("sockeye http -l ::1 -l http://[::1]:80 -p 81", "remove either that port or --port 81"),
         ("sockeye http -l unix:/s -p 81", "remove --port 81, or add an address with --listen :81"),
         ("sockeye http -p 65536", "a port is a number up to 65535"),
     ] {

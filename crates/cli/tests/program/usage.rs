@@ -100,7 +100,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --listen http://localhost", "port"),
             ("echo --listen 127.0.0.1:65536", "65535"),
             ("http {dir} --listen ::1:80", "as in [::1:80]:8000"),
-            ("http {dir} --listen :80 --port 81", "remove that port, or --port 81"),
+            ("http {dir} --listen :80 --port 81", "remove either that port or --port 81"),
             ("http {dir} --listen unix:{dir}/s --port 81", "--listen :81"),
             ("http {dir} --port 65536", "a port is a number up to 65535"),
             ("http {dir} --port 127.0.0.1:80", "up to 65535; write --listen 127.0.0.1:80"),

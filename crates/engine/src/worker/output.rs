@@ -111,6 +111,7 @@ impl<D: Driver> Active<'_, D> {
         let Sent { out, count, status } = sent;
         resources.stats.sent += count;
         let is_left = conn.session.put_back(out, count, resources);
+        // The connection holds less memory now.
         if conn.charged {
             conn.charge(resources);
         }
@@ -123,6 +124,7 @@ impl<D: Driver> Active<'_, D> {
         match status {
             SendStatus::Ready => conn.mark_dirty(resources),
             SendStatus::Blocked => conn.send = SendState::Blocked,
+            // A part of a file comes next, and reading it may block.
             SendStatus::NeedsRead => return self.start_read(),
             SendStatus::FileChanged => return Err(Reason::FileChanged),
             SendStatus::FileFailed(error) => return Err(Reason::FileFailed(error)),

@@ -59,7 +59,7 @@ impl Body {
     ) -> Reply {
         self.try_collect(limit, move |body| match body {
             Ok(bytes) => then(bytes).into(),
-            // The server has already responded, so this response is not sent.
+            // The server has already responded, if it could, so this response is not sent.
             Err(Incomplete) => StatusCode::BAD_REQUEST.into(),
         })
     }

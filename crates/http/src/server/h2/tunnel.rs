@@ -12,6 +12,7 @@ use crate::h2::frame::ErrorCode;
 /// output. DATA frames carry the input and the output.
 pub(super) struct Tunnel {
     pub(super) session: NestedSession,
+    /// HTTP/2's state of the exchange that has opened the tunnel. Its `head_len` is still used.
     pub(super) wire: H2Exchange,
     /// How many bytes were received and not yet passed to [`RequestContent::consume`], which lets
     /// the client's window be enlarged by them.
