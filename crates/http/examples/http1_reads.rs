@@ -3,7 +3,7 @@
 //!
 //! Each line of standard input is everything that a client sends on one connection, in hexadecimal.
 //! For each line, the program prints one line of JSON: the requests that the server has accepted,
-//! and what followed them (`end`): nothing, an incomplete request, or a refused one.
+//! and what followed them (`end`): nothing that is read, an incomplete request, or a refused one.
 
 #![forbid(unsafe_code)]
 

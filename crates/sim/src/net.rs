@@ -42,7 +42,7 @@ pub(crate) enum ScheduledEvent {
     SendCancelled { poller: usize, key: Key, sent: Sent },
     /// Readiness that a fault had withheld is reported.
     ReportReady(EndpointId, Edge),
-    /// A listener is reported again, after a fault had withheld that.
+    /// A listener is reported if connections wait: a fault had withheld this report.
     ReportListener(usize),
     /// A reset arrives at an endpoint.
     Reset(EndpointId),
@@ -247,7 +247,8 @@ impl Net {
         }
     }
 
-    /// Makes the driver of a listener report it as long as a connection waits to be accepted.
+    /// Makes the driver of a listener report it, if a connection waits to be accepted now; if not,
+    /// stops that. Called after each change of the queue.
     pub(crate) fn update_incoming(&mut self, listener: usize) {
         self.set_incoming(listener, !self.listeners[listener].queue.is_empty());
     }

@@ -266,6 +266,7 @@ fn check_chain(links: &[chain::ParsedCertificate], now: SystemTime, kinds: &mut 
     if !has_issuer {
         kinds.push(WarningKind::NoIssuer {
             issuer: first.issuer_name.clone(),
+            // Certificates of public CAs have this URL.
             is_public: first.names_issuer_url,
         });
     }

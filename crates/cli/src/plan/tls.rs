@@ -273,8 +273,8 @@ pub(crate) fn redirects(flags: &args::Http) -> Result<Vec<ListenAddr>, Error> {
         !picks_a_port && flags.listen.contains(address)
     }) {
         return Err(Error::usage(format!(
-            "--https-redirect={address} is the address of a --listen, which uses TLS: plain GET and \
-             HEAD requests are redirected there anyway; name another address, or remove the flag"
+            "--https-redirect={address} is the address of a --listen, which uses TLS and redirects \
+             plain GET and HEAD requests anyway; name another address, or remove the flag"
         )));
     }
     Ok(addresses)

@@ -5,10 +5,10 @@
 /// or more gets a mapping, unless an arena has enough free memory for the block. A program calls
 /// this function once, before it starts threads.
 ///
-/// Without this call, glibc raises both thresholds when large blocks are freed, the first up to
-/// 32 MiB and the second up to 64 MiB. Each arena may keep that much at its end, and there are up
-/// to eight arenas per core. Once a program has set the thresholds, even to their initial values,
-/// glibc no longer changes them. With another C library, this function does nothing.
+/// Without this call, glibc raises both limits when large blocks are freed: that of blocks with a
+/// mapping up to 32 MiB, and that of an arena's end up to 64 MiB. There are up to eight arenas per
+/// core. Once a program has set the limits, even to their initial values, glibc no longer changes
+/// them. With another C library, this function does nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "mallopt has no safe wrapper"))]
 pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]

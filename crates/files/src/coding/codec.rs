@@ -42,8 +42,8 @@ pub(crate) const ZSTD_WINDOW_LOG: u32 = 23;
 ///
 /// # Errors
 ///
-/// When the content can't be read or is too short, the output can't be written, or there is no
-/// memory for an encoder.
+/// When the content can't be read or is too short, the output can't be written (except for an error
+/// at the end of Brotli), or there is no memory for an encoder.
 pub(crate) fn encode(
     coding: Coding,
     content: impl Read,

@@ -29,7 +29,7 @@ const ENTRIES_PER_CHECK: usize = 1024;
 /// Why a folder can't be sent as an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ArchiveError {
-    /// It can't be read.
+    /// It can't be read, for this reason.
     Absent(Absent),
     /// It has more than [`MAX_ENTRIES`] files and folders.
     TooMany,
@@ -75,7 +75,8 @@ pub(crate) struct Manifest {
     /// The content of the last item, which says what the archive leaves out. `None` if nothing is
     /// left out.
     note: Option<Box<[u8]>>,
-    /// Counts the memory of this manifest against the total of the memory budget.
+    /// Counts the memory of this manifest against the total of the memory budget, not against the
+    /// share of a client.
     _held: Permit,
 }
 

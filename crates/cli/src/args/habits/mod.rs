@@ -320,7 +320,7 @@ fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
             let is_address = ip.parse::<IpAddr>().is_ok() || value == "localhost";
             is_address.then(|| {
                 format!(
-                    "--host {value} is no address to listen on, but a name that requests may have: \
+                    "--host takes a name that requests may have, not an address to listen on: \
                      write --listen {value}"
                 )
             })
