@@ -248,6 +248,7 @@ impl Worker {
 
     fn open(&mut self, number: usize) {
         let connection = Connection::new(Rc::clone(&self.state), number);
+        // `Peer::via` of the connection is its number.
         let via = u32::try_from(number).unwrap_or(u32::MAX);
         self.state.slots.borrow_mut()[number].opened = self.event_loop.driver().now();
         match &self.state.plan.tls {

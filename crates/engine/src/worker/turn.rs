@@ -38,7 +38,8 @@ impl<D: Driver> Worker<D> {
             self.handle_event(event);
         }
         self.events = events;
-        // After the events, because a command to drain first reads the input that they announce.
+        // After the events: before a command to drain notifies the protocols, it reads the input
+        // that the events have announced.
         self.read_mailbox();
         self.accept();
         self.queue_accepted();
@@ -49,6 +50,7 @@ impl<D: Driver> Worker<D> {
         self.flush_dirty();
         self.watch_accepted();
         self.advance_phase();
+        // Faults of single streams, which protocols have reported.
         if self.resources.handles.has_reported() {
             self.log_failed_streams();
         }

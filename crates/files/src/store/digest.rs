@@ -44,6 +44,8 @@ impl Digest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) digest: Digest,
+    /// Whether it is UTF-8. That depends on the type, since each type declares another encoding in
+    /// its own way.
     pub(crate) utf8: Utf8As,
 }
 

@@ -159,7 +159,7 @@ fn other_habits_are_answered_with_what_to_type() {
         ("sockeye http --autoindex", "write --listing"),
         ("sockeye -i", "write --listing; to listen at an address, --listen ADDR"),
         ("sockeye http -a 0.0.0.0", "write --listen ADDR"),
-        ("sockeye http --host 0.0.0.0", "http: --host 0.0.0.0 is no address to listen on"),
+        ("sockeye http --host 0.0.0.0", "http: --host takes a name that requests may have"),
         ("sockeye http --host=[::1]", "write --listen [::1]"),
         ("sockeye http --cors", "write --cors '*' for every site"),
         ("sockeye http --cors src", "write --cors '*' for every site"),

@@ -1,8 +1,8 @@
 //! Why a header block can't be decoded.
 
 /// Why a header block can't be decoded. After such an error, the dynamic table may differ from the
-/// peer's, so the connection must end: with `COMPRESSION_ERROR` (RFC 9113, 4.3), except for
-/// [`Self::Stopped`].
+/// peer's, so the connection must end. Its error code is `COMPRESSION_ERROR` (RFC 9113, 4.3), or
+/// for [`Self::Stopped`] one that the caller chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CompressionError {
     /// The block ends inside a field, or inside a change of the table's size.
