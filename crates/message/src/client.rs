@@ -42,8 +42,9 @@ pub struct Client<H> {
     response: Option<Box<(Header, ContentBuffer)>>,
     /// Bytes of requests that the kernel has not taken, when last checked.
     unsent: u64,
-    /// When the server's silence began: when the server last read or sent something, when a request
-    /// was written while no other was pending, or when a pause ended.
+    /// When the server's silence began: when the server last sent something, when the kernel last
+    /// took bytes of requests, when a request was written while no other was pending, or when a
+    /// pause ended.
     progress: Time,
 }
 
@@ -326,7 +327,7 @@ pub fn other_protocol(input: &[u8]) -> Option<String> {
 
 fn drop_unsent(turn: &mut Turn<'_>) {
     turn.out.clear();
-    // An earlier mark may lie beyond what is sent now. It would never be reached, and `Event::Sent`
+    // An earlier mark may follow the dropped bytes. It would never be reached, and `Event::Sent`
     // would be sent until the end of the connection. The new mark replaces it.
     turn.mark();
 }

@@ -163,8 +163,8 @@ impl Credit {
     }
 
     /// Gives back the credit of `count` messages, up to [`Remote::MESSAGES`] in total. That limit
-    /// is needed if a protocol runs another one inside it: one message, which took the credit of
-    /// one of them, can give back credit of both.
+    /// is needed if a protocol runs another one inside it: a message takes credit of only one of
+    /// the two protocols, but both may give back credit for it.
     pub(crate) fn give_back(&self, count: u32) {
         let available = &mut self.lock().available;
         *available = (*available + count).min(Remote::MESSAGES);
@@ -249,7 +249,7 @@ impl Remote {
     }
 
     /// Sends a message. If [`Remote::MESSAGES`] messages wait already, blocks until one more may be
-    /// sent. For your own threads, and for jobs.
+    /// sent. For your own threads, and for jobs on the pool.
     ///
     /// # Errors
     ///

@@ -25,7 +25,8 @@ socket.onclose = event => show(`closed: ${event.code} ${event.reason}`);
 pub(crate) fn serve(address: ListenAddr) -> Result<Serving, ServeError> {
     http::serve(&[address], Options::default(), |request| match request.uri().path() {
         "/" => Response::builder().header("content-type", "text/html").body(PAGE).unwrap().into(),
-        // Runs on the event loop: don't block. Nothing is read from a peer whose output is full.
+        // Runs on the event loop: don't block. While the output to a peer is full, nothing is read
+        // from that peer.
         "/echo" => ws::on_message(&request, |message, socket| socket.send(message)),
         _ => StatusCode::NOT_FOUND.into(),
     })

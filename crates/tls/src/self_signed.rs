@@ -21,8 +21,8 @@ use crate::read::read;
 use crate::{Certificate, CertificateInfo};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// Browsers refuse certificates from public authorities if their lifetime is more than a day longer.
-/// Some tools refuse any such certificate.
+/// Browsers refuse certificates from public authorities if their lifetime is more than a day
+/// longer. Some tools refuse any such certificate.
 const LIFETIME: Duration = Duration::from_secs(397 * 24 * 60 * 60);
 /// A certificate is renewed when less than this is left of its lifetime.
 const RENEWED_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -135,8 +135,8 @@ impl SelfSigned {
         &self.info
     }
 
-    /// Whether this process has made this certificate, or one that it replaced. If so, it is possible that
-    /// no client trusts the certificate yet.
+    /// Whether this process has made this certificate, or one that it replaced. If so, it is
+    /// possible that no client trusts the certificate yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.is_new

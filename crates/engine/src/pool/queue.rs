@@ -1,6 +1,6 @@
 //! The jobs that wait for a thread, and which of them runs next. Each job belongs to a client and
-//! to a [`JobGroup`](sockeye_proto::JobGroup), which is a part of a root (a served folder or a
-//! device). Roots take turns. When it is a root's turn, one of its groups has its turn, and within
+//! to a [`JobGroup`](sockeye_proto::JobGroup), which is a part of a root (a served folder or a file
+//! system). Roots take turns. When it is a root's turn, one of its groups has its turn, and within
 //! the group one of the clients that have jobs in it.
 //!
 //! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one,
@@ -28,7 +28,8 @@ pub(crate) struct Limits {
     pub(crate) per_group: usize,
     /// Whether a client is limited to its share of the threads ([`Client::share`]).
     pub(crate) limits_clients: bool,
-    /// Waiting jobs in total. A client may have its share of them, too.
+    /// Waiting jobs in total. A client may have at most its share of them, even if the threads of
+    /// clients are not limited.
     pub(crate) waiting: usize,
 }
 

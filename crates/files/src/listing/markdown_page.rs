@@ -13,8 +13,9 @@ use crate::store::traits::{Opened, Store};
 /// The level that a heading of level 1 in the file gets. The name of the file has level 1.
 const LEVEL: u8 = 2;
 
-/// Makes the page of the file `name`. `path` is the requested path, percent-encoded. `script` is
-/// put at the end: the `<script>` tag of `--live`, or nothing. Blocks.
+/// Makes the page of the file `name`, which includes the names of folders. `path` is the requested
+/// path, percent-encoded. `script` is put at the end: with `--live`, the `<script>` tag that makes
+/// the page reload, otherwise nothing. Blocks.
 ///
 /// # Errors
 ///

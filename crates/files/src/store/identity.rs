@@ -7,9 +7,10 @@
 //! which a response starts can't be detected.
 //!
 //! A different identity can mean the same content: `chmod`, `touch`, a rename and a new link change
-//! the identity and not the content, and a file that grows keeps the content that it had. Except
-//! after `touch`, `Identity::is_kept_by` recognises this by size and modification time. That is
-//! less reliable, since programs can set the time.
+//! the identity and not the content, and a file that grows keeps the content that it had.
+//! `Identity::is_kept_by` recognises a file that has grown by its inode, and otherwise, except
+//! after `touch`, a kept content by size and modification time. That is less reliable, since
+//! programs can set the time.
 
 use twox_hash::XxHash3_128;
 

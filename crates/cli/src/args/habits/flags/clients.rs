@@ -15,7 +15,7 @@ pub(super) const LOAD: Table = &[
     (&["--http3", "--h3", "--quic"], Advice("there is no HTTP/3; --http2 sends HTTP/2")),
 ];
 
-/// For clients: the TLS flags of curl, wget, h2load, oha and others.
+/// For `load`, `send` and `health`: the TLS flags of curl, wget, h2load, oha and others.
 pub(super) const CLIENT_TLS: Table = &[
     (
         &["-k", "--no-check-certificate", "--no-verify", "--skip-verify", "--tls-skip-verify"],
