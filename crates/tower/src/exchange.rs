@@ -302,6 +302,7 @@ impl<S> Exchange<S> {
         }
         let length = declared.or(actual);
         let responder = if sent.close { responder.closing() } else { responder };
+        // A 426 offers the protocols of its `Upgrade` fields.
         let responder = match convert::offering(head.status, &head.headers, responder) {
             Ok(responder) => responder,
             Err((invalid, responder)) => return self.fail(&invalid.to_string(), responder),

@@ -65,8 +65,8 @@
 //!   once, and aborts the oldest one if there are more.
 //! - If the request's body is complete when the client resets its connection or the server closes
 //!   it, the task is aborted at its next `await`: its future and both bodies are dropped. A client
-//!   that only closed its sending side (half-close) still gets its response. Once the response has
-//!   started, the task is aborted when no byte has been sent for
+//!   that only closed its sending side (half-close) still gets its response. Once this response
+//!   has started, the task is aborted when no byte has been sent for
 //!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout) (default: 15 s),
 //!   because a client that closed an event stream without a reset looks the same. To keep a stream
 //!   to a half-closed client open, send something more often than that. axum's `KeepAlive`, at its

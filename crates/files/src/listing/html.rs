@@ -247,7 +247,8 @@ fn pages(view: &View, out: &mut Vec<u8>) {
     }
     put!(out, "<span>Page {} of {}</span>", Count(u64::from(page) + 1), Count(pages.into()));
     if page + 1 < pages {
-        // If this page was cut at its limit, the further pages have as many rows as it shows.
+        // If this page was cut, and shows fewer rows than the query selects, the further pages have
+        // as many rows as this one.
         let per_page = view.shown_rows.or(view.query.per_page);
         let query = ListingQuery { per_page, ..view.query.clone() };
         link(&query, page + 1, "next", "Next →", out);

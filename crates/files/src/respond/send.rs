@@ -45,8 +45,8 @@ pub(crate) enum Attempt<'r, 't> {
 /// If the budget of open files or the client's share of it is spent, a request over HTTP/2 waits,
 /// because a client sends as many requests as it likes at once on one connection. A request over
 /// HTTP/1, where each request in flight has a connection of its own, gets a 503. If the client's
-/// share of the memory for files of unknown size is spent, a request for a large one gets a 503 in
-/// either version.
+/// share of the memory for files of unknown size is spent, a request for such a file that is not
+/// small gets a 503 over HTTP/1 and HTTP/2.
 pub(crate) fn send<'r, 't>(
     selected: &Selected<'_>,
     original: &Representation,

@@ -261,6 +261,7 @@ impl Handler for FileHandler {
     }
 
     fn can_upgrade(&self, protocol: &[u8]) -> bool {
+        // With `--live`, pages learn of changes by a WebSocket.
         protocol == b"websocket" && self.site.inner.live.is_some()
     }
 }

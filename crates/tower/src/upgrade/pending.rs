@@ -116,7 +116,7 @@ impl PendingUpgrade {
         let names = String::from_utf8_lossy(&self.names);
         let Some(name) = self.accepted(&names, head) else {
             let what = format!(
-                "a 101 needs a field Upgrade with a well-formed one of these protocols: {names}"
+                "a 101 needs a field Upgrade with one of these protocols, well-formed: {names}"
             );
             return Err((what, responder));
         };
@@ -132,7 +132,8 @@ impl PendingUpgrade {
                 self.hyper.upgrade();
                 Ok(answer)
             }
-            // The client asked for `name`, and `name` is well-formed, so the server is stopping.
+            // `Responder::upgrade` fails if the client did not ask for `name`, if `name` is
+            // malformed, or if the server is stopping. Only the last is possible here.
             Err(responder) => {
                 let text = "The server is stopping.";
                 Ok(responder.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text))

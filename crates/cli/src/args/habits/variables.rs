@@ -17,12 +17,12 @@ pub(in crate::args) enum Answer {
     Refuse(String),
 }
 
-/// Advice about features that Sockeye lacks. If a variable asks for one of these features, the
-/// server must not start.
+/// Advice about features that Sockeye lacks and without which the server must not start, if a
+/// variable asks for one. Other advice only warns.
 const IS_LACKING: [&str; 3] = [texts::NO_PASSWORDS, texts::READ_ONLY, texts::NO_CONFIGURATION];
 
 /// The answer to a variable that would set `flag` of `command`, to this `value`. `None` if the flag
-/// is unknown, or is `--version`.
+/// is not a known one of other programs, or is `--version`.
 pub(in crate::args) fn answer_to_variable(
     command: &str,
     flag: &str,
