@@ -26,8 +26,9 @@ const QUIET: Duration = Duration::from_millis(50);
 /// Pages are told of changes after this time even if files keep changing, as during a build.
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
-/// How long [`start`] waits at most for the first look at all folders, after which all are watched.
-/// For most sites that takes less. Then no change is missed that is made after [`start`] returns.
+/// How long [`start`] waits at most for the first look at all folders. When that look is complete,
+/// all are watched. For most sites it takes less, so no change is missed after [`start`] has
+/// returned.
 const MAX_FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Watches these folders until the process ends. If they contain very many folders, some are not
@@ -50,7 +51,7 @@ pub(crate) fn start(roots: Vec<Root>, live: Arc<Live>) -> anyhow::Result<()> {
     };
     let is_complete = spawn(look, MAX_FIRST_LOOK, move |tree, is_late| {
         if is_late {
-            tracing::info!(target: "sockeye", "--live: all folders were looked at: pages reload now");
+            tracing::info!(target: "sockeye", "--live: all folders were looked at: from now on, pages reload when files change");
         }
         if let Err(error) = watch(tree, &live) {
             let error = io::Error::from(error);

@@ -28,7 +28,8 @@ const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Maximum plaintext of each of the first records: such a record fits into a TCP segment, so that
 /// the peer can decrypt it before the next segment arrives.
 const FIRST_RECORD: usize = 1300;
-/// How much plaintext is sent in such small records, while the congestion window is small, too.
+/// How much plaintext is sent in such small records. TCP's congestion window is usually small as
+/// long.
 const SENT_IN_FIRST_RECORDS: u32 = 32 * 1024;
 /// A record with the alert record_overflow, for use before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
@@ -162,7 +163,7 @@ impl Tls {
         self.peer_closed
     }
 
-    /// Bytes of incomplete records that are kept.
+    /// Bytes of an incomplete record or handshake message that are kept.
     pub(crate) fn unused(&self) -> usize {
         self.unused.len()
     }
@@ -297,8 +298,8 @@ impl Tls {
             let used = self.process(input, out, on_plain)?;
             return self.keep(&input[used..], max);
         }
-        // Rare: a record that arrived in parts. On the client's side, `max` is lower after the
-        // handshake than before, so a buffer whose capacity is above `max` is replaced.
+        // A record that arrived in parts, as in a long upload. On the client's side, `max` is lower
+        // after the handshake than before, so a buffer whose capacity is above `max` is replaced.
         let mut unused = mem::take(&mut self.unused);
         let len = unused.len() + input.len();
         if len > unused.capacity() {

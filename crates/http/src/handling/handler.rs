@@ -27,9 +27,9 @@ impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
 /// Answers one request.
 ///
 /// [`Handler::on_request`] is called first. An answer can say what the handler waits for: content,
-/// room in the output, or messages of promises and remotes. The handler is called for content and
-/// room only if it waits for them, for messages at any time. It is dropped when the response is
-/// complete, or can't be completed, for example because the client has left.
+/// room in the output, or messages that other threads send by promises and remotes. The handler is
+/// called for content and room only if it waits for them, for messages at any time. It is dropped
+/// when the response is complete, or can't be completed, for example because the client has left.
 ///
 /// A panic ends the request, and in HTTP/1.1 the connection. If the response had not started, the
 /// client gets a 500.
@@ -52,10 +52,10 @@ pub trait Handler {
         false
     }
 
-    /// Receives a message, before the response has started: of the promise that `ticket`
-    /// identifies, or of a [`Remote`](sockeye_proto::Remote), with [`Ticket::REMOTE`]. In HTTP/1.1
-    /// the message may be meant for an earlier request of the connection: ignore an unexpected one
-    /// with [`Responder::keep_waiting`].
+    /// Receives a message that comes before the response has started. `ticket` identifies the
+    /// promise, or is [`Ticket::REMOTE`] for a [`Remote`](sockeye_proto::Remote). In HTTP/1.1 the
+    /// message may be meant for an earlier request of the connection: ignore an unexpected one with
+    /// [`Responder::keep_waiting`].
     ///
     /// Default: ignores messages while the handler reads the request's content. Otherwise it
     /// answers 500, because a handler that waits only for messages would never answer.

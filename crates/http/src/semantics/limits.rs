@@ -12,8 +12,8 @@ pub struct Limits {
     /// Maximum bytes of a request head. A longer one gets 431. In HTTP/2, the size of a head is
     /// that of its decompressed names and values, plus 32 bytes per field (RFC 9113, 6.5.2). The
     /// server ends the connection if this size exceeds 8 times the limit, or if the compressed head
-    /// comes in several frames and exceeds 4 times the limit. While the budget for buffered output,
-    /// or the client's share of it, is spent, this factor is 1 instead of 4. Default: 32 KiB.
+    /// comes in several frames and exceeds 4 times the limit. While the engine's budget for memory,
+    /// or the client's share of it, is spent, the factor 4 is 1. Default: 32 KiB.
     pub head: usize,
     /// Maximum number of field lines of a request. A request with more gets 431. Default: 128.
     pub fields: usize,
