@@ -55,7 +55,8 @@ pub trait Handler {
     }
 
     /// Takes the result of the promise that `ticket` identifies, and answers the promise's request
-    /// or waits for another promise. Not called for a request that was answered or cancelled.
+    /// or waits for another promise, or for more of the content. Not called for a request that was
+    /// answered or cancelled.
     ///
     /// Default: fails the request.
     fn on_settled(

@@ -57,8 +57,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Sets which events of a stopping server `FramesOrHttp` got before it switched to this
-    /// protocol. This protocol doesn't get them again.
+    /// Sets which events of the server's stop have come before `FramesOrHttp` switched to this
+    /// protocol, which doesn't get them again.
     pub(super) fn stopping(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self

@@ -107,8 +107,8 @@ fn plain(
             _ => "ask for the port of --listen or --https-redirect, or for https://",
         };
         let what = format!(
-            "No response: this server has no port {port} without a proxy or container in front\n  \
-             fix: {fix}\n"
+            "No response: this server doesn't listen at port {port} (a proxy or container in front \
+             may)\n  fix: {fix}\n"
         );
         return Ok(TlsOutcome::Instead(what, false));
     };
@@ -120,6 +120,7 @@ fn plain(
     };
     let rules = Redirects {
         port: flags.listen.iter().find_map(port_of).unwrap_or_default(),
+        // The listeners from this number on only redirect.
         first: flags.listen.len() as u32,
         checked: listeners.iter().map(|at| are_named || hosts::is_loopback(at)).collect(),
         hosts: hosts::and(named, &hosts(flags)),
@@ -137,6 +138,7 @@ fn plain(
         host: Some(authority.as_bytes()),
         path: path.as_bytes(),
         query,
+        // GET or HEAD.
         is_read: true,
     };
     Ok(match rules.location(requested) {
@@ -243,7 +245,8 @@ fn certificate(
                 (Ok(false), Ok(false)) => return None,
             }
         }
-        let others = if flags.tls.tls.len() > 1 { ", or by name one of the others" } else { "" };
+        let others =
+            if flags.tls.tls.len() > 1 { "; or one of the others, by its name" } else { "" };
         return Some(format!("  certificate: self-signed, so browsers warn{others}\n"));
     }
     let certificates = match file_certificates {

@@ -11,8 +11,9 @@
 //!  └─────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A connection is ready if there may be input to read. It is dirty if it may have output to send,
-//! or may have to be ended.
+//! In the last step, the driver begins to report the events of new connections. A connection is
+//! ready if there may be input to read. It is dirty if it may have output to send, or may have to
+//! be ended.
 //!
 //! If a turn stops reading from a connection because its input filled the buffer, or stops sending
 //! because a quantum (the most bytes of one send) is used up, the kernel reports no new edge. So

@@ -15,7 +15,7 @@ macro_rules! statuses {
                 pub const $name: Self = Self($code);
             )*
 
-            /// Every status that this type has a constant for.
+            /// Every status that this type has a public constant for.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// The reason phrase; empty for a status that has no constant.

@@ -185,7 +185,9 @@ pub(super) const SERVER: Table = &[
     ),
     (
         &["--ssl-pass", "--key-pass", "--passphrase"],
-        Advice("keys are not encrypted: openssl pkey -in key.pem -out new.pem decrypts one"),
+        Advice(
+            "encrypted keys are not supported: openssl pkey -in key.pem -out new.pem decrypts one",
+        ),
     ),
     (
         &[
@@ -317,7 +319,7 @@ pub(super) const FOLDERS: Table = &[
     (&["--no-cache", "--nocache", "--disable-cache", "--no-store"], NO_CACHE),
     (
         &["--etag", "--no-etag"],
-        Advice("every file has an ETag; --hash-up-to says for which it is a content hash"),
+        Advice("every file has an ETag; up to the size --hash-up-to, it is a hash of the content"),
     ),
     (&["--open", "-o", "--open-browser", "--browser"], NO_BROWSER),
     (&["--watch", "--reload", "--live-reload", "--livereload", "--hot"], RELOAD),
@@ -393,12 +395,12 @@ pub(super) const FOLDERS: Table = &[
     (&["--log-format"], Flag("--access-log-format")),
     (
         &["--no-request-logging"],
-        Advice("requests are only logged to a file with --access-log FILE"),
+        Advice("requests are not logged to a file, unless --access-log FILE is given"),
     ),
     (
         &["--websocket", "--websockets", "--ws"],
         Advice(
-            "folders are files; sockeye echo --websocket echoes messages, and --live uses a \
+            "folders are sent as files; sockeye echo --websocket echoes messages, and --live uses a \
              WebSocket to reload pages",
         ),
     ),
@@ -414,7 +416,7 @@ pub(super) const MESSAGE: Table = &[
     ),
 ];
 
-/// For `sockeye echo`: other names of its flags.
+/// For `sockeye echo`: other names of its flags, and flags that it doesn't need.
 pub(super) const ECHO: Table = &[
     (&["--websockets", "--ws"], Flag("--websocket")),
     (
