@@ -85,7 +85,13 @@ fn a_url_of_a_server_with_tls_is_explained_with_its_certificate_and_redirects() 
         ),
         ("/about", &tls(&["--hsts=1h"]), 0, &["max-age=3600\n"], "certificate: "),
         ("http://a.example:443/?a", &tls(&[]), 0, &["308 ", ": https://a.example:443/?a\n"], "200"),
-        ("http://a.example/b", &tls(&[]), 1, &["No response: this server has no port 80"], "200"),
+        (
+            "http://a.example/b",
+            &tls(&[]),
+            1,
+            &["No response: this server doesn't listen at port 80"],
+            "200",
+        ),
         ("http://a.example/b", &redirect, 0, &["308 ", " https://a.example/b\n"], "certificate"),
         ("http://a.example:8080", &alternative, 0, &["308 ", " https://a.example/\n"], "200"),
         ("http://a.example:8443", &alternative, 0, &[" https://a.example:8443/\n"], "200"),
@@ -148,7 +154,12 @@ fn a_handshake_for_an_unknown_name_is_explained_as_the_server_refuses_it() {
     check("https://[2001:db8::7]:18444/", &self_signed, 0, &["200 OK", own]);
     check("https://a.example:18444/", &self_signed, 1, &[refused]);
     // One of the certificates has the name.
-    check("https://a.example:18444/", &both, 0, &["200 OK", own, "by name one of the others"]);
+    check(
+        "https://a.example:18444/",
+        &both,
+        0,
+        &["200 OK", own, "or one of the others, by its name"],
+    );
     check("https://x.b.example:18444/", &both, 0, &["200 OK"]);
     check("https://unknown.example:18444/", &both, 1, &[refused]);
     // The certificate in the state folder keeps the names that it has.
