@@ -29,7 +29,7 @@ pub enum Failure {
     BadResponse,
     /// The response is an error: over HTTP, a status of 400 or above; in the protocol of
     /// `sockeye-message`, an error message. For echo servers and WebSockets: the first response to
-    /// the same request was not what was sent.
+    /// this request was not what was sent. Then all later ones count as errors, too.
     ErrorResponse,
     /// The content of the response is not that of the first response to the same request.
     Mismatch,

@@ -1,9 +1,11 @@
-//! Finds out what the script of `--live` needs and a Content-Security-Policy (CSP Level 3) forbids.
+//! Finds out what the script of `--live`, which reloads pages, needs, and what a
+//! Content-Security-Policy (CSP Level 3) forbids of this.
 //!
 //! The script is `<script src="/…">`, and connects to a WebSocket of its own origin, so `'self'` is
 //! enough. The check is simpler than a browser's: a source that names a host counts only if the
 //! host is this machine (`localhost`, for example). `https:` and `wss:` never count. Over HTTPS,
-//! these two would be enough: `--live` then logs a page as blocked although it isn't.
+//! these two would be enough: if a policy has only these, the log says that it forbids the script,
+//! although the script runs.
 
 /// What the user has to change in a policy, such as `add 'self' to script-src`. `None` if the
 /// script may run. `is_header` says whether the policies are in a header or in a `<meta>` element,
@@ -89,8 +91,8 @@ fn allows_connection(sources: &[&str]) -> bool {
 fn is_local(source: &str) -> bool {
     let host = source.split_once("://").map_or(source, |(_, host)| host);
     ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| {
-        let rest = host.get(..local.len()).filter(|start| start.eq_ignore_ascii_case(local));
-        rest.is_some() && matches!(host.as_bytes().get(local.len()), None | Some(b':' | b'/'))
+        let front = host.get(..local.len()).filter(|start| start.eq_ignore_ascii_case(local));
+        front.is_some() && matches!(host.as_bytes().get(local.len()), None | Some(b':' | b'/'))
     })
 }
 

@@ -42,7 +42,7 @@ pub struct Explanation {
     pub mount: Option<String>,
     /// The path of this folder (or single file) on disk.
     pub root: Option<PathBuf>,
-    /// The file that is sent, relative to the folder.
+    /// The file that is sent, or the Markdown file of which a page is made. Relative to the folder.
     pub file: Option<PathBuf>,
     /// The reason why the requested file is not sent, if the response is an error or a fallback
     /// page (`index.html` of a single-page app).

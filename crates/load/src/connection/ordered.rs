@@ -103,8 +103,8 @@ impl Connection {
         Ok(if is_open { used } else { input.len() })
     }
 
-    /// Counts a response to the oldest pending request. If the response ends the connection, waits
-    /// until the server closes it.
+    /// Counts a response to the oldest pending request. If the response ends the connection, gives
+    /// the server a limited time to close it.
     fn count(&mut self, response: Response, stats: &mut Stats, turn: &mut Turn<'_>) {
         let Some((request, _)) = self.pending.pop_front() else { return };
         let persistent = response.persistent;
