@@ -345,7 +345,7 @@ mod tests {
             ("*.foo: text", "\"text\" is not a type"),
             ("*.foo:", "\"\" is not a type"),
             ("*.foo: a/b/c", "\"a/b/c\" is not a type"),
-            ("*.foo: a/b; charset", "\"charset\" is not a name and a value, as charset=utf-8"),
+            ("*.foo: a/b; charset", "\"charset\" is not a name and a value, such as charset=utf-8"),
             ("*.foo: a/b\u{7}", "\"a/b\\u{7}\" is not a type"),
         ] {
             let error = type_rule(bad).unwrap_err();

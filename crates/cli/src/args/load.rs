@@ -33,7 +33,8 @@ Examples:
 /// wss://HOST[:PORT]/PATH must send back each message: every byte is compared.
 ///
 /// First, each request is sent once to learn its response; this isn't counted. A status of 400 or
-/// above, an error message, and a connection that ends before its response are errors. Only
+/// above, a message that reports an error, and a connection that ends before its response are
+/// errors. Only
 /// responses without errors have latencies. A percentile is shown if there are enough latencies.
 ///
 /// With TLS, every connection makes a full handshake, unless --resume is given. A response that
@@ -165,8 +166,8 @@ pub(crate) struct RequestFlags {
 
     /// Content of the request or message, or the bytes for an echo server.
     ///
-    /// On a WebSocket, it is text if it is UTF-8. Default: no content for HTTP, a search message
-    /// for message://, 64 bytes for an echo server and a WebSocket.
+    /// On a WebSocket, it is text if it is UTF-8. Default: no content for HTTP, a JSON search
+    /// for message:// ('{"action": "search", …}'), 64 bytes for an echo server and a WebSocket.
     #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
     pub(crate) body: Option<String>,
 

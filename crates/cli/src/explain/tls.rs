@@ -120,7 +120,7 @@ fn plain(
     };
     let rules = Redirects {
         port: flags.listen.iter().find_map(port_of).unwrap_or_default(),
-        // The listeners from this number on only redirect.
+        // Listeners with this number or a higher one do nothing but redirect.
         first: flags.listen.len() as u32,
         checked: listeners.iter().map(|at| are_named || hosts::is_loopback(at)).collect(),
         hosts: hosts::and(named, &hosts(flags)),
@@ -245,8 +245,11 @@ fn certificate(
                 (Ok(false), Ok(false)) => return None,
             }
         }
-        let others =
-            if flags.tls.tls.len() > 1 { "; or one of the others, by its name" } else { "" };
+        let others = if flags.tls.tls.len() > 1 {
+            "; or another one of --tls, if it has this name"
+        } else {
+            ""
+        };
         return Some(format!("  certificate: self-signed, so browsers warn{others}\n"));
     }
     let certificates = match file_certificates {
@@ -260,7 +263,10 @@ fn certificate(
     let mut lines = format!("  certificate: {}\n", text::escape_controls(&found));
     if !is_for_host {
         let host = text::escape_controls(host);
-        let _ = writeln!(lines, "  fix: browsers refuse it for {host}: add one for it with --tls");
+        let _ = writeln!(
+            lines,
+            "  fix: browsers refuse it for {host}: add a certificate for {host} with --tls"
+        );
     }
     Some(lines)
 }

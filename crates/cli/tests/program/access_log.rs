@@ -380,7 +380,7 @@ fn an_unwritable_log_is_refused_at_start() {
     assert!(stderr.contains(&expected), "{stderr}");
     let output = run(&["http", folder.text(), "--access-log", "syslog:server=unix:/dev/log"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("--access-log - writes"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("'--access-log -' writes"), "{}", text(&output.stderr));
     let output = run(&["http", folder.text(), "--access-log-format", "common"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("combined"), "{}", text(&output.stderr));

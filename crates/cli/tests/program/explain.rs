@@ -158,7 +158,7 @@ fn a_handshake_for_an_unknown_name_is_explained_as_the_server_refuses_it() {
         "https://a.example:18444/",
         &both,
         0,
-        &["200 OK", own, "or one of the others, by its name"],
+        &["200 OK", own, "or another one of --tls, if it has this name"],
     );
     check("https://x.b.example:18444/", &both, 0, &["200 OK"]);
     check("https://unknown.example:18444/", &both, 1, &[refused]);

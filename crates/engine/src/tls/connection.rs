@@ -28,8 +28,7 @@ const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Maximum plaintext of each of the first records: such a record fits into a TCP segment, so that
 /// the peer can decrypt it before the next segment arrives.
 const FIRST_RECORD: usize = 1300;
-/// How much plaintext is sent in such small records. TCP's congestion window is usually small as
-/// long.
+/// How much plaintext is sent in such records: TCP's congestion window is small at first, too.
 const SENT_IN_FIRST_RECORDS: u32 = 32 * 1024;
 /// A record with the alert record_overflow, for use before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
@@ -270,6 +269,7 @@ impl Tls {
                 }
             }
             if let Some(hello) = server_name::take() {
+                // Makes some errors of rustls, and their alerts, more precise.
                 result = result.map_err(|error| hello.correct(error, out, before));
                 self.server_name = hello.name;
                 self.signs_slowly = hello.signs_slowly;

@@ -38,8 +38,8 @@ impl<D: Driver> Worker<D> {
             self.handle_event(event);
         }
         self.events = events;
-        // After the events: before a command to drain notifies the protocols, it reads the input
-        // that the events have announced.
+        // This comes after the events, because a command to drain reads the input that they have
+        // announced, before it notifies the protocols.
         self.read_mailbox();
         self.accept();
         self.queue_accepted();
@@ -111,6 +111,7 @@ impl<D: Driver> Worker<D> {
     /// Until when the driver may wait. `None`: without a limit; [`Time::ZERO`]: not at all.
     fn wait_until(&self) -> Option<Time> {
         let resources = &self.resources;
+        // A client hello that the pool has refused is tried again in the next turn.
         let at_once = !resources.ready.is_empty()
             || !resources.dirty.is_empty()
             || !self.unwatched.is_empty()
@@ -221,7 +222,7 @@ impl<D: Driver> Worker<D> {
     #[cold]
     fn trim(&self) {
         let job = Job::new(JobKind::Other, Client::Unix, trim_heaps);
-        // Skipped if too many jobs wait.
+        // `reads` has the pool. Skipped if too many jobs wait.
         drop(self.resources.reads.spawn(job));
     }
 

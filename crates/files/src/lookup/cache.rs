@@ -157,7 +157,8 @@ impl LookupCache {
             if known.looked_up > Some(looked_up) {
                 return;
             }
-            // Another request that waited for the same lookup has inserted this entry.
+            // The lookup has found that this entry is still right, or another request that waited
+            // for the same lookup has inserted it.
             if Arc::ptr_eq(&known.entry, &entry) {
                 (known.looked_up, known.checked) = (Some(looked_up), now);
                 return;

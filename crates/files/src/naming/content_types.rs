@@ -60,9 +60,11 @@ impl ContentTypes {
 impl fmt::Display for BadContentType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Type(kind) => write!(f, "{kind:?} is not a type and a subtype, as text/html"),
+            Self::Type(kind) => {
+                write!(f, "{kind:?} is not a type and a subtype, such as text/html")
+            }
             Self::Parameter(parameter) => {
-                write!(f, "{parameter:?} is not a name and a value, as charset=utf-8")
+                write!(f, "{parameter:?} is not a name and a value, such as charset=utf-8")
             }
         }
     }

@@ -24,8 +24,8 @@ pub(super) struct State {
     /// A client's masking keys. `None` on the server's side.
     masks: Option<Box<MaskKeys>>,
     pub(super) extension: Extension,
-    /// What the [`Sender`](super::Sender)s of this WebSocket share. `None` until the first sender
-    /// is made.
+    /// By this, [`Sender`](super::Sender)s on any thread close this WebSocket. `None` until the
+    /// first sender is made.
     closer: Option<Arc<Closer>>,
     /// How many bytes the handler holds for this WebSocket: see
     /// [`Socket::set_held`](super::Socket::set_held).

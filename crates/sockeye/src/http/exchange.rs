@@ -431,6 +431,7 @@ impl Exchange {
         let answer = match convert::response(status, headers, &mut fields) {
             Ok(head) => {
                 let responder = if head.close { responder.closing() } else { responder };
+                // A 426 offers the protocols of its `Upgrade` fields.
                 match convert::offering(status, headers, responder) {
                     Ok(responder) => then(self, head, &mut fields, responder),
                     Err((invalid, responder)) => self.fail(&invalid.to_string(), responder),
