@@ -384,7 +384,7 @@ mod tests {
             (load, "localhost:80", "did you mean http://localhost:80/, tcp://localhost:80 or"),
             (load, "localhost:443", "did you mean https://localhost:443/, tcp://localhost:443 or"),
             (send, "http://localhost:80", "'http' is not supported: for a WebSocket, write ws://"),
-            (&either, "ws://localhost/a#b", "leave #b out"),
+            (&either, "ws://localhost/a#b", "write ws://localhost/a, or write %23"),
             (&either, "ws://", "host is missing"),
             (&either, "ws://a:b@c/", "a user and password"),
             (send, "HTTP://localhost:80", "'HTTP' is not supported"),

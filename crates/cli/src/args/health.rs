@@ -35,7 +35,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Health {
-    /// http[s]://HOST[:PORT]/PATH, unix:PATH, or another target, such as tcp://HOST:PORT.
+    /// http[s]://HOST[:PORT]/PATH, unix:PATH or another server.
     #[arg(value_name = "URL", value_parser = any_target)]
     #[arg(default_value = "http://127.0.0.1:8000/")]
     pub(crate) target: Target,

@@ -284,7 +284,7 @@ fn a_server_that_resets_during_the_handshake_is_an_error() {
 #[test]
 fn wrong_command_lines_say_what_to_type() {
     for (args, expected) in [
-        (&["send", "ws://localhost/a#b", "x"][..], "leave #b out"),
+        (&["send", "ws://localhost/a#b", "x"][..], "write ws://localhost/a, or write %23"),
         (&["send", "http://localhost/a", "x"], "for a WebSocket, write ws://localhost/a"),
         (&["send", "ws://localhost", "x", "--half-close"], "--half-close is for tcp://"),
         (

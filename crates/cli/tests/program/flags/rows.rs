@@ -210,8 +210,14 @@ pub(super) const EXPLAIN: &[Row] = &[
     row("--client-ca-optional", SWITCH, is_explained, ": required", ": optional")
         .base(TLS_WITH_CLIENT_CA),
     slow_default("--state", "/", is_explained, "200 OK"),
-    row("--https-redirect", ":80", |run| explain(run, "http://localhost/"), "no port 80", "308 ")
-        .base(TLS),
+    row(
+        "--https-redirect",
+        ":80",
+        |run| explain(run, "http://localhost/"),
+        "listen at port 80 ",
+        "308 ",
+    )
+    .base(TLS),
     row("--hsts", "1h", is_explained, "200 OK", "Security: max-age=3600").base(TLS),
     slow_default("--acme", "a.example", is_explained, "200 OK"),
     slow_default("--acme-email", "me@example.org", is_explained, "200 OK").base("--acme a.example"),
