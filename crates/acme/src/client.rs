@@ -55,9 +55,12 @@ impl Client {
     }
 
     /// Sends a request and waits for its response.
-    // / / # Errors / / [`FailureKind::Untrusted`] if the server's certificate is not trusted, /
-    // [`FailureKind::Malformed`] if the URL is malformed, or if the response isn't HTTP, is too
-    // long / or incomplete, and [`FailureKind::Unreachable`] for other errors of the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`FailureKind::Untrusted`] if the server's certificate is not trusted,
+    /// [`FailureKind::Malformed`] if the URL is malformed, or if the response isn't HTTP, is too
+    /// long or incomplete, and [`FailureKind::Unreachable`] for other errors of the connection.
     pub fn send(&self, request: &Request) -> Result<Response, Failure> {
         checked_url(&request.url)?;
         let (authority, path) = split(&request.url);

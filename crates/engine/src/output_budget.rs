@@ -21,8 +21,8 @@ use tracing::warn;
 /// In bytes. A connection that holds at most this much (a response or two) is not charged.
 pub(crate) const UNCHARGED_BYTES: usize = 40 * 1024;
 
-/// The minimum time between two trims. A trim returns freed memory to
-/// the kernel. It takes a thread many milliseconds, and clients decide how often memory is freed.
+/// The minimum time between two trims. A trim returns freed memory to the kernel. It takes a thread
+/// many milliseconds, and clients decide how often memory is freed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Decides when to trim the heaps. The workers share this value: one worker may have to trim

@@ -34,8 +34,8 @@ Examples:
 ///
 /// First, each request is sent once to learn its response; this isn't counted. A status of 400 or
 /// above, a message that reports an error, and a connection that ends before its response are
-/// errors. Only
-/// responses without errors have latencies. A percentile is shown if there are enough latencies.
+/// errors. Only responses without errors have latencies. A percentile is shown if there are enough
+/// latencies.
 ///
 /// With TLS, every connection makes a full handshake, unless --resume is given. A response that
 /// ends with the connection must end with TLS's close_notify, else it counts as truncated.

@@ -51,7 +51,10 @@ pub(crate) fn start(roots: Vec<Root>, live: Arc<Live>) -> anyhow::Result<()> {
     };
     let is_complete = spawn(look, MAX_FIRST_LOOK, move |tree, is_late| {
         if is_late {
-            tracing::info!(target: "sockeye", "--live: all folders were looked at: from now on, pages reload when files change");
+            tracing::info!(
+                target: "sockeye",
+                "--live: all folders were looked at: from now on, pages reload when files change"
+            );
         }
         if let Err(error) = watch(tree, &live) {
             let error = io::Error::from(error);

@@ -9,9 +9,10 @@
 //!   uncompressed.
 //! - The memory of a compressor is charged to the client whose request starts it. One compressor
 //!   may need more than a client's share, so a client may have one while the total allows it. The
-//!   client gets further ones beyond its share only if the total then still has room for the largest
-//!   compressor that another client may start. If a client never got more than its share, the first visitor of a site would get
-//!   most files uncompressed, and an HTTP cache in between would store them so.
+//!   client gets further ones beyond its share only if the total then still has room for the
+//!   largest compressor that another client may start. If a client never got more than its share,
+//!   the first visitor of a site would get most files uncompressed, and an HTTP cache in between
+//!   would store them so.
 //! - A content that was compressed repeatedly in a short time is not compressed for a while: it was
 //!   evicted in between, because more is requested than fits, and compressing it again for each
 //!   request costs more than it saves.

@@ -24,10 +24,9 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The `Cache-Control` of pages, and of files that are deployed with them: caches revalidate them
 /// for each use, because a page could otherwise be combined with an old script. Playlists have the
-/// same value: the playlist of a live stream changes every few seconds. Listings, error
-/// pages and redirects have it, too, and with [`Options::fresh`] all files, unless
-/// [`Options::caching`] or `--live` says otherwise. Revalidating a file that has not
-/// changed costs a short 304.
+/// same value: the playlist of a live stream changes every few seconds. Listings, error pages and
+/// redirects have it, too, and with [`Options::fresh`] all files, unless [`Options::caching`] or
+/// `--live` says otherwise. Revalidating a file that has not changed costs a short 304.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
 /// The `Cache-Control` of all other files, such as images, fonts, videos and archives: most are

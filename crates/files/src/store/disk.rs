@@ -1,8 +1,8 @@
 //! The store on disk: a folder, or one file.
 //!
 //! Each lookup opens the root once, for all names that it tries, so a root that is a symbolic link
-//! can be switched to a new site; responses in progress keep their files. The module
-//! `links` makes sure that no name leads out of the root and the folders that links may lead into.
+//! can be switched to a new site; responses in progress keep their files. The module `links`
+//! makes sure that no name leads out of the root and the folders that links may lead into.
 
 use std::io::{self, IoSliceMut};
 use std::ops::ControlFlow;

@@ -131,7 +131,7 @@ impl Stream<'_, '_> {
         Answer(AnswerKind::Abort(fault))
     }
 
-    // `now`, `wall`, `peer`, `promise`, `remote` and others, which call the turn.
+    // `now`, `wall`, `peer`, `promise`, `remote` and others, which call the methods of `self.turn`.
     context_methods!();
 
     fn wait(self, wait_for: WaitFor) -> Answer {

@@ -166,8 +166,6 @@ impl Decoder {
         take: &mut impl FnMut(Field<'_>) -> bool,
     ) -> Result<&'a [u8], CompressionError> {
         scratch.clear();
-        // `static_name`: the index in the static table of the entry that the name comes from, also
-        // through dynamic entries; else 0.
         let (name, static_name) = match integer::decode::<6>(first, &mut rest)? {
             0 => (string(&mut rest, scratch)?, 0),
             index @ 1..=static_table::LAST => {
