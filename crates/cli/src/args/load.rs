@@ -166,8 +166,9 @@ pub(crate) struct RequestFlags {
 
     /// Content of the request or message, or the bytes for an echo server.
     ///
-    /// On a WebSocket, it is text if it is UTF-8. Default: no content for HTTP, a JSON search
-    /// for message:// ('{"action": "search", …}'), 64 bytes for an echo server and a WebSocket.
+    /// On a WebSocket, it is text if it is UTF-8. Default: no content for HTTP,
+    /// {"action": "search", "value": "ring"} for message://, and 64 bytes for an echo server and a
+    /// WebSocket.
     #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
     pub(crate) body: Option<String>,
 

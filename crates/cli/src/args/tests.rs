@@ -53,6 +53,8 @@ fn help_starts_with_one_line_for_each_flag_and_ends_with_examples() {
             assert!(help.starts_with(first.trim_end_matches('.')), "{name}: {help}");
         }
         let long = command.render_long_help().to_string();
+        // The manual pages are made of it, and are shown without a locale.
+        assert!(long.is_ascii(), "{name}: {:?}", long.matches(|c: char| !c.is_ascii()).next());
         let (_, examples) = long.split_once("\nExamples:\n").expect(&name);
         let lines = examples.lines().filter_map(|line| line.find("sockeye ").map(|at| &line[at..]));
         let commands: Vec<_> = lines.collect();
