@@ -40,7 +40,8 @@ impl fmt::Display for BadText {
 
 impl std::error::Error for BadText {}
 
-/// The names of Python's codecs, as [`normalised`] returns them, separated by spaces.
+/// The names of Python's codecs, as [`normalised`] returns them, separated by spaces: first that of
+/// the codec's module, then its aliases.
 const NAMES: [(Encoding, &str); 7] = [
     (Encoding::Utf8, "utf_8 utf8 u8 utf utf8_ucs2 utf8_ucs4 cp65001"),
     (Encoding::Utf8Sig, "utf_8_sig"),
@@ -73,7 +74,12 @@ impl Encoding {
             _ => {}
         }
         let name = normalised(name);
-        let is_known = |names: &str| names.split(' ').any(|known| known == name);
+        // For an alias, Python also tries underscores for dots.
+        let alias = name.replace('.', "_");
+        let is_known = |names: &str| {
+            let mut aliases = names.split(' ').skip(1);
+            names.split(' ').any(|known| known == name) || aliases.any(|known| known == alias)
+        };
         NAMES.into_iter().find_map(|(encoding, names)| is_known(names).then_some(encoding))
     }
 
@@ -175,7 +181,7 @@ impl Encoding {
 }
 
 /// A name as Python compares it at first: in lower case, with one `_` for each run of other
-/// characters between letters, digits and dots. (If it is unknown, Python replaces the dots, too.)
+/// characters between letters, digits and dots.
 fn normalised(name: &str) -> String {
     let mut normal = String::with_capacity(name.len());
     let mut gap = false;

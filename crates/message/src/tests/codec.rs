@@ -23,6 +23,12 @@ fn encodings_have_the_names_of_python() {
         ("ascii", Some(Encoding::Ascii)),
         ("US-ASCII", Some(Encoding::Ascii)),
         ("ANSI_X3.4-1968", Some(Encoding::Ascii)),
+        ("iso.8859.1", Some(Encoding::Latin1)),
+        ("utf.16le", Some(Encoding::Utf16Le)),
+        // Names of Python's modules have no dots, and one of its aliases has one.
+        ("latin.1", None),
+        ("utf.16.le", None),
+        ("iso_646.irv.1991", None),
         ("utf-32", None),
         ("binary", None),
         ("", None),
