@@ -107,6 +107,19 @@ impl<'a> Parts<'a> {
     ) -> Self {
         Self { plain, from, next: pieces.next(), pieces, max }
     }
+
+    /// `range`, the part that was returned last, with the ranges of files that come next and
+    /// continue it in the same file. There may be plain bytes between them, such as the headers of
+    /// frames. A driver can read all of them at once.
+    #[must_use]
+    pub fn contiguous(&self, range: &FileRange) -> FileRange {
+        let mut all = range.clone();
+        for piece in self.next.into_iter().chain(self.pieces.clone()) {
+            let Some((next, _)) = piece.data.range_following(&all) else { break };
+            all.len += next.len;
+        }
+        all
+    }
 }
 
 impl<'a> Iterator for Parts<'a> {

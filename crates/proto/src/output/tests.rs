@@ -122,6 +122,9 @@ fn of_a_range_that_is_moved_in_parts_only_the_last_bytes_are_checked() {
         assert!(matches!(later.range_to_read(100), Some((FileRange { len: 7, .. }, false))));
         later.replace_with_read(Bytes::from_static(b"01"));
         assert!(matches!(later.parts(100).nth(1), Some(Part::File(FileRange { len: 2, .. }))));
+        let mut parts = later.parts(100);
+        let Some(Part::File(first)) = parts.nth(1) else { panic!("no range of a file") };
+        assert_eq!((parts.contiguous(first).offset, parts.contiguous(first).len), (2, 5));
         later.advance(4);
         assert!(matches!(later.part(100), Part::File(FileRange { len: 3, .. })));
         stream.move_front(&mut later, 100);
@@ -274,6 +277,30 @@ proptest! {
         prop_assert_eq!((first.held(), first.unsent(), first.pieces()), (0, 0, 0));
         prop_assert_eq!(first.file_ranges(), 0);
         prop_assert!(second.is_empty());
+    }
+}
+
+#[test]
+fn ranges_that_continue_each_other_in_one_file_are_contiguous() {
+    let file = range(b"0123456789", Validity::Valid);
+    let of = |offset, len| FileRange { offset, len, ..file.clone() };
+    for (next, expected) in [
+        (of(4, 3), 7),
+        // With a gap, of another file, and the same range again.
+        (of(5, 3), 4),
+        (FileRange { offset: 4, ..range(b"01234", Validity::Valid) }, 4),
+        (of(0, 4), 4),
+    ] {
+        let mut out = Output::new();
+        for range in [of(0, 1), of(1, 3), next] {
+            out.write(b"header");
+            out.write_file(range);
+        }
+        out.write_shared(Bytes::from_static(b"shared"));
+        out.write_file(of(7, 3));
+        let mut parts = out.parts(1_000);
+        let Some(Part::File(first)) = parts.nth(1) else { panic!("no range of a file") };
+        assert_eq!((parts.contiguous(first).offset, parts.contiguous(first).len), (0, expected));
     }
 }
 

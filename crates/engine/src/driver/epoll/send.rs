@@ -167,7 +167,8 @@ impl Epoll {
     }
 
     /// Reads short ranges of files where that doesn't block ([`Self::read_cached`]), and sends them
-    /// with the bytes in memory around them. Offers at most [`GATHERED`] bytes of files, and about
+    /// with the bytes in memory around them. One call reads the ranges that continue each other,
+    /// such as the content of consecutive frames of a response. Offers at most [`GATHERED`] bytes of files, and about
     /// `max` bytes in total: bytes in memory may exceed `max`. Returns how many bytes were sent,
     /// and how many were offered. `None` if no range was read.
     ///
@@ -199,8 +200,11 @@ impl Epoll {
         // of the buffer or than the rest of `max`, only its beginning is in the page cache, or its
         // file has become shorter.
         let mut is_cut = false;
+        // What was read together with the previous ranges: the beginning of the next ones.
+        let mut ahead: &[u8] = &[];
         let mut left = max;
-        for part in out.parts(max) {
+        let mut parts = out.parts(max);
+        while let Some(part) = parts.next() {
             let bytes = match part {
                 _ if filled == MAX_SLICES => break,
                 _ if is_cut => {
@@ -209,12 +213,18 @@ impl Epoll {
                     break;
                 }
                 Part::Memory(bytes) => bytes,
-                Part::File(range) if is_short(range) && !room.is_empty() => {
-                    let fitting = room.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                    let read = self.read_cached(range, &mut room[..fitting]);
-                    let Some(Ok(read @ 1..)) = read else { break };
-                    let (bytes, rest) = mem::take(&mut room).split_at_mut(read);
-                    (has_file, is_cut, room) = (true, (read as u64) < range.len, rest);
+                Part::File(range) if is_short(range) && !(room.is_empty() && ahead.is_empty()) => {
+                    let fitting = usize::try_from(left).unwrap_or(usize::MAX);
+                    if ahead.is_empty() {
+                        let len = room.len().min(fitting);
+                        let read = self.read_cached(&parts.contiguous(range), &mut room[..len]);
+                        let Some(Ok(read @ 1..)) = read else { break };
+                        let (bytes, rest) = mem::take(&mut room).split_at_mut(read);
+                        (ahead, room) = (bytes, rest);
+                    }
+                    let len = ahead.len().min(fitting).min(range.len as usize);
+                    let (bytes, rest) = ahead.split_at(len);
+                    (ahead, has_file, is_cut) = (rest, true, (len as u64) < range.len);
                     bytes
                 }
                 part => {

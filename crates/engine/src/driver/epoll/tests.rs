@@ -273,6 +273,7 @@ impl FileSource for Numbers {
 
 const FRAME: u64 = 8 * 1024;
 
+/// Writes a frame whose content begins at the `number`th frame of the file.
 fn write_frame(out: &mut Output, source: &Arc<Numbers>, number: u64) {
     out.write(&[number as u8; 9]);
     let source = Arc::<Numbers>::clone(source);
@@ -319,7 +320,27 @@ fn frames_of_files_are_read_and_sent_together() {
     assert_eq!(end, b"end");
     let calls = driver.calls();
     assert!(calls.send <= 4, "{calls:?}");
-    assert_eq!((calls.sendfile, source.reads.load(Ordering::Relaxed)), (0, 16));
+    assert_eq!((calls.sendfile, source.reads.load(Ordering::Relaxed)), (0, 2));
+}
+
+#[test]
+fn frames_of_several_files_are_sent_together_and_each_run_of_frames_is_read_at_once() {
+    let files = [Arc::new(Numbers::new()), Arc::new(Numbers::new())];
+    let mut out = Box::new(Output::new());
+    // A run has one or two frames. The last one repeats a frame, so it continues no other.
+    let frames = [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (1, 2), (1, 2)];
+    for (file, number) in frames {
+        write_frame(&mut out, &files[file], number);
+    }
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    sockopt::set_socket_send_buffer_size(&ours, 1 << 20).unwrap();
+    let (arrived, driver) = send_all(ours, theirs, out);
+    assert_eq!(arrived.len(), frames.len() * (9 + FRAME as usize));
+    for ((_, number), frame) in frames.into_iter().zip(arrived.chunks(9 + FRAME as usize)) {
+        assert!(is_frame(frame, number), "frame {number}");
+    }
+    let reads = files.map(|file| file.reads.load(Ordering::Relaxed));
+    assert_eq!((driver.calls().send, driver.calls().sendfile, reads), (1, 0, [2, 3]));
 }
 
 #[test]
@@ -364,6 +385,22 @@ fn frames_end_before_a_file_that_has_changed_or_that_a_thread_must_read() {
         let mut driver = Epoll::new().unwrap();
         let Sending::Done(sent) = driver.send(&mut socket_of(ours), out) else { unreachable!() };
         assert_eq!((format!("{:?}", sent.status), sent.count), (expected.to_owned(), len));
+    }
+}
+
+#[test]
+fn frames_that_are_read_together_end_where_their_file_does() {
+    for missing in [0, 5, FRAME] {
+        let source = Arc::new(Numbers { end: 3 * FRAME - missing, ..Numbers::new() });
+        let mut out = Box::new(Output::new());
+        (0..4).for_each(|number| write_frame(&mut out, &source, number));
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (mut driver, mut socket) = (Epoll::new().unwrap(), socket_of(ours));
+        let Sending::Done(sent) = driver.send(&mut socket, out) else { unreachable!() };
+        // The header of the frame that lacks content is sent, with what there is of its content.
+        let headers = 3 + u64::from(missing == 0);
+        assert_eq!(format!("{:?}", sent.status), "FileChanged");
+        assert_eq!(sent.count, headers * 9 + 3 * FRAME - missing);
     }
 }
 
