@@ -66,6 +66,8 @@ pub struct Epoll {
     poller: OwnedFd,
     waker: Arc<Waker>,
     receive_buffer: Box<[u8]>,
+    /// For files that are sent from memory. Empty until it is needed.
+    file_buffer: Vec<u8>,
     /// Connections on which a receive may return only a part of what has arrived: the kernel stops
     /// before urgent data (`MSG_OOB`), and on a Unix socket after bytes that came with file
     /// descriptors. Usually empty. A receive that doesn't fill the buffer removes the connection,
@@ -141,6 +143,7 @@ impl Epoll {
             poller,
             waker: Arc::new(waker),
             receive_buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            file_buffer: Vec::new(),
             cut_short: HashSet::new(),
             calls: SyscallCounts::default(),
         })

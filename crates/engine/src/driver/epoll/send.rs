@@ -1,8 +1,7 @@
 //! Sends output: memory with `send` or `sendmsg`, files with `sendfile`. Where `sendfile` doesn't
-//! work, a file is read into the driver's receive buffer, and sent from there. Short ranges of
-//! files are sent that way, too, if there are several or if shared bytes are sent with them. One
-//! `sendmsg` then sends them and the bytes around them, such as frame headers, instead of two calls
-//! for each range.
+//! work, a file is read into memory, and sent from there. Short ranges of files are sent that way,
+//! too, if there are several or if shared bytes are sent with them. One `sendmsg` then sends them
+//! and the bytes around them, such as frame headers, instead of two calls for each range.
 //!
 //! `sendfile` waits for the disk if the content is not in the page cache. No flag prevents that. So
 //! a file of [`Access::Probe`] is probed first, once per quantum (the most bytes of one send), by
@@ -29,18 +28,18 @@ use crate::driver::{Driver, QUANTUM, SendStatus, Sending, Sent};
 /// the last few bytes in another turn of the event loop.
 const MAX_TAIL: u64 = 4 * 1024;
 
-/// At most this many bytes of files are read into the receive buffer and sent together.
-const GATHERED: usize = 64 * 1024;
+/// At most this many bytes of files are read into memory and sent together. With half of it,
+/// sending costs a quarter more: each send may wake the peer.
+const GATHERED: usize = QUANTUM as usize;
 
 /// One `sendmsg` takes at most this many slices.
 const MAX_SLICES: usize = 64;
 
 /// Whether to read a range of a file into memory and send it together with the parts around it.
-/// Then one read replaces two calls for each range, or three if the range would be probed. For
-/// longer ranges, the copy costs more than the saved calls.
+/// Then at most one read replaces two calls for each range, or three if the range would be probed.
+/// For longer ranges, the copy costs more than the saved calls.
 fn is_short(range: &FileRange) -> bool {
-    let max = if range.access() == Access::Probe { 16 * 1024 } else { 8 * 1024 };
-    range.len <= max
+    range.len <= 16 * 1024
 }
 
 impl Epoll {
@@ -168,9 +167,9 @@ impl Epoll {
 
     /// Reads short ranges of files where that doesn't block ([`Self::read_cached`]), and sends them
     /// with the bytes in memory around them. One call reads the ranges that continue each other,
-    /// such as the content of consecutive frames of a response. Offers at most [`GATHERED`] bytes of files, and about
-    /// `max` bytes in total: bytes in memory may exceed `max`. Returns how many bytes were sent,
-    /// and how many were offered. `None` if no range was read.
+    /// such as the content of consecutive frames of a response. Offers at most [`GATHERED`] bytes
+    /// of files, and about `max` bytes in total: bytes in memory may exceed `max`. Returns how many
+    /// bytes were sent, and how many were offered. `None` if no range was read.
     ///
     /// Bytes of files beyond `max` are not sent, because [`Output::parts`] checks whether a file
     /// has changed only if its range ends within `max`. Bytes of files that the socket doesn't take
@@ -181,9 +180,10 @@ impl Epoll {
         out: &Output,
         max: u64,
     ) -> Option<(Result<usize, Errno>, usize)> {
-        let mut buffer = mem::take(&mut self.receive_buffer);
-        let sent = self.gather(fd, out, max, &mut buffer[..GATHERED]);
-        self.receive_buffer = buffer;
+        let mut buffer = mem::take(&mut self.file_buffer);
+        buffer.resize(GATHERED, 0);
+        let sent = self.gather(fd, out, max, &mut buffer);
+        self.file_buffer = buffer;
         sent
     }
 
