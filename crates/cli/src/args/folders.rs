@@ -78,8 +78,7 @@ pub(crate) struct FolderArgs {
     /// A pattern with a slash is matched against a file's path in the served folder, not against
     /// the URL. The type is sent as given. Can be given several times; the first match is used.
     /// Default: from the file's extension, with charset=utf-8 for text that is UTF-8 and declares
-    /// no other encoding. Of files above --hash-up-to, only the first 64 KiB are checked
-    /// for this.
+    /// no other encoding. Of files above --hash-up-to, only the first 64 KiB are checked for this.
     #[arg(long, value_name = "PATTERN: TYPE", help_heading = "Content", value_parser = type_rule)]
     pub(crate) content_type: Vec<ByPattern>,
 

@@ -37,8 +37,7 @@ const QUICK_READ: Duration = Duration::from_millis(10);
 /// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file
 /// frees its blocks.
 const MIN_SLOW_CLOSE: u64 = 64 * 1024 * 1024;
-/// The most files of one device that may wait to be closed. At this limit, its files
-/// are refused.
+/// The most files of one device that may wait to be closed. At this limit, its files are refused.
 const MAX_WAITING_TO_CLOSE: usize = 256;
 /// The files of a device are divided into this many groups, so that a file that hangs doesn't block
 /// the threads for the other groups.
